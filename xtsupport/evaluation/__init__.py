@@ -1,0 +1,1 @@
+"""Predictions, retrieval and the official scores."""

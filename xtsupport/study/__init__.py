@@ -1,0 +1,1 @@
+"""Settings, plan and execution of a study."""

@@ -1,0 +1,1 @@
+"""Encoders, heads, batches and the training loop."""
