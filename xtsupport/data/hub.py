@@ -1,0 +1,288 @@
+"""One loader for the Hugging Face hub, a mirror folder and the generated world.
+
+A mirror is a folder laid out like the hub, `<hub>/<config>/<split>-00000-of-00001.parquet`, with
+the columns of the hub's datasets. Data that no hub may carry (CCGbank, the BUCC pools) lie in
+`ccgbank/` and `bucc2018/` at a mirror's root or in $XTSUPPORT_DATA (default: ./data).
+"""
+
+import hashlib
+import os
+import re
+import warnings
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from xtsupport.data import ccgbank, readers, tables
+from xtsupport.data.tables import Task
+from xtsupport.errors import UserError
+
+
+@dataclass(frozen=True)
+class Source:
+    """One split of one dataset in one language: what load() puts together.
+
+    `files` are the parquet files in a mirror (none: missing there); None stands for the hub.
+    """
+
+    task: Task
+    language: str
+    config: str
+    split: str
+    id_prefix: str
+    files: tuple[Path, ...] | None
+
+    def __str__(self):
+        return "/".join(part for part in (self.task.hub, self.config, self.split) if part)
+
+
+def load(task, language="en", split=None, data="hub", language_2=None):
+    """The examples of a split as a `datasets.Dataset` with the columns of its kind (readers.py).
+
+    split: None means the task's evaluation split. "a+b" joins splits, "task/split" takes one of
+    another task. Parts that a mirror lacks are left out with a warning that names them; the
+    dataset's `info.description` says which parts were used.
+    language_2: the language of the second text (mlqa: of the question; xnli, pawsx: of text_pair),
+    for rows that are parallel.
+    Raises UserError, naming the dataset and the remedy, when nothing can be loaded.
+    """
+    import datasets
+
+    row = tables.task(task, data)
+    found = sources(task, language, split, data, language_2)
+    present = [source for source in found if source.files is None or source.files]
+    if not present:
+        raise UserError(*(_missing(source, data) for source in found))
+    if len(present) < len(found):
+        lacking = ", ".join(str(source) for source in found if source not in present)
+        used = ", ".join(map(str, present))
+        warnings.warn(f"{task}: {data} lacks {lacking}; using {used} only", stacklevel=2)
+    parts = [_examples(source, len(found) > 1) for source in present]
+    examples = pa.concat_tables(parts) if len(parts) > 1 else parts[0]
+    if language_2 not in (None, language) and "{code_2}" not in row.config:
+        other = load(task, language_2, split, data)
+        examples = _paired(examples, other.data.table, row)
+    return datasets.Dataset(
+        datasets.table.InMemoryTable(examples.combine_chunks()),
+        info=datasets.DatasetInfo(description=" + ".join(map(str, present))),
+        fingerprint=fingerprint(task, language, split, data, language_2),
+    )
+
+
+def available(task, language="en", split=None, data="hub", language_2=None) -> bool:
+    """Whether load() would find every part, without reading rows or asking the hub.
+
+    On the hub this is what tasks.csv says: the task has the language.
+    """
+    try:
+        found = sources(task, language, split, data, language_2)
+    except UserError:
+        return False
+    if data == "hub":
+        codes = tables.task(task).languages
+        return language in codes and language_2 in (None, *codes)
+    return all(source.files for source in found)
+
+
+def rows(task, language="en", split=None, data="hub") -> int:
+    """How many rows the split has, from the parquet metadata; parts that are missing count 0.
+
+    Rows without a gold label are counted here and dropped by load().
+    """
+    return sum(_count(source) for source in sources(task, language, split, data))
+
+
+def fingerprint(task, language="en", split=None, data="hub", language_2=None) -> str:
+    """A hex string that changes whenever load() would give other examples.
+
+    Mirrors: sha256 over the files' sha256 (cached by path, size and time of change). Hub: over
+    the pinned revision, or "main" where tasks.csv pins none.
+    """
+    digest = hashlib.sha256(f"{task} {language} {language_2}".encode())
+    row = tables.task(task, data)
+    codes = [language] if language_2 is None or "{code_2}" in row.config else [language, language_2]
+    for code in codes:
+        for source in sources(task, code, split, data, language_2):
+            digest.update(f" {source} {source.id_prefix}".encode())
+            if source.files is None:
+                digest.update(f"@{source.task.revision or 'main'}".encode())
+            for path in source.files or ():
+                state = path.stat()
+                digest.update(_sha256(path, state.st_size, state.st_mtime_ns).encode())
+    return digest.hexdigest()
+
+
+def sources(task, language="en", split=None, data="hub", language_2=None) -> list[Source]:
+    """The parts that make up a split; UserError if task, language or pair do not exist."""
+    row = tables.task(task, data)
+    first = tables.language(language, data)
+    second = tables.language(language_2 or language, data)
+    if second != first and not (row.parallel and row.kind in ("span", "classification")):
+        raise UserError(
+            f"{task}: no pairs of two languages ({language}, {language_2}); "
+            "only parallel span and classification tasks have them"
+        )
+    found = []
+    for part in (split or row.eval_split).split("+"):
+        name, _, subset = part.rpartition("/")
+        owner = tables.task(name, data) if name else row
+        found.append(_source(owner, first, second, subset, data))
+    return found
+
+
+def own_folder(name, data="hub") -> Path:
+    """Where a user puts `ccgbank` or `bucc2018`: the mirror's root, else $XTSUPPORT_DATA or ./data."""
+    mirror = tables.mirror_folder(data)
+    if mirror is not None and (mirror / name).is_dir():
+        return mirror / name
+    return Path(os.environ.get("XTSUPPORT_DATA") or "data") / name
+
+
+def _source(task, first, second, split, data):
+    values = asdict(first) | {"code_2": second.code}
+    empty = [key for key in re.findall(r"{(\w+)}", task.config) if not values[key]]
+    if empty:
+        raise UserError(f"{task.name}: no data for {first.code} ({first.name}): "
+                        f"its {empty[0]!r} in languages.csv is empty")  # fmt: skip
+    config = task.config.format(**values)
+    if "{" not in task.config + task.id_prefix and first.code not in task.languages:
+        config = f"{config}.{first.code}"  # translations of an English task lie beside it
+    prefix = task.id_prefix.format(**values).lower()
+    files = None
+    if "/" not in task.hub:
+        files = ccgbank.files(own_folder(task.hub, data), split)
+    elif data != "hub":
+        files = _shards(tables.mirror_folder(data) / task.hub / config, split)
+    return Source(task, first.code, config, split, prefix, files)
+
+
+def _shards(folder, split):
+    """The split's parquet files in order; UserError if a file of a numbered set is absent."""
+    found = sorted(folder.glob(f"{split}-*-of-*.parquet"))
+    if not found:
+        return ()
+    total = int(found[0].stem.rsplit("-", 1)[1])
+    wanted = [folder / f"{split}-{k:05}-of-{total:05}.parquet" for k in range(total)]
+    absent = [path.name for path in wanted if path not in found]
+    if absent:
+        raise UserError(f"{folder}: {absent[0]} is missing ({len(found)} of {total} files there)")
+    return tuple(wanted)
+
+
+def _missing(source, data):
+    if source.task.hub == "ccgbank":
+        return ccgbank.missing(own_folder("ccgbank", data), source.split)
+    folder = tables.mirror_folder(data) / source.task.hub / source.config
+    there = sorted({path.name.split("-")[0] for path in folder.glob("*.parquet")})
+    has = f"there are the splits {', '.join(there)}" if there else "the folder does not exist"
+    return (f"{source.task.name}: no {source.split!r} split for {source.language} in {data}: "
+            f"no {source}-*.parquet, {has}")  # fmt: skip
+
+
+def _examples(source, combined):
+    """The examples of one part; ids of several parts are kept apart by the part's name."""
+    raw = _raw(source)
+    if source.id_prefix:
+        raw = raw.filter(pc.starts_with(raw["id"], source.id_prefix))
+    pattern = "{row}" if source.task.parallel else source.language + "-{row}"
+    examples = readers.read(raw, source.task, pattern)
+    if combined:
+        for name in ("example_id", "cluster_id"):
+            prefixed = pc.binary_join_element_wise(f"{source}-", examples[name], "")
+            position = examples.column_names.index(name)
+            examples = examples.set_column(position, name, prefixed)
+    return examples
+
+
+def _raw(source):
+    if source.task.hub == "ccgbank":
+        return ccgbank.read(source.files)
+    if source.files is None:
+        return _from_hub(source)
+    return pa.concat_tables(_read_parquet(path) for path in source.files)
+
+
+def _from_hub(source):
+    import datasets
+
+    task = source.task
+    try:
+        loaded = datasets.load_dataset(
+            task.hub, source.config or None, split=source.split, revision=task.revision or None
+        )
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"{task.name}: cannot load {source} from the hub ({reason}); connect to the network, "
+            f"or set `data:` to a mirror folder that holds {source}-00000-of-00001.parquet"
+        ) from error
+    table = loaded.data.table
+    return table.replace_schema_metadata(loaded.features.arrow_schema.metadata)
+
+
+def _read_parquet(path, columns=None):
+    try:
+        return pq.read_table(path, columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path, error):
+    reason = str(error).split("\n")[0]
+    return UserError(f"{path} is not a whole parquet file ({reason}); copy it again")
+
+
+def _count(source):
+    if source.task.hub == "ccgbank":
+        return ccgbank.read(source.files).num_rows if source.files else 0
+    if source.files is None:
+        return _count_on_hub(source)
+    if source.id_prefix:
+        ids = [_read_parquet(path, ["id"])["id"] for path in source.files]
+        return sum(pc.sum(pc.starts_with(column, source.id_prefix)).as_py() for column in ids)
+    return sum(_rows_in(path) for path in source.files)
+
+
+def _rows_in(path):
+    try:
+        return pq.read_metadata(path).num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _count_on_hub(source):
+    table = _from_hub(source)
+    if not source.id_prefix:
+        return table.num_rows
+    return pc.sum(pc.starts_with(table["id"], source.id_prefix)).as_py()
+
+
+def _paired(examples, other, task):
+    """First texts in one language, second texts in the other, row by row.
+
+    Rows whose labels differ, or with a text that was not translated (PAWS-X: "NS"), are not
+    parallel and are left out.
+    """
+    if task.kind != "classification" or examples.num_rows != other.num_rows:
+        raise UserError(f"{task.name}: the two languages have {examples.num_rows} and "
+                        f"{other.num_rows} rows and cannot be paired")  # fmt: skip
+    pair = examples.set_column(
+        examples.column_names.index("text_pair"), "text_pair", other["text_pair"]
+    )
+    keep = pc.equal(examples["label"], other["label"])
+    for column in (examples["text"], examples["text_pair"], other["text"], other["text_pair"]):
+        keep = pc.and_(keep, pc.invert(pc.is_in(column, pa.array(["", "NS"]))))
+    return pair.filter(keep)
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path, _size, _changed):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
