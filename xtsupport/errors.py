@@ -1,4 +1,6 @@
-"""The one exception for mistakes that a user can mend."""
+"""The one exception for mistakes that a user can mend, and the hint that goes with it."""
+
+from difflib import get_close_matches
 
 
 class UserError(ValueError):
@@ -11,3 +13,9 @@ class UserError(ValueError):
     def __init__(self, *problems: str):
         self.problems = problems
         super().__init__("\n".join(problems))
+
+
+def did_you_mean(name: object, allowed) -> str:
+    """`` (did you mean 'xquad'?)`` for the closest allowed name, or an empty string."""
+    close = get_close_matches(str(name), [str(each) for each in allowed], n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""

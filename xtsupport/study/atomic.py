@@ -1,0 +1,126 @@
+"""Files that are whole or absent: written under a temporary name, flushed to disk, renamed."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from xtsupport.errors import UserError
+
+
+@contextmanager
+def draft(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``, flushed and renamed when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        flush(temporary)
+        os.replace(temporary, path)
+        flush(path.parent)
+    except BaseException:
+        shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """``draft`` for a folder that replaces ``path``."""
+    with draft(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+        for each in temporary.rglob("*"):
+            flush(each)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def flush(path: Path) -> None:
+    """Make sure a file or folder is on disk and not only in memory."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows cannot open folders
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write text as UTF-8, all or nothing."""
+    with draft(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+    return path
+
+
+def write_json(path: Path, value: object) -> Path:
+    """Write a value as readable JSON, all or nothing. Raises ValueError for NaN and infinities."""
+    return write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_parquet(path: Path, table) -> Path:
+    """Write a pandas DataFrame or a pyarrow Table as zstd parquet, all or nothing."""
+    import pyarrow
+    import pyarrow.parquet
+
+    if not isinstance(table, pyarrow.Table):
+        table = pyarrow.Table.from_pandas(table, preserve_index=False)
+    with draft(path) as temporary:
+        pyarrow.parquet.write_table(table, temporary, compression="zstd")
+    return path
+
+
+@contextmanager
+def locked(path: Path, message: str, wait: float = 5) -> Iterator[None]:
+    """Hold a lock that dies with the process. UserError(message) when another process has it."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(path, timeout=wait):
+            yield
+    except Timeout:
+        raise UserError(message) from None
+
+
+@contextmanager
+def plain_disk_errors(folder: Path) -> Iterator[None]:
+    """A full or read-only disk as one line that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        raise UserError(
+            f"{error.filename or folder}: {DISK[error.errno]}; nothing finished is lost, "
+            "give the same command again afterwards"
+        ) from error
+
+
+DISK = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EROFS: "the disk is read-only; make outputs/ writable",
+    errno.EACCES: "writing is not allowed here; make outputs/ writable",
+    errno.EPERM: "writing is not allowed here; make outputs/ writable",
+}
+
+
+def described(path: Path) -> dict:
+    """Size and checksum of a file."""
+    return {"bytes": path.stat().st_size, "sha256": checksum(path)}
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file; read again only when its size or time changed."""
+    stat = path.stat()
+    return _checksum(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=100_000)
+def _checksum(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

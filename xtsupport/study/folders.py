@@ -1,0 +1,38 @@
+"""Every folder of the project has one name here."""
+
+import os
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def root() -> Path:
+    """The project root: the checkout the package lies in, else the current folder.
+
+    ``XTSUPPORT_ROOT`` replaces it (tests; an installed package used from elsewhere).
+    """
+    chosen = os.environ.get("XTSUPPORT_ROOT")
+    if chosen:
+        return Path(chosen).resolve()
+    checkout = PACKAGE.parent
+    return checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
+
+
+def outputs() -> Path:
+    """Where studies lie, one folder each."""
+    return root() / "outputs"
+
+
+def scratch() -> Path:
+    """Where interactive work goes, one folder per run key; never part of a study."""
+    return outputs() / "scratch"
+
+
+def notebooks() -> Path:
+    """The source notebooks."""
+    return root() / "notebooks"
+
+
+def shipped() -> Path:
+    """The small encoder and checkpoints that come with the package, as run folders."""
+    return PACKAGE / "demo"

@@ -1,0 +1,205 @@
+"""What there is to do in a study: its runs, the nodes that do them, and how notebooks find both."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from xtsupport.errors import UserError, did_you_mean
+from xtsupport.study import conditions, folders, runs
+from xtsupport.study.rules import data_source
+from xtsupport.study.runs import Run
+from xtsupport.study.settings import Settings, load_settings
+from xtsupport.study.work import Planner
+
+PHASES = ("pretraining", "intermediate", "target", "retrieval")
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One notebook execution: the runs it does, its parameters, and the nodes it waits for."""
+
+    name: str
+    notebook: str
+    runs: tuple[Run, ...]
+    parameters: dict
+    upstream: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()  # files or folders of the study that it writes beside its runs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs (upstream first) and all nodes of a study."""
+
+    runs: tuple[Run, ...]
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as notebooks see it."""
+
+    settings: Settings
+    plan: Plan
+    folder: Path
+
+    def runs(
+        self,
+        phase: str,
+        condition: str | None = None,
+        seeds: Iterable[int] = (),
+        targets: Iterable[str] = (),
+        into: str = "study",
+    ) -> list[Run]:
+        """The runs of a phase; empty ``seeds`` or ``targets`` mean all of them.
+
+        into: ``study`` or ``scratch`` (the same runs, to be done in ``outputs/scratch/<run key>``).
+        Raises UserError for a phase, condition, seed or target that the study does not have.
+        """
+        self._check(phase, condition, seeds, targets, into)
+        wanted = [
+            run
+            for run in self.plan.runs
+            if run.phase == phase
+            and condition in (None, run.condition)
+            and (not seeds or run.seed in seeds or phase == "pretraining" or alone(run))
+            and (not targets or set(targets) & set(run.settings.get("targets", targets)))
+        ]
+        return [runs.into_scratch(run) for run in wanted] if into == "scratch" else wanted
+
+    def _check(self, phase, condition, seeds, targets, into) -> None:
+        asked = [("phase", phase, PHASES), ("into", into, ("study", "scratch"))]
+        asked += (
+            [("condition", condition, self.settings.conditions)] if condition is not None else []
+        )
+        asked += [("seed", seed, self.settings.seeds) for seed in seeds]
+        asked += [("target", target, self.settings.targets) for target in targets]
+        wrong = [
+            f"{what} = {value!r}: not in this study{did_you_mean(value, allowed)}; "
+            f"allowed: {', '.join(map(str, allowed))}"
+            for what, value, allowed in asked
+            if value not in allowed
+        ]
+        if wrong:
+            raise UserError(*wrong)
+
+
+def open_study(params: str | Path, overrides=()) -> Study:
+    """Load a params file (looked for here, then in the project root) and plan it."""
+    path = Path(params)
+    settings = load_settings(path if path.exists() else folders.root() / path, overrides)
+    return Study(settings, plan(settings), folders.outputs() / settings.study)
+
+
+def plan(settings: Settings) -> Plan:
+    """All runs and nodes of a study. Reads only the sizes and fingerprints of the data.
+
+    Raises UserError when training or evaluation data are missing, one line for each.
+    """
+    made = Planner(settings).all_runs()
+    return Plan(tuple(made), tuple(nodes(settings, made)))
+
+
+def alone(run: Run) -> bool:
+    """Retrieval without phase 2 is done once, whatever the seeds."""
+    return run.phase == "retrieval" and not conditions.parse(run.condition).has_phase2
+
+
+def nodes(settings: Settings, made: list[Run]) -> list[Node]:
+    """Notebook executions in an order that respects what they wait for."""
+    work = [node for phase in PHASES for node in phase_nodes(settings, phase, made)]
+    owners = {run.name: node.name for node in work for run in node.runs}
+    work = [replace(node, upstream=above(node, owners)) for node in work]
+    return [data_node(settings, made), *work, *analysis_nodes(settings, made, work)]
+
+
+def phase_nodes(settings: Settings, phase: str, made: list[Run]) -> list[Node]:
+    """The nodes of a phase: one per condition, or one per run when the study splits them."""
+    groups: dict[str, list[Run]] = {}
+    for run in (each for each in made if each.phase == phase):
+        split = settings.nodes.split == "run" and phase != "pretraining"
+        parts = (phase, run.condition, *((run.training_task, f"seed{run.seed}") if split else ()))
+        groups.setdefault("-".join(part for part in parts if part), []).append(run)
+    return [
+        Node(name, NOTEBOOKS[phase], tuple(group), coordinates(phase, group))
+        for name, group in groups.items()
+    ]
+
+
+def coordinates(phase: str, group: list[Run]) -> dict:
+    """The notebook parameters that select a node's runs."""
+    if phase == "pretraining":
+        return {}
+    seeds = sorted({run.seed for run in group})
+    targets = list(dict.fromkeys(name for run in group for name in run.settings.get("targets", ())))
+    return {"condition": group[0].condition, "seeds": seeds} | (
+        {"targets": targets} if targets else {}
+    )
+
+
+def above(node: Node, owners: dict[str, str]) -> tuple[str, ...]:
+    """The nodes that do what this node's runs start from."""
+    return tuple(dict.fromkeys(owners[each.name] for run in node.runs for each in run.upstream))
+
+
+def data_node(settings: Settings, made: list[Run]) -> Node:
+    """The look at the data, which nothing waits for."""
+    data = {key: mark for run in made for key, mark in run.data.items()}
+    return Node("data", NOTEBOOKS["data"], (look(settings, "data", (), {}, data),), {})
+
+
+def analysis_nodes(settings: Settings, made: list[Run], work: list[Node]) -> list[Node]:
+    """Results of all runs that have scores, then their significance."""
+    scored = tuple(run for run in made if run.phase in ("target", "retrieval"))
+    cube = look(settings, "results", scored, {}, {"languages": tables_mark(settings)})
+    planned = settings.analysis.model_dump()
+    owners = tuple(node.name for node in work if set(node.runs) & set(scored))
+    return [
+        Node("results", NOTEBOOKS["results"], (cube,), {}, owners, ("cube",)),
+        Node(
+            "significance",
+            NOTEBOOKS["significance"],
+            (look(settings, "significance", (cube,), planned, {}),),
+            {},
+            ("results",),
+            ("significance.csv", "report.html"),
+        ),
+    ]
+
+
+def look(settings: Settings, name: str, upstream: tuple[Run, ...], own: dict, data: dict) -> Run:
+    """A run without training: its folder is its node's."""
+    folder = folders.outputs() / settings.study / "nodes" / name
+    return Run(
+        settings.study,
+        "analysis",
+        "",
+        0,
+        f"nodes/{name}",
+        folder,
+        own,
+        data,
+        {},
+        {},
+        upstream,
+        training_task=name,
+    )
+
+
+def tables_mark(settings: Settings) -> str:
+    """A fingerprint of the languages table, whose families the cube carries."""
+    from xtsupport.data.tables import languages
+
+    table = languages(data_source(settings.data))
+    return hashlib.sha256(repr(sorted(table.items())).encode()).hexdigest()
+
+
+NOTEBOOKS = {
+    "data": "01_tasks_and_languages",
+    "pretraining": "02_pretrained_model",
+    "intermediate": "03_intermediate_training",
+    "target": "04_target_transfer",
+    "retrieval": "05_sentence_retrieval",
+    "results": "06_results",
+    "significance": "07_significance_by_family",
+}

@@ -1,0 +1,182 @@
+"""Read a params file: YAML without its traps, and the line every key stands on.
+
+Only ``true`` and ``false`` are booleans (YAML 1.1 also takes ``no``, the code of Norwegian, for
+one), ``1e-3`` is a number, a key may stand once, and aliases are refused. Nothing in a params file
+can name a Python object.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import yaml
+
+from xtsupport.errors import UserError
+
+BIGGEST = 1_000_000  # bytes
+
+
+class Loader(yaml.SafeLoader):
+    """The safe loader with YAML 1.2's idea of booleans and numbers."""
+
+    yaml_implicit_resolvers: ClassVar[dict] = {}
+
+
+for tag, pattern, first in (
+    ("bool", r"^(?:true|false)$", "tf"),
+    ("null", r"^(?:~|null|)$", ["~", "n", ""]),
+    ("int", r"^[-+]?[0-9]+$", "-+0123456789"),
+    ("float", r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
+):
+    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
+
+
+@dataclass
+class Source:
+    """A parsed file: its values, the line of every key path, the problems found."""
+
+    name: str
+    values: dict = field(default_factory=dict)
+    lines: dict[tuple, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    set_keys: set[tuple] = field(default_factory=set)  # key paths that --set gave
+
+    def where(self, path: tuple) -> str:
+        """``params/demo.yaml:12``: the closest line known for a key path."""
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.set_keys:
+                return "--set"
+            if path[:end] in self.lines:
+                return f"{self.name}:{self.lines[path[:end]]}"
+        return self.name
+
+
+def read(path: str | Path, name: str | None = None) -> Source:
+    """Parse a params file and collect its problems. UserError when it cannot be read at all."""
+    path = Path(path)
+    source = Source(name or str(path))
+    try:
+        text = path.read_bytes()
+    except IsADirectoryError:
+        raise UserError(
+            f"{path}: is a folder; give a params file such as params/demo.yaml"
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); "
+            "give a params file such as params/demo.yaml"
+        ) from None
+    if len(text) > BIGGEST:
+        raise UserError(f"{source.name}: {len(text)} bytes; a params file has at most {BIGGEST}")
+    values = parse(text, source)
+    if values is None and not source.problems:
+        source.problems.append(
+            f"{source.name}: is empty; it needs at least study, data, encoder, conditions, targets"
+        )
+    elif not isinstance(values, dict | None):
+        source.problems.append(
+            f"{source.name}: holds a {kind(values)}; it must hold `key: value` lines"
+        )
+    source.values = values if isinstance(values, dict) else {}
+    return source
+
+
+def parse(text: bytes | str, source: Source) -> object:
+    """YAML text -> plain values; notes lines and problems in ``source``."""
+    try:
+        node = yaml.compose(
+            text.decode("utf-8") if isinstance(text, bytes) else text, Loader=Loader
+        )
+        return None if node is None else plain(node, (), source, set())
+    except UnicodeDecodeError as error:
+        source.problems.append(f"{source.name}: is not UTF-8 text (byte {error.start})")
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        source.problems.append(f"{source.name}{mark(error)}: is not valid YAML: {reason(error)}")
+    return None
+
+
+def plain(node: yaml.Node, path: tuple, source: Source, seen: set[int]) -> object:
+    """A YAML node as plain values, refusing aliases and keys that stand twice."""
+    if id(node) in seen and not isinstance(node, yaml.ScalarNode):
+        source.problems.append(
+            f"{source.where(path)}: {dotted(path)}: aliases are not allowed; write the value out"
+        )
+        return None
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        return [plain(each, (*path, index), source, seen) for index, each in enumerate(node.value)]
+    if isinstance(node, yaml.MappingNode):
+        return mapping(node, path, source, seen)
+    if node.tag not in SCALARS:
+        source.problems.append(
+            f"{source.name}:{node.start_mark.line + 1}: {dotted(path)}: the tag {node.tag} is "
+            "not allowed; write plain values"
+        )
+        return None
+    return SCALARS[node.tag](node.value)
+
+
+def mapping(node: yaml.MappingNode, path: tuple, source: Source, seen: set[int]) -> dict:
+    """A mapping node as a dict; the first of two equal keys wins and the second is a problem."""
+    values: dict = {}
+    for key, value in node.value:
+        name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+        here, line = (*path, name), key.start_mark.line + 1
+        if name in values:
+            source.problems.append(
+                f"{source.name}:{line}: {dotted(here)}: stands twice "
+                f"(first on line {source.lines[here]}); keep one"
+            )
+            continue
+        source.lines[here] = line
+        values[name] = plain(value, here, source, seen)
+    return values
+
+
+def scalar(text: str) -> object:
+    """The value that ``text`` has in a params file: a number, true, a list, or the text itself."""
+    source = Source(text)
+    value = parse(text, source)
+    return text if source.problems else value
+
+
+def dotted(path: tuple) -> str:
+    """('target', 'epochs') -> 'target.epochs'; ('seeds', 0) -> 'seeds[0]'."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "the file"
+
+
+def kind(value: object) -> str:
+    """The word a user knows for the type of a value."""
+    names = {
+        dict: "mapping",
+        list: "list",
+        str: "text",
+        bool: "true/false",
+        int: "whole number",
+        float: "number",
+    }
+    return names.get(type(value), "nothing")
+
+
+def mark(error: Exception) -> str:
+    """``:3`` for an error that knows its line."""
+    found = getattr(error, "problem_mark", None)
+    return f":{found.line + 1}" if found else ""
+
+
+def reason(error: Exception) -> str:
+    """One line that says what is wrong with the YAML."""
+    return " ".join(str(getattr(error, "problem", None) or error or type(error).__name__).split())
+
+
+SCALARS = {
+    "tag:yaml.org,2002:str": str,
+    "tag:yaml.org,2002:null": lambda text: None,
+    "tag:yaml.org,2002:bool": lambda text: text == "true",
+    "tag:yaml.org,2002:int": int,
+    "tag:yaml.org,2002:float": float,
+}
