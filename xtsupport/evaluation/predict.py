@@ -1,0 +1,100 @@
+"""One prediction per example, for every kind of task that has a head."""
+
+import numpy as np
+import torch
+
+from xtsupport.training.batches import collate, token_batches
+from xtsupport.training.features import Features
+
+MAX_ANSWER = 30  # tokens, as in XTREME's max_answer_length
+
+
+def predict(model, task: str, features: Features, examples, pad: int, batch_tokens: int = 16384,
+            precision: str = "float32", unanswerable: bool = False) -> list:  # fmt: skip
+    """Predictions aligned with `examples`: labels (str), choices (int), tags (list of str), or
+    answer texts (str; empty where `unanswerable` and no answer is likelier than any span).
+
+    `model` has a head for `task` (a training task); `batch_tokens` bounds tokens per batch.
+    """
+    decode = {"classification": _labels, "choice": _choice, "tagging": _tags, "span": _spans}[features.kind]
+    logits = model_outputs(model, task, features, pad, batch_tokens, precision)
+    if features.kind == "span":
+        return decode(logits, features, examples, unanswerable)
+    return decode(logits, features, examples)
+
+
+@torch.inference_mode()
+def model_outputs(model, task, features: Features, pad: int, batch_tokens: int, precision: str) -> list:
+    """What decoding needs, per feature: logits (labels,), (choices,) or (length, labels); for spans
+    the best span and the score of no answer (start, end, score, null score)."""
+    device = next(model.parameters()).device
+    model.eval()
+    outputs: list = [None] * len(features)
+    sizes = features.lengths * (len(features.rows[0]["choices"]) if features.kind == "choice" and len(features) else 1)
+    for indices in token_batches(sizes, batch_tokens):
+        batch = {k: v.to(device) for k, v in collate(features, indices, pad).items()}
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = model.logits(task, batch)
+        if features.kind == "span":
+            inside = torch.zeros(logits.shape[:2], dtype=torch.bool)
+            for row, i in zip(inside, indices, strict=True):
+                offsets = features.rows[i]["offsets"]
+                row[: len(offsets)] = torch.from_numpy(offsets[:, 0] >= 0)
+            logits = best_spans(logits, inside.to(device))
+        for i, output in zip(indices, logits.cpu().numpy(), strict=True):
+            outputs[i] = output
+    return outputs
+
+
+def best_spans(logits: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """The best span of at most MAX_ANSWER tokens inside the context.
+
+    logits (batch, length, 2), inside (batch, length) -> (batch, 4): start, end, score of the span
+    (start logit + end logit), score of no answer (the same at the first token).
+    """
+    starts = logits[..., 0].masked_fill(~inside, -torch.inf)
+    ends = logits[..., 1].masked_fill(~inside, -torch.inf)
+    length = starts.shape[1]
+    scores = torch.stack(
+        [torch.nn.functional.pad(starts[:, : length - k] + ends[:, k:], (0, k), value=-torch.inf)
+         for k in range(min(MAX_ANSWER, length))], dim=-1)  # (batch, length, width)  # fmt: skip
+    best, where = scores.flatten(1).max(1)
+    start = where // scores.shape[-1]
+    null = logits[:, 0].sum(-1)
+    return torch.stack([start, start + where % scores.shape[-1], best, null], dim=-1).double()
+
+
+def _labels(logits, features: Features, examples) -> list[str]:
+    return [features.labels[int(np.argmax(row))] for row in logits]
+
+
+def _choice(logits, features: Features, examples) -> list[int]:
+    return [int(np.argmax(row)) for row in logits]
+
+
+def _tags(logits, features: Features, examples) -> list[list[str]]:
+    """One tag per word; every word has exactly one window that decides it."""
+    tags = [[""] * len(tokens) for tokens in examples["tokens"]]
+    for row, output in zip(features.rows, logits, strict=True):
+        best = output.argmax(-1)
+        for position, word in enumerate(row["words"]):
+            if word >= 0:
+                tags[row["example"]][word] = features.labels[best[position]]
+    return tags
+
+
+def _spans(spans, features: Features, examples, unanswerable: bool) -> list[str]:
+    """The text of the best span over all windows of an example."""
+    contexts = examples["context"]
+    best: dict[int, tuple] = {}
+    null: dict[int, float] = {}
+    for row, (start, end, score, no_answer) in zip(features.rows, spans, strict=True):
+        n = row["example"]
+        null[n] = min(null.get(n, np.inf), no_answer)
+        if n not in best or score > best[n][0]:
+            offsets = row["offsets"]
+            best[n] = score, offsets[int(start), 0], offsets[int(end), 1]
+    return [
+        "" if unanswerable and null[n] > best[n][0] else contexts[n][best[n][1] : best[n][2]].strip()
+        for n in range(features.examples)
+    ]

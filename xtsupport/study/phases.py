@@ -1,0 +1,245 @@
+"""What each phase does: one function per phase, each fills the folder of one run.
+
+pretrain -> train_intermediate -> train_target, and retrieve; a run's encoder comes from the run
+above it, or from the study's `encoder` setting. Heads are never carried over.
+"""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import torch
+
+from xtsupport.data import load
+from xtsupport.data.hub import available
+from xtsupport.data.tables import languages, task
+from xtsupport.evaluation.predict import predict
+from xtsupport.evaluation.retrieval import embed, nearest, unit
+from xtsupport.evaluation.scores import corpus_score, score_examples
+from xtsupport.study.runs import Run, open_run, require
+from xtsupport.training import encoder as encoders
+from xtsupport.training.features import Features, featurise
+from xtsupport.training.heads import TaskModel
+from xtsupport.training.loop import Recipe, resolve_precision, train
+from xtsupport.training.masked import MaskedModel, tiny_xlmr, train_tokenizer
+
+VALIDATION_CLUSTERS = 400  # English validation after phase 2: enough to see that it learned
+
+
+def pretrain(run: Run, progress: bool = True) -> pd.DataFrame:
+    """Phase 1: a small masked language model from nothing; returns the training history."""
+    settings = run.settings
+    texts = [text for code in settings["languages"]
+             for text in load(settings["task"], code, task(settings["task"], run.options["data"]).train_split,
+                              run.options["data"])["text"]]  # fmt: skip
+    with open_run(run) as out:
+        prepare(run)
+        tokenizer = train_tokenizer(texts, settings["vocabulary"])
+        shape = {k: settings[k] for k in ("hidden_size", "layers", "heads", "feed_forward", "max_length", "seed")}
+        model = tiny_xlmr(len(tokenizer), **shape)
+        features = featurise({"text": texts}, "masked", tokenizer, settings["max_length"], 0)
+        history = fit(MaskedModel(model), {"masked": features}, tokenizer, run, out, progress)
+        save_encoder(model, tokenizer, out)
+    return history
+
+
+def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
+    """Phase 2: English training on one task or a mixture; keeps the encoder; returns the history.
+
+    ``scores.csv`` holds the scores on English validation rows, where the data source has any.
+    """
+    with open_run(run) as out:
+        prepare(run)
+        model, tokenizer = starting_model(run)
+        data = {name: training_features(name, rows, tokenizer, run) for name, rows in run.settings["tasks"].items()}
+        for name, features in data.items():
+            add_head(model, name, features, run)
+        history = fit(model, data, tokenizer, run, out, progress)
+        scores = [validate(model, name, features, tokenizer, run) for name, features in data.items()]
+        out.write_csv("scores.csv", pd.concat(scores, ignore_index=True))
+        save_encoder(model.encoder, tokenizer, out)
+    return history
+
+
+def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
+    """Phase 3: English training on a task, then every target it serves in every language.
+
+    Writes ``examples.parquet`` and ``scores.csv``; returns the training history.
+    """
+    with open_run(run) as out:
+        prepare(run)
+        model, tokenizer = starting_model(run)
+        features = training_features(run.training_task, run.settings["rows"], tokenizer, run)
+        add_head(model, run.training_task, features, run)
+        history = fit(model, {run.training_task: features}, tokenizer, run, out, progress)
+        parts = [evaluate(model, run.training_task, features, target, code, tokenizer, run)
+                 for target, codes in run.settings["targets"].items() for code in codes]  # fmt: skip
+        write_scores(out, run, parts)
+    return history
+
+
+def retrieve(run: Run) -> pd.DataFrame:
+    """Sentence retrieval in every language; returns accuracy by layer, plain and mean-centred."""
+    data, settings = run.options["data"], run.settings
+    with open_run(run) as out:
+        prepare(run)
+        model, tokenizer = starting_encoder(run)
+        parts, by_layer = [], []
+        for target, codes in settings["targets"].items():
+            for code in codes:
+                examples = load(target, code, None, data)
+                sides = [embed(model, tokenizer, examples[name], settings["max_length"], settings["pooling"],
+                               run.options["batch_tokens"]) for name in ("text", "text_2")]  # fmt: skip
+                by_layer += [layer_scores(target, code, layer, *(side[layer] for side in sides))
+                             for layer in range(len(sides[0]))]  # fmt: skip
+                chosen = [unit(side[settings["layer"]]) for side in sides]
+                found = nearest(*chosen)[0][:, 0].tolist()
+                parts.append((target, code, examples, found))
+        write_scores(out, run, parts)
+        layers = pd.DataFrame(by_layer)
+        out.write_csv("layers.csv", layers)
+    return layers
+
+
+# ---------------------------------------------------------------------------------- the steps
+
+
+def prepare(run: Run) -> None:
+    torch.set_num_threads(run.options["threads"])
+    torch.manual_seed(run.seed)
+
+
+def starting_encoder(run: Run):
+    """(encoder, tokenizer) that a run starts from: its upstream run's, else the study's."""
+    name = require(run.upstream[0]) / "model" if run.upstream else run.settings["encoder"]
+    return encoders.load_encoder(name)
+
+
+def starting_model(run: Run):
+    """(model without heads, tokenizer), dropout and frozen weights as the run's settings say."""
+    encoder, tokenizer = starting_encoder(run)
+    encoders.set_dropout(encoder, run.settings["dropout"])
+    if run.settings["freeze_embeddings"]:
+        encoders.freeze_embeddings(encoder)
+    return TaskModel(encoder, run.settings["dropout"], run.settings["pooling"]), tokenizer
+
+
+def training_features(name: str, rows: int, tokenizer, run: Run) -> Features:
+    """Features of `rows` English training rows of a task, the same rows for every seed."""
+    data, row = run.options["data"], task(name, run.options["data"])
+    examples = load(name, "en", row.train_split, data)
+    if rows < len(examples):
+        examples = examples.select(np.sort(np.random.default_rng(0).permutation(len(examples))[:rows]))
+    return featurise(examples[:], row.kind, tokenizer, run.settings["max_length"], run.settings["stride"], row.labels)
+
+
+def add_head(model: TaskModel, name: str, features: Features, run: Run) -> None:
+    labels = max(2, len(features.labels))
+    model.add_head(name, features.kind, labels, run.seed)
+
+
+def fit(model, data: dict[str, Features], tokenizer, run: Run, out, progress: bool) -> pd.DataFrame:
+    """Train as the run's settings say; leaves ``history.csv`` and facts for ``run.json``."""
+    keys = Recipe.__dataclass_fields__.keys() & run.settings.keys()
+    recipe = Recipe(**{k: run.settings[k] for k in keys} | {"seed": run.seed, "batch_tokens": run.options["batch_tokens"]})
+    checkpoint = out.checkpoint / "state.safetensors"
+    history = train(model, data, tokenizer, recipe, checkpoint, run.options["checkpoint_minutes"], progress)
+    out.write_csv("history.csv", history)
+    out.note(
+        training={t: {"examples": f.examples, "features": len(f), "tokens": int(f.lengths.sum()),
+                      "truncated": f.truncated} for t, f in data.items()},
+        final_loss=float(history.loss.tail(max(1, len(history) // 20)).mean()),
+        device="cuda" if torch.cuda.is_available() else "cpu",
+    )  # fmt: skip
+    return history
+
+
+def evaluate(model, trained: str, trained_on: Features, target: str, code: str, tokenizer, run: Run):
+    """(target, language, examples, predictions) of one evaluation set."""
+    examples = whole_clusters(load(target, code, None, run.options["data"]), run.settings.get("max_clusters"))
+    return target, code, examples, answers(model, trained, trained_on, examples, tokenizer, run)
+
+
+def answers(model, trained: str, trained_on: Features, examples, tokenizer, run: Run) -> list:
+    columns, settings = examples[:], run.settings
+    features = featurise(columns, trained_on.kind, tokenizer, settings["max_length"], settings["stride"], trained_on.labels)
+    return predict(model, trained, features, columns, tokenizer.pad_token_id, run.options["batch_tokens"],
+                   resolve_precision(settings["precision"]), trained_on.unanswerable)  # fmt: skip
+
+
+def validate(model, name: str, trained_on: Features, tokenizer, run: Run) -> pd.DataFrame:
+    """Scores on English validation rows of an intermediate task; empty where there are none."""
+    data, row = run.options["data"], task(name, run.options["data"])
+    if not row.eval_split or not available(name, "en", row.eval_split, data):
+        return pd.DataFrame(columns=["task", "language", "metric", "score", "n_examples"])
+    examples = whole_clusters(load(name, "en", row.eval_split, data), VALIDATION_CLUSTERS)
+    predictions = answers(model, name, trained_on, examples, tokenizer, run)
+    return summary(name, "en", score_examples(name, examples, predictions, "en", data=data), data)
+
+
+def whole_clusters(examples, most: int | None):
+    """At most `most` clusters of an evaluation set, whole, and the same ones in every language."""
+    clusters = np.array(examples["cluster_id"])
+    names = sorted(set(clusters), key=lambda name: hashlib.sha256(name.encode()).digest())
+    if most is None or most >= len(names):
+        return examples
+    return examples.select(np.flatnonzero(np.isin(clusters, names[:most])))
+
+
+def write_scores(out, run: Run, parts) -> None:
+    """The run's part of the cube with predictions, scores per language, and whether it collapsed."""
+    data, frames, scores = run.options["data"], [], []
+    table = languages(data)
+    for target, code, examples, predictions in parts:
+        frame = score_examples(target, examples, predictions, code, data=data)
+        scores.append(summary(target, code, frame, data))
+        texts = {i: _text(p) for i, p in zip(examples["example_id"], predictions, strict=True)}
+        frames.append(frame.assign(task=target, language=code, language_2=None, family=table[code].family,
+                                   group=table[code].group, prediction=frame["example_id"].map(texts)))  # fmt: skip
+    phase2 = next((above.key for above in run.upstream if above.phase == "intermediate"), None)
+    cube = pd.concat(frames, ignore_index=True).assign(
+        study=run.study, condition=run.condition, variant=run.variant, seed=run.seed, phase2_run=phase2,
+        phase3_run=run.key if run.phase == "target" else None,
+    )  # fmt: skip
+    scores = pd.concat(scores, ignore_index=True)
+    out.write_parquet("examples.parquet", cube)
+    out.write_csv("scores.csv", scores)
+    out.note(collapsed=collapsed(scores, data))
+
+
+def _text(prediction) -> str:
+    return " ".join(prediction) if isinstance(prediction, list) else str(prediction)
+
+
+def summary(name: str, code: str, frame: pd.DataFrame, data) -> pd.DataFrame:
+    """One row per metric: task, language, metric, score (percent), n_examples."""
+    scores = corpus_score(name, frame)
+    return pd.DataFrame({"task": name, "language": code, "metric": list(scores), "score": list(scores.values()),
+                         "n_examples": frame["example_id"].nunique()})  # fmt: skip
+
+
+def collapsed(scores: pd.DataFrame, data) -> list[str]:
+    """Targets whose English headline score is not above chance by 2 points or 3 standard errors."""
+    found = []
+    for row in scores[scores.language == "en"].itertuples():
+        about = task(row.task, data)
+        chance = (about.chance or 0.0) / 100
+        noise = 300 * (chance * (1 - chance) / row.n_examples) ** 0.5
+        if row.metric == about.metrics[0] and row.score <= 100 * chance + max(2.0, noise):
+            found.append(row.task)
+    return found
+
+
+def layer_scores(target: str, code: str, layer: int, first: np.ndarray, second: np.ndarray) -> dict:
+    """Accuracy (percent) of one layer, plain and with the mean vector subtracted."""
+    right = np.arange(len(first))
+    scores = {name: 100 * float((nearest(unit(first, centred), unit(second, centred))[0][:, 0] == right).mean())
+              for name, centred in (("accuracy", False), ("accuracy_centred", True))}  # fmt: skip
+    return {"task": target, "language": code, "layer": layer, **scores}
+
+
+def save_encoder(model, tokenizer, out) -> None:
+    """The encoder as a transformers folder: config.json, model.safetensors, tokenizer files."""
+    with out.new_folder("model") as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)

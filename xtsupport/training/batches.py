@@ -1,0 +1,89 @@
+"""Length-bucketed batches in an order that depends on the seed alone, and the mixture of tasks.
+
+The order is a function of (seed, task, epoch), so a resumed run needs nothing but its step number.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from xtsupport.training.features import IGNORED, Features
+
+POOL = 50  # batches whose features are sorted together: little padding, still random batches
+
+
+def epoch_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """One epoch: feature indices in batches of `batch_size` of similar length, in random order.
+
+    Features are shuffled, sorted by length within pools of `POOL` batches, cut into batches, and
+    the batches shuffled. Every feature occurs once; one batch an epoch may be smaller.
+    """
+    order = rng.permutation(len(lengths))
+    batches = []
+    for pool in np.split(order, range(POOL * batch_size, len(order), POOL * batch_size)):
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches += np.split(pool, range(batch_size, len(pool), batch_size))
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def batch_stream(features: Features, batch_size: int, seed: int, task: str) -> Iterator[np.ndarray]:
+    """Batches of one task without end, epoch after epoch."""
+    name = np.frombuffer(task.encode(), dtype=np.uint8)
+    epoch = 0
+    while True:
+        yield from epoch_batches(features.lengths, batch_size, np.random.default_rng([seed, epoch, *name]))
+        epoch += 1
+
+
+def mixture(sizes: dict[str, int], cap: int) -> dict[str, float]:
+    """Share of each task in a multi-task mixture: p_t = min(n_t, cap) / sum_u min(n_u, cap).
+
+    Examples-proportional mixing with an artificial limit (Raffel et al. 2020, arXiv 1910.10683,
+    section 3.5.2), so that the largest task does not crowd out the others.
+    """
+    capped = {task: min(size, cap) for task, size in sizes.items()}
+    total = sum(capped.values())
+    return {task: size / total for task, size in capped.items()}
+
+
+def schedule(sizes: dict[str, int], steps: int, cap: int, seed: int) -> list[str]:
+    """The task of every step, drawn with the probabilities of `mixture`."""
+    shares = mixture(sizes, cap)
+    if len(shares) == 1:
+        return list(shares) * steps
+    drawn = np.random.default_rng([seed, 2]).choice(len(shares), size=steps, p=list(shares.values()))
+    return [list(shares)[i] for i in drawn]
+
+
+def token_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
+    """All features, longest first, in batches of at most `max_tokens` tokens after padding."""
+    batches, order = [], np.argsort(-lengths, kind="stable")
+    while len(order):
+        size = max(1, max_tokens // max(1, int(lengths[order[0]])))
+        batches.append(order[:size])
+        order = order[size:]
+    return batches
+
+
+def collate(features: Features, indices: np.ndarray, pad: int) -> dict[str, torch.Tensor]:
+    """One padded batch: ids and mask (batch, length); for `choice` (batch * choices, length)."""
+    rows = [features.rows[i] for i in indices]
+    sequences = [seq for row in rows for seq in row.get("choices", ())] or [row["ids"] for row in rows]
+    length = max(map(len, sequences))
+    batch = {"ids": _pad(sequences, length, pad)}
+    batch["mask"] = _pad([[1] * len(s) for s in sequences], length, 0)
+    if features.kind == "tagging":
+        batch["labels"] = _pad([row["labels"] for row in rows], length, IGNORED)
+    elif features.kind == "span":
+        batch["labels"] = torch.tensor([[row["start"], row["end"]] for row in rows])
+    elif features.kind in ("classification", "choice"):
+        batch["labels"] = torch.tensor([row["label"] for row in rows])
+    return batch
+
+
+def _pad(sequences, length: int, value: int) -> torch.Tensor:
+    padded = np.full((len(sequences), length), value, dtype=np.int64)
+    for row, sequence in zip(padded, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return torch.from_numpy(padded)

@@ -1,0 +1,60 @@
+"""Encoders: any transformers encoder by hub id or folder, the packaged real one, the demo's own."""
+
+from pathlib import Path
+
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from xtsupport.errors import UserError
+
+OFFLINE = "offline-e5"
+
+
+def load_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
+    """(model, tokenizer) of an encoder without any head.
+
+    `name` is a hub id, a folder in transformers' layout, or ``offline-e5`` (the packaged
+    multilingual-e5-small). Weights are read from safetensors only and no remote code is run.
+    Raises UserError when the encoder cannot be found or read.
+    """
+    if str(name) == OFFLINE:
+        from xtsupport.training.offline_encoder import offline_encoder_folder
+
+        name = offline_encoder_folder()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
+        model = AutoModel.from_pretrained(name, dtype=dtype, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"encoder '{name}' cannot be loaded ({reason}): name a hub id, a folder with config.json, "
+            f"model.safetensors and tokenizer files, or {OFFLINE}; without network only folders work"
+        ) from error
+    return without_pooler(model), tokenizer
+
+
+def without_pooler(model):
+    """Drop what only next-sentence prediction uses, so that no unused weight is trained or saved."""
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return model
+
+
+def set_dropout(model, hidden: float) -> None:
+    """Dropout of the hidden layers; attention dropout is always 0.
+
+    With attention dropout the attention of PyTorch leaves its fast path on CPUs.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = hidden
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.0
+    for name in ("attention_probs_dropout_prob", "attention_dropout"):
+        if hasattr(model.config, name):
+            setattr(model.config, name, 0.0)
+
+
+def freeze_embeddings(model) -> None:
+    """Keep the word embeddings as they are: most of a multilingual encoder's weights."""
+    model.get_input_embeddings().weight.requires_grad_(False)

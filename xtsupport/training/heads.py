@@ -1,0 +1,87 @@
+"""One head per kind of task on a shared encoder. All languages of a task share its head."""
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+
+class TextHead(nn.Module):
+    """Classification and multiple choice: one vector per sequence -> `outputs` logits.
+
+    ``first`` reads the first token as XLM-R and BERT do; ``mean`` averages the tokens, for encoders
+    whose first token was never trained.
+    """
+
+    def __init__(self, hidden: int, outputs: int, dropout: float, pooling: str):
+        super().__init__()
+        self.pooling = pooling
+        self.dropout = nn.Dropout(dropout)
+        self.dense = nn.Linear(hidden, hidden)
+        self.out = nn.Linear(hidden, outputs)
+
+    def forward(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """states (batch, length, hidden), mask (batch, length) -> logits (batch, outputs)."""
+        vector = states[:, 0] if self.pooling == "first" else mean_pool(states, mask)
+        return self.out(self.dropout(torch.tanh(self.dense(self.dropout(vector)))))
+
+
+class TokenHead(nn.Module):
+    """Tagging and spans: one vector per token -> `outputs` logits per token."""
+
+    def __init__(self, hidden: int, outputs: int, dropout: float):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(hidden, outputs)
+
+    def forward(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """states (batch, length, hidden) -> logits (batch, length, outputs)."""
+        return self.out(self.dropout(states))
+
+
+class TaskModel(nn.Module):
+    """An encoder with one head per task."""
+
+    def __init__(self, encoder: nn.Module, dropout: float = 0.0, pooling: str = "first"):
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleDict()
+        self.kinds: dict[str, str] = {}
+        self.dropout, self.pooling = dropout, pooling
+
+    def add_head(self, task: str, kind: str, labels: int, seed: int) -> None:
+        """A new head, initialised from the seed alone (normal, 0.02, zero bias, as BERT's)."""
+        hidden = self.encoder.config.hidden_size
+        if kind in ("classification", "choice"):
+            outputs = labels if kind == "classification" else 1
+            head = TextHead(hidden, outputs, self.dropout, self.pooling)
+        else:
+            head = TokenHead(hidden, 2 if kind == "span" else labels, self.dropout)
+        generator = torch.Generator().manual_seed(seed)
+        for layer in (m for m in head.modules() if isinstance(m, nn.Linear)):
+            nn.init.normal_(layer.weight, std=0.02, generator=generator)
+            nn.init.zeros_(layer.bias)
+        self.heads[task], self.kinds[task] = head, kind
+
+    def logits(self, task: str, batch: dict) -> torch.Tensor:
+        """Float32 logits: classification (batch, labels), choice (batch, choices), tagging
+        (batch, length, labels), span (batch, length, 2) with -inf on padding."""
+        states = self.encoder(input_ids=batch["ids"], attention_mask=batch["mask"]).last_hidden_state
+        logits = self.heads[task](states, batch["mask"]).float()
+        if self.kinds[task] == "choice":
+            return logits.view(len(batch["labels"]), -1)
+        if self.kinds[task] == "span":
+            return logits.masked_fill(batch["mask"][..., None] == 0, -torch.inf)
+        return logits
+
+    def forward(self, task: str, batch: dict) -> torch.Tensor:
+        """The training loss, a scalar: mean cross-entropy; for spans over starts and ends."""
+        logits = self.logits(task, batch)
+        if self.kinds[task] == "span":  # (batch, length, 2) -> one row per start and per end
+            logits = logits.transpose(1, 2)
+        return cross_entropy(logits.flatten(0, -2), batch["labels"].flatten())
+
+
+def mean_pool(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean over the tokens of each sequence: (batch, length, hidden) -> (batch, hidden)."""
+    weights = mask[..., None].to(states.dtype)
+    return (states * weights).sum(1) / weights.sum(1)

@@ -1,0 +1,69 @@
+"""Masked language modelling: the tiny XLM-R that phase 1 trains from nothing, and its tokenizer."""
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from torch import nn
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForMaskedLM
+
+from xtsupport.training.features import IGNORED
+
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+
+
+def train_tokenizer(texts, vocabulary: int) -> PreTrainedTokenizerFast:
+    """A sub-word tokenizer with XLM-R's special tokens: byte-pair merges (Sennrich et al. 2016),
+    learned from raw text; frequent words stay whole, rarer and inflected ones are split."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=SPECIAL, show_progress=False))  # fmt: skip
+    ids = [("<s>", 0), ("</s>", 2)]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=ids
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", cls_token="<s>", eos_token="</s>", sep_token="</s>",
+        pad_token="<pad>", unk_token="<unk>", mask_token="<mask>",
+    )  # fmt: skip
+
+
+def tiny_xlmr(vocabulary: int, hidden_size: int, layers: int, heads: int, feed_forward: int,
+              max_length: int, seed: int) -> XLMRobertaForMaskedLM:  # fmt: skip
+    """A randomly initialised masked language model of XLM-R's architecture, without dropout."""
+    torch.manual_seed(seed)
+    return XLMRobertaForMaskedLM(XLMRobertaConfig(
+        vocab_size=vocabulary, hidden_size=hidden_size, num_hidden_layers=layers, num_attention_heads=heads,
+        intermediate_size=feed_forward, max_position_embeddings=max_length + 2, type_vocab_size=1,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, initializer_range=0.05,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2))  # fmt: skip
+
+
+class MaskedModel(nn.Module):
+    """Wraps a masked language model for the training loop: scores masked positions only."""
+
+    def __init__(self, model: XLMRobertaForMaskedLM):
+        super().__init__()
+        self.model = model
+
+    def forward(self, task: str, batch: dict) -> torch.Tensor:
+        """Mean cross-entropy of the masked tokens, a scalar."""
+        states = self.model.base_model(input_ids=batch["ids"], attention_mask=batch["mask"]).last_hidden_state
+        counted = batch["labels"] != IGNORED
+        return cross_entropy(self.model.lm_head(states[counted]).float(), batch["labels"][counted])
+
+
+def mask_tokens(batch: dict, tokenizer, share: float, rng: np.random.Generator) -> dict:
+    """BERT's masking (Devlin et al. 2019, section 3.1): of `share` of the tokens, 80% become the
+    mask, 10% a random token, 10% stay; labels are -100 elsewhere. Special tokens are spared."""
+    ids = batch["ids"].numpy()
+    special = np.isin(ids, tokenizer.all_special_ids)
+    chosen = (rng.random(ids.shape) < share) & ~special
+    how = rng.random(ids.shape)
+    random_ids = rng.integers(len(SPECIAL), len(tokenizer), ids.shape)
+    masked = np.where(how < 0.8, tokenizer.mask_token_id, np.where(how < 0.9, random_ids, ids))
+    labels = torch.from_numpy(np.where(chosen, ids, IGNORED))
+    return batch | {"ids": torch.from_numpy(np.where(chosen, masked, ids)), "labels": labels}
