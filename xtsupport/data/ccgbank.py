@@ -3,7 +3,7 @@
 Put it at `ccgbank/` in the mirror folder, or in $XTSUPPORT_DATA (default: ./data), in either form:
 
     ccgbank/data/AUTO/02/wsj_0200.auto   the corpus as it is distributed
-    ccgbank/train.txt dev.txt test.txt   one sentence a line, `word|POS|supertag` separated by blanks
+    ccgbank/train.txt dev.txt test.txt   one sentence a line, blanks between `word|POS|supertag`
 
 Splits of the corpus (Hockenmaier and Steedman 2007): sections 02-21 train, 00 dev, 23 test.
 """

@@ -135,7 +135,7 @@ def sources(task, language="en", split=None, data="hub", language_2=None) -> lis
 
 
 def own_folder(name, data="hub") -> Path:
-    """Where a user puts `ccgbank` or `bucc2018`: the mirror's root, else $XTSUPPORT_DATA or ./data."""
+    """Where a user puts ccgbank or bucc2018: the mirror's root, else $XTSUPPORT_DATA or ./data."""
     mirror = tables.mirror_folder(data)
     if mirror is not None and (mirror / name).is_dir():
         return mirror / name

@@ -103,7 +103,8 @@ def _choice(raw, task):
     if "endings" in columns:  # HellaSwag: the second question part opens every ending
         built = [(r["ctx_a"], r["ctx_b"], r["endings"], _index(r["label"], "0")) for r in rows]
     elif "answerKey" in columns:  # CommonsenseQA
-        built = [("", r["question"], r["choices"]["text"], _index(r["answerKey"], "A")) for r in rows]
+        built = [("", r["question"], r["choices"]["text"], _index(r["answerKey"], "A"))
+                 for r in rows]  # fmt: skip
     elif "answerA" in columns:  # Social IQa
         built = [(r["context"], r["question"], [r["answerA"], r["answerB"], r["answerC"]],
                   _index(r["label"], "1")) for r in rows]  # fmt: skip
@@ -166,9 +167,10 @@ def _label_names(raw, column, task):
     values = labels.flatten() if pa.types.is_list(labels.type) else labels
     if pa.types.is_integer(values.type):
         numbers = pc.if_else(pc.less(values, 0), None, values)
-        if pc.max(numbers).as_py() is not None and pc.max(numbers).as_py() >= len(names):
-            raise UserError(f"{task.name}: column {column!r} has the label number "
-                            f"{pc.max(numbers).as_py()}, but there are {len(names)} labels")  # fmt: skip
+        highest = pc.max(numbers).as_py()
+        if highest is not None and highest >= len(names):
+            raise UserError(f"{task.name}: column {column!r} has the label number {highest}, "
+                            f"but there are {len(names)} labels")  # fmt: skip
         values = names.take(numbers)
     elif task.labels:
         unknown = set(pc.unique(values).to_pylist()) - set(task.labels) - {None}

@@ -103,7 +103,7 @@ def mirror_folder(data: str | Path = "hub") -> Path | None:
 
 
 def tasks(data: str | Path = "hub") -> dict[str, Task]:
-    """All tasks by name, from the mirror's own tasks.csv if it has one. UserError if it is wrong."""
+    """All tasks by name, from the mirror's own tasks.csv if it has one; UserError if wrong."""
     return _table("tasks.csv", Task, data)
 
 

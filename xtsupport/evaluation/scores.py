@@ -1,0 +1,267 @@
+"""The official scores of every task, per example and per corpus.
+
+Each evaluator takes gold and predictions in the same order and returns, for each metric, either
+one score in 0..1 per example or the counts (tp, fp, fn) per example where the official score is a
+micro average. A corpus score is the mean of the former, or the F1 of the summed latter, so that
+the scores kept per example always add up to the official ones.
+"""
+
+import numpy as np
+
+from xtsupport.data import tables
+from xtsupport.data.tables import Task
+from xtsupport.errors import UserError
+from xtsupport.evaluation.answers import (
+    MLQA_ARTICLES,
+    segmented_tokens,
+    squad_tokens,
+    token_f1,
+    token_f1_v2,
+)
+
+
+def score(task, predictions, references, language="en", language_2=None, data="hub") -> dict:
+    """The official scores of a task as percentages (f1, exact_match, accuracy, precision, recall).
+
+    span: predictions {id: text}, references [{"id", "answers": [text, ...]}], language that of the
+    answers. tagging: lists of lists of tags. classification, choice, Tatoeba: lists of labels.
+    BUCC: lists of (source id, target id). language_2 changes no score.
+    Raises UserError, naming task, language and both counts, when predictions are missing or left
+    over.
+    """
+    row = tables.task(task, data)
+    if row.kind == "span":
+        ids = [reference["id"] for reference in references]
+        _same_ids(row, language, predictions, ids)
+        predictions = [predictions[identifier] for identifier in ids]
+        references = [_texts(reference["answers"]) for reference in references]
+    if row.evaluator == "pairs":
+        return _percentages({"f1": _pairs(references, predictions)[1]})
+    return _percentages(_evaluate(row, references, predictions, language))
+
+
+def score_examples(task, examples, predictions, language="en", language_2=None, data="hub"):
+    """The scores of every example: a frame of example_id, cluster_id, metric, score, tp, fp, fn.
+
+    examples: what load() returned, or a list of such examples; BUCC: the gold (source id, target
+    id) pairs. predictions, aligned with them: span: text; classification: label; choice: index;
+    tagging: list of tags; Tatoeba: row number of the nearest sentence; BUCC: pairs.
+    `score` is in 0..1, and null where the metric is a micro average over tp, fp and fn.
+    """
+    row = tables.task(task, data)
+    if row.evaluator == "pairs":
+        ids, counts = _pairs(examples, predictions)
+        return _frame(ids, ids, {"f1": counts})
+    ids = _column(examples, "example_id")
+    results = _evaluate(row, _gold(row, examples, len(ids)), predictions, language)
+    return _frame(ids, _column(examples, "cluster_id"), results)
+
+
+def corpus_score(task, frame) -> dict:
+    """The percentages that score() gives, from a frame of score_examples()."""
+    results = {}
+    for metric, rows in frame.groupby("metric", sort=False):
+        counted = rows["score"].isna().all()
+        values = rows[["tp", "fp", "fn"]] if counted else rows["score"]
+        results[metric] = values.to_numpy(dtype=float)
+    if not results:
+        raise UserError(f"{task}: no scored examples")
+    return _percentages(results)
+
+
+# ------------------------------------------------------------------------------ evaluators
+
+
+def _evaluate(task: Task, gold, predictions, language):
+    _same_length(task, language, predictions, gold)
+    if not len(gold):
+        raise UserError(f"{task.name} ({language}): nothing to score: 0 examples")
+    return EVALUATORS[task.evaluator](task, gold, predictions, language)
+
+
+def _accuracy(task, gold, predictions, language):
+    """Accuracy; if the task has it, also the F1 of its last label (QQP in GLUE: duplicate)."""
+    pairs = list(zip(predictions, gold, strict=True))
+    results = {"accuracy": np.array([float(guess == true) for guess, true in pairs])}
+    if "f1" in task.metrics:
+        positive = (task.labels[-1], len(task.labels) - 1)  # by name or by number
+        found = [(guess in positive, true in positive) for guess, true in pairs]
+        results["f1"] = np.array([(g and t, g and not t, t and not g) for g, t in found], float)
+    return results
+
+
+def _token_accuracy(task, gold, predictions, language):
+    """Share of right tags, as a micro average: a wrong tag is a false one and a missed one."""
+    counts = []
+    for number, (guess, true) in enumerate(zip(predictions, gold, strict=True)):
+        _same_length(task, language, guess, true, f"sentence {number}: ")
+        right = sum(a == b for a, b in zip(guess, true, strict=True))
+        counts.append((right, len(true) - right, len(true) - right))
+    return {"accuracy": np.array(counts, float)}
+
+
+def _span(task, gold, predictions, language):
+    """Maximum over the gold answers of F1 and exact match, officially and segmented."""
+    second = task.evaluator == "squad_v2"
+    if task.evaluator == "mlqa" and language not in MLQA_ARTICLES:
+        raise UserError(f"{task.name}: MLQA's evaluator knows {', '.join(MLQA_ARTICLES)}, "
+                        f"not {language!r}")  # fmt: skip
+
+    def official(text):
+        return segmented_tokens(text, language) if task.evaluator == "mlqa" else squad_tokens(text)
+
+    def segmented(text):
+        return segmented_tokens(text, language)
+
+    f1 = token_f1_v2 if second else token_f1
+    rows = np.zeros((len(gold), 3))
+    for row, guess, answers in zip(rows, predictions, gold, strict=True):
+        if second:  # answers that normalise to nothing do not count; none at all: unanswerable
+            answers = [text for text in answers if squad_tokens(text)] or [""]
+        if not answers:
+            raise UserError(f"{task.name} ({language}): a question without an answer; "
+                            "only SQuAD v2 has them")  # fmt: skip
+        mine, mine_segmented = official(guess), segmented(guess)
+        row[0] = max(f1(mine, official(text)) for text in answers)
+        row[1] = max(float(mine == official(text)) for text in answers)
+        row[2] = max(f1(mine_segmented, segmented(text)) for text in answers)
+    return dict(zip(("f1", "exact_match", "f1_segmented"), rows.T, strict=True))
+
+
+def _seqeval(task, gold, predictions, language):
+    """Micro F1 over entities, as seqeval 1.2 counts them by default, per sentence.
+
+    An entity belongs to the sentence it ends in.
+    """
+    for number, (guess, true) in enumerate(zip(predictions, gold, strict=True)):
+        _same_length(task, language, guess, true, f"sentence {number}: ")
+    true, found = entities(gold), entities(predictions)
+    counts = np.zeros((len(gold), 3))
+    for column, group in enumerate((true & found, found - true, true - found)):
+        for _, _, (sentence, _) in group:
+            counts[sentence, column] += 1
+    return {"f1": counts}
+
+
+def entities(sentences) -> set[tuple[str, tuple[int, int], tuple[int, int]]]:
+    """(type, first token, last token) of all entities, tokens as (sentence, position).
+
+    seqeval reads a tag as one letter of the scheme (B, I, E, S, O) and a type, the rest without a
+    hyphen, over all sentences joined by an O. XTREME applies it to raw part-of-speech tags, and
+    so do we: NOUN is letter N, type OUN; neighbours of one type are one entity; SCONJ and CCONJ
+    are both of type CONJ; X is of O's type, so that it opens no entity after an O, and the one it
+    closes starts where the last entity started, maybe in an earlier sentence. (seqeval before 1.0
+    took NOUN as the type, so that scores of 2020 may differ where CCONJ, SCONJ and X are mixed up.)
+    """
+    found = set()
+    letter, kind, first, last = "O", "", (0, 0), (0, 0)
+    for number, tags in enumerate(sentences):
+        for position, tag in enumerate([*tags, "O"]):
+            previous, before = letter, kind
+            letter, kind = tag[0], tag[1:].split("-", 1)[-1] or "_"
+            if _closes(previous, letter, before, kind):
+                found.add((before, first, last))
+            if _opens(previous, letter, before, kind):
+                first = (number, position)
+            last = (number, position)
+    return found
+
+
+def _closes(previous, letter, before, kind):
+    scheme = previous in "ES" or (previous in "BI" and letter in "BSO")
+    return scheme or (previous not in "O." and before != kind)
+
+
+def _opens(previous, letter, before, kind):
+    scheme = letter in "BS" or (previous in "ESO" and letter in "EI")
+    return scheme or (letter not in "O." and before != kind)
+
+
+def _pairs(gold, predictions):
+    """Ids of the source sentences in either set of pairs, and their counts."""
+    gold, predictions = ({tuple(pair) for pair in pairs} for pairs in (gold, predictions))
+    ids = sorted({source for source, _ in gold | predictions})
+    place = {source: number for number, source in enumerate(ids)}
+    counts = np.zeros((len(ids), 3))
+    for column, group in enumerate((gold & predictions, predictions - gold, gold - predictions)):
+        for source, _ in group:
+            counts[place[source], column] += 1
+    return ids, counts
+
+
+EVALUATORS = {
+    "accuracy": _accuracy,
+    "token_accuracy": _token_accuracy,
+    "squad_v1": _span,
+    "squad_v2": _span,
+    "mlqa": _span,
+    "seqeval": _seqeval,
+}
+
+
+# ---------------------------------------------------------------------- gold, checks, frames
+
+
+def _gold(task, examples, count):
+    if task.kind == "span":
+        return [_texts(answers) for answers in _column(examples, "answers")]
+    if task.kind == "retrieval":
+        return list(range(count))
+    return _column(examples, "tags" if task.kind == "tagging" else "label")
+
+
+def _texts(answers):
+    return list(answers["text"] if isinstance(answers, dict) else answers)
+
+
+def _column(examples, name):
+    if isinstance(examples, list):
+        return [example[name] for example in examples]
+    return list(examples[name])
+
+
+def _same_length(task, language, predictions, references, where=""):
+    if len(predictions) != len(references):
+        raise UserError(f"{task.name} ({language}): {where}{len(predictions)} predictions for "
+                        f"{len(references)} references; there must be one each")  # fmt: skip
+
+
+def _same_ids(task, language, predictions, ids):
+    missing = sorted(set(ids) - set(predictions))
+    extra = sorted(set(predictions) - set(ids))
+    for problem, found in (("missing", missing), ("not among the references", extra)):
+        if found:
+            raise UserError(
+                f"{task.name} ({language}): {len(predictions)} predictions for {len(ids)} "
+                f"references; {len(found)} ids {problem}: {', '.join(map(str, found[:3]))}"
+                + (", ..." if len(found) > 3 else "")
+            )
+
+
+def _percentages(results):
+    """{metric: scores (n,) or counts (n, 3)} -> percentages; counts also give precision, recall."""
+    percentages = {}
+    for metric, values in results.items():
+        if values.ndim == 1:
+            percentages[metric] = 100 * float(values.mean())
+            continue
+        tp, fp, fn = values.sum(axis=0)
+        percentages[metric] = 100 * 2 * tp / (2 * tp + fp + fn) if tp else 0.0
+        if metric == "f1":
+            percentages["precision"] = 100 * tp / (tp + fp) if tp else 0.0
+            percentages["recall"] = 100 * tp / (tp + fn) if tp else 0.0
+    return {metric: float(value) for metric, value in percentages.items()}
+
+
+def _frame(ids, clusters, results):
+    import pandas as pd
+
+    parts = []
+    for metric, values in results.items():
+        part = pd.DataFrame({"example_id": ids, "cluster_id": clusters, "metric": metric})
+        counted = values.ndim == 2
+        part["score"] = np.nan if counted else values
+        for column, name in enumerate(("tp", "fp", "fn")):
+            part[name] = pd.array(values[:, column] if counted else [None] * len(part), "Int32")
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
