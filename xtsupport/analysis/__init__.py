@@ -1,1 +1,15 @@
 """The cube of per-example scores and everything that is concluded from it."""
+
+from importlib import import_module
+
+_WHERE = {
+    "results": ("read_cube", "validate_cube", "build_cube", "score_table"),
+    "significance": ("compare",),
+}
+
+
+def __getattr__(name):
+    for module, names in _WHERE.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,299 @@
+"""The primary inference: two-way (clusters x seeds) variance with Satterthwaite degrees of
+freedom.
+
+A gain is a weighted sum of score differences. With d_gs its influence per cluster g and seed s,
+
+    V = V_clusters + max(V_seeds - V_cells, 0)
+
+where V_clusters is the cluster-robust variance of the seed-averaged gain, V_seeds = Var_s(gain_s)
+/ S, and V_cells the variance of the interaction residuals d_gs - d_g. - d_.s + d_.. that both
+contain (Cameron, Gelbach & Miller 2011, with the analysis-of-variance form of the cell term).
+Shared runs need no special care: the seed term is computed on the whole weighted sum, so two
+tasks scored from one run, or from runs that share a phase-2 encoder, covary through their seed.
+
+Valid for which population: ``clusters x seeds``, the recipe on new questions, in these languages;
+``clusters``, these trained models on new questions; ``seeds``, the recipe on these very
+questions; ``clusters x seeds x languages``, the recipe on new questions and in other languages of
+the level (languages taken as a sample of the level: a strong assumption, and worthless below
+three).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xtsupport.analysis.clusters import Moments
+from xtsupport.errors import UserError
+
+UNITS = ("clusters x seeds", "clusters", "seeds", "clusters x seeds x languages")
+Side = tuple[str, str]  # condition, variant
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A contrast within one task and metric; side 0 is the treatment, side 1 the baseline, L
+    languages.
+
+    labels[a]: the replicates of a side, None where one run serves every seed (retrieval without
+    phase 2); values[a]: (S[a], L) scores 0..1, NaN for a language that the side does not have;
+    gram[a][b]: (S[a], S[b], L, L) cluster products of the sides' influences.
+    """
+
+    moments: Moments
+    labels: tuple[tuple | None, tuple | None]
+    values: tuple[np.ndarray, np.ndarray]
+    gram: tuple[tuple[np.ndarray, ...], ...]
+    paired: bool
+    note: str = ""
+
+    @property
+    def present(self) -> np.ndarray:
+        """Which languages both sides have, (L,) bool."""
+        return ~(np.isnan(self.values[0]).any(0) | np.isnan(self.values[1]).any(0))
+
+
+def arm(
+    moments: Moments, treatment: Side, baseline: Side, paired: bool = True, retrieval: bool = False
+) -> Arm | None:
+    """Cut a contrast out of a task; None where a side has no run.
+
+    paired joins equal seeds and leaves out seeds without a partner (UserError if none has one). In
+    retrieval a side with a single run serves every seed of the other: it has no phase 2 to vary.
+    """
+    runs = moments.runs
+    sides = [
+        runs[(runs["condition"] == c) & (runs["variant"] == v)].sort_values("seed")
+        for c, v in (treatment, baseline)
+    ]
+    if any(side.empty for side in sides):
+        return None
+    single = [retrieval and len(side) == 1 and not side["phase2"].any() for side in sides]
+    notes = ["one run of one side serves every seed"] if any(single) and not all(single) else []
+    if paired and not any(single):
+        both = set(sides[0]["seed"]) & set(sides[1]["seed"])
+        alone = sorted(set(sides[0]["seed"]) ^ set(sides[1]["seed"]))
+        if not both:
+            have = [", ".join(map(str, side["seed"])) for side in sides]
+            raise UserError(
+                f"{moments.task}: {'/'.join(treatment)} has seeds {have[0]}, "
+                f"{'/'.join(baseline)} has {have[1]}: no seed has a partner; use paired=False"
+            )
+        notes += (
+            [f"seeds without a partner left out: {', '.join(map(str, alone))}"] if alone else []
+        )
+        sides = [side[side["seed"].isin(both)].reset_index() for side in sides]
+        coarse = min((side["replicate"] for side in sides), key=lambda column: column.nunique())
+        sides = [side.assign(replicate=coarse).set_index("index") for side in sides]
+    mixes = [_replicate_means(side, len(runs)) for side in sides]
+    if any(len(labels) < len(side) for (labels, _), side in zip(mixes, sides, strict=True)):
+        notes.append("several seeds share a phase-2 run, which is the unit")
+    values, gram = _mix(moments, [mix for _, mix in mixes])
+    labels = tuple(
+        None if alone else labels for alone, (labels, _) in zip(single, mixes, strict=True)
+    )
+    return Arm(moments, labels, values, gram, paired, "; ".join(notes))
+
+
+def _replicate_means(side, n_runs) -> tuple[tuple, np.ndarray]:
+    labels = tuple(sorted(set(side["replicate"])))
+    mix = np.zeros((len(labels), n_runs))
+    for label, run in zip(side["replicate"], side.index, strict=True):
+        mix[labels.index(label), run] = 1
+    return labels, mix / mix.sum(1, keepdims=True)
+
+
+def _mix(moments, mixes):
+    rows = [np.flatnonzero(mix.any(0)) for mix in mixes]
+    values = tuple(
+        mix[:, used] @ moments.values[used] for mix, used in zip(mixes, rows, strict=True)
+    )
+
+    def block(a, b):
+        cut = np.nan_to_num(moments.gram[rows[a]][:, :, rows[b]])
+        return np.einsum(
+            "sr,rltm,ut->sulm", mixes[a][:, rows[a]], cut, mixes[b][:, rows[b]], optimize=True
+        )
+
+    return values, tuple(tuple(block(a, b) for b in (0, 1)) for a in (0, 1))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """E weighted sums of scores with their joint variance (in fractions, where the weights are
+    plain numbers).
+
+    gain, baseline: (E,); clusters, seeds, cells: (E, E), the three terms of the module's formula;
+    df_clusters, df_seeds: (E,); n_seeds: replicates, of the side that has fewer.
+    """
+
+    gain: np.ndarray
+    baseline: np.ndarray
+    clusters: np.ndarray
+    seeds: np.ndarray
+    cells: np.ndarray
+    df_clusters: np.ndarray
+    df_seeds: np.ndarray
+    n_seeds: int
+
+    def variance(self, unit: str = UNITS[0]) -> np.ndarray:
+        """The joint variance (E, E) under a unit of resampling; the seed part is projected to be
+        positive semidefinite.
+        """
+        if unit == "clusters" or self.n_seeds < 2:
+            return self.clusters
+        if unit == "seeds":
+            return self.seeds
+        return self.clusters + _positive_part(self.seeds - self.cells)
+
+
+def _positive_part(matrix: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, 0)) @ vectors.T
+
+
+def standard_error(
+    one: Estimate, unit: str = UNITS[0], extra: np.ndarray | float = 0.0, df_extra: float = np.inf
+) -> tuple[np.ndarray, np.ndarray]:
+    """Standard errors and Satterthwaite degrees of freedom (E,), (E,).
+
+    ``extra`` is an independent variance to add, such as that of languages, with ``df_extra``
+    degrees of freedom.
+    """
+    clusters, seeds, cells = (np.diag(part) for part in (one.clusters, one.seeds, one.cells))
+    if unit == "seeds" and one.n_seeds > 1:
+        return np.sqrt(seeds), one.df_seeds
+    between = (
+        np.zeros_like(clusters)
+        if unit == "clusters" or one.n_seeds < 2
+        else np.maximum(seeds - cells, 0)
+    )
+    total = clusters + between + extra
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = (
+            clusters**2 / one.df_clusters
+            + between**2 / np.maximum(one.df_seeds, 1)
+            + np.square(extra) / df_extra
+        )
+        df = np.where(spread > 0, total**2 / spread, np.inf)
+    return np.sqrt(total), df
+
+
+def estimate(arms: Sequence[Arm], weights: Sequence[np.ndarray]) -> Estimate:
+    """Joint estimate of E weighted sums over the languages of several tasks of one contrast.
+
+    weights: per arm (E, 2, L): what each language's treatment and baseline score count for (the
+    latter usually negative). Tasks meet by replicate, so only replicates that all arms have are
+    used.
+    """
+    paired = all(one.paired for one in arms)
+    picks = _common_replicates(arms, paired)
+    clusters, df_clusters = _cluster_part(arms, weights, picks)
+    groups = [(0, 1)] if paired else [(0,), (1,)]
+    parts = [_seed_part(arms, weights, picks, sides) for sides in groups]
+    seeds, cells = sum(part[0] for part in parts), sum(part[1] for part in parts)
+    between = [np.maximum(np.diag(seed - cell), 0) for seed, cell, _ in parts]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = sum(v**2 / max(n - 1, 1) for v, (_, _, n) in zip(between, parts, strict=True))
+        df_seeds = np.where(
+            spread > 0, sum(between) ** 2 / spread, max(min(n for _, _, n in parts) - 1, 1)
+        )
+    means = [_side_mean(arms, weights, picks, side) for side in (0, 1)]
+    varying = [
+        len(picks[side][0])
+        for side in (0, 1)
+        if paired or any(one.labels[side] is not None for one in arms)
+    ]
+    return Estimate(
+        means[0] + means[1],
+        -means[1],
+        clusters,
+        seeds,
+        cells,
+        df_clusters,
+        df_seeds,
+        min(varying or [1]),
+    )
+
+
+def _common_replicates(arms, paired) -> list[list[list[int]]]:
+    """Per side and arm, the rows to use so that tasks (and, if paired, sides) meet by replicate
+    label.
+    """
+    wanted = []
+    for side in (0, 1):
+        known = [
+            set(one.labels[a])
+            for one in arms
+            for a in ((0, 1) if paired else (side,))
+            if one.labels[a] is not None
+        ]
+        wanted.append(sorted(set.intersection(*known)) if known else [None])
+    if not all(wanted):
+        names = ", ".join(one.moments.task for one in arms)
+        raise UserError(
+            f"no seed is finished in all of {names}; finish the study or compare fewer tasks"
+        )
+    return [
+        [
+            [
+                one.labels[side].index(label) if one.labels[side] is not None else 0
+                for label in wanted[side]
+            ]
+            for one in arms
+        ]
+        for side in (0, 1)
+    ]
+
+
+def _cluster_part(arms, weights, picks):
+    total, spread = 0.0, 0.0
+    for j, (one, weight) in enumerate(zip(arms, weights, strict=True)):
+        part = sum(
+            weight[:, a]
+            @ one.gram[a][b][np.ix_(picks[a][j], picks[b][j])].mean((0, 1))
+            @ weight[:, b].T
+            for a in (0, 1)
+            for b in (0, 1)
+        )
+        used = [
+            one.moments.count_clusters(np.flatnonzero(row.any(0))) if row.any() else 2
+            for row in weight
+        ]
+        total, spread = (
+            total + part,
+            spread + np.diag(part) ** 2 / np.maximum(np.array(used) - 1, 1),
+        )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return total, np.where(spread > 0, np.diag(total) ** 2 / spread, np.inf)
+
+
+def _seed_part(arms, weights, picks, sides):
+    """V_seeds and V_cells of one group of sides whose replicates belong together, and how many
+    there are.
+    """
+    n = len(picks[sides[0]][0])
+    gains, product = 0.0, 0.0
+    for j, (one, weight) in enumerate(zip(arms, weights, strict=True)):
+        for a in sides:
+            gains = gains + np.nan_to_num(one.values[a][picks[a][j]]) @ weight[:, a].T
+            for b in sides:
+                product = (
+                    product
+                    + weight[:, a]
+                    @ one.gram[a][b][np.ix_(picks[a][j], picks[b][j])]
+                    @ weight[:, b].T
+                )
+    if n < 2:
+        zero = np.zeros((gains.shape[1],) * 2)
+        return zero, zero, n
+    centred = gains - gains.mean(0)
+    cells = np.einsum("ssef->ef", product) - product.sum((0, 1)) / n
+    return centred.T @ centred / (n * (n - 1)), cells / (n * (n - 1)), n
+
+
+def _side_mean(arms, weights, picks, side):
+    return sum(
+        np.nan_to_num(one.values[side][picks[side][j]]).mean(0) @ weight[:, side].T
+        for j, (one, weight) in enumerate(zip(arms, weights, strict=True))
+    )
