@@ -54,21 +54,19 @@ def load(task, language="en", split=None, data="hub", language_2=None):
 
     row = tables.task(task, data)
     found = sources(task, language, split, data, language_2)
-    present = [source for source in found if source.files is None or source.files]
-    if not present:
-        raise UserError(*(_missing(source, data) for source in found))
-    if len(present) < len(found):
-        lacking = ", ".join(str(source) for source in found if source not in present)
-        used = ", ".join(map(str, present))
+    there = _there(found, data)
+    if len(there) < len(found):
+        lacking = ", ".join(str(source) for source in found if source not in there)
+        used = ", ".join(map(str, there))
         warnings.warn(f"{task}: {data} lacks {lacking}; using {used} only", stacklevel=2)
-    parts = [_examples(source, len(found) > 1) for source in present]
-    examples = pa.concat_tables(parts) if len(parts) > 1 else parts[0]
+    parts = [_examples(source, len(found) > 1) for source in there]
+    examples = pa.concat_tables(parts, promote_options="permissive")
     if language_2 not in (None, language) and "{code_2}" not in row.config:
         other = load(task, language_2, split, data)
         examples = _paired(examples, other.data.table, row)
     return datasets.Dataset(
         datasets.table.InMemoryTable(examples.combine_chunks()),
-        info=datasets.DatasetInfo(description=" + ".join(map(str, present))),
+        info=datasets.DatasetInfo(description=" + ".join(map(str, there))),
         fingerprint=fingerprint(task, language, split, data, language_2),
     )
 
@@ -88,31 +86,34 @@ def available(task, language="en", split=None, data="hub", language_2=None) -> b
     return all(source.files for source in found)
 
 
+def present(task, language="en", split=None, data="hub") -> bool:
+    """Whether load() would find at least one part."""
+    try:
+        return bool(_there(sources(task, language, split, data), data))
+    except UserError:
+        return False
+
+
 def rows(task, language="en", split=None, data="hub") -> int:
-    """How many rows the split has, from the parquet metadata; parts that are missing count 0.
+    """How many rows load() would read, from the parquet metadata; UserError if there are none.
 
     Rows without a gold label are counted here and dropped by load().
     """
-    return sum(_count(source) for source in sources(task, language, split, data))
+    return sum(count(source) for source in _there(sources(task, language, split, data), data))
 
 
 def fingerprint(task, language="en", split=None, data="hub", language_2=None) -> str:
     """A hex string that changes whenever load() would give other examples.
 
     Mirrors: sha256 over the files' sha256 (cached by path, size and time of change). Hub: over
-    the pinned revision, or "main" where tasks.csv pins none.
+    the pinned revision, or "main" where tasks.csv pins none. Raises UserError like load().
     """
     digest = hashlib.sha256(f"{task} {language} {language_2}".encode())
     row = tables.task(task, data)
     codes = [language] if language_2 is None or "{code_2}" in row.config else [language, language_2]
     for code in codes:
-        for source in sources(task, code, split, data, language_2):
-            digest.update(f" {source} {source.id_prefix}".encode())
-            if source.files is None:
-                digest.update(f"@{source.task.revision or 'main'}".encode())
-            for path in source.files or ():
-                state = path.stat()
-                digest.update(_sha256(path, state.st_size, state.st_mtime_ns).encode())
+        for source in _there(sources(task, code, split, data, language_2), data):
+            digest.update(f" {source} {source.id_prefix} {checksum(source)}".encode())
     return digest.hexdigest()
 
 
@@ -132,6 +133,29 @@ def sources(task, language="en", split=None, data="hub", language_2=None) -> lis
         owner = tables.task(name, data) if name else row
         found.append(_source(owner, first, second, subset, data))
     return found
+
+
+def count(source) -> int:
+    """The rows of one part, from the parquet metadata or the hub's card; 0 if it is missing."""
+    if source.task.hub == "ccgbank":
+        return ccgbank.read(source.files).num_rows
+    if source.files is None:
+        return _count_on_hub(source)
+    if not source.id_prefix:
+        return sum(_rows_in(path) for path in source.files)
+    ids = [_read_parquet(path, ["id"])["id"] for path in source.files]
+    return sum(_with_prefix(column, source.id_prefix) for column in ids)
+
+
+def checksum(source) -> str:
+    """The sha256 of a part's files, or the revision it is pinned to on the hub."""
+    if source.files is None:
+        return source.task.revision or "main"
+    digest = hashlib.sha256()
+    for path in source.files:
+        state = path.stat()
+        digest.update(_sha256(path, state.st_size, state.st_mtime_ns).encode())
+    return digest.hexdigest()
 
 
 def own_folder(name, data="hub") -> Path:
@@ -173,7 +197,16 @@ def _shards(folder, split):
     return tuple(wanted)
 
 
-def _missing(source, data):
+def _there(found, data):
+    """The parts that are there; UserError with every part that was looked for if none is."""
+    there = [source for source in found if source.files is None or source.files]
+    if not there:
+        raise UserError(*(missing(source, data) for source in found))
+    return there
+
+
+def missing(source, data) -> str:
+    """One line on a part that a mirror lacks: what was looked for, and what is there."""
     if source.task.hub == "ccgbank":
         return ccgbank.missing(own_folder("ccgbank", data), source.split)
     folder = tables.mirror_folder(data) / source.task.hub / source.config
@@ -209,19 +242,37 @@ def _raw(source):
 def _from_hub(source):
     import datasets
 
+    loaded = _ask_hub(datasets.load_dataset, source, split=source.split)
+    return loaded.data.table.replace_schema_metadata(loaded.features.arrow_schema.metadata)
+
+
+def _count_on_hub(source):
+    import datasets
+
+    splits = _ask_hub(datasets.load_dataset_builder, source).info.splits or {}
+    if source.split in splits and not source.id_prefix:
+        return splits[source.split].num_examples
+    table = _from_hub(source)
+    return _with_prefix(table["id"], source.id_prefix) if source.id_prefix else table.num_rows
+
+
+def _with_prefix(ids, prefix):
+    return pc.sum(pc.starts_with(ids, prefix)).as_py() or 0
+
+
+def _ask_hub(question, source, **options):
+    """Call a function of `datasets` on a part's dataset; one line if the hub does not answer."""
+    import datasets
+
     task = source.task
     try:
-        loaded = datasets.load_dataset(
-            task.hub, source.config or None, split=source.split, revision=task.revision or None
-        )
+        return question(task.hub, source.config or None, revision=task.revision or None, **options)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         reason = str(error).strip().split("\n")[0]
         raise UserError(
             f"{task.name}: cannot load {source} from the hub ({reason}); connect to the network, "
             f"or set `data:` to a mirror folder that holds {source}-00000-of-00001.parquet"
         ) from error
-    table = loaded.data.table
-    return table.replace_schema_metadata(loaded.features.arrow_schema.metadata)
 
 
 def _read_parquet(path, columns=None):
@@ -236,29 +287,11 @@ def _damaged(path, error):
     return UserError(f"{path} is not a whole parquet file ({reason}); copy it again")
 
 
-def _count(source):
-    if source.task.hub == "ccgbank":
-        return ccgbank.read(source.files).num_rows if source.files else 0
-    if source.files is None:
-        return _count_on_hub(source)
-    if source.id_prefix:
-        ids = [_read_parquet(path, ["id"])["id"] for path in source.files]
-        return sum(pc.sum(pc.starts_with(column, source.id_prefix)).as_py() for column in ids)
-    return sum(_rows_in(path) for path in source.files)
-
-
 def _rows_in(path):
     try:
         return pq.read_metadata(path).num_rows
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
-
-
-def _count_on_hub(source):
-    table = _from_hub(source)
-    if not source.id_prefix:
-        return table.num_rows
-    return pc.sum(pc.starts_with(table["id"], source.id_prefix)).as_py()
 
 
 def _paired(examples, other, task):

@@ -1,17 +1,16 @@
-"""The two tables: what a task is (tasks.csv) and what a language is (languages.csv).
+"""The tables: what a task, a language and a known encoder is (tasks, languages, encoders.csv).
 
-A mirror folder that holds a tasks.csv or languages.csv at its root replaces the packaged one;
-this is how a user's own task or language, and the generated world, come in.
+A mirror folder that holds such a file at its root replaces the packaged one; this is how a user's
+own task or language, and the generated world, come in.
 """
 
 import csv
-import difflib
 import string
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
-from xtsupport.errors import UserError
+from xtsupport.errors import UserError, did_you_mean
 
 PACKAGE = Path(__file__).parents[1]
 ROLES = ("intermediate", "target", "raw", "other")
@@ -83,6 +82,16 @@ class Task:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Encoder:
+    """One row of encoders.csv: the tasks whose data a published encoder was trained on."""
+
+    name: str
+    exposed: tuple[str, ...] = ()
+    source: str = ""
+    note: str = ""
+
+
 def mirror_folder(data: str | Path = "hub") -> Path | None:
     """The folder that `data` stands for, or None for the hub.
 
@@ -112,6 +121,11 @@ def languages(data: str | Path = "hub") -> dict[str, Language]:
     return _table("languages.csv", Language, data)
 
 
+def encoders(data: str | Path = "hub") -> dict[str, Encoder]:
+    """The encoders whose training data are known, by name (hub id, offline-e5 or pretrain)."""
+    return _table("encoders.csv", Encoder, data)
+
+
 def task(name: str, data: str | Path = "hub") -> Task:
     """The task of that name; UserError with the nearest name if there is none."""
     return _pick(name, tasks(data), "task")
@@ -125,9 +139,8 @@ def language(code: str, data: str | Path = "hub") -> Language:
 def _pick(name, table, noun):
     if name in table:
         return table[name]
-    near = difflib.get_close_matches(str(name), table, 1, 0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UserError(f"unknown {noun} {name!r}{hint} Known: {', '.join(table)}")
+    hint = did_you_mean(name, table)
+    raise UserError(f"unknown {noun} {name!r}{hint}; known: {', '.join(table)}")
 
 
 def _table(filename, row_type, data):
@@ -215,4 +228,9 @@ def _check_task(row):
                 yield f"{name}: {{{key}}} is not a column of languages.csv"
 
 
-_CHECKS = {Language: _check_language, Task: _check_task}
+def _check_encoder(row):
+    if not row.name:
+        yield "name is empty"
+
+
+_CHECKS = {Language: _check_language, Task: _check_task, Encoder: _check_encoder}

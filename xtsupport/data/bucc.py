@@ -1,0 +1,83 @@
+"""BUCC 2018: the two pools of sentences that gold pairs are to be found in.
+
+The hub's google/xtreme has the gold pairs only; they load like any task. The pools come from the
+shared task's archives (bucc2018-<xx>-en.*-gold.tar.bz2), unpacked so that a mirror's root, or
+$XTSUPPORT_DATA (default: ./data), holds
+
+    bucc2018/zh-en/zh-en.training.zh     id <tab> sentence
+    bucc2018/zh-en/zh-en.training.en     id <tab> sentence
+    bucc2018/zh-en/zh-en.training.gold   zh id <tab> en id
+
+XTREME tests on `training` and tunes the threshold on `sample`; the splits are called test and
+validation here as on the hub.
+"""
+
+from dataclasses import dataclass
+
+from xtsupport.data import hub
+from xtsupport.errors import UserError
+
+FILES = {"test": "training", "validation": "sample"}
+
+
+@dataclass(frozen=True)
+class Pools:
+    """Sentences of both sides, aligned with their ids, and the gold (source id, target id) pairs.
+
+    XTREME leaves sentences that occur twice in their pool out of the candidates.
+    """
+
+    source_ids: list[str]
+    source: list[str]
+    target_ids: list[str]
+    target: list[str]
+    gold: list[tuple[str, str]]
+
+
+def pools(language, split="test", data="hub") -> Pools:
+    """The pools of `language` and English from a user's folder.
+
+    Raises UserError that says what to get and where to put it, or names the line that is wrong.
+    """
+    if split not in FILES:
+        raise UserError(f"bucc: unknown split {split!r}; allowed: {', '.join(FILES)}")
+    pair = f"{language}-en"
+    folder = hub.own_folder("bucc2018", data) / pair
+    paths = [folder / f"{pair}.{FILES[split]}.{end}" for end in (language, "en", "gold")]
+    absent = [path.name for path in paths if not path.is_file()]
+    if absent:
+        raise UserError(
+            f"bucc ({language}): no {', '.join(absent)} in {folder}: unpack the BUCC 2018 archive "
+            f"bucc2018-{pair}.{FILES[split]}-gold.tar.bz2 there, or use gold_pools()"
+        )
+    source, target, gold = (_two_columns(path) for path in paths)
+    return Pools(*_apart(source), *_apart(target), gold)
+
+
+def gold_pools(language, split="test", data="hub") -> Pools:
+    """Pools of nothing but the gold sentences, from the hub's layout.
+
+    Much easier than BUCC: every sentence has a translation. Never report it as BUCC.
+    """
+    examples = hub.load("bucc", language, split, data)
+    sides = [list(dict.fromkeys(examples[name])) for name in ("text", "text_2")]
+    ids = [{text: f"{code}-{k}" for k, text in enumerate(side)}
+           for code, side in zip((language, "en"), sides, strict=True)]  # fmt: skip
+    gold = [(ids[0][a], ids[1][b])
+            for a, b in zip(examples["text"], examples["text_2"], strict=True)]  # fmt: skip
+    return Pools(list(ids[0].values()), sides[0], list(ids[1].values()), sides[1], gold)
+
+
+def _two_columns(path):
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        fields = line.rstrip("\r").split("\t", 1)
+        if len(fields) == 2:
+            rows.append((fields[0].strip(), fields[1].strip()))
+        elif line.strip():
+            raise UserError(f"{path}, line {number}: expected two columns with a tab between")
+    return rows
+
+
+def _apart(rows):
+    return [identifier for identifier, _ in rows], [text for _, text in rows]

@@ -1,0 +1,62 @@
+"""What a study needs of the data, and what is there."""
+
+import re
+
+from xtsupport.data import hub, tables
+from xtsupport.errors import UserError
+
+
+def check(settings, data=None):
+    """A frame of every split a study reads: task, language, split, rows, status, fingerprint.
+
+    settings needs data, conditions, targets, languages and encoder as a study's settings have
+    them; `data` replaces settings.data (a path is taken as it is). status: present, missing, or
+    hub, where rows and presence are known only after loading. One row per part of a joined split.
+    Raises UserError for an unknown task, and for a damaged file.
+    """
+    import pandas as pd
+
+    data = settings.data if data is None else data
+    records = []
+    for task, language, split in needed(settings, data):
+        try:
+            parts = hub.sources(task, language, split, data)
+        except UserError as error:
+            records.append((task, language, split, pd.NA, "missing", "", str(error)))
+            continue
+        records += [(task, language, *_state(part, task, data)) for part in parts]
+    columns = ["task", "language", "split", "rows", "status", "fingerprint", "note"]
+    return pd.DataFrame(records, columns=columns).astype({"rows": "Int64"})
+
+
+def needed(settings, data) -> list[tuple[str, str, str]]:
+    """(task, language, split) of everything a study reads, each once, training splits first."""
+    known, chosen = tables.tasks(data), settings.languages
+    targets = [tables.task(name, data) for name in settings.targets]
+    training = intermediate_tasks(settings.conditions, data)
+    training += [tables.task(t.training_task, data) for t in targets if t.training_task]
+    found = [(task.name, "en", task.train_split) for task in training]
+    if getattr(settings, "encoder", "") == "pretrain":
+        raw = (task for task in known.values() if task.kind == "masked")
+        found += [(task.name, code, task.train_split) for task in raw for code in task.languages]
+    for task in targets:
+        codes = task.languages if chosen == "all" else [c for c in chosen if c in task.languages]
+        found += [(task.name, "en", task.dev_split)] if task.dev_split else []
+        found += [(task.name, code, task.eval_split) for code in codes]
+    return list(dict.fromkeys(found))
+
+
+def intermediate_tasks(conditions, data="hub") -> list[tables.Task]:
+    """The tasks that a study's conditions name: mnli, mnli+mlm and none~mnli all name mnli."""
+    names = [re.split(r"[+@]", name.partition("~")[2] or name)[0] for name in conditions]
+    names = [name for name in dict.fromkeys(names) if name not in ("none", "all")]
+    return [tables.task(name, data) for name in names]
+
+
+def _state(part, task, data):
+    split = part.split if part.task.name == task else f"{part.task.name}/{part.split}"
+    if part.files is None:
+        return split, None, "hub", hub.checksum(part)[:12], ""
+    if not part.files:
+        return split, None, "missing", "", hub.missing(part, data)
+    return split, hub.count(part), "present", hub.checksum(part)[:12], ""

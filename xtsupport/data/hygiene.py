@@ -1,0 +1,90 @@
+"""Contamination: evaluation texts that occur in training splits.
+
+Two tests after the same normalisation (lower case, words only; scripts without blanks character
+by character): the whole text equals a training text; or one of its 13-grams occurs in one, as in
+Brown et al. 2020 (arXiv 2005.14165, appendix C).
+"""
+
+import re
+
+from xtsupport.data import check, hub, tables
+
+NGRAM = 13
+FIELDS = {
+    "span": ("context", "question"),
+    "classification": ("text", "text_pair"),
+    "choice": ("context", "question"),
+    "tagging": ("tokens",),
+    "retrieval": ("text", "text_2"),
+    "masked": ("text",),
+}
+UNSEGMENTED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+WORD = re.compile(rf"[{UNSEGMENTED}]|[^\W_{UNSEGMENTED}]+")
+
+
+def report(settings, data=None):
+    """contamination() of every training split of a study against its evaluation sets.
+
+    settings and data as check.check() takes them; what a mirror lacks is left out.
+    """
+    data = settings.data if data is None else data
+    known = tables.tasks(data)
+    there = [each for each in check.needed(settings, data) if hub.present(*each, data)]
+    training = [(t, c, s) for t, c, s in there if s == known[t].train_split]
+    evaluation = [(t, c, s) for t, c, s in there
+                  if t in settings.targets and s == known[t].eval_split]  # fmt: skip
+    return contamination(training, evaluation, data)
+
+
+def contamination(training, evaluation, data):
+    """How many evaluation texts occur in training splits, one row per pair and field.
+
+    training, evaluation: lists of (task, language, split). Columns: training, training_split,
+    target, language, field, texts (distinct ones), exact, ngram (texts that share a 13-gram),
+    share (percent of texts found either way) and example (the first such text). Texts shorter
+    than 13 words can only be found exactly; texts without a word are not counted.
+    """
+    import pandas as pd
+
+    seen = [index(task, language, split, data) for task, language, split in training]
+    records = []
+    for target, language, split in evaluation:
+        for field, texts in fields(target, language, split, data).items():
+            words = {tuple(WORD.findall(text.lower())): text for text in texts}
+            words.pop((), None)
+            hashes = {key: (hash(key), set(ngrams(key))) for key in words}
+            for (source, _, part), (whole, grams) in zip(training, seen, strict=True):
+                exact = {key for key, (own, _) in hashes.items() if own in whole}
+                shared = {key for key, (_, own) in hashes.items() if not own.isdisjoint(grams)}
+                first = next((words[key] for key in words if key in exact | shared), "")
+                share = 100 * len(exact | shared) / len(words) if words else 0.0
+                records.append((source, part, target, language, field, len(words), len(exact),
+                                len(shared), share, first))  # fmt: skip
+    columns = ["training", "training_split", "target", "language", "field", "texts", "exact",
+               "ngram", "share", "example"]  # fmt: skip
+    return pd.DataFrame(records, columns=columns)
+
+
+def index(task, language, split, data) -> tuple[set[int], set[int]]:
+    """Hashes of the normalised texts of a split, and of their 13-grams."""
+    whole, grams = set(), set()
+    for texts in fields(task, language, split, data).values():
+        for text in set(texts):
+            words = tuple(WORD.findall(text.lower()))
+            whole.add(hash(words))
+            grams.update(ngrams(words))
+    return whole, grams
+
+
+def ngrams(words):
+    """Hashes of the runs of 13 words."""
+    return (hash(words[start : start + NGRAM]) for start in range(len(words) - NGRAM + 1))
+
+
+def fields(task, language, split, data) -> dict[str, list[str]]:
+    """The texts of a split by column, tokens joined by blanks."""
+    examples = hub.load(task, language, split, data)
+    names = FIELDS[tables.task(task, data).kind]
+    columns = {name: list(examples[name]) for name in names}
+    return {name: [" ".join(text) for text in texts] if name == "tokens" else texts
+            for name, texts in columns.items()}  # fmt: skip
