@@ -15,3 +15,13 @@ def mirror():
     if not folder.is_dir():
         pytest.skip(f"no mirror of real datasets at {folder} (set XTSUPPORT_MIRROR to have one)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder():
+    """(model, tokenizer): 2 layers, 16 wide, randomly initialised, tokenizer learned from a few words."""
+    from xtsupport.training.masked import tiny_xlmr, train_tokenizer
+
+    texts = ["Ada cooked soup in the kitchen on Friday.", "Who cooked soup?", "Ben sold 3 old chairs."] * 30
+    tokenizer = train_tokenizer(texts, 120)
+    return tiny_xlmr(len(tokenizer), 16, 2, 2, 32, 64, seed=0).base_model, tokenizer

@@ -1,0 +1,71 @@
+"""Every feature once an epoch, similar lengths together, the order a function of the seed."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xtsupport.training.batches import batch_stream, collate, epoch_batches, mixture, schedule, token_batches
+from xtsupport.training.features import Features
+
+lengths = st.lists(st.integers(1, 200), min_size=1, max_size=300).map(np.array)
+
+
+def features_of(sizes):
+    return Features("masked", [{"ids": [5] * int(n), "example": i} for i, n in enumerate(sizes)], len(sizes))
+
+
+@given(lengths, st.integers(1, 40))
+def test_an_epoch_has_every_feature_once(sizes, batch_size):
+    batches = epoch_batches(sizes, batch_size, np.random.default_rng(0))
+    assert sorted(np.concatenate(batches)) == list(range(len(sizes)))
+    assert max(map(len, batches)) <= batch_size
+    assert len(batches) == -(-len(sizes) // batch_size)
+
+
+def test_bucketing_pads_less_than_random_batches():
+    sizes = np.random.default_rng(1).integers(5, 200, 4000)
+    padded = sum(len(b) * sizes[b].max() for b in epoch_batches(sizes, 16, np.random.default_rng(0)))
+    shuffled = np.random.default_rng(0).permutation(4000).reshape(-1, 16)
+    assert padded / sizes.sum() < 1.05 < 1.6 < sum(16 * sizes[b].max() for b in shuffled) / sizes.sum()
+
+
+def test_the_order_depends_on_seed_task_and_epoch_only():
+    features = features_of(range(1, 101))
+    first, again = (list(islice(batch_stream(features, 10, 3, "squad"), 20)) for _ in range(2))
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert not all((a == b).all() for a, b in zip(first[:10], first[10:], strict=True))
+    other = list(islice(batch_stream(features, 10, 3, "mnli"), 10))
+    assert not all((a == b).all() for a, b in zip(first, other, strict=False))
+
+
+def test_mixture_by_hand():
+    """min(n, 100): 100 + 50 + 50 = 200."""
+    assert mixture({"a": 1000, "b": 50, "c": 50}, cap=100) == {"a": 0.5, "b": 0.25, "c": 0.25}
+
+
+def test_schedule_follows_the_mixture():
+    drawn = schedule({"a": 3000, "b": 1000}, 4000, 10**6, seed=0)
+    assert abs(drawn.count("a") / 4000 - 0.75) < 3 * np.sqrt(0.75 * 0.25 / 4000)
+    assert schedule({"a": 5}, 3, 10, 0) == ["a", "a", "a"]
+
+
+@given(lengths, st.integers(1, 500))
+def test_token_batches_stay_within_the_budget(sizes, budget):
+    batches = token_batches(sizes, budget)
+    assert sorted(np.concatenate(batches)) == list(range(len(sizes)))
+    assert all(len(b) == 1 or len(b) * sizes[b].max() <= budget for b in batches)
+
+
+def test_collate_pads_to_the_longest():
+    batch = collate(features_of([2, 4]), np.array([0, 1]), pad=1)
+    assert torch.equal(batch["ids"], torch.tensor([[5, 5, 1, 1], [5, 5, 5, 5]]))
+    assert batch["mask"].sum().item() == 6
+
+
+def test_mixture_needs_sizes():
+    with pytest.raises(ZeroDivisionError):
+        mixture({"a": 0}, 10)

@@ -1,0 +1,107 @@
+"""Windows lose nothing, labels sit on the right tokens, and what is cut is counted."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xtsupport.training.features import IGNORED, featurise
+
+CONTEXT = "Ada cooked soup in the kitchen. Ben sold 3 old chairs on Friday."
+
+
+def span_examples(answer, start, context=CONTEXT, question="Who sold chairs?"):
+    answers = {"text": [answer], "answer_start": [start]} if answer else {"text": [], "answer_start": []}
+    return {"question": [question], "context": [context], "answers": [answers]}
+
+
+@pytest.mark.parametrize("answer", ["Ada", "soup", "3 old chairs", "Friday"])
+def test_start_and_end_point_at_the_answer(tiny_encoder, answer):
+    features = featurise(span_examples(answer, CONTEXT.index(answer)), "span", tiny_encoder[1], 64, 8)
+    (row,) = features.rows
+    first, last = row["offsets"][row["start"]][0], row["offsets"][row["end"]][1]
+    assert CONTEXT[first:last].strip() == answer
+
+
+def test_long_contexts_become_windows_that_cover_everything(tiny_encoder):
+    context = " ".join(["Ben sold 3 old chairs on Friday."] * 20) + " Ada cooked soup."
+    features = featurise(span_examples("Ada", context.index("Ada"), context), "span", tiny_encoder[1], 32, 8)
+    assert len(features) > 5 and max(features.lengths) <= 32
+    covered = np.zeros(len(context), bool)
+    for row in features.rows:
+        for start, end in row["offsets"]:
+            covered[max(start, 0) : max(end, 0)] = True
+    assert all(covered[i] or context[i] == " " for i in range(len(context)))
+    with_answer = [row for row in features.rows if row["start"]]
+    assert with_answer and all(context[r["offsets"][r["start"]][0] :].strip().startswith("Ada") for r in with_answer)
+    assert features.examples == 1
+
+
+def test_unanswerable_questions_point_at_the_first_token(tiny_encoder):
+    features = featurise(span_examples("", 0), "span", tiny_encoder[1], 64, 8)
+    assert features.unanswerable and (features.rows[0]["start"], features.rows[0]["end"]) == (0, 0)
+
+
+def test_endless_questions_leave_room_for_the_context(tiny_encoder):
+    question = "Who sold chairs and soup? " * 60
+    features = featurise(span_examples("Ada", 0, question=question), "span", tiny_encoder[1], 128, 8)
+    assert features.truncated == 1 and all((row["offsets"][:, 0] >= 0).any() for row in features.rows)
+
+
+words = st.lists(st.sampled_from(["Ada", "chairs", "kitchen", "zebra", "x" * 30, "\u200b", "3", "."]), min_size=1, max_size=60)
+
+
+@given(words)
+@settings(max_examples=60, deadline=None)
+def test_every_word_is_labelled_exactly_once_whatever_the_windows(tiny_encoder, tokens):
+    labels = ("NOUN", "VERB")
+    tags = [labels[i % 2] for i in range(len(tokens))]
+    features = featurise({"tokens": [tokens], "tags": [tags]}, "tagging", tiny_encoder[1], 16, 4, labels)
+    seen = [word for row in features.rows for word in row["words"] if word >= 0]
+    assert sorted(seen) == list(range(len(tokens)))
+    for row in features.rows:
+        for word, label in zip(row["words"], row["labels"], strict=True):
+            assert label == (IGNORED if word < 0 else word % 2)
+
+
+def test_pairs_are_cut_at_the_longer_text_and_counted(tiny_encoder):
+    examples = {"text": ["Ada " * 100, "Ada"], "text_pair": ["Ben", "Ben"], "label": ["no", "yes"]}
+    features = featurise(examples, "classification", tiny_encoder[1], 20, 0, ("yes", "no"))
+    tokenizer = tiny_encoder[1]
+    assert features.truncated == 1 and [row["label"] for row in features.rows] == [1, 0]
+    assert len(features.rows[0]["ids"]) == 20 and tokenizer.decode(features.rows[0]["ids"]).endswith("Ben</s>")
+
+
+def test_choices_pair_context_with_question_and_choice(tiny_encoder):
+    tokenizer = tiny_encoder[1]
+    examples = {"context": ["Ada cooked", ""], "question": ["Who", "Ben"], "choices": [["soup", "3"], ["sold", "old"]],
+                "label": [1, 0]}  # fmt: skip
+    rows = featurise(examples, "choice", tokenizer, 32, 0).rows
+    text = [[tokenizer.decode(ids, skip_special_tokens=True) for ids in row["choices"]] for row in rows]
+    expected = [[("Ada cooked", "Who soup"), ("Ada cooked", "Who 3")], [("Ben", "sold"), ("Ben", "old")]]
+    assert [[ids for ids in row["choices"]] for row in rows] == [
+        [tokenizer(*pair)["input_ids"] for pair in pairs] for pairs in expected
+    ], text
+
+
+def test_real_rows_of_every_script(mirror):
+    """Thai, Chinese, Arabic, Hindi and Greek answers come back from their token positions."""
+    from xtsupport.data import load
+    from xtsupport.errors import UserError
+    from xtsupport.training.encoder import load_encoder
+
+    try:
+        tokenizer = load_encoder("offline-e5")[1]
+    except UserError as error:
+        pytest.skip(str(error))
+    for code in ("th", "zh", "ar", "hi", "el"):
+        examples = load("xquad", code, None, mirror)[:40]
+        features = featurise(examples, "span", tokenizer, 384, 128)
+        found = 0
+        for row in features.rows:
+            if row["start"]:
+                answer = examples["answers"][row["example"]]["text"][0]
+                start, end = row["offsets"][row["start"]][0], row["offsets"][row["end"]][1]
+                assert answer.strip() in examples["context"][row["example"]][start:end]
+                found += 1
+        assert found >= 40, code

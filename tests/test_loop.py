@@ -1,0 +1,112 @@
+"""The loop: reproducible, resumable to the bit, exact in pieces, loud when it diverges."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+import xtsupport.training.loop as loop
+from xtsupport.training.features import featurise
+from xtsupport.training.heads import TaskModel
+from xtsupport.training.loop import Diverged, Recipe, rate, train
+
+RECIPE = Recipe(steps=12, batch_size=4, learning_rate=1e-2, seed=3)
+
+
+@pytest.fixture
+def setting(tiny_encoder):
+    """(a function that makes the same model each time, data of two tasks, tokenizer)."""
+    encoder, tokenizer = tiny_encoder
+    pairs = {"text": ["Ada cooked soup.", "Ben sold chairs.", "Ada sold 3 old chairs in the kitchen."] * 6,
+             "text_pair": ["Ada cooked.", "Ada cooked.", "Ben sold."] * 6, "label": ["yes", "no", "no"] * 6}  # fmt: skip
+    context = "Ada cooked soup on Friday. Ben sold chairs."
+    spans = {"question": ["Who cooked?", "Who sold chairs?"] * 5, "context": [context] * 10,
+             "answers": [{"text": ["Ada"], "answer_start": [0]}, {"text": ["Ben"], "answer_start": [27]}] * 5}  # fmt: skip
+    data = {"mnli": featurise(pairs, "classification", tokenizer, 64, 0, ("yes", "no")),
+            "squad": featurise(spans, "span", tokenizer, 64, 8)}  # fmt: skip
+
+    def make():
+        model = TaskModel(copy.deepcopy(encoder), dropout=0.1)
+        model.add_head("mnli", "classification", 2, seed=1)
+        model.add_head("squad", "span", 2, seed=1)
+        return model
+
+    return make, data, tokenizer
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_it_learns_and_the_same_seed_gives_the_same_bits(setting):
+    make, data, tokenizer = setting
+    recipe = Recipe(steps=120, batch_size=8, learning_rate=1e-2, seed=3)
+    one, two = make(), make()
+    history = train(one, data, tokenizer, recipe, progress=False)
+    train(two, data, tokenizer, recipe, progress=False)
+    assert torch.equal(weights(one), weights(two))
+    for _, losses in history.groupby("task").loss:
+        assert losses.tail(5).mean() < 0.5 * losses.head(5).mean()
+
+
+@pytest.mark.parametrize("killed_after", [1, 5, 11])
+def test_a_killed_mixture_ends_with_the_same_bits(setting, tmp_path, monkeypatch, killed_after):
+    make, data, tokenizer = setting
+    whole, resumed = make(), make()
+    history = train(whole, data, tokenizer, RECIPE, progress=False)
+
+    class Killed(Exception):
+        pass
+
+    save = loop.save_checkpoint
+
+    def save_and_die(*arguments):
+        save(*arguments)
+        if arguments[-1] == killed_after:
+            raise Killed
+
+    monkeypatch.setattr(loop, "save_checkpoint", save_and_die)
+    with pytest.raises(Killed):
+        train(make(), data, tokenizer, RECIPE, tmp_path / "state", minutes=0.0, progress=False)
+    monkeypatch.setattr(loop, "save_checkpoint", save)
+    again = train(resumed, data, tokenizer, RECIPE, tmp_path / "state", minutes=1e9, progress=False)
+    assert torch.equal(weights(whole), weights(resumed))
+    assert np.array_equal(history.loss, again.loss)
+
+
+def test_pieces_of_a_batch_add_up_to_the_batch(setting):
+    make, data, tokenizer = setting
+    results = []
+    for budget in (10**6, 40):
+        model = make()
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        recipe = Recipe(steps=5, batch_size=6, learning_rate=1e-3, batch_tokens=budget)
+        results.append((train(model, data, tokenizer, recipe, progress=False).loss, weights(model)))
+    assert np.allclose(results[0][0], results[1][0], atol=1e-6)
+    assert torch.allclose(results[0][1], results[1][1], atol=1e-5)
+
+
+def test_the_rate_by_hand():
+    recipe = Recipe(steps=10, batch_size=1, learning_rate=1.0, warmup=0.2)
+    assert [round(rate(step, recipe), 3) for step in range(10)] == [0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
+
+
+def test_divergence_is_named(setting):
+    make, data, tokenizer = setting
+    model = make()
+    with torch.no_grad():
+        model.heads["squad"].out.bias.fill_(torch.nan)
+    with pytest.raises(Diverged, match="loss of squad is nan at step"):
+        train(model, {"squad": data["squad"]}, tokenizer, RECIPE, progress=False)
+
+
+def test_a_half_written_checkpoint_is_not_read(setting, tmp_path):
+    make, data, tokenizer = setting
+    (tmp_path / "state.part").write_bytes(b"half")
+    model, whole = make(), make()
+    train(model, data, tokenizer, RECIPE, tmp_path / "state", progress=False)
+    train(whole, data, tokenizer, RECIPE, progress=False)
+    assert torch.equal(weights(model), weights(whole))

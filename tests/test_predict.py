@@ -1,0 +1,60 @@
+"""Decoding, against brute force and by hand."""
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xtsupport.evaluation.predict import MAX_ANSWER, best_spans, predict
+from xtsupport.training.features import featurise
+from xtsupport.training.heads import TaskModel
+
+
+@given(st.integers(0, 10**6), st.integers(2, 60))
+@settings(max_examples=40, deadline=None)
+def test_best_span_is_that_of_brute_force(seed, length):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(1, length, 2, generator=generator)
+    inside = torch.rand(1, length, generator=generator) < 0.7
+    inside[0, -1] = True
+    start, end, score, null = best_spans(logits, inside)[0].tolist()
+    pairs = [(float(logits[0, i, 0] + logits[0, j, 1]), i, j) for i in range(length) for j in range(i, min(length, i + MAX_ANSWER))
+             if inside[0, i] and inside[0, j]]  # fmt: skip
+    assert np.isclose(score, max(pairs)[0]) and (start, end) in [(i, j) for s, i, j in pairs if np.isclose(s, score)]
+    assert np.isclose(null, float(logits[0, 0].sum()))
+
+
+def test_predictions_come_back_in_the_order_of_the_examples(tiny_encoder):
+    """A head that reads nothing but the bias, then batches of every size give the same answers."""
+    encoder, tokenizer = tiny_encoder
+    model = TaskModel(encoder)
+    model.add_head("mnli", "classification", 2, seed=0)
+    examples = {"text": ["Ada " * n for n in range(1, 20)], "text_pair": ["Ben"] * 19, "label": ["a"] * 19}
+    features = featurise(examples, "classification", tokenizer, 32, 0, ("a", "b"))
+    one = predict(model, "mnli", features, examples, tokenizer.pad_token_id, batch_tokens=1)
+    many = predict(model, "mnli", features, examples, tokenizer.pad_token_id, batch_tokens=10**6)
+    assert one == many and len(one) == 19
+
+
+def test_spans_over_windows_and_no_answer(tiny_encoder):
+    encoder, tokenizer = tiny_encoder
+    model = TaskModel(encoder)
+    model.add_head("squad", "span", 2, seed=0)
+    context = " ".join(["Ben sold 3 old chairs on Friday."] * 8)
+    examples = {"question": ["Who?"], "context": [context], "answers": [{"text": ["Ben"], "answer_start": [0]}]}
+    features = featurise(examples, "span", tokenizer, 24, 8)
+    answer = predict(model, "squad", features, examples, tokenizer.pad_token_id)
+    assert len(features) > 1 and answer[0] and answer[0] in context
+    with torch.no_grad():
+        model.heads["squad"].out.weight.zero_()
+    assert predict(model, "squad", features, examples, tokenizer.pad_token_id, unanswerable=True) == ["Ben"]
+
+
+def test_tags_cover_every_word(tiny_encoder):
+    encoder, tokenizer = tiny_encoder
+    model = TaskModel(encoder)
+    model.add_head("udpos", "tagging", 2, seed=0)
+    examples = {"tokens": [["chairs"] * 40, ["Ada"]], "tags": [["X"] * 40, ["Y"]]}
+    features = featurise(examples, "tagging", tokenizer, 16, 4, ("X", "Y"))
+    tags = predict(model, "udpos", features, examples, tokenizer.pad_token_id)
+    assert [len(row) for row in tags] == [40, 1] and set(tags[0]) <= {"X", "Y"}
