@@ -201,7 +201,7 @@ def open_run(run: Run) -> Iterator[RunFolder]:
             clear(run)
             folder, started = RunFolder(run), time.time()
             yield folder
-            write_record(run, inside(run.folder), started, folder.notes)
+            seal(run.folder, record_of(run) | folder.notes, inside(run.folder), started)
             shutil.rmtree(run.folder / CHECKPOINT, ignore_errors=True)
 
 
@@ -233,9 +233,9 @@ def inside(folder: Path) -> list[Path]:
     ]
 
 
-def write_record(run: Run, files: list[Path], started: float, notes: dict) -> None:
-    """Write ``run.json``: what was done, with what, and the checksums of the files."""
-    write_json(run.folder / RECORD, {
+def record_of(run: Run) -> dict:
+    """What ``run.json`` says of a run before it is done."""
+    return {
         "format": FORMAT,
         "run_key": run.key,
         "study": run.study,
@@ -249,15 +249,21 @@ def write_record(run: Run, files: list[Path], started: float, notes: dict) -> No
         "origins": run.origins,
         "data": run.data,
         "upstream": {each.name: each.key for each in run.upstream},
+    }
+
+
+def seal(folder: Path, record: dict, files: list[Path], started: float) -> None:
+    """Write ``run.json``, and with it declare the run whole."""
+    made = {
         "versions": provenance.versions(),
         "commit": provenance.commit(),
         "machine": provenance.machine(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 3),
         "peak_memory_bytes": provenance.peak_memory(),
-        **notes,
-        "files": {relative(path, run.folder): described(path) for path in files},
-    })  # fmt: skip
+        "files": {relative(path, folder): described(path) for path in files},
+    }
+    write_json(folder / RECORD, record | made)
 
 
 def relative(path: Path, folder: Path) -> str:

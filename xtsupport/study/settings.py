@@ -145,6 +145,7 @@ class Nodes(Part):
     split: Annotated[
         Literal["condition", "run"], Field(description="run: one node per run, for clusters")
     ] = "condition"
+    per_gpu: Annotated[int, Field(ge=1, le=64, description="nodes that may share a GPU")] = 1
 
 
 class Settings(Part):

@@ -70,7 +70,9 @@ def read(path: str | Path, name: str | None = None) -> Source:
     if len(text) > BIGGEST:
         raise UserError(f"{source.name}: {len(text)} bytes; a params file has at most {BIGGEST}")
     values = parse(text, source)
-    if values is None and not source.problems:
+    if values is None and source.problems:
+        raise UserError(*source.problems)
+    if values is None:
         source.problems.append(
             f"{source.name}: is empty; it needs at least study, data, encoder, conditions, targets"
         )

@@ -77,11 +77,16 @@ def allowed(found: Schema, schema: Schema) -> str:
     if "enum" in found or "const" in found:
         return " or ".join(map(str, found.get("enum", [found.get("const")])))
     if found.get("type") == "array":
-        least = f" with at least {found['minItems']}" if found.get("minItems", 0) > 0 else ""
-        return f"a list{least} of: {allowed(found['items'], schema).removeprefix('a ')}"
+        return f"a list{length(found)} each {allowed(found['items'], schema).removeprefix('a ')}"
     if "pattern" in found:
         return "a name of letters, digits and . _ - (at most 64, the first a letter or digit)"
     return TYPES[found.get("type")] + "".join(f", {each}" for each in bounds(found))
+
+
+def length(found: Schema) -> str:
+    """How many items a list may have."""
+    least, most = found.get("minItems", 0), found.get("maxItems")
+    return f" of exactly {least}" if least == most else f" of at least {least}" if least else ""
 
 
 def bounds(found: Schema) -> Iterator[str]:
@@ -93,7 +98,7 @@ def bounds(found: Schema) -> Iterator[str]:
         ("maximum", "<="),
     ):
         if key in found:
-            yield f"{sign} {found[key]:g}"
+            yield f"{sign} {found[key]}"
 
 
 def shorten(value: object) -> str:

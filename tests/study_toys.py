@@ -1,0 +1,99 @@
+"""A toy study: real settings, plan, papermill and Snakemake over notebooks that only write a line.
+
+Each toy notebook does what its phase's notebook does, for the runs it is given, in milliseconds.
+"""
+
+import textwrap
+from pathlib import Path
+
+import nbformat
+import yaml
+
+PARAMETERS = """
+params: str = "params/toy.yaml"  # the study
+condition: str = "none"  # phase 2
+seeds: list = []  # all
+targets: list = []  # all
+into: str = "scratch"  # or study
+"""
+
+WORK = """
+import os, time
+from pathlib import Path
+from xtsupport.study.plan import open_study
+from xtsupport.study.runs import is_whole, open_run, require
+root = Path(os.environ["XTSUPPORT_ROOT"])
+study = open_study(params)
+for run in study.runs(PHASE, CONDITION, seeds, targets, into):
+    if is_whole(run):
+        continue
+    above = "".join((require(each) / "scores.csv").read_text() for each in run.upstream)
+    with open_run(run) as folder, (root / "done.log").open("a") as log:
+        exec((root / "mischief.py").read_text())
+        folder.write_text("scores.csv", f"{run.name} {run.settings.get('steps')} {run.data}\\n" + above)
+        log.write(run.name + "\\n")
+"""
+
+RESULTS = """
+from xtsupport.study.atomic import write_text
+from xtsupport.study.plan import open_study
+from xtsupport.study.runs import require
+study = open_study(params)
+scored = [run for run in study.plan.runs if run.phase in ("target", "retrieval")]
+text = "".join((require(run) / "scores.csv").read_text() for run in scored)
+"""
+
+NOTEBOOKS = {
+    "01_tasks_and_languages": "print(params)",
+    "02_pretrained_model": WORK.replace("PHASE, CONDITION", "'pretraining', None"),
+    "03_intermediate_training": WORK.replace("PHASE, CONDITION", "'intermediate', condition"),
+    "04_target_transfer": WORK.replace("PHASE, CONDITION", "'target', condition"),
+    "05_sentence_retrieval": WORK.replace("PHASE, CONDITION", "'retrieval', condition"),
+    "06_results": RESULTS + "write_text(study.folder / 'cube' / 'all.txt', text)",
+    "07_significance_by_family": RESULTS
+    + "write_text(study.folder / 'significance.csv', text)\n"
+    + "write_text(study.folder / 'report.html', text)",
+}
+
+
+def notebook(path: Path, *cells: str, parameters: str = PARAMETERS) -> Path:
+    """Write a notebook with a parameters cell and code cells."""
+    first = nbformat.v4.new_code_cell(parameters.strip(), metadata={"tags": ["parameters"]})
+    rest = [nbformat.v4.new_code_cell(textwrap.dedent(cell).strip()) for cell in cells]
+    book = nbformat.v4.new_notebook(cells=[first, *rest])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(book, path)
+    return path
+
+
+def toy_settings(**changes) -> dict:
+    """Settings of a study with 1 + 2 + 8 + 3 runs in 10 nodes."""
+    phase = {"epochs": 1, "batch_size": 8, "max_rows": 16, "max_length": 96, "stride": 16}
+    settings = {
+        "study": "toy",
+        "data": "world-tiny",
+        "encoder": "pretrain",
+        "conditions": ["none", "squad", "none~squad"],
+        "targets": ["xquad", "tatoeba"],
+        "seeds": [0, 1],
+        "pretraining": {"steps": 4, "batch_size": 8, "max_length": 96},
+        "intermediate": phase,
+        "target": dict(phase),
+    }
+    return settings | changes
+
+
+def toy_root(root: Path, **changes) -> Path:
+    """A project root with toy notebooks; returns its params file."""
+    for name, code in NOTEBOOKS.items():
+        notebook(root / "notebooks" / f"{name}.ipynb", code)
+    (root / "mischief.py").write_text("")
+    return write_params(root, **changes)
+
+
+def write_params(root: Path, **changes) -> Path:
+    """(Re)write the toy's params file."""
+    path = root / "params" / "toy.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(toy_settings(**changes)))
+    return path

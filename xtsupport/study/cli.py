@@ -1,0 +1,239 @@
+"""The command ``xtsupport``."""
+
+import argparse
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from xtsupport import __version__
+from xtsupport.errors import UserError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse and do; 0 only on success. Errors are lines ``xtsupport: error: ...`` on stderr."""
+    args = parser().parse_args(arguments)
+    try:
+        return args.do(args) or 0
+    except UserError as error:
+        report(args, error, *error.problems)
+    except KeyboardInterrupt:
+        report(args, None, "stopped; what is finished is kept, the same command continues")
+        return 130
+    except BrokenPipeError:  # the reader of our output left, as in `xtsupport plan FILE | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        report(args, error, f"{text} (this is a fault of xtsupport; --debug shows where)")
+    return 1
+
+
+def report(args: argparse.Namespace, error: BaseException | None, *lines: str) -> None:
+    """Print error lines, with the traceback only when asked for."""
+    if args.debug and error is not None:
+        traceback.print_exception(error)
+    for line in lines:
+        print(f"xtsupport: error: {' '.join(line.split())}", file=sys.stderr)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that reports mistakes as this program does, naming the nearest valid word."""
+
+    def error(self, message: str):
+        """One line, exit code 2."""
+        self.exit(2, f"xtsupport: error: {message}; `{self.prog} --help` shows what is allowed\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = Parser(prog="xtsupport", description=DESCRIPTION)
+    top.add_argument("--version", action="version", version=f"xtsupport {__version__}")
+    top.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, do, text: str, among=commands) -> argparse.ArgumentParser:
+        each = among.add_parser(name, help=text, description=text)
+        each.add_argument(
+            "--debug", action="store_true", help="show tracebacks", default=argparse.SUPPRESS
+        )
+        each.set_defaults(do=do)
+        return each
+
+    def study(name: str, do, text: str, among=commands) -> argparse.ArgumentParser:
+        each = command(name, do, text, among)
+        each.add_argument("file", metavar="FILE", help="a params file, such as params/demo.yaml")
+        each.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="replace a setting, for example target.epochs=2; may be repeated",
+        )
+        return each
+
+    each = study("run", run, "run a study: whatever is not finished yet")
+    each.add_argument(
+        "--jobs",
+        type=positive,
+        metavar="N",
+        help="cores to use, or jobs to submit on a cluster (default: all cores)",
+    )
+    each.add_argument(
+        "--profile",
+        default="local",
+        metavar="NAME",
+        help="local, slurm, or a folder with a Snakemake profile (default: local)",
+    )
+    study("plan", plan, "show the runs and nodes of a study, and what is left to do")
+    study("status", status, "show what is done, running, failed or stale")
+    data = commands.add_parser("data", help="look at a study's data").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    study("check", data_check, "check that all data of a study are there and sound", data)
+    each = command(
+        "world", world, "generate the world of invented languages, and say where it lies"
+    )
+    each.add_argument("--seed", type=int, default=0)
+    each.add_argument("--size", choices=["full", "tiny"], default="full")
+    each = command("power", power, "smallest effects that a study of this size can find")
+    each.add_argument("cube", metavar="CUBE", help="a cube folder or parquet file")
+    each = command("significance", significance, "compare the conditions of a cube")
+    each.add_argument("cube", metavar="CUBE", help="a cube folder or parquet file")
+    each.add_argument("--out", required=True, metavar="DIR", help="where significance.csv goes")
+    each = command(
+        "export-xtreme", export_xtreme, "write predictions as XTREME's submission folder"
+    )
+    each.add_argument("study", metavar="STUDY_DIR", help="a study's folder, such as outputs/demo")
+    each.add_argument("out", metavar="OUT_DIR")
+    return top
+
+
+def run(args) -> int:
+    """``xtsupport run``."""
+    from xtsupport.study import progress, runner
+    from xtsupport.study.plan import open_study
+
+    study = open_study(args.file, args.set)
+    runner.profile_folder(args.profile)
+    todo = runner.stale(study)
+    nodes = study.plan.nodes
+    print(
+        f"study {study.settings.study}: {len(study.plan.runs)} runs in {len(nodes)} nodes, "
+        f"{len(nodes) - len(todo)} done, {len(todo)} to do",
+        file=sys.stderr,
+        flush=True,
+    )
+    shown = progress.Progress(todo, len(nodes))
+    try:
+        states = runner.run_study(study, args.jobs or cores(), args.profile, shown)
+    finally:
+        shown.close()
+    failed = progress.failures(study, states)
+    if failed:
+        print(
+            f"xtsupport: error: study {study.settings.study} is not complete; "
+            "the same command tries again what is left",
+            *failed,
+            sep="\n",
+            file=sys.stderr,
+        )
+        return 1
+    print(*progress.headline(study), sep="\n")
+    return 0
+
+
+def plan(args) -> None:
+    """``xtsupport plan``."""
+    from xtsupport.study.plan import open_study
+    from xtsupport.study.runner import stale
+
+    study = open_study(args.file, args.set)
+    waiting = {node.name for node in stale(study)}
+    for node in study.plan.nodes:
+        print(
+            f"{node.name:<34}{node.notebook:<28}{len(node.runs):>3} runs  "
+            f"{'to do' if node.name in waiting else 'done'}"
+        )
+    print(
+        f"{len(study.plan.runs)} runs in {len(study.plan.nodes)} nodes, {len(waiting)} to do; "
+        f"they go to {study.folder}"
+    )
+
+
+def status(args) -> None:
+    """``xtsupport status``."""
+    from xtsupport.study import progress, runner
+    from xtsupport.study.plan import open_study
+
+    study = open_study(args.file, args.set)
+    states = runner.states(study, list(study.plan.nodes))
+    print(*progress.status_lines(study, runner.runner_of(study.folder), states), sep="\n")
+
+
+def data_check(args) -> int | None:
+    """``xtsupport data check``."""
+    from xtsupport.data.check import check
+    from xtsupport.study.settings import load_settings
+
+    return check(load_settings(args.file, args.set))
+
+
+def world(args) -> None:
+    """``xtsupport world``."""
+    from xtsupport.data.world import world_folder
+
+    print(world_folder(args.seed, args.size))
+
+
+def power(args) -> None:
+    """``xtsupport power``."""
+    from xtsupport.analysis.power import power_table
+    from xtsupport.analysis.results import read_cube
+
+    print(power_table(read_cube(existing(args.cube))).to_string(index=False))
+
+
+def significance(args) -> None:
+    """``xtsupport significance``."""
+    from xtsupport.analysis.results import read_cube
+    from xtsupport.analysis.significance import compare
+    from xtsupport.study.atomic import write_text
+
+    table = compare(read_cube(existing(args.cube)))
+    path = Path(args.out) / "significance.csv"
+    write_text(path, table.to_csv(index=False))
+    print(path)
+
+
+def export_xtreme(args) -> None:
+    """``xtsupport export-xtreme``."""
+    from xtsupport.evaluation.export import export
+
+    export(existing(args.study), Path(args.out))
+
+
+def existing(path: str) -> Path:
+    """A path that must be there."""
+    if not Path(path).exists():
+        raise UserError(f"{path}: no such file or folder")
+    return Path(path)
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number >= 1")
+    return int(text)
+
+
+def cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+DESCRIPTION = (
+    "Measure how English intermediate-task training changes zero-shot cross-lingual transfer."
+)
+
+if __name__ == "__main__":
+    sys.exit(main())

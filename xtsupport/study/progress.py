@@ -1,0 +1,181 @@
+"""What a person sees while a study runs, and afterwards."""
+
+import csv
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from xtsupport.study import runs
+from xtsupport.study.plan import Node, Study
+
+
+class Progress:
+    """Lines as nodes start and end; on a terminal also one line that is kept up to date."""
+
+    def __init__(self, todo: list[Node], total: int, stream=None):
+        self.weights = {node.name: weight(node) for node in todo}
+        self.already, self.total = total - len(todo), total
+        self.stream = stream or sys.stderr
+        self.live = self.stream.isatty()
+        self.seen: dict[str, str] = {}
+        self.started = time.time()
+
+    def __call__(self, states: dict[str, dict]) -> None:
+        """Show what changed."""
+        for name, each in states.items():
+            if each["state"] != self.seen.get(name, "waiting"):
+                self.say(self.line(name, each, states))
+                self.seen[name] = each["state"]
+        if self.live:
+            running = ", ".join(name for name, each in states.items() if each["state"] == "running")
+            print(f"\r\x1b[K{self.count(states)}  {running}", end="", file=self.stream, flush=True)
+
+    def line(self, name: str, each: dict, states: dict[str, dict]) -> str:
+        """One event: ``[ 3/22] target-squad done in 12 s, about 4 min left``."""
+        text = f"{self.count(states)} {name} {VERBS[each['state']]}"
+        if each["state"] == "done":
+            text += f" in {duration(each['seconds'])}"
+        elif each["state"] == "failed":
+            text += f" after {duration(each['seconds'])}: {each['error']}"
+        return text
+
+    def count(self, states: dict[str, dict]) -> str:
+        """Nodes done of all, and the time left once anything is known about it."""
+        done = self.already + sum(each["state"] == "done" for each in states.values())
+        left = self.left(states)
+        return f"[{done}/{self.total}{f', {duration(left)} left' if left else ''}]"
+
+    def left(self, states: dict[str, dict]) -> float | None:
+        """Seconds left, if the rest takes as long per unit of work as what is done."""
+        done = sum(self.weights[name] for name, each in states.items() if each["state"] == "done")
+        rest = sum(self.weights.values()) - done
+        return (time.time() - self.started) * rest / done if done and rest else None
+
+    def say(self, text: str) -> None:
+        """A lasting line."""
+        print(f"\r\x1b[K{text}" if self.live else text, file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """Take the live line away."""
+        if self.live:
+            print("\r\x1b[K", end="", file=self.stream, flush=True)
+
+
+VERBS = {"running": "started", "done": "done", "failed": "failed", "waiting": "to be tried again"}
+
+
+def weight(node: Node) -> float:
+    """A rough measure of a node's work: rows trained on and evaluated, and the notebook."""
+    work = 3000.0
+    for run in node.runs:
+        own = run.settings
+        work += own.get("steps", 0) * own.get("batch_size", 0)
+        work += 150 * sum(len(codes) for codes in own.get("targets", {}).values())
+    return work
+
+
+def duration(seconds: float) -> str:
+    """``9 s``, ``4 min``, ``2 h 05 min``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def failures(study: Study, states: dict[str, dict]) -> list[str]:
+    """The table of what failed and what was withheld for it; empty when all went well."""
+    lines = []
+    for node in study.plan.nodes:
+        each = states.get(node.name, {"state": "done"})
+        if each["state"] in ("failed", "running"):
+            folder = study.folder / "nodes" / node.name
+            error = each.get("error") or last_line(folder / "output.log") or "was killed"
+            executed = folder / f"{node.notebook}.ipynb"
+            lines += [f"  {node.name}  failed    {error}", f"    {executed}"]
+        elif each["state"] == "waiting":
+            lines.append(f"  {node.name}  withheld  waits for {', '.join(node.upstream)}")
+    return lines
+
+
+def last_line(path: Path) -> str:
+    """The last line of a text file that is not empty."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def status_lines(study: Study, runner: str | None, states: dict[str, dict]) -> list[str]:
+    """One line per node: its state and how many of its runs are whole; then the totals."""
+    lines = []
+    for node in study.plan.nodes:
+        whole = sum(runs.is_whole(run) for run in node.runs)
+        state = node_state(node, whole, runner, states[node.name])
+        error = f"  {states[node.name].get('error', '')}" if state == "failed" else ""
+        lines.append(f"{node.name:<34}{state:<10}{whole}/{len(node.runs)} runs{error}")
+    counted = Counter(line[34:44].strip() for line in lines)
+    return [*lines, ", ".join(f"{count} {state}" for state, count in counted.items())]
+
+
+def node_state(node: Node, whole: int, runner: str | None, told: dict) -> str:
+    """The state of a node in one word."""
+    if whole == len(node.runs):
+        return "done"
+    if told["state"] == "running":
+        return "running" if runner is not None and told.get("runner") == runner else "stopped"
+    if told["state"] == "failed":
+        return "failed"
+    records = [runs.read_record(run.folder) for run in node.runs]
+    return "stale" if any(records) else "to do"
+
+
+def headline(study: Study) -> list[str]:
+    """The primary comparison by level, from ``significance.csv``, and where the report lies."""
+    path = study.folder / "significance.csv"
+    primary = study.settings.analysis.primary
+    rows = []
+    if primary and path.is_file():
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = [row for row in csv.DictReader(stream) if is_primary(row, primary)]
+    lines = [headline_row(row) for row in rows]
+    if lines:
+        title = f"{primary.target} {primary.metric}: {primary.treatment} against {primary.baseline}"
+        lines = [f"{title}, gain in points by {primary.by}", HEADER, *lines]
+    report = study.folder / "report.html"
+    return [*lines, f"report: {report}"] if report.is_file() else lines
+
+
+def is_primary(row: dict, primary) -> bool:
+    """Whether a row of ``significance.csv`` belongs to the planned comparison."""
+    return (row["treatment"], row["baseline"], row["task"], row["metric"], row["by"]) == (
+        primary.treatment,
+        primary.baseline,
+        primary.target,
+        primary.metric,
+        primary.by,
+    )
+
+
+def headline_row(row: dict) -> str:
+    """One level of the primary comparison."""
+    interval = f"[{number(row['ci_low'])}, {number(row['ci_high'])}]"
+    return (
+        f"  {row['level']:<22}{row['n_languages']:>6}{number(row['baseline_score']):>10}"
+        f"{number(row['gain']):>8}  {interval:<18}{number(row['p_adjusted'], 3):>7}  "
+        f"{row['verdict']}"
+    )
+
+
+def number(text: str, digits: int = 1) -> str:
+    """A number of a CSV file, rounded; a dash where there is none."""
+    try:
+        return f"{float(text):.{digits}f}"
+    except ValueError:
+        return "-"
+
+
+HEADER = "  {:<22}{:>6}{:>10}{:>8}  {:<18}{:>7}  {}".format(
+    "level", "langs", "baseline", "gain", "95% interval", "p adj", "verdict"
+)
