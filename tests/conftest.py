@@ -1,9 +1,12 @@
 """What several test modules share."""
 
 import os
-from pathlib import Path
 
-import pytest
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: a second thread only waits
+
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
 
 MIRROR = Path(__file__).parents[2] / "shared" / "hub"
 

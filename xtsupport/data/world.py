@@ -11,6 +11,7 @@ documents and questions in every language, unlike the web text that XLM-R was tr
 import csv
 import os
 import random
+import re
 import shutil
 from dataclasses import dataclass, replace
 from functools import cache
@@ -301,42 +302,58 @@ def write_raw_text(folder: Path, world: World, size: Size) -> None:
         write(folder, "wikimedia/wikipedia", f"20231101.{code}", "train", rows, WIKIPEDIA_FEATURES)
 
 
+@dataclass(frozen=True)
+class Utterance:
+    """A fact as it is said: stated, or asked about and perhaps answered."""
+
+    fact: Fact
+    asked: str | None = None
+    answered: bool = False
+
+    def text(self, language: Language) -> str:
+        if self.asked is None:
+            return language.sentence(self.fact)
+        question = language.question(self.fact, self.asked)
+        return f"{question} {language.answer(self.fact, self.asked)[0]}." if self.answered else question
+
+
 def document(world: World, language: Language) -> str:
-    """Two or three facts, and all of them again: in the same language, or in English (35%)."""
+    """Two or three facts said twice: in the same language in other words, or in English (35%)."""
     passage = world.passage(world.rng.choice([2, 3]))
-    first = [language.sentence(fact) for fact in passage]
     if language is not world.english and world.chance(0.35):
-        again = [world.english.sentence(fact) for fact in passage]
-        if world.chance(0.5):
-            world.rng.shuffle(again)
+        first = again = [utterance(world, fact) for fact in passage]
+        other, shuffle = world.english, world.chance(0.5)
     else:
-        again = [restated(world, language, fact) for fact in passage]
-        world.rng.shuffle(again)
-        if world.chance(0.3):
-            first, again = ([mixed(world, language, s) for s in part] for part in (first, again))
-    halves = [first, again] if world.chance(0.5) else [again, first]
-    return " ".join(sentence for half in halves for sentence in half)
+        first, again = [Utterance(fact) for fact in passage], [restated(world, fact) for fact in passage]
+        other, shuffle = language, True
+    again = world.rng.sample(again, len(again)) if shuffle else again
+    halves = [[u.text(language) for u in first], [u.text(other) for u in again]]
+    if other is language and world.chance(0.3):
+        halves = [[mixed(world, language, text) for text in half] for half in halves]
+    return " ".join(text for half in (halves if world.chance(0.5) else halves[::-1]) for text in half)
 
 
-def restated(world: World, language: Language, fact: Fact) -> str:
-    """The fact again: 30% without an adjunct, 25% as a question, half of those with the answer."""
-    fact = replace(fact, **{slot: None for slot in ("place", "day") if world.chance(0.3)})
-    if not world.chance(0.25):
-        return language.sentence(fact)
+def restated(world: World, fact: Fact) -> Utterance:
+    """The fact again, 30% of its adjuncts left out, 40% of the time as a question."""
+    return utterance(world, replace(fact, **{slot: None for slot in ("place", "day") if world.chance(0.3)}))
+
+
+def utterance(world: World, fact: Fact) -> Utterance:
+    """A statement, or (40%) a question, most of them with their answer."""
+    if not world.chance(0.4):
+        return Utterance(fact)
     slot = world.rng.choice([s for s in invented.QUESTION_WORD if getattr(fact, s)])
-    question = language.question(fact, slot)
-    return f"{question} {language.answer(fact, slot)[0]}." if world.chance(0.5) else question
+    return Utterance(fact, slot, world.chance(0.7))
 
 
-def mixed(world: World, language: Language, sentence: str) -> str:
+def mixed(world: World, language: Language, text: str) -> str:
     """Code-switching: 40% of the content words in English."""
-    english = _back(language)
-    words = [english.get(w, w) if world.chance(0.4) else w for w in sentence[:-1].split()]
-    return " ".join(words) + sentence[-1]
+    english = _english_words(language)
+    return re.sub(r"\w+", lambda m: english.get(m[0], m[0]) if world.chance(0.4) else m[0], text)
 
 
 @cache
-def _back(language: Language) -> dict[str, str]:
+def _english_words(language: Language) -> dict[str, str]:
     return {language.words[lemma]: lemma for lemma in invented.CONTENT_WORDS}
 
 
