@@ -1,0 +1,67 @@
+# make study · make lab · make test: each sets up .venv first, once. Needs Python 3.11 or 3.12, pip, make.
+#
+#   PYTHON=python3.12   the interpreter to build .venv from
+#   TORCH=cpu|cuda      which build of torch (default: cuda where nvidia-smi answers, else cpu)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell for each in python3.11 python3.12 python3 python; do \
+	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+	&& echo $$each && break; done)
+TORCH ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
+
+PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
+READY := .venv/.ready
+
+.PHONY: study lab test lint setup constraints schema
+
+study: $(READY)
+	.venv/bin/xtsupport run params/demo.yaml
+
+lab: $(READY)
+	.venv/bin/jupyter lab notebooks/00_start_here.ipynb
+
+test: $(READY)
+	.venv/bin/python -m pytest
+
+lint: $(READY)
+	.venv/bin/ruff check .
+
+setup: $(READY)
+
+# torch comes first and alone: pip finds a CPU build in its own find-links if it is told of one; else uv
+# knows where CPU builds lie; else the registry's build, which on Linux brings gigabytes of CUDA along.
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or 3.12 is needed; name it with PYTHON=..." >&2; exit 1; }
+	@echo "setting up .venv with $(PYTHON), torch $(PIN) for $(TORCH)"
+	@.venv/bin/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	@export PIP_DISABLE_PIP_VERSION_CHECK=1 UV_LINK_MODE=copy; \
+	pip="$(CURDIR)/.venv/bin/python -m pip install -q"; \
+	uv="$$(command -v uv || true)"; \
+	if [ -z "$$uv" ] && $$pip uv 2>/dev/null; then uv="$(CURDIR)/.venv/bin/uv"; fi; \
+	install() { if [ -n "$$uv" ]; then "$$uv" pip install -q --python .venv/bin/python "$$@" \
+		|| $$pip "$$@"; else $$pip "$$@"; fi; }; \
+	if [ $(TORCH) = cpu ]; then \
+		$$pip --no-index --no-deps torch==$(PIN) 2>/dev/null \
+		|| { [ -n "$$uv" ] && "$$uv" pip install -q --python .venv/bin/python --torch-backend cpu \
+			-c constraints.txt torch==$(PIN) 2>/dev/null; } \
+		|| $$pip -c constraints.txt torch==$(PIN); \
+	fi; \
+	install -c constraints.txt -e '.[test,offline-encoder]'
+	@touch $@
+
+# Recompile constraints.txt from pyproject.toml. Local versions such as +cpu, which others cannot install,
+# and CUDA's packages, which torch itself pins, are left out.
+constraints: $(READY)
+	echo torch==$(PIN) > .venv/pin.txt
+	.venv/bin/python -m pip install -q uv
+	.venv/bin/uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-annotate --no-header -q \
+		--upgrade -c .venv/pin.txt -o .venv/compiled.txt
+	{ echo "# Compiled from pyproject.toml by \`make constraints\`; do not edit."; \
+	  sed -E 's/\+[A-Za-z0-9.]+$$//' .venv/compiled.txt | grep -vE '^(nvidia-|cuda-|triton)'; } > constraints.txt
+
+# The JSON Schema by which editors complete and check params files.
+schema: $(READY)
+	.venv/bin/python -m xtsupport.study.schema > params/schema.json
