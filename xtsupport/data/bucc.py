@@ -60,11 +60,11 @@ def gold_pools(language, split="test", data="hub") -> Pools:
     Much easier than BUCC: every sentence has a translation. Never report it as BUCC.
     """
     examples = hub.load("bucc", language, split, data)
-    sides = [list(dict.fromkeys(examples[name])) for name in ("text", "text_2")]
+    sides = [list(dict.fromkeys(examples[name][:])) for name in ("text", "text_2")]
     ids = [{text: f"{code}-{k}" for k, text in enumerate(side)}
            for code, side in zip((language, "en"), sides, strict=True)]  # fmt: skip
     gold = [(ids[0][a], ids[1][b])
-            for a, b in zip(examples["text"], examples["text_2"], strict=True)]  # fmt: skip
+            for a, b in zip(examples["text"][:], examples["text_2"][:], strict=True)]  # fmt: skip
     return Pools(list(ids[0].values()), sides[0], list(ids[1].values()), sides[1], gold)
 
 

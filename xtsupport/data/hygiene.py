@@ -85,6 +85,6 @@ def fields(task, language, split, data) -> dict[str, list[str]]:
     """The texts of a split by column, tokens joined by blanks."""
     examples = hub.load(task, language, split, data)
     names = FIELDS[tables.task(task, data).kind]
-    columns = {name: list(examples[name]) for name in names}
+    columns = {name: examples[name][:] for name in names}
     return {name: [" ".join(text) for text in texts] if name == "tokens" else texts
             for name, texts in columns.items()}  # fmt: skip

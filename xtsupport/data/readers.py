@@ -40,7 +40,7 @@ def read(raw: pa.Table, task: Task, identifier: str = "{row}") -> pa.Table:
         columns = READERS[task.kind](raw, task)
     except KeyError as missing:
         raise UserError(
-            f"{task.name}: a {task.kind} dataset needs the column {missing.args[0]!r}; "
+            f"{task.name}: not the columns of a {task.kind} dataset ({missing.args[0]}); "
             f"found {', '.join(raw.column_names)}"
         ) from None
     examples = pa.table({"example_id": _example_ids(raw, identifier), **columns})

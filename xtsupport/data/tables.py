@@ -161,9 +161,7 @@ def _read(path, _changed, row_type):
     problems = [f"unknown column {c!r}" for c in reader.fieldnames or () if c not in known]
     problems += [f"no column {c!r}" for c in known if c not in (reader.fieldnames or ())]
     rows = {}
-    for number, line in enumerate(lines, start=2):
-        if problems:
-            break
+    for number, line in enumerate([] if problems else lines, start=2):
         row, wrong = _row(line, row_type)
         key = getattr(row, known[0])
         wrong += [f"{key!r} occurs twice"] if key in rows else []

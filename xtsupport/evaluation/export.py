@@ -63,7 +63,7 @@ def _submission(task, language, rows, data):
         ]
         return "".join(f"{source}\t{target}\n" for source, target in pairs)
     examples = hub.load(task.name, language, data=data)
-    ids = list(examples["example_id"])
+    ids = examples["example_id"][:]
     if set(ids) != set(predictions):
         raise UserError(
             f"{task.name} ({language}): {len(predictions)} predictions for {len(ids)} examples; "
@@ -75,7 +75,7 @@ def _submission(task, language, rows, data):
         }
         return json.dumps(dict(reversed(answers.items())), ensure_ascii=False, indent=1) + "\n"
     if task.kind == "retrieval":
-        english = examples["text_2"]
+        english = examples["text_2"][:]
         ids = [ids[row] for row in sorted(range(len(ids)), key=lambda row: english[row].strip())]
     lines = [predictions[identifier] for identifier in ids]
     if task.kind == "tagging":

@@ -217,7 +217,7 @@ def _texts(answers):
 def _column(examples, name):
     if isinstance(examples, list):
         return [example[name] for example in examples]
-    return list(examples[name])
+    return examples[name][:]
 
 
 def _same_length(task, language, predictions, references, where=""):

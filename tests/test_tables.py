@@ -1,0 +1,160 @@
+"""The packaged tables against the published ones, and what a user's own table may get wrong."""
+
+import csv
+from dataclasses import asdict
+
+import pytest
+
+from xtsupport.data import tables
+from xtsupport.errors import UserError
+
+INTERMEDIATE = [
+    "anli_plus", "mnli", "qqp", "squad", "squad_v2", "hellaswag", "ccg", "cosmos_qa",
+    "commonsense_qa",
+]  # fmt: skip
+TARGETS = ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba"]
+
+# Languages with data per group and task, counted in XTREME's own list of languages (evaluate.py).
+COVERAGE = {
+    "Germanic": (2, 2, 4, 4, 1, 3, 2, 2, 1),
+    "Romance": (2, 2, 4, 4, 1, 4, 1, 1, 0),
+    "Slavic": (2, 0, 2, 2, 1, 2, 1, 0, 1),
+    "Greek": (1, 0, 1, 1, 0, 1, 1, 0, 0),
+    "Indo-Aryan": (2, 0, 4, 3, 0, 4, 1, 1, 1),
+    "Iranian": (0, 0, 1, 1, 0, 1, 0, 0, 0),
+    "Afro-Asiatic": (1, 0, 2, 2, 0, 2, 1, 1, 1),
+    "Turkic": (1, 0, 2, 2, 0, 2, 1, 0, 0),
+    "Uralic": (0, 0, 3, 3, 0, 3, 0, 0, 1),
+    "Dravidian": (0, 0, 3, 2, 0, 3, 0, 0, 1),
+    "Austronesian": (0, 0, 4, 2, 0, 3, 0, 0, 1),
+    "Austroasiatic": (1, 0, 1, 1, 0, 1, 1, 1, 0),
+    "Tai-Kadai": (1, 0, 1, 1, 0, 1, 1, 0, 0),
+    "Sino-Tibetan": (1, 1, 2, 1, 1, 1, 1, 1, 0),
+    "Japonic": (0, 1, 1, 1, 0, 1, 0, 0, 0),
+    "Koreanic": (0, 1, 1, 1, 0, 1, 0, 0, 1),
+    "Kartvelian": (0, 0, 1, 0, 0, 1, 0, 0, 0),
+    "Atlantic-Congo": (1, 0, 2, 1, 0, 1, 0, 0, 1),
+    "Basque": (0, 0, 1, 1, 0, 1, 0, 0, 0),
+}
+COVERED = ["xnli", "pawsx", "panx", "udpos", "bucc", "tatoeba", "xquad", "mlqa", "tydiqa"]
+
+
+def test_tasks_are_those_of_the_paper():
+    known = tables.tasks()
+    assert [name for name, task in known.items() if task.role == "intermediate"] == INTERMEDIATE
+    assert [name for name, task in known.items() if task.role == "target"] == TARGETS
+
+
+def test_languages_are_those_of_xtreme_and_romanian():
+    known = tables.languages()
+    assert len(known) == 41
+    used = {code for name in TARGETS for code in tables.task(name).languages}
+    assert used == set(known) - {"ro"}
+    assert len({language.family for language in known.values()}) == 14
+    assert len({language.xtreme_family for language in known.values()}) == 14
+
+
+def test_coverage_per_group_and_task():
+    known = tables.languages()
+    counted = {
+        group: tuple(
+            sum(known[code].group == group for code in tables.task(name).languages)
+            for name in COVERED
+        )
+        for group in {language.group for language in known.values()}
+    }
+    assert counted == COVERAGE
+
+
+def test_every_task_can_be_trained_and_scored():
+    known = tables.tasks()
+    for task in known.values():
+        if task.kind != "masked":
+            assert task.metrics and task.evaluator and task.eval_split, task.name
+        if task.role == "target" and task.kind != "retrieval":
+            assert known[task.training_task].train_split, task.name
+            assert set(task.same_data) <= set(INTERMEDIATE), task.name
+        if task.kind == "tagging" and task.role == "target":
+            assert len(set(task.labels)) == len(task.labels) > 1, task.name
+
+
+def test_english_is_at_distance_zero_and_others_are_not():
+    for code, language in tables.languages().items():
+        distances = (language.syntactic, language.geographic, language.featural)
+        assert (distances == (0, 0, 0)) == (code == "en")
+
+
+def test_yoruba_is_the_only_language_outside_cc100():
+    known = tables.languages().values()
+    assert [language.code for language in known if language.pretraining_gb is None] == ["yo"]
+
+
+def test_offline_encoder_is_exposed_and_xlmr_is_not():
+    known = tables.encoders()
+    assert "xquad" in known["offline-e5"].exposed
+    assert known["FacebookAI/xlm-roberta-base"].exposed == ()
+    assert set(known["offline-e5"].exposed) <= set(tables.tasks())
+
+
+@pytest.mark.parametrize(("name", "near"), [("xqaud", "xquad"), ("hellaswagg", "hellaswag")])
+def test_unknown_task_gets_the_nearest_name(name, near):
+    with pytest.raises(UserError, match=f"unknown task '{name}'.*{near}"):
+        tables.task(name)
+
+
+def test_unknown_data_folder_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"data: '.*nowhere' is not a folder; allowed: hub, world"):
+        tables.tasks(tmp_path / "nowhere")
+
+
+def write(path, rows):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def language_row(**changes):
+    return asdict(tables.languages()["de"]) | {"pretraining_gb": ""} | changes
+
+
+def test_a_mirrors_own_table_replaces_the_packaged_one(tmp_path):
+    write(tmp_path / "languages.csv", [language_row(code="xx", iso3="xxx", name="Invented")])
+    assert list(tables.languages(tmp_path)) == ["xx"]
+    assert list(tables.tasks(tmp_path)) == list(tables.tasks())
+
+
+def test_all_problems_of_a_table_at_once(tmp_path):
+    rows = [
+        language_row(code="xx", syntactic="far"),
+        language_row(code="xx", geographic="1.5"),
+        language_row(code="yy", name=""),
+    ]
+    write(tmp_path / "languages.csv", rows)
+    with pytest.raises(UserError) as caught:
+        tables.languages(tmp_path)
+    text = "\n".join(caught.value.problems)
+    assert "line 2: syntactic: 'far' is not a number" in text
+    assert "line 3: geographic: 1.5 is not in 0..1" in text
+    assert "line 3: 'xx' occurs twice" in text
+    assert "line 4: name is empty" in text
+
+
+def test_wrong_columns_are_named(tmp_path):
+    write(tmp_path / "tasks.csv", [{"name": "mine", "knid": "span"}])
+    with pytest.raises(UserError) as caught:
+        tables.tasks(tmp_path)
+    assert any("unknown column 'knid'" in problem for problem in caught.value.problems)
+    assert any("no column 'kind'" in problem for problem in caught.value.problems)
+
+
+def test_wrong_values_of_a_task_are_named(tmp_path):
+    with open(tables.PACKAGE / "tasks.csv", newline="", encoding="utf-8") as file:
+        row = next(csv.DictReader(file))
+    write(tmp_path / "tasks.csv", [row | {"kind": "essay", "config": "{langage}", "chance": "120"}])
+    with pytest.raises(UserError) as caught:
+        tables.tasks(tmp_path)
+    text = "\n".join(caught.value.problems)
+    assert "kind: 'essay' is not one of classification" in text
+    assert "config: {langage} is not a column of languages.csv" in text
+    assert "chance: 120.0 is not in 0..100" in text
