@@ -8,14 +8,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xtsupport.training.batches import batch_stream, collate, epoch_batches, mixture, schedule, token_batches
+from xtsupport.training.batches import (
+    batch_stream,
+    collate,
+    epoch_batches,
+    mixture,
+    schedule,
+    token_batches,
+)
 from xtsupport.training.features import Features
 
 lengths = st.lists(st.integers(1, 200), min_size=1, max_size=300).map(np.array)
 
 
 def features_of(sizes):
-    return Features("masked", [{"ids": [5] * int(n), "example": i} for i, n in enumerate(sizes)], len(sizes))
+    return Features(
+        "masked", [{"ids": [5] * int(n), "example": i} for i, n in enumerate(sizes)], len(sizes)
+    )
 
 
 @given(lengths, st.integers(1, 40))
@@ -28,9 +37,13 @@ def test_an_epoch_has_every_feature_once(sizes, batch_size):
 
 def test_bucketing_pads_less_than_random_batches():
     sizes = np.random.default_rng(1).integers(5, 200, 4000)
-    padded = sum(len(b) * sizes[b].max() for b in epoch_batches(sizes, 16, np.random.default_rng(0)))
+    padded = sum(
+        len(b) * sizes[b].max() for b in epoch_batches(sizes, 16, np.random.default_rng(0))
+    )
     shuffled = np.random.default_rng(0).permutation(4000).reshape(-1, 16)
-    assert padded / sizes.sum() < 1.05 < 1.6 < sum(16 * sizes[b].max() for b in shuffled) / sizes.sum()
+    assert (
+        padded / sizes.sum() < 1.05 < 1.6 < sum(16 * sizes[b].max() for b in shuffled) / sizes.sum()
+    )
 
 
 def test_the_order_depends_on_seed_task_and_epoch_only():

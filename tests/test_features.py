@@ -11,13 +11,17 @@ CONTEXT = "Ada cooked soup in the kitchen. Ben sold 3 old chairs on Friday."
 
 
 def span_examples(answer, start, context=CONTEXT, question="Who sold chairs?"):
-    answers = {"text": [answer], "answer_start": [start]} if answer else {"text": [], "answer_start": []}
+    answers = (
+        {"text": [answer], "answer_start": [start]} if answer else {"text": [], "answer_start": []}
+    )
     return {"question": [question], "context": [context], "answers": [answers]}
 
 
 @pytest.mark.parametrize("answer", ["Ada", "soup", "3 old chairs", "Friday"])
 def test_start_and_end_point_at_the_answer(tiny_encoder, answer):
-    features = featurise(span_examples(answer, CONTEXT.index(answer)), "span", tiny_encoder[1], 64, 8)
+    features = featurise(
+        span_examples(answer, CONTEXT.index(answer)), "span", tiny_encoder[1], 64, 8
+    )
     (row,) = features.rows
     first, last = row["offsets"][row["start"]][0], row["offsets"][row["end"]][1]
     assert CONTEXT[first:last].strip() == answer
@@ -25,7 +29,9 @@ def test_start_and_end_point_at_the_answer(tiny_encoder, answer):
 
 def test_long_contexts_become_windows_that_cover_everything(tiny_encoder):
     context = " ".join(["Ben sold 3 old chairs on Friday."] * 20) + " Ada cooked soup."
-    features = featurise(span_examples("Ada", context.index("Ada"), context), "span", tiny_encoder[1], 32, 8)
+    features = featurise(
+        span_examples("Ada", context.index("Ada"), context), "span", tiny_encoder[1], 32, 8
+    )
     assert len(features) > 5 and max(features.lengths) <= 32
     covered = np.zeros(len(context), bool)
     for row in features.rows:
@@ -33,7 +39,9 @@ def test_long_contexts_become_windows_that_cover_everything(tiny_encoder):
             covered[max(start, 0) : max(end, 0)] = True
     assert all(covered[i] or context[i] == " " for i in range(len(context)))
     with_answer = [row for row in features.rows if row["start"]]
-    assert with_answer and all(context[r["offsets"][r["start"]][0] :].strip().startswith("Ada") for r in with_answer)
+    assert with_answer and all(
+        context[r["offsets"][r["start"]][0] :].strip().startswith("Ada") for r in with_answer
+    )
     assert features.examples == 1
 
 
@@ -44,11 +52,19 @@ def test_unanswerable_questions_point_at_the_first_token(tiny_encoder):
 
 def test_endless_questions_leave_room_for_the_context(tiny_encoder):
     question = "Who sold chairs and soup? " * 60
-    features = featurise(span_examples("Ada", 0, question=question), "span", tiny_encoder[1], 128, 8)
-    assert features.truncated == 1 and all((row["offsets"][:, 0] >= 0).any() for row in features.rows)
+    features = featurise(
+        span_examples("Ada", 0, question=question), "span", tiny_encoder[1], 128, 8
+    )
+    assert features.truncated == 1 and all(
+        (row["offsets"][:, 0] >= 0).any() for row in features.rows
+    )
 
 
-words = st.lists(st.sampled_from(["Ada", "chairs", "kitchen", "zebra", "x" * 30, "\u200b", "3", "."]), min_size=1, max_size=60)
+words = st.lists(
+    st.sampled_from(["Ada", "chairs", "kitchen", "zebra", "x" * 30, "\u200b", "3", "."]),
+    min_size=1,
+    max_size=60,
+)
 
 
 @given(words)
@@ -56,7 +72,9 @@ words = st.lists(st.sampled_from(["Ada", "chairs", "kitchen", "zebra", "x" * 30,
 def test_every_word_is_labelled_exactly_once_whatever_the_windows(tiny_encoder, tokens):
     labels = ("NOUN", "VERB")
     tags = [labels[i % 2] for i in range(len(tokens))]
-    features = featurise({"tokens": [tokens], "tags": [tags]}, "tagging", tiny_encoder[1], 16, 4, labels)
+    features = featurise(
+        {"tokens": [tokens], "tags": [tags]}, "tagging", tiny_encoder[1], 16, 4, labels
+    )
     seen = [word for row in features.rows for word in row["words"] if word >= 0]
     assert sorted(seen) == list(range(len(tokens)))
     for row in features.rows:
@@ -69,16 +87,27 @@ def test_pairs_are_cut_at_the_longer_text_and_counted(tiny_encoder):
     features = featurise(examples, "classification", tiny_encoder[1], 20, 0, ("yes", "no"))
     tokenizer = tiny_encoder[1]
     assert features.truncated == 1 and [row["label"] for row in features.rows] == [1, 0]
-    assert len(features.rows[0]["ids"]) == 20 and tokenizer.decode(features.rows[0]["ids"]).endswith("Ben</s>")
+    assert len(features.rows[0]["ids"]) == 20 and tokenizer.decode(
+        features.rows[0]["ids"]
+    ).endswith("Ben</s>")
 
 
 def test_choices_pair_context_with_question_and_choice(tiny_encoder):
     tokenizer = tiny_encoder[1]
-    examples = {"context": ["Ada cooked", ""], "question": ["Who", "Ben"], "choices": [["soup", "3"], ["sold", "old"]],
-                "label": [1, 0]}  # fmt: skip
+    examples = {
+        "context": ["Ada cooked", ""],
+        "question": ["Who", "Ben"],
+        "choices": [["soup", "3"], ["sold", "old"]],
+        "label": [1, 0],
+    }
     rows = featurise(examples, "choice", tokenizer, 32, 0).rows
-    text = [[tokenizer.decode(ids, skip_special_tokens=True) for ids in row["choices"]] for row in rows]
-    expected = [[("Ada cooked", "Who soup"), ("Ada cooked", "Who 3")], [("Ben", "sold"), ("Ben", "old")]]
+    text = [
+        [tokenizer.decode(ids, skip_special_tokens=True) for ids in row["choices"]] for row in rows
+    ]
+    expected = [
+        [("Ada cooked", "Who soup"), ("Ada cooked", "Who 3")],
+        [("Ben", "sold"), ("Ben", "old")],
+    ]
     assert [[ids for ids in row["choices"]] for row in rows] == [
         [tokenizer(*pair)["input_ids"] for pair in pairs] for pairs in expected
     ], text

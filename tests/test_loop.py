@@ -18,13 +18,23 @@ RECIPE = Recipe(steps=12, batch_size=4, learning_rate=1e-2, seed=3)
 def setting(tiny_encoder):
     """(a function that makes the same model each time, data of two tasks, tokenizer)."""
     encoder, tokenizer = tiny_encoder
-    pairs = {"text": ["Ada cooked soup.", "Ben sold chairs.", "Ada sold 3 old chairs in the kitchen."] * 6,
-             "text_pair": ["Ada cooked.", "Ada cooked.", "Ben sold."] * 6, "label": ["yes", "no", "no"] * 6}  # fmt: skip
+    pairs = {
+        "text": ["Ada cooked soup.", "Ben sold chairs.", "Ada sold 3 old chairs in the kitchen."]
+        * 6,
+        "text_pair": ["Ada cooked.", "Ada cooked.", "Ben sold."] * 6,
+        "label": ["yes", "no", "no"] * 6,
+    }
     context = "Ada cooked soup on Friday. Ben sold chairs."
-    spans = {"question": ["Who cooked?", "Who sold chairs?"] * 5, "context": [context] * 10,
-             "answers": [{"text": ["Ada"], "answer_start": [0]}, {"text": ["Ben"], "answer_start": [27]}] * 5}  # fmt: skip
-    data = {"mnli": featurise(pairs, "classification", tokenizer, 64, 0, ("yes", "no")),
-            "squad": featurise(spans, "span", tokenizer, 64, 8)}  # fmt: skip
+    spans = {
+        "question": ["Who cooked?", "Who sold chairs?"] * 5,
+        "context": [context] * 10,
+        "answers": [{"text": ["Ada"], "answer_start": [0]}, {"text": ["Ben"], "answer_start": [27]}]
+        * 5,
+    }
+    data = {
+        "mnli": featurise(pairs, "classification", tokenizer, 64, 0, ("yes", "no")),
+        "squad": featurise(spans, "span", tokenizer, 64, 8),
+    }
 
     def make():
         model = TaskModel(copy.deepcopy(encoder), dropout=0.1)
@@ -91,7 +101,18 @@ def test_pieces_of_a_batch_add_up_to_the_batch(setting):
 
 def test_the_rate_by_hand():
     recipe = Recipe(steps=10, batch_size=1, learning_rate=1.0, warmup=0.2)
-    assert [round(rate(step, recipe), 3) for step in range(10)] == [0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
+    assert [round(rate(step, recipe), 3) for step in range(10)] == [
+        0.5,
+        1.0,
+        1.0,
+        0.875,
+        0.75,
+        0.625,
+        0.5,
+        0.375,
+        0.25,
+        0.125,
+    ]
 
 
 def test_divergence_is_named(setting):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xtsupport.evaluation.predict import MAX_ANSWER, best_spans, predict
+from xtsupport.evaluation.predict import best_spans, predict
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
 
@@ -17,10 +17,16 @@ def test_best_span_is_that_of_brute_force(seed, length):
     logits = torch.randn(1, length, 2, generator=generator)
     inside = torch.rand(1, length, generator=generator) < 0.7
     inside[0, -1] = True
-    start, end, score, null = best_spans(logits, inside)[0].tolist()
-    pairs = [(float(logits[0, i, 0] + logits[0, j, 1]), i, j) for i in range(length) for j in range(i, min(length, i + MAX_ANSWER))
-             if inside[0, i] and inside[0, j]]  # fmt: skip
-    assert np.isclose(score, max(pairs)[0]) and (start, end) in [(i, j) for s, i, j in pairs if np.isclose(s, score)]
+    start, end, score, null = best_spans(logits, inside, 7)[0].tolist()
+    pairs = [
+        (float(logits[0, i, 0] + logits[0, j, 1]), i, j)
+        for i in range(length)
+        for j in range(i, min(length, i + 7))
+        if inside[0, i] and inside[0, j]
+    ]
+    assert np.isclose(score, max(pairs)[0]) and (start, end) in [
+        (i, j) for s, i, j in pairs if np.isclose(s, score)
+    ]
     assert np.isclose(null, float(logits[0, 0].sum()))
 
 
@@ -29,7 +35,11 @@ def test_predictions_come_back_in_the_order_of_the_examples(tiny_encoder):
     encoder, tokenizer = tiny_encoder
     model = TaskModel(encoder)
     model.add_head("mnli", "classification", 2, seed=0)
-    examples = {"text": ["Ada " * n for n in range(1, 20)], "text_pair": ["Ben"] * 19, "label": ["a"] * 19}
+    examples = {
+        "text": ["Ada " * n for n in range(1, 20)],
+        "text_pair": ["Ben"] * 19,
+        "label": ["a"] * 19,
+    }
     features = featurise(examples, "classification", tokenizer, 32, 0, ("a", "b"))
     one = predict(model, "mnli", features, examples, tokenizer.pad_token_id, batch_tokens=1)
     many = predict(model, "mnli", features, examples, tokenizer.pad_token_id, batch_tokens=10**6)
@@ -41,13 +51,19 @@ def test_spans_over_windows_and_no_answer(tiny_encoder):
     model = TaskModel(encoder)
     model.add_head("squad", "span", 2, seed=0)
     context = " ".join(["Ben sold 3 old chairs on Friday."] * 8)
-    examples = {"question": ["Who?"], "context": [context], "answers": [{"text": ["Ben"], "answer_start": [0]}]}
+    examples = {
+        "question": ["Who?"],
+        "context": [context],
+        "answers": [{"text": ["Ben"], "answer_start": [0]}],
+    }
     features = featurise(examples, "span", tokenizer, 24, 8)
     answer = predict(model, "squad", features, examples, tokenizer.pad_token_id)
     assert len(features) > 1 and answer[0] and answer[0] in context
     with torch.no_grad():
         model.heads["squad"].out.weight.zero_()
-    assert predict(model, "squad", features, examples, tokenizer.pad_token_id, unanswerable=True) == ["Ben"]
+    assert predict(
+        model, "squad", features, examples, tokenizer.pad_token_id, unanswerable=True
+    ) == ["Ben"]
 
 
 def test_tags_cover_every_word(tiny_encoder):

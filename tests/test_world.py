@@ -1,4 +1,4 @@
-"""The generated world: deterministic, parallel, answerable, and kept apart from its training data."""
+"""The generated world: deterministic, parallel, answerable, apart from its training data."""
 
 import hashlib
 import random
@@ -17,8 +17,11 @@ def tiny(tmp_path_factory):
 
 
 def digests(folder):
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-            for p in sorted(folder.rglob("*")) if p.is_file()}  # fmt: skip
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
 
 
 def test_same_seed_same_bytes_and_another_seed_other_words(tiny, tmp_path):
@@ -30,7 +33,9 @@ def test_same_seed_same_bytes_and_another_seed_other_words(tiny, tmp_path):
 
 def test_a_sentence_in_every_kind_of_language():
     """Worked by hand from the grammar: order, adpositions and suffixes."""
-    fact = invented.Fact("Ada", "cooked", "soup", number="3", adjective="old", place="kitchen", day="Friday")
+    fact = invented.Fact(
+        "Ada", "cooked", "soup", number="3", adjective="old", place="kitchen", day="Friday"
+    )
     all_words = {w: w for w in [*invented.CONTENT_WORDS, *invented.NAMES, *invented.FUNCTION_WORDS]}
     suffixes = {"object": "ka", "place": "li", "day": "no"}
 
@@ -75,7 +80,9 @@ def test_squad_v2_asks_other_questions_than_squad_and_some_have_no_answer(tiny):
 
 
 def test_evaluation_passages_are_not_in_training_sets(tiny):
-    seen = set(load("squad", "en", "train", tiny)["context"]) | set(load("squad_v2", "en", "train", tiny)["context"])
+    seen = set(load("squad", "en", "train", tiny)["context"]) | set(
+        load("squad_v2", "en", "train", tiny)["context"]
+    )
     assert not seen & set(load("xquad", "en", None, tiny)["context"])
     premises = set(load("mnli", "en", "train", tiny)["text"])
     assert not premises & set(load("xnli", "en", None, tiny)["text"])

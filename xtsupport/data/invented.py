@@ -20,17 +20,39 @@ from dataclasses import dataclass, field
 
 # Objects, verbs (in the order in which one would do them) and places that belong together.
 TOPICS = {
-    "kitchen": (["washed", "cooked", "tasted"], ["soup", "bread", "fish", "rice"], ["kitchen", "cellar"]),
-    "garden": (["planted", "watered", "picked"], ["rose", "bean", "melon", "tulip"], ["garden", "field"]),
-    "workshop": (["built", "painted", "repaired"], ["chair", "table", "lamp", "boat"], ["workshop", "yard"]),
-    "market": (["carried", "weighed", "sold"], ["coat", "basket", "ring", "clock"], ["market", "station"]),
+    "kitchen": (
+        ["washed", "cooked", "tasted"],
+        ["soup", "bread", "fish", "rice"],
+        ["kitchen", "cellar"],
+    ),
+    "garden": (
+        ["planted", "watered", "picked"],
+        ["rose", "bean", "melon", "tulip"],
+        ["garden", "field"],
+    ),
+    "workshop": (
+        ["built", "painted", "repaired"],
+        ["chair", "table", "lamp", "boat"],
+        ["workshop", "yard"],
+    ),
+    "market": (
+        ["carried", "weighed", "sold"],
+        ["coat", "basket", "ring", "clock"],
+        ["market", "station"],
+    ),
 }
 NAMES = ["Ada", "Ben", "Cora", "Dan", "Eva", "Finn", "Gil", "Hana", "Ivo", "Jun"]
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"]
 ADJECTIVES = ["red", "old", "small", "heavy"]
 NUMBERS = ["2", "3", "4", "5", "6"]
 FUNCTION_WORDS = ["in", "on", "not", "who", "what", "where", "when", "how_many"]
-QUESTION_WORD = {"agent": "who", "object": "what", "place": "where", "day": "when", "number": "how_many"}
+QUESTION_WORD = {
+    "agent": "who",
+    "object": "what",
+    "place": "where",
+    "day": "when",
+    "number": "how_many",
+}
 
 _VERBS = [verb for verbs, _, _ in TOPICS.values() for verb in verbs]
 _OBJECTS = [noun for _, nouns, _ in TOPICS.values() for noun in nouns]
@@ -139,7 +161,11 @@ class Language:
         if self.family.case:
             return Piece(slot, (self.words[lemma] + self.suffixes[slot],), ("NOUN",))
         words, tags = (self.words[preposition], self.words[lemma]), ("ADP", "NOUN")
-        return Piece(slot, words[::-1], tags[::-1]) if self.family.verb_last else Piece(slot, words, tags)
+        return (
+            Piece(slot, words[::-1], tags[::-1])
+            if self.family.verb_last
+            else Piece(slot, words, tags)
+        )
 
     def sentence(self, fact: Fact) -> str:
         return _capital(" ".join(word for piece in self.pieces(fact) for word in piece.words)) + "."
@@ -169,11 +195,15 @@ def _capital(text: str) -> str:
 def make_languages(seed: int = 0) -> dict[str, Language]:
     """The eleven languages of the world. The same seed gives the same words on every machine."""
     rng = random.Random(f"lexicon {seed}")
-    english = {word: word for word in CONTENT_WORDS + NAMES + FUNCTION_WORDS} | {"how_many": "how many"}
+    english = {word: word for word in CONTENT_WORDS + NAMES + FUNCTION_WORDS} | {
+        "how_many": "how many"
+    }
     languages = {"en": Language("en", english, {})}
     for family in FAMILIES.values():
         parent = _family_words(family, english, rng)
-        for code in (code for code, (_, name) in LANGUAGES.items() if name == family.name and code != "en"):
+        for code in (
+            code for code, (_, name) in LANGUAGES.items() if name == family.name and code != "en"
+        ):
             languages[code] = Language(code, *_language_words(family, parent, rng))
     return {code: languages[code] for code in LANGUAGES}
 
@@ -181,7 +211,10 @@ def make_languages(seed: int = 0) -> dict[str, Language]:
 def _family_words(family: Family, english: dict, rng: random.Random) -> dict[str, str]:
     """The family's parent vocabulary: cognates with English, otherwise new words."""
     new = _word_maker(rng)
-    words = {lemma: english[lemma] if rng.random() < family.cognates else new(2) for lemma in CONTENT_WORDS}
+    words = {
+        lemma: english[lemma] if rng.random() < family.cognates else new(2)
+        for lemma in CONTENT_WORDS
+    }
     return words | {lemma: new(1) for lemma in FUNCTION_WORDS}
 
 
@@ -191,10 +224,15 @@ def _language_words(family: Family, parent: dict, rng: random.Random) -> tuple[d
     words = {lemma: word if rng.random() < 0.7 else new(2) for lemma, word in parent.items()}
     words = {lemma: _transliterate(word, family.letters) for lemma, word in words.items()}
     foreign = {name: family.letters and rng.random() < 0.5 for name in NAMES}
-    names = {name: _transliterate(new(2), family.letters).title() if foreign[name] else name for name in NAMES}
+    names = {
+        name: _transliterate(new(2), family.letters).title() if foreign[name] else name
+        for name in NAMES
+    }
     endings = rng.sample([c + v for c in "bdgkmnrst" for v in "aeiou"], 3)
     suffixes = dict(zip(("object", "place", "day"), endings, strict=True))
-    return words | names, {slot: _transliterate(end, family.letters) for slot, end in suffixes.items()}
+    return words | names, {
+        slot: _transliterate(end, family.letters) for slot, end in suffixes.items()
+    }
 
 
 def _word_maker(rng: random.Random):

@@ -6,31 +6,41 @@ import torch
 from xtsupport.training.batches import collate, token_batches
 from xtsupport.training.features import Features
 
-MAX_ANSWER = 30  # tokens, as in XTREME's max_answer_length
 
-
-def predict(model, task: str, features: Features, examples, pad: int, batch_tokens: int = 16384,
-            precision: str = "float32", unanswerable: bool = False) -> list:  # fmt: skip
+def predict(
+    model,
+    task: str,
+    features: Features,
+    examples,
+    pad: int,
+    batch_tokens: int = 16384,
+    precision: str = "float32",
+    unanswerable: bool = False,
+    max_answer: int = 30,
+) -> list:
     """Predictions aligned with `examples`: labels (str), choices (int), tags (list of str), or
     answer texts (str; empty where `unanswerable` and no answer is likelier than any span).
 
-    `model` has a head for `task` (a training task); `batch_tokens` bounds tokens per batch.
+    `model` has a head for `task` (a training task); `batch_tokens` bounds tokens per batch and
+    `max_answer` the tokens of a span (XTREME: 30).
     """
-    decode = {"classification": _labels, "choice": _choice, "tagging": _tags, "span": _spans}[features.kind]
-    logits = model_outputs(model, task, features, pad, batch_tokens, precision)
+    decode = {"classification": _labels, "choice": _choice, "tagging": _tags, "span": _spans}[
+        features.kind
+    ]
+    logits = model_outputs(model, task, features, pad, batch_tokens, precision, max_answer)
     if features.kind == "span":
         return decode(logits, features, examples, unanswerable)
     return decode(logits, features, examples)
 
 
 @torch.inference_mode()
-def model_outputs(model, task, features: Features, pad: int, batch_tokens: int, precision: str) -> list:
+def model_outputs(model, task, features, pad: int, batch_tokens, precision, max_answer) -> list:
     """What decoding needs, per feature: logits (labels,), (choices,) or (length, labels); for spans
     the best span and the score of no answer (start, end, score, null score)."""
     device = next(model.parameters()).device
     model.eval()
     outputs: list = [None] * len(features)
-    sizes = features.lengths * (len(features.rows[0]["choices"]) if features.kind == "choice" and len(features) else 1)
+    sizes = features.lengths * np.array([len(row.get("choices", [0])) for row in features.rows])
     for indices in token_batches(sizes, batch_tokens):
         batch = {k: v.to(device) for k, v in collate(features, indices, pad).items()}
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
@@ -40,14 +50,14 @@ def model_outputs(model, task, features: Features, pad: int, batch_tokens: int, 
             for row, i in zip(inside, indices, strict=True):
                 offsets = features.rows[i]["offsets"]
                 row[: len(offsets)] = torch.from_numpy(offsets[:, 0] >= 0)
-            logits = best_spans(logits, inside.to(device))
+            logits = best_spans(logits, inside.to(device), max_answer)
         for i, output in zip(indices, logits.cpu().numpy(), strict=True):
             outputs[i] = output
     return outputs
 
 
-def best_spans(logits: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    """The best span of at most MAX_ANSWER tokens inside the context.
+def best_spans(logits: torch.Tensor, inside: torch.Tensor, max_answer: int) -> torch.Tensor:
+    """The best span of at most `max_answer` tokens inside the context.
 
     logits (batch, length, 2), inside (batch, length) -> (batch, 4): start, end, score of the span
     (start logit + end logit), score of no answer (the same at the first token).
@@ -56,8 +66,12 @@ def best_spans(logits: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     ends = logits[..., 1].masked_fill(~inside, -torch.inf)
     length = starts.shape[1]
     scores = torch.stack(
-        [torch.nn.functional.pad(starts[:, : length - k] + ends[:, k:], (0, k), value=-torch.inf)
-         for k in range(min(MAX_ANSWER, length))], dim=-1)  # (batch, length, width)  # fmt: skip
+        [
+            torch.nn.functional.pad(starts[:, : length - k] + ends[:, k:], (0, k), value=-torch.inf)
+            for k in range(min(max_answer, length))
+        ],
+        dim=-1,
+    )  # (batch, length, width)
     best, where = scores.flatten(1).max(1)
     start = where // scores.shape[-1]
     null = logits[:, 0].sum(-1)
@@ -95,6 +109,8 @@ def _spans(spans, features: Features, examples, unanswerable: bool) -> list[str]
             offsets = row["offsets"]
             best[n] = score, offsets[int(start), 0], offsets[int(end), 1]
     return [
-        "" if unanswerable and null[n] > best[n][0] else contexts[n][best[n][1] : best[n][2]].strip()
+        ""
+        if unanswerable and null[n] > best[n][0]
+        else contexts[n][best[n][1] : best[n][2]].strip()
         for n in range(features.examples)
     ]

@@ -8,15 +8,23 @@ from xtsupport.training.heads import mean_pool
 
 
 @torch.inference_mode()
-def embed(model, tokenizer, sentences, max_length: int = 128, pooling: str = "mean",
-          batch_tokens: int = 16384) -> np.ndarray:  # fmt: skip
+def embed(
+    model,
+    tokenizer,
+    sentences,
+    max_length: int = 128,
+    pooling: str = "mean",
+    batch_tokens: int = 16384,
+) -> np.ndarray:
     """Sentence vectors of every layer: (layers + 1, sentences, hidden), layer 0 the embeddings."""
     device = next(model.parameters()).device
     model.eval()
     ids = tokenizer(list(sentences), truncation=True, max_length=max_length)["input_ids"]
     vectors = None
     for indices in token_batches(np.array([len(i) for i in ids]), batch_tokens):
-        batch = tokenizer.pad({"input_ids": [ids[i] for i in indices]}, return_tensors="pt").to(device)
+        batch = tokenizer.pad({"input_ids": [ids[i] for i in indices]}, return_tensors="pt").to(
+            device
+        )
         states = model(**batch, output_hidden_states=True).hidden_states
         mask = batch["attention_mask"]
         pooled = torch.stack([mean_pool(s, mask) if pooling == "mean" else s[:, 0] for s in states])
@@ -38,12 +46,16 @@ def nearest(queries: np.ndarray, pool: np.ndarray, k: int = 1, block: int = 4096
 
     queries (n, hidden) and pool (m, hidden) have length 1. Memory: n x (k + block) floats.
     """
-    best = np.full((len(queries), 0), -np.inf, dtype=np.float32), np.zeros((len(queries), 0), dtype=np.int64)
+    best = (
+        np.full((len(queries), 0), -np.inf, dtype=np.float32),
+        np.zeros((len(queries), 0), dtype=np.int64),
+    )
     for start in range(0, len(pool), block):
         cosines = queries @ pool[start : start + block].T
         scores = np.concatenate([best[0], cosines], axis=1)
         index = np.concatenate(
-            [best[1], np.broadcast_to(np.arange(start, start + cosines.shape[1]), cosines.shape)], axis=1
+            [best[1], np.broadcast_to(np.arange(start, start + cosines.shape[1]), cosines.shape)],
+            axis=1,
         )
         top = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         best = np.take_along_axis(scores, top, 1), np.take_along_axis(index, top, 1)

@@ -29,13 +29,23 @@ VALIDATION_CLUSTERS = 400  # English validation after phase 2: enough to see tha
 def pretrain(run: Run, progress: bool = True) -> pd.DataFrame:
     """Phase 1: a small masked language model from nothing; returns the training history."""
     settings = run.settings
-    texts = [text for code in settings["languages"]
-             for text in load(settings["task"], code, task(settings["task"], run.options["data"]).train_split,
-                              run.options["data"])["text"]]  # fmt: skip
+    texts = [
+        text
+        for code in settings["languages"]
+        for text in load(
+            settings["task"],
+            code,
+            task(settings["task"], run.options["data"]).train_split,
+            run.options["data"],
+        )["text"]
+    ]
     with open_run(run) as out:
         prepare(run)
         tokenizer = train_tokenizer(texts, settings["vocabulary"])
-        shape = {k: settings[k] for k in ("hidden_size", "layers", "heads", "feed_forward", "max_length", "seed")}
+        shape = {
+            k: settings[k]
+            for k in ("hidden_size", "layers", "heads", "feed_forward", "max_length", "seed")
+        }
         model = tiny_xlmr(len(tokenizer), **shape)
         features = featurise({"text": texts}, "masked", tokenizer, settings["max_length"], 0)
         history = fit(MaskedModel(model), {"masked": features}, tokenizer, run, out, progress)
@@ -51,11 +61,16 @@ def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
     with open_run(run) as out:
         prepare(run)
         model, tokenizer = starting_model(run)
-        data = {name: training_features(name, rows, tokenizer, run) for name, rows in run.settings["tasks"].items()}
+        data = {
+            name: training_features(name, rows, tokenizer, run)
+            for name, rows in run.settings["tasks"].items()
+        }
         for name, features in data.items():
             add_head(model, name, features, run)
         history = fit(model, data, tokenizer, run, out, progress)
-        scores = [validate(model, name, features, tokenizer, run) for name, features in data.items()]
+        scores = [
+            validate(model, name, features, tokenizer, run) for name, features in data.items()
+        ]
         out.write_csv("scores.csv", pd.concat(scores, ignore_index=True))
         save_encoder(model.encoder, tokenizer, out)
     return history
@@ -72,8 +87,11 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
         features = training_features(run.training_task, run.settings["rows"], tokenizer, run)
         add_head(model, run.training_task, features, run)
         history = fit(model, {run.training_task: features}, tokenizer, run, out, progress)
-        parts = [evaluate(model, run.training_task, features, target, code, tokenizer, run)
-                 for target, codes in run.settings["targets"].items() for code in codes]  # fmt: skip
+        parts = [
+            evaluate(model, run.training_task, features, target, code, tokenizer, run)
+            for target, codes in run.settings["targets"].items()
+            for code in codes
+        ]
         write_scores(out, run, parts)
     return history
 
@@ -88,10 +106,21 @@ def retrieve(run: Run) -> pd.DataFrame:
         for target, codes in settings["targets"].items():
             for code in codes:
                 examples = load(target, code, None, data)
-                sides = [embed(model, tokenizer, examples[name], settings["max_length"], settings["pooling"],
-                               run.options["batch_tokens"]) for name in ("text", "text_2")]  # fmt: skip
-                by_layer += [layer_scores(target, code, layer, *(side[layer] for side in sides))
-                             for layer in range(len(sides[0]))]  # fmt: skip
+                sides = [
+                    embed(
+                        model,
+                        tokenizer,
+                        examples[name],
+                        settings["max_length"],
+                        settings["pooling"],
+                        run.options["batch_tokens"],
+                    )
+                    for name in ("text", "text_2")
+                ]
+                by_layer += [
+                    layer_scores(target, code, layer, *(side[layer] for side in sides))
+                    for layer in range(len(sides[0]))
+                ]
                 chosen = [unit(side[settings["layer"]]) for side in sides]
                 found = nearest(*chosen)[0][:, 0].tolist()
                 parts.append((target, code, examples, found))
@@ -129,8 +158,17 @@ def training_features(name: str, rows: int, tokenizer, run: Run) -> Features:
     data, row = run.options["data"], task(name, run.options["data"])
     examples = load(name, "en", row.train_split, data)
     if rows < len(examples):
-        examples = examples.select(np.sort(np.random.default_rng(0).permutation(len(examples))[:rows]))
-    return featurise(examples[:], row.kind, tokenizer, run.settings["max_length"], run.settings["stride"], row.labels)
+        examples = examples.select(
+            np.sort(np.random.default_rng(0).permutation(len(examples))[:rows])
+        )
+    return featurise(
+        examples[:],
+        row.kind,
+        tokenizer,
+        run.settings["max_length"],
+        run.settings["stride"],
+        row.labels,
+    )
 
 
 def add_head(model: TaskModel, name: str, features: Features, run: Run) -> None:
@@ -141,30 +179,62 @@ def add_head(model: TaskModel, name: str, features: Features, run: Run) -> None:
 def fit(model, data: dict[str, Features], tokenizer, run: Run, out, progress: bool) -> pd.DataFrame:
     """Train as the run's settings say; leaves ``history.csv`` and facts for ``run.json``."""
     keys = Recipe.__dataclass_fields__.keys() & run.settings.keys()
-    recipe = Recipe(**{k: run.settings[k] for k in keys} | {"seed": run.seed, "batch_tokens": run.options["batch_tokens"]})
+    recipe = Recipe(
+        **{k: run.settings[k] for k in keys}
+        | {"seed": run.seed, "batch_tokens": run.options["batch_tokens"]}
+    )
     checkpoint = out.checkpoint / "state.safetensors"
-    history = train(model, data, tokenizer, recipe, checkpoint, run.options["checkpoint_minutes"], progress)
+    history = train(
+        model, data, tokenizer, recipe, checkpoint, run.options["checkpoint_minutes"], progress
+    )
     out.write_csv("history.csv", history)
     out.note(
-        training={t: {"examples": f.examples, "features": len(f), "tokens": int(f.lengths.sum()),
-                      "truncated": f.truncated} for t, f in data.items()},
+        training={
+            t: {
+                "examples": f.examples,
+                "features": len(f),
+                "tokens": int(f.lengths.sum()),
+                "truncated": f.truncated,
+            }
+            for t, f in data.items()
+        },
         final_loss=float(history.loss.tail(max(1, len(history) // 20)).mean()),
         device="cuda" if torch.cuda.is_available() else "cpu",
-    )  # fmt: skip
+    )
     return history
 
 
-def evaluate(model, trained: str, trained_on: Features, target: str, code: str, tokenizer, run: Run):
+def evaluate(
+    model, trained: str, trained_on: Features, target: str, code: str, tokenizer, run: Run
+):
     """(target, language, examples, predictions) of one evaluation set."""
-    examples = whole_clusters(load(target, code, None, run.options["data"]), run.settings.get("max_clusters"))
+    examples = whole_clusters(
+        load(target, code, None, run.options["data"]), run.settings.get("max_clusters")
+    )
     return target, code, examples, answers(model, trained, trained_on, examples, tokenizer, run)
 
 
 def answers(model, trained: str, trained_on: Features, examples, tokenizer, run: Run) -> list:
     columns, settings = examples[:], run.settings
-    features = featurise(columns, trained_on.kind, tokenizer, settings["max_length"], settings["stride"], trained_on.labels)
-    return predict(model, trained, features, columns, tokenizer.pad_token_id, run.options["batch_tokens"],
-                   resolve_precision(settings["precision"]), trained_on.unanswerable)  # fmt: skip
+    features = featurise(
+        columns,
+        trained_on.kind,
+        tokenizer,
+        settings["max_length"],
+        settings["stride"],
+        trained_on.labels,
+    )
+    return predict(
+        model,
+        trained,
+        features,
+        columns,
+        tokenizer.pad_token_id,
+        run.options["batch_tokens"],
+        resolve_precision(settings["precision"]),
+        trained_on.unanswerable,
+        settings.get("max_answer_length", 30),
+    )
 
 
 def validate(model, name: str, trained_on: Features, tokenizer, run: Run) -> pd.DataFrame:
@@ -187,20 +257,32 @@ def whole_clusters(examples, most: int | None):
 
 
 def write_scores(out, run: Run, parts) -> None:
-    """The run's part of the cube with predictions, scores per language, and whether it collapsed."""
+    """The run's part of the cube with predictions, scores per language, collapsed targets."""
     data, frames, scores = run.options["data"], [], []
     table = languages(data)
     for target, code, examples, predictions in parts:
         frame = score_examples(target, examples, predictions, code, data=data)
         scores.append(summary(target, code, frame, data))
         texts = {i: _text(p) for i, p in zip(examples["example_id"], predictions, strict=True)}
-        frames.append(frame.assign(task=target, language=code, language_2=None, family=table[code].family,
-                                   group=table[code].group, prediction=frame["example_id"].map(texts)))  # fmt: skip
+        frames.append(
+            frame.assign(
+                task=target,
+                language=code,
+                language_2=None,
+                family=table[code].family,
+                group=table[code].group,
+                prediction=frame["example_id"].map(texts),
+            )
+        )
     phase2 = next((above.key for above in run.upstream if above.phase == "intermediate"), None)
     cube = pd.concat(frames, ignore_index=True).assign(
-        study=run.study, condition=run.condition, variant=run.variant, seed=run.seed, phase2_run=phase2,
+        study=run.study,
+        condition=run.condition,
+        variant=run.variant,
+        seed=run.seed,
+        phase2_run=phase2,
         phase3_run=run.key if run.phase == "target" else None,
-    )  # fmt: skip
+    )
     scores = pd.concat(scores, ignore_index=True)
     out.write_parquet("examples.parquet", cube)
     out.write_csv("scores.csv", scores)
@@ -214,8 +296,15 @@ def _text(prediction) -> str:
 def summary(name: str, code: str, frame: pd.DataFrame, data) -> pd.DataFrame:
     """One row per metric: task, language, metric, score (percent), n_examples."""
     scores = corpus_score(name, frame)
-    return pd.DataFrame({"task": name, "language": code, "metric": list(scores), "score": list(scores.values()),
-                         "n_examples": frame["example_id"].nunique()})  # fmt: skip
+    return pd.DataFrame(
+        {
+            "task": name,
+            "language": code,
+            "metric": list(scores),
+            "score": list(scores.values()),
+            "n_examples": frame["example_id"].nunique(),
+        }
+    )
 
 
 def collapsed(scores: pd.DataFrame, data) -> list[str]:
@@ -233,8 +322,11 @@ def collapsed(scores: pd.DataFrame, data) -> list[str]:
 def layer_scores(target: str, code: str, layer: int, first: np.ndarray, second: np.ndarray) -> dict:
     """Accuracy (percent) of one layer, plain and with the mean vector subtracted."""
     right = np.arange(len(first))
-    scores = {name: 100 * float((nearest(unit(first, centred), unit(second, centred))[0][:, 0] == right).mean())
-              for name, centred in (("accuracy", False), ("accuracy_centred", True))}  # fmt: skip
+    scores = {
+        name: 100
+        * float((nearest(unit(first, centred), unit(second, centred))[0][:, 0] == right).mean())
+        for name, centred in (("accuracy", False), ("accuracy_centred", True))
+    }
     return {"task": target, "language": code, "layer": layer, **scores}
 
 

@@ -65,6 +65,9 @@ class Phase(Part):
     stride: Annotated[int, Field(ge=0, description="tokens two windows share")] = 32
     dropout: Share = 0.0
     freeze_embeddings: bool = False
+    pooling: Annotated[
+        Literal["first", "mean"], Field(description="what classification and choice heads read")
+    ] = "first"
 
 
 class Intermediate(Phase):
@@ -93,6 +96,7 @@ class Overrides(Part):
     stride: Annotated[int, Field(ge=0)] | None = None
     dropout: Share | None = None
     freeze_embeddings: bool | None = None
+    pooling: Literal["first", "mean"] | None = None
 
 
 class Evaluation(Part):

@@ -13,7 +13,9 @@ from xtsupport.training.features import IGNORED, Features
 POOL = 50  # batches whose features are sorted together: little padding, still random batches
 
 
-def epoch_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
+def epoch_batches(
+    lengths: np.ndarray, batch_size: int, rng: np.random.Generator
+) -> list[np.ndarray]:
     """One epoch: feature indices in batches of `batch_size` of similar length, in random order.
 
     Features are shuffled, sorted by length within pools of `POOL` batches, cut into batches, and
@@ -32,7 +34,9 @@ def batch_stream(features: Features, batch_size: int, seed: int, task: str) -> I
     name = np.frombuffer(task.encode(), dtype=np.uint8)
     epoch = 0
     while True:
-        yield from epoch_batches(features.lengths, batch_size, np.random.default_rng([seed, epoch, *name]))
+        yield from epoch_batches(
+            features.lengths, batch_size, np.random.default_rng([seed, epoch, *name])
+        )
         epoch += 1
 
 
@@ -52,7 +56,9 @@ def schedule(sizes: dict[str, int], steps: int, cap: int, seed: int) -> list[str
     shares = mixture(sizes, cap)
     if len(shares) == 1:
         return list(shares) * steps
-    drawn = np.random.default_rng([seed, 2]).choice(len(shares), size=steps, p=list(shares.values()))
+    drawn = np.random.default_rng([seed, 2]).choice(
+        len(shares), size=steps, p=list(shares.values())
+    )
     return [list(shares)[i] for i in drawn]
 
 
@@ -69,7 +75,9 @@ def token_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
 def collate(features: Features, indices: np.ndarray, pad: int) -> dict[str, torch.Tensor]:
     """One padded batch: ids and mask (batch, length); for `choice` (batch * choices, length)."""
     rows = [features.rows[i] for i in indices]
-    sequences = [seq for row in rows for seq in row.get("choices", ())] or [row["ids"] for row in rows]
+    sequences = [seq for row in rows for seq in row.get("choices", ())] or [
+        row["ids"] for row in rows
+    ]
     length = max(map(len, sequences))
     batch = {"ids": _pad(sequences, length, pad)}
     batch["mask"] = _pad([[1] * len(s) for s in sequences], length, 0)

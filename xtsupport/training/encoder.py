@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging
 
 from xtsupport.errors import UserError
 
@@ -21,15 +22,26 @@ def load_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
         from xtsupport.training.offline_encoder import offline_encoder_folder
 
         name = offline_encoder_folder()
+    logging.set_verbosity_error()  # its report lists the absent pooler, which nothing here uses
+    logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
-        model = AutoModel.from_pretrained(name, dtype=dtype, use_safetensors=True)
+        model, info = AutoModel.from_pretrained(
+            name, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"encoder '{name}' cannot be loaded ({reason}): name a hub id, a folder with config.json, "
-            f"model.safetensors and tokenizer files, or {OFFLINE}; without network only folders work"
+            f"encoder '{name}' cannot be loaded ({reason}): name a hub id, a folder with "
+            f"config.json, model.safetensors and tokenizer files, or {OFFLINE}; without network "
+            "only folders work"
         ) from error
+    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise UserError(
+            f"encoder '{name}': its weights lack {len(missing)} tensors of "
+            f"{type(model).__name__}, such as {missing[0]}; it is damaged or of another architecture"
+        )
     return without_pooler(model), tokenizer
 
 

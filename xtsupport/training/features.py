@@ -34,7 +34,9 @@ class Features:
     lengths: np.ndarray = field(init=False)  # tokens per feature, the longest choice for `choice`
 
     def __post_init__(self):
-        sizes = [max(map(len, r["choices"])) if "choices" in r else len(r["ids"]) for r in self.rows]
+        sizes = [
+            max(map(len, r["choices"])) if "choices" in r else len(r["ids"]) for r in self.rows
+        ]
         self.lengths = np.array(sizes, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -47,7 +49,13 @@ def featurise(examples, kind: str, tokenizer, max_length: int, stride: int, labe
     Long contexts and sentences become overlapping windows of `max_length` tokens that share
     `stride` tokens; sentence pairs and raw text are cut, and counted in `truncated`.
     """
-    build = {"classification": _pairs, "choice": _choices, "tagging": _tagging, "span": _span, "masked": _masked}
+    build = {
+        "classification": _pairs,
+        "choice": _choices,
+        "tagging": _tagging,
+        "span": _span,
+        "masked": _masked,
+    }
     return build[kind](examples, tokenizer, max_length, stride, tuple(labels))
 
 
@@ -71,7 +79,9 @@ def _choices(examples, tokenizer, max_length, stride, labels) -> Features:
     ids, truncated = _encode_pairs(tokenizer, first, second, max_length)
     rows, position = [], 0
     for n, (choices, label) in enumerate(zip(examples["choices"], examples["label"], strict=True)):
-        rows.append({"choices": ids[position : position + len(choices)], "example": n, "label": label})
+        rows.append(
+            {"choices": ids[position : position + len(choices)], "example": n, "label": label}
+        )
         position += len(choices)
     return Features("choice", rows, len(rows), truncated=truncated)
 
@@ -86,9 +96,13 @@ def _encode_pairs(tokenizer, first, second, max_length) -> tuple[list[list[int]]
 def _tagging(examples, tokenizer, max_length, stride, labels) -> Features:
     words = _never_empty(examples["tokens"], tokenizer)
     encoded = tokenizer(
-        words, is_split_into_words=True, truncation=True, max_length=max_length, stride=stride,
+        words,
+        is_split_into_words=True,
+        truncation=True,
+        max_length=max_length,
+        stride=stride,
         return_overflowing_tokens=True,
-    )  # fmt: skip
+    )
     index = {label: i for i, label in enumerate(labels)}
     windows = list(zip(encoded.encodings, encoded["overflow_to_sample_mapping"], strict=True))
     owner = _owner_windows(windows)
@@ -107,7 +121,9 @@ def _never_empty(sentences, tokenizer) -> list[list[str]]:
     unique = sorted({word for words in sentences for word in words})
     ids = tokenizer(unique, add_special_tokens=False)["input_ids"] if unique else []
     empty = {word for word, i in zip(unique, ids, strict=True) if not i}
-    return [[tokenizer.unk_token if word in empty else word for word in words] for words in sentences]
+    return [
+        [tokenizer.unk_token if word in empty else word for word in words] for words in sentences
+    ]
 
 
 def _word_starts(word_ids) -> list[int]:
@@ -135,16 +151,22 @@ def _owner_windows(windows) -> dict[tuple[int, int], int]:
 def _span(examples, tokenizer, max_length, stride, labels) -> Features:
     questions, truncated = _short_questions(examples["question"], tokenizer)
     encoded = tokenizer(
-        questions, list(examples["context"]), truncation="only_second", max_length=max_length,
-        stride=stride, return_overflowing_tokens=True,
-    )  # fmt: skip
+        questions,
+        list(examples["context"]),
+        truncation="only_second",
+        max_length=max_length,
+        stride=stride,
+        return_overflowing_tokens=True,
+    )
     answers = examples["answers"]
     rows = []
     for encoding, n in zip(encoded.encodings, encoded["overflow_to_sample_mapping"], strict=True):
         inside = np.array([s == 1 for s in encoding.sequence_ids])
         offsets = np.where(inside[:, None], np.array(encoding.offsets), -1)
         start, end = _answer_tokens(offsets, answers[n])
-        rows.append({"ids": encoding.ids, "example": n, "start": start, "end": end, "offsets": offsets})
+        rows.append(
+            {"ids": encoding.ids, "example": n, "start": start, "end": end, "offsets": offsets}
+        )
     unanswerable = any(not answer["text"] for answer in answers)
     return Features("span", rows, len(questions), unanswerable=unanswerable, truncated=truncated)
 
@@ -160,12 +182,14 @@ def _short_questions(questions, tokenizer) -> tuple[list[str], int]:
 
 
 def _answer_tokens(offsets: np.ndarray, answer: dict) -> tuple[int, int]:
-    """First and last token of the first gold answer, (0, 0) where this window does not hold all of it."""
+    """First and last token of the first gold answer; (0, 0) where the window lacks part of it."""
     if not answer["text"]:
         return 0, 0
     first = answer["answer_start"][0]
     last = first + len(answer["text"][0])
-    touched = np.flatnonzero((offsets[:, 0] < last) & (offsets[:, 1] > first) & (offsets[:, 0] >= 0))
+    touched = np.flatnonzero(
+        (offsets[:, 0] < last) & (offsets[:, 1] > first) & (offsets[:, 0] >= 0)
+    )
     if not len(touched) or offsets[touched[-1], 1] < last or offsets[touched[0], 0] > first:
         return 0, 0
     return int(touched[0]), int(touched[-1])
@@ -174,4 +198,6 @@ def _answer_tokens(offsets: np.ndarray, answer: dict) -> tuple[int, int]:
 def _masked(examples, tokenizer, max_length, stride, labels) -> Features:
     encodings = tokenizer(list(examples["text"]), truncation=True, max_length=max_length).encodings
     rows = [{"ids": e.ids, "example": n} for n, e in enumerate(encodings)]
-    return Features("masked", rows, len(rows), truncated=sum(bool(e.overflowing) for e in encodings))
+    return Features(
+        "masked", rows, len(rows), truncated=sum(bool(e.overflowing) for e in encodings)
+    )

@@ -65,7 +65,9 @@ class TaskModel(nn.Module):
     def logits(self, task: str, batch: dict) -> torch.Tensor:
         """Float32 logits: classification (batch, labels), choice (batch, choices), tagging
         (batch, length, labels), span (batch, length, 2) with -inf on padding."""
-        states = self.encoder(input_ids=batch["ids"], attention_mask=batch["mask"]).last_hidden_state
+        states = self.encoder(
+            input_ids=batch["ids"], attention_mask=batch["mask"]
+        ).last_hidden_state
         logits = self.heads[task](states, batch["mask"]).float()
         if self.kinds[task] == "choice":
             return logits.view(len(batch["labels"]), -1)

@@ -47,8 +47,15 @@ class Recipe:
     precision: str = "auto"
 
 
-def train(model, data: dict[str, Features], tokenizer, recipe: Recipe, checkpoint: Path | None = None,
-          minutes: float = 5.0, progress: bool = True) -> pd.DataFrame:  # fmt: skip
+def train(
+    model,
+    data: dict[str, Features],
+    tokenizer,
+    recipe: Recipe,
+    checkpoint: Path | None = None,
+    minutes: float = 5.0,
+    progress: bool = True,
+) -> pd.DataFrame:
     """Train `model` in place on one task or a mixture; returns the history (step, task, loss).
 
     `model(task, batch)` returns the mean loss of a batch. With `checkpoint` (a file) the state is
@@ -57,27 +64,45 @@ def train(model, data: dict[str, Features], tokenizer, recipe: Recipe, checkpoin
     """
     torch.manual_seed(recipe.seed)
     accelerator = _accelerator(recipe, len(data) > 1)
-    optimizer = torch.optim.AdamW(_weight_groups(model, recipe.weight_decay), betas=(0.9, 0.98), fused=True)
-    tasks = schedule({t: len(f) for t, f in data.items()}, recipe.steps, recipe.mixing_cap, recipe.seed)
+    optimizer = torch.optim.AdamW(
+        _weight_groups(model, recipe.weight_decay), betas=(0.9, 0.98), fused=True
+    )
+    tasks = schedule(
+        {t: len(f) for t, f in data.items()}, recipe.steps, recipe.mixing_cap, recipe.seed
+    )
     losses = np.full(recipe.steps, np.nan, dtype=np.float32)
     wrapped, optimizer = accelerator.prepare(model.train(), optimizer)
     first = resume(checkpoint, model, optimizer, losses) if checkpoint else 0
-    streams = {t: islice(batch_stream(f, recipe.batch_size, recipe.seed, t), tasks[:first].count(t), None)
-               for t, f in data.items()}  # fmt: skip
+    streams = {
+        t: islice(batch_stream(f, recipe.batch_size, recipe.seed, t), tasks[:first].count(t), None)
+        for t, f in data.items()
+    }
 
     saved = time.monotonic()
-    bar = tqdm(range(first, recipe.steps), initial=first, total=recipe.steps, mininterval=2.0, disable=not progress)
+    bar = tqdm(
+        range(first, recipe.steps),
+        initial=first,
+        total=recipe.steps,
+        mininterval=2.0,
+        disable=not progress,
+    )
     for step in bar:
         task = tasks[step]
         _set_rate(optimizer, rate(step, recipe))
-        losses[step] = _step(wrapped, accelerator, task, data[task], next(streams[task]), tokenizer, recipe, step)
+        losses[step] = _step(
+            wrapped, accelerator, task, data[task], next(streams[task]), tokenizer, recipe, step
+        )
         if not np.isfinite(losses[step]):
-            raise Diverged(f"the loss of {task} is {losses[step]} at step {step + 1} of {recipe.steps}")
+            raise Diverged(
+                f"the loss of {task} is {losses[step]} at step {step + 1} of {recipe.steps}"
+            )
         accelerator.clip_grad_norm_(wrapped.parameters(), recipe.clip)
         optimizer.step()
         optimizer.zero_grad()
         if step % 20 == 0:
-            bar.set_postfix(loss=f"{np.nanmean(losses[max(0, step - 50) : step + 1]):.3f}", refresh=False)
+            bar.set_postfix(
+                loss=f"{np.nanmean(losses[max(0, step - 50) : step + 1]):.3f}", refresh=False
+            )
         if checkpoint and time.monotonic() - saved > 60 * minutes and accelerator.is_main_process:
             save_checkpoint(checkpoint, model, optimizer, losses, step + 1)
             saved = time.monotonic()
@@ -113,8 +138,12 @@ def _pieces(batch, lengths, max_tokens, accelerator):
     per_row = len(batch["ids"]) // len(lengths)  # choices per example, else 1
     for rows in token_batches(lengths[mine] * per_row, max_tokens):
         rows = torch.from_numpy(mine[rows])
-        yield {name: tensor.view(len(lengths), -1, *tensor.shape[1:])[rows].flatten(0, 1)
-               if name in ("ids", "mask") else tensor[rows] for name, tensor in batch.items()}  # fmt: skip
+        yield {
+            name: tensor.view(len(lengths), -1, *tensor.shape[1:])[rows].flatten(0, 1)
+            if name in ("ids", "mask")
+            else tensor[rows]
+            for name, tensor in batch.items()
+        }
 
 
 def _counted(batch) -> int:
@@ -142,8 +171,10 @@ def resolve_precision(setting: str) -> str:
 def _weight_groups(model, decay: float) -> list[dict]:
     """No weight decay for biases and layer norms, as BERT and XLM-R were trained."""
     weights = [p for p in model.parameters() if p.requires_grad]
-    return [{"params": [p for p in weights if p.ndim > 1], "weight_decay": decay},
-            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0}]  # fmt: skip
+    return [
+        {"params": [p for p in weights if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 def rate(step: int, recipe: Recipe) -> float:
@@ -170,7 +201,11 @@ def save_checkpoint(path: Path, model, optimizer, losses: np.ndarray, step: int)
     tensors |= {"random.cpu": torch.get_rng_state(), "losses": torch.from_numpy(losses)}
     tensors |= {f"random.cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
     draft = path.with_name(path.name + ".part")
-    save_file({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, draft, {"step": json.dumps(step)})
+    save_file(
+        {n: t.detach().cpu().contiguous() for n, t in tensors.items()},
+        draft,
+        {"step": json.dumps(step)},
+    )
     with open(draft, "rb") as file:
         os.fsync(file.fileno())
     draft.replace(path)
@@ -199,6 +234,8 @@ def resume(path: Path, model, optimizer, losses: np.ndarray) -> int:
     optimizer.load_state_dict(state)
     torch.set_rng_state(tensors["random.cpu"])
     if torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([tensors[f"random.cuda{i}"] for i in range(torch.cuda.device_count())])
+        torch.cuda.set_rng_state_all(
+            [tensors[f"random.cuda{i}"] for i in range(torch.cuda.device_count())]
+        )
     losses[:] = tensors["losses"].numpy()
     return step

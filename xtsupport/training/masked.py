@@ -2,7 +2,15 @@
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForMaskedLM
@@ -17,29 +25,58 @@ def train_tokenizer(texts, vocabulary: int) -> PreTrainedTokenizerFast:
     learned from raw text; frequent words stay whole, rarer and inflected ones are split."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()]
+    )
     tokenizer.decoder = decoders.Metaspace()
-    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=SPECIAL, show_progress=False))  # fmt: skip
+    tokenizer.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=SPECIAL, show_progress=False),
+    )
     ids = [("<s>", 0), ("</s>", 2)]
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=ids
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", cls_token="<s>", eos_token="</s>", sep_token="</s>",
-        pad_token="<pad>", unk_token="<unk>", mask_token="<mask>",
-    )  # fmt: skip
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        cls_token="<s>",
+        eos_token="</s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+    )
 
 
-def tiny_xlmr(vocabulary: int, hidden_size: int, layers: int, heads: int, feed_forward: int,
-              max_length: int, seed: int) -> XLMRobertaForMaskedLM:  # fmt: skip
+def tiny_xlmr(
+    vocabulary: int,
+    hidden_size: int,
+    layers: int,
+    heads: int,
+    feed_forward: int,
+    max_length: int,
+    seed: int,
+) -> XLMRobertaForMaskedLM:
     """A randomly initialised masked language model of XLM-R's architecture, without dropout."""
     torch.manual_seed(seed)
-    return XLMRobertaForMaskedLM(XLMRobertaConfig(
-        vocab_size=vocabulary, hidden_size=hidden_size, num_hidden_layers=layers, num_attention_heads=heads,
-        intermediate_size=feed_forward, max_position_embeddings=max_length + 2, type_vocab_size=1,
-        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, initializer_range=0.05,
-        pad_token_id=1, bos_token_id=0, eos_token_id=2))  # fmt: skip
+    return XLMRobertaForMaskedLM(
+        XLMRobertaConfig(
+            vocab_size=vocabulary,
+            hidden_size=hidden_size,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=feed_forward,
+            max_position_embeddings=max_length + 2,
+            type_vocab_size=1,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            initializer_range=0.05,
+            pad_token_id=1,
+            bos_token_id=0,
+            eos_token_id=2,
+        )
+    )
 
 
 class MaskedModel(nn.Module):
@@ -51,7 +88,9 @@ class MaskedModel(nn.Module):
 
     def forward(self, task: str, batch: dict) -> torch.Tensor:
         """Mean cross-entropy of the masked tokens, a scalar."""
-        states = self.model.base_model(input_ids=batch["ids"], attention_mask=batch["mask"]).last_hidden_state
+        states = self.model.base_model(
+            input_ids=batch["ids"], attention_mask=batch["mask"]
+        ).last_hidden_state
         counted = batch["labels"] != IGNORED
         return cross_entropy(self.model.lm_head(states[counted]).float(), batch["labels"][counted])
 
