@@ -8,6 +8,7 @@ The column ``unit`` says what was resampled and so which population a row speaks
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,6 @@ COLUMNS = [
     "note",
 ]
 VERDICTS = ("improves", "harms", "equivalent", "undetermined", "too few")
-ADJUSTMENTS = {"holm": "holm", "bh": "fdr_bh", "by": "fdr_by", "none": None}
 FAMILY = [
     "task",
     "by",
@@ -229,7 +229,7 @@ def contrast_table(
         found.append(
             {
                 "treatment": treatment[0],
-                "baseline": baseline[0] if baseline[1] == treatment[1] else _name(baseline),
+                "baseline": baseline[0] if baseline[1] == treatment[1] else "/".join(baseline),
                 "variant": treatment[1],
                 "task": row.task,
                 "by": row.by,
@@ -324,17 +324,26 @@ def _notes(arms, row: Row, numbers: dict, unit: str) -> list[str]:
 
 
 def adjust(table: pd.DataFrame, method: str, family: Sequence[str] = FAMILY) -> pd.Series:
-    """p-values adjusted within each family of hypotheses (statsmodels multipletests); ``none``
-    returns them as they are.
-    """
-    from statsmodels.stats.multitest import multipletests
-
+    """p-values adjusted within each family of hypotheses; ``none`` returns them as they are."""
     if method == "none":
         return table["p_value"]
-    adjusted = table.groupby(list(family), sort=False)["p_value"].transform(
-        lambda p: multipletests(p, method=ADJUSTMENTS[method])[1]
-    )
-    return np.maximum(adjusted, table["p_value"])
+    return table.groupby(list(family), sort=False)["p_value"].transform(ADJUSTMENTS[method])
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm (1979) step-down p-values, valid under any dependence."""
+    p = np.asarray(p)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return np.minimum(stepped, 1)[np.argsort(order, kind="stable")]
+
+
+ADJUSTMENTS = {
+    "holm": holm,
+    "bh": partial(stats.false_discovery_control, method="bh"),
+    "by": partial(stats.false_discovery_control, method="by"),
+    "none": None,
+}
 
 
 def equivalence_p(gain: float, se: float, df: float, margin: float) -> float:

@@ -1,0 +1,137 @@
+"""The cube: gathered from runs, read back, refused when it cannot be compared."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xtsupport.analysis.results import build_cube, read_cube, score_table, validate_cube
+from xtsupport.analysis.simulate import simulate
+from xtsupport.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def cube():
+    return simulate(
+        tasks=("xquad", "xnli", "udpos", "tatoeba"), languages=("en", "de", "hi", "th"), size=0.1
+    )
+
+
+def write_runs(cube, root):
+    folders = []
+    for (condition, seed), rows in cube.groupby(["condition", "seed"]):
+        folder = root / condition / f"seed{seed}"
+        folder.mkdir(parents=True)
+        rows.assign(prediction="x").to_parquet(folder / "examples.parquet")
+        folders.append(folder)
+    return folders
+
+
+def test_cube_is_gathered_and_read_back(cube, tmp_path):
+    out = build_cube(write_runs(cube, tmp_path), tmp_path / "cube")
+    assert sorted(path.name for path in out.iterdir()) == [
+        f"task={task}" for task in ("tatoeba", "udpos", "xnli", "xquad")
+    ]
+    back = read_cube(out)
+    assert len(back) == len(cube) and "prediction" not in back
+    pd.testing.assert_frame_equal(
+        score_table(back).drop(columns="language_2"),
+        score_table(cube).drop(columns="language_2"),
+        check_dtype=False,
+    )
+    part = read_cube(out, tasks=["xquad"], columns=["task", "seed", "score"])
+    assert list(part) == ["task", "seed", "score"] and set(part["task"]) == {"xquad"}
+    one_file = next((out / "task=xnli").iterdir())
+    assert len(read_cube(one_file)) == (cube["task"] == "xnli").sum()
+
+
+def test_building_again_replaces_the_cube_and_leaves_nothing_else(cube, tmp_path):
+    folders = write_runs(cube, tmp_path / "runs")
+    languages = {code: SimpleNamespace(family="F", group="G") for code in cube["language"].unique()}
+    build_cube(folders, tmp_path / "cube")
+    out = build_cube(folders[:1], tmp_path / "cube", languages)
+    assert set(read_cube(out)["group"]) == {"G"}
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "cube"}
+
+
+def test_unreadable_input_is_one_line(cube, tmp_path):
+    with pytest.raises(UserError, match="no cube here"):
+        read_cube(tmp_path / "nothing")
+    folders = write_runs(cube, tmp_path)
+    (folders[0] / "examples.parquet").write_bytes(b"PAR1 half a file")
+    with pytest.raises(UserError, match="not a whole parquet file"):
+        build_cube(folders, tmp_path / "cube")
+    assert not list(tmp_path.glob("cube*"))
+    out = build_cube(folders[1:], tmp_path / "cube")
+    with pytest.raises(UserError, match=r"no task 'mlqa'; it has tatoeba, udpos, xnli, xquad"):
+        read_cube(out, tasks=["mlqa"])
+    broken = out / "task=xnli" / "part-0.parquet"
+    broken.write_bytes(broken.read_bytes()[:-500])
+    with pytest.raises(UserError, match="xnli"):
+        read_cube(out)
+
+
+def test_score_table_is_the_mean_or_micro_f1(cube):
+    table = score_table(cube).set_index(["condition", "task", "language", "seed", "metric"])
+    rows = cube.query("condition == 'squad' and language == 'de' and seed == 1")
+    f1 = rows.query("task == 'xquad' and metric == 'f1'")
+    assert table.loc[("squad", "xquad", "de", 1, "f1"), "score"] == pytest.approx(
+        100 * f1["score"].mean()
+    )
+    tp, fp, fn = rows.query("task == 'udpos'")[["tp", "fp", "fn"]].sum()
+    row = table.loc[("squad", "udpos", "de", 1, "f1")]
+    assert row["score"] == pytest.approx(200 * tp / (2 * tp + fp + fn))
+    assert row["n_examples"] == len(rows.query("task == 'udpos'"))
+
+
+def test_a_good_cube_passes_and_may_lack_examples_without_counts(cube):
+    validate_cube(cube)
+    some = cube[~((cube["task"] == "udpos") & (cube["seed"] == 1) & (cube["tp"] == 0))]
+    validate_cube(some)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda c: c.assign(score=c["score"].mask(c.index == 5, 51.0)),
+            r"outside 0\.\.1.*score=51",
+        ),
+        (lambda c: pd.concat([c, c.iloc[[7]]]), "duplicated rows: 1"),
+        (
+            lambda c: c.query("not (condition == 'squad' and language == 'th' and seed == 2)"),
+            "missing cells.*condition=squad.*seed=2.*language=th",
+        ),
+        (
+            lambda c: c.drop(index=c.query("task == 'xnli'").index[3]),
+            "xnli: misaligned example ids",
+        ),
+        (
+            lambda c: c.assign(cluster_id=c["cluster_id"].mask(c.index == 5, "other")),
+            "examples in two clusters",
+        ),
+        (lambda c: c.assign(score=c["score"].mask(c.index == 5)), "neither a score nor tp"),
+        (lambda c: c.drop(columns="cluster_id"), r"lacks the column\(s\) cluster_id"),
+        (lambda c: c.iloc[:0], "empty"),
+    ],
+)
+def test_bad_cubes_are_refused_with_the_first_offender(cube, spoil, message):
+    with pytest.raises(UserError, match=message):
+        validate_cube(spoil(cube))
+
+
+def test_several_problems_are_reported_at_once(cube):
+    bad = cube.copy()
+    bad.loc[bad["task"] == "xquad", "score"] = 2.0
+    bad.loc[bad["task"] == "tatoeba", "score"] = -1.0
+    with pytest.raises(UserError) as caught:
+        validate_cube(bad)
+    assert [line.split(":")[0] for line in caught.value.problems] == ["tatoeba", "xquad"]
+
+
+def test_columns_that_a_cube_may_lack(cube):
+    small = cube.drop(columns=["variant", "study", "family"]).query("task == 'xquad'")
+    small = small.drop(columns=["tp", "fp", "fn"])
+    validate_cube(small)
+    assert np.isfinite(score_table(small)["score"]).all()

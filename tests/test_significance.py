@@ -1,0 +1,323 @@
+"""compare(): known answers by direct formulas and statsmodels, invariances, verdicts, refusals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from xtsupport.analysis.significance import (
+    COLUMNS,
+    adjust,
+    compare,
+    equivalence_p,
+    study_moments,
+    verdict,
+)
+from xtsupport.analysis.simulate import simulate
+from xtsupport.errors import UserError
+
+TASKS = ("xquad", "mlqa", "xnli", "udpos", "tatoeba")
+
+
+@pytest.fixture(scope="module")
+def cube():
+    return simulate(
+        {("squad", "xquad"): 6.0, ("squad", "tatoeba"): 5.0},
+        tasks=TASKS,
+        languages=("en", "de", "es", "el", "hi", "th"),
+        size=0.4,
+        run_sd=1.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def measured(cube):
+    return study_moments(cube)
+
+
+@pytest.fixture(scope="module")
+def table(measured):
+    return compare(measured)
+
+
+@pytest.fixture(scope="module")
+def by_language(measured):
+    return compare(measured, by="language")
+
+
+def pick(table, **where):
+    for name, value in where.items():
+        table = table[table[name] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def differences(cube, languages, task="xquad", metric="f1"):
+    """(questions, seeds) macro mean of squad - none, made with pandas only."""
+    rows = cube[
+        (cube["task"] == task) & (cube["metric"] == metric) & cube["language"].isin(languages)
+    ]
+    wide = rows.pivot_table(
+        index=["cluster_id", "example_id"], columns=["condition", "seed"], values="score"
+    )
+    return wide["squad"] - wide["none"]
+
+
+def test_columns_are_the_contract(table):
+    assert list(table) == COLUMNS
+    assert set(table["unit"]) == {"clusters x seeds"}
+    assert (table["p_adjusted"] >= table["p_value"]).all()
+
+
+@pytest.mark.parametrize("languages", [["de"], ["el", "hi", "th", "de", "es"]])
+def test_two_way_variance_by_hand(cube, measured, languages):
+    d = differences(cube, languages)
+    sums = d.groupby("cluster_id").sum()
+    n, g, s = len(d), len(sums), d.shape[1]
+    sizes = d.groupby("cluster_id").size()
+    gain_s = d.mean()
+    gain = gain_s.mean()
+    v_p = g / (g - 1) * ((sums.mean(axis=1) - sizes * gain) ** 2).sum() / n**2
+    v_s = gain_s.var(ddof=1) / s
+    r = sums.sub(sums.mean(axis=1), axis=0) - np.outer(sizes, gain_s - gain)
+    v_c = g / (g - 1) * (r.to_numpy() ** 2).sum() / (n**2 * s * (s - 1))
+    v = v_p + max(v_s - v_c, 0)
+    df = v / (v_p / (g - 1) + max(v_s - v_c, 0) / (s - 1))
+    by, level = ("language", "de") if languages == ["de"] else ("all", "all")
+    row = pick(compare(measured, by=by), task="xquad", metric="f1", level=level)
+    assert row["gain"] == pytest.approx(100 * gain)
+    assert row["se"] == pytest.approx(100 * np.sqrt(v))
+    assert row["df"] == pytest.approx(df)
+    low, high = stats.t.interval(0.95, df, 100 * gain, 100 * np.sqrt(v))
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((low, high))
+    assert row["p_value"] == pytest.approx(2 * stats.t.sf(abs(gain) / np.sqrt(v), df))
+    assert (row["n_clusters"], row["n_seeds"], row["n_languages"]) == (g, s, len(languages))
+
+
+def test_cluster_unit_is_the_robust_variance_of_statsmodels(cube, measured):
+    d = differences(cube, ["hi"]).mean(axis=1)
+    codes = pd.factorize(d.index.get_level_values("cluster_id"))[0]
+    fit = sm.OLS(100 * d.to_numpy(), np.ones(len(d))).fit(
+        cov_type="cluster", cov_kwds={"groups": codes}
+    )
+    row = pick(
+        compare(measured, by="language", unit="clusters"), task="xquad", metric="f1", level="hi"
+    )
+    assert row["gain"] == pytest.approx(fit.params[0])
+    assert row["se"] == pytest.approx(fit.bse[0])
+
+
+def test_seed_unit_is_the_paired_t_test(cube, measured):
+    seeds = differences(cube, ["th"]).mean()
+    expected = stats.ttest_1samp(seeds, 0)
+    row = pick(
+        compare(measured, by="language", unit="seeds"), task="xquad", metric="f1", level="th"
+    )
+    assert row["p_value"] == pytest.approx(expected.pvalue)
+    assert row["df"] == 2
+
+
+def test_unpaired_seeds_are_welch(cube, measured):
+    rows = cube.query("task == 'xnli' and language == 'th'")
+    means = rows.groupby(["condition", "seed"])["score"].mean()
+    expected = means["squad"].var() / 3 + means["none"].var() / 3
+    row = pick(
+        compare(measured, by="language", unit="seeds", paired=False), task="xnli", level="th"
+    )
+    assert row["se"] == pytest.approx(100 * np.sqrt(expected))
+
+
+def test_micro_f1_is_the_difference_of_corpus_scores_with_a_delta_method_error(cube, by_language):
+    rows = cube.query("task == 'udpos' and language == 'de'")
+    sums = rows.groupby(["condition", "seed"])[["tp", "fp", "fn"]].sum().astype(float)
+    f1 = 200 * sums["tp"] / (2 * sums["tp"] + sums["fp"] + sums["fn"])
+    row = pick(by_language, task="udpos", level="de")
+    assert row["gain"] == pytest.approx((f1["squad"] - f1["none"]).mean())
+    assert row["baseline_score"] == pytest.approx(f1["none"].mean())
+    # one unit per sentence, right or wrong: micro F1 is accuracy, so the error is that of a mean
+    right = rows.assign(score=rows["tp"].astype(float), task="x", metric="accuracy")
+    mean = pick(
+        compare(right.drop(columns=["tp", "fp", "fn"]), by="language"), task="x", level="de"
+    )
+    assert row["se"] == pytest.approx(mean["se"])
+
+
+def test_retrieval_baseline_is_broadcast(table, cube):
+    row = pick(table, task="tatoeba", level="Greek")
+    assert row["n_seeds"] == 3 and "one run" in row["note"]
+    rows = cube.query("task == 'tatoeba' and language == 'el'")
+    means = rows.groupby(["condition", "seed"])["score"].mean()
+    assert row["gain"] == pytest.approx(100 * (means["squad"].mean() - means["none"].mean()))
+
+
+def test_swapping_the_sides_mirrors_everything(measured, table):
+    swapped = compare(measured, baseline="squad")
+    assert np.allclose(swapped["gain"], -table["gain"])
+    assert np.allclose(swapped["ci_low"], -table["ci_high"])
+    for name in ("se", "df", "p_value", "p_adjusted", "mde"):
+        assert np.allclose(swapped[name], table[name])
+
+
+def test_order_and_names_do_not_matter(cube, table):
+    shuffled = cube.sample(frac=1, random_state=1)
+    shuffled = shuffled.assign(
+        example_id="q" + shuffled["example_id"],
+        cluster_id="p" + shuffled["cluster_id"],
+        seed=10 - shuffled["seed"],
+    )
+    again = compare(shuffled)
+    numbers = ["gain", "se", "df", "p_adjusted", "n_clusters", "n_examples"]
+    assert np.allclose(again[numbers].astype(float), table[numbers].astype(float))
+
+
+def test_a_constant_shift_of_both_sides_changes_nothing(cube):
+    one = cube.query("task == 'xquad'").drop(columns=["tp", "fp", "fn"])
+    squeezed = one.assign(score=one["score"] / 2)
+    shifted = squeezed.assign(score=squeezed["score"] + 0.25)
+    a, b = compare(squeezed), compare(shifted)
+    assert np.allclose(a["se"], b["se"]) and np.allclose(a["gain"], b["gain"])
+
+
+def test_families_are_macro_means(measured):
+    languages = compare(measured, by="language").query(
+        "task == 'xquad' and metric == 'f1' and by == 'language'"
+    )
+    row = pick(compare(measured, by="family"), task="xquad", metric="f1", level="Indo-European")
+    members = languages[languages["level"].isin(["de", "es", "el", "hi"])]
+    assert row["gain"] == pytest.approx(members["gain"].mean())
+    assert row["n_languages"] == 4  # English is trained on
+
+
+def test_source_language_is_reported_apart(table):
+    source = table[table["by"] == "source"]
+    assert set(source["level"]) == {"en"} and "zero-shot" in source["note"].iloc[0]
+    assert "en" not in compare_levels(table)
+
+
+def compare_levels(table):
+    return set(table.loc[table["by"] == "group", "level"])
+
+
+def test_difference_in_differences_is_matched(by_language):
+    for metric in ("f1", "exact_match"):
+        row = pick(by_language, task="xquad - rest", level="th", metric=metric)
+        xquad = pick(by_language, task="xquad", level="th", metric=metric)
+        mlqa = pick(by_language, task="mlqa", level="th", metric=metric)
+        others = [pick(by_language, task=task, level="th") for task in ("xnli", "udpos")]
+        rest = np.mean([mlqa["gain"]] + [other["gain"] for other in others])
+        assert row["gain"] == pytest.approx(xquad["gain"] - rest)
+        assert np.isnan(row["baseline_score"])
+    rest = pick(by_language, task="rest", level="th")
+    assert "tatoeba" not in rest["note"] and "mlqa" in rest["note"]
+
+
+def test_shared_seeds_enter_the_difference_in_differences():
+    """A run effect on all tasks cancels in xquad - rest, not in either alone."""
+    cube = simulate(tasks=("xquad", "mlqa"), languages=("en", "de", "th"), size=0.5, run_sd=0.0)
+    shift = {0: -0.05, 1: 0.0, 2: 0.05}
+    treated = cube["condition"] == "squad"
+    cube["score"] = (0.2 + cube["score"] / 2).where(
+        ~treated, 0.2 + cube["score"] / 2 + cube["seed"].map(shift)
+    )
+    table = compare(cube, by="all", metrics=["f1"])
+    alone = pick(table, task="xquad", by="all")
+    difference = pick(table, task="xquad - rest")
+    assert alone["se"] > 2.5 and difference["se"] < 1.5
+
+
+def test_seeds_that_share_a_phase_2_run_are_one_replicate(cube):
+    one = cube.query("task == 'xquad'").copy()
+    one["phase2_run"] = np.where(
+        one["condition"] == "squad", "p" + (one["seed"] // 2).astype(str), None
+    )
+    row = compare(one, by="all", metrics=["f1"]).query("by == 'all'").iloc[0]
+    assert row["n_seeds"] == 2 and row["verdict"] == "too few"
+    assert "phase-2 run" in row["note"]
+
+
+def test_verdicts():
+    row = {"unit": "clusters x seeds", "n_seeds": 3, "n_languages": 1, "by": "group", "df": 50.0}
+    judged = lambda **k: verdict({**row, **k})  # noqa: E731
+    assert judged(gain=2, se=0.3, p_adjusted=0.01) == "improves"
+    assert judged(gain=-2, se=0.3, p_adjusted=0.01) == "harms"
+    assert judged(gain=0.1, se=0.3, p_adjusted=0.9) == "equivalent"
+    assert judged(gain=0.9, se=0.5, p_adjusted=0.2) == "undetermined"
+    assert judged(gain=2, se=0.3, p_adjusted=0.01, n_seeds=2) == "too few"
+    assert judged(gain=2, se=0.3, p_adjusted=0.01, n_seeds=2, unit="clusters") == "improves"
+    assert judged(gain=2, se=0.3, p_adjusted=0.01, n_languages=2) == "too few"
+    assert judged(gain=2, se=0.3, p_adjusted=0.01, n_languages=2, by="all") == "improves"
+
+
+def test_one_language_groups_are_labelled(table):
+    row = pick(table, task="xquad", metric="f1", level="Tai-Kadai")
+    assert "one language: th" in row["note"] and row["verdict"] != "too few"
+
+
+def test_equivalence_is_two_one_sided_tests():
+    x = np.random.default_rng(0).normal(0.1, 1, 40)
+    lower, upper = (
+        stats.ttest_1samp(x, -1, alternative="greater"),
+        stats.ttest_1samp(x, 1, alternative="less"),
+    )
+    p = equivalence_p(x.mean(), x.std(ddof=1) / np.sqrt(40), 39, 1.0)
+    assert p == pytest.approx(max(lower.pvalue, upper.pvalue))
+
+
+def test_adjustments_are_those_of_statsmodels():
+    p = np.random.default_rng(0).uniform(0, 0.2, 12).round(2)
+    table = pd.DataFrame({"task": "t", "by": "group", "metric": "f1", "p_value": p})
+    for ours, theirs in (("holm", "holm"), ("bh", "fdr_bh"), ("by", "fdr_by")):
+        assert list(adjust(table, ours)) == pytest.approx(list(multipletests(p, method=theirs)[1]))
+    assert list(adjust(table, "none")) == list(p)
+
+
+def test_identical_conditions_are_equivalent(cube):
+    one = cube.query("condition == 'none' and task == 'xquad'")
+    both = pd.concat([one, one.assign(condition="copy")])
+    table = compare(both)
+    assert (table["gain"].abs() < 1e-9).all() and (table["p_value"] > 0.99).all()
+    assert set(table["verdict"]) == {"equivalent"}
+
+
+def test_languages_as_a_sample_widen_the_interval(measured):
+    narrow, wide = (
+        pick(
+            compare(measured, by="family", unit=unit),
+            task="xquad",
+            metric="f1",
+            level="Indo-European",
+        )
+        for unit in ("clusters x seeds", "clusters x seeds x languages")
+    )
+    assert wide["se"] >= narrow["se"] and wide["gain"] == narrow["gain"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"by": "continent"}, "by='continent': allowed are group, family, language, all"),
+        ({"unit": "questions"}, "unit='questions': allowed are"),
+        ({"baseline": "nothing"}, "'nothing': the cube only has none, squad"),
+        ({"contrasts": [("squad", "mnli")]}, "'mnli': the cube only has"),
+        ({"margin": -1}, "margin=-1"),
+        ({"adjustment": "bonferoni"}, "adjustment='bonferoni'"),
+        ({"metrics": ["bleu"]}, "has none of them"),
+    ],
+)
+def test_bad_arguments_are_one_line(measured, arguments, message):
+    with pytest.raises(UserError, match=message):
+        compare(measured, **arguments)
+
+
+def test_contrasts_are_an_explicit_list(cube):
+    extra = cube[cube["condition"] == "squad"].assign(variant="adversarial")
+    both = pd.concat([cube, extra]).query("task == 'xnli'")
+    table = compare(both, contrasts=[("squad/adversarial", "squad"), ("squad", "none")])
+    assert list(
+        table[["treatment", "baseline", "variant"]]
+        .drop_duplicates()
+        .itertuples(index=False, name=None)
+    ) == [("squad", "squad/plain", "adversarial"), ("squad", "none", "plain")]
+    assert (table.loc[table["variant"] == "adversarial", "gain"].abs() < 1e-9).all()
