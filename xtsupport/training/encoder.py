@@ -40,13 +40,13 @@ def load_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
     if missing:
         raise UserError(
             f"encoder '{name}': its weights lack {len(missing)} tensors of "
-            f"{type(model).__name__}, such as {missing[0]}; it is damaged or of another architecture"
+            f"{type(model).__name__}, such as {missing[0]}; it is damaged or of another kind"
         )
     return without_pooler(model), tokenizer
 
 
 def without_pooler(model):
-    """Drop what only next-sentence prediction uses, so that no unused weight is trained or saved."""
+    """Drop what only next-sentence prediction uses: no unused weight is trained or saved."""
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model

@@ -1,0 +1,120 @@
+"""What each phase leaves in its folder, on the smallest study."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from xtsupport.study import phases
+from xtsupport.study.plan import open_study
+from xtsupport.study.runs import is_whole, read_record
+
+CUBE = {
+    "study",
+    "condition",
+    "variant",
+    "task",
+    "language",
+    "language_2",
+    "family",
+    "group",
+    "seed",
+    "example_id",
+    "cluster_id",
+    "metric",
+    "score",
+    "tp",
+    "fp",
+    "fn",
+    "phase2_run",
+    "phase3_run",
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XTSUPPORT_ROOT", str(tmp_path_factory.mktemp("root")))
+    from pathlib import Path
+
+    opened = open_study(Path(__file__).parents[1] / "params" / "tiny.yaml", {"seeds": [0]})
+    for run in opened.runs("pretraining"):
+        phases.pretrain(run, progress=False)
+    for run in opened.runs("intermediate"):
+        phases.train_intermediate(run, progress=False)
+    yield opened
+    patch.undo()
+
+
+def only(study, phase, condition, task=""):
+    return next(r for r in study.runs(phase, condition) if not task or r.training_task == task)
+
+
+def test_phase_1_leaves_an_encoder_that_transformers_can_read(study):
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    (run,) = study.runs("pretraining")
+    assert is_whole(run)
+    tokenizer = AutoTokenizer.from_pretrained(run.folder / "model")
+    model = AutoModelForMaskedLM.from_pretrained(run.folder / "model")
+    assert tokenizer.mask_token_id < len(tokenizer) == model.config.vocab_size
+    assert len(pd.read_csv(run.folder / "history.csv")) == run.settings["steps"]
+
+
+def test_phase_2_changes_the_encoder_and_keeps_no_head(study):
+    before = load_file(study.runs("pretraining")[0].folder / "model" / "model.safetensors")
+    after = load_file(only(study, "intermediate", "all").folder / "model" / "model.safetensors")
+    name = "encoder.layer.0.attention.self.query.weight"
+    assert not np.array_equal(before[f"roberta.{name}"], after[name])
+    assert not any("head" in key for key in after)
+    history = pd.read_csv(only(study, "intermediate", "all").folder / "history.csv")
+    assert set(history.task) == {"mnli", "squad"}
+
+
+def test_phase_3_scores_every_language_and_the_scores_add_up(study):
+    run = only(study, "target", "squad", "squad")
+    phases.train_target(run, progress=False)
+    assert is_whole(run)
+    names = {path.name for path in run.folder.iterdir()}
+    assert names - {".lock"} == {"run.json", "examples.parquet", "scores.csv", "history.csv"}
+    rows = pd.read_parquet(run.folder / "examples.parquet")
+    assert set(rows.columns) == CUBE | {"prediction"}
+    assert rows.language.nunique() == 11 and rows.cluster_id.nunique() == 4
+    by_hand = 100 * rows[rows.metric == "f1"].groupby("language").score.mean()
+    scores = (
+        pd.read_csv(run.folder / "scores.csv").query("metric == 'f1'").set_index("language").score
+    )
+    assert np.allclose(by_hand, scores[by_hand.index])
+    assert set(rows.phase2_run) == {run.upstream[0].key} and set(rows.phase3_run) == {run.key}
+
+
+def test_the_control_trains_as_many_steps_as_phases_2_and_3(study):
+    phase2, phase3 = only(study, "intermediate", "squad"), only(study, "target", "squad", "squad")
+    control = only(study, "target", "none~squad", "squad")
+    phases.train_target(control, progress=False)
+    steps = len(pd.read_csv(control.folder / "history.csv"))
+    assert steps == phase2.settings["steps"] + phase3.settings["steps"]
+
+
+def test_an_untrained_encoder_is_reported_as_collapsed(study):
+    """Two steps of a random model: at chance, kept and flagged."""
+    run = only(study, "target", "none", "mnli")
+    phases.train_target(run, progress=False)
+    assert read_record(run.folder)["collapsed"] == ["xnli"]
+
+
+def test_retrieval_by_layer_and_by_row(study):
+    run = only(study, "retrieval", "squad")
+    layers = phases.retrieve(run)
+    rows = pd.read_parquet(run.folder / "examples.parquet")
+    chosen = layers[layers.layer == run.settings["layer"]].set_index("language").accuracy
+    assert np.allclose(chosen, 100 * rows.groupby("language").score.mean()[chosen.index])
+    assert (rows.seed == 0).all() and rows.phase3_run.isna().all()
+
+
+def test_the_same_run_again_gives_the_same_bytes(study):
+    run = only(study, "target", "squad", "mnli")
+    phases.train_target(run, progress=False)
+    first = (run.folder / "examples.parquet").read_bytes()
+    phases.train_target(run, progress=False)
+    assert (run.folder / "examples.parquet").read_bytes() == first
