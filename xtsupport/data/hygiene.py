@@ -6,6 +6,7 @@ Brown et al. 2020 (arXiv 2005.14165, appendix C).
 """
 
 import re
+import unicodedata
 
 from xtsupport.data import check, hub, tables
 
@@ -19,7 +20,10 @@ FIELDS = {
     "masked": ("text",),
 }
 UNSEGMENTED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-WORD = re.compile(rf"[{UNSEGMENTED}]|[^\W_{UNSEGMENTED}]+")
+MARKS = "".join(  # vowel signs and accents, which regular expressions do not count as letters
+    chr(code) for code in range(0x300, 0x3100) if unicodedata.category(chr(code)).startswith("M")
+)
+WORD = re.compile(rf"[{UNSEGMENTED}]|(?:[^\W_{UNSEGMENTED}][{MARKS}]*)+")
 
 
 def report(settings, data=None):

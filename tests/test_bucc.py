@@ -1,0 +1,72 @@
+"""BUCC's pools in the shared task's layout and in the hub's, on a made-up sample."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xtsupport.data import bucc
+from xtsupport.errors import UserError
+
+POOLS = {
+    "zh": "zh-1\t一\nzh-2\t二\nzh-3\t三\n",
+    "en": "en-1\tone\nen-2\ttwo\nen-3\tthree\nen-4\tsix\n",
+    "gold": "zh-1\ten-1\nzh-3\ten-3\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A mirror with the unpacked archive at its root."""
+    place = tmp_path / "bucc2018" / "zh-en"
+    place.mkdir(parents=True)
+    for ending, text in POOLS.items():
+        (place / f"zh-en.training.{ending}").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_pools_and_gold(folder):
+    pools = bucc.pools("zh", "test", folder)
+    assert pools.source_ids == ["zh-1", "zh-2", "zh-3"] and pools.source == ["一", "二", "三"]
+    assert pools.target == ["one", "two", "three", "six"]
+    assert pools.gold == [("zh-1", "en-1"), ("zh-3", "en-3")]
+
+
+def test_pools_in_the_users_own_folder(folder, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("XTSUPPORT_DATA", str(folder))
+    assert bucc.pools("zh", "test", tmp_path_factory.mktemp("mirror")).gold[1] == ("zh-3", "en-3")
+    assert len(bucc.pools("zh").target) == 4
+
+
+def test_what_to_get_and_where_to_put_it(folder):
+    with pytest.raises(UserError, match=r"bucc2018-de-en.training-gold.tar.bz2"):
+        bucc.pools("de", "test", folder)
+    with pytest.raises(UserError, match=r"no zh-en.sample.zh, zh-en.sample.en"):
+        bucc.pools("zh", "validation", folder)
+    with pytest.raises(UserError, match="unknown split 'train'; allowed: test, validation"):
+        bucc.pools("zh", "train", folder)
+
+
+def test_a_line_without_a_tab_is_named(folder):
+    path = folder / "bucc2018" / "zh-en" / "zh-en.training.en"
+    path.write_text("en-1\tone\nen-2 two\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"zh-en.training.en, line 2: expected two columns"):
+        bucc.pools("zh", "test", folder)
+
+
+def test_pools_of_gold_sentences_only(tmp_path):
+    rows = [
+        {"source_sentence": a, "target_sentence": b, "source_lang": "zh", "target_lang": "en"}
+        for a, b in (("一", "one"), ("二", "two"), ("一", "One"))
+    ]
+    place = tmp_path / "google" / "xtreme" / "bucc18.zh"
+    place.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), place / "test-00000-of-00001.parquet")
+    pools = bucc.gold_pools("zh", "test", tmp_path)
+    assert pools.source == ["一", "二"] and pools.target == ["one", "two", "One"]
+    assert pools.gold == [("zh-0", "en-0"), ("zh-1", "en-1"), ("zh-0", "en-2")]
+
+
+def test_gold_of_the_real_sample(mirror):
+    pools = bucc.gold_pools("zh", "validation", mirror)
+    assert len(pools.gold) == 257
+    assert all(text.strip() for text in pools.source + pools.target)

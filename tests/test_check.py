@@ -1,0 +1,59 @@
+"""What a study needs of the data, and what the mirror has of it."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from xtsupport.data.check import check, intermediate_tasks
+from xtsupport.errors import UserError
+
+
+def study(**changes):
+    values = {"data": "hub", "conditions": ["none", "mnli"], "targets": ["xquad", "xnli"],
+              "languages": ["de", "sw"], "encoder": "offline-e5"}  # fmt: skip
+    return SimpleNamespace(**values | changes)
+
+
+def test_conditions_name_tasks():
+    names = ["none", "all", "squad", "none~squad", "mnli+mlm", "mnli@translated"]
+    assert [task.name for task in intermediate_tasks(names)] == ["squad", "mnli"]
+    with pytest.raises(UserError, match=r"unknown task 'mnil' \(did you mean 'mnli'\?\)"):
+        intermediate_tasks(["mnil"])
+
+
+def test_everything_that_is_read_is_listed_once():
+    frame = check(study())
+    assert list(zip(frame["task"], frame["language"], frame["split"], strict=True)) == [
+        ("mnli", "en", "train"),
+        ("squad", "en", "train"),
+        ("xquad", "de", "validation"),
+        ("xnli", "en", "validation"),
+        ("xnli", "de", "test"),
+        ("xnli", "sw", "test"),
+    ]
+    assert set(frame["status"]) == {"hub"} and frame["rows"].isna().all()
+
+
+def test_raw_text_is_needed_for_pretraining():
+    frame = check(study(encoder="pretrain"))
+    assert (frame["task"] == "wikipedia").sum() == 41
+
+
+def test_real_mirror(mirror):
+    frame = check(study(conditions=["anli_plus", "hellaswag"], data=str(mirror)))
+    table = frame.set_index(["task", "language", "split"])
+    assert table.loc[("xquad", "de", "validation"), "rows"] == 1190
+    assert table.loc[("anli_plus", "en", "mnli/train"), "status"] == "present"
+    missing = frame[frame["status"] == "missing"]
+    assert set(missing["split"]) == {"train_r1", "train_r2", "train_r3", "snli/train", "train"}
+    assert missing["rows"].isna().all() and (missing["fingerprint"] == "").all()
+    assert missing["note"].str.contains("no '").all()
+    assert (frame.loc[frame["status"] == "present", "fingerprint"].str.len() == 12).all()
+
+
+def test_a_damaged_file_is_an_error(tmp_path):
+    place = tmp_path / "facebook" / "xnli" / "de"
+    place.mkdir(parents=True)
+    (place / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match="is not a whole parquet file"):
+        check(study(targets=["xnli"], data=tmp_path))

@@ -1,0 +1,87 @@
+"""Contamination: planted copies are found, the real ones are those that brute force finds."""
+
+import time
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xtsupport.data import hygiene, load
+
+WORDS = [f"w{k}" for k in range(40)]
+
+
+def put(folder, dataset, config, split, contexts, questions):
+    place = folder / dataset / config
+    place.mkdir(parents=True)
+    rows = [
+        {"id": f"{split}{k}", "context": context, "question": question,
+         "answers": {"text": [context[:2]], "answer_start": [0]}}
+        for k, (context, question) in enumerate(zip(contexts, questions, strict=True))
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), place / f"{split}-00000-of-00001.parquet")
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """Three test contexts: one equal but for case and punctuation, one sharing 13 words, one 12."""
+    train = [" ".join(WORDS[:20]), " ".join(WORDS[20:])]
+    put(tmp_path, "rajpurkar/squad", "plain_text", "train", train, ["Who is it?", "What?"])
+    test = [
+        "W0, w1; " + " ".join(WORDS[2:20]) + ".",
+        "x y " + " ".join(WORDS[20:33]) + " z",
+        "x y " + " ".join(WORDS[20:32]) + " z",
+    ]
+    put(tmp_path, "google/xtreme", "XQuAD.de", "validation", test, ["who is it", "Where?", "When?"])
+    return tmp_path
+
+
+def test_planted_copies_are_found(planted):
+    frame = hygiene.contamination(
+        [("squad", "en", "train")], [("xquad", "de", "validation")], planted
+    ).set_index("field")
+    assert frame.loc["context", ["texts", "exact", "ngram"]].tolist() == [3, 1, 2]
+    assert frame.loc["context", "share"] == pytest.approx(100 * 2 / 3)
+    assert frame.loc["question", ["texts", "exact", "ngram"]].tolist() == [3, 1, 0]
+    assert frame.loc["question", "example"] == "who is it"
+
+
+def test_scripts_without_blanks_are_compared_by_character():
+    assert hygiene.WORD.findall("東京タワー 12, abc_d") == [*"東京タワー", "12", "abc", "d"]
+    assert hygiene.WORD.findall("กินข้าว") == [*"กินข้าว"]
+    assert hygiene.WORD.findall("हिन्दी, cafe\u0301।") == ["हिन्दी", "cafe\u0301"]
+    assert hygiene.WORD.findall("ال، کتاب") == ["ال", "کتاب"]
+
+
+def test_udpos_training_sentences_that_are_test_sentences(mirror):
+    train, test = (
+        {tuple(tokens) for tokens in load("udpos", "en", split, mirror)["tokens"][:]}
+        for split in ("train", "test")
+    )
+    frame = hygiene.contamination([("udpos", "en", "train")], [("udpos", "en", "test")], mirror)
+    assert len(train & test) > 20
+    assert frame["exact"].item() >= len(train & test)  # also those that differ in case or marks
+
+
+def test_squad_part_and_xquad_are_disjoint(mirror):
+    splits = [("squad", "en", "train"), ("squad_v2", "en", "train")]
+    frame = hygiene.contamination(splits, [("xquad", "en", "validation")], mirror)
+    assert len(frame) == 4
+    assert (frame[["exact", "ngram", "share"]] == 0).all().all()
+
+
+@pytest.mark.slow
+def test_a_whole_study_in_well_under_a_minute(mirror):
+    study = SimpleNamespace(
+        data=mirror, languages="all", encoder="offline-e5",
+        conditions=["none", "squad", "squad_v2", "mnli", "qqp", "commonsense_qa"],
+        targets=["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "tatoeba"],
+    )  # fmt: skip
+    start = time.process_time()
+    frame = hygiene.report(study)
+    assert time.process_time() - start < 45
+    assert set(frame["target"]) >= {"xnli", "udpos", "xquad", "tatoeba"}
+    assert {"squad", "squad_v2", "mnli", "qqp", "commonsense_qa", "udpos", "panx"} <= set(
+        frame["training"]
+    )

@@ -1,0 +1,280 @@
+"""Official scores: worked out by hand, and against seqeval itself."""
+
+import warnings
+
+import pytest
+import seqeval.metrics
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xtsupport.data import load, tables
+from xtsupport.errors import UserError
+from xtsupport.evaluation import corpus_score, score, score_examples
+
+
+def near(**percentages):
+    return pytest.approx(percentages, abs=1e-9)
+
+
+# ---------------------------------------------------------------------------------------- span
+
+
+REFERENCES = [
+    {"id": "1", "answers": ["The Eiffel Tower"]},
+    {"id": "2", "answers": ["in 1889", "1889"]},
+    {"id": "3", "answers": ["Gustave Eiffel"]},
+    {"id": "4", "answers": ["iron"]},
+]
+
+
+def test_squad_v1():
+    predictions = {"1": "Eiffel tower.", "2": "1889", "3": "Gustave", "4": "stone"}
+    # 1: articles, case and punctuation do not count: 1, 1. 2: the better of two answers: 1, 1.
+    # 3: precision 1, recall 1/2: F1 2/3, not exact. 4: 0, 0.
+    assert score("xquad", predictions, REFERENCES, "en") == near(
+        f1=100 * (1 + 1 + 2 / 3) / 4, exact_match=50, f1_segmented=100 * (1 + 1 + 2 / 3) / 4
+    )
+
+
+def test_an_empty_prediction_scores_nothing_in_squad_v1():
+    references = [{"id": "1", "answers": ["the"]}]  # normalises to nothing: exact, but no F1
+    expected = near(f1=0, exact_match=100, f1_segmented=0)
+    assert score("xquad", {"1": ""}, references, "en") == expected
+
+
+def test_squad_v2_with_unanswerable_questions():
+    references = [
+        {"id": "1", "answers": []},
+        {"id": "2", "answers": []},
+        {"id": "3", "answers": ["old man"]},
+        {"id": "4", "answers": ["old man"]},
+    ]
+    predictions = {"1": "", "2": "man", "3": "", "4": "an old man here"}
+    # 1: rightly no answer. 2 and 3: wrong. 4: precision 2/3, recall 1, F1 4/5.
+    expected = near(f1=100 * 1.8 / 4, exact_match=25, f1_segmented=100 * 1.8 / 4)
+    assert score("squad_v2", predictions, references) == expected
+
+
+def test_squad_v2_ignores_answers_that_normalise_to_nothing():
+    references = [{"id": "1", "answers": ["the", "dog"]}]
+    assert score("squad_v2", {"1": ""}, references)["exact_match"] == 0
+    references = [{"id": "1", "answers": ["the"]}]  # nothing is left: unanswerable
+    assert score("squad_v2", {"1": ""}, references)["exact_match"] == 100
+
+
+def test_mlqa_is_language_aware():
+    references = [{"id": "1", "answers": ["北京大学"]}]
+    # by character: common 2 of 2 and 4: F1 2/3
+    assert score("mlqa", {"1": "北京"}, references, "zh") == near(
+        f1=100 * 2 / 3, exact_match=0, f1_segmented=100 * 2 / 3
+    )
+    references = [{"id": "1", "answers": ["der Turm"]}]
+    assert score("mlqa", {"1": "Turm"}, references, "de")["exact_match"] == 100
+    assert score("xquad", {"1": "Turm"}, references, "de") == near(
+        f1=100 * 2 / 3, exact_match=0, f1_segmented=100
+    )
+
+
+def test_chinese_f1_of_xquad_is_by_white_space_and_segmented_f1_is_not():
+    references = [{"id": "1", "answers": ["北京大学"]}]
+    assert score("xquad", {"1": "北京"}, references, "zh") == near(
+        f1=0, exact_match=0, f1_segmented=100 * 2 / 3
+    )
+
+
+def test_mlqa_refuses_a_language_that_its_evaluator_does_not_know():
+    with pytest.raises(UserError, match=r"mlqa: MLQA's evaluator knows en, es, .* not 'fi'"):
+        score("mlqa", {"1": "x"}, [{"id": "1", "answers": ["x"]}], "fi")
+
+
+def test_missing_and_left_over_ids_are_refused():
+    with pytest.raises(UserError, match=r"xquad \(de\): 3 predictions for 4 references; 1 ids mi"):
+        score("xquad", {"1": "", "2": "", "3": ""}, REFERENCES, "de")
+    predictions = dict.fromkeys("12345", "")
+    with pytest.raises(UserError, match=r"xquad \(de\): 5 predictions for 4 .* references: 5$"):
+        score("xquad", predictions, REFERENCES, "de")
+
+
+TEXT = st.text(alphabet="aAthe 一二กิ้é.,'", max_size=12)
+
+
+@given(st.lists(st.tuples(TEXT, st.lists(TEXT, min_size=1, max_size=3)), min_size=1, max_size=5))
+def test_span_scores_are_bounded_and_grow_with_gold_answers(cases):
+    predictions = {str(k): guess for k, (guess, _) in enumerate(cases)}
+    for task in ("xquad", "squad_v2"):
+        first = [{"id": str(k), "answers": gold[:1]} for k, (_, gold) in enumerate(cases)]
+        every = [{"id": str(k), "answers": gold} for k, (_, gold) in enumerate(cases)]
+        few, more = (score(task, predictions, references, "th") for references in (first, every))
+        for metric in few:
+            assert 0 <= few[metric] <= 100 + 1e-9
+            if task == "xquad":
+                assert few[metric] <= more[metric] + 1e-9
+
+
+@given(st.lists(TEXT, min_size=1, max_size=5))
+def test_the_gold_answer_is_an_exact_match(answers):
+    predictions = {str(k): text for k, text in enumerate(answers)}
+    references = [{"id": str(k), "answers": [text]} for k, text in enumerate(answers)]
+    assert score("xquad", predictions, references, "en")["exact_match"] == 100
+    assert score("squad_v2", predictions, references)["f1"] == pytest.approx(100)
+
+
+# ------------------------------------------------------------------------------------- tagging
+
+
+UPOS = tables.task("udpos").labels
+TAGS = st.sampled_from([*UPOS, "O", "B-PER", "I-PER", "I-LOC", "E-LOC", "S-ORG", "B", "I", "."])
+
+
+def test_entities_by_hand():
+    gold = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "B-ORG"]]
+    guess = [["B-PER", "I-PER", "O", "B-ORG"], ["O", "O"]]
+    # found: PER right, ORG wrong; missed: LOC, ORG. Precision 1/2, recall 1/3, F1 2/5.
+    expected = near(f1=40, precision=50, recall=100 / 3)
+    assert score("panx", guess, gold, "de") == expected
+
+
+def test_part_of_speech_by_hand():
+    gold = [["DET", "NOUN", "NOUN", "VERB"]]  # entities: DET, NOUN NOUN, VERB
+    guess = [["DET", "NOUN", "PROPN", "VERB"]]  # entities: DET, NOUN, PROPN, VERB
+    assert score("udpos", guess, gold, "en") == near(f1=100 * 4 / 7, precision=50, recall=200 / 3)
+
+
+def test_seqeval_takes_both_conjunctions_for_the_same():
+    assert score("udpos", [["SCONJ", "NOUN"]], [["CCONJ", "NOUN"]], "en")["f1"] == 100
+
+
+def tagged(tags):
+    pair = st.integers(1, 6).flatmap(
+        lambda n: st.tuples(*[st.lists(tags, min_size=n, max_size=n)] * 2)
+    )
+    return st.lists(pair, min_size=1, max_size=5)
+
+
+def by_seqeval(gold, guess):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return {
+            name: 100 * getattr(seqeval.metrics, f"{name}_score")(gold, guess)
+            for name in ("f1", "precision", "recall")
+        }
+
+
+@settings(max_examples=400)
+@given(tagged(TAGS))
+def test_tagging_equals_seqeval_in_both_directions(sentences):
+    gold, guess = ([list(side) for side in sides] for sides in zip(*sentences, strict=True))
+    assert score("udpos", guess, gold, "en") == near(**by_seqeval(gold, guess))
+    assert score("udpos", gold, guess, "en") == near(**by_seqeval(guess, gold))
+
+
+@settings(max_examples=200)
+@given(tagged(TAGS))
+def test_counts_per_sentence_add_up(sentences):
+    gold, guess = ([list(side) for side in sides] for sides in zip(*sentences, strict=True))
+    examples = [{"example_id": str(k), "cluster_id": str(k), "tags": tags}
+                for k, tags in enumerate(gold)]  # fmt: skip
+    frame = score_examples("udpos", examples, guess, "en")
+    assert frame["score"].isna().all() and len(frame) == len(gold)
+    assert corpus_score("udpos", frame) == score("udpos", guess, gold, "en")
+
+
+def test_sentences_of_unequal_length_are_refused():
+    with pytest.raises(UserError, match=r"panx \(de\): sentence 1: 1 predictions for 2 references"):
+        score("panx", [["O"], ["O"]], [["O"], ["O", "O"]], "de")
+
+
+def test_token_accuracy():
+    assert score("ccg", [["N", "NP"], ["N"]], [["N", "N"], ["N"]]) == near(accuracy=200 / 3)
+
+
+# ------------------------------------------------------------- labels, choices, sentence pairs
+
+
+def test_accuracy():
+    assert score("xnli", ["neutral"] * 3, ["neutral", "neutral", "entailment"], "sw") == near(
+        accuracy=200 / 3
+    )
+    assert score("hellaswag", [0, 1, 2, 3], [0, 1, 2, 0]) == near(accuracy=75)
+    assert score("tatoeba", [0, 1, 1], [0, 1, 2], "de") == near(accuracy=200 / 3)
+
+
+@pytest.mark.parametrize("names", [("not_duplicate", "duplicate"), (0, 1)])
+def test_qqp_has_the_f1_of_duplicate(names):
+    gold = [names[k] for k in (1, 1, 1, 0, 0)]
+    guess = [names[k] for k in (1, 0, 0, 1, 0)]
+    # tp 1, fp 1, fn 2
+    assert score("qqp", guess, gold) == near(
+        accuracy=40, f1=100 * 2 / 5, precision=50, recall=100 / 3
+    )
+
+
+def test_unequal_lengths_are_refused():
+    with pytest.raises(UserError, match=r"xnli \(sw\): 1 predictions for 2 references"):
+        score("xnli", ["neutral"], ["neutral", "neutral"], "sw")
+    with pytest.raises(UserError, match="nothing to score"):
+        score("xnli", [], [], "sw")
+
+
+def test_bucc():
+    gold = [("a", "1"), ("b", "2"), ("c", "3")]
+    guess = [("a", "1"), ("a", "1"), ("b", "3")]
+    assert score("bucc", guess, gold, "de") == near(f1=40, precision=50, recall=100 / 3)
+    assert score("bucc", [], gold, "de") == near(f1=0, precision=0, recall=0)
+    frame = score_examples("bucc", gold, guess, "de").set_index("example_id")
+    assert frame[["tp", "fp", "fn"]].to_numpy().tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
+    assert corpus_score("bucc", frame) == score("bucc", guess, gold, "de")
+
+
+@given(
+    st.sets(st.tuples(*[st.sampled_from("abcd")] * 2)),
+    st.sets(st.tuples(*[st.sampled_from("abcd")] * 2)),
+)
+def test_bucc_is_symmetric(first, second):
+    one, other = score("bucc", first, second, "de"), score("bucc", second, first, "de")
+    assert one["f1"] == pytest.approx(other["f1"], abs=1e-9)
+    assert one["precision"] == pytest.approx(other["recall"], abs=1e-9)
+
+
+# --------------------------------------------------------------------- what load() returns
+
+
+@pytest.mark.parametrize(
+    ("task", "language", "split", "column"),
+    [
+        ("xnli", "th", None, "label"),
+        ("udpos", "ar", None, "tags"),
+        ("panx", "zh", "validation", "tags"),
+        ("commonsense_qa", "en", None, "label"),
+        ("qqp", "en", None, "label"),
+    ],
+)
+def test_gold_scores_100_on_real_rows(mirror, task, language, split, column):
+    examples = load(task, language, split, mirror).select(range(100))
+    gold = examples[column][:]
+    frame = score_examples(task, examples, gold, language)
+    assert set(corpus_score(task, frame).values()) == {100.0}
+    assert corpus_score(task, frame) == score(task, gold, gold, language)
+
+
+@pytest.mark.parametrize("language", ["ar", "hi", "th", "zh"])
+def test_real_answers_of_xquad_in_every_kind_of_script(mirror, language):
+    examples = load("xquad", language, None, mirror)
+    gold = [answers["text"][0] for answers in examples["answers"]]
+    frame = score_examples("xquad", examples, gold, language)
+    assert set(corpus_score("xquad", frame).values()) == {100.0}
+    assert list(frame.columns) == [
+        "example_id", "cluster_id", "metric", "score", "tp", "fp", "fn"
+    ]  # fmt: skip
+    assert len(frame) == 3 * 1190 and frame["cluster_id"].nunique() == 240
+    halves = [text[: (len(text) + 1) // 2] for text in gold]
+    scores = corpus_score("xquad", score_examples("xquad", examples, halves, language))
+    assert 0 < scores["f1"] < 100 and 0 < scores["f1_segmented"] < 100
+    if language in ("th", "zh"):  # half an unsegmented answer shares no white-space token
+        assert scores["f1"] < scores["f1_segmented"] - 20
+
+
+def test_tatoeba_gold_is_the_row_number(mirror):
+    examples = load("tatoeba", "he", None, mirror).select(range(4))
+    frame = score_examples("tatoeba", examples, [0, 1, 3, 3], "he")
+    assert frame["score"].tolist() == [1, 1, 0, 1]
