@@ -1,0 +1,120 @@
+"""A made-up study exported and read back as XTREME's evaluator reads submissions."""
+
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xtsupport.errors import UserError
+from xtsupport.evaluation.export import export
+
+
+def put(mirror, config, split, rows, dataset="google/xtreme"):
+    place = mirror / dataset / config
+    place.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), place / f"{split}-00000-of-00001.parquet")
+
+
+@pytest.fixture
+def mirror_of_three(tmp_path):
+    """Three rows of every kind of target, in German."""
+    mirror = tmp_path / "mirror"
+    answers = {"text": ["x"], "answer_start": [0]}
+    questions = [{"id": i, "context": "x", "question": "?", "answers": answers} for i in "abc"]
+    put(mirror, "XQuAD.de", "validation", questions)
+    pairs = [{"premise": p, "hypothesis": "h", "label": 0} for p in "pqr"]
+    put(mirror, "de", "test", pairs, "facebook/xnli")
+    sentences = [{"tokens": tokens, "tags": ["X"] * len(tokens)}
+                 for tokens in (["a", "b"], ["c"], ["d", "e"])]  # fmt: skip
+    put(mirror, "udpos.German", "test", sentences)
+    english = ["Zebra", "apple", "Milk"]
+    sides = [{"source_sentence": f"s{k}", "target_sentence": t} for k, t in enumerate(english)]
+    put(mirror, "tatoeba.deu", "validation", sides)
+    return mirror
+
+
+def run(study, folder, data, task, predictions, metrics, **more):
+    """A finished run as phases 3 and retrieval leave it."""
+    place = study / folder
+    place.mkdir(parents=True)
+    rows = [
+        {"task": task, "language": "de", "language_2": None, "example_id": identifier,
+         "metric": metric, "prediction": prediction}
+        for metric in metrics for identifier, prediction in predictions.items()
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_parquet(place / "examples.parquet")
+    record = {"condition": "squad", "variant": "plain", "seed": 0, "options": {"data": str(data)}}
+    (place / "run.json").write_text(json.dumps(record | more))
+
+
+def exported(out, task):
+    return (out / "squad" / "plain" / "seed0" / task).read_text(encoding="utf-8")
+
+
+SPAN = ("f1", "exact_match", "f1_segmented")
+TARGET = "target/squad/squad/plain/seed0"
+
+
+def test_span_answers_by_id(tmp_path, mirror_of_three):
+    answers = {"a": "Öl", "b": "", "c": "ไทย"}
+    run(tmp_path / "study", TARGET, mirror_of_three, "xquad", answers, SPAN)
+    (path,) = export(tmp_path / "study", tmp_path / "out")
+    assert path == tmp_path / "out/squad/plain/seed0/xquad/test-de.json"
+    assert json.loads(path.read_text(encoding="utf-8")) == answers
+
+
+def test_labels_line_by_line_in_the_order_of_the_test_set(tmp_path, mirror_of_three):
+    labels = {"2": "neutral", "0": "entailment", "1": "contradiction"}
+    run(tmp_path / "study", TARGET, mirror_of_three, "xnli", labels, ["accuracy"])
+    export(tmp_path / "study", tmp_path / "out")
+    assert exported(tmp_path / "out", "xnli/test-de.tsv").split("\n") == [
+        "entailment", "contradiction", "neutral", ""
+    ]  # fmt: skip
+
+
+def test_tags_with_an_empty_line_after_each_sentence(tmp_path, mirror_of_three):
+    tags = {"de-0": "DET NOUN", "de-1": "VERB", "de-2": "NOUN NOUN"}
+    run(tmp_path / "study", TARGET, mirror_of_three, "udpos", tags, ["f1"])
+    export(tmp_path / "study", tmp_path / "out")
+    text = exported(tmp_path / "out", "udpos/test-de.tsv")
+    sentences = [block.split("\n") for block in text.strip().split("\n\n")]
+    assert sentences == [["DET", "NOUN"], ["VERB"], ["NOUN", "NOUN"]]
+
+
+def test_tatoeba_follows_the_sorted_english_side(tmp_path, mirror_of_three):
+    rows = {"de-0": "0", "de-1": "2", "de-2": "1"}  # English: Zebra, apple, Milk
+    run(tmp_path / "study", "retrieval/squad/seed0", mirror_of_three, "tatoeba", rows, ["accuracy"])
+    export(tmp_path / "study", tmp_path / "out")
+    assert exported(tmp_path / "out", "tatoeba/test-de.tsv") == "1\n0\n2\n"  # Milk, Zebra, apple
+
+
+def test_bucc_pairs(tmp_path, mirror_of_three):
+    pairs = {"de-1": "en-7 en-8", "de-2": "", "de-3": "en-9"}
+    run(tmp_path / "study", "retrieval/squad/seed0", mirror_of_three, "bucc", pairs, ["f1"])
+    export(tmp_path / "study", tmp_path / "out")
+    assert exported(tmp_path / "out", "bucc2018/test-de.tsv") == (
+        "de-1\ten-7\nde-1\ten-8\nde-3\ten-9\n"
+    )
+
+
+def test_every_condition_and_seed_has_a_folder_of_its_own(tmp_path, mirror_of_three):
+    for seed, condition in ((0, "none"), (1, "none"), (0, "mnli")):
+        place = f"target/squad/{condition}/plain/seed{seed}"
+        run(tmp_path / "study", place, mirror_of_three, "xquad", dict.fromkeys("abc", ""), SPAN,
+            condition=condition, seed=seed)  # fmt: skip
+    folders = {str(p.parents[1].relative_to(tmp_path / "out"))
+               for p in export(tmp_path / "study", tmp_path / "out")}  # fmt: skip
+    assert folders == {"none/plain/seed0", "none/plain/seed1", "mnli/plain/seed0"}
+
+
+def test_a_part_of_a_test_set_is_refused(tmp_path, mirror_of_three):
+    run(tmp_path / "study", TARGET, mirror_of_three, "xquad", {"a": "", "b": ""}, SPAN)
+    with pytest.raises(UserError, match=r"xquad \(de\): 2 predictions for 3 examples"):
+        export(tmp_path / "study", tmp_path / "out")
+
+
+def test_a_study_without_runs(tmp_path):
+    with pytest.raises(UserError, match="no finished target or retrieval run; run the study first"):
+        export(tmp_path, tmp_path / "out")
