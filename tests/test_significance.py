@@ -7,15 +7,9 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from xtsupport.analysis.significance import (
-    COLUMNS,
-    adjust,
-    compare,
-    equivalence_p,
-    study_moments,
-    verdict,
-)
+from xtsupport.analysis.significance import COLUMNS, compare, study_moments
 from xtsupport.analysis.simulate import simulate
+from xtsupport.analysis.verdicts import adjust, equivalence_p, verdict
 from xtsupport.errors import UserError
 
 TASKS = ("xquad", "mlqa", "xnli", "udpos", "tatoeba")
@@ -268,8 +262,10 @@ def test_equivalence_is_two_one_sided_tests():
 def test_adjustments_are_those_of_statsmodels():
     p = np.random.default_rng(0).uniform(0, 0.2, 12).round(2)
     table = pd.DataFrame({"task": "t", "by": "group", "metric": "f1", "p_value": p})
-    for ours, theirs in (("holm", "holm"), ("bh", "fdr_bh"), ("by", "fdr_by")):
-        assert list(adjust(table, ours)) == pytest.approx(list(multipletests(p, method=theirs)[1]))
+    for method in ("holm", "bonferroni", "fdr_bh", "fdr_by"):
+        assert list(adjust(table, method)) == pytest.approx(
+            list(multipletests(p, method=method)[1])
+        )
     assert list(adjust(table, "none")) == list(p)
 
 

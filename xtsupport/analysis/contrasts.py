@@ -1,0 +1,141 @@
+"""Which comparisons are made: pairs of (condition, variant), each with every row of its table.
+
+A contrast is explicit because one baseline does not serve all: ``mnli@translated`` is held against
+``mnli``, a robust or other-source phase 3 against its plain form, and an intermediate task also
+against the control ``none~task`` that trains as many steps without it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from xtsupport.analysis.aggregates import Facts, Row, rows
+from xtsupport.analysis.clusters import Moments
+from xtsupport.analysis.variance import Arm, Side, arm
+from xtsupport.errors import UserError
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of one contrast: the arms it averages over, and per arm the (L,) weights."""
+
+    treatment: Side
+    baseline: Side
+    row: Row
+    arms: tuple[Arm, ...]
+    weights: tuple[np.ndarray, ...]
+    same_data: bool
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether this is a difference in differences, whose weights cancel."""
+        return abs(sum(weight.sum() for weight in self.weights)) < 1e-9
+
+    @property
+    def labels(self) -> dict:
+        """The columns that identify the row in a table."""
+        plain = self.baseline[1] == self.treatment[1]
+        return {
+            "treatment": self.treatment[0],
+            "baseline": self.baseline[0] if plain else "/".join(self.baseline),
+            "variant": self.treatment[1],
+            "task": self.row.task,
+            "by": self.row.by,
+            "level": self.row.level,
+            "metric": self.row.metric,
+        }
+
+
+def cases(
+    measured: Sequence[Moments],
+    facts: dict[str, Facts],
+    pairs: Sequence[tuple[Side, Side]],
+    by: str,
+    paired: bool = True,
+    primary: str = "xquad",
+    source: str = "en",
+) -> list[Case]:
+    """Every row of every contrast, in the order of the contrasts; UserError if there is none."""
+    found = []
+    for pair in pairs:
+        cut = [arm(one, *pair, paired, facts[one.task].kind == "retrieval") for one in measured]
+        arms = [one for one in cut if one is not None]
+        for row in rows(arms, facts, by, trained_on(pair, source), primary):
+            used = sorted(row.weights)
+            shared = {name for j in used for name in facts[arms[j].moments.task].same_data}
+            chosen, weights = zip(*((arms[j], row.weights[j]) for j in used), strict=True)
+            found.append(Case(*pair, row, chosen, weights, pair[0][0] in shared))
+    if not found:
+        raise UserError("nothing to compare: no task has runs of both sides of any contrast")
+    return found
+
+
+def sides_of(
+    measured: Sequence[Moments], baseline: str, contrasts: Sequence | None
+) -> list[tuple[Side, Side]]:
+    """The contrasts as pairs of (condition, variant); without a list, everything over ``baseline``.
+
+    A variant is then compared with the baseline of the same variant, or the plain one. UserError
+    for a name that the cube does not have.
+    """
+    have = sides(measured)
+    if contrasts is None:
+        base = side(baseline)
+        pairs = [(one, _same_variant(base, one, have)) for one in have if one != base]
+    else:
+        pairs = [(side(a), side(b)) for a, b in contrasts]
+    shown = ", ".join(name(one) for one in have)
+    unknown = sorted({one for pair in pairs for one in pair} - set(have))
+    if unknown:
+        raise UserError(*(f"contrast with {name(x)!r}: the cube only has {shown}" for x in unknown))
+    if not pairs:
+        raise UserError(f"nothing to compare with {baseline!r}: the cube only has {shown}")
+    return pairs
+
+
+def _same_variant(base: Side, one: Side, have: Sequence[Side]) -> Side:
+    same = (base[0], one[1])
+    return same if same in have and same != one else base
+
+
+def default_contrasts(measured: Sequence[Moments], baseline: str = "none") -> list:
+    """The contrasts of a study that declares none, each with the baseline that fits it."""
+    have = sides(measured)
+    pairs = []
+    for condition, variant in have:
+        stem = condition.partition("@")[0].partition("+")[0]
+        if variant != "plain":
+            pairs.append(((condition, variant), (condition, "plain")))
+        elif stem != condition and (stem, "plain") in have:
+            pairs.append(((condition, variant), (stem, "plain")))
+        elif condition != baseline:
+            pairs.append(((condition, variant), (baseline, "plain")))
+            pairs.append(((condition, variant), (f"{baseline}~{condition}", "plain")))
+    return [pair for pair in pairs if set(pair) <= set(have)]
+
+
+def sides(measured: Sequence[Moments]) -> list[Side]:
+    """Every (condition, variant) of a cube, sorted."""
+    runs = pd.concat([one.runs[["condition", "variant"]] for one in measured])
+    return sorted(set(runs.itertuples(index=False, name=None)))
+
+
+def side(named) -> Side:
+    """``condition`` or ``condition/variant`` (or a pair of them) as a pair."""
+    if not isinstance(named, str):
+        return tuple(named)
+    condition, _, variant = named.partition("/")
+    return condition, variant or "plain"
+
+
+def name(one: Side) -> str:
+    """The short form of a side."""
+    return one[0] if one[1] == "plain" else "/".join(one)
+
+
+def trained_on(pair: tuple[Side, Side], source: str = "en") -> set[str]:
+    """Languages of phase 3 on either side: the source, or that of a variant ``source=xx``."""
+    variants = [variant for _, variant in pair if variant.startswith("source=")]
+    return {source} | {variant.removeprefix("source=") for variant in variants}
