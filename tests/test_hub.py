@@ -72,6 +72,14 @@ def test_a_missing_shard_is_an_error(small):
         load("mnli", "en", "train", small)
 
 
+def test_the_hubs_own_file_names(tmp_path):
+    choice = {"ctx_a": "a", "ctx_b": "b", "endings": ["x", "y"], "label": "1"}
+    put(tmp_path, "Rowan/hellaswag", "data", "train", [choice])
+    path = tmp_path / "Rowan/hellaswag/data/train-00000-of-00001.parquet"
+    path.rename(path.with_name("train-00000-of-00001-b42a775f407cee45.parquet"))
+    assert load("hellaswag", "en", "train", tmp_path)[0]["label"] == 1
+
+
 def test_combined_task_says_which_parts_it_used(small):
     split = tables.task("anli_plus").train_split
     with pytest.warns(UserWarning, match="lacks stanfordnlp/snli/plain_text/train; using"):
@@ -103,6 +111,13 @@ def test_pairs_leave_out_rows_that_are_not_parallel(tmp_path):
     put(tmp_path, "google/xtreme", "PAWS-X.de", "test", side(["A", "NS", "C"], ["0", "1", "0"]))
     pair = load("pawsx", "en", data=tmp_path, language_2="de")
     assert list(pair["example_id"]) == ["0"]
+
+
+def test_questions_in_another_language(tmp_path):
+    put(tmp_path, "google/xtreme", "XQuAD.de", "validation", [question("1", "Er ist old.")])
+    put(tmp_path, "google/xtreme", "XQuAD.en", "validation", [question("1") | {"question": "Age?"}])
+    (row,) = load("xquad", "de", data=tmp_path, language_2="en")
+    assert (row["context"], row["question"]) == ("Er ist old.", "Age?")
 
 
 def test_pairs_of_tasks_that_are_not_parallel(small):

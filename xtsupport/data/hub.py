@@ -10,14 +10,12 @@ import os
 import re
 import warnings
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from xtsupport.data import ccgbank, readers, tables
+from xtsupport.data import ccgbank, parquet, readers, tables
 from xtsupport.data.tables import Task
 from xtsupport.errors import UserError
 
@@ -46,8 +44,8 @@ def load(task, language="en", split=None, data="hub", language_2=None):
     split: None means the task's evaluation split. "a+b" joins splits, "task/split" takes one of
     another task. Parts that a mirror lacks are left out with a warning that names them; the
     dataset's `info.description` says which parts were used.
-    language_2: the language of the second text (mlqa: of the question; xnli, pawsx: of text_pair),
-    for rows that are parallel.
+    language_2: the language of the question (mlqa, xquad) or of text_pair (xnli, pawsx), where
+    rows are parallel.
     Raises UserError, naming the dataset and the remedy, when nothing can be loaded.
     """
     import datasets
@@ -62,8 +60,7 @@ def load(task, language="en", split=None, data="hub", language_2=None):
     parts = [_examples(source, len(found) > 1) for source in there]
     examples = pa.concat_tables(parts, promote_options="permissive")
     if language_2 not in (None, language) and "{code_2}" not in row.config:
-        other = load(task, language_2, split, data)
-        examples = _paired(examples, other.data.table, row)
+        examples = _paired(examples, load(task, language_2, split, data).data.table, row)
     return datasets.Dataset(
         datasets.table.InMemoryTable(examples.combine_chunks()),
         info=datasets.DatasetInfo(description=" + ".join(map(str, there))),
@@ -142,8 +139,8 @@ def count(source) -> int:
     if source.files is None:
         return _count_on_hub(source)
     if not source.id_prefix:
-        return sum(_rows_in(path) for path in source.files)
-    ids = [_read_parquet(path, ["id"])["id"] for path in source.files]
+        return sum(parquet.rows(path) for path in source.files)
+    ids = [parquet.read(path, ["id"])["id"] for path in source.files]
     return sum(_with_prefix(column, source.id_prefix) for column in ids)
 
 
@@ -151,11 +148,7 @@ def checksum(source) -> str:
     """The sha256 of a part's files, or the revision it is pinned to on the hub."""
     if source.files is None:
         return source.task.revision or "main"
-    digest = hashlib.sha256()
-    for path in source.files:
-        state = path.stat()
-        digest.update(_sha256(path, state.st_size, state.st_mtime_ns).encode())
-    return digest.hexdigest()
+    return hashlib.sha256("".join(map(parquet.sha256, source.files)).encode()).hexdigest()
 
 
 def own_folder(name, data="hub") -> Path:
@@ -180,21 +173,8 @@ def _source(task, first, second, split, data):
     if "/" not in task.hub:
         files = ccgbank.files(own_folder(task.hub, data), split)
     elif data != "hub":
-        files = _shards(tables.mirror_folder(data) / task.hub / config, split)
+        files = parquet.shards(tables.mirror_folder(data) / task.hub / config, split)
     return Source(task, first.code, config, split, prefix, files)
-
-
-def _shards(folder, split):
-    """The split's parquet files in order; UserError if a file of a numbered set is absent."""
-    found = sorted(folder.glob(f"{split}-*-of-*.parquet"))
-    if not found:
-        return ()
-    total = int(found[0].stem.rsplit("-", 1)[1])
-    wanted = [folder / f"{split}-{k:05}-of-{total:05}.parquet" for k in range(total)]
-    absent = [path.name for path in wanted if path not in found]
-    if absent:
-        raise UserError(f"{folder}: {absent[0]} is missing ({len(found)} of {total} files there)")
-    return tuple(wanted)
 
 
 def _there(found, data):
@@ -236,7 +216,7 @@ def _raw(source):
         return ccgbank.read(source.files)
     if source.files is None:
         return _from_hub(source)
-    return pa.concat_tables(_read_parquet(path) for path in source.files)
+    return pa.concat_tables(parquet.read(path) for path in source.files)
 
 
 def _from_hub(source):
@@ -275,47 +255,20 @@ def _ask_hub(question, source, **options):
         ) from error
 
 
-def _read_parquet(path, columns=None):
-    try:
-        return pq.read_table(path, columns=columns)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path, error):
-    reason = str(error).split("\n")[0]
-    return UserError(f"{path} is not a whole parquet file ({reason}); copy it again")
-
-
-def _rows_in(path):
-    try:
-        return pq.read_metadata(path).num_rows
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-
-
 def _paired(examples, other, task):
-    """First texts in one language, second texts in the other, row by row.
+    """Question or second text from another language, row by row.
 
-    Rows whose labels differ, or with a text that was not translated (PAWS-X: "NS"), are not
-    parallel and are left out.
+    Rows whose ids or labels differ, or with a text that was not translated (PAWS-X: "NS"), are
+    not parallel and are left out.
     """
-    if task.kind != "classification" or examples.num_rows != other.num_rows:
+    if examples.num_rows != other.num_rows:
         raise UserError(f"{task.name}: the two languages have {examples.num_rows} and "
                         f"{other.num_rows} rows and cannot be paired")  # fmt: skip
-    pair = examples.set_column(
-        examples.column_names.index("text_pair"), "text_pair", other["text_pair"]
-    )
-    keep = pc.equal(examples["label"], other["label"])
-    for column in (examples["text"], examples["text_pair"], other["text"], other["text_pair"]):
-        keep = pc.and_(keep, pc.invert(pc.is_in(column, pa.array(["", "NS"]))))
-    return pair.filter(keep)
-
-
-@lru_cache(maxsize=4096)
-def _sha256(path, _size, _changed):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    second = "question" if task.kind == "span" else "text_pair"
+    keep = pc.equal(examples["example_id"], other["example_id"])
+    if task.kind == "classification":
+        keep = pc.and_(keep, pc.equal(examples["label"], other["label"]))
+        for text in (side[name] for side in (examples, other) for name in ("text", "text_pair")):
+            keep = pc.and_(keep, pc.invert(pc.is_in(text, pa.array(["", "NS"]))))
+    position = examples.column_names.index(second)
+    return examples.set_column(position, second, other[second]).filter(keep)
