@@ -10,8 +10,9 @@ def check(settings, data=None):
     """A frame of every split a study reads: task, language, split, rows, status, fingerprint.
 
     settings needs data, conditions, targets, languages and encoder as a study's settings have
-    them; `data` replaces settings.data (a path is taken as it is). status: present, missing, or
-    hub, where rows and presence are known only after loading. One row per part of a joined split.
+    them; `data` replaces settings.data (a path is taken as it is). status: present; missing;
+    missing part, where other parts of a joined split are there; hub, where rows and presence are
+    known only after loading. note: what was looked for. One row per part of a joined split.
     Raises UserError for an unknown task, and for a damaged file.
     """
     import pandas as pd
@@ -24,7 +25,8 @@ def check(settings, data=None):
         except UserError as error:
             records.append((task, language, split, pd.NA, "missing", "", str(error)))
             continue
-        records += [(task, language, *_state(part, task, data)) for part in parts]
+        absent = "missing part" if any(part.files != () for part in parts) else "missing"
+        records += [(task, language, *_state(part, task, data, absent)) for part in parts]
     columns = ["task", "language", "split", "rows", "status", "fingerprint", "note"]
     return pd.DataFrame(records, columns=columns).astype({"rows": "Int64"})
 
@@ -53,10 +55,10 @@ def intermediate_tasks(conditions, data="hub") -> list[tables.Task]:
     return [tables.task(name, data) for name in names]
 
 
-def _state(part, task, data):
+def _state(part, task, data, absent):
     split = part.split if part.task.name == task else f"{part.task.name}/{part.split}"
     if part.files is None:
         return split, None, "hub", hub.checksum(part)[:12], ""
     if not part.files:
-        return split, None, "missing", "", hub.missing(part, data)
+        return split, None, absent, "", hub.missing(part, data)
     return split, hub.count(part), "present", hub.checksum(part)[:12], ""

@@ -170,12 +170,18 @@ def status(args) -> None:
     print(*progress.status_lines(study, runner.runner_of(study.folder), states), sep="\n")
 
 
-def data_check(args) -> int | None:
+def data_check(args) -> None:
     """``xtsupport data check``."""
     from xtsupport.data.check import check
+    from xtsupport.study.rules import data_source
     from xtsupport.study.settings import load_settings
 
-    return check(load_settings(args.file, args.set))
+    settings = load_settings(args.file, args.set)
+    table = check(settings, data_source(settings.data))
+    print(table.drop(columns="note").astype(object).fillna("-").to_string(index=False))
+    missing = table.loc[table["status"] == "missing", "note"]
+    if len(missing):
+        raise UserError(*missing)
 
 
 def world(args) -> None:
