@@ -127,11 +127,10 @@ def _mix(moments, mixes):
 
 @dataclass(frozen=True)
 class Estimate:
-    """E weighted sums of scores with their joint variance (in fractions, where the weights are
-    plain numbers).
+    """E weighted sums of scores with their variance, in fractions where the weights are numbers.
 
-    gain, baseline: (E,); clusters, seeds, cells: (E, E), the three terms of the module's formula;
-    df_clusters, df_seeds: (E,); n_seeds: replicates, of the side that has fewer.
+    gain, baseline: (E,); clusters, seeds, cells: the three terms of the module's formula, (E,), or
+    (E, E) if estimated jointly; df_clusters, df_seeds: (E,); n_seeds: of the side that has fewer.
     """
 
     gain: np.ndarray
@@ -143,78 +142,71 @@ class Estimate:
     df_seeds: np.ndarray
     n_seeds: int
 
-    def variance(self, unit: str = UNITS[0]) -> np.ndarray:
-        """The joint variance (E, E) under a unit of resampling; the seed part is projected to be
-        positive semidefinite.
-        """
-        if unit == "clusters" or self.n_seeds < 2:
-            return self.clusters
-        if unit == "seeds":
-            return self.seeds
-        return self.clusters + _positive_part(self.seeds - self.cells)
+    def covariance(self) -> np.ndarray:
+        """The (E, E) covariance over clusters x seeds, its seed part made positive semidefinite."""
+        values, vectors = np.linalg.eigh(self.seeds - self.cells)
+        return self.clusters + (vectors * np.maximum(values, 0)) @ vectors.T
 
 
-def _positive_part(matrix: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.maximum(values, 0)) @ vectors.T
-
-
-def standard_error(
-    one: Estimate, unit: str = UNITS[0], extra: np.ndarray | float = 0.0, df_extra: float = np.inf
-) -> tuple[np.ndarray, np.ndarray]:
-    """Standard errors and degrees of freedom (E,), (E,) by the module's formula.
+def standard_error(one: Estimate, unit: str = UNITS[0], extra=0.0, df_extra=np.inf):
+    """Standard errors and degrees of freedom, (E,) and (E,), by the module's formula.
 
     ``extra`` is an independent variance to add, such as that of languages, with ``df_extra``
     degrees of freedom.
     """
-    clusters, seeds, cells = (np.diag(part) for part in (one.clusters, one.seeds, one.cells))
+    parts = (_own(part) for part in (one.clusters, one.seeds, one.cells))
+    clusters, seeds, cells = (np.maximum(part, 0) for part in parts)  # rounding can leave -1e-20
     if unit == "seeds" and one.n_seeds > 1:
         return np.sqrt(seeds), one.df_seeds
     seeds_count = unit != "clusters" and one.n_seeds > 1
     between = np.maximum(seeds - cells, 0) if seeds_count else np.zeros_like(clusters)
-    total = np.maximum(clusters + between + extra, 0)
+    total = clusters + between + extra
     spread = clusters / one.df_clusters + between / one.df_seeds + extra / df_extra
     return np.sqrt(total), _share(total, spread, np.inf)
 
 
+def _own(part: np.ndarray) -> np.ndarray:
+    return np.diag(part) if part.ndim == 2 else part
+
+
 def _share(total: np.ndarray, spread: np.ndarray, otherwise: float) -> np.ndarray:
     """total / spread, the degrees of freedom of a sum of variances; ``otherwise`` where it is 0."""
-    return np.divide(
-        total, spread, out=np.full(np.shape(total), float(otherwise)), where=spread > 0
-    )
+    default = np.full(np.shape(total), float(otherwise))
+    return np.divide(total, spread, out=default, where=spread > 0)
 
 
-def estimate(arms: Sequence[Arm], weights: Sequence[np.ndarray]) -> Estimate:
-    """Joint estimate of E weighted sums over the languages of several tasks of one contrast.
+def estimate(arms: Sequence[Arm], weights: Sequence[np.ndarray], joint: bool = False) -> Estimate:
+    """Estimate E weighted sums over the languages of several tasks of one contrast.
 
     weights: per arm (E, 2, L): what each language's treatment and baseline score count for (the
     latter usually negative). Tasks meet by replicate, so only replicates that all arms have are
-    used.
+    used. joint: also the covariances between the sums.
     """
     paired = all(one.paired for one in arms)
     picks = _common_replicates(arms, paired)
-    clusters, df_clusters = _cluster_part(arms, weights, picks)
+    clusters, df_clusters = _cluster_part(arms, weights, picks, joint)
     groups = [(0, 1)] if paired else [(0,), (1,)]
-    parts = [_seed_part(arms, weights, picks, sides) for sides in groups]
+    parts = [_seed_part(arms, weights, picks, sides, joint) for sides in groups]
     seeds, cells = sum(part[0] for part in parts), sum(part[1] for part in parts)
-    spread = sum(np.diag(part[0]) / max(part[2] - 1, 1) for part in parts)
-    df_seeds = _share(np.diag(seeds), spread, max(min(part[2] for part in parts) - 1, 1))
-    means = [_side_mean(arms, weights, picks, side) for side in (0, 1)]
-    varying = [
-        len(picks[side][0])
-        for side in (0, 1)
-        if paired or any(one.labels[side] is not None for one in arms)
-    ]
+    spread = sum(_own(part[0]) / max(part[2] - 1, 1) for part in parts)
+    fewest = max(min(part[2] for part in parts) - 1, 1)
+    treatment, baseline = (_side_mean(arms, weights, picks, side) for side in (0, 1))
     return Estimate(
-        means[0] + means[1],
-        -means[1],
-        clusters,
-        seeds,
-        cells,
-        df_clusters,
-        df_seeds,
-        min(varying or [1]),
+        gain=treatment + baseline,
+        baseline=-baseline,
+        clusters=clusters,
+        seeds=seeds,
+        cells=cells,
+        df_clusters=df_clusters,
+        df_seeds=_share(_own(seeds), spread, fewest),
+        n_seeds=min(_replicates_that_vary(arms, picks, paired), default=1),
     )
+
+
+def _replicates_that_vary(arms, picks, paired) -> list[int]:
+    """The number of replicates of each side that has any; a single retrieval run has none."""
+    own = [paired or any(one.labels[side] is not None for one in arms) for side in (0, 1)]
+    return [len(picks[side][0]) for side in (0, 1) if own[side]]
 
 
 def _common_replicates(arms, paired) -> list[list[list[int]]]:
@@ -236,28 +228,30 @@ def _rows(labels, wanted) -> list[int]:
     return [0 if labels is None else labels.index(label) for label in wanted]
 
 
-def _cluster_part(arms, weights, picks):
+def _cluster_part(arms, weights, picks, joint):
     total, spread = 0.0, 0.0
     for j, (one, weight) in enumerate(zip(arms, weights, strict=True)):
         part = sum(
-            weight[:, a] @ _block(one, picks, j, a, b).mean((0, 1)) @ weight[:, b].T
+            _product(weight[:, a], _block(one, picks, j, a, b).mean((0, 1)), weight[:, b], joint)
             for a in (0, 1)
             for b in (0, 1)
         )
-        used = [
-            one.moments.count_clusters(np.flatnonzero(row.any(0))) if row.any() else 2
-            for row in weight
-        ]
+        used = [one.moments.count_clusters(np.flatnonzero(row.any(0))) for row in weight]
         total = total + part
-        spread = spread + np.diag(part) / np.maximum(np.array(used) - 1, 1)
-    return total, _share(np.diag(total), spread, np.inf)
+        spread = spread + _own(part) / np.maximum(np.array(used) - 1, 1)
+    return total, _share(_own(total), spread, np.inf)
 
 
 def _block(one, picks, j, a, b) -> np.ndarray:
     return one.gram[a][b][np.ix_(picks[a][j], picks[b][j])]
 
 
-def _seed_part(arms, weights, picks, sides):
+def _product(left, block, right, joint) -> np.ndarray:
+    """left (E, L) times block (..., L, L) times right (E, L): (..., E, E), or its diagonal."""
+    return left @ block @ right.T if joint else ((left @ block) * right).sum(-1)
+
+
+def _seed_part(arms, weights, picks, sides, joint):
     """V_seeds and V_cells of sides whose replicates belong together, and the number of them."""
     n = len(picks[sides[0]][0])
     gains, product = 0.0, 0.0
@@ -265,14 +259,14 @@ def _seed_part(arms, weights, picks, sides):
         for a in sides:
             gains = gains + np.nan_to_num(one.values[a][picks[a][j]]) @ weight[:, a].T
             for b in sides:
-                here = weight[:, a] @ _block(one, picks, j, a, b) @ weight[:, b].T
-                product = product + here
+                block = _block(one, picks, j, a, b)
+                product = product + _product(weight[:, a], block, weight[:, b], joint)
     if n < 2:
-        zero = np.zeros((gains.shape[1],) * 2)
-        return zero, zero, n
+        return np.zeros_like(product[0, 0]), np.zeros_like(product[0, 0]), n
     centred = gains - gains.mean(0)
-    cells = np.einsum("ssef->ef", product) - product.sum((0, 1)) / n
-    return centred.T @ centred / (n * (n - 1)), cells / (n * (n - 1)), n
+    seeds = centred.T @ centred if joint else (centred**2).sum(0)
+    cells = np.trace(product) - product.sum((0, 1)) / n
+    return seeds / (n * (n - 1)), cells / (n * (n - 1)), n
 
 
 def _side_mean(arms, weights, picks, side):
