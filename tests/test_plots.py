@@ -1,0 +1,226 @@
+"""Figures show the numbers they are given, in the same order and colour, and nothing is cut off."""
+
+import warnings
+from itertools import combinations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from figure_toys import comparison, losses, scores, toy_languages
+from matplotlib.colors import to_rgb
+
+from xtsupport.analysis import plots, style
+
+LANGUAGES = toy_languages()
+
+
+def every_figure() -> dict:
+    layers = pd.DataFrame(
+        [
+            {"layer": k, "language": code, "score": 10.0 * k}
+            for k in range(3)
+            for code in LANGUAGES["code"]
+        ]
+    )
+    by_language = pd.DataFrame(
+        {"task": "xquad", "level": ["z1", "z2", "a1", "a2", "m1"], "gain": [4, 3, 1, 0.5, 2]}
+    ).assign(ci_low=-1.0, ci_high=5.0)
+    design = pd.DataFrame(
+        [{"n_seeds": s, "n_languages": k, "mde": 6 / s + 1 / k} for s in (3, 5, 10) for k in (1, 3)]
+    )
+    return {
+        "training": plots.training_curve(losses()),
+        "pretraining": plots.pretraining_loss(losses(["none"], 1)[["step", "loss"]], chance=3.4),
+        "scores": plots.score_heatmap(scores(), LANGUAGES, "xquad", chance=2.0),
+        "gains": plots.gain_forest(comparison(), LANGUAGES),
+        "verdicts": plots.verdict_heatmap(pd.concat([comparison(), comparison("mnli")]), LANGUAGES),
+        "families": plots.family_picture(LANGUAGES),
+        "layers": plots.retrieval_by_layer(layers, LANGUAGES, chance=1.0),
+        "slope": plots.distance_slope(by_language, LANGUAGES),
+        "mde": plots.mde_picture(design, wanted=2.0),
+    }
+
+
+@pytest.fixture(scope="module")
+def figures():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a missing glyph or a layout that does not fit is a warning
+        made = every_figure()
+        for figure in made.values():
+            figure.draw_without_rendering()
+    return made
+
+
+@pytest.mark.parametrize("name", list(every_figure()))
+def test_no_text_is_cut_off(figures, name):
+    figure = figures[name]
+    page = figure.bbox.padded(1)
+    for text in figure.findobj(plt.Text):
+        if text.get_visible() and text.get_text().strip() and text.get_window_extent().width:
+            box = text.get_window_extent()
+            inside = (
+                page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
+            )
+            assert inside or not _shown(text, figure), f"{text.get_text()!r} leaves the page: {box}"
+
+
+def _shown(text, figure) -> bool:
+    """Tick labels outside the limits exist but are not drawn."""
+    return not any(
+        text in (tick.label1, tick.label2)
+        for panel in figure.axes
+        for axis in (panel.xaxis, panel.yaxis)
+        for tick in axis.get_major_ticks()
+    )
+
+
+@pytest.mark.parametrize("name", list(every_figure()))
+def test_the_title_says_what_to_look_for_and_stands_clear_of_the_panels(figures, name):
+    figure = figures[name]
+    look_for = [a for a in figure.artists if isinstance(a, plt.Annotation)]
+    assert len(look_for) == 1 and len(look_for[0].get_text()) > 40
+    lowest = look_for[0].get_window_extent().y0
+    assert all(panel.get_tightbbox().y1 <= lowest + 1 for panel in figure.axes)
+
+
+def test_figures_are_closed_for_pyplot_so_that_a_notebook_shows_them_once(figures):
+    assert not plt.get_fignums()
+
+
+def test_languages_of_a_family_stand_together_in_table_order():
+    assert style.language_order(LANGUAGES) == ["en", "z1", "z3", "z2", "a1", "a2", "m1"]
+
+
+def test_levels_of_any_kind_follow_the_table_and_unknown_ones_come_last():
+    assert style.level_order(["all", "Mimic", "East Zedic", "West Zedic"], LANGUAGES) == [
+        "West Zedic", "East Zedic", "Mimic", "all",
+    ]  # fmt: skip
+    assert style.level_order(["m1", "z3", "en", "z3"], LANGUAGES) == ["en", "z3", "m1"]
+
+
+def test_a_family_its_groups_and_its_languages_have_one_colour():
+    colours = style.family_colours(LANGUAGES)
+    assert colours["Zedic"] == colours["West Zedic"] == colours["East Zedic"] == colours["z2"]
+    assert len({colours[name] for name in ("Home", "Zedic", "Ayan", "Mimic")}) == 4
+    assert (
+        style.group_markers(LANGUAGES)["West Zedic"] != style.group_markers(LANGUAGES)["East Zedic"]
+    )
+
+
+# What each kind of eye sees, in linear RGB: Machado, Oliveira and Fernandes (2009), severity 1.
+EYES = {
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+    "normal": np.eye(3),
+}
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    """CIE L*a*b* (D65) of linear RGB."""
+    to_xyz = np.array(
+        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    )
+    x, y, z = np.cbrt(np.clip(to_xyz @ rgb / [0.9505, 1.0, 1.089], 1e-6, None))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def seen(colour: str, eye: str) -> np.ndarray:
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return lab(np.clip(np.array(EYES[eye]) @ linear, 0, 1))
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_colours_stay_apart_for_every_kind_of_eye(eye):
+    """A difference of 2.3 is just noticeable; we ask for several times that."""
+    for palette in (style.COLOURS, [colour for colour, _ in style.VERDICTS.values()]):
+        for one, other in combinations(palette, 2):
+            assert np.linalg.norm(seen(one, eye) - seen(other, eye)) > 7, (one, other)
+
+
+def test_score_heatmap_shows_means_over_seeds_in_family_order(figures):
+    panel = figures["scores"].axes[0]
+    names = [label.get_text() for label in panel.get_xticklabels()]
+    assert names[:3] == ["English (en)", "Zed (z1)", "Zod (z3)"]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["none", "squad"]
+    first_row = [text.get_text() for text in panel.texts[:7]]
+    assert first_row == [
+        "2",
+        "12",
+        "42",
+        "32",
+        "22",
+        "52",
+        "62",
+    ]  # 10 * position + 2.5, halves to even
+
+
+def test_gain_forest_puts_every_gain_and_interval_where_it_belongs(figures):
+    left, right = figures["gains"].axes
+    assert [left.get_title(), right.get_title()] == ["xquad", "rest"]
+    assert [t.get_text() for t in left.get_yticklabels()] == [
+        "West Zedic",
+        "East Zedic",
+        "Ayan",
+        "Mimic",
+        "all",
+    ]
+    marks = {line.get_ydata()[0]: line for line in left.lines if line.get_marker() == "o"}
+    assert {y: line.get_xdata()[0] for y, line in marks.items()} == {
+        0: 4,
+        1: -3,
+        2: 0.1,
+        3: 1.5,
+        4: 2,
+    }
+    assert marks[4].get_markerfacecolor() == "white" and marks[0].get_markerfacecolor() != "white"
+    bars = [tuple(line.get_xdata()) for line in left.lines if line.get_linewidth() == 2]
+    assert (1.5, 6.5) in bars and (-5.5, -0.5) in bars
+
+
+def test_a_verdict_has_a_colour_a_sign_and_its_gain(figures):
+    panel = figures["verdicts"].axes[0]
+    texts = [text.get_text() for text in panel.texts]
+    assert {"+4.0\n+", "-3.0\n−", "+0.1\n=", "+1.5\n?", "+2.0\n·"} <= set(texts)
+    assert [t.get_text() for t in panel.get_yticklabels()] == ["squad over none", "mnli over none"]
+
+
+def test_a_level_that_a_benchmark_lacks_has_no_column():
+    table = comparison()
+    table = table[~((table["task"] == "rest") & (table["level"] == "Mimic"))]
+    panel = plots.verdict_heatmap(table, LANGUAGES).axes[0]
+    assert [t.get_text() for t in panel.get_xticklabels()].count("Mimic") == 1
+
+
+def test_the_distance_line_is_the_least_squares_line(figures):
+    panel = figures["slope"].axes[0]
+    x, y = [0.2, 0.3, 0.8, 0.9], [4, 3, 1, 0.5]  # m1 has no distance
+    slope, offset = np.polyfit(x, y, 1)
+    drawn = next(line for line in panel.lines if list(line.get_xdata()) == [0.2, 0.9])
+    assert np.allclose(drawn.get_ydata(), [offset + 0.2 * slope, offset + 0.9 * slope])
+
+
+def test_smoothing_keeps_a_constant_and_the_length():
+    assert np.allclose(style.smooth(pd.Series(np.full(50, 2.0))), 2.0)
+    assert len(style.smooth(pd.Series([1.0]))) == 1
+
+
+def test_the_mde_table_frames_what_finds_the_wanted_gain(figures):
+    panel = figures["mde"].axes[0]
+    framed = {(min(line.get_xdata()), min(line.get_ydata())) for line in panel.lines}
+    # mde: seeds 3, 5, 10 -> 1 language 3.0, 2.2, 1.6; 3 languages 2.3, 1.5, 0.9
+    assert framed == {(2, 0), (1, 1), (2, 1)}

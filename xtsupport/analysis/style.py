@@ -1,0 +1,120 @@
+"""How every figure looks: colours, marks, order of languages, frame of a figure.
+
+Languages stand in the order of the data source's table, those of a family together; a family has
+the same colour in every figure of a study, and verdicts and benchmarks theirs. Colours are those of
+Okabe and Ito (2008), "Color Universal Design", which stay apart in every common colour blindness.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h", "d", "$+$", "$=$")
+VERDICTS = {  # verdict -> (colour, sign); the sign carries it where colour does not print
+    "improves": ("#0072B2", "+"),
+    "equivalent": ("#A6A6A6", "="),
+    "undetermined": ("#E8E8E8", "?"),
+    "harms": ("#D55E00", "\N{MINUS SIGN}"),
+    "too few": ("#FFFFFF", "\N{MIDDLE DOT}"),
+}
+INK = "#222222"
+
+
+def language_order(languages: pd.DataFrame) -> list[str]:
+    """Codes of all languages, those of a family (and in it of a group) together, in table order.
+
+    `languages` has the columns of languages.csv, one row per language.
+    """
+    rank = {
+        column: {name: i for i, name in enumerate(dict.fromkeys(languages[column]))}
+        for column in ("family", "group")
+    }
+    rows = languages[["family", "group", "code"]].itertuples(index=False)
+    return [
+        row.code
+        for row in sorted(rows, key=lambda r: (rank["family"][r.family], rank["group"][r.group]))
+    ]
+
+
+def level_order(levels: Iterable[str], languages: pd.DataFrame) -> list[str]:
+    """Distinct levels (families, groups or codes) in table order; unknown ones (`all`) last."""
+    rows = languages.set_index("code").loc[language_order(languages)]
+    names = [name for code, row in rows.iterrows() for name in (row["family"], row["group"], code)]
+    rank = {name: i for i, name in reversed(list(enumerate(names)))}
+    return sorted(dict.fromkeys(levels), key=lambda level: rank.get(level, len(names)))
+
+
+def family_colours(languages: pd.DataFrame) -> dict[str, str]:
+    """Colour of every family, group and language code (all have their family's), in table order.
+
+    With more families than colours these repeat; marks and names then tell them apart.
+    """
+    families = list(dict.fromkeys(languages["family"]))
+    colours = {family: COLOURS[i % len(COLOURS)] for i, family in enumerate(families)}
+    for column in ("group", "code"):
+        for name, family in zip(languages[column], languages["family"], strict=True):
+            colours.setdefault(name, colours[family])
+    return colours
+
+
+def group_markers(languages: pd.DataFrame) -> dict[str, str]:
+    """Mark of every group: groups of one family share the colour, not the mark."""
+    groups = dict.fromkeys(languages["group"])
+    return {group: MARKERS[i % len(MARKERS)] for i, group in enumerate(groups)}
+
+
+def new_figure(
+    title: str,
+    look_for: str,
+    columns: int = 1,
+    width: float = 7.0,
+    height: float = 3.8,
+    **shared: bool,
+) -> tuple[Figure, list[Axes]]:
+    """A figure (inches) with `columns` panels, its title and, below it, what to look for.
+
+    It is closed for pyplot, so a notebook shows it once, and only where it is a cell's value.
+    """
+    with sns.axes_style("whitegrid", {"axes.edgecolor": "#999999", "grid.color": "#E6E6E6"}):
+        figure, axes = plt.subplots(
+            1, columns, figsize=(width, height), layout="constrained", squeeze=False, **shared
+        )
+    plt.close(figure)
+    lines = textwrap.wrap(look_for, int(width * 13))
+    # blank lines keep the room below the title in which the smaller text then stands
+    heading = figure.suptitle(
+        textwrap.fill(title, int(width * 11)) + "\n " * len(lines),
+        x=0.01, ha="left", fontsize=10.5, weight="bold", color=INK,
+    )  # fmt: skip
+    below = Annotation(
+        "\n".join(lines), xy=(0, 0), xycoords=heading, ha="left", va="bottom", fontsize=9, color=INK
+    )
+    figure.add_artist(below)
+    return figure, list(axes[0])
+
+
+def reference_line(panel: Axes, value: float, label: str = "", horizontal: bool = True) -> None:
+    """A dashed line at a value that means something (no gain, chance)."""
+    line = panel.axhline if horizontal else panel.axvline
+    line(value, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    if label:
+        panel.annotate(
+            label, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom",
+            fontsize="small", color=INK,
+        )  # fmt: skip
+
+
+def smooth(values: pd.Series, share: float = 0.05) -> np.ndarray:
+    """Centred moving average over `share` of the series (at least one value): (n,) -> (n,)."""
+    window = max(1, round(share * len(values)))
+    return values.rolling(window, center=True, min_periods=1).mean().to_numpy()
