@@ -1,6 +1,6 @@
 """Invented languages: lexicons and grammar of the generated world.
 
-Five families of two languages each vary what real families vary, one thing at a time, so that a
+Five families of two or three languages vary what real families vary, one thing at a time, so that a
 difference in transfer can be attributed:
 
 ========  =========================================================================
@@ -89,12 +89,16 @@ LANGUAGES = {  # code: (name, family)
     "en": ("English", "Kindric"),
     "qka": ("Arlish", "Kindric"),
     "qkb": ("Borlish", "Kindric"),
+    "qkc": ("Corlish", "Kindric"),
     "qta": ("Turnaki", "Turnic"),
     "qtb": ("Turneso", "Turnic"),
+    "qtc": ("Turnivu", "Turnic"),
     "qma": ("Markun", "Markic"),
     "qmb": ("Markesh", "Markic"),
+    "qmc": ("Markola", "Markic"),
     "qga": ("Glyphari", "Glyphic"),
     "qgb": ("Glyphoru", "Glyphic"),
+    "qgc": ("Glyphenu", "Glyphic"),
     "qfa": ("Farossi", "Farric"),
     "qfb": ("Farundel", "Farric"),
 }
@@ -193,7 +197,7 @@ def _capital(text: str) -> str:
 
 
 def make_languages(seed: int = 0) -> dict[str, Language]:
-    """The eleven languages of the world. The same seed gives the same words on every machine."""
+    """The languages of the world. The same seed gives the same words on every machine."""
     rng = random.Random(f"lexicon {seed}")
     english = {word: word for word in CONTENT_WORDS + NAMES + FUNCTION_WORDS} | {
         "how_many": "how many"
@@ -221,7 +225,7 @@ def _family_words(family: Family, english: dict, rng: random.Random) -> dict[str
 def _language_words(family: Family, parent: dict, rng: random.Random) -> tuple[dict, dict]:
     """One language: most words as in the parent language, the others its own, then its script."""
     new = _word_maker(rng)
-    words = {lemma: word if rng.random() < 0.7 else new(2) for lemma, word in parent.items()}
+    words = {lemma: word if rng.random() < 0.8 else new(2) for lemma, word in parent.items()}
     words = {lemma: _transliterate(word, family.letters) for lemma, word in words.items()}
     foreign = {name: family.letters and rng.random() < 0.5 for name in NAMES}
     names = {

@@ -97,7 +97,10 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
 
 
 def retrieve(run: Run) -> pd.DataFrame:
-    """Sentence retrieval in every language; returns accuracy by layer, plain and mean-centred."""
+    """Sentence retrieval in every language; returns accuracy by layer, plain and mean-centred.
+
+    For each English sentence its nearest neighbour in the other language, XTREME's direction.
+    """
     data, settings = run.options["data"], run.settings
     with open_run(run) as out:
         prepare(run)
@@ -110,12 +113,12 @@ def retrieve(run: Run) -> pd.DataFrame:
                     embed(
                         model,
                         tokenizer,
-                        examples[name],
+                        examples[name][:],
                         settings["max_length"],
                         settings["pooling"],
                         run.options["batch_tokens"],
                     )
-                    for name in ("text", "text_2")
+                    for name in ("text_2", "text")
                 ]
                 by_layer += [
                     layer_scores(target, code, layer, *(side[layer] for side in sides))
