@@ -79,7 +79,7 @@ def test_phase_3_scores_every_language_and_the_scores_add_up(study):
     assert names - {".lock"} == {"run.json", "examples.parquet", "scores.csv", "history.csv"}
     rows = pd.read_parquet(run.folder / "examples.parquet")
     assert set(rows.columns) == CUBE | {"prediction"}
-    assert rows.language.nunique() == 11 and rows.cluster_id.nunique() == 4
+    assert rows.language.nunique() == 15 and rows.cluster_id.nunique() == 4
     by_hand = 100 * rows[rows.metric == "f1"].groupby("language").score.mean()
     scores = (
         pd.read_csv(run.folder / "scores.csv").query("metric == 'f1'").set_index("language").score

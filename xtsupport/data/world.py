@@ -9,6 +9,7 @@ documents and questions in every language, unlike the web text that XLM-R was tr
 """
 
 import csv
+import hashlib
 import os
 import random
 import re
@@ -20,8 +21,6 @@ from pathlib import Path
 
 from xtsupport.data import invented
 from xtsupport.data.invented import Fact, Language
-
-WORLD_VERSION = 1  # part of the folder's name: raise it when the generated data change
 
 SPAN_SLOTS = {"squad": ("agent", "object", "day"), "squad_v2": ("place", "number")}
 NLI_LABELS = ["entailment", "neutral", "contradiction"]
@@ -65,7 +64,7 @@ def user_cache() -> Path:
 
 def world_folder(seed: int = 0, size: str = "full") -> Path:
     """The world's mirror folder in the user's cache, generated on first use."""
-    folder = user_cache() / f"world-{WORLD_VERSION}-{size}-{seed}"
+    folder = user_cache() / f"world-{_version()}-{size}-{seed}"
     if not folder.exists():
         draft = folder.with_name(f"{folder.name}.{os.getpid()}")
         write_world(draft, seed, size)
@@ -74,6 +73,19 @@ def world_folder(seed: int = 0, size: str = "full") -> Path:
         except OSError:  # another process was faster; both wrote the same bytes
             shutil.rmtree(draft)
     return folder
+
+
+@cache
+def _version() -> str:
+    """A mark of the code and tables the world is made by, so that an old world is never reused."""
+    package = Path(__file__).parents[1]
+    sources = (
+        Path(__file__),
+        Path(invented.__file__),
+        package / "tasks.csv",
+        package / "languages.csv",
+    )
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:10]
 
 
 def write_world(folder: Path, seed: int = 0, size: str = "full") -> None:

@@ -24,7 +24,8 @@ DROPPED = ("options", "origins", "machine", "commit", "started")  # what is of o
 def ship(params: str) -> list[Path]:
     """Copy phase 1 and the first seed of phase 2; returns the folders. UserError if not whole."""
     study = open_study(params)
-    wanted = [*study.runs("pretraining"), *study.runs("intermediate", seeds=study.settings.seeds[:1])]
+    first = study.settings.seeds[:1]
+    wanted = [*study.runs("pretraining"), *study.runs("intermediate", seeds=first)]
     missing = [run.name for run in wanted if not is_whole(run)]
     if missing:
         raise UserError(f"not finished: {', '.join(missing)}; run `xtsupport run {params}` first")
