@@ -36,8 +36,10 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or 3.12 is needed; name it with PYTHON=..." >&2; exit 1; }
 	@echo "setting up .venv with $(PYTHON), torch $(PIN) for $(TORCH)"
-	@.venv/bin/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv
-	@export PIP_DISABLE_PIP_VERSION_CHECK=1 UV_LINK_MODE=copy UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1; \
+	@.venv/bin/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv 2>/dev/null || { \
+		$(PYTHON) -m venv --clear --without-pip .venv; \
+		$(PYTHON) -m pip --python .venv/bin/python install -q pip; }
+	@export PIP_DISABLE_PIP_VERSION_CHECK=1 UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1; \
 	pip="$(CURDIR)/.venv/bin/python -m pip install -q"; \
 	uv="$$(command -v uv || true)"; \
 	if [ -z "$$uv" ] && $$pip uv 2>/dev/null; then uv="$(CURDIR)/.venv/bin/uv"; fi; \

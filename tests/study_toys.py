@@ -30,7 +30,8 @@ for run in study.runs(PHASE, CONDITION, seeds, targets, into):
     above = "".join((require(each) / "scores.csv").read_text() for each in run.upstream)
     with open_run(run) as folder, (root / "done.log").open("a") as log:
         exec((root / "mischief.py").read_text())
-        folder.write_text("scores.csv", f"{run.name} {run.settings.get('steps')} {run.data}\\n" + above)
+        line = f"{run.name} {run.settings.get('steps')} {run.data}\\n"
+        folder.write_text("scores.csv", line + above)
         log.write(run.name + "\\n")
 """
 

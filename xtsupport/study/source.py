@@ -106,16 +106,16 @@ def plain(node: yaml.Node, path: tuple, source: Source, seen: set[int]) -> objec
         )
         return None
     seen.add(id(node))
-    if isinstance(node, yaml.SequenceNode):
-        return [plain(each, (*path, index), source, seen) for index, each in enumerate(node.value)]
-    if isinstance(node, yaml.MappingNode):
-        return mapping(node, path, source, seen)
-    if node.tag not in SCALARS:
+    if node.tag not in (*SCALARS, "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):
         source.problems.append(
             f"{source.name}:{node.start_mark.line + 1}: {dotted(path)}: the tag {node.tag} is "
             "not allowed; write plain values"
         )
         return None
+    if isinstance(node, yaml.SequenceNode):
+        return [plain(each, (*path, index), source, seen) for index, each in enumerate(node.value)]
+    if isinstance(node, yaml.MappingNode):
+        return mapping(node, path, source, seen)
     return SCALARS[node.tag](node.value)
 
 

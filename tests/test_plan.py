@@ -1,0 +1,223 @@
+"""The plan: which runs a study has, what each depends on, and what a change redoes."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import yaml
+from study_toys import toy_settings
+
+from xtsupport.data import hub
+from xtsupport.errors import UserError
+from xtsupport.study.plan import open_study
+
+CONDITIONS = ["none", "squad", "mnli", "all", "none~squad", "none~all"]
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A function that plans the toy study with changes."""
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+
+    def planned(**changes):
+        path = tmp_path / "toy.yaml"
+        path.write_text(yaml.safe_dump(toy_settings(**changes)))
+        return open_study(path)
+
+    return planned
+
+
+def by_name(study):
+    return {run.name: run for run in study.plan.runs}
+
+
+def test_the_runs_of_a_study(study):
+    names = list(by_name(study(targets=["xquad", "xnli", "tatoeba"])))
+    assert names[0] == "pretraining/seed0"
+    assert set(names[1:]) == {
+        *(f"intermediate/squad/seed{seed}" for seed in (0, 1)),
+        *(
+            f"target/{task}/{condition}/plain/seed{seed}"
+            for task in ("squad", "mnli")
+            for condition in ("none", "squad", "none~squad")
+            for seed in (0, 1)
+        ),
+        "retrieval/none/seed0",  # the encoder as it is: nothing depends on a seed
+        *(f"retrieval/squad/seed{seed}" for seed in (0, 1)),  # and none for a control
+    }
+
+
+def test_what_each_run_starts_from(study):
+    runs = by_name(study())
+    above = {name: [each.name for each in run.upstream] for name, run in runs.items()}
+    assert above["pretraining/seed0"] == []
+    assert above["intermediate/squad/seed1"] == ["pretraining/seed0"]
+    assert above["target/squad/squad/plain/seed1"] == ["intermediate/squad/seed1"]
+    assert above["target/squad/none~squad/plain/seed1"] == ["pretraining/seed0"]
+    assert above["retrieval/squad/seed1"] == ["intermediate/squad/seed1"]
+
+
+def test_a_ready_encoder_needs_no_phase_1(study):
+    runs = by_name(study(encoder="offline-e5"))
+    assert "pretraining/seed0" not in runs
+    assert runs["intermediate/squad/seed0"].upstream == ()
+    assert runs["intermediate/squad/seed0"].settings["encoder"] == "offline-e5"
+
+
+def test_controls_take_as_many_steps_as_what_they_control(study):
+    runs = by_name(
+        study(
+            conditions=CONDITIONS,
+            intermediate={
+                "epochs": 3,
+                "batch_size": 7,
+                "max_rows": 20,
+                "mixing_cap": 15,
+                "stride": 0,
+                "max_length": 96,
+            },
+            intermediate_tasks={"mnli": {"max_rows": 10}},
+        )
+    )
+    squad, mixed = (math.ceil(3 * rows / 7) for rows in (20, 15 + 10))  # squad counts only the cap
+    own = math.ceil(16 / 8)
+    steps = {name: run.settings["steps"] for name, run in runs.items() if "seed0" in name[-5:] and
+             run.phase in ("intermediate", "target")}  # fmt: skip
+    assert steps["intermediate/squad/seed0"] == squad
+    assert steps["intermediate/all/seed0"] == mixed
+    assert steps["target/squad/none/plain/seed0"] == steps["target/squad/all/plain/seed0"] == own
+    assert steps["target/squad/none~squad/plain/seed0"] == own + squad
+    assert steps["target/squad/none~all/plain/seed0"] == own + mixed
+    assert runs["target/squad/none~all/plain/seed0"].settings["extra_steps"] == mixed
+
+
+def test_all_mixes_every_single_task_of_the_study(study):
+    run = by_name(study(conditions=CONDITIONS))["intermediate/all/seed0"]
+    assert run.settings["tasks"] == {"mnli": 16, "squad": 16}
+
+
+def test_one_phase_3_run_serves_every_target_that_shares_its_training_data(study):
+    tasks = by_name(study())["target/squad/none/plain/seed0"].settings["targets"]
+    assert list(tasks) == ["xquad"]
+    assert tasks["xquad"][0] == "en"
+    few = by_name(study(languages=["en", "qfb"]))
+    assert few["target/squad/none/plain/seed0"].settings["targets"] == {"xquad": ["en", "qfb"]}
+    assert few["retrieval/none/seed0"].settings["targets"] == {"tatoeba": ["qfb"]}
+
+
+CHANGES = [
+    # what is changed, and the start of every run name that must be redone for it
+    ({"threads": 2, "checkpoint_minutes": 1.0}, ()),
+    ({"evaluation": {"batch_tokens": 99}}, ()),
+    ({"analysis": {"margin": 3.0}}, ()),
+    ({"nodes": {"split": "run"}}, ()),
+    ({"tasks": {"squad": {"epochs": 1}}}, ()),  # the value it already has
+    ({"retrieval": {"pooling": "cls"}}, ("retrieval/",)),
+    ({"evaluation": {"max_answer_length": 9}}, ("target/",)),
+    ({"tasks": {"squad": {"epochs": 2}}}, ("target/squad/",)),
+    (
+        {"intermediate_tasks": {"squad": {"epochs": 2}}},
+        ("intermediate/squad", "target/squad/squad", "target/squad/none~squad", "retrieval/squad"),
+    ),
+    (
+        {"intermediate_tasks": {"squad": {"learning_rate": 0.5}}},
+        ("intermediate/squad", "target/squad/squad", "retrieval/squad"),
+    ),
+    ({"pretraining": {"steps": 5, "batch_size": 8, "max_length": 96}}, ("",)),
+    ({"precision": "float32"}, ("",)),
+]
+
+
+@pytest.mark.parametrize(("change", "redone"), CHANGES, ids=lambda value: str(value)[:50])
+def test_a_change_redoes_exactly_its_descendants(study, change, redone):
+    before, after = by_name(study()), by_name(study(**change))
+    changed = {name for name in before if before[name].key != after[name].key}
+    assert changed == {name for name in before if redone and name.startswith(redone)}
+
+
+def test_changed_data_change_the_keys_of_what_reads_them(study, monkeypatch):
+    before, real = by_name(study()), hub.fingerprint
+    monkeypatch.setattr(
+        hub,
+        "fingerprint",
+        lambda task, language, *rest: real(task, language, *rest) + "!" * (task == "xquad"),
+    )
+    after = by_name(study())
+    assert {name for name in before if before[name].key != after[name].key} == {
+        name for name in before if name.startswith("target/")
+    }
+
+
+def test_keys_do_not_depend_on_where_or_under_which_name_a_study_lies(study):
+    one, other = by_name(study()), by_name(study(study="other"))
+    assert all(one[name].key == other[name].key for name in one)
+    assert all(one[name].folder != other[name].folder for name in one)
+
+
+def test_no_two_runs_share_a_key(study):
+    keys = [run.key for run in study(conditions=CONDITIONS).plan.runs]
+    assert len(keys) == len(set(keys))
+
+
+def test_nodes_wait_for_the_nodes_above_them(study):
+    nodes = {node.name: node for node in study().plan.nodes}
+    assert list(nodes) == [
+        "data", "pretraining", "intermediate-squad", "target-none", "target-squad",
+        "target-none~squad", "retrieval-none", "retrieval-squad", "results", "significance",
+    ]  # fmt: skip
+    assert nodes["target-squad"].upstream == ("intermediate-squad",)
+    assert nodes["target-none~squad"].upstream == ("pretraining",)
+    assert nodes["results"].upstream == tuple(
+        name for name in nodes if name.startswith(("target", "retrieval"))
+    )
+    assert nodes["target-squad"].parameters == {
+        "condition": "squad", "seeds": [0, 1], "targets": ["xquad"],
+    }  # fmt: skip
+
+
+def test_a_study_can_have_one_node_per_run(study):
+    nodes = {node.name: node for node in study(nodes={"split": "run"}).plan.nodes}
+    assert nodes["target-squad-squad-seed1"].upstream == ("intermediate-squad-seed1",)
+    assert all(len(node.runs) == 1 for node in nodes.values())
+
+
+def test_a_plot_or_a_margin_redoes_only_the_significance(study):
+    def keys(**changes):
+        return {node.name: node.runs[0].key for node in study(**changes).plan.nodes}
+
+    before, after = keys(), keys(analysis={"margin": 2.0})
+    assert [name for name in before if before[name] != after[name]] == ["significance"]
+
+
+def test_runs_are_selected_by_what_notebooks_ask_for(study):
+    toy = study(targets=["xquad", "xnli", "tatoeba"])
+    assert len(toy.runs("target")) == 12
+    assert [run.seed for run in toy.runs("target", "squad", [1], ["xquad"])] == [1]
+    assert [run.name for run in toy.runs("retrieval", "none", [1])] == ["retrieval/none/seed0"]
+    [scratch] = toy.runs("intermediate", "squad", [1], into="scratch")
+    assert scratch.folder.name == scratch.key
+    assert scratch.folder.parent.name == "scratch"
+    with pytest.raises(UserError) as caught:
+        toy.runs("target", "sqad", [7], ["xqad"], "elsewhere")
+    assert len(caught.value.problems) == 4
+    assert "did you mean 'squad'?" in caught.value.problems[1]
+
+
+def test_missing_data_are_all_named(study, tmp_path):
+    (tmp_path / "mirror").mkdir()
+    with pytest.raises(UserError) as caught:
+        study(data="mirror", encoder="offline-e5", languages=["en", "de"])
+    text = "\n".join(caught.value.problems)
+    assert "no validation split of xquad in de" in text
+    assert "squad" in text
+
+
+def test_an_encoder_folder_counts_by_its_contents(study, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    before = by_name(study(encoder="./model"))["target/squad/none/plain/seed0"]
+    (model / "config.json").write_text("{} ")
+    after = by_name(study(encoder="./model"))["target/squad/none/plain/seed0"]
+    assert before.key != after.key
+    assert replace(before, data=after.data).key == after.key

@@ -1,0 +1,197 @@
+"""Params files: one schema, every problem at once, none of YAML's traps."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from study_toys import toy_settings
+
+from xtsupport.errors import UserError
+from xtsupport.study.settings import load_settings
+
+PARAMS = Path(__file__).parents[1] / "params"
+
+
+def written(folder: Path, settings) -> Path:
+    path = folder / "study.yaml"
+    path.write_text(settings if isinstance(settings, str) else yaml.safe_dump(settings))
+    return path
+
+
+def problems(folder: Path, settings, overrides=()) -> tuple[str, ...]:
+    with pytest.raises(UserError) as caught:
+        load_settings(written(folder, settings), overrides)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize("path", sorted(PARAMS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_params_are_valid_or_lack_only_their_data(path):
+    try:
+        assert load_settings(path).study == path.stem
+    except UserError as error:
+        assert all("data = " in problem for problem in error.problems)
+
+
+def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
+    found = problems(
+        tmp_path,
+        "study: s\ndata: world-tiny\nencodr: x\nencoder: pretrain\nconditions: [none, sqaud]\n"
+        "targets: [xquad]\ntarget: {epochs: -1, batch_size: two}\nseeds: []\nprecision: fp16\n",
+    )
+    text = "\n".join(found)
+    name = tmp_path / "study.yaml"
+    assert f"{name}:3: encodr: unknown setting (did you mean 'encoder'?)" in text
+    assert f"{name}:5: conditions: unknown condition 'sqaud' (did you mean 'squad'?)" in text
+    assert f"{name}:7: target.epochs = -1: must be a number, > 0, <= 1000" in text
+    assert f"{name}:7: target.batch_size = 'two': must be a whole number, >= 1" in text
+    assert f"{name}:8: seeds = []: must be a list of at least 1" in text
+    assert f"{name}:9: precision = 'fp16': must be auto or float32 or bfloat16" in text
+    assert len(found) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"study": "; rm -rf ~"}, "study = '; rm -rf ~': must be a name"),
+        ({"study": "../../etc"}, "study = '../../etc': must be a name"),
+        ({"study": "a/b"}, "study = 'a/b': must be a name"),
+        ({"study": "scratch"}, "study = 'scratch': is taken"),
+        ({"data": "nowhere"}, "data = 'nowhere': no folder"),
+        ({"encoder": "./nowhere"}, "no model in"),
+        ({"conditions": ["none", "none~mnli"]}, "'none~mnli' needs the condition 'mnli'"),
+        ({"conditions": ["none", "squad", "all"]}, "`all` mixes the single tasks"),
+        ({"conditions": ["none", "squad", "squad"]}, "squad stands 2 times"),
+        ({"conditions": ["squad~none"]}, "none~X"),
+        ({"targets": ["squad"]}, "unknown target 'squad'"),
+        ({"seeds": [0, 1, 1]}, "seeds: 1 stands 2 times"),
+        ({"seeds": [True]}, "seeds[0] = True: must be a whole number"),
+        ({"seeds": [2**31]}, "seeds[0] = 2147483648: must be a whole number"),
+        ({"languages": ["no"]}, "unknown language 'no'"),
+        ({"languages": ["en"]}, "none of them is a language of target tatoeba"),
+        ({"tasks": {"xquad": {"epochs": 1}}}, "tasks.xquad: the study does not train on 'xquad'"),
+        ({"tasks": {"squad": {"epoch": 1}}}, "tasks.squad.epoch: unknown setting"),
+        ({"tasks": {"squad": {"max_length": 20}}}, "stride 16 must be less than half"),
+        ({"intermediate_tasks": {"mnli": {}}}, "intermediate_tasks.mnli: the study does not"),
+        ({"pretraining": {"heads": 3, "max_length": 96}}, "heads = 3: must divide hidden_size"),
+        ({"retrieval": {"layer": 3}}, "retrieval.layer = 3: the encoder has 2 layers"),
+        ({"pretraining": {"max_length": 90}}, "target.max_length = 96: the encoder takes at most"),
+        ({"analysis": {"contrasts": [["squad", "mnli"]]}}, "'mnli' is not a condition"),
+        ({"analysis": {"contrasts": [["squad", "squad"]]}}, "'squad' is compared with itself"),
+        ({"analysis": {"contrasts": [["squad"]]}}, "must be a list of exactly 2"),
+        (
+            {"analysis": {"primary": {"treatment": "squad", "target": "xnli"}}},
+            "analysis.primary.target = 'xnli': is not a target of the study",
+        ),
+        (
+            {"analysis": {"primary": {"treatment": "squad", "target": "xquad", "metric": "f2"}}},
+            "analysis.primary.metric = 'f2': xquad has f1",
+        ),
+        ({"analysis": {"margin": float("inf")}}, "analysis.margin"),
+        ({"threads": "yes"}, "threads = 'yes': must be a whole number"),
+        (
+            {"target": {"freeze_embeddings": "no"}},
+            "freeze_embeddings = 'no': must be true or false",
+        ),
+        ({"nodes": {"split": "seed"}}, "nodes.split = 'seed': must be condition or run"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_each_rule_names_key_value_and_what_is_allowed(tmp_path, change, expected):
+    found = problems(tmp_path, toy_settings(**change))
+    assert any(expected in problem for problem in found), found
+    assert all("\n" not in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "is empty"),
+        ("[1, 2]", "holds a list"),
+        ("a: [", "is not valid YAML"),
+        ("study: a\nstudy: b", "study: stands twice (first on line 1)"),
+        ("study: &x [1]\ndata: *x", "aliases are not allowed"),
+        ("study: !!python/object/apply:os.system [true]", "is not allowed"),
+        ("study: \xff", "is not UTF-8"),
+        ("a: " + "[" * 5000, "is not valid YAML"),
+    ],
+)
+def test_broken_yaml_is_one_plain_line(tmp_path, text, expected):
+    path = tmp_path / "study.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError) as caught:
+        load_settings(path)
+    assert expected in caught.value.problems[0]
+
+
+def test_no_is_norwegian_and_numbers_are_numbers(tmp_path):
+    text = yaml.safe_dump(toy_settings()) + "checkpoint_minutes: 1e-1\nlanguages: [no, en, qka]\n"
+    found = problems(tmp_path, text)
+    assert len(found) == 1
+    assert "languages: unknown language 'no'" in found[0]
+    known = load_settings(written(tmp_path, text.replace("[no, ", "[")))
+    assert (known.checkpoint_minutes, known.languages) == (0.1, ["en", "qka"])
+
+
+def test_set_replaces_values_and_origins_say_so(tmp_path):
+    path = written(tmp_path, toy_settings())
+    settings = load_settings(path, ["target.epochs=2", "seeds=[5]", "tasks.squad.max_rows=7"])
+    assert (settings.target.epochs, settings.seeds) == (2, [5])
+    assert settings.tasks["squad"].max_rows == 7
+    assert settings.origins["target.epochs"] == settings.origins["tasks.squad.max_rows"] == "--set"
+    assert settings.origins["target.batch_size"] == "study.yaml"
+    assert settings.origins["target.clip"] == "default"
+    assert load_settings(path, {"target.epochs": 2}).target == settings.target
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("target.epochs", "must look like key=value"),
+        ("target.epoch=2", "--set: target.epoch: unknown setting (did you mean 'epochs'?)"),
+        ("target.epochs=soon", "--set: target.epochs = 'soon': must be a number"),
+        ("target=3", "--set: target = 3: must be a mapping"),
+    ],
+)
+def test_wrong_overrides_are_named(tmp_path, override, expected):
+    assert any(expected in each for each in problems(tmp_path, toy_settings(), [override]))
+
+
+def test_missing_file_and_folder_are_plain(tmp_path):
+    for path, expected in ((tmp_path / "none.yaml", "cannot be read"), (tmp_path, "is a folder")):
+        with pytest.raises(UserError, match=expected):
+            load_settings(path)
+
+
+def test_mutated_files_never_crash_and_misspelt_keys_are_refused(tmp_path):
+    """300 files with one character, value or key spoiled: valid settings or one-line errors."""
+    text, draw = (PARAMS / "tiny.yaml").read_text(), random.Random(0)
+    keys = sorted(set(re.findall(r"^\s*(\w+):", text, re.MULTILINE)))
+    for number in range(300):
+        key, misspelt = draw.choice(keys), False
+        if number % 3 == 0:
+            misspelt, at = True, draw.randrange(len(key))
+            spoiled = re.sub(rf"\b{key}:", f"{key[:at]}q{key[at:]}:", text, count=1)
+        elif number % 3 == 1:
+            value = draw.choice(
+                ["-1", "null", "[]", "{}", "yes", "1e999", "'x'", "[[1]]", "0", "é"]
+            )
+            spoiled = re.sub(rf"\b{key}:.*", f"{key}: {value}", text, count=1)
+        else:
+            at = draw.randrange(len(text))
+            spoiled = text[:at] + draw.choice("{}[]:,&*!|>'\"%@`\t\n #-") + text[at + 1 :]
+        try:
+            load_settings(written(tmp_path, spoiled))
+            assert not misspelt, key
+        except UserError as error:
+            assert error.problems
+            assert all(each and "\n" not in each for each in error.problems)
+
+
+def test_schema_for_editors_is_in_step():
+    import json
+
+    from xtsupport.study.schema import schema
+
+    assert json.loads((PARAMS / "schema.json").read_text()) == schema(), "run `make schema`"
