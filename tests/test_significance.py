@@ -7,7 +7,8 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from xtsupport.analysis.significance import COLUMNS, compare, study_moments
+from xtsupport.analysis.clusters import study_moments
+from xtsupport.analysis.significance import COLUMNS, compare
 from xtsupport.analysis.simulate import simulate
 from xtsupport.analysis.verdicts import adjust, equivalence_p, verdict
 from xtsupport.errors import UserError

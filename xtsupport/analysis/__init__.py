@@ -4,7 +4,9 @@ from importlib import import_module
 
 _WHERE = {
     "results": ("read_cube", "validate_cube", "build_cube", "score_table"),
-    "significance": ("compare",),
+    "significance": ("compare", "significance", "write_significance"),
+    "headline": ("headline", "heterogeneity", "on_scales"),
+    "wording": ("sentence",),
 }
 
 

@@ -22,7 +22,15 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from xtsupport.analysis.results import COUNTS, complete, cube_tasks, encode, open_cube, to_frame
+from xtsupport.analysis.results import (
+    COUNTS,
+    complete,
+    cube_tasks,
+    encode,
+    open_cube,
+    to_frame,
+    validate_cube,
+)
 from xtsupport.errors import UserError
 
 
@@ -248,6 +256,17 @@ def moments(sums: ClusterSums, block: int = 2000) -> Moments:
         sums.values(),
         gram,
     )
+
+
+def study_moments(cube: pd.DataFrame | Iterable[ClusterSums | Moments]) -> list[Moments]:
+    """What all analytic inference needs of a cube (validated and contracted), some megabytes.
+
+    Takes a frame, or cluster sums one by one (``contract_stored`` yields them task by task).
+    """
+    if isinstance(cube, pd.DataFrame):
+        validate_cube(cube)
+        cube = contract(cube)
+    return [one if isinstance(one, Moments) else moments(one) for one in cube]
 
 
 def _sharing(clusters: list[np.ndarray]) -> list[list[int]]:

@@ -5,9 +5,8 @@ stored as a parquet dataset ``cube/task=.../`` so that nothing ever has to hold 
 Scores are fractions 0..1 in the cube and percentages in every table made from it.
 """
 
-import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from xtsupport.errors import UserError
+from xtsupport.study.atomic import new_folder
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -381,27 +381,16 @@ def build_cube(run_folders: Iterable, out, languages: Mapping | None = None) -> 
         raise UserError("no finished runs: there is nothing to put into the cube")
     if absent:
         raise UserError(*(f"{file}: missing; run the study again" for file in absent))
-    fresh = out.with_name(f"{out.name}.{os.getpid()}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    writers: dict[str, pq.ParquetWriter] = {}
-    try:
+    with new_folder(out) as fresh, ExitStack() as open_files:
+        writers: dict[str, pq.ParquetWriter] = {}
         for file in sorted(files):
             for task, table in _run_tables(file, languages):
                 if task not in writers:
-                    folder = fresh / f"task={task}"
-                    folder.mkdir(parents=True, exist_ok=True)
-                    writers[task] = pq.ParquetWriter(
-                        folder / "part-0.parquet", table.schema, compression="zstd"
-                    )
+                    part = fresh / f"task={task}" / "part-0.parquet"
+                    part.parent.mkdir()
+                    writer = pq.ParquetWriter(part, table.schema, compression="zstd")
+                    writers[task] = open_files.enter_context(writer)
                 writers[task].write_table(table)
-    except BaseException:
-        for writer in writers.values():
-            writer.close()
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    for writer in writers.values():
-        writer.close()
-    _swap(fresh, out)
     return out
 
 
@@ -456,11 +445,3 @@ def _run_tables(file: Path, languages) -> list[tuple[str, pa.Table]]:
         (task, table.filter(pc.equal(table["task"], task)).drop_columns(["task"]))
         for task in sorted(tasks)
     ]
-
-
-def _swap(fresh: Path, out: Path) -> None:
-    old = out.with_name(f"{out.name}.{os.getpid()}.old")
-    if out.exists():
-        os.replace(out, old)
-    os.replace(fresh, out)
-    shutil.rmtree(old, ignore_errors=True)

@@ -5,19 +5,23 @@ each contrast, average over languages and tasks, attach the two-way variance, ad
 column ``unit`` says what was resampled and so which population a row speaks about (``variance``).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from xtsupport.analysis.aggregates import task_facts
-from xtsupport.analysis.clusters import ClusterSums, Moments, contract, moments
-from xtsupport.analysis.contrasts import Case, cases, sides_of
+from xtsupport.analysis.aggregates import LEVELS, task_facts
+from xtsupport.analysis.clusters import contract, study_moments
+from xtsupport.analysis.contrasts import cases, default_contrasts, sides_of
+from xtsupport.analysis.declared import Declared, declared
+from xtsupport.analysis.dependence import dependence
+from xtsupport.analysis.inference import tabulate
 from xtsupport.analysis.results import validate_cube
-from xtsupport.analysis.scales import FACTOR, on_scale
-from xtsupport.analysis.variance import UNITS, estimate, standard_error
-from xtsupport.analysis.verdicts import ADJUSTMENTS, adjust, t_inference, verdict
+from xtsupport.analysis.variance import UNITS
+from xtsupport.analysis.verdicts import ADJUSTMENTS, FAMILY, adjust, verdict
+from xtsupport.analysis.wording import sentence
 from xtsupport.errors import UserError
+from xtsupport.study.atomic import write_text
 
 COLUMNS = [
     "treatment",
@@ -117,27 +121,6 @@ def _check(unit, adjustment, margin, alpha) -> None:
         raise UserError(*problems)
 
 
-def study_moments(cube: pd.DataFrame | Iterable[ClusterSums | Moments]) -> list[Moments]:
-    """What all analytic inference needs of a cube (validated and contracted), some megabytes.
-
-    Takes a frame, or cluster sums one by one (``contract_stored`` yields them task by task).
-    """
-    if isinstance(cube, pd.DataFrame):
-        validate_cube(cube)
-        cube = contract(cube)
-    return [one if isinstance(one, Moments) else moments(one) for one in cube]
-
-
-def tabulate(found: Sequence[Case], unit: str, alpha: float = 0.05) -> pd.DataFrame:
-    """The unadjusted rows of some cases."""
-    numbers = inference(found, unit, alpha)
-    lines = []
-    for case, row in zip(found, numbers.to_dict("records"), strict=True):
-        note = "; ".join(_notes(case, row["n_seeds"], unit))
-        lines.append({**case.labels, **row, "unit": unit, "note": note})
-    return pd.DataFrame(lines)
-
-
 def judge(table: pd.DataFrame, adjustment: str, margin: float, alpha: float) -> pd.DataFrame:
     """Add the verdicts to rows with adjusted p-values, and put the columns in their order."""
     table = table.assign(adjustment=adjustment)
@@ -145,93 +128,61 @@ def judge(table: pd.DataFrame, adjustment: str, margin: float, alpha: float) -> 
     return table[COLUMNS]
 
 
-def inference(
-    found: Sequence[Case], unit: str = UNITS[0], alpha: float = 0.05, scale: str = "points"
-) -> pd.DataFrame:
-    """Counts, gain, interval, p-value and smallest detectable gain of each case.
+def significance(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
+    """Every comparison of a study at every level, judged by the rules that it declared.
 
-    n_clusters counts what is resampled (languages share parallel clusters), n_examples the scores
-    of one run. baseline_score is in points, the rest in the units of the scale.
+    cube: a frame, cluster sums or moments; rules: settings or a declaration (``declared``). The
+    levels of the primary comparison are a family of hypotheses of their own; every other family is
+    the contrasts x levels of one task, metric and ``by``, and its notes say ``exploratory``. Rows
+    of the primary target and of differences between benchmarks note on what they depend.
     """
-    together: dict[tuple, list[int]] = {}
-    for i, case in enumerate(found):
-        together.setdefault(tuple(map(id, case.arms)), []).append(i)
-    parts = [_infer([found[i] for i in rows], unit, alpha, scale) for rows in together.values()]
-    table = pd.concat(parts, ignore_index=True)
-    table.index = [i for rows in together.values() for i in rows]
-    return table.sort_index()
+    rules, measured = declared(rules), study_moments(cube)
+    pairs = sides_of(measured, "none", rules.contrasts or default_contrasts(measured) or None)
+    facts = task_facts(measured, data)
+    target = rules.primary.target if rules.primary else "xquad"
+    tables = []
+    for by in [by for by in LEVELS if by == "all" or _has_level(measured, by)]:
+        found = cases(measured, facts, pairs, by, rules.paired, target, source)
+        found = [case for case in found if case.row.by == by or by == LEVELS[0]]
+        table = tabulate(found, rules.unit, rules.alpha)
+        judged = [case.row.task.startswith(target) for case in found]
+        labels = iter(dependence([c for c, mine in zip(found, judged, strict=True) if mine]))
+        table["note"] += [
+            f"; {label}" if mine and (label := next(labels)) else "" for mine in judged
+        ]
+        tables.append(table)
+    table = pd.concat(tables, ignore_index=True)
+    table["planned"] = is_primary(table, rules)
+    table["p_adjusted"] = adjust(table, rules.adjustment, [*FAMILY, "planned"])
+    standing = table["planned"].map({True: "primary comparison", False: "exploratory"})
+    table["note"] = (standing + "; " + table["note"]).str.strip("; ")
+    return judge(table, rules.adjustment, rules.margin, rules.alpha)
 
 
-def _infer(group: Sequence[Case], unit, alpha, scale) -> pd.DataFrame:
-    """Cases that average over the same arms, at once."""
-    arms = group[0].arms
-    scaled = [_scaled(case, scale) for case in group]
-    weights = [np.stack([own[j] for _, own in scaled]) for j in range(len(arms))]
-    one = estimate(arms, weights)
-    gain = one.gain if scale == "points" else np.array([value for value, _ in scaled])
-    sampled = "languages" in unit
-    extra = [_language_variance(case) if sampled else (0.0, np.inf) for case in group]
-    se, df = standard_error(one, unit, *np.array(extra).T)
-    reached = [[np.flatnonzero(weight) for weight in case.weights] for case in group]
-    factor = FACTOR[scale]
-    counts = {
-        "n_languages": [len(case.row.languages) for case in group],
-        "n_seeds": one.n_seeds,
-        "n_clusters": [
-            sum(one.moments.count_clusters(where) for one, where in zip(arms, used, strict=True))
-            for used in reached
-        ],
-        "n_examples": [
-            int(sum(a.moments.examples[where].sum() for a, where in zip(arms, used, strict=True)))
-            for used in reached
-        ],
-        "baseline_score": [np.nan if case.is_difference else _baseline(case) for case in group],
-    }
-    return pd.DataFrame({**counts, **t_inference(factor * gain, factor * se, df, alpha)})
+def _has_level(measured, by) -> bool:
+    return all(by in one.languages for one in measured)
 
 
-def _scaled(case: Case, scale: str) -> tuple[float, list[np.ndarray]]:
-    """The case's gain on a scale and, per arm, the (2, L) weights that its variance needs."""
-    value, weights = 0.0, []
-    for one, weight in zip(case.arms, case.weights, strict=True):
-        k, b = (np.nan_to_num(scores.mean(0)) for scores in one.values)
-        gains, by_k, by_b = on_scale(scale, k, b, one.moments.examples)
-        value += float(weight @ gains)
-        weights.append(np.stack([weight * by_k, weight * by_b]))
-    return value, weights
+def is_primary(table: pd.DataFrame, rules: Declared) -> pd.Series:
+    """Which rows of a table are the comparison that was declared before the first run."""
+    if rules.primary is None:
+        return pd.Series(False, index=table.index)
+    wanted = rules.primary
+    treatment, _, variant = wanted.treatment.partition("/")
+    same = table["treatment"].eq(treatment) & table["variant"].eq(variant or "plain")
+    same &= table["baseline"].eq(wanted.baseline.removesuffix("/plain"))
+    same &= table["metric"].eq(wanted.metric) & table["by"].eq(wanted.by)
+    return same & table["task"].isin([wanted.target, f"{wanted.target} - rest"])
 
 
-def _baseline(case: Case) -> float:
-    means = [np.nan_to_num(one.values[1].mean(0)) for one in case.arms]
-    return 100 * float(sum(w @ mean for w, mean in zip(case.weights, means, strict=True)))
+def write_significance(cube, out, rules=None, data="hub", source: str = "en") -> Path:
+    """Write ``significance.csv`` and ``sentences.txt`` (one per row) into the folder ``out``.
 
-
-def _language_variance(case: Case) -> tuple[float, float]:
-    """Variance of the mean with languages as a sample, beyond clusters and seeds (by moments)."""
-    k = len(case.row.languages)
-    if k < 2:
-        return 0.0, np.inf
-    weights = []
-    for one, weight in zip(case.arms, case.weights, strict=True):
-        names = one.moments.languages["language"].to_numpy()
-        each = np.stack([k * weight * (names == code) for code in case.row.languages])
-        weights.append(np.stack([each, -each], axis=1))
-    joint = estimate(case.arms, weights, joint=True)
-    noise = joint.covariance()
-    chance = (np.trace(noise) - noise.sum() / k) / (k * (k - 1))
-    return max(float(np.var(joint.gain, ddof=1)) / k - float(chance), 0.0), k - 1
-
-
-def _notes(case: Case, n_seeds: int, unit: str) -> list[str]:
-    row = case.row
-    found = [row.note, *(one.note for one in case.arms)]
-    if row.by in ("group", "family") and len(row.languages) == 1:
-        found.append(f"one language: {row.languages[0]}, not the {row.by}")
-    if row.by in ("group", "family") and len(row.languages) == 2:
-        named = ", ".join(row.languages)
-        found.append(f"two languages ({named}): too few for the {row.by}; compare by language")
-    if n_seeds < 2 and "seeds" in unit:
-        found.append("one seed: the interval covers other questions, not other runs")
-    if case.same_data:
-        found.append("the treatment uses this target's own training data")
-    return list(dict.fromkeys(filter(None, found)))
+    Returns the path of the table. cube, rules, data, source: as for ``significance``.
+    """
+    rules = declared(rules)
+    table = significance(cube, rules, data, source)
+    rows = table.to_dict("records")
+    words = [sentence(row, rules.margin, rules.alpha) for row in rows]
+    write_text(Path(out) / "sentences.txt", "\n".join(words) + "\n")
+    return write_text(Path(out) / "significance.csv", table.to_csv(index=False))

@@ -1,0 +1,206 @@
+"""The headline: planted differences between benchmarks and families are found, and labelled."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xtsupport.analysis.aggregates import Facts
+from xtsupport.analysis.clusters import study_moments
+from xtsupport.analysis.contrasts import cases, default_contrasts
+from xtsupport.analysis.declared import Declared, Primary, declared
+from xtsupport.analysis.dependence import dependence
+from xtsupport.analysis.headline import headline, heterogeneity, levels_differ, on_scales
+from xtsupport.analysis.scales import on_scale
+from xtsupport.analysis.significance import (
+    COLUMNS,
+    compare,
+    is_primary,
+    significance,
+    write_significance,
+)
+from xtsupport.analysis.simulate import simulate, simulate_differences
+from xtsupport.analysis.wording import sentence
+from xtsupport.errors import UserError
+
+RULES = Declared(primary=Primary("squad"), contrasts=(("squad", "none"),))
+
+
+@pytest.fixture(scope="module")
+def measured():
+    effects = {("squad", "xquad"): 9.0, ("squad", "xquad", "th"): -3.0, ("squad", "mlqa"): 1.0}
+    cube = simulate(
+        effects,
+        tasks=("xquad", "mlqa", "xnli", "udpos", "tatoeba"),
+        languages=("en", "de", "es", "el", "th"),
+        run_sd=0.3,
+        size=0.7,
+        seed=3,
+    )
+    greek = (cube["language"] == "el") & (cube["task"] == "mlqa")  # as in XTREME: MLQA has no Greek
+    return study_moments(cube[~greek])
+
+
+@pytest.fixture(scope="module")
+def table(measured):
+    return significance(measured, RULES)
+
+
+def test_headline_finds_what_was_planted(measured):
+    rows = headline(measured, RULES).set_index("level")
+    assert set(rows.index) == {"Germanic", "Romance", "Greek", "Tai-Kadai"}
+    assert set(rows.drop("Tai-Kadai")["target_verdict"]) == {"improves"}
+    assert rows.loc["Germanic", "difference_gain"] == pytest.approx(
+        rows.loc["Germanic", "target_gain"] - rows.loc["Germanic", "rest_gain"]
+    )
+    assert rows.loc["Tai-Kadai", "target_gain"] < 0
+    assert (rows["unit"] == "clusters x seeds").all() and (rows["n_seeds"] == 3).all()
+
+
+def test_headline_agrees_with_compare(measured):
+    rows = headline(measured, RULES).set_index("level")
+    table = compare(measured, metrics=None).query("by == 'group' and metric == 'f1'")
+    for part, task in (("target", "xquad"), ("difference", "xquad - rest")):
+        expected = table[table["task"] == task].set_index("level")
+        assert np.allclose(rows[f"{part}_gain"], expected.loc[rows.index, "gain"])
+        assert np.allclose(rows[f"{part}_p_adjusted"], expected.loc[rows.index, "p_adjusted"])
+
+
+def test_families_differ_where_they_were_made_to(measured):
+    table = heterogeneity(measured, RULES).set_index("task")
+    assert table.loc["xquad", "p_value"] < 0.001 and table.loc["xquad", "n_levels"] == 4
+    assert table.loc["rest (common)", "p_value"] > 0.05
+    assert "mlqa" not in table.loc["rest (common)", "note"]  # not every language has it
+    assert table.loc["xquad - rest (common)", "p_value"] < 0.001
+
+
+def test_equal_levels_are_rejected_as_often_as_stated():
+    """Runs move all languages alike and each a little; 300 null studies, binomial error 1.3%."""
+    rng = np.random.default_rng(5)
+    pair = [(("squad", "plain"), ("none", "plain"))]
+    p = []
+    for _ in range(300):
+        sums = simulate_differences(rng, seeds=3, languages=5, run_sd=1.0, language_run_sd=1.0)
+        found = cases(study_moments([sums]), {"xquad": Facts("span", "f1")}, pair, "language")
+        p.append(levels_differ([case for case in found if case.row.task == "xquad"])["p_value"])
+    assert 0.02 <= np.mean(np.array(p) < 0.05) <= 0.09
+    assert 0.4 <= np.mean(np.array(p) < 0.5) <= 0.6
+
+
+def test_scales_by_hand():
+    k, b, n = np.array([0.8]), np.array([0.6]), np.array([100.0])
+    assert on_scale("relative", k, b, n)[0] == pytest.approx(0.5)
+    assert on_scale("logit", k, b, n)[0] == pytest.approx(np.log(4) - np.log(1.5))
+    for scale in ("points", "relative", "logit"):
+        value, by_k, by_b = on_scale(scale, k, b, n)
+        step = 1e-6
+        assert (on_scale(scale, k + step, b, n)[0] - value) / step == pytest.approx(by_k, rel=1e-4)
+        assert (on_scale(scale, k, b + step, n)[0] - value) / step == pytest.approx(by_b, rel=1e-4)
+    assert np.isfinite(on_scale("logit", np.array([1.0]), np.array([0.0]), n)[0])
+
+
+def test_every_scale_and_metric_is_listed(measured):
+    table = on_scales(measured, RULES)
+    assert set(table["scale"]) == {"points", "relative", "logit"}
+    assert set(table.query("task == 'xquad'")["metric"]) == {"f1", "exact_match"}
+    points = table.query("scale == 'points' and task == 'xquad' and metric == 'f1'")
+    assert np.allclose(points["gain"], headline(measured, RULES)["target_gain"])
+
+
+def test_a_conclusion_that_hangs_on_the_scale_is_labelled():
+    """Equal points at 60 and at 95: no difference in points, a large one in errors and odds."""
+    cube = simulate(
+        tasks=("xquad", "xnli"), languages=("en", "de"), run_sd=0.0, language_run_sd=0.0
+    )
+    en = cube["language"] == "en"
+    rng = np.random.default_rng(0)
+    for task, base in (("xquad", 0.60), ("xnli", 0.94)):
+        for condition, more in (("none", 0.0), ("squad", 0.03)):
+            mine = (cube["task"] == task) & (cube["condition"] == condition) & ~en
+            ids = cube.loc[mine, "example_id"].unique()
+            good = rng.permutation(len(ids)) < (base + more) * len(ids)
+            score = pd.Series(good.astype(float), index=ids)
+            cube.loc[mine, "score"] = cube.loc[mine, "example_id"].map(score)
+    found = cases(
+        study_moments(cube),
+        {"xquad": Facts("span", "f1"), "xnli": Facts("classification", "accuracy")},
+        [(("squad", "plain"), ("none", "plain"))],
+        "all",
+    )
+    difference = [case for case in found if case.row.task == "xquad - rest"]
+    assert set(dependence(difference)) == {"scale-dependent"}
+
+
+def test_significance_is_the_contract_and_marks_what_was_planned(table):
+    assert list(table) == COLUMNS
+    planned = table["note"].str.startswith("primary comparison")
+    assert planned.sum() == 8  # four groups on xquad and on xquad - rest
+    assert set(table.loc[planned, "by"]) == {"group"} and set(table.loc[planned, "metric"]) == {
+        "f1"
+    }
+    assert table.loc[~planned, "note"].str.startswith("exploratory").all()
+    assert not table.duplicated(["treatment", "baseline", "task", "by", "level", "metric"]).any()
+    assert set(table["by"]) == {"group", "family", "language", "all", "source"}
+
+
+def test_declaration_is_read_from_settings():
+    settings = SimpleNamespace(
+        analysis=SimpleNamespace(
+            contrasts=[["squad", "none"]],
+            primary=SimpleNamespace(treatment="squad", by="family", target="xquad"),
+            margin=2.0,
+            alpha=0.1,
+        )
+    )
+    rules = declared(settings)
+    assert rules.primary == Primary("squad", by="family") and rules.margin == 2.0
+    assert rules.contrasts == (("squad", "none"),) and rules.adjustment == "holm"
+    assert declared(None) == Declared() and declared({"alpha": 0.01}).alpha == 0.01
+
+
+def test_primary_rows_follow_the_declaration(measured):
+    rules = Declared(primary=Primary("squad", metric="exact_match", by="language"))
+    table = significance(measured, rules)
+    assert set(table[is_primary(table, rules)]["level"]) == {"de", "el", "es", "th"}
+    with pytest.raises(UserError, match="no xquad bleu"):
+        headline(measured, Declared(primary=Primary("squad", metric="bleu")))
+
+
+def test_default_contrasts_take_the_baseline_that_fits():
+    cube = simulate(
+        conditions=("none", "none~squad", "squad", "squad@translated", "squad+mlm"),
+        languages=("en", "de"),
+        seeds=1,
+        size=0.05,
+    )
+    robust = cube[cube["condition"] == "squad"].assign(variant="adversarial")
+    measured = study_moments(pd.concat([cube, robust], ignore_index=True))
+    assert set(default_contrasts(measured)) == {
+        (("none~squad", "plain"), ("none", "plain")),
+        (("squad", "plain"), ("none", "plain")),
+        (("squad", "plain"), ("none~squad", "plain")),
+        (("squad@translated", "plain"), ("squad", "plain")),
+        (("squad+mlm", "plain"), ("squad", "plain")),
+        (("squad", "adversarial"), ("squad", "plain")),
+    }
+
+
+def test_sentences_name_the_unit_and_the_numbers(table):
+    rows = table.query("task == 'xquad' and metric == 'f1' and by == 'group'").set_index("level")
+    words = sentence(rows.loc["Greek"].to_dict() | {"level": "Greek"})
+    assert words.startswith("On xquad, squad scores ") and "F1 points above none in Greek" in words
+    assert "clusters x seeds" in words and "3 seeds" in words and "95% interval" in words
+    few = sentence(
+        rows.loc["Greek"].to_dict() | {"level": "Greek", "verdict": "too few", "n_seeds": 2}
+    )
+    assert "too few seeds" in few
+    apart = table.query("task == 'xquad - rest' and metric == 'f1' and by == 'group'").iloc[0]
+    assert "larger on xquad than on the other targets" in sentence(apart)
+
+
+def test_files_are_written(measured, tmp_path):
+    path = write_significance(measured, tmp_path / "out", RULES)
+    lines = path.read_text().splitlines()
+    assert path.name == "significance.csv" and lines[0].split(",") == COLUMNS
+    assert len((tmp_path / "out" / "sentences.txt").read_text().splitlines()) == len(lines) - 1

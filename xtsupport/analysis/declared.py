@@ -1,0 +1,47 @@
+"""What a study declared before its first run: the primary comparison and the rules of judging.
+
+Everything that the params file does not declare is printed as exploratory.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xtsupport.analysis.variance import UNITS
+
+
+@dataclass(frozen=True)
+class Primary:
+    """The one comparison that was planned; its hypotheses are the levels of ``by``."""
+
+    treatment: str
+    baseline: str = "none"
+    target: str = "xquad"
+    metric: str = "f1"
+    by: str = "group"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Contrasts (none: those that fit the cube), primary comparison, rules; margin in points."""
+
+    contrasts: tuple = ()
+    primary: Primary | None = None
+    margin: float = 1.0
+    alpha: float = 0.05
+    adjustment: str = "holm"
+    unit: str = UNITS[0]
+    paired: bool = True
+
+
+def declared(settings=None) -> Declared:
+    """The declaration in a study's settings, its ``analysis`` part, a mapping, or nothing."""
+    if settings is None or isinstance(settings, Declared):
+        return settings or Declared()
+    part = getattr(settings, "analysis", settings)
+    given = dict(part) if isinstance(part, Mapping) else dict(vars(part))
+    given = {name: value for name, value in given.items() if name in Declared.__annotations__}
+    primary = given.get("primary")
+    if primary is not None and not isinstance(primary, Primary):
+        primary = Primary(**(primary if isinstance(primary, Mapping) else vars(primary)))
+    contrasts = tuple(tuple(pair) for pair in given.get("contrasts") or ())
+    return Declared(**{**given, "primary": primary, "contrasts": contrasts})

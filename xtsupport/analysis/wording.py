@@ -1,0 +1,91 @@
+"""A row of a comparison as a sentence that a careful author could paste into a paper."""
+
+from collections.abc import Mapping
+
+METRICS = {
+    "f1": "F1 points",
+    "exact_match": "points of exact match",
+    "f1_segmented": "points of segmented F1",
+    "accuracy": "points of accuracy",
+    "official": "points of the official metrics",
+}
+AGGREGATES = {
+    "rest": "the other targets",
+    "rest (common)": "the other targets that all these languages have",
+    "rest (f1)": "the other targets scored by F1",
+    "same-format": "the other targets of its format",
+    "f1-native": "the targets scored by F1",
+    "retrieval": "sentence retrieval",
+    "all": "all targets",
+}
+CLAIMS = {
+    "clusters x seeds": "the recipe on new examples",
+    "clusters": "these trained models on new examples",
+    "seeds": "the recipe on these examples",
+    "clusters x seeds x languages": "the recipe on new examples in further languages",
+}
+
+
+def sentence(row: Mapping, margin: float = 1.0, alpha: float = 0.05) -> str:
+    """One sentence with gain, interval, adjusted p-value, verdict and the unit of resampling.
+
+    row: a row of ``compare`` (a mapping or a Series); margin and alpha as they were given to it.
+    """
+    p = "p < .001" if row["p_adjusted"] < 0.001 else f"p = {row['p_adjusted']:.3f}"
+    adjusted = {"none": "", "holm": "Holm-adjusted "}.get(row["adjustment"], "adjusted ")
+    interval = f"{100 * (1 - alpha):g}% interval {row['ci_low']:.1f} to {row['ci_high']:.1f}"
+    return (
+        f"{_finding(row, margin)} ({interval}, {adjusted}{p.replace(' 0.', ' .')}); resampling "
+        f"{row['unit']} ({_count(row['n_clusters'], 'cluster')}, {_count(row['n_seeds'], 'seed')}) "
+        f"speaks about {CLAIMS.get(row['unit'], row['unit'])}."
+    )
+
+
+def _finding(row, margin) -> str:
+    gain, where = f"{abs(row['gain']):.1f} {_points(row)}", _place(row)
+    target, _, rest = row["task"].partition(" - ")
+    who, base = _treatment(row), row["baseline"]
+    more = row["gain"] > 0
+    if rest:
+        than = f"{gain} {'larger' if more else 'smaller'} on {target} than on {_task(rest)}"
+        said = f"In {where}, the gain of {who} over {base} is {than}"
+    else:
+        than = f"{gain} {'above' if more else 'below'} {base}"
+        said = f"On {_task(target)}, {who} scores {than} in {where}"
+    return (
+        said
+        + {
+            "improves": "",
+            "harms": "",
+            "equivalent": f", which is equivalent within {margin:g}",
+            "too few": f", from too few {_scarce(row)} for a verdict",
+            "undetermined": f", which leaves it open (gains under {row['mde']:.1f} are easily missed)",
+        }[row["verdict"]]
+    )
+
+
+def _points(row) -> str:
+    return METRICS.get(row["metric"], f"points of {row['metric']}")
+
+
+def _task(name) -> str:
+    return AGGREGATES.get(name, name)
+
+
+def _treatment(row) -> str:
+    return row["treatment"] + ("" if row["variant"] == "plain" else f" ({row['variant']})")
+
+
+def _place(row) -> str:
+    if row["by"] in ("language", "source"):
+        return row["level"]
+    languages = _count(row["n_languages"], "language")
+    return languages if row["by"] == "all" else f"{row['level']} ({languages})"
+
+
+def _scarce(row) -> str:
+    return "seeds" if "seeds" in row["unit"] and row["n_seeds"] < 3 else "languages"
+
+
+def _count(number, noun) -> str:
+    return f"{int(number)} {noun}" + ("s" if number != 1 else "")
