@@ -7,10 +7,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
-PYTHON ?= $(shell for each in python3.11 python3.12 python3 python; do \
+ifeq ($(origin PYTHON), undefined)
+PYTHON := $(shell for each in python3.11 python3.12 python3 python; do \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& echo $$each && break; done)
-TORCH ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
+endif
+ifeq ($(origin TORCH), undefined)
+TORCH := $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
+endif
 
 PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 READY := .venv/.ready

@@ -101,6 +101,8 @@ def plain_disk_errors(folder: Path) -> Iterator[None]:
 
 
 DISK = {
+    errno.ENOTDIR: "is not a folder; move it away",
+    errno.EEXIST: "is not a folder; move it away",
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space",
     errno.EROFS: "the disk is read-only; make outputs/ writable",

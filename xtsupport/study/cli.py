@@ -193,22 +193,27 @@ def world(args) -> None:
 
 def power(args) -> None:
     """``xtsupport power``."""
+    cube = existing(args.cube)
     from xtsupport.analysis.power import power_table
     from xtsupport.analysis.results import read_cube
 
-    print(power_table(read_cube(existing(args.cube))).to_string(index=False))
+    print(power_table(read_cube(cube)).to_string(index=False))
 
 
 def significance(args) -> None:
-    """``xtsupport significance``."""
+    """``xtsupport significance``: by the rules of the study the cube lies in, if it lies in one."""
+    from xtsupport.analysis.clusters import contract_stored
     from xtsupport.analysis.results import read_cube
-    from xtsupport.analysis.significance import compare
-    from xtsupport.study.atomic import write_text
+    from xtsupport.analysis.significance import write_significance
+    from xtsupport.study.rules import data_source
+    from xtsupport.study.settings import load_settings
 
-    table = compare(read_cube(existing(args.cube)))
-    path = Path(args.out) / "significance.csv"
-    write_text(path, table.to_csv(index=False))
-    print(path)
+    cube = existing(args.cube)
+    declared = cube.resolve().parent / "settings.yaml"
+    rules = load_settings(declared) if declared.is_file() else None
+    source = data_source(rules.data) if rules else "hub"
+    rows = contract_stored(cube) if rules else read_cube(cube)  # a stranger's cube is validated
+    print(write_significance(rows, args.out, rules, source))
 
 
 def export_xtreme(args) -> None:

@@ -133,38 +133,25 @@ def node_state(node: Node, whole: int, runner: str | None, told: dict) -> str:
 
 def headline(study: Study) -> list[str]:
     """The primary comparison by level, from ``significance.csv``, and where the report lies."""
-    path = study.folder / "significance.csv"
-    primary = study.settings.analysis.primary
-    rows = []
+    path, primary = study.folder / "significance.csv", study.settings.analysis.primary
+    lines = []
     if primary and path.is_file():
         with path.open(encoding="utf-8", newline="") as stream:
-            rows = [row for row in csv.DictReader(stream) if is_primary(row, primary)]
-    lines = [headline_row(row) for row in rows]
-    if lines:
-        title = f"{primary.target} {primary.metric}: {primary.treatment} against {primary.baseline}"
-        lines = [f"{title}, gain in points by {primary.by}", HEADER, *lines]
+            rows = list(csv.DictReader(stream))
+        planned = [row for row in rows if (row.get("note") or "").startswith("primary comparison")]
+        title = f"{primary.treatment} against {primary.baseline}, gain in points by {primary.by}"
+        lines = [title, HEADER, *map(headline_row, planned)] if planned else []
     report = study.folder / "report.html"
     return [*lines, f"report: {report}"] if report.is_file() else lines
-
-
-def is_primary(row: dict, primary) -> bool:
-    """Whether a row of ``significance.csv`` belongs to the planned comparison."""
-    return (row["treatment"], row["baseline"], row["task"], row["metric"], row["by"]) == (
-        primary.treatment,
-        primary.baseline,
-        primary.target,
-        primary.metric,
-        primary.by,
-    )
 
 
 def headline_row(row: dict) -> str:
     """One level of the primary comparison."""
     interval = f"[{number(row['ci_low'])}, {number(row['ci_high'])}]"
     return (
-        f"  {row['level']:<22}{row['n_languages']:>6}{number(row['baseline_score']):>10}"
-        f"{number(row['gain']):>8}  {interval:<18}{number(row['p_adjusted'], 3):>7}  "
-        f"{row['verdict']}"
+        f"  {row['task'] + ' ' + row['metric']:<20}{row['level']:<22}{row['n_languages']:>6}"
+        f"{number(row['baseline_score']):>10}{number(row['gain']):>8}  {interval:<16}"
+        f"{number(row['p_adjusted'], 3):>7}  {row['verdict']}"
     )
 
 
@@ -176,6 +163,6 @@ def number(text: str, digits: int = 1) -> str:
         return "-"
 
 
-HEADER = "  {:<22}{:>6}{:>10}{:>8}  {:<18}{:>7}  {}".format(
-    "level", "langs", "baseline", "gain", "95% interval", "p adj", "verdict"
+HEADER = "  {:<20}{:<22}{:>6}{:>10}{:>8}  {:<16}{:>7}  {}".format(
+    "target", "level", "langs", "baseline", "gain", "95% interval", "p adj", "verdict"
 )

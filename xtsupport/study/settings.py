@@ -125,7 +125,7 @@ class Primary(Part):
     baseline: str = "none"
     target: str
     metric: str = "f1"
-    by: Literal["group", "family", "language", "script"] = "group"
+    by: Literal["group", "family", "language", "all"] = "group"
 
 
 class Analysis(Part):
@@ -139,8 +139,10 @@ class Analysis(Part):
     alpha: Annotated[
         float, Field(gt=0, lt=0.5, description="error rate of the whole family of tests")
     ] = 0.05
-    adjustment: Literal["holm", "bonferroni", "fdr_bh", "none"] = "holm"
-    unit: Literal["clusters x seeds", "clusters", "seeds", "languages"] = "clusters x seeds"
+    adjustment: Literal["holm", "bonferroni", "fdr_bh", "fdr_by", "none"] = "holm"
+    unit: Literal["clusters x seeds", "clusters", "seeds", "clusters x seeds x languages"] = (
+        "clusters x seeds"
+    )
 
 
 class Nodes(Part):

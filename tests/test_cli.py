@@ -1,0 +1,193 @@
+"""The command: exit codes, one-line errors, a quick start; and what it prints."""
+
+import csv
+import io
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from study_toys import toy_root
+
+from xtsupport.errors import UserError
+from xtsupport.study import cli, progress
+from xtsupport.study.plan import open_study
+
+SMALL = {"conditions": ["none", "squad"], "targets": ["xquad"], "seeds": [0]}
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """A function that calls the command in a toy project; returns code, output, error lines."""
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    toy_root(tmp_path, **SMALL)
+
+    def called(*arguments):
+        try:
+            code = cli.main(list(arguments))
+        except SystemExit as left:
+            code = left.code
+        out, error = capsys.readouterr()
+        return code, out, error.splitlines()
+
+    return called
+
+
+def test_plan_and_status_of_a_fresh_study(call):
+    code, out, errors = call("plan", "params/toy.yaml")
+    assert (code, errors) == (0, [])
+    assert "4 runs in 7 nodes, 7 to do" in out
+    assert re.search(r"^target-squad +04_target_transfer +1 runs  to do$", out, re.MULTILINE)
+    code, out, errors = call("status", "params/toy.yaml")
+    assert (code, out.splitlines()[-1]) == (0, "7 to do")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["plan", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        (["plan", "params"], "params: is a folder"),
+        (["run", "params/toy.yaml", "--set", "target.epoch=1"], "did you mean 'epochs'?"),
+        (["run", "params/toy.yaml", "--profile", "slrm"], "--profile slrm: no such profile"),
+        (["significance", "nowhere", "--out", "x"], "nowhere: no such file or folder"),
+        (["export-xtreme", "nowhere", "x"], "nowhere: no such file or folder"),
+        (["power", "nowhere"], "nowhere: no such file or folder"),
+    ],
+)
+def test_user_errors_are_one_line_and_exit_1(call, arguments, expected):
+    code, out, errors = call(*arguments)
+    assert (code, out) == (1, "")
+    assert len(errors) == 1
+    assert errors[0].startswith("xtsupport: error: ")
+    assert expected in errors[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["rnu"], ["run"], ["run", "x", "--jobs", "0"], ["run", "x", "--job", "two"], ["data"]],
+)
+def test_wrong_usage_is_one_line_and_exit_2(call, arguments):
+    code, out, errors = call(*arguments)
+    assert (code, out, len(errors)) == (2, "", 1)
+    assert errors[0].startswith("xtsupport: error: ")
+
+
+def test_several_problems_are_a_line_each(call):
+    _, _, errors = call("plan", "params/toy.yaml", "--set", "seeds=[]", "--set", "x=1")
+    assert len(errors) == 2
+
+
+def test_our_own_faults_are_one_line_too_unless_debugging(call, monkeypatch):
+    def broken(*arguments):
+        raise KeyError("inner")
+
+    monkeypatch.setattr("xtsupport.study.plan.open_study", broken)
+    code, _, errors = call("plan", "params/toy.yaml")
+    assert (code, len(errors)) == (1, 1)
+    assert "KeyError: 'inner'" in errors[0]
+    _, _, errors = call("plan", "params/toy.yaml", "--debug")
+    assert any("Traceback" in line for line in errors)
+
+
+def test_a_reader_that_leaves_is_no_error(call, monkeypatch):
+    def piped(*arguments):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("xtsupport.study.plan.open_study", piped)
+    monkeypatch.setattr(cli.os, "dup2", lambda *handles: None)
+    monkeypatch.setattr(cli.sys, "stdout", io.TextIOWrapper(io.FileIO(1, closefd=False)))
+    assert call("plan", "params/toy.yaml")[0] == 1
+
+
+def test_commands_start_without_the_heavy_libraries():
+    code = (
+        "import sys; from xtsupport.study import cli, plan, runner, progress, nodes\n"
+        "print([name for name in ('torch', 'transformers', 'datasets', 'pandas', 'matplotlib', "
+        "'papermill', 'snakemake') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_version_and_help(call):
+    assert call("--version")[1].startswith("xtsupport 0.")
+    code, out, _ = call("--help")
+    assert code == 0
+    for command in ("run", "plan", "status", "data", "power", "significance", "export-xtreme"):
+        assert re.search(rf"^    {command}\s", out, re.MULTILINE), command
+
+
+class TestProgress:
+    def states(self, **states):
+        return {
+            name: {"state": state, "seconds": 61, "error": "E"} for name, state in states.items()
+        }
+
+    def shown(self, *steps):
+        stream = io.StringIO()
+        one = progress.Progress([], 5, stream)
+        one.weights, one.already = {"a": 1.0, "b": 3.0}, 3
+        one.started -= 60
+        for each in steps:
+            one(each)
+        return stream.getvalue().splitlines()
+
+    def test_lines_when_nodes_start_end_and_fail(self):
+        lines = self.shown(
+            self.states(a="waiting", b="waiting"),
+            self.states(a="running", b="waiting"),
+            self.states(a="running", b="waiting"),
+            self.states(a="done", b="running"),
+            self.states(a="done", b="failed"),
+        )
+        assert lines == [
+            "[3/5] a started",
+            "[4/5, 3 min left] a done in 61 s",  # 60 s for 1 of 4 parts of the work
+            "[4/5, 3 min left] b started",
+            "[4/5, 3 min left] b failed after 61 s: E",
+        ]
+
+    @pytest.mark.parametrize(
+        ("seconds", "text"), [(9.4, "9 s"), (99, "99 s"), (240, "4 min"), (7500, "2 h 05 min")]
+    )
+    def test_durations_read_well(self, seconds, text):
+        assert progress.duration(seconds) == text
+
+
+def test_the_headline_is_the_planned_comparison(call, tmp_path):
+    study = open_study(
+        "params/toy.yaml", {"analysis.primary": {"treatment": "squad", "target": "xquad"}}
+    )
+    row = {"treatment": "squad", "baseline": "none", "task": "xquad", "metric": "f1", "by": "group",
+           "level": "Qaru", "n_languages": 2, "baseline_score": 30.04, "gain": 4.25, "ci_low": 1,
+           "ci_high": 7.5, "p_adjusted": 0.0123, "verdict": "improves",
+           "note": "primary comparison"}  # fmt: skip
+    other = row | {"level": "Other", "note": "exploratory", "gain": None}
+    study.folder.mkdir(parents=True)
+    pd.DataFrame([row, other]).to_csv(
+        study.folder / "significance.csv", index=False, quoting=csv.QUOTE_ALL
+    )
+    (study.folder / "report.html").touch()
+    lines = progress.headline(study)
+    assert "Qaru" in lines[2]
+    assert re.search(r" 30\.0 +4\.2 +\[1\.0, 7\.5\] +0\.012  improves$", lines[2])
+    assert lines[3] == f"report: {study.folder / 'report.html'}"
+    assert len(lines) == 4
+
+
+def test_data_check_says_what_is_missing(call, tmp_path):
+    code, out, _ = call("data", "check", "params/toy.yaml")
+    assert code == 0
+    assert "xquad" in out
+    (tmp_path / "empty").mkdir()
+    code, _, errors = call("data", "check", "params/toy.yaml", "--set", "data=empty", "--set",
+                           "encoder=offline-e5")  # fmt: skip
+    assert code == 1
+    assert all(line.startswith("xtsupport: error: ") for line in errors)
+    assert any("squad" in line for line in errors)
+
+
+def test_errors_carry_their_lines():
+    assert UserError("a", "b").problems == ("a", "b")

@@ -1,0 +1,108 @@
+"""One papermill execution of one notebook: what it refuses, how it fails, what it leaves."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from study_toys import notebook
+
+from xtsupport.errors import UserError
+from xtsupport.study import nodes
+from xtsupport.study.runs import Run, record_of
+
+
+@pytest.fixture
+def node(tmp_path, monkeypatch):
+    """A function that makes a node whose notebook has the given cells; returns its folder."""
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+
+    def made(*cells, runs=(), outputs=(), **parameters):
+        notebook(tmp_path / "notebooks" / "09_toy.ipynb", *cells)
+        folder = tmp_path / "outputs" / "toy" / "nodes" / "toy"
+        folder.mkdir(parents=True)
+        look = Run("toy", "analysis", "", 0, "nodes/toy", folder, {})
+        spec = {"name": "toy", "notebook": "09_toy", "runner": "me", "threads": 1, "per_gpu": 1,
+                "runs": list(runs), "outputs": list(outputs),
+                "record": None if runs else record_of(look)}  # fmt: skip
+        (folder / "node.json").write_text(json.dumps(spec))
+        (folder / "params.yaml").write_text(yaml.safe_dump(parameters))
+        return folder
+
+    return made
+
+
+def state(folder: Path) -> dict:
+    return json.loads((folder / "state.json").read_text())
+
+
+def fails(folder: Path) -> str:
+    """The first line of the error of a node that must fail, also kept in its state."""
+    with pytest.raises(UserError) as caught:
+        nodes.execute(folder)
+    assert state(folder)["state"] == "failed"
+    assert state(folder)["error"] == caught.value.problems[0].splitlines()[0]
+    assert not (folder / "done").exists()
+    assert not (folder / "run.json").exists()
+    return caught.value.problems[0]
+
+
+def test_a_node_leaves_its_notebook_record_log_and_stamp(node, tmp_path):
+    folder = node(
+        "from pathlib import Path; import os, sys",
+        "Path('outputs/toy/out.txt').write_text(condition)",  # the project root is where it works
+        "print(sys.executable, os.environ['OMP_NUM_THREADS'], os.environ['IPYTHONDIR'])",
+        outputs=["out.txt"],
+        condition="sq'uad",
+    )
+    nodes.execute(folder)
+    assert (tmp_path / "outputs" / "toy" / "out.txt").read_text() == "sq'uad"
+    assert state(folder)["state"] == "done"
+    files = json.loads((folder / "run.json").read_text())["files"]
+    assert list(files) == ["../../out.txt"]
+    executable, threads, private = (folder / "node.log").read_text().split("\n")[-4].split()[-3:]
+    assert (executable, threads) == (sys.executable, "1")  # this interpreter, whatever is installed
+    assert not Path(private).exists()
+    assert {path.name for path in folder.iterdir()} == {
+        ".lock", "node.json", "params.yaml", "09_toy.ipynb", "node.log", "state.json",
+        "run.json", "done",
+    }  # fmt: skip
+
+
+def test_unknown_parameters_are_refused_before_anything_runs(node):
+    folder = node("raise SystemExit", condtion="squad")
+    assert "has no parameter 'condtion' (did you mean 'condition'?)" in fails(folder)
+    assert not (folder / "09_toy.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit(0)", "SystemExit: 0"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "memory ran out"),
+        ("pass", "the notebook ended without writing out.txt"),
+    ],
+)
+def test_whatever_goes_wrong_is_a_failure_with_its_reason(node, cell, expected):
+    assert expected in fails(node(cell, outputs=["out.txt"]))
+
+
+def test_runs_that_the_notebook_left_undone_are_a_failure(node, tmp_path):
+    folder = node("pass", runs=[{"folder": str(tmp_path / "run"), "key": "k"}])
+    assert "not all its runs are whole" in fails(folder)
+
+
+def test_the_failed_notebook_is_kept_for_reading(node):
+    folder = node("print('so far so good')", "1 / 0")
+    fails(folder)
+    text = (folder / "09_toy.ipynb").read_text()
+    assert "so far so good" in text
+    assert "ZeroDivisionError" in text
+
+
+def test_a_missing_notebook_is_named(node, tmp_path):
+    folder = node("pass")
+    (tmp_path / "notebooks" / "09_toy.ipynb").unlink()
+    assert "09_toy.ipynb" in fails(folder)

@@ -1,0 +1,194 @@
+"""A whole toy study under Snakemake: killed, resumed, left alone, changed, harmed, failing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from study_toys import toy_root, write_params
+
+from xtsupport.study import runner
+from xtsupport.study.plan import open_study
+
+SMALL = {"conditions": ["none", "squad"], "targets": ["xquad"], "seeds": [0]}
+NODES = ["pretraining", "intermediate-squad", "target-none", "target-squad"]
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="kills processes the Unix way")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A project root with toy notebooks, shared by the tests of this module, in their order."""
+    folder = tmp_path_factory.mktemp("root")
+    toy_root(folder, **SMALL)
+    return folder
+
+
+def command(root: Path, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "xtsupport.study.cli", *arguments],
+        cwd=root,
+        env=os.environ | {"XTSUPPORT_ROOT": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def xtsupport(root: Path, *arguments: str) -> tuple[int, str]:
+    """Exit code and everything printed."""
+    process = command(root, *arguments)
+    out, error = process.communicate(timeout=240)
+    return process.returncode, out + error
+
+
+def done(root: Path) -> list[str]:
+    """The runs that were finished, each time they were."""
+    path = root / "done.log"
+    return path.read_text().split() if path.exists() else []
+
+
+def survivors(root: Path) -> list[str]:
+    """Processes that belong to this root."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            mine = f"XTSUPPORT_ROOT={root}".encode() in (path / "environ").read_bytes().split(b"\0")
+            dead = ") Z " in (path / "stat").read_text()
+        except OSError:
+            continue
+        found += [path.name] if mine and not dead else []
+    return found
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.time() + seconds
+    while not condition():
+        assert time.time() < end, "waited too long"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at /proc")
+def test_kill_9_of_the_runner_alone_takes_everything_along_and_it_resumes(root):
+    (root / "mischief.py").write_text(
+        "if run.phase == 'intermediate' and not (root / 'second').exists():\n"
+        "    (root / 'busy').touch(); time.sleep(600)\n"
+    )
+    process = command(root, "run", "params/toy.yaml", "--jobs", "2")
+    wait_for((root / "busy").exists)
+    assert len(survivors(root)) >= 4  # the runner, Snakemake, a node, its kernel
+    code, text = xtsupport(root, "run", "params/toy.yaml")
+    assert code == 1
+    assert f"study toy is being run by process {process.pid}" in text
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    wait_for(lambda: not survivors(root), 10)
+    (root / "second").touch()
+    code, text = xtsupport(root, "run", "params/toy.yaml", "--jobs", "2")
+    assert code == 0, text
+    assert "report: " in text
+    assert sorted(set(done(root))) == sorted(done(root))  # what was finished was not done again
+    assert len(done(root)) == 4
+
+
+def test_a_second_run_does_nothing(root):
+    before, started = done(root), time.time()
+    stamp = (root / "outputs" / "toy" / "nodes" / "target-squad" / "params.yaml").stat().st_mtime_ns
+    code, text = xtsupport(root, "run", "params/toy.yaml")
+    assert (code, done(root)) == (0, before)
+    assert "7 done, 0 to do" in text
+    assert time.time() - started < 15
+    code, text = xtsupport(root, "status", "params/toy.yaml")
+    assert text.splitlines()[-1] == "7 done"
+    params = root / "outputs" / "toy" / "nodes" / "target-squad" / "params.yaml"
+    assert params.stat().st_mtime_ns == stamp
+
+
+def test_harmed_files_are_noticed_and_exactly_those_runs_redone(root):
+    before = done(root)
+    harmed = (
+        root / "outputs" / "toy" / "target" / "squad" / "none" / "plain" / "seed0" / "scores.csv"
+    )
+    harmed.write_bytes(harmed.read_bytes()[:5])
+    (root / "outputs" / "toy" / "report.html").unlink()
+    code, text = xtsupport(root, "run", "params/toy.yaml")
+    assert code == 0, text
+    assert "5 done, 2 to do" in text
+    assert done(root) == [*before, "target/squad/none/plain/seed0"]
+
+
+def test_a_failure_withholds_only_its_descendants_and_says_where_to_look(root):
+    before = done(root)
+    (root / "mischief.py").write_text(
+        "(root / 'tries').open('a').write(run.phase[0]); \n"
+        "assert run.phase != 'intermediate', 'planted <failure>'\n"
+    )
+    change = ("--set", "intermediate.epochs=2", "--set", "evaluation.max_answer_length=7")
+    code, text = xtsupport(root, "run", "params/toy.yaml", *change)
+    assert code == 1
+    assert "intermediate-squad  failed    AssertionError: planted <failure>" in text
+    assert str(root / "outputs/toy/nodes/intermediate-squad/03_intermediate_training.ipynb") in text
+    assert "target-squad  withheld  waits for intermediate-squad" in text
+    assert "significance  withheld" in text
+    assert "Traceback" not in text
+    assert done(root) == [*before, "target/squad/none/plain/seed0"]  # the other branch was done
+    assert (root / "tries").read_text().count("i") == 2  # retried once
+    code, text = xtsupport(root, "status", "params/toy.yaml", *change)
+    states = dict(line.split()[:2] for line in text.splitlines()[:-1])
+    assert states["intermediate-squad"] == "failed"
+    assert states["target-none"] == "done"
+    assert states["target-squad"] == "stale"
+    (root / "mischief.py").write_text("")
+    code, text = xtsupport(root, "run", "params/toy.yaml", *change)
+    assert code == 0, text
+    assert done(root)[len(before) + 1 :] == [
+        "intermediate/squad/seed0",
+        "target/squad/squad/plain/seed0",
+    ]
+
+
+def test_a_dead_process_holds_no_study(root, monkeypatch):
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(root))
+    folder = root / "outputs" / "toy"
+    (folder / "running.json").write_text('{"token": "t", "pid": 1, "host": "h", "since": "then"}')
+    assert runner.runner_of(folder) is None
+    with runner.study_lock(folder) as token:
+        assert runner.runner_of(folder) == token
+
+
+def test_snakemake_keeps_no_lock_and_declares_no_result(root):
+    assert not list((root / "outputs" / "toy" / ".snakemake" / "locks").glob("*"))
+    text = (root / "outputs" / "toy" / "graph.json").read_text()
+    assert (
+        '"stamp": "nodes/target-none/done"' in text or '"stamp": "nodes/target-squad/done"' in text
+    )
+    assert "run.json" not in text
+
+
+def test_a_read_only_output_folder_is_one_line(tmp_path):
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    toy_root(tmp_path, **SMALL)
+    (tmp_path / "outputs").mkdir(mode=0o500)
+    code, text = xtsupport(tmp_path, "run", "params/toy.yaml")
+    assert code == 1
+    assert "writing is not allowed here" in text
+
+
+def test_a_file_where_the_output_folder_should_be_is_one_line(tmp_path):
+    toy_root(tmp_path, **SMALL)
+    (tmp_path / "outputs").write_text("")
+    code, text = xtsupport(tmp_path, "run", "params/toy.yaml")
+    assert code == 1
+    assert text.count("xtsupport: error: ") == 1
+    assert "Traceback" not in text
+
+
+def test_node_names_of_odd_conditions_reach_snakemake_unharmed(tmp_path, monkeypatch):
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    study = open_study(write_params(tmp_path, conditions=["none", "squad", "none~squad"]))
+    rules = [runner.rule(study, node, set()) for node in study.plan.nodes]
+    assert all(each["rule"].isidentifier() for each in rules)
+    assert len({each["rule"] for each in rules}) == len(rules)
