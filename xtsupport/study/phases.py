@@ -18,6 +18,7 @@ from xtsupport.evaluation.retrieval import embed, nearest, unit
 from xtsupport.evaluation.scores import corpus_score, score_examples
 from xtsupport.study.runs import Run, open_run, require
 from xtsupport.training import encoder as encoders
+from xtsupport.training.attention import use_fast_attention
 from xtsupport.training.features import Features, featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import Recipe, resolve_precision, train
@@ -144,7 +145,13 @@ def prepare(run: Run) -> None:
 def starting_encoder(run: Run):
     """(encoder, tokenizer) that a run starts from: its upstream run's, else the study's."""
     name = require(run.upstream[0]) / "model" if run.upstream else run.settings["encoder"]
-    return encoders.load_encoder(name)
+    encoder, tokenizer = encoders.load_encoder(name)
+    use_fast_attention(encoder, device(), resolve_precision(run.settings["precision"]))
+    return encoder, tokenizer
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def starting_model(run: Run):
@@ -202,7 +209,7 @@ def fit(model, data: dict[str, Features], tokenizer, run: Run, out, progress: bo
             for t, f in data.items()
         },
         final_loss=float(history.loss.tail(max(1, len(history) // 20)).mean()),
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=device().type,
     )
     return history
 
