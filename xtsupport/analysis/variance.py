@@ -44,13 +44,15 @@ class Arm:
 
     labels[a]: the replicates of a side, None where one run serves every seed (retrieval without
     phase 2); values[a]: (S[a], L) scores 0..1, NaN for a language that the side does not have;
-    gram[a][b]: (S[a], S[b], L, L) cluster products of the sides' influences.
+    gram[a][b]: (S[a], S[b], L, L) cluster products of the sides' influences;
+    mix[a]: (S[a], R), how a replicate averages the task's runs.
     """
 
     moments: Moments
     labels: tuple[tuple | None, tuple | None]
     values: tuple[np.ndarray, np.ndarray]
     gram: tuple[tuple[np.ndarray, ...], ...]
+    mix: tuple[np.ndarray, np.ndarray]
     paired: bool
     note: str = ""
 
@@ -95,11 +97,12 @@ def arm(
     mixes = [_replicate_means(side, len(runs)) for side in sides]
     if any(len(labels) < len(side) for (labels, _), side in zip(mixes, sides, strict=True)):
         notes.append("several seeds share a phase-2 run, which is the unit")
-    values, gram = _mix(moments, [mix for _, mix in mixes])
+    mix = tuple(weights for _, weights in mixes)
+    values, gram = _mix(moments, mix)
     labels = tuple(
         None if alone else labels for alone, (labels, _) in zip(single, mixes, strict=True)
     )
-    return Arm(moments, labels, values, gram, paired, "; ".join(notes))
+    return Arm(moments, labels, values, gram, mix, paired, "; ".join(notes))
 
 
 def _replicate_means(side, n_runs) -> tuple[tuple, np.ndarray]:

@@ -59,7 +59,7 @@ def _finding(row, margin) -> str:
             "harms": "",
             "equivalent": f", which is equivalent within {margin:g}",
             "too few": f", from too few {_scarce(row)} for a verdict",
-            "undetermined": f", which leaves it open (gains under {row['mde']:.1f} are easily missed)",
+            "undetermined": f", which leaves it open (a gain of {row['mde']:.1f} would show)",
         }[row["verdict"]]
     )
 
