@@ -43,6 +43,11 @@ class Study:
     plan: Plan
     folder: Path
 
+    @property
+    def data(self) -> str:
+        """What ``load(data=)`` and the tables take for this study's data."""
+        return data_source(self.settings.data)
+
     def runs(
         self,
         phase: str,

@@ -1,0 +1,76 @@
+"""The third cell of every notebook: is everything here that the rest of the notebook needs?"""
+
+import math
+from collections.abc import Sequence
+
+from xtsupport.errors import UserError
+from xtsupport.study import folders, provenance, runs
+from xtsupport.study.plan import Study
+from xtsupport.study.runs import Run
+
+STEP_SECONDS = 0.0008  # per training row of the demo's encoder, on one core
+SCORE_SECONDS = 0.0015  # per evaluated row of the same
+
+
+def check_setup(study: Study, todo: Sequence[Run] = (), into: str = "scratch") -> None:
+    """Print versions, device, where results go, what is there already and the minutes to expect.
+
+    todo: the runs that this notebook does. Raises UserError, one line each, when an earlier phase
+    is missing, with the command that makes it.
+    """
+    print("versions   " + ", ".join(f"{k} {v}" for k, v in provenance.versions().items()))
+    print(f"device     {device()}; {study.settings.threads} thread(s)")
+    place = study.folder if into == "study" else folders.scratch()
+    print(f"study      {study.settings.study}; this notebook writes to {shown(place)}")
+    earlier = {above.key: above for run in todo for above in run.upstream}
+    missing = [each for each in earlier.values() if runs.find(each) is None]
+    for each in earlier.values():
+        found = runs.find(each)
+        print(f"needs      {each.name}: {'MISSING' if found is None else shown(found)}")
+    if missing:
+        raise UserError(*(absent(study, each) for each in missing))
+    left = [run for run in todo if not runs.is_whole(run)]
+    if todo:
+        print(f"to do      {len(left)} of {len(todo)} run(s), {minutes(study, left)}")
+
+
+def absent(study: Study, run: Run) -> str:
+    """What to do about an earlier run that is nowhere."""
+    return (
+        f"{run.name}: this earlier run is missing or was made with other settings. "
+        f"Run notebook {NOTEBOOKS[run.phase]} with condition = {run.condition!r}, or the whole "
+        f"study in a terminal: xtsupport run params/{study.settings.study}.yaml"
+    )
+
+
+def device() -> str:
+    """The accelerator in use, or the CPU."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+
+
+def minutes(study: Study, left: Sequence[Run]) -> str:
+    """Words for the time that runs will take; known for the demo's encoder only."""
+    if not left:
+        return "nothing to wait for"
+    if study.settings.encoder != "pretrain":
+        return "time unknown: it depends on the encoder and the device"
+    rows = sum(run.settings.get("steps", 0) * run.settings.get("batch_size", 0) for run in left)
+    scored = sum(len(codes) for run in left for codes in run.settings.get("targets", {}).values())
+    seconds = STEP_SECONDS * rows + SCORE_SECONDS * 600 * scored
+    return f"about {max(1, math.ceil(seconds / 60))} minute(s) on one core"
+
+
+def shown(path) -> str:
+    """A path as seen from the project's root."""
+    root = folders.root()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+NOTEBOOKS = {
+    "pretraining": "02_pretrained_model",
+    "intermediate": "03_intermediate_training",
+    "target": "04_target_transfer",
+    "retrieval": "05_sentence_retrieval",
+}
