@@ -138,11 +138,23 @@ def headline(study: Study) -> list[str]:
     if primary and path.is_file():
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
-        planned = [row for row in rows if (row.get("note") or "").startswith("primary comparison")]
+        planned = [row for row in rows if is_primary(row, primary)]
         title = f"{primary.treatment} against {primary.baseline}, gain in points by {primary.by}"
-        lines = [title, HEADER, *map(headline_row, planned)] if planned else []
+        sure = f"{100 * (1 - study.settings.analysis.alpha):g}% interval"
+        lines = [title, HEADER.format(sure), *map(headline_row, planned)] if planned else []
     report = study.folder / "report.html"
     return [*lines, f"report: {report}"] if report.is_file() else lines
+
+
+def is_primary(row: dict, primary) -> bool:
+    """Whether a row is the planned comparison: on its target, or on its target less the rest."""
+    same = (row["treatment"], row["baseline"], row["metric"], row["by"]) == (
+        primary.treatment,
+        primary.baseline,
+        primary.metric,
+        primary.by,
+    )
+    return same and row["task"] in (primary.target, f"{primary.target} - rest")
 
 
 def headline_row(row: dict) -> str:
@@ -163,6 +175,6 @@ def number(text: str, digits: int = 1) -> str:
         return "-"
 
 
-HEADER = "  {:<20}{:<22}{:>6}{:>10}{:>8}  {:<16}{:>7}  {}".format(
-    "target", "level", "langs", "baseline", "gain", "95% interval", "p adj", "verdict"
+HEADER = "  {:<20}{:<22}{:>6}{:>10}{:>8}  {{:<16}}{:>7}  {}".format(
+    "target", "level", "langs", "baseline", "gain", "p adj", "verdict"
 )
