@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from xtsupport.data.check import check, intermediate_tasks
+from xtsupport.data import check
 from xtsupport.errors import UserError
 
 
@@ -16,13 +16,13 @@ def study(**changes):
 
 def test_conditions_name_tasks():
     names = ["none", "all", "squad", "none~squad", "mnli+mlm", "mnli@translated"]
-    assert [task.name for task in intermediate_tasks(names)] == ["squad", "mnli"]
+    assert [task.name for task in check.intermediate_tasks(names)] == ["squad", "mnli"]
     with pytest.raises(UserError, match=r"unknown task 'mnil' \(did you mean 'mnli'\?\)"):
-        intermediate_tasks(["mnil"])
+        check.intermediate_tasks(["mnil"])
 
 
 def test_everything_that_is_read_is_listed_once():
-    frame = check(study())
+    frame = check.check(study())
     assert list(zip(frame["task"], frame["language"], frame["split"], strict=True)) == [
         ("mnli", "en", "train"),
         ("squad", "en", "train"),
@@ -34,13 +34,20 @@ def test_everything_that_is_read_is_listed_once():
     assert set(frame["status"]) == {"hub"} and frame["rows"].isna().all()
 
 
+def test_other_training_splits_are_the_ones_that_are_read():
+    own = {"mnli": SimpleNamespace(train_split="validation_mismatched"), "other": None}
+    found = check.training(study(intermediate_tasks=own), "hub")
+    assert found == [("mnli", "en", "validation_mismatched"), ("squad", "en", "train"),
+                     ("mnli", "en", "train")]  # fmt: skip
+
+
 def test_raw_text_is_needed_for_pretraining():
-    frame = check(study(encoder="pretrain"))
+    frame = check.check(study(encoder="pretrain"))
     assert (frame["task"] == "wikipedia").sum() == 41
 
 
 def test_real_mirror(mirror):
-    frame = check(study(conditions=["anli_plus", "hellaswag"], data=str(mirror)))
+    frame = check.check(study(conditions=["anli_plus", "hellaswag"], data=str(mirror)))
     table = frame.set_index(["task", "language", "split"])
     assert table.loc[("xquad", "de", "validation"), "rows"] == 1190
     assert table.loc[("anli_plus", "en", "mnli/train"), "status"] == "present"
@@ -58,4 +65,4 @@ def test_a_damaged_file_is_an_error(tmp_path):
     place.mkdir(parents=True)
     (place / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match="is not a whole parquet file"):
-        check(study(targets=["xnli"], data=tmp_path))
+        check.check(study(targets=["xnli"], data=tmp_path))

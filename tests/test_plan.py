@@ -221,3 +221,29 @@ def test_an_encoder_folder_counts_by_its_contents(study, tmp_path):
     after = by_name(study(encoder="./model"))["target/squad/none/plain/seed0"]
     assert before.key != after.key
     assert replace(before, data=after.data).key == after.key
+
+
+def test_another_training_split_changes_only_the_runs_that_read_it(study):
+    """Setting it to null, or not at all, is the same; rows and fingerprints are the split's own."""
+    plain, null = by_name(study()), study(tasks={"squad": {"train_split": None}})
+    assert {name: run.key for name, run in plain.items()} == {
+        name: run.key for name, run in by_name(null).items()
+    }
+    other = by_name(study(intermediate_tasks={"squad": {"train_split": "validation"}}))
+    run, before = other["intermediate/squad/seed0"], plain["intermediate/squad/seed0"]
+    assert run.settings == before.settings | {
+        "train_splits": {"squad": "validation"},
+        "tasks": {"squad": 12},  # of the smallest world, which has 48 training rows
+        "steps": 2,
+    }
+    assert run.data["squad/en/train"] != before.data["squad/en/train"]
+    assert other["target/squad/none/plain/seed0"].key == plain["target/squad/none/plain/seed0"].key
+    with pytest.raises(UserError, match="has no dev split of squad in en"):
+        study(intermediate_tasks={"squad": {"train_split": "dev"}})
+
+
+def test_phase_3_can_train_on_another_split(study):
+    runs = by_name(study(tasks={"squad": {"train_split": "validation"}}))
+    run = runs["target/squad/squad/plain/seed0"]
+    assert run.settings["train_splits"] == {"squad": "validation"} and run.settings["rows"] == 12
+    assert "train_splits" not in runs["intermediate/squad/seed0"].settings

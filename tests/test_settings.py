@@ -74,6 +74,10 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
         ({"tasks": {"squad": {"epoch": 1}}}, "tasks.squad.epoch: unknown setting"),
         ({"tasks": {"squad": {"max_length": 20}}}, "stride 16 must be less than half"),
         ({"intermediate_tasks": {"mnli": {}}}, "intermediate_tasks.mnli: the study does not"),
+        (
+            {"targets": ["udpos"], "tasks": {"udpos": {"train_split": "validation+test"}}},
+            "tasks.udpos.train_split = 'validation+test': udpos is evaluated on test",
+        ),
         ({"pretraining": {"heads": 3, "max_length": 96}}, "heads = 3: must divide hidden_size"),
         ({"retrieval": {"layer": 3}}, "retrieval.layer = 3: the encoder has 2 layers"),
         ({"pretraining": {"max_length": 90}}, "target.max_length = 96: the encoder takes at most"),

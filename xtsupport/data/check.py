@@ -10,9 +10,10 @@ def check(settings, data=None):
     """A frame of every split a study reads: task, language, split, rows, status, fingerprint.
 
     settings needs data, conditions, targets, languages and encoder as a study's settings have
-    them; `data` replaces settings.data (a path is taken as it is). status: present; missing;
-    missing part, where other parts of a joined split are there; hub, where rows and presence are
-    known only after loading. note: what was looked for. One row per part of a joined split.
+    them (tasks and intermediate_tasks where they name other training splits); `data` replaces
+    settings.data (a path is taken as it is). status: present; missing; missing part, where other
+    parts of a joined split are there; hub, where rows and presence are known only after loading.
+    note: what was looked for. One row per part of a joined split.
     Raises UserError for an unknown task, and for a damaged file.
     """
     import pandas as pd
@@ -33,19 +34,37 @@ def check(settings, data=None):
 
 def needed(settings, data) -> list[tuple[str, str, str]]:
     """(task, language, split) of everything a study reads, each once, training splits first."""
-    known, chosen = tables.tasks(data), settings.languages
+    return list(dict.fromkeys([*training(settings, data), *evaluation(settings, data)]))
+
+
+def training(settings, data) -> list[tuple[str, str, str]]:
+    """(task, language, split) of everything a study trains on, raw text last."""
+    known = tables.tasks(data)
     targets = [tables.task(name, data) for name in settings.targets]
-    training = intermediate_tasks(settings.conditions, data)
-    training += [tables.task(t.training_task, data) for t in targets if t.training_task]
-    found = [(task.name, "en", task.train_split) for task in training]
+    phase2 = intermediate_tasks(settings.conditions, data)
+    phase3 = [tables.task(t.training_task, data) for t in targets if t.training_task]
+    found = []
+    for tasks, named in ((phase2, "intermediate_tasks"), (phase3, "tasks")):
+        own = getattr(settings, named, {})
+        found += [(t.name, "en", _split(own.get(t.name)) or t.train_split) for t in tasks]
     if getattr(settings, "encoder", "") == "pretrain":
         raw = (task for task in known.values() if task.kind == "masked")
         found += [(task.name, code, task.train_split) for task in raw for code in task.languages]
-    for task in targets:
+    return list(dict.fromkeys(found))
+
+
+def evaluation(settings, data) -> list[tuple[str, str, str]]:
+    """(task, language, split) of what a study selects on (English) and evaluates."""
+    chosen, found = settings.languages, []
+    for task in (tables.task(name, data) for name in settings.targets):
         codes = task.languages if chosen == "all" else [c for c in chosen if c in task.languages]
         found += [(task.name, "en", task.dev_split)] if task.dev_split else []
         found += [(task.name, code, task.eval_split) for code in codes]
-    return list(dict.fromkeys(found))
+    return found
+
+
+def _split(overrides):
+    return overrides and overrides.train_split
 
 
 def intermediate_tasks(conditions, data="hub") -> list[tables.Task]:

@@ -33,10 +33,9 @@ def report(settings, data=None):
     """
     data = settings.data if data is None else data
     known = tables.tasks(data)
-    there = [each for each in check.needed(settings, data) if hub.present(*each, data)]
-    training = [(t, c, s) for t, c, s in there if s == known[t].train_split]
-    evaluation = [(t, c, s) for t, c, s in there
-                  if t in settings.targets and s == known[t].eval_split]  # fmt: skip
+    training = [each for each in check.training(settings, data) if hub.present(*each, data)]
+    evaluation = [(t, c, s) for t, c, s in check.evaluation(settings, data)
+                  if s == known[t].eval_split and hub.present(t, c, s, data)]  # fmt: skip
     return contamination(training, evaluation, data)
 
 

@@ -165,8 +165,8 @@ def starting_model(run: Run):
 
 def training_features(name: str, rows: int, tokenizer, run: Run) -> Features:
     """Features of `rows` English training rows of a task, the same rows for every seed."""
-    data, row = run.options["data"], task(name, run.options["data"])
-    examples = load(name, "en", row.train_split, data)
+    row = task(name, run.options["data"])
+    examples = load(name, "en", training_split(name, run), run.options["data"])
     if rows < len(examples):
         examples = examples.select(
             np.sort(np.random.default_rng(0).permutation(len(examples))[:rows])
@@ -179,6 +179,12 @@ def training_features(name: str, rows: int, tokenizer, run: Run) -> Features:
         run.settings["stride"],
         row.labels,
     )
+
+
+def training_split(name: str, run: Run) -> str:
+    """The split that a run trains on: the task's, unless the study names another."""
+    named = run.settings.get("train_splits", {}).get(name)
+    return named or task(name, run.options["data"]).train_split
 
 
 def add_head(model: TaskModel, name: str, features: Features, run: Run) -> None:
@@ -248,9 +254,14 @@ def answers(model, trained: str, trained_on: Features, examples, tokenizer, run:
 
 
 def validate(model, name: str, trained_on: Features, tokenizer, run: Run) -> pd.DataFrame:
-    """Scores on English validation rows of an intermediate task; empty where there are none."""
+    """Scores on English validation rows of an intermediate task; empty where there are none.
+
+    Rows that the run trained on are not validation rows.
+    """
     data, row = run.options["data"], task(name, run.options["data"])
-    if not row.eval_split or not available(name, "en", row.eval_split, data):
+    trained = set(training_split(name, run).split("+"))
+    unseen = row.eval_split and trained.isdisjoint(row.eval_split.split("+"))
+    if not unseen or not available(name, "en", row.eval_split, data):
         return pd.DataFrame(columns=["task", "language", "metric", "score", "n_examples"])
     examples = whole_clusters(load(name, "en", row.eval_split, data), VALIDATION_CLUSTERS)
     predictions = answers(model, name, trained_on, examples, tokenizer, run)

@@ -162,6 +162,21 @@ def known_overrides(settings, tasks, languages) -> Problems:
                 )
 
 
+def unseen_evaluation(settings, tasks, languages) -> Problems:
+    """Phase 3 does not train on the rows of its own target's evaluation set."""
+    for name, own in settings.tasks.items():
+        if own.train_split and name in settings.targets and name in tasks:
+            both = set(own.train_split.split("+")) & set(tasks[name].eval_split.split("+"))
+            if both:
+                yield (
+                    ("tasks", name, "train_split"),
+                    (
+                        f"tasks.{name}.train_split = {own.train_split!r}: {name} is evaluated on "
+                        f"{', '.join(sorted(both))}; train on other rows"
+                    ),
+                )
+
+
 def sound_windows(settings, tasks, languages) -> Problems:
     """Two windows overlap by less than their length, also after per-task settings."""
     for phase, per_task in (("intermediate", "intermediate_tasks"), ("target", "tasks")):
@@ -284,6 +299,7 @@ RULES = (
     (known_targets, ("targets",)),
     (known_languages, ("languages", "targets")),
     (known_overrides, ("conditions", "targets", "tasks", "intermediate_tasks")),
+    (unseen_evaluation, ("targets", "tasks")),
     (sound_windows, ("intermediate", "target", "tasks", "intermediate_tasks")),
     (sound_encoder, ("encoder", "pretraining", "retrieval", "intermediate", "target")),
     (known_contrasts, ("analysis", "conditions")),

@@ -97,6 +97,7 @@ class Overrides(Part):
     dropout: Share | None = None
     freeze_embeddings: bool | None = None
     pooling: Literal["first", "mean"] | None = None
+    train_split: Annotated[str, Field(min_length=1)] | None = None  # for mirrors without the usual
 
 
 class Evaluation(Part):

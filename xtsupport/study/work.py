@@ -10,6 +10,7 @@ settings by phase (all of them also ``precision``)
                 a ``none~X``), ``target:`` after per-task overrides, targets {name: [languages]},
                 max_clusters, max_answer_length
   retrieval     encoder, targets {name: [languages]}, layer, pooling, max_length
+  where asked   train_splits {task: split} (intermediate, target)
 options: data (what ``load(data=)`` takes), threads, checkpoint_minutes, batch_tokens
 """
 
@@ -111,15 +112,21 @@ class Planner:
             else [condition.base]
         )
         own = self.phase2_settings(condition.base)
-        rows = {name: self.rows(name, self.phase2_settings(name)["max_rows"]) for name in names}
-        steps = self.phase2_steps(condition.base)
+        steps, rows = self.phase2_steps(condition.base), self.phase2_rows(names)
+        splits = own_splits(self.settings.intermediate_tasks, names)
         return self.run(
             "intermediate",
             condition.name,
             seed,
             f"intermediate/{condition.name}/seed{seed}",
-            {"encoder": self.settings.encoder, "tasks": rows, "steps": steps, **own},
-            self.training_data(names) | self.encoder_data(),
+            {
+                "encoder": self.settings.encoder,
+                "tasks": rows,
+                "steps": steps,
+                **own,
+                **asked(splits),
+            },
+            self.training_data(names, splits) | self.encoder_data(),
             start,
         )
 
@@ -132,13 +139,22 @@ class Planner:
         """Optimizer steps of phase 2 on a task or ``all``."""
         own = self.phase2_settings(base)
         names = conditions.single_tasks(self.settings.conditions) if base == "all" else [base]
-        rows = [self.rows(name, self.phase2_settings(name)["max_rows"]) for name in names]
+        rows = self.phase2_rows(names).values()
         return steps(sum(min(each, own.get("mixing_cap", each)) for each in rows), own)
+
+    def phase2_rows(self, names: list[str]) -> dict[str, int]:
+        """How many rows of each task phase 2 trains on."""
+        splits = own_splits(self.settings.intermediate_tasks, names)
+        return {
+            name: self.rows(name, self.phase2_settings(name)["max_rows"], splits.get(name))
+            for name in names
+        }
 
     def target(self, task: str, condition, seed: int, above: list[Run]) -> Run:
         """Phase 3: English training on a task, then every target it serves, in all languages."""
         own = merged(self.settings.target, self.settings.tasks.get(task))
-        rows = self.rows(task, own["max_rows"])
+        splits = own_splits(self.settings.tasks, [task])
+        rows = self.rows(task, own["max_rows"], splits.get(task))
         extra = self.phase2_steps(condition.matched) if condition.matched else 0
         served = {
             name: self.spoken(name)
@@ -160,8 +176,9 @@ class Planner:
                 "targets": served,
                 "max_clusters": evaluation.max_clusters,
                 "max_answer_length": evaluation.max_answer_length,
+                **asked(splits),
             },
-            self.training_data([task]) | self.evaluation_data(served) | self.encoder_data(),
+            self.training_data([task], splits) | self.evaluation_data(served) | self.encoder_data(),
             above,
             task,
         )
@@ -214,10 +231,12 @@ class Planner:
         chosen = self.settings.languages
         return [code for code in self.tables[target].languages if chosen == "all" or code in chosen]
 
-    def training_data(self, names: list[str]) -> dict:
-        """Fingerprints of English training sets."""
+    def training_data(self, names: list[str], splits: dict[str, str]) -> dict:
+        """Fingerprints of English training sets, of other splits than usual where asked."""
         return {
-            f"{name}/en/train": self.mark(name, "en", self.tables[name].train_split)
+            f"{name}/en/train": self.mark(
+                name, "en", splits.get(name) or self.tables[name].train_split
+            )
             for name in names
         }
 
@@ -255,12 +274,12 @@ class Planner:
             self.problems += error.problems
         return ""
 
-    def rows(self, task: str, most: int | None) -> int:
+    def rows(self, task: str, most: int | None, split: str | None = None) -> int:
         """How many English training rows are used."""
         from xtsupport.data import hub
 
         try:
-            found = hub.rows(task, "en", self.tables[task].train_split, self.source)
+            found = hub.rows(task, "en", split or self.tables[task].train_split, self.source)
         except UserError as error:
             self.problems += error.problems
             found = 1
@@ -269,7 +288,22 @@ class Planner:
 
 def merged(phase, own) -> dict:
     """A phase's settings with a task's own ones laid over them."""
-    return phase.model_dump() | (own.model_dump(exclude_unset=True) if own else {})
+    other = own.model_dump(exclude_unset=True, exclude={"train_split"}) if own else {}
+    return phase.model_dump() | other
+
+
+def own_splits(overrides: dict, names: list[str]) -> dict[str, str]:
+    """The training splits that were named for some of the tasks: {task: split}."""
+    return {
+        name: overrides[name].train_split
+        for name in names
+        if name in overrides and overrides[name].train_split
+    }
+
+
+def asked(splits: dict[str, str]) -> dict:
+    """A setting of a run that is absent unless somebody asked for it: run keys stay the same."""
+    return {"train_splits": splits} if splits else {}
 
 
 def steps(rows: int, own: dict) -> int:
