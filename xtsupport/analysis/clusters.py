@@ -235,7 +235,7 @@ def moments(sums: ClusterSums, block: int = 2000) -> Moments:
         sums.influence(lang) * np.sqrt(len(g) / max(len(g) - 1, 1))
         for lang, g in enumerate(sums.clusters)
     ]
-    for together in _sharing(sums.clusters):
+    for together in sharing(sums.clusters):
         ids = np.unique(np.concatenate([sums.clusters[lang] for lang in together]))
         at = [np.searchsorted(ids, sums.clusters[lang]) for lang in together]
         for start in range(0, len(ids), block):
@@ -269,7 +269,7 @@ def study_moments(cube: pd.DataFrame | Iterable[ClusterSums | Moments]) -> list[
     return [one if isinstance(one, Moments) else moments(one) for one in cube]
 
 
-def _sharing(clusters: list[np.ndarray]) -> list[list[int]]:
+def sharing(clusters: list[np.ndarray]) -> list[list[int]]:
     """Languages grouped so that different groups share no cluster."""
     groups: list[tuple[set, list[int]]] = []
     for lang, ids in enumerate(clusters):

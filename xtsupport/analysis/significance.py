@@ -96,7 +96,7 @@ def compare(
     found = cases(measured, task_facts(measured, data), pairs, by, paired, primary, source)
     table = tabulate(found, unit, alpha)
     if adjustment == "romano-wolf":
-        from xtsupport.analysis.resampling import step_down
+        from xtsupport.analysis.multiplicity import step_down
 
         if sums is None:
             raise UserError("adjustment='romano-wolf' resamples clusters: give the cube itself")

@@ -186,7 +186,7 @@ def estimate(arms: Sequence[Arm], weights: Sequence[np.ndarray], joint: bool = F
     used. joint: also the covariances between the sums.
     """
     paired = all(one.paired for one in arms)
-    picks = _common_replicates(arms, paired)
+    picks = common_replicates(arms, paired)
     clusters, df_clusters = _cluster_part(arms, weights, picks, joint)
     groups = [(0, 1)] if paired else [(0,), (1,)]
     parts = [_seed_part(arms, weights, picks, sides, joint) for sides in groups]
@@ -212,7 +212,7 @@ def _replicates_that_vary(arms, picks, paired) -> list[int]:
     return [len(picks[side][0]) for side in (0, 1) if own[side]]
 
 
-def _common_replicates(arms, paired) -> list[list[list[int]]]:
+def common_replicates(arms, paired) -> list[list[list[int]]]:
     """Per side and arm, the rows that make tasks (if paired, also sides) meet by replicate."""
     wanted = []
     for side in (0, 1):

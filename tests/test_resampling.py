@@ -1,0 +1,237 @@
+"""Bootstraps, sign-flips and step-down against scipy, enumeration and brute force."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from xtsupport.analysis.aggregates import Facts, task_facts
+from xtsupport.analysis.clusters import contract, study_moments
+from xtsupport.analysis.contrasts import cases, sides_of
+from xtsupport.analysis.inference import inference
+from xtsupport.analysis.multiplicity import (
+    better_on,
+    holds_on,
+    partial_conjunction,
+    romano_wolf,
+    step_down_resamples,
+)
+from xtsupport.analysis.resampling import bootstrap, bootstrap_means, bootstrap_table
+from xtsupport.analysis.signflip import sign_flip, sign_flip_cases
+from xtsupport.analysis.significance import compare
+from xtsupport.analysis.simulate import simulate, simulate_differences
+from xtsupport.analysis.verdicts import holm
+from xtsupport.errors import UserError
+
+
+def prepare(cube, by="language"):
+    sums = contract(cube)
+    measured = study_moments(sums)
+    return sums, cases(measured, task_facts(measured), sides_of(measured, "none", None), by)
+
+
+def only(found, task, metric, by="language"):
+    return [c for c in found if (c.row.task, c.row.metric, c.row.by) == (task, metric, by)]
+
+
+@pytest.fixture(scope="module")
+def cube():
+    return simulate(
+        {("squad", "xquad"): 4.0},
+        tasks=("xquad", "xnli", "udpos"),
+        languages=("en", "de", "el", "th"),
+        size=0.3,
+    )
+
+
+@pytest.fixture(scope="module")
+def single(cube):
+    """XQuAD F1 without ties, every question its own cluster, for comparison with scipy."""
+    one = cube.query("task == 'xquad' and metric == 'f1'").drop(columns=["tp", "fp", "fn"])
+    noise = np.random.default_rng(0).uniform(0, 0.1, len(one))
+    return one.assign(cluster_id=one["example_id"], score=0.9 * one["score"] + noise)
+
+
+def matrix(cube):
+    wide = cube.pivot_table(
+        index="example_id", columns=["condition", "language", "seed"], values="score"
+    )
+    return (wide["squad"] - wide["none"]).T.groupby("language").mean().T
+
+
+def test_intervals_are_scipys_for_an_equal_generator(single):
+    sums, found = prepare(single)
+    german = only(found, "xquad", "f1")[:1]
+    assert german[0].row.level == "de"
+    ours = bootstrap(sums, german, "clusters", n_resamples=999, seed=7, batch=100)
+    d = matrix(single)["de"].to_numpy()
+    for method, name in (("percentile", "percentile"), ("bca", "BCa")):
+        theirs = stats.bootstrap(
+            (d,), np.mean, n_resamples=999, batch=100, method=name, rng=np.random.default_rng(7)
+        ).confidence_interval
+        assert ours.interval(method)[0] == pytest.approx(100 * np.array(theirs), abs=1e-9)
+
+
+def test_clustered_means_are_ratios():
+    rng = np.random.default_rng(0)
+    sums, sizes = rng.normal(size=(30, 2)), rng.integers(1, 9, 30).astype(float)
+    ours = bootstrap_means(sums, sizes, 50, np.random.default_rng(3), batch=10)
+    again = np.random.default_rng(3)
+    for start in range(0, 50, 10):
+        for row, drawn in enumerate(again.integers(0, 30, (10, 30))):
+            expected = sums[drawn].sum(0) / sizes[drawn].sum()
+            assert ours[start + row] == pytest.approx(expected)
+
+
+def test_cluster_bootstrap_agrees_with_the_robust_variance(cube):
+    sums, found = prepare(cube)
+    resamples = bootstrap(sums, found, "clusters", n_resamples=4000)
+    analytic = inference(found, "clusters")["se"].to_numpy()
+    assert resamples.gain == pytest.approx(inference(found, "clusters")["gain"].to_numpy())
+    assert resamples.gains.std(0) == pytest.approx(analytic, rel=0.08)
+    assert resamples.se == pytest.approx(analytic, rel=0.02)
+
+
+def test_micro_f1_is_formed_after_resampling(cube):
+    sums, found = prepare(cube)
+    one = only(found, "udpos", "f1")[:1]
+    drawn = bootstrap(sums, one, "clusters", n_resamples=3, seed=1, batch=3)
+    part = next(s for s in sums if s.task == "udpos")
+    lang = list(part.languages["language"]).index(one[0].row.level)
+    # the generator draws one block per language, in the order of the strata
+    rng = np.random.default_rng(1)
+    picks = {i: rng.integers(0, len(c), (3, len(c))) for i, c in enumerate(part.clusters)}
+    totals = part.sums[lang][:, picks[lang]].sum(2)  # (runs, 3, tp fp fn)
+    f1 = 2 * totals[..., 0] / (2 * totals[..., 0] + totals[..., 1] + totals[..., 2])
+    sides = [f1[part.runs["condition"] == name].mean(0) for name in ("squad", "none")]
+    assert drawn.gains[:, 0] == pytest.approx(100 * (sides[0] - sides[1]))
+
+
+def test_pigeonhole_is_wider_and_conservative(cube):
+    sums, found = prepare(cube, "all")
+    both = bootstrap(sums, found, n_resamples=3000)
+    clusters = bootstrap(sums, found, "clusters", n_resamples=3000)
+    assert (both.gains.std(0) > clusters.gains.std(0)).all()
+    table = bootstrap_table(both)
+    for method in ("percentile", "studentised", "bca"):
+        assert (table[f"{method}_low"] < table["gain"]).all()
+        assert (table[f"{method}_high"] > table["gain"]).all()
+    assert set(table["unit"]) == {"clusters x seeds"}
+    with pytest.raises(UserError, match="bootstrap resamples clusters x seeds or clusters"):
+        bootstrap(sums, found, "seeds")
+
+
+def test_large_tasks_are_resampled_in_blocks():
+    cube = simulate(tasks=("xnli",), languages=("en", "de"), size=8.0, seeds=1)
+    sums, found = prepare(cube)
+    assert len(sums[0].clusters[0]) == 2400
+    resamples = bootstrap(sums, found, "clusters", n_resamples=2000)
+    assert resamples.gains.std(0) == pytest.approx(inference(found, "clusters")["se"], rel=0.1)
+
+
+def test_sign_flip_is_enumeration_for_few_blocks():
+    d = np.random.default_rng(2).normal(0.5, 1, (9, 3)).round(1)
+    for column in range(3):
+        expected = stats.permutation_test(
+            (d[:, column],), np.sum, permutation_type="samples", n_resamples=np.inf
+        ).pvalue
+        assert sign_flip(d)[column] == pytest.approx(expected)
+
+
+def test_sign_flip_is_uniform_under_the_null_and_never_zero():
+    rng = np.random.default_rng(0)
+    null = rng.choice([-1.0, 0.0, 0.0, 0.5, 1.0], size=(300, 400), p=[0.2, 0.3, 0.2, 0.0, 0.3])
+    null *= rng.choice([-1, 1], size=null.shape)
+    p = sign_flip(null, 999, rng)
+    assert 0.02 < (p <= 0.05).mean() < 0.08 and 0.42 < (p <= 0.5).mean() < 0.58
+    assert sign_flip(np.ones((50, 1)), 999)[0] == pytest.approx(1 / 1000)
+
+
+def test_sign_flip_ignores_swaps_of_sides_and_empty_blocks():
+    d = np.random.default_rng(3).normal(0.3, 1, (40, 2))
+    p = sign_flip(d, 2000, np.random.default_rng(1))
+    assert np.allclose(sign_flip(-d, 2000, np.random.default_rng(1)), p)
+    more = np.concatenate([d, np.zeros((25, 2))])
+    assert np.allclose(sign_flip(more, 2000, np.random.default_rng(1)), p)
+
+
+def test_sign_flip_of_cases_is_that_of_their_blocks(cube):
+    sums, found = prepare(cube, "all")
+    mean = only(found, "xquad", "f1", "all")
+    part = next(s for s in sums if s.task == "xquad" and s.metric == "f1")
+    keep = part.languages["language"] != "en"
+    means = part.values() / part.sizes[0].sum()
+    each = [part.influence(i) + part.sizes[i] * means[:, [i]] for i in np.flatnonzero(keep)]
+    blocks = np.mean(each, axis=0)
+    treated = (part.runs["condition"] == "squad").to_numpy()
+    d = blocks[treated].mean(0) - blocks[~treated].mean(0)
+    expected = sign_flip(d[:, None], 8000)[0]
+    assert sign_flip_cases(sums, mean, 4000)[0] == pytest.approx(expected, abs=0.01)
+    micro = only(found, "udpos", "f1", "all")
+    p = sign_flip_cases(sums, micro, 2000)[0]
+    assert p == pytest.approx(inference(micro, "clusters")["p_value"][0], abs=0.1)  # ties
+
+
+def test_step_down_properties():
+    rng = np.random.default_rng(0)
+    drawn = np.abs(rng.normal(size=(20_000, 4)))
+    one = romano_wolf(np.array([2.0]), drawn[:, :1])
+    assert one[0] == pytest.approx(2 * stats.norm.sf(2.0), abs=0.005)
+    observed = np.array([2.5, 0.3, 1.8, 2.1])
+    adjusted = romano_wolf(observed, drawn)
+    raw = 2 * stats.norm.sf(observed)
+    assert adjusted[0] == pytest.approx(1 - (1 - raw[0]) ** 4, abs=0.005)  # Sidak
+    assert (adjusted >= raw - 0.005).all() and (adjusted <= holm(raw) + 0.01).all()
+    assert (np.diff(adjusted[np.argsort(-observed)]) >= 0).all()
+    same = romano_wolf(np.full(5, 2.0), np.repeat(drawn[:, :1], 5, axis=1))
+    assert same == pytest.approx(np.full(5, one[0]))
+
+
+def test_compare_takes_the_step_down(cube):
+    table = compare(cube, adjustment="romano-wolf", n_resamples=500)
+    plain = compare(cube)
+    assert set(table["adjustment"]) == {"romano-wolf"}
+    assert np.allclose(table["p_value"], plain["p_value"])
+    assert table["p_adjusted"].between(1 / 501, 1).all()
+    strong, weak = (
+        table.query(f"task == '{task}' and by == 'group'") for task in ("xquad", "xnli")
+    )
+    assert strong["p_adjusted"].min() < weak["p_adjusted"].min()
+    with pytest.raises(UserError, match="give the cube itself"):
+        compare(study_moments(cube), adjustment="romano-wolf")
+
+
+def test_family_wise_error_of_the_step_down():
+    """60 null studies of 8 hypotheses: at most 5% with a false rejection, up to binomial error."""
+    rng = np.random.default_rng(1)
+    pair = [(("squad", "plain"), ("none", "plain"))]
+    wrong = 0
+    for _ in range(60):
+        sums = [simulate_differences(rng, 3, 8, 0.5, 0.3)]
+        found = cases(study_moments(sums), {"xquad": Facts("span", "f1")}, pair, "language")
+        found = [case for case in found if case.row.task == "xquad"]
+        wrong += step_down_resamples(bootstrap(sums, found, n_resamples=400)).min() <= 0.05
+    assert wrong <= 7  # 95% quantile of binomial(60, 0.05)
+
+
+def test_partial_conjunction_anchor():
+    """Six data sets of Dror et al. (2017): one rejection, as Holm."""
+    p = [0.168, 0.297, 0.357, 0.019, 0.218, 0.001]
+    assert holds_on(p) == 1 == (holm(p) <= 0.05).sum()
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        p = rng.beta(0.4, 2, 7)
+        assert holds_on(p) == (holm(p) <= 0.05).sum()
+        assert (np.diff(partial_conjunction(p)) >= 0).all()
+
+
+def test_better_on_counts_languages():
+    rows = {"treatment": "squad", "baseline": "none", "variant": "plain", "task": "xquad"}
+    table = pd.DataFrame(
+        [
+            {**rows, "metric": "f1", "by": "language", "gain": g, "p_value": p}
+            for g, p in ((5, 1e-6), (4, 1e-5), (3, 0.2), (-5, 1e-6))
+        ]
+    )
+    counts = better_on(table).iloc[0]
+    assert (counts["better_on"], counts["worse_on"], counts["n_languages"]) == (2, 1, 4)

@@ -1,0 +1,77 @@
+"""Many hypotheses at once: step-down from the joint bootstrap, and on how many languages."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from xtsupport.analysis.clusters import ClusterSums
+from xtsupport.analysis.contrasts import Case
+from xtsupport.analysis.resampling import Resamples, bootstrap
+from xtsupport.analysis.verdicts import FAMILY
+
+
+def romano_wolf(observed: np.ndarray, resampled: np.ndarray) -> np.ndarray:
+    """Step-down max-T adjusted p-values (Romano & Wolf 2005) of H statistics.
+
+    observed: (H,) absolute standardised gains; resampled: (R, H) the same under the null (centred).
+    """
+    order = np.argsort(-observed, kind="stable")
+    largest = np.maximum.accumulate(resampled[:, order[::-1]], axis=1)[:, ::-1]
+    hits = (largest >= observed[order] - 1e-12).sum(0)
+    stepped = np.maximum.accumulate((1 + hits) / (1 + len(resampled)))
+    return stepped[np.argsort(order, kind="stable")]
+
+
+def step_down(
+    sums: Sequence[ClusterSums], found: Sequence[Case], n_resamples: int = 10_000, seed: int = 0
+) -> np.ndarray:
+    """Romano-Wolf p-values of cases within their families, from one bootstrap of clusters x seeds.
+
+    Every gain is divided by its bootstrap standard error, which is conservative for crossed seeds.
+    """
+    return step_down_resamples(bootstrap(sums, found, n_resamples=n_resamples, seed=seed))
+
+
+def step_down_resamples(resamples: Resamples) -> np.ndarray:
+    """The same from resamples that exist already. (C,)"""
+    centred = np.abs(resamples.gains - resamples.gain)
+    spread = resamples.gains.std(0)
+    spread = np.where(spread > 1e-12, spread, np.inf)
+    observed, drawn = np.abs(resamples.gain) / spread, centred / spread
+    labels = pd.DataFrame([case.labels for case in resamples.cases])
+    adjusted = np.ones(len(labels))
+    for rows in labels.groupby(list(FAMILY), sort=False).indices.values():
+        adjusted[rows] = romano_wolf(observed[rows], drawn[:, rows])
+    return adjusted
+
+
+def partial_conjunction(p: Sequence[float]) -> np.ndarray:
+    """p-values of "at least u of the n hypotheses hold", u = 1..n (Benjamini & Heller 2008).
+
+    Bonferroni's combination, valid under any dependence (languages share questions and runs), made
+    monotone. The number of values at or below alpha is Holm's number of rejections.
+    """
+    p = np.sort(np.asarray(p, float))
+    n = len(p)
+    return np.minimum(np.maximum.accumulate((n - np.arange(n)) * p), 1)
+
+
+def holds_on(p: Sequence[float], alpha: float = 0.05) -> int:
+    """On at least how many of the n hypotheses the effect holds, with confidence 1 - alpha."""
+    return int((partial_conjunction(p) <= alpha).sum())
+
+
+def better_on(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+    """On at least how many languages the treatment is better, or worse: per contrast and task.
+
+    table: rows of ``compare(by="language")``. One-sided p-values at alpha / 2 for either direction.
+    """
+    rows = table[table["by"] == "language"]
+    keys = ["treatment", "baseline", "variant", "task", "metric"]
+    lines = []
+    for key, part in rows.groupby(keys, sort=False):
+        up = np.where(part["gain"] > 0, part["p_value"], 2 - part["p_value"]) / 2
+        counts = {"better_on": holds_on(up, alpha / 2), "worse_on": holds_on(1 - up, alpha / 2)}
+        lines.append({**dict(zip(keys, key, strict=True)), "n_languages": len(part), **counts})
+    return pd.DataFrame(lines)
