@@ -60,8 +60,13 @@ def set_dropout(model, hidden: float) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = hidden
+    for module in model.modules():
         if hasattr(module, "attention_dropout"):
             module.attention_dropout = 0.0
+        if hasattr(module, "is_causal") and isinstance(
+            getattr(module, "dropout", None), torch.nn.Dropout
+        ):
+            module.dropout.p = 0.0  # BERT and XLM-R keep their attention dropout in a layer
     for name in ("attention_probs_dropout_prob", "attention_dropout"):
         if hasattr(model.config, name):
             setattr(model.config, name, 0.0)
