@@ -5,8 +5,10 @@ import copy
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 import xtsupport.training.loop as loop
+from xtsupport.training.encoder import freeze_embeddings
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import Diverged, Recipe, rate, train
@@ -63,7 +65,9 @@ def test_it_learns_and_the_same_seed_gives_the_same_bits(setting):
 @pytest.mark.parametrize("killed_after", [1, 5, 11])
 def test_a_killed_mixture_ends_with_the_same_bits(setting, tmp_path, monkeypatch, killed_after):
     make, data, tokenizer = setting
-    whole, resumed = make(), make()
+    whole, resumed, killed = make(), make(), make()
+    for model in (whole, resumed, killed):
+        freeze_embeddings(model.encoder)
     history = train(whole, data, tokenizer, RECIPE, progress=False)
 
     class Killed(Exception):
@@ -78,7 +82,9 @@ def test_a_killed_mixture_ends_with_the_same_bits(setting, tmp_path, monkeypatch
 
     monkeypatch.setattr(loop, "save_checkpoint", save_and_die)
     with pytest.raises(Killed):
-        train(make(), data, tokenizer, RECIPE, tmp_path / "state", minutes=0.0, progress=False)
+        train(killed, data, tokenizer, RECIPE, tmp_path / "state", minutes=0.0, progress=False)
+    with safe_open(tmp_path / "state", "pt") as file:
+        assert not any("word_embeddings" in name for name in file.keys())  # noqa: SIM118
     monkeypatch.setattr(loop, "save_checkpoint", save)
     again = train(resumed, data, tokenizer, RECIPE, tmp_path / "state", minutes=1e9, progress=False)
     assert torch.equal(weights(whole), weights(resumed))

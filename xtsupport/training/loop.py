@@ -212,8 +212,9 @@ def save_checkpoint(path: Path, model, optimizer, losses: np.ndarray, step: int)
 
 
 def _weights(model) -> dict[str, torch.Tensor]:
-    """Every parameter and buffer once, tied ones under their first name."""
-    return dict(model.named_parameters()) | dict(model.named_buffers())
+    """What training changes: every trained parameter and buffer once, tied ones by first name."""
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    return trained | dict(model.named_buffers())
 
 
 def resume(path: Path, model, optimizer, losses: np.ndarray) -> int:
