@@ -138,6 +138,12 @@ def run(args) -> int:
             file=sys.stderr,
         )
         return 1
+    if runner.planned_otherwise(study):
+        print(
+            f"note: analysis: was changed after the first run; {study.folder / 'planned.json'} "
+            "keeps what was planned",
+            file=sys.stderr,
+        )
     print(*progress.headline(study), sep="\n")
     return 0
 

@@ -1,0 +1,68 @@
+"""One GPU per node: whoever comes first has it, and a dead process gives it back."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from xtsupport.study import devices
+
+
+@pytest.fixture(autouse=True)
+def two_devices(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, MIG-7/x")
+
+
+def test_devices_are_those_the_process_may_use(monkeypatch):
+    assert devices.devices() == ["0", "MIG-7/x"]
+    for none in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)
+        assert devices.devices() == []
+        with devices.one_device() as device:
+            assert device is None
+
+
+def test_two_nodes_get_two_devices_and_a_third_waits(monkeypatch):
+    class WouldWait(Exception):
+        pass
+
+    def no_sleep(seconds):
+        raise WouldWait
+
+    monkeypatch.setattr(devices.time, "sleep", no_sleep)
+    with devices.one_device() as first, devices.one_device() as second:
+        assert [first, second] == ["0", "MIG-7/x"]
+        with pytest.raises(WouldWait), devices.one_device():
+            pass
+    with devices.one_device() as first:
+        assert first == "0"
+
+
+def test_nodes_share_a_device_only_when_told_to_and_spread_first():
+    with (
+        devices.one_device(2) as first,
+        devices.one_device(2) as second,
+        devices.one_device(2) as third,
+    ):
+        assert [first, second, third] == ["0", "MIG-7/x", "0"]
+
+
+def test_a_killed_node_gives_its_device_back(tmp_path):
+    code = (
+        "import sys, time; from xtsupport.study import devices; "
+        "devices.tempfile.gettempdir = lambda: sys.argv[1]\n"
+        "with devices.one_device() as device: print(device, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+    assert process.stdout.readline().strip() == "0"
+    with devices.one_device() as device:
+        assert device == "MIG-7/x"
+    process.kill()
+    process.wait()
+    time.sleep(0.05)
+    with devices.one_device() as device:
+        assert device == "0"
