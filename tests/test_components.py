@@ -1,0 +1,104 @@
+"""Variance components against the balanced analysis of variance, planted values and statsmodels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+from statsmodels.stats.anova import anova_lm
+
+from xtsupport.analysis.aggregates import Facts
+from xtsupport.analysis.clusters import study_moments
+from xtsupport.analysis.components import anova, components, mixed_model
+from xtsupport.analysis.contrasts import cases
+from xtsupport.analysis.inference import inference
+from xtsupport.analysis.simulate import simulate_differences
+from xtsupport.errors import UserError
+
+PAIR = [(("squad", "plain"), ("none", "plain"))]
+
+
+def case_of(sums):
+    found = cases(study_moments([sums]), {"xquad": Facts("span", "f1")}, PAIR, "all")
+    return next(case for case in found if case.row.task == "xquad")
+
+
+def test_sums_of_squares_add_up_and_agree_with_statsmodels():
+    y = np.random.default_rng(0).normal(size=(6, 3, 4))
+    table = anova(y)
+    assert table["sum_of_squares"].sum() == pytest.approx(((y - y.mean()) ** 2).sum(), abs=1e-9)
+    assert table["df"].sum() == y.size - 1
+    c, s, lang = (index.ravel() for index in np.indices(y.shape))
+    rows = pd.DataFrame({"y": y.ravel(), "c": c, "s": s, "l": lang})
+    fit = anova_lm(smf.ols("y ~ C(c) * C(s) * C(l)", rows).fit())
+    assert table.loc["cluster", "sum_of_squares"] == pytest.approx(fit.loc["C(c)", "sum_sq"])
+    assert table.loc["cluster:seed", "mean_square"] == pytest.approx(
+        fit.loc["C(c):C(s)", "mean_sq"]
+    )
+
+
+def test_two_way_table_by_hand():
+    y = np.array([[1.0, 2.0], [3.0, 6.0], [5.0, 7.0]])
+    table = anova(y, ("cluster", "seed"))
+    ms_q, ms_s, ms_e = table["mean_square"]
+    assert table.loc["cluster", "variance"] == pytest.approx((ms_q - ms_e) / 2)
+    assert table.loc["seed", "variance"] == pytest.approx((ms_s - ms_e) / 3)
+    assert table.loc["residual", "variance"] == ms_e
+
+
+def test_components_from_moments_are_the_mean_squares_estimates():
+    sums = simulate_differences(np.random.default_rng(1), 3, 4, 1.0, 0.5)
+    psi = np.stack([sums.influence(lang) for lang in range(4)], axis=2)
+    values = sums.values()
+    d = (values[3:] - values[:3])[None] + 240 * (psi[3:] - psi[:3]).transpose(1, 0, 2)
+    expected, found = anova(100 * d)["variance"], components(case_of(sums))
+    for name in (
+        "seed",
+        "seed:language",
+        "cluster",
+        "cluster:language",
+        "cluster:seed",
+        "residual",
+    ):
+        assert found[name] == pytest.approx(expected[name], abs=1e-9)
+    assert (found["n_seeds"], found["n_languages"], found["n_clusters"]) == (3, 4, 240)
+
+
+def test_planted_components_are_recovered():
+    rng = np.random.default_rng(2)
+    studies = [components(case_of(simulate_differences(rng, 4, 5, 1.5, 1.0))) for _ in range(60)]
+    mean = pd.DataFrame(studies).mean()
+    assert mean["seed"] == pytest.approx(1.5**2, rel=0.35)
+    assert mean["seed:language"] == pytest.approx(1.0, rel=0.2)
+    per_cluster = 27**2 / 4.96  # about one question's variance over the mean cluster size
+    parts = ("cluster", "cluster:language", "cluster:seed", "residual")
+    assert mean[list(parts)].sum() == pytest.approx(per_cluster, rel=0.1)
+    shared = mean["cluster"] + mean["cluster:seed"]
+    assert shared / mean[list(parts)].sum() == pytest.approx(0.10, abs=0.02)
+
+
+def test_one_language_and_one_seed():
+    one = components(case_of(simulate_differences(np.random.default_rng(3), 3, 1)))
+    assert one["seed:language"] == one["cluster:language"] == 0
+    lonely = components(case_of(simulate_differences(np.random.default_rng(3), 1, 3)))
+    assert np.isnan(lonely["seed"]) and np.isnan(lonely["cluster:seed"])
+
+
+def test_aggregates_are_refused():
+    found = cases(
+        study_moments([simulate_differences(np.random.default_rng(0), 2, 1)]),
+        {"xquad": Facts("span", "f1")},
+        PAIR,
+        "all",
+        paired=False,
+    )
+    with pytest.raises(UserError, match="one task and paired seeds"):
+        components(found[0])
+
+
+def test_mixed_model_agrees_with_the_two_way_variance():
+    sums = simulate_differences(np.random.default_rng(5), 3, 3, 1.5, 0.3)
+    case = case_of(sums)
+    fit, primary = mixed_model(case, [sums]), inference([case]).iloc[0]
+    assert fit["converged"]
+    assert fit["gain"] == pytest.approx(primary["gain"], abs=1e-6)
+    assert fit["se"] == pytest.approx(primary["se"], rel=0.15)
