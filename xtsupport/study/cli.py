@@ -97,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("--size", choices=["full", "tiny"], default="full")
     each = command("power", power, "smallest effects that a study of this size can find")
     each.add_argument("cube", metavar="CUBE", help="a cube folder or parquet file")
+    each.add_argument("--gain", type=float, default=1.0, metavar="POINTS", help="default: 1")
     each = command("significance", significance, "compare the conditions of a cube")
     each.add_argument("cube", metavar="CUBE", help="a cube folder or parquet file")
     each.add_argument("--out", required=True, metavar="DIR", help="where significance.csv goes")
@@ -199,27 +200,32 @@ def world(args) -> None:
 
 def power(args) -> None:
     """``xtsupport power``."""
-    cube = existing(args.cube)
+    rows, rules, source = evidence(args.cube)
     from xtsupport.analysis.power import power_table
-    from xtsupport.analysis.results import read_cube
 
-    print(power_table(read_cube(cube)).to_string(index=False))
+    print(power_table(rows, rules, gain=args.gain, data=source).to_string(index=False))
 
 
 def significance(args) -> None:
-    """``xtsupport significance``: by the rules of the study the cube lies in, if it lies in one."""
-    from xtsupport.analysis.clusters import contract_stored
-    from xtsupport.analysis.results import read_cube
+    """``xtsupport significance``."""
+    rows, rules, source = evidence(args.cube)
     from xtsupport.analysis.significance import write_significance
+
+    print(write_significance(rows, args.out, rules, source))
+
+
+def evidence(path: str):
+    """A cube's rows, the settings of the study it lies in (None: none), and that study's data."""
+    cube = existing(path)
+    from xtsupport.analysis.results import read_cube
     from xtsupport.study.rules import data_source
     from xtsupport.study.settings import load_settings
 
-    cube = existing(args.cube)
     declared = cube.resolve().parent / "settings.yaml"
-    rules = load_settings(declared) if declared.is_file() else None
-    source = data_source(rules.data) if rules else "hub"
-    rows = contract_stored(cube) if rules else read_cube(cube)  # a stranger's cube is validated
-    print(write_significance(rows, args.out, rules, source))
+    if not declared.is_file():
+        return read_cube(cube), None, "hub"
+    rules = load_settings(declared)
+    return read_cube(cube), rules, data_source(rules.data)
 
 
 def export_xtreme(args) -> None:
