@@ -66,3 +66,16 @@ def test_a_damaged_file_is_an_error(tmp_path):
     (place / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match="is not a whole parquet file"):
         check.check(study(targets=["xnli"], data=tmp_path))
+
+
+def test_pools_of_bucc_are_looked_for_in_the_users_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XTSUPPORT_DATA", str(tmp_path))
+    place = tmp_path / "bucc2018" / "de-en"
+    place.mkdir(parents=True)
+    for ending, text in {"de": "d1\teins\n", "en": "e1\tone\n", "gold": "d1\te1\n"}.items():
+        (place / f"de-en.training.{ending}").write_text(text)
+    frame = check.check(study(targets=["bucc"], languages=["de", "ru"], conditions=["none"]))
+    assert frame[["language", "split", "status"]].values.tolist() == [
+        ["de", "test", "present"], ["ru", "test", "missing"]
+    ]  # fmt: skip
+    assert frame["rows"].tolist()[0] == 1 and "bucc2018-ru-en.training-gold" in frame["note"][1]

@@ -2,12 +2,14 @@
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xtsupport.evaluation.retrieval import embed, nearest, unit
+from xtsupport.evaluation import retrieval
+from xtsupport.evaluation.retrieval import embed, encode, nearest, unit
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 50), st.integers(1, 9))
 def test_nearest_is_brute_force_in_blocks(seed, queries, pool, block):
     rng = np.random.default_rng(seed)
@@ -33,3 +35,17 @@ def test_embeddings_do_not_depend_on_the_batch(tiny_encoder):
 def test_centred_vectors_lose_what_all_share():
     vectors = np.array([[1.0, 100.0], [-1.0, 100.0]], dtype=np.float32)
     assert np.allclose(unit(vectors, centred=True), [[1, 0], [-1, 0]])
+
+
+def test_of_equal_neighbours_the_first_counts():
+    pool = unit(np.array([[0, 1], [1, 1], [1, 1], [1, 1]], dtype=np.float32))
+    for block in (1, 2, 3, 4):
+        assert nearest(pool, pool, 1, block)[0][:, 0].tolist() == [0, 1, 1, 1]
+
+
+def test_a_large_pool_in_slices_is_the_layer_of_the_whole(tiny_encoder, monkeypatch):
+    model, tokenizer = tiny_encoder
+    monkeypatch.setattr(retrieval, "SLICE", 2)
+    sentences = ["Ada cooked soup.", "Ben", "Who sold 3 old chairs?", "Ada", "soup"]
+    whole = embed(model, tokenizer, sentences)[1]
+    assert np.allclose(encode(model, tokenizer, sentences, 1), unit(whole), atol=1e-6)

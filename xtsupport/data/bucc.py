@@ -9,12 +9,14 @@ $XTSUPPORT_DATA (default: ./data), holds
     bucc2018/zh-en/zh-en.training.gold   zh id <tab> en id
 
 XTREME tests on `training` and tunes the threshold on `sample`; the splits are called test and
-validation here as on the hub.
+validation here as on the hub. The sample is optional: see xtsupport/evaluation/mining.py.
 """
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
-from xtsupport.data import hub
+from xtsupport.data import hub, parquet
 from xtsupport.errors import UserError
 
 FILES = {"test": "training", "validation": "sample"}
@@ -22,10 +24,7 @@ FILES = {"test": "training", "validation": "sample"}
 
 @dataclass(frozen=True)
 class Pools:
-    """Sentences of both sides, aligned with their ids, and the gold (source id, target id) pairs.
-
-    XTREME leaves sentences that occur twice in their pool out of the candidates.
-    """
+    """Sentences of both sides with their ids, and the gold (source id, target id) pairs."""
 
     source_ids: list[str]
     source: list[str]
@@ -39,6 +38,12 @@ def pools(language, split="test", data="hub") -> Pools:
 
     Raises UserError that says what to get and where to put it, or names the line that is wrong.
     """
+    source, target, gold = (_two_columns(path) for path in files(language, split, data))
+    return Pools(*_apart(source), *_apart(target), gold)
+
+
+def files(language, split="test", data="hub") -> list[Path]:
+    """The files of the source pool, the English pool and the gold pairs; UserError if absent."""
     if split not in FILES:
         raise UserError(f"bucc: unknown split {split!r}; allowed: {', '.join(FILES)}")
     pair = f"{language}-en"
@@ -48,10 +53,23 @@ def pools(language, split="test", data="hub") -> Pools:
     if absent:
         raise UserError(
             f"bucc ({language}): no {', '.join(absent)} in {folder}: unpack the BUCC 2018 archive "
-            f"bucc2018-{pair}.{FILES[split]}-gold.tar.bz2 there, or use gold_pools()"
+            f"bucc2018-{pair}.{FILES[split]}-gold.tar.bz2 there"
         )
-    source, target, gold = (_two_columns(path) for path in paths)
-    return Pools(*_apart(source), *_apart(target), gold)
+    return paths
+
+
+def present(language, split="test", data="hub") -> bool:
+    """Whether pools() would find its files."""
+    try:
+        return bool(files(language, split, data))
+    except UserError:
+        return False
+
+
+def fingerprint(language, split="test", data="hub") -> str:
+    """A hex string that changes whenever pools() would give something else; UserError if absent."""
+    marks = "".join(map(parquet.sha256, files(language, split, data)))
+    return hashlib.sha256(marks.encode()).hexdigest()
 
 
 def gold_pools(language, split="test", data="hub") -> Pools:

@@ -2,7 +2,7 @@
 
 import re
 
-from xtsupport.data import hub, tables
+from xtsupport.data import bucc, hub, tables
 from xtsupport.errors import UserError
 
 
@@ -21,6 +21,9 @@ def check(settings, data=None):
     data = settings.data if data is None else data
     records = []
     for task, language, split in needed(settings, data):
+        if tables.task(task, data).evaluator == "pairs":
+            records.append((task, language, *_pools(language, split, data)))
+            continue
         try:
             parts = hub.sources(task, language, split, data)
         except UserError as error:
@@ -58,7 +61,8 @@ def evaluation(settings, data) -> list[tuple[str, str, str]]:
     chosen, found = settings.languages, []
     for task in (tables.task(name, data) for name in settings.targets):
         codes = task.languages if chosen == "all" else [c for c in chosen if c in task.languages]
-        found += [(task.name, "en", task.dev_split)] if task.dev_split else []
+        select = task.dev_split and task.evaluator != "pairs"  # BUCC's sample is optional
+        found += [(task.name, "en", task.dev_split)] if select else []
         found += [(task.name, code, task.eval_split) for code in codes]
     return found
 
@@ -72,6 +76,15 @@ def intermediate_tasks(conditions, data="hub") -> list[tables.Task]:
     names = [re.split(r"[+@]", name.partition("~")[2] or name)[0] for name in conditions]
     names = [name for name in dict.fromkeys(names) if name not in ("none", "all")]
     return [tables.task(name, data) for name in names]
+
+
+def _pools(language, split, data):
+    """(split, rows, status, fingerprint, note) of BUCC's pools; rows are gold pairs."""
+    try:
+        mark = bucc.fingerprint(language, split, data)
+    except UserError as error:
+        return split, None, "missing", "", str(error)
+    return split, len(bucc.pools(language, split, data).gold), "present", mark[:12], ""
 
 
 def _state(part, task, data, absent):

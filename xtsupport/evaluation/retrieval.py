@@ -1,10 +1,12 @@
-"""Sentence retrieval without training: embeddings, nearest neighbours, cosine and margin scores."""
+"""Sentence retrieval without training: embeddings, and nearest neighbours by cosine."""
 
 import numpy as np
 import torch
 
 from xtsupport.training.batches import token_batches
 from xtsupport.training.heads import mean_pool
+
+SLICE = 16384  # sentences that encode() holds as tokens at a time
 
 
 @torch.inference_mode()
@@ -15,8 +17,12 @@ def embed(
     max_length: int = 128,
     pooling: str = "mean",
     batch_tokens: int = 16384,
+    layer: int | None = None,
 ) -> np.ndarray:
-    """Sentence vectors of every layer: (layers + 1, sentences, hidden), layer 0 the embeddings."""
+    """Sentence vectors of every layer: (layers + 1, sentences, hidden), layer 0 the embeddings.
+
+    layer: only this one, (1, sentences, hidden).
+    """
     device = next(model.parameters()).device
     model.eval()
     ids = tokenizer(list(sentences), truncation=True, max_length=max_length)["input_ids"]
@@ -26,11 +32,23 @@ def embed(
             device
         )
         states = model(**batch, output_hidden_states=True).hidden_states
+        states = states if layer is None else states[layer : layer + 1]
         mask = batch["attention_mask"]
         pooled = torch.stack([mean_pool(s, mask) if pooling == "mean" else s[:, 0] for s in states])
         if vectors is None:
             vectors = np.zeros((len(pooled), len(ids), pooled.shape[-1]), dtype=np.float32)
         vectors[:, indices] = pooled.float().cpu().numpy()
+    return vectors
+
+
+def encode(model, tokenizer, sentences, layer: int, *options) -> np.ndarray:
+    """Unit vectors of one layer (sentences, hidden), for pools too large for embed() at once."""
+    vectors = np.zeros((len(sentences), model.config.hidden_size), dtype=np.float32)
+    for start in range(0, len(sentences), SLICE):
+        part = sentences[start : start + SLICE]
+        vectors[start : start + SLICE] = unit(
+            embed(model, tokenizer, part, *options, layer=layer)[0]
+        )
     return vectors
 
 
@@ -41,22 +59,30 @@ def unit(vectors: np.ndarray, centred: bool = False) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
-def nearest(queries: np.ndarray, pool: np.ndarray, k: int = 1, block: int = 4096):
-    """Indices and cosines (queries, k) of the k nearest pool vectors, best first, block by block.
+@torch.inference_mode()
+def nearest(queries: np.ndarray, pool: np.ndarray, k: int = 1, block: int = 4096, device="cpu"):
+    """Indices and cosines (queries, k) of the k nearest pool vectors, best first.
 
-    queries (n, hidden) and pool (m, hidden) have length 1. Memory: n x (k + block) floats.
+    queries (n, hidden) and pool (m, hidden) have length 1; fewer than k columns if m < k. Of equal
+    cosines the first counts where k is 1. Memory: block x (2 block + hidden) floats beyond input
+    and output.
     """
-    best = (
-        np.full((len(queries), 0), -np.inf, dtype=np.float32),
-        np.zeros((len(queries), 0), dtype=np.int64),
-    )
-    for start in range(0, len(pool), block):
-        cosines = queries @ pool[start : start + block].T
-        scores = np.concatenate([best[0], cosines], axis=1)
-        index = np.concatenate(
-            [best[1], np.broadcast_to(np.arange(start, start + cosines.shape[1]), cosines.shape)],
-            axis=1,
-        )
-        top = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        best = np.take_along_axis(scores, top, 1), np.take_along_axis(index, top, 1)
-    return best[1], best[0]
+    k = min(k, len(pool))
+    index = np.zeros((len(queries), k), dtype=np.int64)
+    cosine = np.zeros((len(queries), k), dtype=np.float32)
+    for start in range(0, len(queries), block):
+        rows = torch.from_numpy(queries[start : start + block]).to(device)
+        best = torch.full((len(rows), k), -torch.inf, device=device)
+        where = torch.zeros((len(rows), k), dtype=torch.int64, device=device)
+        for first in range(0, len(pool), block):
+            scores = rows @ torch.from_numpy(pool[first : first + block]).to(device).T
+            # After some blocks few rows still improve, and only these are worth a selection.
+            better = (scores.amax(1) > best[:, -1]).nonzero()[:, 0]
+            joined = torch.cat([best[better], scores[better]], 1)
+            top, chosen = joined.max(1, keepdim=True) if k == 1 else joined.topk(k, 1)
+            kept = where[better].gather(1, chosen.clamp(max=k - 1))
+            best[better] = top
+            where[better] = torch.where(chosen < k, kept, chosen - k + first)
+        index[start : start + block] = where.cpu().numpy()
+        cosine[start : start + block] = best.cpu().numpy()
+    return index, cosine

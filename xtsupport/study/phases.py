@@ -14,8 +14,8 @@ from xtsupport.data import load
 from xtsupport.data.hub import available
 from xtsupport.data.tables import languages, task
 from xtsupport.evaluation.predict import predict
-from xtsupport.evaluation.retrieval import embed, nearest, unit
 from xtsupport.evaluation.scores import corpus_score, score_examples
+from xtsupport.study import sentences
 from xtsupport.study.runs import Run, open_run, require
 from xtsupport.training import encoder as encoders
 from xtsupport.training.attention import use_fast_attention
@@ -100,37 +100,27 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
 def retrieve(run: Run) -> pd.DataFrame:
     """Sentence retrieval in every language; returns accuracy by layer, plain and mean-centred.
 
-    For each English sentence its nearest neighbour in the other language, XTREME's direction.
+    Writes ``examples.parquet``, ``scores.csv`` and ``layers.csv``; for pools of sentences (BUCC)
+    ``mining.csv``, the scores by margin and by cosine.
     """
     data, settings = run.options["data"], run.settings
     with open_run(run) as out:
         prepare(run)
         model, tokenizer = starting_encoder(run)
-        parts, by_layer = [], []
+        model.to(device())
+        parts, by_layer, mined = [], [], []
         for target, codes in settings["targets"].items():
+            pools = task(target, data).evaluator == "pairs"
+            find, records = (sentences.mine, mined) if pools else (sentences.align, by_layer)
             for code in codes:
-                examples = load(target, code, None, data)
-                sides = [
-                    embed(
-                        model,
-                        tokenizer,
-                        examples[name][:],
-                        settings["max_length"],
-                        settings["pooling"],
-                        run.options["batch_tokens"],
-                    )
-                    for name in ("text_2", "text")
-                ]
-                by_layer += [
-                    layer_scores(target, code, layer, *(side[layer] for side in sides))
-                    for layer in range(len(sides[0]))
-                ]
-                chosen = [unit(side[settings["layer"]]) for side in sides]
-                found = nearest(*chosen)[0][:, 0].tolist()
-                parts.append((target, code, examples, found))
+                gold, found, scores = find(target, code, model, tokenizer, run)
+                parts.append((target, code, gold, found))
+                records += scores
         write_scores(out, run, parts)
-        layers = pd.DataFrame(by_layer)
+        layers = pd.DataFrame(by_layer, columns=sentences.LAYER_COLUMNS)
         out.write_csv("layers.csv", layers)
+        if mined:
+            out.write_csv("mining.csv", pd.DataFrame(mined))
     return layers
 
 
@@ -284,7 +274,7 @@ def write_scores(out, run: Run, parts) -> None:
     for target, code, examples, predictions in parts:
         frame = score_examples(target, examples, predictions, code, data=data)
         scores.append(summary(target, code, frame, data))
-        texts = {i: _text(p) for i, p in zip(examples["example_id"], predictions, strict=True)}
+        texts = prediction_texts(target, examples, predictions, data)
         frames.append(
             frame.assign(
                 task=target,
@@ -310,8 +300,17 @@ def write_scores(out, run: Run, parts) -> None:
     out.note(collapsed=collapsed(scores, data))
 
 
-def _text(prediction) -> str:
-    return " ".join(prediction) if isinstance(prediction, list) else str(prediction)
+def prediction_texts(target: str, examples, predictions, data) -> dict[str, str]:
+    """Example id -> prediction: tags with blanks between; of mined pairs the targets' ids."""
+    if task(target, data).evaluator == "pairs":
+        found = dict.fromkeys((source for source, _ in examples), "")
+        for source, other in predictions:
+            found[source] = f"{found.get(source, '')} {other}".strip()
+        return found
+    return {
+        i: " ".join(p) if isinstance(p, list) else str(p)
+        for i, p in zip(examples["example_id"], predictions, strict=True)
+    }
 
 
 def summary(name: str, code: str, frame: pd.DataFrame, data) -> pd.DataFrame:
@@ -338,17 +337,6 @@ def collapsed(scores: pd.DataFrame, data) -> list[str]:
         if row.metric == about.metrics[0] and row.score <= 100 * chance + max(2.0, noise):
             found.append(row.task)
     return found
-
-
-def layer_scores(target: str, code: str, layer: int, first: np.ndarray, second: np.ndarray) -> dict:
-    """Accuracy (percent) of one layer, plain and with the mean vector subtracted."""
-    right = np.arange(len(first))
-    scores = {
-        name: 100
-        * float((nearest(unit(first, centred), unit(second, centred))[0][:, 0] == right).mean())
-        for name, centred in (("accuracy", False), ("accuracy_centred", True))
-    }
-    return {"task": target, "language": code, "layer": layer, **scores}
 
 
 def save_encoder(model, tokenizer, out) -> None:

@@ -241,12 +241,17 @@ class Planner:
         }
 
     def evaluation_data(self, served: dict[str, list[str]]) -> dict:
-        """Fingerprints of evaluation sets."""
-        return {
-            f"{name}/{code}": self.mark(name, code, self.tables[name].eval_split)
-            for name, codes in served.items()
-            for code in codes
-        }
+        """Fingerprints of evaluation sets, and of the gold pairs that thresholds are tuned on."""
+        from xtsupport.data import bucc
+
+        marks = {}
+        for name, codes in served.items():
+            row = self.tables[name]
+            for code in codes:
+                marks[f"{name}/{code}"] = self.mark(name, code, row.eval_split)
+                if row.evaluator == "pairs" and bucc.present(code, row.dev_split, self.source):
+                    marks[f"{name}/{code}/{row.dev_split}"] = self.mark(name, code, row.dev_split)
+        return marks
 
     def encoder_data(self) -> dict:
         """Checksums of an encoder that is a folder; a name carries its own version."""
@@ -261,9 +266,11 @@ class Planner:
 
     def mark(self, task: str, language: str, split: str) -> str:
         """The fingerprint of a data set; one that is missing becomes a problem."""
-        from xtsupport.data import hub
+        from xtsupport.data import bucc, hub
 
         try:
+            if self.tables[task].evaluator == "pairs":
+                return bucc.fingerprint(language, split, self.source)
             if hub.available(task, language, split, self.source):
                 return hub.fingerprint(task, language, split, self.source)
             self.problems.append(

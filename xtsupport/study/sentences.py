@@ -1,0 +1,68 @@
+"""Sentence retrieval of one target in one language: among aligned rows, or out of two pools."""
+
+from functools import partial
+
+import numpy as np
+
+from xtsupport.data import bucc, load
+from xtsupport.evaluation import mining
+from xtsupport.evaluation.retrieval import embed, encode, nearest, unit
+from xtsupport.evaluation.scores import score
+
+LAYER_COLUMNS = ["task", "language", "layer", "accuracy", "accuracy_centred"]
+
+
+def align(target: str, code: str, model, tokenizer, run):
+    """(examples, predictions, scores by layer) where row k of one side translates the other's.
+
+    A prediction is the row nearest to an English sentence, XTREME's direction.
+    """
+    examples, settings = load(target, code, None, run.options["data"]), run.settings
+    options = settings["max_length"], settings["pooling"], run.options["batch_tokens"]
+    sides = [embed(model, tokenizer, examples[name][:], *options) for name in ("text_2", "text")]
+    by_layer = [
+        layer_scores(target, code, layer, *(side[layer] for side in sides))
+        for layer in range(len(sides[0]))
+    ]
+    found = nearest(*(unit(side[settings["layer"]]) for side in sides))[0][:, 0].tolist()
+    return examples, found, by_layer
+
+
+def layer_scores(target: str, code: str, layer: int, first: np.ndarray, second: np.ndarray) -> dict:
+    """Accuracy (percent) of one layer, plain and with the mean vector subtracted."""
+    right = np.arange(len(first))
+    scores = [
+        100
+        * float((nearest(*(unit(v, centred) for v in (first, second)))[0][:, 0] == right).mean())
+        for centred in (False, True)
+    ]
+    return dict(zip(LAYER_COLUMNS, (target, code, layer, *scores), strict=True))
+
+
+def mine(target: str, code: str, model, tokenizer, run):
+    """(gold pairs, mined pairs, a record per way of scoring) from the pools of BUCC.
+
+    The pairs are those by ratio margin; the records, of both margin and cosine, say which gold
+    pairs the threshold was tuned on: validation, or (flattering) test itself.
+    """
+    data, settings = run.options["data"], run.settings
+    options = settings["max_length"], settings["pooling"], run.options["batch_tokens"]
+    vectors = partial(_encode, model, tokenizer, settings["layer"], options)
+    tuned_on = "validation" if bucc.present(code, "validation", data) else "test"
+    candidates = {}
+    for split in dict.fromkeys((tuned_on, "test")):
+        pools = bucc.pools(code, split, data)
+        scored = mining.scored_pairs(pools, vectors, next(model.parameters()).device)
+        candidates[split] = scored, pools.gold
+    records, pairs = [], {}
+    for way, tuning in candidates[tuned_on][0].items():
+        threshold = mining.best_threshold(tuning, candidates[tuned_on][1])
+        pairs[way] = mining.above(candidates["test"][0][way], threshold)
+        found = score(target, pairs[way], pools.gold, code, data=data)
+        records.append({"task": target, "language": code, "scored_by": way, **found,
+                        "threshold": threshold, "tuned_on": tuned_on})  # fmt: skip
+    return pools.gold, pairs["margin"], records
+
+
+def _encode(model, tokenizer, layer, options, sentences):
+    return encode(model, tokenizer, sentences, layer, *options)
