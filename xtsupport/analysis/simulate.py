@@ -143,7 +143,7 @@ def _name_examples(rows, cluster, prefix) -> pd.DataFrame:
     return rows.assign(**ids).drop(columns=["row", "part"], errors="ignore")
 
 
-def simulate_differences(
+def draw_differences(
     rng: np.random.Generator,
     seeds: int = 3,
     languages: int = 1,
@@ -156,45 +156,45 @@ def simulate_differences(
     shared: float = 0.10,
     persistent: float = 0.5,
     icc: float = 0.005,
-) -> ClusterSums:
-    """A study of two conditions, ``none`` (constant) and ``squad``, whose differences have these
-    components.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Per-example differences of two conditions with these components, and the clusters' sizes.
 
-    Standard deviations and gain in points; ``shared``, ``persistent`` and ``icc`` are shares of
-    the per-example variance. Returns cluster sums of XQuAD's shape, ready for ``moments``.
+    Standard deviations, gain and differences (seeds, languages, examples) in points; ``shared``,
+    ``persistent`` and ``icc`` are shares of the variance of an example.
     """
     sizes = 1 + rng.poisson(mean_size - 1, clusters)
     owner = np.repeat(np.arange(clusters), sizes)
-    differences = (
-        gain
-        + rng.normal(0, run_sd, (seeds, 1, 1))
-        + rng.normal(0, language_run_sd, (seeds, languages, 1))
-    )
+    runs = rng.normal(0, run_sd, (seeds, 1, 1))
+    differences = gain + runs + rng.normal(0, language_run_sd, (seeds, languages, 1))
     for over_languages, share_l in ((1, shared), (languages, 1 - shared)):
         for over_seeds, share_s in ((1, persistent), (seeds, 1 - persistent)):
             sd = total_sd * np.sqrt(share_l * share_s)
             in_cluster = rng.normal(0, sd * np.sqrt(icc), (over_seeds, over_languages, clusters))
             own = rng.normal(0, sd * np.sqrt(1 - icc), (over_seeds, over_languages, len(owner)))
             differences = differences + in_cluster[..., owner] + own
-    summed = np.add.reduceat(
-        differences / 100, np.concatenate([[0], np.cumsum(sizes)[:-1]]), axis=2
-    )
-    runs = pd.DataFrame(
-        {
-            "condition": np.repeat(["none", "squad"], seeds),
-            "variant": "plain",
-            "seed": np.tile(np.arange(seeds), 2),
-        }
-    ).assign(replicate=lambda table: table["seed"], phase2=False)
-    base = np.zeros((seeds, clusters))
+    return differences, sizes
+
+
+def as_cluster_sums(differences: np.ndarray, sizes: np.ndarray) -> ClusterSums:
+    """Differences (points) as a study of XQuAD: ``none`` constant, ``squad`` that much better."""
+    seeds, languages, _ = differences.shape
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    summed = np.add.reduceat(differences / 100, starts, axis=2)
+    seed = np.tile(np.arange(seeds), 2)
+    runs = {"condition": np.repeat(["none", "squad"], seeds), "variant": "plain", "seed": seed}
+    base = np.zeros((seeds, len(sizes)))
     names = [f"l{number}" for number in range(languages)]
-    table = pd.DataFrame({"language": names, "family": "simulated", "group": "simulated"})
     return ClusterSums(
         task="xquad",
         metric="f1",
-        runs=runs,
-        languages=table,
-        clusters=[np.arange(clusters)] * languages,
+        runs=pd.DataFrame({**runs, "replicate": seed, "phase2": False}),
+        languages=pd.DataFrame({"language": names, "family": "simulated", "group": "simulated"}),
+        clusters=[np.arange(len(sizes))] * languages,
         sizes=[sizes.astype(float)] * languages,
         sums=[np.concatenate([base, summed[:, j]])[..., None] for j in range(languages)],
     )
+
+
+def simulate_differences(rng: np.random.Generator, *design, **more) -> ClusterSums:
+    """``draw_differences`` as cluster sums, ready for ``study_moments``."""
+    return as_cluster_sums(*draw_differences(rng, *design, **more))

@@ -70,47 +70,50 @@ def arm(
     paired joins equal seeds and leaves out seeds without a partner (UserError if none has one). In
     retrieval a side with a single run serves every seed of the other: it has no phase 2 to vary.
     """
-    runs = moments.runs
+    runs = {name: moments.runs[name].to_numpy() for name in moments.runs}
     sides = [
-        runs[(runs["condition"] == c) & (runs["variant"] == v)].sort_values("seed")
-        for c, v in (treatment, baseline)
+        np.flatnonzero((runs["condition"] == condition) & (runs["variant"] == variant))
+        for condition, variant in (treatment, baseline)
     ]
-    if any(side.empty for side in sides):
+    if any(len(rows) == 0 for rows in sides):
         return None
-    single = [retrieval and len(side) == 1 and not side["phase2"].any() for side in sides]
+    sides = [rows[np.argsort(runs["seed"][rows])] for rows in sides]
+    names = [runs["replicate"][rows] for rows in sides]
+    single = [retrieval and len(rows) == 1 and not runs["phase2"][rows].any() for rows in sides]
     notes = ["one run of one side serves every seed"] if any(single) and not all(single) else []
     if paired and not any(single):
-        both = set(sides[0]["seed"]) & set(sides[1]["seed"])
-        alone = sorted(set(sides[0]["seed"]) ^ set(sides[1]["seed"]))
-        if not both:
-            have = [", ".join(map(str, side["seed"])) for side in sides]
+        seeds = [runs["seed"][rows] for rows in sides]
+        both = np.intersect1d(*seeds)
+        if not len(both):
+            have = [", ".join(map(str, s)) for s in seeds]
             raise UserError(
                 f"{moments.task}: {'/'.join(treatment)} has seeds {have[0]}, "
                 f"{'/'.join(baseline)} has {have[1]}: no seed has a partner; use paired=False"
             )
-        notes += (
-            [f"seeds without a partner left out: {', '.join(map(str, alone))}"] if alone else []
-        )
-        sides = [side[side["seed"].isin(both)].reset_index() for side in sides]
-        coarse = min((side["replicate"] for side in sides), key=lambda column: column.nunique())
-        sides = [side.assign(replicate=coarse).set_index("index") for side in sides]
-    mixes = [_replicate_means(side, len(runs)) for side in sides]
-    if any(len(labels) < len(side) for (labels, _), side in zip(mixes, sides, strict=True)):
+        alone = np.setxor1d(*seeds)
+        if len(alone):
+            notes.append(f"seeds without a partner left out: {', '.join(map(str, alone))}")
+        sides = [rows[np.isin(s, both)] for rows, s in zip(sides, seeds, strict=True)]
+        coarse = min((runs["replicate"][rows] for rows in sides), key=lambda r: len(set(r)))
+        names = [coarse, coarse]
+    mixes = [_replicate_means(*side, len(moments.runs)) for side in zip(sides, names, strict=True)]
+    if any(len(labels) < len(rows) for (labels, _), rows in zip(mixes, sides, strict=True)):
         notes.append("several seeds share a phase-2 run, which is the unit")
     mix = tuple(weights for _, weights in mixes)
     values, gram = _mix(moments, mix)
     labels = tuple(
-        None if alone else labels for alone, (labels, _) in zip(single, mixes, strict=True)
+        None if alone else known for alone, (known, _) in zip(single, mixes, strict=True)
     )
     return Arm(moments, labels, values, gram, mix, paired, "; ".join(notes))
 
 
-def _replicate_means(side, n_runs) -> tuple[tuple, np.ndarray]:
-    labels = tuple(sorted(set(side["replicate"])))
-    mix = np.zeros((len(labels), n_runs))
-    for label, run in zip(side["replicate"], side.index, strict=True):
-        mix[labels.index(label), run] = 1
-    return labels, mix / mix.sum(1, keepdims=True)
+def _replicate_means(rows, names, n_runs) -> tuple[tuple, np.ndarray]:
+    """The replicates of some runs, and weights (replicates, R) that average the runs of each."""
+    labels = tuple(sorted(set(names.tolist())))
+    mix = (np.array(labels)[:, None] == names).astype(float)
+    full = np.zeros((len(labels), n_runs))
+    full[:, rows] = mix / mix.sum(1, keepdims=True)
+    return labels, full
 
 
 def _mix(moments, mixes):
