@@ -195,7 +195,7 @@ def test_gain_forest_puts_every_gain_and_interval_where_it_belongs(figures):
 def test_a_verdict_has_a_colour_a_sign_and_its_gain(figures):
     panel = figures["verdicts"].axes[0]
     texts = [text.get_text() for text in panel.texts]
-    assert {"+4.0\n+", "-3.0\n−", "+0.1\n=", "+1.5\n?", "+2.0\n·"} <= set(texts)
+    assert {"+4.0\n+", "−3.0\n−", "+0.1\n=", "+1.5\n?", "+2.0\n·"} <= set(texts)
     assert [t.get_text() for t in panel.get_yticklabels()] == ["squad over none", "mnli over none"]
 
 

@@ -197,7 +197,7 @@ def _verdict_cell(panel: Axes, x: int, y: int, row: pd.Series) -> None:
     ink = "white" if row["verdict"] in ("improves", "harms") else INK
     panel.bar(x, 0.94, 0.94, y - 0.47, color=colour, edgecolor="#BBBBBB", linewidth=0.6)
     panel.text(
-        x, y, f"{row['gain']:+.1f}\n{sign}",
+        x, y, f"{row['gain']:+.1f}\n{sign}".replace("-", "\N{MINUS SIGN}"),
         ha="center", va="center", fontsize=7.5, color=ink, linespacing=0.95,
     )  # fmt: skip
 
@@ -308,9 +308,9 @@ def distance_slope(
     figure, panels = new_figure(
         "Does the gain shrink with distance from English?",
         "A line falling to the right says yes. With few languages a single one can turn it: cover "
-        "each point with a finger and look again.",
+        "each point with a finger and look again. Languages at one distance stand side by side.",
         columns=len(tasks),
-        width=max(6.4, 1.2 + 2.8 * len(tasks)),
+        width=max(6.4, 2.4 + 2.6 * len(tasks)),
         sharex=True,
         sharey=True,
     )
@@ -319,27 +319,35 @@ def distance_slope(
         reference_line(panel, 0)
         panel.set(title=task, xlabel=f"{distance} distance from English")
     panels[0].set_ylabel("gain in points")
+    groups = gains["level"].map(languages.set_index("code")["group"])
+    _group_legend(panels[-1], groups, languages)
     return figure
 
 
 def _gain_points(panel: Axes, gains: pd.DataFrame, languages: pd.DataFrame) -> None:
     colours, markers = family_colours(languages), group_markers(languages)
     group = languages.set_index("code")["group"]
-    for row in gains.itertuples():
+    beside = gains.groupby("distance").cumcount() * 0.015  # equal distances stand side by side
+    for row in gains.assign(x=gains["distance"] + beside).itertuples():
         colour = colours[row.level]
-        panel.plot([row.distance] * 2, [row.ci_low, row.ci_high], color=colour, linewidth=1)
-        panel.plot(row.distance, row.gain, color=colour, marker=markers[group[row.level]])
-        panel.annotate(
-            row.level,
-            (row.distance, row.gain),
-            textcoords="offset points",
-            xytext=(5, 3),
-            fontsize=8,
-        )
+        panel.plot([row.x, row.x], [row.ci_low, row.ci_high], color=colour, linewidth=1)
+        panel.plot(row.x, row.gain, color=colour, marker=markers[group[row.level]])
     if gains["distance"].nunique() > 2:
         line = np.polynomial.Polynomial.fit(gains["distance"], gains["gain"], 1)
         ends = np.array([gains["distance"].min(), gains["distance"].max()])
         panel.plot(ends, line(ends), color=INK, linewidth=1)
+
+
+def _group_legend(panel: Axes, groups: Sequence[str], languages: pd.DataFrame) -> None:
+    """The groups' marks and colours, right of the last panel."""
+    colours, markers = family_colours(languages), group_markers(languages)
+    handles = [
+        Line2D([], [], color=colours[group], marker=markers[group], linestyle="", label=group)
+        for group in level_order(groups, languages)
+    ]
+    panel.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize="small"
+    )
 
 
 def mde_picture(

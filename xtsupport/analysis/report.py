@@ -1,3 +1,209 @@
-"""stub"""
-def write_report(out, comparison, cube, study=None):
-    out.write_text("<p>not yet</p>"); return out
+"""report.html: the study's answer first, then what stands behind it, on one page.
+
+Every number comes from the comparison (``significance``), the cube, or the runs' records; what was
+declared before the first run is kept apart from what is exploratory.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from xtsupport.analysis import appendix, plots
+from xtsupport.analysis.declared import Primary
+from xtsupport.analysis.headline import heterogeneity, on_scales
+from xtsupport.analysis.material import (
+    Material,
+    interval,
+    is_simulated,
+    material,
+    p_text,
+    p_words,
+    with_interval,
+)
+from xtsupport.analysis.page import (
+    MARKS,
+    Html,
+    bullets,
+    figure,
+    folded,
+    html,
+    page,
+    paragraph,
+    table,
+)
+from xtsupport.analysis.views import by_language
+from xtsupport.analysis.wording import sentence
+from xtsupport.study.atomic import write_text
+
+
+def write_report(
+    out, comparison: pd.DataFrame, cube: pd.DataFrame, study=None, records: Sequence[Mapping] = ()
+) -> Path:
+    """Write the report to the file `out` and return its path.
+
+    comparison: what ``significance`` made of `cube`. study: an opened study, for its settings and
+    data source; records: the ``run.json`` of its runs. A cube alone has a report, too.
+    Raises UserError where the comparison has no row of the primary contrast.
+    """
+    found = material(comparison, cube, study, records)
+    sections = [
+        ("answer", "The answer", answer(found)),
+        ("words", "The answer in words", words(found)),
+        ("firm", "How firm is it?", firm(found)),
+        ("limits", "What this cannot show", appendix.limits(found)),
+        ("contrasts", "All contrasts (exploratory)", appendix.contrasts(found)),
+        ("scores", "Scores", appendix.scores(found)),
+        ("runs", "How the runs were made", appendix.runs(found)),
+        ("columns", "What the columns mean", appendix.columns()),
+    ]
+    title = f"Does intermediate training help transfer? Study {found.study}"
+    return write_text(Path(out), page(title, sections, banner(found)))
+
+
+def banner(found: Material) -> Html:
+    """Warnings that nobody may miss."""
+    if is_simulated(found.cube):
+        return paragraph(
+            "SIMULATED: the study has not been run. All scores on this page are invented.", "banner"
+        )
+    if found.languages["note"].eq("invented").all():
+        return paragraph(
+            "The languages of this study are invented; it shows how the method works and is no "
+            "evidence about real languages.",
+            "banner",
+        )
+    return Html("")
+
+
+def answer(found: Material) -> Html:
+    """Question, answer in a few lines, table, figure."""
+    primary, rows = found.primary, found.answer
+    question = (
+        f"Does training on {primary.treatment} first raise {primary.target} ({primary.metric}) "
+        f"over {primary.baseline} in languages that were never trained on, more than it raises "
+        f"the rest of the benchmarks, and equally in every {primary.by}?"
+    )
+    standing = (
+        "This comparison was declared before the first run."
+        if found.given.primary
+        else "No comparison was declared in advance: everything on this page is exploratory."
+    )
+    return html(
+        "{question}{lines}{standing}{table}{figure}",
+        question=paragraph(question),
+        lines=[paragraph(line, "answer") for line in in_short(found)],
+        standing=paragraph(
+            f"{standing} Points are percent, 0 to 100; p is adjusted for the number of rows "
+            f"({found.rules.adjustment}); {rows['n_seeds'].min()} seeds.",
+            "note",
+        ),
+        table=headline_table(rows, primary),
+        figure=figure(plots.gain_forest(rows, found.languages)),
+    )
+
+
+def in_short(found: Material) -> list[str]:
+    """The answer to the question's three parts, a sentence each, from the verdicts."""
+    primary, rows = found.primary, found.answer
+    sides = {task: part for task, part in rows.groupby("task", sort=False)}
+    over = f"{primary.treatment} over {primary.baseline}"
+    lines = [f"On {primary.target}, {over} {tally(sides[primary.target], primary.by)}"]
+    if "rest" in sides:
+        lines.append(f"On the rest of the benchmarks it {tally(sides['rest'], primary.by)}")
+    difference = sides.get(f"{primary.target} - rest")
+    if difference is not None:
+        words = {"improves": "is larger", "harms": "is smaller", "equivalent": "is as large"}
+        lines.append(
+            f"Beside that on the rest, the gain on {primary.target} "
+            f"{tally(difference, primary.by, words)}"
+        )
+    return [*lines, *families_differ(found)]
+
+
+def tally(rows: pd.DataFrame, by: str, words: Mapping[str, str] | None = None) -> str:
+    """`improves in 3 of 5 groups (Kindric, ...); undetermined in 2 (...).`"""
+    parts = []
+    for verdict in ("improves", "harms", "equivalent", "undetermined", "too few"):
+        names = rows.loc[rows["verdict"] == verdict, "level"].tolist()
+        if names:
+            of = f" of {len(rows)} {by}s" if not parts else ""
+            word = (words or WORDS).get(verdict, WORDS[verdict])
+            parts.append(f"{word} in {len(names)}{of} ({', '.join(names)})")
+    return "; ".join(parts) + "."
+
+
+WORDS = {
+    "improves": "improves",
+    "harms": "does harm",
+    "equivalent": "makes no difference that matters",
+    "undetermined": "stays undetermined",
+    "too few": "rests on too few seeds or languages",
+}
+
+
+def families_differ(found: Material) -> list[str]:
+    """Whether the levels differ in their gain on the target, with the joint test."""
+    test = heterogeneity(found.measured, found.rules, found.data)
+    if test.empty:
+        return []
+    row = test.iloc[0]
+    differ = "differs" if row["p_value"] <= found.rules.alpha else "cannot be shown to differ"
+    depends = f" ({row['depends_on']})" if row["depends_on"] else ""
+    return [
+        f"The gain on {found.primary.target} {differ} between {found.primary.by}s: the largest is "
+        f"{row['spread']:.1f} points above the smallest, F({row['df1']}, {row['df2']:.0f}) = "
+        f"{row['statistic']:.1f}, {p_words(row['p_value'])}{depends}."
+    ]
+
+
+def headline_table(rows: pd.DataFrame, primary: Primary) -> Html:
+    """One line per level: gain with interval, p and verdict on target, rest and difference."""
+    wide = {}
+    for task, part in rows.groupby("task", sort=False):
+        part = part.set_index("level")
+        if not wide:
+            named = part.index + " (" + part["n_languages"].astype(str) + ")"
+            wide["", f"{primary.by} (languages)"] = pd.Series(named, part.index)
+            wide["", "baseline"] = part["baseline_score"]
+        wide[task, "gain [95% interval]"] = with_interval(part)
+        if task != "rest":
+            wide[task, "p"] = part["p_adjusted"].map(p_text)
+        wide[task, "verdict"] = part["verdict"]
+    return table(pd.DataFrame(wide), marks=MARKS)
+
+
+def words(found: Material) -> Html:
+    """A sentence per row of the answer, by benchmark."""
+    rules = found.rules
+    parts = [paragraph("Each sentence is generated from its row and can be checked against it.")]
+    for task, part in found.answer.groupby("task", sort=False):
+        lines = [sentence(row, rules.margin, rules.alpha) for row in part.to_dict("records")]
+        parts.append(html("<h3>{t}</h3>{b}", t=task, b=bullets(lines)))
+    return Html("".join(parts))
+
+
+def firm(found: Material) -> Html:
+    """Other scales and metrics, languages one by one, distance."""
+    scales = on_scales(found.measured, found.rules, found.data)
+    scales["95% interval"] = interval(scales)
+    scales["p"] = scales["p_value"].map(p_text)
+    scales = scales.drop(columns=["ci_low", "ci_high", "p_value"])
+    parts = [
+        paragraph(
+            "A conclusion that changes with the metric or the scale is labelled metric-dependent "
+            "or scale-dependent in the notes. Below are the answer's rows on every scale: points, "
+            "share of the baseline's errors that is gone (percent), and log odds. "
+            "These p-values are not adjusted."
+        ),
+        folded("The answer on other metrics and scales", table(scales)),
+    ]
+    single = by_language(found.comparison, found.answer)
+    if len(single):
+        shown = single[["task", "level", "n_examples", "baseline_score", "gain", "verdict"]]
+        shown = shown.assign(interval=interval(single), mde=single["mde"])
+        parts.append(folded("The answer language by language", table(shown, marks=MARKS)))
+    place = found.languages.set_index("code")["syntactic"].astype(float)
+    if single["level"].map(place).nunique() > 2:
+        parts.append(figure(plots.distance_slope(single, found.languages)))
+    return Html("".join(parts))

@@ -1,11 +1,13 @@
 """Cuts through scores and comparisons that people want to see; what notebooks and report share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+import numpy as np
 import pandas as pd
 
 from xtsupport.analysis.declared import Primary
+from xtsupport.analysis.style import level_order
 from xtsupport.data import tables
 
 SOURCE = "en"
@@ -21,17 +23,21 @@ def official(scores: pd.DataFrame, data: str = "hub") -> pd.DataFrame:
 
     `scores` has the columns task and metric. A task that the table lacks keeps its first metric.
     """
-    known = {name: row.metrics[0] for name, row in tables.tasks(data).items() if row.metrics}
+    known = official_metrics(data)
     first = scores.groupby("task", sort=False, observed=True)["metric"].first()
     wanted = {task: known.get(task, metric) for task, metric in first.items()}
     return scores[scores["metric"] == scores["task"].map(wanted)]
 
 
-def in_order(scores: pd.DataFrame, conditions: list[str]) -> pd.DataFrame:
-    """Rows sorted by the study's own order of conditions; others follow as they come."""
-    rank = {name: i for i, name in enumerate(conditions)}
-    place = scores["condition"].astype(str).map(lambda name: rank.get(name, len(rank)))
-    return scores.iloc[place.argsort(kind="stable")].reset_index(drop=True)
+def in_order(
+    scores: pd.DataFrame, conditions: Sequence[str], targets: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Rows in the study's own order of targets and conditions; others follow as they come."""
+    for column, names in (("condition", conditions), ("task", targets)):
+        rank = {name: i for i, name in enumerate(names)}
+        place = [rank.get(name, len(rank)) for name in scores[column].astype(str)]
+        scores = scores.iloc[np.argsort(place, kind="stable")]
+    return scores.reset_index(drop=True)
 
 
 def zero_shot_means(scores: pd.DataFrame) -> pd.DataFrame:
@@ -51,40 +57,43 @@ def zero_shot_means(scores: pd.DataFrame) -> pd.DataFrame:
     return means.unstack("task").round(1)
 
 
-def answer_rows(comparison: pd.DataFrame, headline: pd.DataFrame, primary: Primary) -> pd.DataFrame:
-    """The rows of a comparison that answer the question: target, rest, and their difference.
+def answer_rows(
+    comparison: pd.DataFrame, primary: Primary, languages: pd.DataFrame
+) -> pd.DataFrame:
+    """The rows that answer the question: gain on the target, on the rest, and their difference.
 
-    `comparison`: columns of ``compare``; `headline`: what ``headline`` made of the same cube. The
-    adjusted p-values and verdicts are the headline's: the primary contrast is a family of its own.
+    `comparison`: the columns of ``compare``, of one study. Levels stand in table order.
     """
-    rest = f"{primary.target} - rest"
-    parts = {primary.target: "target", "rest": "rest", rest: "difference"}
-    metrics = {primary.target: primary.metric, "rest": "official", rest: primary.metric}
+    treatment, _, variant = primary.treatment.partition("/")
+    metrics = {
+        primary.target: primary.metric,
+        "rest": "official",
+        f"{primary.target} - rest": primary.metric,
+    }
     chosen = (
-        (comparison["treatment"] == primary.treatment)
-        & (comparison["baseline"] == primary.baseline)
-        & (comparison["by"] == primary.by)
-        & (comparison["metric"] == comparison["task"].map(metrics))
+        comparison["treatment"].eq(treatment)
+        & comparison["variant"].eq(variant or "plain")
+        & comparison["baseline"].eq(primary.baseline.removesuffix("/plain"))
+        & comparison["by"].eq(primary.by)
+        & comparison["metric"].eq(comparison["task"].map(metrics))
     )
-    rows = comparison[chosen].assign(adjustment="holm")
-    judged = headline.set_index("level")
-    for column in ("p_adjusted", "verdict"):
-        rows[column] = [
-            judged.loc[level, f"{parts[task]}_{column}"]
-            for task, level in zip(rows["task"], rows["level"], strict=True)
-        ]
-    order = rows["task"].map({task: i for i, task in enumerate(parts)})
-    return rows.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+    rows = comparison[chosen]
+    levels = level_order(rows["level"], languages)
+    return rows.sort_values(
+        ["task", "level"], key=lambda column: column.map([*metrics, *levels].index)
+    ).reset_index(drop=True)
 
 
 def overview(comparison: pd.DataFrame, by: str, metrics: Mapping[str, str]) -> pd.DataFrame:
-    """One metric per task and benchmark, for the map of verdicts: no differences, no aggregates.
+    """One metric per task and the rest, for the map of verdicts: no differences between tasks.
 
-    metrics: task -> metric, such as each task's official one; `rest` is kept beside the tasks.
+    metrics: task -> metric, such as each task's official one, in the order wanted.
     """
     wanted = {**metrics, "rest": "official"}
     kept = (comparison["by"] == by) & (comparison["metric"] == comparison["task"].map(wanted))
-    return comparison[kept].reset_index(drop=True)
+    order = {task: i for i, task in enumerate(wanted)}
+    rows = comparison[kept].sort_values("task", key=lambda name: name.map(order), kind="stable")
+    return rows.reset_index(drop=True)
 
 
 def by_language(comparison: pd.DataFrame, answer: pd.DataFrame) -> pd.DataFrame:
@@ -94,6 +103,7 @@ def by_language(comparison: pd.DataFrame, answer: pd.DataFrame) -> pd.DataFrame:
     return comparison[comparison["by"] == "language"].merge(wanted, on=keys)
 
 
-def official_metrics(data: str = "hub") -> dict[str, str]:
-    """Task -> its headline metric."""
-    return {name: row.metrics[0] for name, row in tables.tasks(data).items() if row.metrics}
+def official_metrics(data: str = "hub", targets: Sequence[str] = ()) -> dict[str, str]:
+    """Task -> its headline metric, for the targets given, in their order (default: all tasks)."""
+    known = {name: row.metrics[0] for name, row in tables.tasks(data).items() if row.metrics}
+    return {name: known[name] for name in targets or known if name in known}

@@ -1,15 +1,12 @@
 """From finished runs to the study's answer: the cube, the comparison as planned, the report."""
 
+import operator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from xtsupport.study import folders, runs
-from xtsupport.study.atomic import write_text
 from xtsupport.study.plan import Study
-
-LEVELS = ("group", "language", "all")
 
 
 def collect(study: Study, into: str = "scratch") -> Path:
@@ -46,23 +43,24 @@ def build(study: Study) -> Path:
 
 
 def simulated(study: Study) -> Path:
-    """A cube of invented scores in scratch: squad helps on XQuAD, mnli does nothing.
+    """A cube of invented scores in scratch: the primary treatment gains four points, nothing else.
 
-    It has the study's languages (eleven of them, spread over the table), so that nobody takes it
-    for a result about others.
+    It has the study's conditions and eleven of its languages, so that nobody takes it for a result
+    about others.
     """
-    from xtsupport.analysis.simulate import LANGUAGES, simulate
+    from xtsupport.analysis.declared import Primary, declared
+    from xtsupport.analysis.simulate import LANGUAGES, TASKS, simulate
     from xtsupport.data.tables import languages
 
-    known = list(languages(study.data).values())
-    chosen = [known[round(i)] for i in np.linspace(0, len(known) - 1, len(LANGUAGES))]
-    names = dict(zip(LANGUAGES, chosen, strict=True))
-    effects = {("squad", "xquad"): 4.0, ("squad", "xnli"): 0.5}
-    cube = simulate(effects, ("none", "squad", "mnli"), ("xquad", "xnli", "udpos", "tatoeba"))
+    primary = declared(study.settings).primary or Primary("squad")
+    conditions = list(dict.fromkeys(["none", *study.settings.conditions]))
+    targets = [name for name in TASKS if name in study.settings.targets]
+    names = dict(zip(LANGUAGES, languages(study.data).values(), strict=False))
+    gains = {(primary.treatment, primary.target): 4.0}
+    cube = simulate(gains, conditions, targets, tuple(names), size=0.5)
     row = cube["language"].map(names)
-    cube["language"] = row.map(lambda each: each.code)
-    cube["family"] = row.map(lambda each: each.family)
-    cube["group"] = row.map(lambda each: each.group)
+    for column, field in (("language", "code"), ("family", "family"), ("group", "group")):
+        cube[column] = row.map(operator.attrgetter(field))
     path = folders.scratch() / study.settings.study / "simulated.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     cube.to_parquet(path)
@@ -70,46 +68,24 @@ def simulated(study: Study) -> Path:
 
 
 def conclude(study: Study, cube: pd.DataFrame, into: str = "scratch") -> pd.DataFrame:
-    """Compare as the study planned, per group, per language and over all; keeps the table.
+    """Compare as the study declared, at every level; keeps the table and its rows in words.
 
-    Returns the columns of ``compare``; they are also left in ``significance.csv`` in the study's
-    folder or, interactively, in scratch.
+    Returns the columns of ``compare``. ``significance.csv`` and ``sentences.txt`` go to the study's
+    folder or, interactively, to scratch.
     """
-    table = planned_comparison(cube, study)
-    write_text(place(study, into) / "significance.csv", table.to_csv(index=False))
-    return table
+    from xtsupport.analysis.significance import write_significance
 
-
-def planned_comparison(cube: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """``compare`` by the study's own contrasts, margin, error rate, adjustment and unit."""
-    from xtsupport.analysis.declared import declared
-    from xtsupport.analysis.significance import compare
-
-    plan = declared(study.settings)
-    have = set(cube["condition"])
-    contrasts = [pair for pair in plan.contrasts if set(pair) <= have] or None
-    levels = LEVELS if (cube["family"] == cube["group"]).all() else ("family", *LEVELS)
-    tables = [
-        compare(
-            cube,
-            by=by,
-            unit=plan.unit,
-            contrasts=contrasts,
-            margin=plan.margin,
-            alpha=plan.alpha,
-            adjustment=plan.adjustment,
-            data=study.data,
-        )
-        for by in levels
-    ]
-    return pd.concat(tables, ignore_index=True)
+    path = write_significance(cube, place(study, into), study.settings, study.data)
+    table = pd.read_csv(path, keep_default_na=False, na_values={"baseline_score": [""]})
+    return table.assign(df=table["df"].astype(float))
 
 
 def publish(study: Study, comparison: pd.DataFrame, cube: pd.DataFrame, into: str) -> Path:
     """Write ``report.html`` beside the comparison; returns its path."""
     from xtsupport.analysis.report import write_report
 
-    return write_report(place(study, into) / "report.html", comparison, cube, study)
+    records = [record for run in study.plan.runs if (record := runs.read_record(run.folder))]
+    return write_report(place(study, into) / "report.html", comparison, cube, study, records)
 
 
 def place(study: Study, into: str) -> Path:

@@ -1,0 +1,188 @@
+"""Later sections of the report: limits, other contrasts, scores, runs, meaning of columns."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import yaml
+
+from xtsupport.analysis import plots
+from xtsupport.analysis.material import Material, interval, p_text
+from xtsupport.analysis.page import MARKS, Html, bullets, figure, folded, html, paragraph, table
+from xtsupport.analysis.views import official_metrics, overview, zero_shot_means
+from xtsupport.data import tables
+
+ROWS = 400  # of the exploratory table; the rest is in significance.csv
+
+
+def limits(found: Material) -> Html:
+    """What a reader must not conclude, from the design of this very study."""
+    return bullets(cautions(found))
+
+
+def cautions(found: Material) -> list[str]:
+    """One sentence per limit of the design."""
+    rows, primary = found.answer, found.primary
+    target = rows[rows["task"] == primary.target]
+    lines = [
+        f"The unit of resampling is {target['unit'].iloc[0]}, over {target['n_seeds'].min()} "
+        "seeds: the intervals speak about new questions and new runs of the same recipe, not about "
+        "other encoders, other pretraining runs or other languages.",
+        f"Gains below about {target['mde'].median():.1f} points (the median smallest detectable "
+        f"gain per {primary.by}) could not be found here: undetermined does not mean none.",
+    ]
+    alone = target.loc[target["n_languages"] == 1, "level"].tolist()
+    if alone and primary.by != "language":
+        lines.append(
+            f"One language only stands for {', '.join(alone)}: these rows are about that language, "
+            "not about the family."
+        )
+    if target["note"].str.contains("own training data").any():
+        lines.append(
+            f"{primary.treatment} uses the training data of {primary.target} itself: its gain is "
+            f"also that of more training. Compare with the control none~{primary.treatment}."
+        )
+    exposed = exposed_tasks(found)
+    if exposed:
+        lines.append(
+            f"The encoder {found.settings['encoder']} was itself trained on data of "
+            f"{', '.join(exposed)}: scores and gains there are exposed, not zero-shot."
+        )
+    if found.languages["note"].eq("invented").all():
+        lines.append(
+            "The languages are generated, and the raw text holds parallel and mixed documents, "
+            "unlike the web text of real encoders: nothing here is evidence about real languages."
+        )
+    return lines
+
+
+def exposed_tasks(found: Material) -> list[str]:
+    """Tasks of the cube whose data the encoder had seen before the study."""
+    row = tables.encoders(found.data).get(found.settings.get("encoder", ""))
+    return [task for task in found.cube["task"].unique() if row and task in row.exposed]
+
+
+def contrasts(found: Material) -> Html:
+    """The map of verdicts and the rows over all languages."""
+    rules, metrics = found.rules, official_metrics(found.data, found.settings.get("targets", ()))
+    level = overview(found.comparison, found.primary.by, metrics)
+    total = found.comparison[found.comparison["by"] == "all"]
+    shown = total[["treatment", "baseline", "task", "metric", "n_languages", "n_seeds"]].assign(
+        baseline_score=total["baseline_score"],
+        gain=total["gain"],
+        interval=interval(total),
+        p=total["p_adjusted"].map(p_text),
+        mde=total["mde"],
+        verdict=total["verdict"],
+    )
+    text = (
+        f"p-values are adjusted ({rules.adjustment}) over the contrasts and levels of one task and "
+        f"metric; gains within {rules.margin:g} points count as equivalent. These comparisons were "
+        "not declared in advance: they are for ideas, not for claims."
+    )
+    return html(
+        "{p}{f}{t}{all}",
+        p=paragraph(text),
+        f=figure(plots.verdict_heatmap(level, found.languages)) if len(level) else Html(""),
+        t=folded("All contrasts over all zero-shot languages", table(shown, marks=MARKS)),
+        all=every_row(found.comparison),
+    )
+
+
+def every_row(comparison: pd.DataFrame) -> Html:
+    """The whole comparison, as far as it fits a page."""
+    cut = comparison.head(ROWS)
+    shown = cut[["treatment", "baseline", "task", "by", "level", "metric", "gain"]].assign(
+        interval=interval(cut), p=cut["p_adjusted"].map(p_text), verdict=cut["verdict"]
+    )
+    more = f", the first {ROWS} of {len(comparison)}" if len(comparison) > ROWS else ""
+    summary = f"Every row{more}; significance.csv has all rows and columns"
+    return folded(summary, table(shown.assign(note=cut["note"]), marks=MARKS))
+
+
+def scores(found: Material) -> Html:
+    """Mean zero-shot scores, and a heat map per target."""
+    means = zero_shot_means(found.scores).reset_index()
+    chance = {name: row.chance for name, row in tables.tasks(found.data).items()}
+    tasks = list(dict.fromkeys(found.scores["task"]))
+    return html(
+        "{p}{t}{figures}",
+        p=paragraph(
+            "Official metric of each target, in points, mean over seeds and over the languages "
+            "that were not trained on. English, the language of training, stands apart."
+        ),
+        t=table(means),
+        figures=[
+            figure(plots.score_heatmap(found.scores, found.languages, task, chance.get(task)))
+            for task in tasks
+        ],
+    )
+
+
+def runs(found: Material) -> Html:
+    """Time, versions, collapsed runs and settings."""
+    if not found.records:
+        return paragraph("This report was made from a cube alone; it has no records of runs.")
+    first = found.records[0]
+    made = {
+        "versions": ", ".join(f"{name} {v}" for name, v in first["versions"].items()),
+        "machine": first.get("machine", ""),
+        "commit": first.get("commit") or "not under version control",
+    }
+    return html(
+        "{facts}{times}{collapsed}{settings}",
+        facts=bullets(f"{name}: {text}" for name, text in made.items()),
+        times=table(times(found.records), digits=0),
+        collapsed=paragraph(collapsed(found.records)),
+        settings=folded(
+            "Settings of the study",
+            html("<pre>{s}</pre>", s=yaml.safe_dump(dict(found.settings), sort_keys=False)),
+        ),
+    )
+
+
+def times(records: Sequence[Mapping]) -> pd.DataFrame:
+    """Runs and seconds per phase."""
+    table_of = pd.DataFrame(
+        [{"phase": r["phase"], "seconds": float(r["seconds"])} for r in records if "seconds" in r]
+    )
+    grouped = table_of.groupby("phase", sort=False)["seconds"]
+    return grouped.agg(runs="count", seconds="sum", longest="max").reset_index()
+
+
+def collapsed(records: Sequence[Mapping]) -> str:
+    """Which runs stayed at chance level; they are counted like all others."""
+    names = [
+        f"{r['condition']}, seed {r['seed']}: {', '.join(r['collapsed'])}"
+        for r in records
+        if r.get("collapsed")
+    ]
+    if not names:
+        return "No run stayed at chance level."
+    return f"Runs that stayed at chance level in English (kept, not dropped): {'; '.join(names)}."
+
+
+def columns() -> Html:
+    """The columns of significance.csv in plain words."""
+    rows = [html("<dt>{n}</dt><dd>{t}</dd>", n=name, t=text) for name, text in COLUMNS.items()]
+    return html("<dl>{rows}</dl>", rows=rows)
+
+
+COLUMNS = {
+    "treatment, baseline, variant": "what is compared with what; the variant of phase 3",
+    "task, metric": (
+        "a target, or an aggregate: rest (the other fine-tuned targets in the same languages), "
+        "same-format, f1-native, retrieval, all; a - b is the gain on a minus the gain on b; "
+        "official: each target's own metric"
+    ),
+    "by, level": "whether a row is about a group, family, language or all of them, and which",
+    "n_languages, n_seeds, n_clusters, n_examples": "what stands behind a row",
+    "baseline_score, gain": "points; the gain is treatment minus baseline",
+    "se, df, ci_low, ci_high": "standard error, its degrees of freedom, and the interval",
+    "p_value, p_adjusted, adjustment": "two-sided p-value, and after counting the other rows",
+    "mde": "the gain that would have been found with 80% power",
+    "verdict": (
+        "improves or harms (adjusted p below the error rate), equivalent (surely within the "
+        "margin), undetermined, or too few (under three seeds, or two languages for a family)"
+    ),
+    "unit": "what was resampled, and so what the interval speaks about",
+}
