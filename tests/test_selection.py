@@ -1,0 +1,150 @@
+"""Choosing the best intermediate, the distance slope, stochastic order and the self-test."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xtsupport.analysis.clusters import ClusterSums, study_moments
+from xtsupport.analysis.contrasts import cases
+from xtsupport.analysis.declared import Declared, Primary
+from xtsupport.analysis.distance import design, distance_slope, slope
+from xtsupport.analysis.dominance import almost_stochastic_order, violation
+from xtsupport.analysis.selection import best_intermediate
+from xtsupport.analysis.selftest import self_test
+from xtsupport.analysis.simulate import LANGUAGES, simulate
+from xtsupport.errors import UserError
+
+NOISE = tuple(f"task{i}" for i in range(5))
+
+
+def no_effect(rng, conditions=("none", *NOISE), seeds=3, clusters=60):
+    """Cluster sums of conditions whose scores differ by noise of clusters and runs only."""
+    runs = pd.MultiIndex.from_product([conditions, range(seeds)], names=["condition", "seed"])
+    runs = runs.to_frame(index=False).assign(variant="plain", phase2=False)
+    noise = rng.normal(0, 0.2, (len(runs), clusters, 1)) + rng.normal(0, 0.02, (len(runs), 1, 1))
+    return ClusterSums(
+        task="xquad",
+        metric="f1",
+        runs=runs.assign(replicate=runs["seed"]),
+        languages=pd.DataFrame({"language": ["de"], "family": ["x"], "group": ["x"]}),
+        clusters=[np.arange(clusters)],
+        sizes=[np.full(clusters, 4.0)],
+        sums=[4 * (0.6 + noise)],
+    )
+
+
+def test_naive_choice_among_equals_is_optimistic_and_cross_fitting_is_not():
+    """Five conditions that all do nothing: the best one seems to gain, unless it is held out."""
+    rng = np.random.default_rng(0)
+    gains = {"naive": [], "cross-fitted": []}
+    for _ in range(60):
+        for row in best_intermediate(
+            [no_effect(rng)], ways=tuple(gains), n_resamples=1
+        ).itertuples():
+            gains[row.way].append(row.gain)
+    naive, fair = np.array(gains["naive"]), np.array(gains["cross-fitted"])
+    error = fair.std(ddof=1) / np.sqrt(60)
+    assert naive.mean() > 3 * error and abs(fair.mean()) < 3 * error
+
+
+def test_a_clearly_best_condition_is_chosen_by_every_way():
+    effects = {("task1", "xquad"): 12.0, ("task2", "xquad"): -3.0}
+    cube = simulate(effects, ("none", *NOISE[:3]), languages=("en", "de", "th"), size=0.4)
+    table = best_intermediate(cube, n_resamples=40).set_index("way")
+    assert set(table["chosen"]) == {"task1"} and (table["share"] > 0.99).all()
+    assert np.ptp(table["gain"]) < 1e-9  # the same choice everywhere is the plain gain
+    assert "optimistic" in table.loc["naive", "note"] and table.loc["english", "note"] == ""
+    assert (table["ci_low"] < table["gain"]).all() and (table["gain"] < table["ci_high"]).all()
+
+
+def test_micro_f1_targets_are_chosen_through_their_counts():
+    cube = simulate({"task1": 10.0}, ("none", *NOISE[:2]), ("udpos",), ("en", "de"), size=0.5)
+    row = best_intermediate(cube, "udpos", ways=("cross-fitted",), n_resamples=5).iloc[0]
+    assert row["chosen"] == "task1" and row["gain"] > 3
+
+
+def test_too_few_candidates_are_refused():
+    cube = simulate(languages=("en", "de"), size=0.1)
+    with pytest.raises(UserError, match="two candidates or more; the cube has none, squad"):
+        best_intermediate(cube)
+    with pytest.raises(UserError, match="no such task"):
+        best_intermediate(cube, "mlqa")
+
+
+@pytest.fixture(scope="module")
+def sloping():
+    """Gains that fall by 2 points per tenth of distance, on eight languages."""
+    codes = [code for code in LANGUAGES if code != "en"][:8]
+    far = dict(zip(codes, np.linspace(0.3, 0.7, 8), strict=True))
+    effects = {("squad", "xquad", code): 10 - 20 * (x - 0.3) for code, x in far.items()}
+    cube = simulate(effects, tasks=("xquad", "xnli"), languages=("en", *codes), size=0.5)
+    size = np.random.default_rng(0).uniform(1, 100, 8)
+    table = pd.DataFrame({"code": codes, "syntactic": far.values(), "pretraining_gb": size})
+    return study_moments(cube), table
+
+
+def test_planted_slope_is_found(sloping):
+    measured, table = sloping
+    lines = distance_slope(measured, table).set_index(["task", "adjusted_for"])
+    for covariates in ("", "pretraining_gb"):
+        row = lines.loc[("xquad", covariates)]
+        assert row["ci_low"] < -2 < row["ci_high"] and row["ci_high"] < 0
+        assert row["leave_one_out_low"] <= row["slope"] <= row["leave_one_out_high"]
+        assert row["unit"] == "clusters x seeds x languages"
+    assert lines.loc[("xquad", ""), "spearman"] < -0.7
+    assert lines.loc[("rest", ""), "p_value"] > 0.01
+
+
+def test_slope_is_least_squares(sloping):
+    measured, table = sloping
+    from xtsupport.analysis.aggregates import task_facts
+
+    pair = [(("squad", "plain"), ("none", "plain"))]
+    found = cases(measured, task_facts(measured), pair, "language")
+    found = [
+        c for c in found if (c.row.task, c.row.metric, c.row.by) == ("xquad", "f1", "language")
+    ]
+    codes = [case.row.level for case in found]
+    x = design(table.set_index("code")[["syntactic"]], codes)
+    gains = [
+        100 * float(np.diff([v.mean(0) @ w for v in a.values][::-1])[0])
+        for case in found
+        for a, w in zip(case.arms, case.weights, strict=True)
+    ]
+    numbers = slope(found, x)
+    assert numbers["slope"] == pytest.approx(np.polyfit(x[:, 1], gains, 1)[0])
+    assert slope(found, x, "clusters x seeds")["se"] <= numbers["se"]
+
+
+def test_slope_needs_languages_with_a_distance(sloping):
+    measured, table = sloping
+    with pytest.raises(UserError, match="fewer than four"):
+        distance_slope(measured, table.head(3))
+
+
+def test_stochastic_order():
+    low, high = np.arange(6.0), np.arange(6.0) + 10
+    assert violation(high, low) == 0 and violation(low, high) == 1
+    assert violation(low, low) == 0.5
+    assert violation([0.0, 3.0], [1.0, 1.0]) == pytest.approx(1 / 5)  # 1 of 1 + 4
+    assert violation([1.0, 2.0, 6.0], [1.0, 4.0]) + violation(
+        [1.0, 4.0], [1.0, 2.0, 6.0]
+    ) == pytest.approx(1)
+    assert almost_stochastic_order(high, low) < 0.2
+    assert almost_stochastic_order(low, low + 0.1) > 0.5
+    with pytest.raises(UserError, match="needs 5 seeds"):
+        almost_stochastic_order([1, 2, 3], low)
+
+
+def test_self_test_is_quiet_without_a_gain_and_finds_a_planted_one():
+    cube = simulate({("squad", "xquad"): 3.0}, languages=("en", "de", "th"), size=0.3, run_sd=0.3)
+    table = self_test(cube, Declared(primary=Primary("squad")), gain=6.0, studies=40)
+    null, planted = table.to_dict("records")
+    assert null["planted"] == 0 and null["found"] <= null["high"] + 1e-9 and null["expected"] == 5
+    assert planted["low"] <= planted["found"] <= planted["high"] and planted["found"] > 80
+
+
+def test_self_test_refuses_counts():
+    cube = simulate(tasks=("udpos",), languages=("en", "de"), size=0.2)
+    with pytest.raises(UserError, match="as a mean of scores"):
+        self_test(cube, Declared(primary=Primary("squad", target="udpos")))
