@@ -87,6 +87,14 @@ def test_mlqa_refuses_a_language_that_its_evaluator_does_not_know():
         score("mlqa", {"1": "x"}, [{"id": "1", "answers": ["x"]}], "fi")
 
 
+def test_mlqa_in_an_invented_language_removes_no_articles():
+    """Codes reserved for private use (qaa-qtz) have no MLQA rules: case and punctuation only."""
+    references = [{"id": "1", "answers": ["the soup"]}]
+    assert score("mlqa", {"1": "The soup!"}, references, "qka")["exact_match"] == 100
+    assert score("mlqa", {"1": "soup"}, references, "qka") == near(f1=200 / 3, exact_match=0,
+                                                                   f1_segmented=200 / 3)  # fmt: skip
+
+
 def test_missing_and_left_over_ids_are_refused():
     with pytest.raises(UserError, match=r"xquad \(de\): 3 predictions for 4 references; 1 ids mi"):
         score("xquad", {"1": "", "2": "", "3": ""}, REFERENCES, "de")

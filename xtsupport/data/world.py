@@ -81,6 +81,7 @@ def _version() -> str:
     package = Path(__file__).parents[1]
     sources = (
         Path(__file__),
+        Path(__file__).with_name("world_tasks.py"),
         Path(invented.__file__),
         package / "tasks.csv",
         package / "languages.csv",
@@ -90,6 +91,8 @@ def _version() -> str:
 
 def write_world(folder: Path, seed: int = 0, size: str = "full") -> None:
     """Write every dataset and both tables of the world below `folder`."""
+    from xtsupport.data import world_tasks
+
     rows, languages = SIZES[size], invented.make_languages(seed)
     world = World(languages, random.Random(f"world {seed}"))
     # Evaluation sets come first: what they contain is kept out of all training sets.
@@ -99,17 +102,23 @@ def write_world(folder: Path, seed: int = 0, size: str = "full") -> None:
     write_tagging(folder, world, rows)
     write_parallel_sentences(folder, world, rows)
     write_raw_text(folder, world, rows)
-    write_tables(folder, languages)
+    world_tasks.write_others(folder, world, rows, seed)
+    write_tables(folder, languages, world_tasks.LANGUAGES)
 
 
 class World:
-    """Draws facts and passages; remembers those of evaluation sets."""
+    """Draws facts and passages; remembers those of evaluation and training sets.
+
+    No training set gets what is in `evaluation`, and no evaluation set what is in `taken`.
+    """
 
     def __init__(self, languages: dict[str, Language], rng: random.Random):
         self.languages = languages
         self.english = languages["en"]
         self.rng = rng
         self.evaluation: set[tuple[Fact, ...]] = set()
+        self.training: set[tuple[Fact, ...]] = set()
+        self.taken: set[tuple[Fact, ...]] = set()
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -150,12 +159,11 @@ class World:
         return tuple(passage)
 
     def unseen(self, draw, evaluation: bool) -> tuple[Fact, ...]:
-        """Draw until the facts are not those of an evaluation set."""
+        """Draw until the facts are not those of an evaluation set, or `taken` by a training set."""
         while True:
             facts = draw()
-            if facts not in self.evaluation:
-                if evaluation:
-                    self.evaluation.add(facts)
+            if facts not in self.evaluation and not (evaluation and facts in self.taken):
+                (self.evaluation if evaluation else self.training).add(facts)
                 return facts
 
     def _topic(self) -> str:
@@ -516,29 +524,21 @@ def write(
     pq.write_table(pa.table(columns, schema=schema), path, compression="zstd")
 
 
-WORLD_TASKS = (
-    "squad",
-    "squad_v2",
-    "mnli",
-    "hellaswag",
-    "wikipedia",
-    "xquad",
-    "xnli",
-    "udpos",
-    "tatoeba",
-)
+def write_tables(folder: Path, languages: dict[str, Language], spoken: dict) -> None:
+    """tasks.csv and languages.csv in the columns of the packaged ones.
 
-
-def write_tables(folder: Path, languages: dict[str, Language]) -> None:
-    """tasks.csv and languages.csv in the columns of the packaged ones."""
+    spoken: the languages of the tasks that do not have all of them.
+    """
     package = Path(__file__).parents[1]
     codes = list(languages)
     with open(package / "tasks.csv", newline="", encoding="utf-8") as file:
-        tasks = [row for row in csv.DictReader(file) if row["name"] in WORLD_TASKS]
+        tasks = [
+            row for row in csv.DictReader(file) if row["role"] != "other" or row["name"] in spoken
+        ]
     for row in tasks:
         if row["role"] != "intermediate":
             row["languages"] = " ".join(
-                c for c in codes if not (row["name"] == "tatoeba" and c == "en")
+                c for c in spoken.get(row["name"], codes) if (row["name"], c) != ("tatoeba", "en")
             )
         row.update(revision="", note="generated")
     _write_table(folder / "tasks.csv", tasks)

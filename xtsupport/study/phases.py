@@ -157,6 +157,7 @@ def training_features(name: str, rows: int, tokenizer, run: Run) -> Features:
     """Features of `rows` English training rows of a task, the same rows for every seed."""
     row = task(name, run.options["data"])
     examples = load(name, "en", training_split(name, run), run.options["data"])
+    labels = row.labels or tags_of(examples, row.kind)
     if rows < len(examples):
         examples = examples.select(
             np.sort(np.random.default_rng(0).permutation(len(examples))[:rows])
@@ -167,8 +168,14 @@ def training_features(name: str, rows: int, tokenizer, run: Run) -> Features:
         tokenizer,
         run.settings["max_length"],
         run.settings["stride"],
-        row.labels,
+        labels,
     )
+
+
+def tags_of(examples, kind: str) -> tuple[str, ...]:
+    """The tags of a training split, for a task whose table names none (CCG has hundreds)."""
+    found = {tag for tags in examples["tags"] for tag in tags} if kind == "tagging" else ()
+    return tuple(sorted(found))
 
 
 def training_split(name: str, run: Run) -> str:

@@ -6,7 +6,8 @@ A feature is one sequence for the encoder: a dict with ``ids`` (list of int, wit
 =============== ===============================================================================
 classification  ``label`` (int)
 choice          ``label`` (int), ``choices`` (list of ids, one sequence per choice) instead of ids
-tagging         ``labels`` (int per token, -100 where no word starts), ``words`` (index or -1)
+tagging         ``labels`` (int per token, -100 where no word starts or its tag is none of the
+                task's), ``words`` (index or -1)
 span            ``start``, ``end`` (token positions, 0 where the window has no answer),
                 ``offsets`` (characters of the context per token, (-1, -1) outside the context)
 masked          nothing
@@ -111,7 +112,7 @@ def _tagging(examples, tokenizer, max_length, stride, labels) -> Features:
         starts = _word_starts(encoding.word_ids)
         starts = [word if owner.get((n, word)) == w else -1 for word in starts]
         tags = examples["tags"][n]
-        row_labels = [index[tags[word]] if word >= 0 else IGNORED for word in starts]
+        row_labels = [index.get(tags[word], IGNORED) if word >= 0 else IGNORED for word in starts]
         rows.append({"ids": encoding.ids, "example": n, "labels": row_labels, "words": starts})
     return Features("tagging", rows, len(words), labels)
 
