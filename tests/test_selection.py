@@ -63,6 +63,21 @@ def test_micro_f1_targets_are_chosen_through_their_counts():
     assert row["chosen"] == "task1" and row["gain"] > 3
 
 
+def test_several_targets_are_averaged_with_shared_seeds():
+    cube = simulate(
+        {("task0", "xquad"): 10.0, ("task1", "tatoeba"): 14.0},
+        ("none", *NOISE[:2]),
+        ("xquad", "tatoeba"),
+        ("en", "de", "th"),
+        size=0.5,
+    )
+    table = best_intermediate(cube, ("xquad", "tatoeba"), ways=("cross-fitted",), n_resamples=30)
+    rows = table.set_index("target")
+    assert list(rows["chosen"]) == ["task0", "task1", "best of each target"]
+    assert rows.loc["mean", "gain"] == pytest.approx(rows["gain"].iloc[:2].mean())
+    assert rows.loc["mean", "ci_low"] > 5
+
+
 def test_too_few_candidates_are_refused():
     cube = simulate(languages=("en", "de"), size=0.1)
     with pytest.raises(UserError, match="two candidates or more; the cube has none, squad"):

@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.analysis.aggregates import task_facts
-from xtsupport.analysis.clusters import contract, moments, ratio
+from xtsupport.analysis.clusters import contract, ratio
 from xtsupport.analysis.resampling import cluster_ids
+from xtsupport.analysis.variance import UNITS
 from xtsupport.errors import UserError
 
 WAYS = ("cross-fitted", "english", "naive")
@@ -28,7 +29,7 @@ WAYS = ("cross-fitted", "english", "naive")
 
 def best_intermediate(
     cube,
-    target: str = "xquad",
+    targets: str | Sequence[str] = "xquad",
     candidates: Sequence[str] | None = None,
     baseline: str = "none",
     ways: Sequence[str] = WAYS,
@@ -39,38 +40,45 @@ def best_intermediate(
     source: str = "en",
     data="hub",
 ) -> pd.DataFrame:
-    """The gain (points, mean of zero-shot languages) of choosing the best condition for a target.
+    """The gain (points, mean of zero-shot languages) of choosing the best condition per target.
 
     cube: a frame or cluster sums; candidates: conditions to choose from (None: all plain ones but
-    the baseline and its controls). One row per way: chosen (most often), share of choices it won,
-    gain, ci_low, ci_high (percentile, clusters x seeds), unit, note. UserError for fewer than two
-    candidates, or no source-language scores for ``english``.
+    the baseline and its controls). One row per target and way, and for several targets one per way
+    for their ``mean``: chosen (most often), share of choices it won, gain, ci_low, ci_high
+    (percentile, clusters x seeds; seeds are drawn for all targets at once), unit, note. UserError
+    for fewer than two candidates, or no source-language scores for ``english``.
     """
+    unknown = [way for way in ways if way not in WAYS]
+    if unknown:
+        raise UserError(f"ways={unknown}: allowed are {', '.join(WAYS)}")
     sums = contract(cube) if isinstance(cube, pd.DataFrame) else list(cube)
-    scores = _target_scores(sums, target, candidates, baseline, source, data)
+    targets = [targets] if isinstance(targets, str) else list(targets)
+    chosen = [_target_scores(sums, name, candidates, baseline, source, data) for name in targets]
     rng = np.random.default_rng(seed)
-    fold = rng.permutation(scores.n_clusters) % folds
+    fold = [rng.permutation(one.n_clusters) % folds for one in chosen]
     lines = []
     for way in ways:
-        if way not in WAYS:
-            raise UserError(f"way={way!r}: allowed are {', '.join(WAYS)}")
-        gain, won = _choose(scores, way, fold, np.ones(scores.n_clusters), np.ones(scores.n_seeds))
-        drawn = [_choose(scores, way, fold, *_draw(scores, rng))[0] for _ in range(n_resamples)]
-        low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
-        lines.append(
-            {
-                "target": target,
-                "way": way,
-                "chosen": scores.conditions[int(won.argmax())],
-                "share": float(won.max()),
-                "gain": 100 * gain,
-                "ci_low": 100 * low,
-                "ci_high": 100 * high,
-                "unit": "clusters x seeds",
-                "note": _note(way, scores),
-            }
-        )
+        parts = list(zip(chosen, fold, strict=True))
+        whole = [_choose(one, way, f, *_everything(one)) for one, f in parts]
+        gains = np.array([gain for gain, _ in whole])
+        drawn = np.empty((n_resamples, len(targets)))
+        for row in drawn:
+            luck = rng.random(max(one.n_seeds for one in chosen))
+            row[:] = [_choose(one, way, f, *_draw(one, rng, luck))[0] for one, f in parts]
+        for target, one, (gain, won), column in zip(targets, chosen, whole, drawn.T, strict=True):
+            best = {"chosen": one.conditions[int(won.argmax())], "share": float(won.max())}
+            lines.append(_line(target, way, best, gain, column, alpha, _note(way, one)))
+        if len(targets) > 1:
+            note = "; ".join(dict.fromkeys(filter(None, (_note(way, one) for one in chosen))))
+            best = {"chosen": "best of each target", "share": np.nan}
+            lines.append(_line("mean", way, best, gains.mean(), drawn.mean(1), alpha, note))
     return pd.DataFrame(lines)
+
+
+def _line(target, way, best, gain, drawn, alpha, note) -> dict:
+    low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
+    numbers = {"gain": 100 * gain, "ci_low": 100 * low, "ci_high": 100 * high}
+    return {"target": target, "way": way, **best, **numbers, "unit": UNITS[0], "note": note}
 
 
 def _note(way, scores) -> str:
@@ -97,8 +105,8 @@ def _target_scores(sums, target, candidates, baseline, source, data) -> _Scores:
     parts = [one for one in sums if one.task == target]
     if not parts:
         raise UserError(f"best intermediate for {target!r}: the cube has no such task")
-    metric = task_facts([moments(one) for one in parts], data)[target].metric
-    part = next(one for one in parts if one.metric == metric)
+    facts = task_facts(parts, data)[target]
+    part = next(one for one in parts if one.metric == facts.metric)
     runs = part.runs[part.runs["variant"] == "plain"]
     names = list(dict.fromkeys(runs["condition"]))
     if candidates is None:
@@ -110,10 +118,11 @@ def _target_scores(sums, target, candidates, baseline, source, data) -> _Scores:
             f"the cube has {', '.join(names)}"
         )
     chosen = [runs[runs["condition"] == name] for name in (*candidates, baseline)]
-    seeds = sorted(set.intersection(*(set(rows["seed"]) for rows in chosen)))
+    several = [rows for rows in chosen if len(rows) > 1 or facts.kind != "retrieval"] or chosen
+    seeds = sorted(set.intersection(*(set(rows["seed"]) for rows in several)))
     if not seeds:
         raise UserError(f"best intermediate for {target}: no seed has runs of every candidate")
-    index = np.array([rows.reset_index().set_index("seed").loc[seeds, "index"] for rows in chosen])
+    index = np.array([_run_of_seed(rows, seeds) for rows in chosen])
     languages = part.languages["language"].tolist()
     ids = cluster_ids([part])
     return _Scores(
@@ -128,12 +137,22 @@ def _target_scores(sums, target, candidates, baseline, source, data) -> _Scores:
     )
 
 
-def _draw(scores: _Scores, rng) -> tuple[np.ndarray, np.ndarray]:
-    counts = np.bincount(
-        rng.integers(0, scores.n_clusters, scores.n_clusters), minlength=scores.n_clusters
-    )
-    seeds = np.bincount(rng.integers(0, scores.n_seeds, scores.n_seeds), minlength=scores.n_seeds)
-    return counts.astype(float), seeds.astype(float)
+def _run_of_seed(rows: pd.DataFrame, seeds) -> list[int]:
+    """Row numbers of the runs; a single retrieval run serves every seed."""
+    by_seed = dict(zip(rows["seed"], rows.index, strict=True))
+    return [by_seed.get(seed, rows.index[0]) for seed in seeds]
+
+
+def _everything(scores: _Scores) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones(scores.n_clusters), np.ones(scores.n_seeds)
+
+
+def _draw(scores: _Scores, rng, luck: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of clusters, and of seeds by uniform numbers that all targets share."""
+    n = scores.n_clusters
+    counts = np.bincount(rng.integers(0, n, n), minlength=n)
+    seeds = (luck[: scores.n_seeds] * scores.n_seeds).astype(int)
+    return counts.astype(float), np.bincount(seeds, minlength=scores.n_seeds).astype(float)
 
 
 def _choose(scores: _Scores, way, fold, counts, seeds) -> tuple[float, np.ndarray]:
