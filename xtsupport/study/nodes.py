@@ -29,7 +29,7 @@ def execute(folder: Path) -> None:
     """
     spec = json.loads((folder / SPEC).read_text(encoding="utf-8"))
     busy = f"node {spec['name']} is being done by another process; wait for it or stop it"
-    with atomic.locked(folder / runs.LOCK, busy, wait=30), logged(folder / LOG):
+    with atomic.locked(folder / runs.LOCK, busy, wait=ORPHAN), logged(folder / LOG):
         started = time.time()
         told = {"runner": spec["runner"], "pid": os.getpid(), "started": started}
         atomic.write_json(folder / STATE, told | {"state": "running"})
@@ -195,6 +195,7 @@ def main() -> int:
     return 0
 
 
+ORPHAN = 6 * 3600  # seconds to wait for a cluster job of a killed run that still does this node
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 
 if __name__ == "__main__":
