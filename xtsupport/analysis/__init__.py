@@ -6,6 +6,12 @@ _WHERE = {
     "results": ("read_cube", "validate_cube", "build_cube", "score_table"),
     "significance": ("compare", "significance", "write_significance"),
     "headline": ("headline", "heterogeneity", "on_scales"),
+    "power": ("power_table",),
+    "claims": ("check_claims", "beside_published"),
+    "selection": ("best_intermediate",),
+    "distance": ("distance_slope",),
+    "selftest": ("self_test",),
+    "simulate": ("simulate",),
     "wording": ("sentence",),
 }
 
