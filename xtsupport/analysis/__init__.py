@@ -4,8 +4,8 @@ from importlib import import_module
 
 _WHERE = {
     "results": ("read_cube", "validate_cube", "build_cube", "score_table"),
-    "significance": ("compare", "significance", "write_significance"),
-    "headline": ("headline", "heterogeneity", "on_scales"),
+    "significance": ("compare", "write_significance"),
+    "headline": ("heterogeneity", "on_scales"),
     "power": ("power_table",),
     "claims": ("check_claims", "beside_published"),
     "selection": ("best_intermediate",),
