@@ -4,9 +4,9 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: a second thread only waits
 
-from pathlib import Path  # noqa: E402
+from pathlib import Path
 
-import pytest  # noqa: E402
+import pytest
 
 MIRROR = Path(__file__).parents[2] / "shared" / "hub"
 
@@ -22,9 +22,10 @@ def mirror():
 
 @pytest.fixture(scope="session")
 def tiny_encoder():
-    """(model, tokenizer): 2 layers, 16 wide, randomly initialised, tokenizer learned from a few words."""
+    """(model, tokenizer): 2 layers, 16 wide, random; the tokenizer learned from a few words."""
     from xtsupport.training.masked import tiny_xlmr, train_tokenizer
 
-    texts = ["Ada cooked soup in the kitchen on Friday.", "Who cooked soup?", "Ben sold 3 old chairs."] * 30
+    texts = ["Ada cooked soup in the kitchen on Friday.", "Who cooked soup?"]
+    texts = [*texts, "Ben sold 3 old chairs."] * 30
     tokenizer = train_tokenizer(texts, 120)
     return tiny_xlmr(len(tokenizer), 16, 2, 2, 32, 64, seed=0).base_model, tokenizer
