@@ -52,19 +52,19 @@ class Material:
         return in_order(scores, conditions, targets)
 
 
-def material(comparison, cube, study=None, records=()) -> Material:
+def material(comparison, cube, settings=None, data=None, records=()) -> Material:
     """Gather what the sections need; UserError where there is nothing to answer with."""
-    rules, measured = declared(study.settings if study else None), study_moments(cube)
+    rules, measured = declared(settings), study_moments(cube)
     primary = chosen_primary(rules, measured)
-    data = study.data if study else source_of(cube)
+    data = data or source_of(cube)
     if answer_rows(comparison, primary, language_table(data)).empty:
         raise UserError(
             f"report: the comparison has no row of {primary.treatment} over {primary.baseline} on "
             f"{primary.target} {primary.metric} by {primary.by}; give the significance of this cube"
         )
-    settings = study.settings.model_dump() if study else {}
     languages = known_languages(cube, data)
-    return Material(comparison, cube, measured, rules, primary, data, languages, records, settings)
+    given = settings.model_dump() if settings else {}
+    return Material(comparison, cube, measured, rules, primary, data, languages, records, given)
 
 
 def is_simulated(cube: pd.DataFrame) -> bool:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from xtsupport.analysis import appendix, plots
 from xtsupport.analysis.declared import Primary
+from xtsupport.analysis.distance import distance_slope
 from xtsupport.analysis.headline import heterogeneity, on_scales
 from xtsupport.analysis.material import (
     Material,
@@ -32,21 +33,27 @@ from xtsupport.analysis.page import (
     paragraph,
     table,
 )
+from xtsupport.analysis.power import power_table
 from xtsupport.analysis.views import by_language
 from xtsupport.analysis.wording import sentence
 from xtsupport.study.atomic import write_text
 
 
 def write_report(
-    out, comparison: pd.DataFrame, cube: pd.DataFrame, study=None, records: Sequence[Mapping] = ()
+    out,
+    comparison: pd.DataFrame,
+    cube: pd.DataFrame,
+    settings=None,
+    data: str | None = None,
+    records: Sequence[Mapping] = (),
 ) -> Path:
     """Write the report to the file `out` and return its path.
 
-    comparison: what ``significance`` made of `cube`. study: an opened study, for its settings and
-    data source; records: the ``run.json`` of its runs. A cube alone has a report, too.
+    comparison: what ``significance`` made of `cube`. settings: of the study, with what it declared;
+    data: its data source; records: the ``run.json`` of its runs. A cube alone has a report, too.
     Raises UserError where the comparison has no row of the primary contrast.
     """
-    found = material(comparison, cube, study, records)
+    found = material(comparison, cube, settings, data, records)
     sections = [
         ("answer", "The answer", answer(found)),
         ("words", "The answer in words", words(found)),
@@ -203,7 +210,26 @@ def firm(found: Material) -> Html:
         shown = single[["task", "level", "n_examples", "baseline_score", "gain", "verdict"]]
         shown = shown.assign(interval=interval(single), mde=single["mde"])
         parts.append(folded("The answer language by language", table(shown, marks=MARKS)))
+    return Html("".join([*parts, *distance(found, single), *power(found)]))
+
+
+def distance(found: Material, single: pd.DataFrame) -> list[Html]:
+    """Picture and table of the slope on distance, where at least four languages have one."""
     place = found.languages.set_index("code")["syntactic"].astype(float)
-    if single["level"].map(place).nunique() > 2:
-        parts.append(figure(plots.distance_slope(single, found.languages)))
-    return Html("".join(parts))
+    if single["level"].map(place).dropna().groupby(single["level"]).first().size < 4:
+        return []
+    slopes = distance_slope(found.measured, found.languages, found.rules, data=found.data)
+    slopes = slopes.assign(p=slopes["p_value"].map(p_text)).drop(columns="p_value")
+    summary = "Slopes: points per tenth of the distance, with languages as a further unit"
+    return [
+        figure(plots.distance_slope(single, found.languages)),
+        folded(summary, table(slopes, digits=2)),
+    ]
+
+
+def power(found: Material) -> list[Html]:
+    """What more seeds would find, from this study's own noise; needs two seeds."""
+    if found.answer["n_seeds"].min() < 2:
+        return []
+    plan = power_table(found.measured, found.rules, questions=(1,), data=found.data)
+    return [figure(plots.mde_picture(plan, rows="level", wanted=found.rules.margin))]

@@ -18,6 +18,18 @@ def language_table(data: str = "hub") -> pd.DataFrame:
     return pd.DataFrame([asdict(row) for row in tables.languages(data).values()])
 
 
+def task_table(data: str = "hub") -> pd.DataFrame:
+    """The tasks of a data source by name, with the columns of tasks.csv; lists as text."""
+    table = pd.DataFrame([asdict(row) for row in tables.tasks(data).values()]).set_index("name")
+    return table.map(lambda cell: " ".join(cell) if isinstance(cell, tuple) else cell)
+
+
+def reading(frame: pd.DataFrame):
+    """A frame of texts as one reads them: left-aligned, whole, without row numbers (a Styler)."""
+    left = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
+    return frame.style.hide(axis="index").set_table_styles(left).format(precision=1)
+
+
 def official(scores: pd.DataFrame, data: str = "hub") -> pd.DataFrame:
     """The rows of each task's headline metric, the first in its row of tasks.csv.
 

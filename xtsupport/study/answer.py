@@ -85,7 +85,8 @@ def publish(study: Study, comparison: pd.DataFrame, cube: pd.DataFrame, into: st
     from xtsupport.analysis.report import write_report
 
     records = [record for run in study.plan.runs if (record := runs.read_record(run.folder))]
-    return write_report(place(study, into) / "report.html", comparison, cube, study, records)
+    out = place(study, into) / "report.html"
+    return write_report(out, comparison, cube, study.settings, study.data, records)
 
 
 def place(study: Study, into: str) -> Path:

@@ -12,16 +12,27 @@ STEP_SECONDS = 0.0008  # per training row of the demo's encoder, on one core
 SCORE_SECONDS = 0.0015  # per evaluated row of the same
 
 
-def check_setup(study: Study, todo: Sequence[Run] = (), into: str = "scratch") -> None:
+def check_setup(
+    study: Study, todo: Sequence[Run] | None = None, into: str = "scratch", elsewhere: bool = False
+) -> None:
     """Print versions, device, where results go, what is there already and the minutes to expect.
 
-    todo: the runs that this notebook does. Raises UserError, one line each, when an earlier phase
-    is missing, with the command that makes it.
+    todo: the runs that this notebook does, if it does any; elsewhere: a finished copy in the study
+    or the package serves as well. Raises UserError, one line each, when an earlier phase is
+    missing, with the command that makes it, and when the study has no such run.
     """
-    print("versions   " + ", ".join(f"{k} {v}" for k, v in provenance.versions().items()))
+    versions = provenance.versions()
+    print("versions   " + ", ".join(f"{name} {versions[name]}" for name in SHOWN))
     print(f"device     {device()}; {study.settings.threads} thread(s)")
     place = study.folder if into == "study" else folders.scratch()
     print(f"study      {study.settings.study}; this notebook writes to {shown(place)}")
+    if todo is None:
+        return
+    if not todo:
+        raise UserError(
+            f"study {study.settings.study} has no run for this notebook: its encoder is "
+            f"{study.settings.encoder!r}, its conditions are {', '.join(study.settings.conditions)}"
+        )
     earlier = {above.key: above for run in todo for above in run.upstream}
     missing = [each for each in earlier.values() if runs.find(each) is None]
     for each in earlier.values():
@@ -29,9 +40,13 @@ def check_setup(study: Study, todo: Sequence[Run] = (), into: str = "scratch") -
         print(f"needs      {each.name}: {'MISSING' if found is None else shown(found)}")
     if missing:
         raise UserError(*(absent(study, each) for each in missing))
-    left = [run for run in todo if not runs.is_whole(run)]
-    if todo:
-        print(f"to do      {len(left)} of {len(todo)} run(s), {minutes(study, left)}")
+    left = unfinished(todo, elsewhere)
+    print(f"to do      {len(left)} of {len(todo)} run(s), {minutes(study, left)}")
+
+
+def unfinished(todo: Sequence[Run], elsewhere: bool = False) -> list[Run]:
+    """The runs that are not whole in their own folder; `elsewhere`: nor anywhere else."""
+    return [run for run in todo if not (runs.find(run) if elsewhere else runs.is_whole(run))]
 
 
 def absent(study: Study, run: Run) -> str:
@@ -68,6 +83,7 @@ def shown(path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
+SHOWN = ("python", "xtsupport", "torch", "transformers")
 NOTEBOOKS = {
     "pretraining": "02_pretrained_model",
     "intermediate": "03_intermediate_training",

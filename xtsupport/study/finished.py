@@ -16,11 +16,6 @@ def finished(study: Study, phase: str) -> list[Run]:
     return [run for run in study.runs(phase, into="scratch") if runs.find(run)]
 
 
-def unfinished(todo: Iterable[Run], elsewhere: bool = False) -> list[Run]:
-    """The runs that are not whole in their own folder; `elsewhere`: nor anywhere else."""
-    return [run for run in todo if not (runs.find(run) if elsewhere else runs.is_whole(run))]
-
-
 def progress_table(study: Study) -> pd.DataFrame:
     """Per phase: its notebook, how many runs the study has, and how many of them are whole."""
     rows = []
