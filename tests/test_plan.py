@@ -247,3 +247,17 @@ def test_phase_3_can_train_on_another_split(study):
     run = runs["target/squad/squad/plain/seed0"]
     assert run.settings["train_splits"] == {"squad": "validation"} and run.settings["rows"] == 12
     assert "train_splits" not in runs["intermediate/squad/seed0"].settings
+
+
+def test_pairs_of_languages_and_other_evaluation_splits_are_there_only_when_asked_for(study):
+    targets = ["xquad", "xnli", "udpos"]
+    plain = by_name(study(targets=targets))
+    asked = {"pairs": [["qka", "en"], ["en", "qfa"]], "splits": {"xnli": "validation"}}
+    runs = by_name(study(targets=targets, evaluation=asked))
+    span, nli, tags = (f"target/{name}/none/plain/seed0" for name in ("squad", "mnli", "udpos"))
+    assert runs[span].settings == plain[span].settings | {"pairs": {"xquad": asked["pairs"]}}
+    assert runs[nli].settings["eval_splits"] == {"xnli": "validation"}
+    assert runs[nli].data["xnli/qka"] != plain[nli].data["xnli/qka"]
+    assert runs[tags].key == plain[tags].key
+    new = set(runs[span].data) - set(plain[span].data)
+    assert new == {"xquad/qka+en", "xquad/en+qfa"}

@@ -78,6 +78,18 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
             {"targets": ["udpos"], "tasks": {"udpos": {"train_split": "validation+test"}}},
             "tasks.udpos.train_split = 'validation+test': udpos is evaluated on test",
         ),
+        (
+            {"targets": ["xquad", "udpos"], "evaluation": {"pairs": [["qka", "de"]]}},
+            "evaluation.pairs: [qka, de] must be two languages of one of xquad",
+        ),
+        (
+            {"evaluation": {"splits": {"tatoeba": "test"}}},
+            "evaluation.splits.tatoeba: is not a target of the study that is trained",
+        ),
+        (
+            {"targets": ["udpos"], "evaluation": {"splits": {"udpos": "train"}}},
+            "tasks.udpos.train_split = 'train': udpos is evaluated on train",
+        ),
         ({"pretraining": {"heads": 3, "max_length": 96}}, "heads = 3: must divide hidden_size"),
         ({"retrieval": {"layer": 3}}, "retrieval.layer = 3: the encoder has 2 layers"),
         ({"pretraining": {"max_length": 90}}, "target.max_length = 96: the encoder takes at most"),

@@ -134,7 +134,9 @@ def study(tmp_path_factory, tiny):
     settings = yaml.safe_load((Path(__file__).parents[1] / "params" / "tiny.yaml").read_text())
     settings |= {"data": str(tiny), "conditions": ["none", *NINE[0]], "targets": NINE[1],
                  "seeds": [0], "languages": ["en", "qka", "qfb"], "analysis": {},
-                 "intermediate_tasks": {"hellaswag": {"train_split": "validation"}}}  # fmt: skip
+                 "intermediate_tasks": {"hellaswag": {"train_split": "validation"}},
+                 "evaluation": {"max_clusters": 4, "pairs": [["en", "qka"], ["qka", "qta"]],
+                                "splits": {"panx": "validation"}}}  # fmt: skip
     settings["pretraining"]["steps"] = 2
     settings["intermediate"]["max_rows"] = settings["target"]["max_rows"] = 16
     (root / "all.yaml").write_text(yaml.safe_dump(settings))
@@ -164,7 +166,15 @@ def test_every_target_trains_and_is_evaluated(study, name):
     assert set(rows.task) == set(run.settings["targets"])
     for target, part in rows.groupby("task"):
         spoken = set(tables.task(target, study.data).languages)
-        assert set(part.language) == spoken & {"en", "qka", "qfb"}
+        alone = part[part.language_2.isna()]
+        assert set(alone.language) == spoken & {"en", "qka", "qfb"}
+        pairs = set(zip(part.language, part.language_2, strict=True)) - set(
+            zip(alone.language, alone.language_2, strict=True)
+        )
+        parallel = target in ("xquad", "mlqa", "xnli", "pawsx")
+        assert pairs == ({("en", "qka"), ("qka", "qta")} if parallel else set())
+    scores = pd.read_csv(run.folder / "scores.csv")
+    assert ("language_2" in scores) == rows.language_2.notna().any()
 
 
 def test_both_retrieval_targets_are_evaluated(study):

@@ -56,14 +56,15 @@ def training(settings, data) -> list[tuple[str, str, str]]:
     return list(dict.fromkeys(found))
 
 
-def evaluation(settings, data) -> list[tuple[str, str, str]]:
-    """(task, language, split) of what a study selects on (English) and evaluates."""
+def evaluation(settings, data, select=True) -> list[tuple[str, str, str]]:
+    """(task, language, split) of what a study evaluates, and selects on (English) before."""
     chosen, found = settings.languages, []
+    named = getattr(getattr(settings, "evaluation", None), "splits", {})
     for task in (tables.task(name, data) for name in settings.targets):
         codes = task.languages if chosen == "all" else [c for c in chosen if c in task.languages]
-        select = task.dev_split and task.evaluator != "pairs"  # BUCC's sample is optional
-        found += [(task.name, "en", task.dev_split)] if select else []
-        found += [(task.name, code, task.eval_split) for code in codes]
+        if select and task.dev_split and task.evaluator != "pairs":  # BUCC's sample is optional
+            found.append((task.name, "en", task.dev_split))
+        found += [(task.name, code, named.get(task.name) or task.eval_split) for code in codes]
     return found
 
 

@@ -119,7 +119,7 @@ def sources(task, language="en", split=None, data="hub", language_2=None) -> lis
     row = tables.task(task, data)
     first = tables.language(language, data)
     second = tables.language(language_2 or language, data)
-    if second != first and not (row.parallel and row.kind in ("span", "classification")):
+    if second != first and not row.pairable:
         raise UserError(
             f"{task}: no pairs of two languages ({language}, {language_2}); "
             "only parallel span and classification tasks have them"

@@ -32,11 +32,9 @@ def report(settings, data=None):
     settings and data as check.check() takes them; what a mirror lacks is left out.
     """
     data = settings.data if data is None else data
-    known = tables.tasks(data)
     training = [each for each in check.training(settings, data) if hub.present(*each, data)]
-    evaluation = [(t, c, s) for t, c, s in check.evaluation(settings, data)
-                  if s == known[t].eval_split and hub.present(t, c, s, data)]  # fmt: skip
-    return contamination(training, evaluation, data)
+    evaluated = check.evaluation(settings, data, select=False)
+    return contamination(training, [each for each in evaluated if hub.present(*each, data)], data)
 
 
 def contamination(training, evaluation, data):

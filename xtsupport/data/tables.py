@@ -81,6 +81,11 @@ class Task:
     licence: str = ""
     note: str = ""
 
+    @property
+    def pairable(self) -> bool:
+        """Whether its two texts can be in different languages (load(..., language_2=...))."""
+        return self.parallel and self.kind in ("span", "classification")
+
 
 @dataclass(frozen=True)
 class Encoder:

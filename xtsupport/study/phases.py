@@ -89,9 +89,8 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
         add_head(model, run.training_task, features, run)
         history = fit(model, {run.training_task: features}, tokenizer, run, out, progress)
         parts = [
-            evaluate(model, run.training_task, features, target, code, tokenizer, run)
-            for target, codes in run.settings["targets"].items()
-            for code in codes
+            evaluate(model, run.training_task, features, target, *codes, tokenizer, run)
+            for target, *codes in evaluation_sets(run)
         ]
         write_scores(out, run, parts)
     return history
@@ -114,7 +113,7 @@ def retrieve(run: Run) -> pd.DataFrame:
             find, records = (sentences.mine, mined) if pools else (sentences.align, by_layer)
             for code in codes:
                 gold, found, scores = find(target, code, model, tokenizer, run)
-                parts.append((target, code, gold, found))
+                parts.append((target, code, None, gold, found))
                 records += scores
         write_scores(out, run, parts)
         layers = pd.DataFrame(by_layer, columns=sentences.LAYER_COLUMNS)
@@ -217,14 +216,30 @@ def fit(model, data: dict[str, Features], tokenizer, run: Run, out, progress: bo
     return history
 
 
+def evaluation_sets(run: Run) -> list[tuple[str, str, str | None]]:
+    """(target, language, language_2): all single languages, then the pairs that were asked for."""
+    alone = [(t, code, None) for t, codes in run.settings["targets"].items() for code in codes]
+    pairs = run.settings.get("pairs", {}).items()
+    return alone + [(target, *pair) for target, both in pairs for pair in both]
+
+
 def evaluate(
-    model, trained: str, trained_on: Features, target: str, code: str, tokenizer, run: Run
+    model,
+    trained: str,
+    trained_on: Features,
+    target: str,
+    code: str,
+    code_2: str | None,
+    tokenizer,
+    run: Run,
 ):
-    """(target, language, examples, predictions) of one evaluation set."""
+    """(target, language, language_2, examples, predictions) of one evaluation set."""
+    split = run.settings.get("eval_splits", {}).get(target)
     examples = whole_clusters(
-        load(target, code, None, run.options["data"]), run.settings.get("max_clusters")
+        load(target, code, split, run.options["data"], code_2), run.settings.get("max_clusters")
     )
-    return target, code, examples, answers(model, trained, trained_on, examples, tokenizer, run)
+    predictions = answers(model, trained, trained_on, examples, tokenizer, run)
+    return target, code, code_2, examples, predictions
 
 
 def answers(model, trained: str, trained_on: Features, examples, tokenizer, run: Run) -> list:
@@ -278,15 +293,16 @@ def write_scores(out, run: Run, parts) -> None:
     """The run's part of the cube with predictions, scores per language, collapsed targets."""
     data, frames, scores = run.options["data"], [], []
     table = languages(data)
-    for target, code, examples, predictions in parts:
-        frame = score_examples(target, examples, predictions, code, data=data)
-        scores.append(summary(target, code, frame, data))
+    for target, code, code_2, examples, predictions in parts:
+        frame = score_examples(target, examples, predictions, code, code_2, data)
+        pair = {"language_2": code_2} if code_2 else {}
+        scores.append(summary(target, code, frame, data).assign(**pair))
         texts = prediction_texts(target, examples, predictions, data)
         frames.append(
             frame.assign(
                 task=target,
                 language=code,
-                language_2=None,
+                language_2=code_2,
                 family=table[code].family,
                 group=table[code].group,
                 prediction=frame["example_id"].map(texts),
@@ -337,7 +353,10 @@ def summary(name: str, code: str, frame: pd.DataFrame, data) -> pd.DataFrame:
 def collapsed(scores: pd.DataFrame, data) -> list[str]:
     """Targets whose English headline score is not above chance by 2 points or 3 standard errors."""
     found = []
-    for row in scores[scores.language == "en"].itertuples():
+    english = scores.language == "en"
+    if "language_2" in scores:
+        english &= scores.language_2.isna()
+    for row in scores[english].itertuples():
         about = task(row.task, data)
         chance = (about.chance or 0.0) / 100
         noise = 300 * (chance * (1 - chance) / row.n_examples) ** 0.5

@@ -164,17 +164,46 @@ def known_overrides(settings, tasks, languages) -> Problems:
 
 def unseen_evaluation(settings, tasks, languages) -> Problems:
     """Phase 3 does not train on the rows of its own target's evaluation set."""
-    for name, own in settings.tasks.items():
-        if own.train_split and name in settings.targets and name in tasks:
-            both = set(own.train_split.split("+")) & set(tasks[name].eval_split.split("+"))
-            if both:
-                yield (
-                    ("tasks", name, "train_split"),
-                    (
-                        f"tasks.{name}.train_split = {own.train_split!r}: {name} is evaluated on "
-                        f"{', '.join(sorted(both))}; train on other rows"
-                    ),
-                )
+    for name in set(settings.targets) & set(tasks):
+        own = settings.tasks.get(name)
+        trained = (own and own.train_split) or tasks[name].train_split
+        evaluated = settings.evaluation.splits.get(name) or tasks[name].eval_split
+        both = set(trained.split("+")) & set(evaluated.split("+"))
+        if both and tasks[name].training_task == name:
+            yield (
+                ("tasks", name, "train_split"),
+                (
+                    f"tasks.{name}.train_split = {trained!r}: {name} is evaluated on "
+                    f"{', '.join(sorted(both))}; train on other rows"
+                ),
+            )
+
+
+def known_evaluation(settings, tasks, languages) -> Problems:
+    """Other splits are of targets with a head; pairs are of two languages of a parallel target."""
+    heads = sorted(n for n in settings.targets if n in tasks and tasks[n].kind != "retrieval")
+    for name in settings.evaluation.splits:
+        if name not in heads:
+            yield (
+                ("evaluation", "splits", name),
+                (
+                    f"evaluation.splits.{name}: is not a target of the study that is trained"
+                    f"{did_you_mean(name, heads)}; allowed: {', '.join(heads) or 'nothing'}"
+                ),
+            )
+    parallel = [name for name in heads if tasks[name].pairable]
+    spoken = {code for name in parallel for code in tasks[name].languages}
+    for index, pair in enumerate(settings.evaluation.pairs):
+        together = any(set(pair) <= set(tasks[name].languages) for name in parallel)
+        if pair[0] == pair[1] or not together:
+            yield (
+                ("evaluation", "pairs", index),
+                (
+                    f"evaluation.pairs: [{', '.join(pair)}] must be two languages of one of "
+                    f"{', '.join(parallel) or 'no target (none is parallel)'}; "
+                    f"allowed: {', '.join(sorted(spoken)) or 'nothing'}"
+                ),
+            )
 
 
 def sound_windows(settings, tasks, languages) -> Problems:
@@ -299,7 +328,8 @@ RULES = (
     (known_targets, ("targets",)),
     (known_languages, ("languages", "targets")),
     (known_overrides, ("conditions", "targets", "tasks", "intermediate_tasks")),
-    (unseen_evaluation, ("targets", "tasks")),
+    (unseen_evaluation, ("targets", "tasks", "evaluation")),
+    (known_evaluation, ("targets", "evaluation")),
     (sound_windows, ("intermediate", "target", "tasks", "intermediate_tasks")),
     (sound_encoder, ("encoder", "pretraining", "retrieval", "intermediate", "target")),
     (known_contrasts, ("analysis", "conditions")),

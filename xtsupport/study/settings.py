@@ -110,6 +110,17 @@ class Evaluation(Part):
         int, Field(ge=16, description="tokens per batch; no effect on scores")
     ] = 8192
     max_answer_length: Annotated[int, Field(ge=1, le=512, description="tokens of a span")] = 30
+    pairs: Annotated[
+        list[Annotated[list[str], Field(min_length=2, max_length=2)]],
+        Field(
+            description="also evaluate parallel targets with the context or first text in one "
+            "language and the question or second text in another"
+        ),
+    ] = []
+    splits: Annotated[
+        dict[str, Annotated[str, Field(min_length=1)]],
+        Field(description="per target: evaluate on this split, for mirrors without the usual one"),
+    ] = {}
 
 
 class Retrieval(Part):

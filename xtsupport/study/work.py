@@ -10,7 +10,8 @@ settings by phase (all of them also ``precision``)
                 a ``none~X``), ``target:`` after per-task overrides, targets {name: [languages]},
                 max_clusters, max_answer_length
   retrieval     encoder, targets {name: [languages]}, layer, pooling, max_length
-  where asked   train_splits {task: split} (intermediate, target)
+  where asked   train_splits {task: split} (intermediate, target); eval_splits {target: split} and
+                pairs {target: [[language, language_2], ...]} (target)
 options: data (what ``load(data=)`` takes), threads, checkpoint_minutes, batch_tokens
 """
 
@@ -124,7 +125,7 @@ class Planner:
                 "tasks": rows,
                 "steps": steps,
                 **own,
-                **asked(splits),
+                **asked(train_splits=splits),
             },
             self.training_data(names, splits) | self.encoder_data(),
             start,
@@ -162,6 +163,8 @@ class Planner:
             if self.tables[name].training_task == task and self.tables[name].kind != "retrieval"
         }
         evaluation = self.settings.evaluation
+        evaluated = {name: evaluation.splits[name] for name in served if name in evaluation.splits}
+        pairs = self.pairs(served)
         return self.run(
             "target",
             condition.name,
@@ -176,9 +179,11 @@ class Planner:
                 "targets": served,
                 "max_clusters": evaluation.max_clusters,
                 "max_answer_length": evaluation.max_answer_length,
-                **asked(splits),
+                **asked(train_splits=splits, eval_splits=evaluated, pairs=pairs),
             },
-            self.training_data([task], splits) | self.evaluation_data(served) | self.encoder_data(),
+            self.training_data([task], splits)
+            | self.evaluation_data(served, pairs)
+            | self.encoder_data(),
             above,
             task,
         )
@@ -240,17 +245,32 @@ class Planner:
             for name in names
         }
 
-    def evaluation_data(self, served: dict[str, list[str]]) -> dict:
+    def pairs(self, served) -> dict[str, list[list[str]]]:
+        """The pairs of two languages that each target is evaluated in as well, where there are."""
+        rows = [self.tables[name] for name in served]
+        found = {
+            row.name: [
+                pair for pair in self.settings.evaluation.pairs if set(pair) <= set(row.languages)
+            ]
+            for row in rows
+            if row.pairable
+        }
+        return {name: pairs for name, pairs in found.items() if pairs}
+
+    def evaluation_data(self, served: dict[str, list[str]], pairs: dict | None = None) -> dict:
         """Fingerprints of evaluation sets, and of the gold pairs that thresholds are tuned on."""
         from xtsupport.data import bucc
 
         marks = {}
         for name, codes in served.items():
             row = self.tables[name]
+            split = self.settings.evaluation.splits.get(name) or row.eval_split
             for code in codes:
-                marks[f"{name}/{code}"] = self.mark(name, code, row.eval_split)
+                marks[f"{name}/{code}"] = self.mark(name, code, split)
                 if row.evaluator == "pairs" and bucc.present(code, row.dev_split, self.source):
                     marks[f"{name}/{code}/{row.dev_split}"] = self.mark(name, code, row.dev_split)
+            for code, code_2 in (pairs or {}).get(name, ()):
+                marks[f"{name}/{code}+{code_2}"] = self.mark(name, code, split, code_2)
         return marks
 
     def encoder_data(self) -> dict:
@@ -264,17 +284,18 @@ class Planner:
             if path.is_file()
         }
 
-    def mark(self, task: str, language: str, split: str) -> str:
+    def mark(self, task: str, language: str, split: str, language_2: str | None = None) -> str:
         """The fingerprint of a data set; one that is missing becomes a problem."""
         from xtsupport.data import bucc, hub
 
         try:
             if self.tables[task].evaluator == "pairs":
                 return bucc.fingerprint(language, split, self.source)
-            if hub.available(task, language, split, self.source):
-                return hub.fingerprint(task, language, split, self.source)
+            if hub.available(task, language, split, self.source, language_2):
+                return hub.fingerprint(task, language, split, self.source, language_2)
+            both = f"{language} with {language_2}" if language_2 else language
             self.problems.append(
-                f"data = {self.settings.data!r}: has no {split} split of {task} in {language}; "
+                f"data = {self.settings.data!r}: has no {split} split of {task} in {both}; "
                 f"add it, or leave {task} or {language} out of the study"
             )
         except UserError as error:
@@ -308,9 +329,9 @@ def own_splits(overrides: dict, names: list[str]) -> dict[str, str]:
     }
 
 
-def asked(splits: dict[str, str]) -> dict:
-    """A setting of a run that is absent unless somebody asked for it: run keys stay the same."""
-    return {"train_splits": splits} if splits else {}
+def asked(**settings: dict) -> dict:
+    """Settings of a run that are absent unless somebody asked for them: run keys stay the same."""
+    return {key: value for key, value in settings.items() if value}
 
 
 def steps(rows: int, own: dict) -> int:
