@@ -1,0 +1,78 @@
+"""The encoder and checkpoints that come with the package: of the demo, small, and what they say."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from xtsupport.study import folders, phases
+from xtsupport.study.plan import open_study
+from xtsupport.study.runs import find, flaws, into_scratch, read_record
+from xtsupport.study.ship import copy
+
+DEMO = Path(__file__).parents[1] / "params" / "demo.yaml"
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The demo as somebody sees it who has run nothing."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XTSUPPORT_ROOT", str(tmp_path_factory.mktemp("root")))
+    yield open_study(DEMO)
+    patch.undo()
+
+
+def test_every_phase_2_of_the_demo_is_there_for_the_first_seed(alone):
+    wanted = alone.runs("pretraining") + alone.runs("intermediate", seeds=[0])
+    assert len(wanted) == 6
+    for run in wanted:
+        folder = find(run)
+        assert folder is not None, f"{run.name}: of other settings; python -m xtsupport.study.ship"
+        assert folder.is_relative_to(folders.shipped()) and not flaws(folder, run.key)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        assert size < 1_000_000
+        assert not {"machine", "commit", "options"} & read_record(folder).keys()
+
+
+def test_the_shipped_encoder_predicts_masked_words_as_well_as_its_record_says(alone):
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    from xtsupport.data import load
+    from xtsupport.training.batches import collate
+    from xtsupport.training.features import featurise
+    from xtsupport.training.masked import MaskedModel, mask_tokens
+
+    folder = find(alone.runs("pretraining")[0])
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    model = AutoModelForMaskedLM.from_pretrained(folder / "model", dtype=torch.float32)
+    texts = [
+        t
+        for code in ("en", "qka", "qtb", "qmc", "qga", "qfb")
+        for t in load("wikipedia", code, "train", "world")["text"][:40]
+    ]
+    features = featurise({"text": texts}, "masked", tokenizer, 128, 0)
+    batch = collate(features, np.arange(len(features)), tokenizer.pad_token_id)
+    batch = mask_tokens(batch, tokenizer, 0.2, np.random.default_rng(0))
+    with torch.inference_mode():
+        loss = float(MaskedModel(model.eval())("wikipedia", batch))
+    assert abs(loss - read_record(folder)["final_loss"]) < 0.15
+
+
+def test_training_phase_2_again_gives_a_checkpoint_as_good(alone):
+    run = into_scratch(alone.runs("intermediate", "squad", [0])[0])
+    history = phases.train_intermediate(run, progress=False)
+    shipped = find(alone.runs("intermediate", "squad", [0])[0])
+    assert len(history) == run.settings["steps"]
+    for scores in (run.folder / "scores.csv", shipped / "scores.csv"):
+        f1 = pd.read_csv(scores).query("metric == 'f1'").score.item()
+        assert f1 > 90  # two candidates each: 50 without reading the question
+
+
+def test_copies_are_whole_and_rounded(alone, tmp_path):
+    source = find(alone.runs("intermediate", "squad", [0])[0])
+    made = copy(source, tmp_path / "copy")
+    assert not flaws(made)
+    (made / "scores.csv").write_text("damaged")
+    assert flaws(made)
