@@ -189,5 +189,16 @@ def test_data_check_says_what_is_missing(call, tmp_path):
     assert any("squad" in line for line in errors)
 
 
+def test_data_fertility_by_language(call, tmp_path, tiny_encoder):
+    for part in tiny_encoder:
+        part.save_pretrained(tmp_path / "encoder")
+    code, out, _ = call("data", "fertility", str(tmp_path / "encoder"), "--data", "world-tiny",
+                        "--languages", "en", "qfa")  # fmt: skip
+    lines = [line.split() for line in out.splitlines()]
+    assert code == 0 and lines[0] == ["language", "fertility", "parity", "words_from", "words"]
+    assert [line[0] for line in lines[1:]] == ["en", "qfa"] and float(lines[1][1]) >= 1
+    assert (lines[1][2], lines[1][3]) == ("-", "udpos")  # Tatoeba has no English of its own
+
+
 def test_errors_carry_their_lines():
     assert UserError("a", "b").problems == ("a", "b")

@@ -118,3 +118,27 @@ def test_the_same_run_again_gives_the_same_bytes(study):
     first = (run.folder / "examples.parquet").read_bytes()
     phases.train_target(run, progress=False)
     assert (run.folder / "examples.parquet").read_bytes() == first
+
+
+def test_what_was_seen_before_stands_beside_the_scores(study):
+    """The encoder is the study's own; the world keeps evaluation passages out of training sets."""
+    run = only(study, "target", "squad", "squad")
+    phases.train_target(run, progress=False)
+    record = read_record(run.folder)
+    assert record["exposed"] == []
+    pairs = {(r["training"], r["target"], r["field"]) for r in record["contamination"]}
+    assert pairs == {("squad", "xquad", "context"), ("squad", "xquad", "question")}
+    by_field = {r["field"]: r for r in record["contamination"]}
+    assert by_field["context"]["exact"] == 0 and by_field["context"]["texts"] > 0
+
+
+def test_known_and_unknown_encoders(study):
+    from dataclasses import replace
+
+    from xtsupport.study.exposure import exposed
+
+    run = only(study, "target", "none", "squad")
+    names = {"offline-e5": ["xquad"], "somebody/encoder": None}
+    for name, expected in names.items():
+        other = replace(run, settings=run.settings | {"encoder": name})
+        assert exposed(other, ["udpos", "xquad"]) == expected

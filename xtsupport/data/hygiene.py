@@ -7,6 +7,7 @@ Brown et al. 2020 (arXiv 2005.14165, appendix C).
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from xtsupport.data import check, hub, tables
 
@@ -67,7 +68,12 @@ def contamination(training, evaluation, data):
 
 
 def index(task, language, split, data) -> tuple[set[int], set[int]]:
-    """Hashes of the normalised texts of a split, and of their 13-grams."""
+    """Hashes of the normalised texts of a split, and of their 13-grams; the last few are kept."""
+    return _index(task, language, split, data, hub.fingerprint(task, language, split, data))
+
+
+@lru_cache(maxsize=8)
+def _index(task, language, split, data, _fingerprint):
     whole, grams = set(), set()
     for texts in fields(task, language, split, data).values():
         for text in set(texts):

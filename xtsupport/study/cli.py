@@ -91,6 +91,12 @@ def parser() -> argparse.ArgumentParser:
     )
     study("check", data_check, "check that all data of a study are there and sound", data)
     each = command(
+        "fertility", fertility, "how finely an encoder's tokenizer cuts each language", data
+    )
+    each.add_argument("encoder", metavar="ENCODER", help="offline-e5, a hub id or a folder")
+    each.add_argument("--data", default="hub", help="hub, world, or a mirror folder (default: hub)")
+    each.add_argument("--languages", nargs="+", metavar="CODE", help="default: all of the table")
+    each = command(
         "world", world, "generate the world of invented languages, and say where it lies"
     )
     each.add_argument("--seed", type=int, default=0)
@@ -189,6 +195,17 @@ def data_check(args) -> None:
     missing = table.loc[table["status"] == "missing", "note"]
     if len(missing):
         raise UserError(*missing)
+
+
+def fertility(args) -> None:
+    """``xtsupport data fertility``."""
+    from xtsupport.data.fertility import fertility as measured
+    from xtsupport.study.rules import data_source
+    from xtsupport.training.encoder import load_encoder
+
+    _, tokenizer = load_encoder(args.encoder)
+    table = measured(tokenizer, data_source(args.data), args.languages)
+    print(table.round(2).astype(object).fillna("-").to_string(index=False))
 
 
 def world(args) -> None:

@@ -15,7 +15,8 @@ from xtsupport.data.hub import available
 from xtsupport.data.tables import languages, task
 from xtsupport.evaluation.predict import predict
 from xtsupport.evaluation.scores import corpus_score, score_examples
-from xtsupport.study import sentences
+from xtsupport.study import exposure, sentences
+from xtsupport.study.exposure import training_split
 from xtsupport.study.runs import Run, open_run, require
 from xtsupport.training import encoder as encoders
 from xtsupport.training.attention import use_fast_attention
@@ -73,6 +74,7 @@ def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
             validate(model, name, features, tokenizer, run) for name, features in data.items()
         ]
         out.write_csv("scores.csv", pd.concat(scores, ignore_index=True))
+        out.note(exposed=exposure.exposed(run, data))
         save_encoder(model.encoder, tokenizer, out)
     return history
 
@@ -93,6 +95,8 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
             for target, *codes in evaluation_sets(run)
         ]
         write_scores(out, run, parts)
+        seen = exposure.exposed(run, [run.training_task, *run.settings["targets"]])
+        out.note(exposed=seen, contamination=exposure.contamination(run))
     return history
 
 
@@ -118,6 +122,7 @@ def retrieve(run: Run) -> pd.DataFrame:
         write_scores(out, run, parts)
         layers = pd.DataFrame(by_layer, columns=sentences.LAYER_COLUMNS)
         out.write_csv("layers.csv", layers)
+        out.note(exposed=exposure.exposed(run, settings["targets"]))
         if mined:
             out.write_csv("mining.csv", pd.DataFrame(mined))
     return layers
@@ -175,12 +180,6 @@ def tags_of(examples, kind: str) -> tuple[str, ...]:
     """The tags of a training split, for a task whose table names none (CCG has hundreds)."""
     found = {tag for tags in examples["tags"] for tag in tags} if kind == "tagging" else ()
     return tuple(sorted(found))
-
-
-def training_split(name: str, run: Run) -> str:
-    """The split that a run trains on: the task's, unless the study names another."""
-    named = run.settings.get("train_splits", {}).get(name)
-    return named or task(name, run.options["data"]).train_split
 
 
 def add_head(model: TaskModel, name: str, features: Features, run: Run) -> None:
