@@ -14,6 +14,10 @@ class UserError(ValueError):
         self.problems = problems
         super().__init__("\n".join(problems))
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows instead of a traceback: the problems (IPython asks for this)."""
+        return [f"xtsupport: error: {problem}" for problem in self.problems]
+
 
 def did_you_mean(name: object, allowed) -> str:
     """`` (did you mean 'xquad'?)`` for the closest allowed name, or an empty string."""

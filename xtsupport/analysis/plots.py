@@ -355,18 +355,22 @@ def mde_picture(
     rows: str = "n_languages",
     columns: str = "n_seeds",
     wanted: float | None = None,
+    languages: pd.DataFrame | None = None,
 ) -> Figure:
     """The smallest gain a design finds with 80% power, as a shaded table.
 
     `table`: mde (points) and the columns named by `rows` and `columns`; cells at or below `wanted`
-    are framed.
+    are framed. `languages` puts rows that are groups, families or codes into table order.
     """
-    grid = table.pivot_table(index=rows, columns=columns, values="mde")
+    order = list(dict.fromkeys(table[rows]))
+    order = order if languages is None else level_order(order, languages)
+    grid = table.pivot_table(index=rows, columns=columns, values="mde").loc[order]
+    framed = "" if wanted is None else f" Framed: finds a gain of {wanted:g}."
     figure, (panel,) = new_figure(
         "The smallest gain that this design finds (points, 80% power)",
-        "Right: more seeds. Down: more languages. Where the numbers stop falling, more of the same "
-        "does not help." + ("" if wanted is None else f" Framed: finds a gain of {wanted:g}."),
-        width=max(5.4, 2.2 + 0.8 * grid.shape[1]),
+        "Along a row: more seeds. Where the numbers stop falling, more of the same does not help, "
+        f"only more questions or languages do.{framed}",
+        width=max(6.4, 2.2 + 0.8 * grid.shape[1]),
         height=2.1 + 0.4 * grid.shape[0],
     )
     sns.heatmap(grid, ax=panel, cmap="cividis_r", annot=True, fmt=".1f", linewidths=1, cbar=False)

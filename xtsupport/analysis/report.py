@@ -232,4 +232,5 @@ def power(found: Material) -> list[Html]:
     if found.answer["n_seeds"].min() < 2:
         return []
     plan = power_table(found.measured, found.rules, questions=(1,), data=found.data)
-    return [figure(plots.mde_picture(plan, rows="level", wanted=found.rules.margin))]
+    picture = plots.mde_picture(plan, "level", "n_seeds", found.rules.margin, found.languages)
+    return [figure(picture)]

@@ -24,10 +24,11 @@ def task_table(data: str = "hub") -> pd.DataFrame:
     return table.map(lambda cell: " ".join(cell) if isinstance(cell, tuple) else cell)
 
 
-def reading(frame: pd.DataFrame):
-    """A frame of texts as one reads them: left-aligned, whole, without row numbers (a Styler)."""
+def reading(frame: pd.DataFrame, digits: int = 1):
+    """A frame as one reads it: left-aligned, texts whole, no row numbers (a pandas Styler)."""
     left = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
-    return frame.style.hide(axis="index").set_table_styles(left).format(precision=1)
+    styled = frame.style.hide(axis="index").set_table_styles(left)
+    return styled.format(precision=digits, na_rep="\N{EN DASH}")
 
 
 def official(scores: pd.DataFrame, data: str = "hub") -> pd.DataFrame:
