@@ -294,9 +294,10 @@ class Planner:
             if hub.available(task, language, split, self.source, language_2):
                 return hub.fingerprint(task, language, split, self.source, language_2)
             both = f"{language} with {language_2}" if language_2 else language
+            less = "the pair" if language_2 else f"{task} or {language}"
             self.problems.append(
                 f"data = {self.settings.data!r}: has no {split} split of {task} in {both}; "
-                f"add it, or leave {task} or {language} out of the study"
+                f"add it, or leave {less} out of the study"
             )
         except UserError as error:
             self.problems += error.problems
