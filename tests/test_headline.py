@@ -11,7 +11,14 @@ from xtsupport.analysis.clusters import study_moments
 from xtsupport.analysis.contrasts import cases, default_contrasts
 from xtsupport.analysis.declared import Declared, Primary, declared
 from xtsupport.analysis.dependence import dependence
-from xtsupport.analysis.headline import headline, heterogeneity, levels_differ, on_scales
+from xtsupport.analysis.headline import (
+    bootstrap_check,
+    headline,
+    heterogeneity,
+    levels_differ,
+    on_scales,
+)
+from xtsupport.analysis.printed import latex_table, page_table
 from xtsupport.analysis.scales import on_scale
 from xtsupport.analysis.significance import (
     COLUMNS,
@@ -204,3 +211,27 @@ def test_files_are_written(measured, tmp_path):
     lines = path.read_text().splitlines()
     assert path.name == "significance.csv" and lines[0].split(",") == COLUMNS
     assert len((tmp_path / "out" / "sentences.txt").read_text().splitlines()) == len(lines) - 1
+    tex = (tmp_path / "out" / "primary.tex").read_text()
+    assert tex.count(r"\begin{tabular}") == 2 and "Tai-Kadai" in tex and "xquad - rest" in tex
+
+
+def test_page_table_fits_and_escapes(table):
+    rows = table.query("task == 'xquad' and metric == 'f1' and by == 'group'")
+    shown = page_table(rows)
+    assert list(shown) == ["level", "languages", "gain [95% interval]", "p", "MDE", "verdict"]
+    assert len(shown) == 4 and shown["p"].str.match(r"(<?\.\d{3}|1)$").all()
+    tex = latex_table(rows.assign(treatment="squad_v2"))
+    assert r"squad\_v2 over none" in tex and r"95\% interval" in tex
+    assert tex.count(r"\\") == 5 and "Unit of resampling: clusters x seeds" in tex
+
+
+def test_bootstrap_check_stands_beside_the_headline():
+    cube = simulate({"squad": 5.0}, tasks=("xquad", "xnli"), languages=("en", "de", "th"), size=0.4)
+    check = bootstrap_check(cube, RULES, n_resamples=300).set_index(["task", "level"])
+    rows = headline(cube, RULES).set_index("level")
+    for level in rows.index:
+        for task, part in (("xquad", "target"), ("rest", "rest"), ("xquad - rest", "difference")):
+            assert check.loc[(task, level), "gain"] == pytest.approx(
+                rows.loc[level, f"{part}_gain"]
+            )
+    assert (check["percentile_low"] < check["gain"]).all()

@@ -1,13 +1,24 @@
 """The cube: gathered from runs, read back, refused when it cannot be compared."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from xtsupport.analysis.results import build_cube, read_cube, score_table, validate_cube
+from xtsupport.analysis import clusters
+from xtsupport.analysis.clusters import study_moments
+from xtsupport.analysis.results import (
+    build_cube,
+    by_language,
+    complete,
+    read_cube,
+    score_table,
+    validate_cube,
+)
 from xtsupport.analysis.simulate import simulate
+from xtsupport.analysis.stored import study_moments_stored
 from xtsupport.errors import UserError
 
 
@@ -135,3 +146,24 @@ def test_columns_that_a_cube_may_lack(cube):
     small = small.drop(columns=["tp", "fp", "fn"])
     validate_cube(small)
     assert np.isfinite(score_table(small)["score"]).all()
+
+
+def test_a_stored_cube_is_contracted_like_a_frame(cube, tmp_path, monkeypatch):
+    out = build_cube(write_runs(cube, tmp_path), tmp_path / "cube")
+    monkeypatch.setattr(clusters, "by_language", partial(by_language, most=300))
+    stored = study_moments(out)
+    monkeypatch.undo()
+    for one, other in zip(stored, study_moments(cube), strict=True):
+        assert (one.task, one.metric) == (other.task, other.metric)
+        assert np.allclose(one.values, other.values) and np.allclose(one.gram, other.gram)
+        assert list(one.languages["language"]) == list(other.languages["language"])
+    with pytest.raises(UserError, match="no task 'mlqa' in the cube"):
+        study_moments_stored(out, ["mlqa"])
+
+
+def test_pieces_never_cut_a_language(cube):
+    rows = complete(cube.query("task == 'xquad'"))
+    pieces = list(by_language(rows, most=700))
+    assert len(pieces) > 1 and sum(map(len, pieces)) == len(rows)
+    held = [set(piece["language"]) for piece in pieces]
+    assert sum(map(len, held)) == len(set.union(*held))

@@ -15,23 +15,16 @@ benchmarks) are joined by their ids; different tasks have different clusters.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 
-from xtsupport.analysis.results import (
-    COUNTS,
-    complete,
-    cube_tasks,
-    encode,
-    open_cube,
-    to_frame,
-    validate_cube,
-)
-from xtsupport.errors import UserError
+from xtsupport.analysis.results import COUNTS, by_language, complete, encode, validate_cube
+
+_RUN = ["condition", "variant", "seed"]
 
 
 @dataclass(frozen=True)
@@ -82,9 +75,9 @@ class ClusterSums:
 
 @dataclass(frozen=True)
 class Moments:
-    """One task and metric: values (R, L) and gram (R, L, R, L), scaled by G/(G-1); all that
-    analytic inference needs.
+    """All that analytic inference needs of one task and metric.
 
+    values: (R, L) scores 0..1; gram: (R, L, R, L) products of influences, scaled by G / (G - 1);
     clusters and examples: per language, the cluster numbers (G[l],) and the number of examples.
     """
 
@@ -109,9 +102,7 @@ class Moments:
 
 
 def ratio(totals: np.ndarray, examples) -> np.ndarray:
-    """The metric from summed statistics (..., 1 or 3): a mean over ``examples``, or micro F1 (0
-    with nothing to count).
-    """
+    """The metric from summed statistics (..., 1 or 3): a mean, or micro F1 (0 of nothing)."""
     if totals.shape[-1] == 1:
         return totals[..., 0] / examples
     denominator = 2 * totals[..., 0] + totals[..., 1] + totals[..., 2]
@@ -128,48 +119,54 @@ def contract(cube: pd.DataFrame) -> list[ClusterSums]:
     ]
 
 
-def contract_stored(path, tasks=None) -> Iterator[ClusterSums]:
-    """The same for a cube on disk, one task in memory at a time."""
-    dataset = open_cube(path)
-    have = cube_tasks(dataset)
-    unknown = [task for task in tasks or () if task not in have]
-    if unknown:
-        raise UserError(
-            *(
-                f"{path}: the cube has no task {task!r}; it has {', '.join(have)}"
-                for task in unknown
-            )
-        )
-    for task in have if tasks is None else tasks:
-        yield from _contract_task(
-            complete(to_frame(dataset.to_table(filter=pc.field("task") == task)))
-        )
-
-
 def _contract_task(rows: pd.DataFrame) -> Iterator[ClusterSums]:
+    parts = [sums for chunk in by_language(rows) for sums in _contract_chunk(chunk)]
+    for metric in dict.fromkeys(part.metric for part in parts):
+        yield _join([part for part in parts if part.metric == metric])
+
+
+def _contract_chunk(rows: pd.DataFrame) -> Iterator[ClusterSums]:
     task = str(rows["task"].iloc[0])
-    run, runs = encode(rows, ["condition", "variant", "seed"])
+    run, runs = encode(rows, _RUN)
     runs["replicate"], runs["phase2"] = _replicates(rows, run, runs)
-    place, languages = encode(
-        rows, [name for name in ("language", "language_2", "family", "group") if name in rows]
-    )
-    pair = languages["language_2"].notna()
-    languages["language"] = languages["language"].where(
-        ~pair, languages["language"].astype(str) + "+" + languages["language_2"].astype(str)
-    )
+    columns = ("language", "language_2", "family", "group")
+    place, languages = encode(rows, [name for name in columns if name in rows])
+    pair = languages["language"].astype(str) + "+" + languages["language_2"].astype(str)
+    alone = languages["language_2"].isna()
+    languages["language"] = languages["language"].where(alone, pair)
     cluster = rows["cluster_id"].cat.codes.to_numpy()
     metric, metrics = encode(rows, ["metric"])
     for number, name in enumerate(metrics["metric"]):
         mine = metric == number
-        yield _sum_up(
-            task, name, rows[mine], run[mine], runs, place[mine], languages, cluster[mine]
-        )
+        chosen = rows[mine], run[mine], runs, place[mine], languages, cluster[mine]
+        yield _sum_up(task, name, *chosen)
+
+
+def _join(parts: list[ClusterSums]) -> ClusterSums:
+    """Parts of one task and metric with different languages."""
+    if len(parts) == 1:
+        return parts[0]
+    runs = pd.concat([part.runs for part in parts]).drop_duplicates(_RUN)
+    runs = runs.sort_values(_RUN, ignore_index=True)
+    number = {key: row for row, key in enumerate(runs[_RUN].itertuples(index=False, name=None))}
+    sums = []
+    for part in parts:
+        at = [number[key] for key in part.runs[_RUN].itertuples(index=False, name=None)]
+        for total in part.sums:
+            sums.append(np.full((len(runs), *total.shape[1:]), np.nan))
+            sums[-1][at] = total
+    return replace(
+        parts[0],
+        runs=runs,
+        languages=pd.concat([part.languages for part in parts], ignore_index=True),
+        clusters=[ids for part in parts for ids in part.clusters],
+        sizes=[sizes for part in parts for sizes in part.sizes],
+        sums=sums,
+    )
 
 
 def _replicates(rows, run, runs) -> tuple[np.ndarray, np.ndarray]:
-    """A phase-2 run that several seeds of a condition start from is one replicate, numbered by
-    its first seed.
-    """
+    """Replicate, and whether there is a phase 2, per run; a shared phase-2 run is one replicate."""
     key = rows["phase2_run"].cat.codes.to_numpy()
     phase2 = np.full(len(runs), -1)
     phase2[run] = key
@@ -212,8 +209,9 @@ def _sum_up(task, metric, rows, run, runs, place, languages, cluster) -> Cluster
 
 
 def _number_clusters(place, cluster, n_places):
-    """Number the (language, cluster) pairs that occur, sorted by language: codes per row, cluster
-    per pair, starts per language.
+    """Number the (language, cluster) pairs that occur, sorted by language.
+
+    Returns the number per row, the cluster per pair, and where each language's pairs start.
     """
     n = int(cluster.max()) + 1
     occurs = np.zeros(n_places * n, bool)
@@ -231,18 +229,15 @@ def moments(sums: ClusterSums, block: int = 2000) -> Moments:
     """Values and Gram matrix of a task's influence functions; ``block`` clusters at a time."""
     n_runs, n_languages = len(sums.runs), len(sums.languages)
     gram = np.zeros((n_runs, n_languages, n_runs, n_languages))
-    psi = [
-        sums.influence(lang) * np.sqrt(len(g) / max(len(g) - 1, 1))
-        for lang, g in enumerate(sums.clusters)
-    ]
     for together in sharing(sums.clusters):
+        psi = [_scaled_influence(sums, lang) for lang in together]
         ids = np.unique(np.concatenate([sums.clusters[lang] for lang in together]))
         at = [np.searchsorted(ids, sums.clusters[lang]) for lang in together]
         for start in range(0, len(ids), block):
             wide = np.zeros((n_runs, len(together), min(block, len(ids) - start)))
-            for j, lang in enumerate(together):
+            for j in range(len(together)):
                 inside = (at[j] >= start) & (at[j] < start + block)
-                wide[:, j, at[j][inside] - start] = psi[lang][:, inside]
+                wide[:, j, at[j][inside] - start] = psi[j][:, inside]
             flat = wide.reshape(-1, wide.shape[-1])
             part = (flat @ flat.T).reshape(n_runs, len(together), n_runs, len(together))
             gram[np.ix_(range(n_runs), together, range(n_runs), together)] += part
@@ -258,11 +253,20 @@ def moments(sums: ClusterSums, block: int = 2000) -> Moments:
     )
 
 
-def study_moments(cube: pd.DataFrame | Iterable[ClusterSums | Moments]) -> list[Moments]:
+def _scaled_influence(sums: ClusterSums, lang: int) -> np.ndarray:
+    n = len(sums.clusters[lang])
+    return sums.influence(lang) * np.sqrt(n / max(n - 1, 1))
+
+
+def study_moments(cube) -> list[Moments]:
     """What all analytic inference needs of a cube (validated and contracted), some megabytes.
 
-    Takes a frame, or cluster sums one by one (``contract_stored`` yields them task by task).
+    Takes a frame, the path of a cube (read task by task, never whole), or cluster sums.
     """
+    if isinstance(cube, str | Path):
+        from xtsupport.analysis.stored import study_moments_stored
+
+        return study_moments_stored(cube)
     if isinstance(cube, pd.DataFrame):
         validate_cube(cube)
         cube = contract(cube)

@@ -17,11 +17,12 @@ import pandas as pd
 from scipy import stats
 
 from xtsupport.analysis.aggregates import task_facts
-from xtsupport.analysis.clusters import study_moments
+from xtsupport.analysis.clusters import contract, study_moments
 from xtsupport.analysis.contrasts import Case, cases, default_contrasts, side
 from xtsupport.analysis.declared import Declared, Primary, declared
 from xtsupport.analysis.dependence import dependence
 from xtsupport.analysis.inference import inference, joint_estimate, tabulate
+from xtsupport.analysis.resampling import bootstrap, bootstrap_table
 from xtsupport.analysis.scales import FACTOR
 from xtsupport.analysis.verdicts import holm, verdict
 from xtsupport.errors import UserError
@@ -127,6 +128,24 @@ def on_scales(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
         for scale in FACTOR
     ]
     return pd.concat(tables, ignore_index=True)
+
+
+def bootstrap_check(
+    cube, rules=None, n_resamples: int = 2000, seed: int = 0, data="hub", source: str = "en"
+) -> pd.DataFrame:
+    """The headline's rows by the pigeonhole bootstrap, a conservative check beside the primary.
+
+    cube: a frame or cluster sums. Columns as ``resampling.bootstrap_table``: gain, p_value, and
+    percentile, studentised and bca intervals (clusters x seeds, points).
+    """
+    rules = declared(rules)
+    sums = contract(cube) if isinstance(cube, pd.DataFrame) else list(cube)
+    measured = study_moments(sums)
+    primary = chosen_primary(rules, measured)
+    found = primary_cases(measured, primary, rules.paired, data, source)
+    tasks = (primary.target, "rest", f"{primary.target} - rest")
+    chosen = [case for task in tasks for case in _select(found, task, primary.metric, primary.by)]
+    return bootstrap_table(bootstrap(sums, chosen, n_resamples=n_resamples, seed=seed), rules.alpha)
 
 
 def heterogeneity(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:

@@ -5,7 +5,7 @@ stored as a parquet dataset ``cube/task=.../`` so that nothing ever has to hold 
 Scores are fractions 0..1 in the cube and percentages in every table made from it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -218,23 +218,35 @@ def validate_cube(cube: pd.DataFrame) -> None:
         raise UserError(*problems)
 
 
+def by_language(rows: pd.DataFrame, most: int = 3_000_000) -> Iterator[pd.DataFrame]:
+    """The rows of one task in pieces of about ``most``, never cutting a language in two."""
+    if len(rows) <= most:
+        yield rows
+        return
+    place, places = encode(rows, ["language"])
+    piece = np.cumsum(np.bincount(place, minlength=len(places))) // most
+    for number in np.unique(piece):
+        yield rows[(piece == number)[place]]
+
+
 def _problems(rows: pd.DataFrame) -> list[str]:
-    found = [*_bad_values(rows)]
-    run, runs = encode(rows, _RUN)
-    place, places = encode(rows, [*_PLACE, "metric"])
-    example, examples = encode(rows, ["example_id"])
-    repeated = (
-        pd.Series((run * len(places) + place) * len(examples) + example).duplicated().to_numpy()
-    )
-    found += _first(rows, repeated, "duplicated rows", KEY)
-    found += _two_clusters(rows)
-    cells = np.bincount(run * len(places) + place, minlength=len(runs) * len(places)).reshape(
-        len(runs), -1
-    )
-    found += _missing_cells(cells, runs, places)
-    if not repeated.any():
-        found += _misaligned(rows, run, place, example, cells, runs, places, examples)
-    return found
+    found, cells = [], []
+    for part in by_language(rows):
+        found += [*_bad_values(part), *_two_clusters(part)]
+        run, runs = encode(part, _RUN)
+        place, places = encode(part, [*_PLACE, "metric"])
+        example, examples = encode(part, ["example_id"])
+        repeated = pd.Series((run * len(places) + place) * len(examples) + example).duplicated()
+        found += _first(part, repeated.to_numpy(), "duplicated rows", KEY)
+        count = np.bincount(run * len(places) + place, minlength=len(runs) * len(places))
+        count = count.reshape(len(runs), -1)
+        names = pd.MultiIndex.from_frame(places)
+        cells.append(pd.DataFrame(count, pd.MultiIndex.from_frame(runs), names))
+        if not repeated.any():
+            found += _misaligned(part, run, place, example, count, runs, places, examples)
+    counted = pd.concat(cells, axis=1).fillna(0)
+    runs, places = counted.index.to_frame(index=False), counted.columns.to_frame(index=False)
+    return found + _missing_cells(counted.to_numpy(), runs, places)
 
 
 def _first(rows, bad, what, columns, limit=3) -> list[str]:

@@ -16,6 +16,7 @@ from xtsupport.analysis.contrasts import cases, default_contrasts, sides_of
 from xtsupport.analysis.declared import Declared, declared
 from xtsupport.analysis.dependence import dependence
 from xtsupport.analysis.inference import tabulate
+from xtsupport.analysis.printed import latex_table
 from xtsupport.analysis.results import validate_cube
 from xtsupport.analysis.variance import UNITS
 from xtsupport.analysis.verdicts import ADJUSTMENTS, FAMILY, adjust, verdict
@@ -84,7 +85,8 @@ def compare(
 
     UserError for a bad argument or a cube that cannot be compared.
     """
-    _check(unit, adjustment, margin, alpha)
+    step = adjustment == "romano-wolf"
+    _check(unit, "none" if step else adjustment, margin, alpha)
     sums = None
     if isinstance(cube, pd.DataFrame):
         validate_cube(cube)
@@ -95,7 +97,7 @@ def compare(
     pairs = sides_of(measured, baseline, contrasts)
     found = cases(measured, task_facts(measured, data), pairs, by, paired, primary, source)
     table = tabulate(found, unit, alpha)
-    if adjustment == "romano-wolf":
+    if step:
         from xtsupport.analysis.multiplicity import step_down
 
         if sums is None:
@@ -107,12 +109,12 @@ def compare(
 
 
 def _check(unit, adjustment, margin, alpha) -> None:
-    allowed = [*ADJUSTMENTS, "romano-wolf"]
     problems = []
     if unit not in UNITS:
         problems.append(f"unit={unit!r}: allowed are {'; '.join(UNITS)}")
-    if adjustment not in allowed:
-        problems.append(f"adjustment={adjustment!r}: allowed are {', '.join(allowed)}")
+    if adjustment not in ADJUSTMENTS:
+        shown = ", ".join(ADJUSTMENTS)
+        problems.append(f"adjustment={adjustment!r}: allowed are {shown}")
     if not margin > 0:
         problems.append(f"margin={margin}: must be a positive number of points")
     if not 0 < alpha < 0.5:
@@ -131,12 +133,13 @@ def judge(table: pd.DataFrame, adjustment: str, margin: float, alpha: float) -> 
 def significance(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
     """Every comparison of a study at every level, judged by the rules that it declared.
 
-    cube: a frame, cluster sums or moments; rules: settings or a declaration (``declared``). The
-    levels of the primary comparison are a family of hypotheses of their own; every other family is
-    the contrasts x levels of one task, metric and ``by``, and its notes say ``exploratory``. Rows
-    of the primary target and of differences between benchmarks note on what they depend.
+    cube: a frame, a path, cluster sums or moments; rules: settings or a declaration. The levels of
+    the primary comparison are a family of hypotheses of their own; every other family is the
+    contrasts x levels of one task, metric and ``by``, and its notes say ``exploratory``. Rows of
+    the primary target, and of its difference to others, note on what they depend.
     """
     rules, measured = declared(rules), study_moments(cube)
+    _check(rules.unit, rules.adjustment, rules.margin, rules.alpha)
     pairs = sides_of(measured, "none", rules.contrasts or default_contrasts(measured) or None)
     facts = task_facts(measured, data)
     target = rules.primary.target if rules.primary else "xquad"
@@ -144,19 +147,25 @@ def significance(cube, rules=None, data="hub", source: str = "en") -> pd.DataFra
     for by in [by for by in LEVELS if by == "all" or _has_level(measured, by)]:
         found = cases(measured, facts, pairs, by, rules.paired, target, source)
         found = [case for case in found if case.row.by == by or by == LEVELS[0]]
-        table = tabulate(found, rules.unit, rules.alpha)
-        judged = [case.row.task.startswith(target) for case in found]
-        labels = iter(dependence([c for c, mine in zip(found, judged, strict=True) if mine]))
-        table["note"] += [
-            f"; {label}" if mine and (label := next(labels)) else "" for mine in judged
-        ]
-        tables.append(table)
+        tables.append(tabulate(found, rules.unit, rules.alpha))
+        tables[-1]["note"] += _dependence_notes(found, target, rules)
     table = pd.concat(tables, ignore_index=True)
     table["planned"] = is_primary(table, rules)
     table["p_adjusted"] = adjust(table, rules.adjustment, [*FAMILY, "planned"])
     standing = table["planned"].map({True: "primary comparison", False: "exploratory"})
     table["note"] = (standing + "; " + table["note"]).str.strip("; ")
     return judge(table, rules.adjustment, rules.margin, rules.alpha)
+
+
+def _dependence_notes(found, target, rules) -> list[str]:
+    """``; scale-dependent`` and the like per case of the target, empty for the others."""
+    mine = [i for i, case in enumerate(found) if case.row.task.startswith(target)]
+    notes = [""] * len(found)
+    if mine:
+        labels = dependence([found[i] for i in mine], rules.unit, rules.alpha)
+        for i, label in zip(mine, labels, strict=True):
+            notes[i] = f"; {label}" if label else ""
+    return notes
 
 
 def _has_level(measured, by) -> bool:
@@ -176,13 +185,18 @@ def is_primary(table: pd.DataFrame, rules: Declared) -> pd.Series:
 
 
 def write_significance(cube, out, rules=None, data="hub", source: str = "en") -> Path:
-    """Write ``significance.csv`` and ``sentences.txt`` (one per row) into the folder ``out``.
+    """Write ``significance.csv``, ``sentences.txt`` (one per row) and ``primary.tex`` into ``out``.
 
-    Returns the path of the table. cube, rules, data, source: as for ``significance``.
+    Returns the path of the table. cube, rules, data, source: as for ``significance``; without a
+    declared primary comparison there is no ``primary.tex``.
     """
-    rules = declared(rules)
+    rules, out = declared(rules), Path(out)
     table = significance(cube, rules, data, source)
     rows = table.to_dict("records")
     words = [sentence(row, rules.margin, rules.alpha) for row in rows]
-    write_text(Path(out) / "sentences.txt", "\n".join(words) + "\n")
-    return write_text(Path(out) / "significance.csv", table.to_csv(index=False))
+    write_text(out / "sentences.txt", "\n".join(words) + "\n")
+    primary = table[is_primary(table, rules)]
+    if len(primary):
+        parts = [latex_table(part, rules.alpha) for _, part in primary.groupby("task", sort=False)]
+        write_text(out / "primary.tex", "\n".join(parts))
+    return write_text(out / "significance.csv", table.to_csv(index=False))

@@ -1,0 +1,219 @@
+"""Speed of the resampling beside scipy's, on identical work; and of a whole study from disk.
+
+    python benchmarks/significance.py [--rounds 5] [--whole FOLDER]
+
+XQuAD's shape: 1,190 questions in 240 paragraphs, 11 languages x 3 seeds, 10,000 resamples, one BLAS
+thread, interleaved rounds, medians. The intervals of both are compared for equal generators.
+``--whole`` writes a study of 11 conditions x 8 targets x 40 languages x 5 seeds at XTREME's sizes
+(some 30 million rows, without BUCC) into FOLDER once, then contracts and compares it from disk and
+prints seconds and peak memory.
+"""
+
+import os
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import argparse  # noqa: E402
+import resource  # noqa: E402
+import time  # noqa: E402
+from itertools import product  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+import pyarrow as pa  # noqa: E402
+import pyarrow.parquet as pq  # noqa: E402
+from scipy import stats  # noqa: E402
+
+from xtsupport.analysis.resampling import bootstrap_means  # noqa: E402
+from xtsupport.analysis.results import SCHEMA  # noqa: E402
+from xtsupport.analysis.signflip import sign_flip  # noqa: E402
+from xtsupport.analysis.significance import significance  # noqa: E402
+from xtsupport.analysis.stored import study_moments_stored  # noqa: E402
+
+R = 10_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--whole", type=Path)
+    arguments = parser.parse_args()
+    if arguments.whole:
+        print(whole_study(arguments.whole).to_string(index=False))
+    else:
+        print(against_scipy(arguments.rounds).round(3).to_string(index=False))
+
+
+def against_scipy(rounds: int) -> pd.DataFrame:
+    """Seconds and ratios per pair of equal jobs."""
+    rng = np.random.default_rng(0)
+    a, b = scores(rng)
+    d = a - b
+    by_language = d.reshape(11, 3, -1).mean(1)
+    jobs = {
+        "bootstrap, paired, 33 columns": (
+            lambda: percentile(bootstrap_means((a - b).T, None, R, np.random.default_rng(1))),
+            lambda: scipy_interval((a, b), paired_difference, paired=True),
+        ),
+        "bootstrap of differences, 33 columns": (
+            lambda: percentile(bootstrap_means(d.T, None, R, np.random.default_rng(1))),
+            lambda: scipy_interval((d,), np.mean),
+        ),
+        "sign-flip, 11 languages": (
+            lambda: sign_flip(by_language.T, R, np.random.default_rng(1)),
+            lambda: scipy_sign_flip(by_language),
+        ),
+    }
+    sizes = np.full(240, 5.0)
+    sums = np.add.reduceat(d.T, np.linspace(0, 1190, 240, endpoint=False).astype(int))
+    lines = []
+    for title, (ours, theirs) in jobs.items():
+        seconds = np.array([[timed(ours), timed(theirs)] for _ in range(rounds)])
+        mine, peer = np.median(seconds, axis=0)
+        lines.append({"job": title, "ours s": mine, "scipy s": peer, "ratio": peer / mine})
+    clusters = [timed(lambda: percentile(bootstrap_means(sums, sizes, R))) for _ in range(rounds)]
+    lines.append({"job": "bootstrap of 240 clusters, 33 columns", "ours s": np.median(clusters)})
+    for title in list(jobs)[:2]:
+        ours, theirs = (job() for job in jobs[title])
+        print(f"{title}: intervals differ by at most {np.abs(ours - theirs).max():.1e}")
+    return pd.DataFrame(lines)
+
+
+def scores(rng) -> tuple[np.ndarray, np.ndarray]:
+    """Two (33, 1190) arrays of F1-like scores whose differences are mostly 0."""
+    a = rng.choice([0.0, 0.5, 1.0], size=(33, 1190), p=[0.2, 0.2, 0.6])
+    changed = rng.random(a.shape) < 0.25
+    return a, np.where(changed, rng.choice([0.0, 0.5, 1.0], size=a.shape), a)
+
+
+def paired_difference(x, y, axis):
+    return x.mean(axis=axis) - y.mean(axis=axis)
+
+
+def percentile(means: np.ndarray) -> np.ndarray:
+    return np.percentile(means, [2.5, 97.5], axis=0)
+
+
+def scipy_interval(data, statistic, paired=False) -> np.ndarray:
+    found = stats.bootstrap(
+        data,
+        statistic,
+        n_resamples=R,
+        batch=100,
+        paired=paired,
+        vectorized=True,
+        axis=-1,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    )
+    return np.array(found.confidence_interval)
+
+
+def scipy_sign_flip(d: np.ndarray) -> np.ndarray:
+    return stats.permutation_test(
+        (d,),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=R,
+        vectorized=True,
+        axis=-1,
+        batch=100,
+        rng=np.random.default_rng(1),
+    ).pvalue
+
+
+def timed(job) -> float:
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
+
+
+SIZES = {  # target: (languages, examples per language, examples per cluster, metrics, parallel)
+    "xnli": (15, 5010, 3, ("accuracy",), True),
+    "pawsx": (7, 2000, 1, ("accuracy",), True),
+    "udpos": (33, 3400, 1, ("f1",), False),
+    "panx": (40, 7400, 1, ("f1",), False),
+    "xquad": (11, 1190, 5, ("f1", "exact_match", "f1_segmented"), True),
+    "mlqa": (7, 6100, 1, ("f1", "exact_match", "f1_segmented"), True),
+    "tydiqa": (9, 570, 1, ("f1", "exact_match", "f1_segmented"), False),
+    "tatoeba": (36, 1000, 1, ("accuracy",), False),
+}
+CONDITIONS = ("none", *(f"task{i}" for i in range(9)), "all")
+
+
+def write_study(folder: Path) -> int:
+    """A study of random scores at XTREME's sizes; returns the number of rows."""
+    from xtsupport.data.tables import languages
+
+    rng, rows, known = np.random.default_rng(0), 0, list(languages().values())
+    schema = pa.schema([field for field in SCHEMA if field.name != "task"])
+    for task, (n_languages, n, _, metrics, _) in SIZES.items():
+        part = folder / f"task={task}" / "part-0.parquet"
+        part.parent.mkdir(parents=True, exist_ok=True)
+        runs = [(c, seed) for c in CONDITIONS for seed in range(5)]
+        if task == "tatoeba":
+            runs = runs[:1] + runs[5:]  # without phase 2, retrieval has one run
+        with pq.ParquetWriter(part, schema) as writer:
+            for run, language, metric in product(runs, known[:n_languages], metrics):
+                writer.write_table(run_table(rng, task, run, language, metric).cast(schema))
+                rows += n
+    return rows
+
+
+def run_table(rng, task, run, language, metric) -> pa.Table:
+    """The rows of one run, language and metric."""
+    (condition, seed), (_, n, per_cluster, _, parallel) = run, SIZES[task]
+    prefix = "" if parallel else language.code
+    words = {
+        "study": "whole",
+        "condition": condition,
+        "variant": "plain",
+        "language": language.code,
+        "language_2": None,
+        "family": language.family,
+        "group": language.group,
+        "metric": metric,
+        "phase2_run": None if condition == "none" else f"{condition}{seed}",
+        "phase3_run": f"{task}{condition}{seed}",
+    }
+    columns = {name: pa.array([word] * n, pa.string()) for name, word in words.items()}
+    number = np.arange(n)
+    columns["seed"] = pa.array(np.full(n, seed, np.int32))
+    columns["example_id"] = pa.array([f"{prefix}{i}" for i in number])
+    columns["cluster_id"] = pa.array([f"{prefix}c{i}" for i in number // per_cluster])
+    micro = task in ("udpos", "panx")
+    score, counts = rng.random(n).astype(np.float32), rng.integers(0, 5, (3, n)).astype(np.int16)
+    columns["score"] = pa.nulls(n, pa.float32()) if micro else pa.array(score)
+    for name, count in zip(("tp", "fp", "fn"), counts, strict=True):
+        columns[name] = pa.array(count) if micro else pa.nulls(n, pa.int16())
+    order = [field.name for field in SCHEMA if field.name != "task"]
+    return pa.table({name: columns[name] for name in order})
+
+
+def whole_study(folder: Path) -> pd.DataFrame:
+    """Seconds and peak memory (the process's maximum) from a cube on disk to significance rows."""
+    if not folder.exists():
+        print(f"{write_study(folder):,} rows written to {folder}")
+    start = time.perf_counter()
+    measured = study_moments_stored(folder)
+    contracted = time.perf_counter()
+    table = significance(measured)
+    end = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return pd.DataFrame(
+        [
+            {
+                "read and contract s": round(contracted - start, 1),
+                "compare s": round(end - contracted, 1),
+                "total s": round(end - start, 1),
+                "rows of the table": len(table),
+                "peak GiB": round(peak, 2),
+            }
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

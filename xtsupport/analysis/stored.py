@@ -1,0 +1,49 @@
+"""A cube on disk that is larger than memory: one task at a time, one column at a time.
+
+At paper size a cube has some 30 million rows; its largest task fits into memory once its words are
+small codes, but not while all its columns are decoded at once.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from xtsupport.analysis.clusters import ClusterSums, Moments, contract, study_moments
+from xtsupport.analysis.results import COUNTS, cube_tasks, open_cube, to_frame, validate_cube
+from xtsupport.errors import UserError
+
+NEEDED = ["condition", "variant", "language", "language_2", "family", "group", "seed"]
+NEEDED += ["example_id", "cluster_id", "metric", "score", *COUNTS, "phase2_run"]
+
+
+def study_moments_stored(path, tasks: Sequence[str] | None = None) -> list[Moments]:
+    """What all analytic inference needs of a cube on disk, validated task by task."""
+    return [one for sums in contract_stored(path, tasks) for one in study_moments([sums])]
+
+
+def contract_stored(path, tasks: Sequence[str] | None = None) -> Iterator[ClusterSums]:
+    """The cluster sums of a cube on disk. UserError as ``read_cube`` and ``validate_cube``."""
+    dataset = open_cube(path)
+    have = cube_tasks(dataset)
+    unknown = [task for task in tasks or () if task not in have]
+    if unknown:
+        raise UserError(
+            *(f"{path}: no task {task!r} in the cube; it has {', '.join(have)}" for task in unknown)
+        )
+    for task in have if tasks is None else tasks:
+        rows = load_task(dataset, task)
+        validate_cube(rows)
+        yield from contract(rows)
+
+
+def load_task(dataset: ds.Dataset, task: str) -> pd.DataFrame:
+    """The columns of one task that the statistics need, decoded one after the other."""
+    mine = pc.field("task") == task
+    columns = {"task": pd.Categorical.from_codes([0], [task])}
+    for name in [name for name in NEEDED if name in dataset.schema.names]:
+        columns[name] = to_frame(dataset.to_table(columns=[name], filter=mine))[name].array
+    n = len(columns["seed"])
+    columns["task"] = columns["task"].repeat(n)
+    return pd.DataFrame(columns, copy=False)
