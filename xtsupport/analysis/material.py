@@ -56,8 +56,13 @@ def material(comparison, cube, settings=None, data=None, records=()) -> Material
     """Gather what the sections need; UserError where there is nothing to answer with."""
     rules, measured = declared(settings), study_moments(cube)
     primary = chosen_primary(rules, measured)
+    names = {
+        side: getattr(primary, side).removesuffix("/plain") for side in ("treatment", "baseline")
+    }
+    primary = replace(primary, **names)
     data = data or source_of(cube)
-    if answer_rows(comparison, primary, language_table(data)).empty:
+    rows = answer_rows(comparison, primary, language_table(data))
+    if not rows["task"].eq(primary.target).any():
         raise UserError(
             f"report: the comparison has no row of {primary.treatment} over {primary.baseline} on "
             f"{primary.target} {primary.metric} by {primary.by}; give the significance of this cube"

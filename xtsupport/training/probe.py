@@ -26,8 +26,11 @@ def load_masked(folder: Path):
 def guess(model, tokenizer, text: str, word: str, count: int = 5) -> pd.DataFrame:
     """The likeliest pieces in the place of the last `word` of a text, which is masked.
 
-    Columns: guess, probability (percent). ValueError unless the word is there and one piece.
+    Columns: guess, probability (percent). ValueError unless the word is there and one piece, and
+    the text is short enough for the model.
     """
+    if not fits(model, tokenizer, text):
+        raise ValueError(f"{text[:60]!r}... is longer than the {room(model)} pieces of the model")
     encoded = tokenizer(text, return_offsets_mapping=True)
     start = text.rfind(word)
     spans = enumerate(encoded["offset_mapping"])
@@ -57,12 +60,22 @@ def recall_by_language(
         about, tries = tables.language(code, data), []
         for text in load(task, code, None, data)["context"][:passages]:
             whole = [w for w in map(_bare, text.split()) if len(tokenizer.tokenize(w)) == 1]
-            if whole:
+            if whole and fits(model, tokenizer, f"{text} {text}"):
                 word = max(whole, key=len)
                 tries.append((word, guess(model, tokenizer, f"{text} {text}", word, 1).guess[0]))
         right = 100 * sum(word == said for word, said in tries) / max(1, len(tries))
         rows.append((about.name, about.family, round(right), *(tries or [("", "")])[0]))
     return pd.DataFrame(rows, columns=["language", "family", "right", "masked", "said"])
+
+
+def room(model) -> int:
+    """How many pieces a text may have (XLM-R counts positions from 2)."""
+    return model.config.max_position_embeddings - 2
+
+
+def fits(model, tokenizer, text: str) -> bool:
+    """Whether a text with its special tokens is short enough."""
+    return len(tokenizer(text)["input_ids"]) <= room(model)
 
 
 def _bare(word: str) -> str:

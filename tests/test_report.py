@@ -1,0 +1,210 @@
+"""The report is one sound page: self-contained, escaped, answer first, true to its numbers."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from xtsupport.analysis import page
+from xtsupport.analysis.appendix import cautions
+from xtsupport.analysis.declared import Declared, Primary
+from xtsupport.analysis.material import material
+from xtsupport.analysis.report import banner, tally, write_report
+from xtsupport.analysis.significance import significance
+from xtsupport.analysis.simulate import simulate
+from xtsupport.errors import UserError
+from xtsupport.study.settings import load_settings
+
+TINY = Path(__file__).parents[1] / "params" / "tiny.yaml"
+EVIL = '<script>alert("1")</script> & <b>'
+VOID = {"meta", "img", "br", "link"}
+
+
+class Reader(HTMLParser):
+    """Collects what a page asks for, and complains about tags that do not match."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.ids, self.links, self.sources, self.tags = [], [], [], [], set()
+        self.text, self.cells = [], []
+        self.feed(text)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.tags.add(tag)
+        self.ids += [given["id"]] if "id" in given else []
+        self.links += [given["href"]] if "href" in given else []
+        self.sources += [given["src"]] if "src" in given else []
+        assert tag != "img" or len(given["alt"]) > 30, "a figure without words"
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+        if self.open and self.open[-1] == "td":
+            self.cells.append(data)
+
+
+@pytest.fixture(scope="module")
+def cube():
+    made = simulate(
+        {("squad", "xquad"): 6.0},
+        ("none", "squad", "mnli"),
+        ("xquad", "xnli", "udpos", "tatoeba"),
+        ("en", "de", "es", "el", "ru", "hi", "ar", "zh"),
+        size=0.15,
+    )
+    return made.assign(study="toy")
+
+
+@pytest.fixture(scope="module")
+def rules():
+    return Declared(primary=Primary("squad"))
+
+
+@pytest.fixture(scope="module")
+def comparison(cube, rules):
+    return significance(cube, rules)
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return load_settings(TINY)
+
+
+RECORDS = [
+    {
+        "phase": "target",
+        "condition": condition,
+        "seed": 0,
+        "seconds": 12.0,
+        "versions": {"python": "3.11.0", "torch": "2.13"},
+        "machine": "a computer",
+        "commit": None,
+        "collapsed": collapsed,
+    }
+    for condition, collapsed in (("none", ["xnli"]), ("squad", []))
+]
+
+
+@pytest.fixture(scope="module")
+def text(cube, comparison, settings, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report") / "report.html"
+    assert write_report(out, comparison, cube, settings, "hub", RECORDS) == out
+    return out.read_text(encoding="utf-8")
+
+
+def test_it_needs_nothing_and_runs_nothing(text):
+    read = Reader(text)
+    assert not read.tags & {"script", "link", "iframe", "object", "form"}
+    assert read.sources and all(s.startswith("data:image/svg+xml;base64,") for s in read.sources)
+    assert all(link.startswith("#") for link in read.links)
+    assert not re.search(r"@import|url\(", text)
+    assert len(text.encode()) < 5_000_000
+
+
+def test_it_reads_on_a_phone_and_on_paper(text):
+    assert '<meta charset="utf-8">' in text and '<html lang="en">' in text
+    assert 'name="viewport"' in text and "@media print" in text
+
+
+def test_contents_lead_to_every_section_and_the_answer_comes_first(text):
+    read = Reader(text)
+    assert [link[1:] for link in read.links] == [i for i in read.ids if i]
+    assert read.ids[0] == "answer"
+
+
+def test_the_answer_table_holds_the_numbers_of_the_comparison(text, comparison):
+    cells = Reader(text).cells
+    rows = comparison.query(
+        "treatment == 'squad' and baseline == 'none' and by == 'group' and task == 'xquad' "
+        "and metric == 'f1'"
+    )
+    assert len(rows) >= 6
+    for row in rows.itertuples():
+        wanted = f"{row.gain:+.1f} [{row.ci_low:.1f}, {row.ci_high:.1f}]".replace("-", "−")
+        assert wanted in cells
+        assert f"{row.level} (1)" in cells
+
+
+@pytest.fixture(scope="module")
+def alone(cube, comparison, tmp_path_factory):
+    """The report of a cube without its study."""
+    out = tmp_path_factory.mktemp("alone") / "report.html"
+    return write_report(out, comparison, cube).read_text(encoding="utf-8")
+
+
+def test_declared_and_exploratory_are_told_apart(text, alone):
+    assert "was declared before the first run" in text
+    assert "were not declared in advance" in text
+    assert "No comparison was declared in advance" in alone
+    assert "it has no records of runs" in alone
+
+
+def test_limits_of_this_very_design_are_named(text):
+    words = " ".join("".join(Reader(text).text).split())
+    assert "One language only stands for Germanic" in words
+    assert "uses the training data of xquad itself" in words
+    assert "clusters x seeds, over 3 seeds" in words
+
+
+def test_exposed_encoders_are_named(cube, comparison, settings):
+    changed = settings.model_copy(update={"encoder": "offline-e5"})
+    lines = " ".join(cautions(material(comparison, cube, changed, "hub")))
+    assert "offline-e5 was itself trained on data of xquad, xnli, tatoeba" in lines
+
+
+def test_collapsed_runs_and_settings_are_shown(text):
+    assert "none, seed 0: xnli" in text
+    assert "study: tiny" in text and "torch 2.13" in text
+
+
+def test_simulated_scores_cannot_be_taken_for_results(cube, comparison):
+    assert "SIMULATED" in banner(material(comparison, cube.assign(study="simulated")))
+
+
+def test_whatever_comes_from_data_is_escaped(cube, rules, tmp_path):
+    named = cube.assign(group=cube["group"].where(cube["language"] != "de", EVIL), study=EVIL)
+    named["condition"] = named["condition"].replace("mnli", EVIL)
+    out = write_report(tmp_path / "r.html", significance(named, rules), named)
+    read = Reader(out.read_text(encoding="utf-8"))
+    assert "script" not in read.tags and EVIL in "".join(read.text)
+    for source in read.sources:
+        assert b"<script>" not in base64.b64decode(source.split(",")[1])
+
+
+def test_the_same_study_gives_the_same_page(alone, cube, comparison, tmp_path):
+    again = write_report(tmp_path / "again.html", comparison, cube)
+    assert again.read_text(encoding="utf-8") == alone
+
+
+def test_a_comparison_of_something_else_is_refused(cube, comparison, tmp_path):
+    with pytest.raises(UserError, match="no row of squad over none on xquad"):
+        write_report(tmp_path / "r.html", comparison[comparison["task"] != "xquad"], cube)
+
+
+def test_a_tally_counts_every_verdict():
+    rows = pd.DataFrame({"level": list("abcd"), "verdict": ["improves", "harms", "improves", "x"]})
+    rows.loc[3, "verdict"] = "undetermined"
+    assert tally(rows, "group") == (
+        "improves in 2 of 4 groups (a, c); does harm in 1 (b); stays undetermined in 1 (d)."
+    )
+
+
+def test_cells_are_rounded_aligned_and_dashed():
+    frame = pd.DataFrame({"name": ["a<b"], "gain": [-1.26], "none": [float("nan")]})
+    made = page.table(frame)
+    assert '<td class="n">−1.3</td>' in made and "a&lt;b" in made and "<td" in made
+    assert '<td class="n">–</td>' in made
+
+
+def test_markup_escapes_all_but_markup():
+    made = page.html("<p>{a}{b}</p>", a="<i>", b=page.html("<b>{x}</b>", x='"'))
+    assert made == "<p>&lt;i&gt;<b>&quot;</b></p>"
