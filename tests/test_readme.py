@@ -1,0 +1,48 @@
+"""What the README says is there, is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from xtsupport.study.cli import main
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(?:sh)?\n(.*?)```", TEXT, re.S)
+COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
+
+
+def test_every_make_target_exists():
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    named = {line.split()[1] for line in COMMANDS if line.startswith("make ")}
+    assert named >= {"study", "test"} and named <= set(targets)
+
+
+def test_every_linked_file_exists():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", TEXT) if "://" not in link]
+    missing = [link for link in links if not (ROOT / link).is_file()]
+    assert links and not missing
+
+
+def test_every_file_in_the_layout_exists():
+    layout = next(block for block in BLOCKS if block.startswith("params/"))
+    folder, missing = ROOT, []
+    for line in layout.splitlines():
+        indented = line.startswith("  ")
+        names = re.split(r"\s{2,}", line.strip())[0].split()
+        folder = folder if indented else ROOT / names[0]
+        missing += [name for name in names if not ((folder if indented else ROOT) / name).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("line", [c for c in COMMANDS if re.search(r"xtsupport (plan|data)", c)])
+def test_the_quick_commands_work(line, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert not main(line.split()[1:])
+    assert capsys.readouterr().out
+
+
+def test_all_notebooks_are_listed():
+    listed = set(re.findall(r"\(notebooks/(\w+)\.ipynb\)", TEXT))
+    assert listed == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
