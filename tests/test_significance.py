@@ -208,6 +208,23 @@ def test_difference_in_differences_is_matched(by_language):
     assert "tatoeba" not in rest["note"] and "mlqa" in rest["note"]
 
 
+def test_rest_without_the_tasks_that_share_the_treatments_data(by_language):
+    """MLQA trains on SQuAD, so for the treatment squad the narrower rest is without it."""
+    rest = pick(by_language, task="rest (other data)", level="th")
+    others = [pick(by_language, task=task, level="th")["gain"] for task in ("xnli", "udpos")]
+    assert rest["gain"] == pytest.approx(np.mean(others)) and "mlqa" not in rest["note"]
+    assert "own training data" in pick(by_language, task="xquad", level="th", metric="f1")["note"]
+
+
+def test_pairs_of_languages_are_a_task_of_their_own(cube):
+    one = cube.query("task == 'xnli' and language == 'de'")
+    pairs = pd.concat([one.assign(language_2=None), one.assign(language_2="th")])
+    table = compare(pairs, by="all")
+    assert set(table["task"]) == {"xnli", "xnli (pairs)", "all"}
+    assert "pairs" not in pick(table, task="all")["note"]
+    assert pick(table, task="xnli (pairs)")["gain"] == pick(table, task="xnli")["gain"]
+
+
 def test_shared_seeds_enter_the_difference_in_differences():
     """A run effect on all tasks cancels in xquad - rest, not in either alone."""
     cube = simulate(tasks=("xquad", "mlqa"), languages=("en", "de", "th"), size=0.5, run_sd=0.0)

@@ -1,19 +1,18 @@
-"""Which scores make a row: languages into groups, tasks into named aggregates, XQuAD against the
-rest.
+"""Which scores make a row: languages into groups, tasks into aggregates, XQuAD against the rest.
 
 Families are macro means of their languages, never pools of examples. Named aggregates:
 
 - ``rest``: the mean over the other fine-tuned tasks, language by language, over the languages of
-the primary target, so that a difference between benchmarks is never one between sets of
-languages; ``rest (common)`` keeps only tasks that all of those languages have (comparisons
-between families), ``rest (f1)`` only tasks whose official metric is an F1; - ``same-format``:
-like rest, over the tasks of the primary's kind (for XQuAD: MLQA, TyDiQA); - ``xquad - rest`` and
-so on: difference in differences, the primary's gain minus that of the aggregate; - ``f1-native``,
-``retrieval``, ``all``: the mean over tasks of each task's mean over its languages. Retrieval has
-no target training, so it is in no other aggregate than its own and ``all``.
+  the primary target, so that a difference between benchmarks is never one between languages;
+- ``rest (common)``: only tasks that all of those languages have, for comparisons between families;
+- ``rest (f1)``: only tasks whose official metric is an F1; ``rest (other data)``: without tasks
+  that share data with either side's intermediate task; ``same-format``: only the primary's kind;
+- ``xquad - rest`` and so on: difference in differences, the primary's gain minus the aggregate's;
+- ``f1-native``, ``retrieval``, ``all``: the mean over tasks of each task's mean over its languages.
 
-Languages that either side trained on are in no zero-shot mean; they get rows of their own (by
-``source``).
+Retrieval has no target training, so it is in no other aggregate than its own and ``all``; pairs of
+languages are in none. Languages that either side trained on are in no zero-shot mean; they get rows
+of their own (by ``source``).
 """
 
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xtsupport.analysis.clusters import PAIRS
 from xtsupport.analysis.variance import Arm
 from xtsupport.errors import UserError
 
@@ -66,7 +66,7 @@ def task_facts(arms: Sequence, data="hub") -> dict[str, Facts]:
         metrics.setdefault(moments.task, []).append(moments.metric)
     facts = {}
     for name, have in metrics.items():
-        known = table.get(name)
+        known = table.get(name.removesuffix(PAIRS))
         wanted = [
             metric for metric in (known.metrics if known else ("f1", "accuracy")) if metric in have
         ]
@@ -84,39 +84,22 @@ def rows(
     by: str,
     trained_on: set[str],
     primary: str = "xquad",
+    conditions: Sequence[str] = (),
 ) -> list[Row]:
-    """All rows of one contrast: every task and metric, then the named aggregates, at every level
-    of ``by``.
-    """
+    """All rows of one contrast: every task and metric, then the aggregates, per level of ``by``."""
     if by not in LEVELS:
         raise UserError(f"by={by!r}: allowed are {', '.join(LEVELS)}")
     zero_shot = [_languages(one, trained_on, keep=False) for one in arms]
     found = []
     for j, one in enumerate(arms):
+        task, metric = one.moments.task, one.moments.metric
         for level, members in _levels(one, zero_shot[j], by).items():
-            found.append(
-                Row(
-                    one.moments.task,
-                    by,
-                    level,
-                    one.moments.metric,
-                    tuple(members),
-                    {j: _macro(one, members)},
-                )
-            )
+            weights = {j: _macro(one, members)}
+            found.append(Row(task, by, level, metric, tuple(members), weights))
         for code in _languages(one, trained_on, keep=True):
-            found.append(
-                Row(
-                    one.moments.task,
-                    "source",
-                    code,
-                    one.moments.metric,
-                    (code,),
-                    {j: _macro(one, [code])},
-                    "a language trained on: in no zero-shot mean",
-                )
-            )
-    return found + _aggregates(arms, facts, by, zero_shot, primary)
+            weights, note = {j: _macro(one, [code])}, "a language trained on: in no zero-shot mean"
+            found.append(Row(task, "source", code, metric, (code,), weights, note))
+    return found + _aggregates(arms, facts, by, zero_shot, primary, set(conditions))
 
 
 def _languages(one: Arm, trained_on: set[str], keep: bool) -> list[str]:
@@ -146,14 +129,12 @@ def _macro(one: Arm, members: Sequence[str], share: float = 1.0) -> np.ndarray:
     return np.isin(names, list(members)) * (share / len(members))
 
 
-def _aggregates(arms, facts, by, zero_shot, primary) -> list[Row]:
-    official = {
-        one.moments.task: j
-        for j, one in enumerate(arms)
-        if one.moments.metric == facts[one.moments.task].metric
-        and zero_shot[j]
-        and "/" not in one.moments.task
-    }
+def _aggregates(arms, facts, by, zero_shot, primary, conditions) -> list[Row]:
+    official = {}
+    for j, one in enumerate(arms):
+        task = one.moments.task
+        if one.moments.metric == facts[task].metric and zero_shot[j] and not task.endswith(PAIRS):
+            official[task] = j
     trained = [task for task in official if facts[task].kind != "retrieval"]
     named = {
         "f1-native": [task for task in trained if facts[task].metric == "f1"],
@@ -167,10 +148,24 @@ def _aggregates(arms, facts, by, zero_shot, primary) -> list[Row]:
     others = [task for task in trained if task != primary]
     if primary not in official or not others:
         return found
+    named = _rests(facts, others, zero_shot, official, primary, conditions)
     for j, one in enumerate(arms):
         if one.moments.task == primary and zero_shot[j]:
-            found += _against_rest(arms, facts, j, others, by, zero_shot, official)
+            found += _against_rest(arms, facts, j, named, by, zero_shot, official)
     return found
+
+
+def _rests(facts, others, zero_shot, official, primary, conditions) -> dict[str, list[str]]:
+    """Aggregate -> tasks, for all that are matched to the primary; narrower ones if they differ."""
+    languages = set(zero_shot[official[primary]])
+    narrower = {
+        "rest (common)": [t for t in others if languages <= set(zero_shot[official[t]])],
+        "rest (f1)": [t for t in others if facts[t].metric == "f1"],
+        "rest (other data)": [t for t in others if not conditions & set(facts[t].same_data)],
+    }
+    named = {"rest": others} | {n: t for n, t in narrower.items() if t and len(t) < len(others)}
+    same = [t for t in others if facts[t].kind == facts[primary].kind]
+    return named | ({"same-format": same} if same else {})
 
 
 def _task_means(arms, name, chosen, by, zero_shot) -> list[Row]:
@@ -194,44 +189,31 @@ def _task_means(arms, name, chosen, by, zero_shot) -> list[Row]:
     return found
 
 
-def _against_rest(arms, facts, first, others, by, zero_shot, official) -> list[Row]:
-    """The matched aggregates of the primary target under one of its metrics, and their
-    differences.
+def _against_rest(arms, facts, first, named, by, zero_shot, official) -> list[Row]:
+    """The matched aggregates of the primary under one of its metrics, and its difference to them.
+
+    Tasks of the primary's kind are taken under the same metric where they have it.
     """
     one = arms[first]
     task, metric = one.moments.task, one.moments.metric
     by_metric = {(arm.moments.task, arm.moments.metric): j for j, arm in enumerate(arms)}
-    same = [other for other in others if facts[other].kind == facts[task].kind]
-    side = {
-        other: by_metric.get((other, metric), official[other]) if other in same else official[other]
-        for other in others
-    }
-    common = [other for other in others if set(zero_shot[first]) <= set(zero_shot[side[other]])]
-    named = {
-        "rest": others,
-        "rest (common)": common if len(common) < len(others) else [],
-        "rest (f1)": [other for other in others if facts[other].metric == "f1"],
-        "same-format": same,
-    }
-    is_official = metric == facts[task].metric
+    side = dict(official)
+    for other in official:
+        if facts[other].kind == facts[task].kind:
+            side[other] = by_metric.get((other, metric), official[other])
     found = []
     for name, members in named.items():
-        if not members or (name == "rest (f1)" and len(members) == len(others)):
-            continue
+        chosen = [side[other] for other in members]
+        covered = set().union(*(zero_shot[j] for j in chosen))
         for level, languages in _levels(one, zero_shot[first], by).items():
-            matched = [
-                code
-                for code in languages
-                if any(code in zero_shot[side[other]] for other in members)
-            ]
+            matched = [code for code in languages if code in covered]
             if not matched:
                 continue
-            weights = _language_first(arms, [side[other] for other in members], matched, zero_shot)
+            weights = _language_first(arms, chosen, matched, zero_shot)
+            note = _mean_of([arms[j].moments.task for j in weights])
             left = sorted(set(languages) - set(matched))
-            note = _mean_of([arms[j].moments.task for j in weights]) + (
-                f"; without {', '.join(left)}, which it lacks" if left else ""
-            )
-            if is_official:
+            note += f"; without {', '.join(left)}, which it lacks" if left else ""
+            if metric == facts[task].metric:
                 found.append(Row(name, by, level, "official", tuple(matched), weights, note))
             contrast = {first: _macro(one, matched)} | {j: -w for j, w in weights.items()}
             found.append(Row(f"{task} - {name}", by, level, metric, tuple(matched), contrast, note))

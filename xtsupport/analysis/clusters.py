@@ -24,6 +24,7 @@ import pandas as pd
 
 from xtsupport.analysis.results import COUNTS, by_language, complete, encode, validate_cube
 
+PAIRS = " (pairs)"  # a task whose two texts are in different languages is a task of its own
 _RUN = ["condition", "variant", "seed"]
 
 
@@ -120,13 +121,15 @@ def contract(cube: pd.DataFrame) -> list[ClusterSums]:
 
 
 def _contract_task(rows: pd.DataFrame) -> Iterator[ClusterSums]:
-    parts = [sums for chunk in by_language(rows) for sums in _contract_chunk(chunk)]
-    for metric in dict.fromkeys(part.metric for part in parts):
-        yield _join([part for part in parts if part.metric == metric])
+    task, pairs = str(rows["task"].iloc[0]), rows["language_2"].notna().to_numpy()
+    for name, mine in ((task, ~pairs), (task + PAIRS, pairs)):
+        pieces = by_language(rows if mine.all() else rows[mine]) if mine.any() else ()
+        parts = [sums for piece in pieces for sums in _contract_piece(name, piece)]
+        for metric in dict.fromkeys(part.metric for part in parts):
+            yield _join([part for part in parts if part.metric == metric])
 
 
-def _contract_chunk(rows: pd.DataFrame) -> Iterator[ClusterSums]:
-    task = str(rows["task"].iloc[0])
+def _contract_piece(task: str, rows: pd.DataFrame) -> Iterator[ClusterSums]:
     run, runs = encode(rows, _RUN)
     runs["replicate"], runs["phase2"] = _replicates(rows, run, runs)
     columns = ("language", "language_2", "family", "group")

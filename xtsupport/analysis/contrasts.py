@@ -62,7 +62,8 @@ def cases(
     for pair in pairs:
         cut = [arm(one, *pair, paired, facts[one.task].kind == "retrieval") for one in measured]
         arms = [one for one in cut if one is not None]
-        for row in rows(arms, facts, by, trained_on(pair, source), primary):
+        excluded, conditions = trained_on(pair, source), [condition for condition, _ in pair]
+        for row in rows(arms, facts, by, excluded, primary, conditions):
             used = sorted(row.weights)
             shared = {name for j in used for name in facts[arms[j].moments.task].same_data}
             chosen, weights = zip(*((arms[j], row.weights[j]) for j in used), strict=True)

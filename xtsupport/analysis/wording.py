@@ -13,6 +13,7 @@ AGGREGATES = {
     "rest": "the other targets",
     "rest (common)": "the other targets that all these languages have",
     "rest (f1)": "the other targets scored by F1",
+    "rest (other data)": "the other targets that train on other data than the two sides",
     "same-format": "the other targets of its format",
     "f1-native": "the targets scored by F1",
     "retrieval": "sentence retrieval",
