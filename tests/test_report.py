@@ -12,7 +12,7 @@ from xtsupport.analysis import page
 from xtsupport.analysis.appendix import cautions
 from xtsupport.analysis.declared import Declared, Primary
 from xtsupport.analysis.material import material
-from xtsupport.analysis.report import banner, tally, write_report
+from xtsupport.analysis.report import SCORES, banner, tally, write_report
 from xtsupport.analysis.significance import significance
 from xtsupport.analysis.simulate import simulate
 from xtsupport.errors import UserError
@@ -193,8 +193,9 @@ def test_a_comparison_of_something_else_is_refused(cube, comparison, tmp_path):
 def test_a_tally_counts_every_verdict():
     rows = pd.DataFrame({"level": list("abcd"), "verdict": ["improves", "harms", "improves", "x"]})
     rows.loc[3, "verdict"] = "undetermined"
-    assert tally(rows, "group") == (
-        "improves in 2 of 4 groups (a, c); does harm in 1 (b); stays undetermined in 1 (d)."
+    assert tally(rows, "group", SCORES) == (
+        "scores higher in 2 of 4 groups (a, c); scores lower in 1 (b); "
+        "cannot be told apart in 1 (d)."
     )
 
 

@@ -171,11 +171,11 @@ a { color: var(--blue); }
 .banner { border: 2px solid var(--red); padding: .5rem .8rem; font-weight: 600; }
 .scroll, figure { overflow-x: auto; margin: .8rem 0 1.2rem; }
 figure img { display: block; width: 100%; height: auto; }
-table { border-collapse: collapse; font-size: .84rem; font-variant-numeric: tabular-nums;
+table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums;
   overflow-wrap: normal; }
 th, td { padding: .25rem .45rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
-th { border-bottom: 2px solid var(--ink); vertical-align: bottom; }
+th { border-bottom: 2px solid var(--ink); vertical-align: bottom; white-space: nowrap; }
 .over { border-bottom: 1px solid var(--line); }
 .over:not(:empty) { border-left: 1px solid var(--line); }
 .n { text-align: right; white-space: nowrap; }

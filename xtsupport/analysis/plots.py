@@ -379,6 +379,7 @@ def mde_picture(
             panel.plot(
                 [x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y], color=COLOURS[1], linewidth=2
             )
-    panel.set(xlabel=columns.replace("n_", "number of "), ylabel=rows.replace("n_", "number of "))
+    names = {name: name.replace("n_", "number of ") for name in (rows, columns)} | {"level": ""}
+    panel.set(xlabel=names[columns], ylabel=names[rows])
     panel.tick_params(axis="y", rotation=0)
     return figure

@@ -114,37 +114,44 @@ def in_short(found: Material) -> list[str]:
     """The answer to the question's three parts, a sentence each, from the verdicts."""
     primary, rows = found.primary, found.answer
     sides = {task: part for task, part in rows.groupby("task", sort=False)}
-    over = f"{primary.treatment} over {primary.baseline}"
-    lines = [f"On {primary.target}, {over} {tally(sides[primary.target], primary.by)}"]
+    over = f"{primary.treatment} against {primary.baseline}"
+    lines = [f"On {primary.target}, {over} {tally(sides[primary.target], primary.by, SCORES)}"]
     if "rest" in sides:
-        lines.append(f"On the rest of the benchmarks it {tally(sides['rest'], primary.by)}")
+        lines.append(
+            f"On the rest of the benchmarks, it {tally(sides['rest'], primary.by, SCORES)}"
+        )
     difference = sides.get(f"{primary.target} - rest")
     if difference is not None:
-        words = {"improves": "is larger", "harms": "is smaller", "equivalent": "is as large"}
-        lines.append(
-            f"Beside that on the rest, the gain on {primary.target} "
-            f"{tally(difference, primary.by, words)}"
-        )
+        lines.append(f"The gain on {primary.target} {tally(difference, primary.by, GAINS)}")
     return [*lines, *families_differ(found)]
 
 
-def tally(rows: pd.DataFrame, by: str, words: Mapping[str, str] | None = None) -> str:
-    """`improves in 3 of 5 groups (Kindric, ...); undetermined in 2 (...).`"""
+def tally(rows: pd.DataFrame, by: str, words: Mapping[str, str]) -> str:
+    """`scores higher in 3 of 5 groups (Kindric, ...); cannot be told apart in 2 (...).`
+
+    words: verdict -> what to say of it, in the order wanted.
+    """
     parts = []
-    for verdict in ("improves", "harms", "equivalent", "undetermined", "too few"):
+    for verdict, word in words.items():
         names = rows.loc[rows["verdict"] == verdict, "level"].tolist()
         if names:
             of = f" of {len(rows)} {by}s" if not parts else ""
-            word = (words or WORDS).get(verdict, WORDS[verdict])
             parts.append(f"{word} in {len(names)}{of} ({', '.join(names)})")
     return "; ".join(parts) + "."
 
 
-WORDS = {
-    "improves": "improves",
-    "harms": "does harm",
-    "equivalent": "makes no difference that matters",
-    "undetermined": "stays undetermined",
+SCORES = {
+    "improves": "scores higher",
+    "harms": "scores lower",
+    "equivalent": "scores the same within the margin",
+    "undetermined": "cannot be told apart",
+    "too few": "rests on too few seeds or languages",
+}
+GAINS = {
+    "improves": "is larger than that on the rest",
+    "harms": "is smaller than that on the rest",
+    "equivalent": "equals that on the rest within the margin",
+    "undetermined": "cannot be told from that on the rest",
     "too few": "rests on too few seeds or languages",
 }
 

@@ -1,5 +1,6 @@
 """What a pretrained encoder knows before any task: masked words, and words with similar vectors."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -32,11 +33,12 @@ def guess(model, tokenizer, text: str, word: str, count: int = 5) -> pd.DataFram
     if not fits(model, tokenizer, text):
         raise ValueError(f"{text[:60]!r}... is longer than the {room(model)} pieces of the model")
     encoded = tokenizer(text, return_offsets_mapping=True)
-    start = text.rfind(word)
+    found = [match.start() for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text)]
+    start = found[-1] if found else len(text)
     spans = enumerate(encoded["offset_mapping"])
     pieces = [i for i, (a, b) in spans if a < start + len(word) and b > start and b > a]
-    if start < 0 or len(pieces) != 1:
-        raise ValueError(f"{word!r} must stand in {text!r} and be one piece; it is {len(pieces)}")
+    if len(pieces) != 1:
+        raise ValueError(f"{word!r} must stand in {text!r} as one piece, not {len(pieces)}")
     ids = torch.tensor([encoded["input_ids"]])
     ids[0, pieces[0]] = tokenizer.mask_token_id
     best = model(ids, attention_mask=torch.ones_like(ids)).logits[0, pieces[0]].softmax(-1)
