@@ -14,7 +14,7 @@ from xtsupport.analysis.multiplicity import (
     holds_on,
     partial_conjunction,
     romano_wolf,
-    step_down_resamples,
+    step_down,
 )
 from xtsupport.analysis.resampling import bootstrap, bootstrap_means, bootstrap_table
 from xtsupport.analysis.signflip import sign_flip, sign_flip_cases
@@ -210,7 +210,8 @@ def test_family_wise_error_of_the_step_down():
         sums = [simulate_differences(rng, 3, 8, 0.5, 0.3)]
         found = cases(study_moments(sums), {"xquad": Facts("span", "f1")}, pair, "language")
         found = [case for case in found if case.row.task == "xquad"]
-        wrong += step_down_resamples(bootstrap(sums, found, n_resamples=400)).min() <= 0.05
+        p = inference(found)["p_value"].to_numpy()
+        wrong += step_down(bootstrap(sums, found, n_resamples=400), p).min() <= 0.05
     assert wrong <= 7  # 95% quantile of binomial(60, 0.05)
 
 

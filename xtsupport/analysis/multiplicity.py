@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from xtsupport.analysis.clusters import ClusterSums
-from xtsupport.analysis.contrasts import Case
-from xtsupport.analysis.resampling import Resamples, bootstrap
+from xtsupport.analysis.resampling import Resamples
 from xtsupport.analysis.verdicts import FAMILY
 
 
@@ -23,27 +22,21 @@ def romano_wolf(observed: np.ndarray, resampled: np.ndarray) -> np.ndarray:
     return stepped[np.argsort(order, kind="stable")]
 
 
-def step_down(
-    sums: Sequence[ClusterSums], found: Sequence[Case], n_resamples: int = 10_000, seed: int = 0
-) -> np.ndarray:
-    """Romano-Wolf p-values of cases within their families, from one bootstrap of clusters x seeds.
+def step_down(resamples: Resamples, p_values: np.ndarray) -> np.ndarray:
+    """Romano-Wolf p-values (C,) of cases within their families.
 
-    Every gain is divided by its bootstrap standard error, which is conservative for crossed seeds.
+    p_values: the cases' own, by the primary method. They set each hypothesis' standing, and the
+    joint bootstrap only how hypotheses depend on each other: a bootstrap of three seeds has tails
+    too thin to set the standing itself.
     """
-    return step_down_resamples(bootstrap(sums, found, n_resamples=n_resamples, seed=seed))
-
-
-def step_down_resamples(resamples: Resamples) -> np.ndarray:
-    """The same from resamples that exist already. (C,)"""
-    centred = np.abs(resamples.gains - resamples.gain)
     spread = resamples.gains.std(0)
-    spread = np.where(spread > 1e-12, spread, np.inf)
-    observed, drawn = np.abs(resamples.gain) / spread, centred / spread
+    drawn = np.abs(resamples.gains - resamples.gain) / np.where(spread > 1e-12, spread, np.inf)
+    observed = stats.norm.isf(np.asarray(p_values) / 2)
     labels = pd.DataFrame([case.labels for case in resamples.cases])
     adjusted = np.ones(len(labels))
     for rows in labels.groupby(list(FAMILY), sort=False).indices.values():
         adjusted[rows] = romano_wolf(observed[rows], drawn[:, rows])
-    return adjusted
+    return np.maximum(adjusted, p_values)
 
 
 def partial_conjunction(p: Sequence[float]) -> np.ndarray:

@@ -5,8 +5,9 @@ covariances survive; a draw is a count per cluster, and a resampled score one ma
 Micro F1 is formed from resampled counts. Unit ``clusters``: these trained models on new examples
 (Field & Welsh 2007). Unit ``clusters x seeds``: the recipe on new examples, by independent draws of
 clusters and of seeds whose weights multiply (the pigeonhole bootstrap, Owen 2007). That counts the
-interaction about three times, so it is conservative: a check beside the two-way variance, not a
-replacement. Languages that share no clusters are drawn apart, tasks always.
+interaction about three times, so it is conservative where examples make most of the noise; where
+runs do and there are three of them, it is not (benchmarks/calibration.py). A check beside the
+two-way variance, not a replacement. Languages that share no clusters are drawn apart, tasks always.
 """
 
 from collections.abc import Iterator, Sequence

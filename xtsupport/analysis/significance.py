@@ -16,7 +16,9 @@ from xtsupport.analysis.contrasts import cases, default_contrasts, sides_of
 from xtsupport.analysis.declared import Declared, declared
 from xtsupport.analysis.dependence import dependence
 from xtsupport.analysis.inference import tabulate
+from xtsupport.analysis.multiplicity import step_down
 from xtsupport.analysis.printed import latex_table
+from xtsupport.analysis.resampling import bootstrap
 from xtsupport.analysis.results import validate_cube
 from xtsupport.analysis.variance import UNITS
 from xtsupport.analysis.verdicts import ADJUSTMENTS, FAMILY, adjust, verdict
@@ -98,11 +100,10 @@ def compare(
     found = cases(measured, task_facts(measured, data), pairs, by, paired, primary, source)
     table = tabulate(found, unit, alpha)
     if step:
-        from xtsupport.analysis.multiplicity import step_down
-
         if sums is None:
             raise UserError("adjustment='romano-wolf' resamples clusters: give the cube itself")
-        table["p_adjusted"] = step_down(sums, found, n_resamples, seed)
+        resamples = bootstrap(sums, found, n_resamples=n_resamples, seed=seed)
+        table["p_adjusted"] = step_down(resamples, table["p_value"].to_numpy())
     else:
         table["p_adjusted"] = adjust(table, adjustment)
     return judge(table, adjustment, margin, alpha)
