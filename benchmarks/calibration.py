@@ -26,6 +26,7 @@ from xtsupport.analysis.power import design_power
 from xtsupport.analysis.resampling import bootstrap
 from xtsupport.analysis.simulate import as_cluster_sums, draw_differences
 from xtsupport.analysis.verdicts import holm
+from xtsupport.study.atomic import write_text
 
 DESIGNS = [  # seeds, languages, run SD, run x language SD
     (3, 1, 0.5, 0.3),
@@ -53,7 +54,7 @@ def main() -> None:
         print(f"\n{title}\n{table.to_string()}")
 
 
-def run_all(studies: int, keep: Path | None, batch: int = 50) -> pd.DataFrame:
+def run_all(studies: int, keep: Path | None, batch: int = 250) -> pd.DataFrame:
     """All studies of all parts; with ``keep``, those in that file are not run again."""
     done = pd.read_csv(keep) if keep and keep.exists() else pd.DataFrame()
     jobs = [("true null", design, null_study) for design in DESIGNS]
@@ -69,8 +70,7 @@ def run_all(studies: int, keep: Path | None, batch: int = 50) -> pd.DataFrame:
                 [done, pd.DataFrame(rows).assign(part=part, design=name)], ignore_index=True
             )
             if keep:
-                keep.parent.mkdir(parents=True, exist_ok=True)
-                done.to_csv(keep, index=False)
+                write_text(keep, done.to_csv(index=False))
     return done
 
 

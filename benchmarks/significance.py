@@ -26,8 +26,8 @@ import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 from scipy import stats  # noqa: E402
 
+from xtsupport.analysis.cube import SCHEMA  # noqa: E402
 from xtsupport.analysis.resampling import bootstrap_means  # noqa: E402
-from xtsupport.analysis.results import SCHEMA  # noqa: E402
 from xtsupport.analysis.signflip import sign_flip  # noqa: E402
 from xtsupport.analysis.significance import significance  # noqa: E402
 from xtsupport.analysis.stored import study_moments_stored  # noqa: E402
@@ -196,23 +196,19 @@ def whole_study(folder: Path) -> pd.DataFrame:
     """Seconds and peak memory (the process's maximum) from a cube on disk to significance rows."""
     if not folder.exists():
         print(f"{write_study(folder):,} rows written to {folder}")
-    start = time.perf_counter()
+    start = time.perf_counter(), time.process_time()
     measured = study_moments_stored(folder)
-    contracted = time.perf_counter()
+    middle = time.perf_counter(), time.process_time()
     table = significance(measured)
-    end = time.perf_counter()
+    end = time.perf_counter(), time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return pd.DataFrame(
-        [
-            {
-                "read and contract s": round(contracted - start, 1),
-                "compare s": round(end - contracted, 1),
-                "total s": round(end - start, 1),
-                "rows of the table": len(table),
-                "peak GiB": round(peak, 2),
-            }
-        ]
-    )
+    steps = {"read and contract": (start, middle), "compare": (middle, end), "total": (start, end)}
+    lines = [
+        {"step": step, "seconds": b[0] - a[0], "CPU seconds": b[1] - a[1]}
+        for step, (a, b) in steps.items()
+    ]
+    print(f"{len(table):,} rows of the table, peak memory {peak:.2f} GiB")
+    return pd.DataFrame(lines).round(1)
 
 
 if __name__ == "__main__":

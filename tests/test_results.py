@@ -9,14 +9,8 @@ import pytest
 
 from xtsupport.analysis import clusters
 from xtsupport.analysis.clusters import study_moments
-from xtsupport.analysis.results import (
-    build_cube,
-    by_language,
-    complete,
-    read_cube,
-    score_table,
-    validate_cube,
-)
+from xtsupport.analysis.cube import by_language, complete, validate_cube
+from xtsupport.analysis.results import build_cube, read_cube, score_table
 from xtsupport.analysis.simulate import simulate
 from xtsupport.analysis.stored import study_moments_stored
 from xtsupport.errors import UserError

@@ -3,7 +3,8 @@
 from importlib import import_module
 
 _WHERE = {
-    "results": ("read_cube", "validate_cube", "build_cube", "score_table"),
+    "results": ("read_cube", "build_cube", "score_table"),
+    "cube": ("validate_cube",),
     "significance": ("compare", "write_significance"),
     "headline": ("heterogeneity", "on_scales"),
     "power": ("power_table",),

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xtsupport.analysis.results import COUNTS, by_language, complete, encode, validate_cube
+from xtsupport.analysis.cube import COUNTS, by_language, complete, encode, validate_cube
 
 PAIRS = " (pairs)"  # a task whose two texts are in different languages is a task of its own
 _RUN = ["condition", "variant", "seed"]

@@ -24,7 +24,7 @@ from xtsupport.analysis.dependence import dependence
 from xtsupport.analysis.inference import inference, joint_estimate, tabulate
 from xtsupport.analysis.resampling import bootstrap, bootstrap_table
 from xtsupport.analysis.scales import FACTOR
-from xtsupport.analysis.verdicts import holm, verdict
+from xtsupport.analysis.verdicts import adjust, verdict
 from xtsupport.errors import UserError
 
 
@@ -33,7 +33,7 @@ def headline(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
 
     cube: a frame or ``study_moments`` of one; rules: a declaration (``declared``) or settings.
     Columns: level, languages, n_seeds, unit, and for each side (target, rest, difference) its gain,
-    ci_low, ci_high, p_adjusted (Holm over the levels) and verdict; depends_on. UserError where the
+    ci_low, ci_high, p_adjusted (over the levels) and verdict; depends_on. UserError where the
     cube lacks the primary comparison.
     """
     rules, measured = declared(rules), study_moments(cube)
@@ -102,7 +102,7 @@ def _side_table(found: Sequence[Case], rules: Declared) -> pd.DataFrame:
     if not found:
         return pd.DataFrame()
     table = tabulate(found, rules.unit, rules.alpha)
-    table["p_adjusted"] = holm(table["p_value"])
+    table["p_adjusted"] = adjust(table, rules.adjustment)
     rows = table.to_dict("records")
     table["verdict"] = [verdict(row, rules.margin, rules.alpha) for row in rows]
     table["languages"] = [", ".join(case.row.languages) for case in found]

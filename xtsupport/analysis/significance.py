@@ -13,13 +13,13 @@ import pandas as pd
 from xtsupport.analysis.aggregates import LEVELS, task_facts
 from xtsupport.analysis.clusters import contract, study_moments
 from xtsupport.analysis.contrasts import cases, default_contrasts, sides_of
+from xtsupport.analysis.cube import validate_cube
 from xtsupport.analysis.declared import Declared, declared
 from xtsupport.analysis.dependence import dependence
 from xtsupport.analysis.inference import tabulate
 from xtsupport.analysis.multiplicity import step_down
 from xtsupport.analysis.printed import latex_table
 from xtsupport.analysis.resampling import bootstrap
-from xtsupport.analysis.results import validate_cube
 from xtsupport.analysis.variance import UNITS
 from xtsupport.analysis.verdicts import ADJUSTMENTS, FAMILY, adjust, verdict
 from xtsupport.analysis.wording import sentence

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from xtsupport.analysis.clusters import ClusterSums, Moments, contract, study_moments
-from xtsupport.analysis.results import COUNTS, cube_tasks, open_cube, to_frame, validate_cube
+from xtsupport.analysis.cube import COUNTS, validate_cube
+from xtsupport.analysis.results import cube_tasks, open_cube, to_frame
 from xtsupport.errors import UserError
 
 NEEDED = ["condition", "variant", "language", "language_2", "family", "group", "seed"]

@@ -1,0 +1,253 @@
+"""The columns of a cube, and the refusal of cubes that cannot be compared."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from xtsupport.errors import UserError
+
+WORD = pa.dictionary(pa.int32(), pa.string())
+SCHEMA = pa.schema(
+    [
+        (name, WORD)
+        for name in (
+            "study",
+            "condition",
+            "variant",
+            "task",
+            "language",
+            "language_2",
+            "family",
+            "group",
+        )
+    ]
+    + [
+        ("seed", pa.int32()),
+        ("example_id", WORD),
+        ("cluster_id", WORD),
+        ("metric", WORD),
+        ("score", pa.float32()),
+    ]
+    + [(name, pa.int16()) for name in ("tp", "fp", "fn")]
+    + [("phase2_run", WORD), ("phase3_run", WORD)]
+)
+COUNTS = ["tp", "fp", "fn"]
+REQUIRED = ["condition", "task", "language", "seed", "example_id", "cluster_id", "metric"]
+KEY = ["condition", "variant", "task", "language", "language_2", "seed", "example_id", "metric"]
+_RUN, _PLACE = ["condition", "variant", "seed"], ["language", "language_2"]
+
+
+def complete(cube: pd.DataFrame) -> pd.DataFrame:
+    """A copy with the columns that a cube may lack (variant, language_2, counts, run keys), words
+    as categories.
+
+    UserError when a required column is missing or a cube is empty.
+    """
+    missing = [name for name in REQUIRED if name not in cube]
+    if missing or not ({"score"} & set(cube) or set(COUNTS) <= set(cube)):
+        missing += [] if "score" in cube or set(COUNTS) <= set(cube) else ["score"]
+        raise UserError(
+            f"the cube lacks the column(s) {', '.join(missing)}; "
+            f"it needs {', '.join(REQUIRED)} and score or tp, fp, fn"
+        )
+    if cube.empty:
+        raise UserError("the cube is empty; finish at least one run of every condition first")
+    cube = cube.copy(deep=False)
+    for name, default in (
+        ("variant", "plain"),
+        ("language_2", None),
+        ("phase2_run", None),
+        ("phase3_run", None),
+    ):
+        if name not in cube:
+            cube[name] = pd.Categorical.from_codes(
+                np.full(len(cube), -1 if default is None else 0, np.int8), [default or ""]
+            )
+    for name in ("score", *COUNTS):
+        if name not in cube:
+            cube[name] = np.float32(np.nan)
+    for field in SCHEMA:
+        if (
+            field.type == WORD
+            and field.name in cube
+            and not isinstance(cube[field.name].dtype, pd.CategoricalDtype)
+        ):
+            cube[field.name] = cube[field.name].astype("category")
+    cube["variant"] = (
+        cube["variant"]
+        .cat.add_categories([] if "plain" in cube["variant"].cat.categories else ["plain"])
+        .fillna("plain")
+    )
+    return cube
+
+
+def encode(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    """Number the distinct combinations of ``columns``: a code per row, and one row per
+    combination (sorted).
+    """
+    key = np.zeros(len(frame), np.int64)
+    for name in columns:
+        column = frame[name]
+        part = (
+            column.cat.codes.to_numpy()
+            if isinstance(column.dtype, pd.CategoricalDtype)
+            else pd.factorize(column, sort=True)[0]
+        )
+        key = key * (int(part.max(initial=-1)) + 2) + part + 1
+    codes, firsts = pd.factorize(key)
+    rows = np.zeros(len(firsts), np.int64)
+    rows[codes[::-1]] = np.arange(len(frame))[::-1]
+    table = frame[list(columns)].iloc[rows].reset_index(drop=True)
+    table = table.astype(
+        {name: object for name in columns if isinstance(table[name].dtype, pd.CategoricalDtype)}
+    )
+    order = table.sort_values(list(columns), kind="stable").index.to_numpy()
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[codes], table.iloc[order].reset_index(drop=True)
+
+
+def validate_cube(cube: pd.DataFrame) -> None:
+    """Refuse a cube that cannot be compared: UserError with the first offenders of every kind of
+    problem.
+
+    Checked per task: scores outside 0..1 or absent without counts, negative counts, duplicated
+    rows, examples in two clusters, missing cells (a language or metric that some run of the task
+    has and another lacks), and example ids that differ between runs of one language.
+    Micro-averaged tasks may leave out examples with nothing to count, so their ids are not
+    compared.
+    """
+    cube = complete(cube)
+    problems: list[str] = []
+    for task, rows in cube.groupby("task", observed=True, sort=True):
+        problems += [f"{task}: {problem}" for problem in _problems(rows)]
+    if problems:
+        raise UserError(*problems)
+
+
+def by_language(rows: pd.DataFrame, most: int = 3_000_000) -> Iterator[pd.DataFrame]:
+    """The rows of one task in pieces of about ``most``, never cutting a language in two."""
+    if len(rows) <= most:
+        yield rows
+        return
+    place, places = encode(rows, ["language"])
+    piece = np.cumsum(np.bincount(place, minlength=len(places))) // most
+    for number in np.unique(piece):
+        yield rows[(piece == number)[place]]
+
+
+def _problems(rows: pd.DataFrame) -> list[str]:
+    found, cells = [], []
+    for part in by_language(rows):
+        found += [*_bad_values(part), *_two_clusters(part)]
+        run, runs = encode(part, _RUN)
+        place, places = encode(part, [*_PLACE, "metric"])
+        example, examples = encode(part, ["example_id"])
+        repeated = pd.Series((run * len(places) + place) * len(examples) + example).duplicated()
+        found += _first(part, repeated.to_numpy(), "duplicated rows", KEY)
+        count = np.bincount(run * len(places) + place, minlength=len(runs) * len(places))
+        count = count.reshape(len(runs), -1)
+        names = pd.MultiIndex.from_frame(places)
+        cells.append(pd.DataFrame(count, pd.MultiIndex.from_frame(runs), names))
+        if not repeated.any():
+            found += _misaligned(part, run, place, example, count, runs, places, examples)
+    counted = pd.concat(cells, axis=1).fillna(0)
+    runs, places = counted.index.to_frame(index=False), counted.columns.to_frame(index=False)
+    return found + _missing_cells(counted.to_numpy(), runs, places)
+
+
+def _first(rows, bad, what, columns, limit=3) -> list[str]:
+    if not bad.any():
+        return []
+    shown = rows.loc[bad, columns].iloc[:limit]
+    named = "; ".join(
+        ", ".join(f"{name}={value}" for name, value in row.items() if not pd.isna(value))
+        for row in shown.to_dict("records")
+    )
+    return [f"{what}: {int(bad.sum())}, first {named}"]
+
+
+def _bad_values(rows) -> list[str]:
+    where = ["condition", "variant", "language", "seed", "example_id", "metric"]
+    score = rows["score"].to_numpy(dtype=float, na_value=np.nan)
+    counts = np.stack([rows[name].to_numpy(dtype=float, na_value=np.nan) for name in COUNTS])
+    found = _first(
+        rows,
+        (score < 0) | (score > 1),
+        "scores outside 0..1 (fractions, not percentages)",
+        [*where, "score"],
+    )
+    found += _first(
+        rows,
+        np.isnan(score) & np.isnan(counts).any(0),
+        "rows with neither a score nor tp, fp and fn",
+        where,
+    )
+    found += _first(rows, (counts < 0).any(0), "negative counts", [*where, *COUNTS])
+    blank = rows[["example_id", "cluster_id", "seed"]].isna().any(axis=1).to_numpy()
+    return found + _first(rows, blank, "rows without example_id, cluster_id or seed", where)
+
+
+def _two_clusters(rows) -> list[str]:
+    _, pairs = encode(rows, [*_PLACE, "example_id", "cluster_id"])
+    twice = pairs.duplicated([*_PLACE, "example_id"], keep=False).to_numpy()
+    return _first(
+        pairs, twice, "examples in two clusters", ["language", "example_id", "cluster_id"]
+    )
+
+
+def _missing_cells(cells, runs, places) -> list[str]:
+    """Every run of a task needs every language and metric that any run has; pairs of languages
+    are a stratum of their own.
+    """
+    expected = np.ones_like(cells, bool)
+    pairs = places["language_2"].notna().to_numpy()
+    for stratum in (pairs, ~pairs):
+        expected[np.ix_(cells[:, stratum].sum(1) == 0, stratum)] = False
+    holes = np.argwhere(expected & (cells == 0))
+    if not len(holes):
+        return []
+    table = pd.concat(
+        [
+            runs.iloc[holes[:, 0]].reset_index(drop=True),
+            places.iloc[holes[:, 1]].reset_index(drop=True),
+        ],
+        axis=1,
+    )
+    return _first(
+        table,
+        np.ones(len(table), bool),
+        "missing cells (other runs of this task have them)",
+        list(table),
+    )
+
+
+def _misaligned(rows, run, place, example, cells, runs, places, examples) -> list[str]:
+    """Compare the set of example ids of each run by a random 32-bit sum per cell; name one
+    differing id only where it differs.
+    """
+    scored = rows["score"].notna().to_numpy()
+    tags = np.random.default_rng(0).integers(0, 2**32, len(examples)).astype(float)
+    cell = run * len(places) + place
+    sums = np.bincount(cell[scored], tags[example[scored]], minlength=cells.size).reshape(
+        cells.shape
+    )
+    for p in np.flatnonzero((sums > 0).any(0)):
+        filled = np.flatnonzero(sums[:, p])
+        odd = filled[sums[filled, p] != sums[filled[0], p]]
+        if len(odd):
+            return [_difference(filled[0], odd[0], p, run, place, example, runs, places, examples)]
+    return []
+
+
+def _difference(one, other, p, run, place, example, runs, places, examples) -> str:
+    ids = [set(example[(run == r) & (place == p)]) for r in (one, other)]
+    names = ["/".join(map(str, runs.iloc[r])) for r in (one, other)]
+    extra = sorted(examples["example_id"].iloc[list(ids[0] ^ ids[1])])
+    return (
+        f"misaligned example ids in {places['language'].iloc[p]} ({places['metric'].iloc[p]}): "
+        f"{names[0]} has {len(ids[0])}, {names[1]} has {len(ids[1])}, "
+        f"{len(extra)} in only one of them, first {', '.join(map(str, extra[:3]))}"
+    )
