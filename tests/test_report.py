@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 
 from xtsupport.analysis import page
-from xtsupport.analysis.appendix import cautions
+from xtsupport.analysis.appendix import cautions, contaminated
 from xtsupport.analysis.declared import Declared, Primary
 from xtsupport.analysis.material import material
 from xtsupport.analysis.report import SCORES, banner, tally, write_report
 from xtsupport.analysis.significance import significance
 from xtsupport.analysis.simulate import simulate
+from xtsupport.analysis.views import read_comparison
 from xtsupport.errors import UserError
+from xtsupport.study.cli import main
 from xtsupport.study.settings import load_settings
 
 TINY = Path(__file__).parents[1] / "params" / "tiny.yaml"
@@ -185,9 +187,36 @@ def test_the_same_study_gives_the_same_page(alone, cube, comparison, tmp_path):
     assert again.read_text(encoding="utf-8") == alone
 
 
-def test_a_comparison_of_something_else_is_refused(cube, comparison, tmp_path):
+def test_a_comparison_without_the_declared_rows_is_refused(cube, comparison, settings):
     with pytest.raises(UserError, match="no row of squad over none on xquad"):
-        write_report(tmp_path / "r.html", comparison[comparison["task"] != "xquad"], cube)
+        material(comparison[comparison["task"] != "xquad"], cube, settings)
+
+
+def test_a_cube_without_xquad_has_a_report_of_what_it_has(cube, tmp_path):
+    rest = cube[cube["task"].isin(["xnli", "udpos"]) & (cube["seed"] == 0)]
+    out = write_report(tmp_path / "r.html", significance(rest), rest)
+    assert "Does training on squad first raise" in out.read_text(encoding="utf-8")
+
+
+def test_the_command_leaves_table_and_report_of_any_cube(cube, tmp_path, capsys):
+    cube[cube["task"] == "xquad"].to_parquet(tmp_path / "cube.parquet")
+    assert main(["significance", str(tmp_path / "cube.parquet"), "--out", str(tmp_path)]) == 0
+    table, page_ = capsys.readouterr().out.split()
+    assert (table, page_) == (str(tmp_path / "significance.csv"), str(tmp_path / "report.html"))
+    assert "No comparison was declared" in Path(page_).read_text(encoding="utf-8")
+
+
+def test_contaminated_texts_are_counted_once_per_place():
+    row = {"target": "xquad", "field": "context", "training": "squad", "texts": 9, "exact": 2}
+    clean = row | {"field": "question", "exact": 0, "ngram": 0}
+    records = [{"contamination": [row | {"ngram": 3}, clean]}, {"contamination": None}] * 2
+    assert contaminated(records) == "3 of 9 xquad contexts in squad"
+
+
+def test_a_table_read_back_is_the_table(comparison, tmp_path):
+    comparison.to_csv(tmp_path / "s.csv", index=False)
+    read = read_comparison(tmp_path / "s.csv")
+    pd.testing.assert_frame_equal(read, comparison, check_dtype=False)
 
 
 def test_a_tally_counts_every_verdict():

@@ -6,6 +6,7 @@ import pandas as pd
 import yaml
 
 from xtsupport.analysis import plots
+from xtsupport.analysis.claims import check_claims
 from xtsupport.analysis.material import Material, interval, p_text
 from xtsupport.analysis.page import MARKS, Html, bullets, figure, folded, html, paragraph, table
 from xtsupport.analysis.views import official_metrics, overview, zero_shot_means
@@ -47,6 +48,9 @@ def cautions(found: Material) -> list[str]:
             f"The encoder {found.settings['encoder']} was itself trained on data of "
             f"{', '.join(exposed)}: scores and gains there are exposed, not zero-shot."
         )
+    met = contaminated(found.records)
+    if met:
+        lines.append(f"Evaluation texts that stand in training rows, too: {met}.")
     if found.languages["note"].eq("invented").all():
         lines.append(
             "The languages are generated, and the raw text holds parallel and mixed documents, "
@@ -59,6 +63,40 @@ def exposed_tasks(found: Material) -> list[str]:
     """Tasks of the cube whose data the encoder had seen before the study."""
     row = tables.encoders(found.data).get(found.settings.get("encoder", ""))
     return [task for task in found.cube["task"].unique() if row and task in row.exposed]
+
+
+def contaminated(records: Sequence[Mapping]) -> str:
+    """`12 of 600 xquad contexts in squad`, ... from the runs' records; empty where none was met."""
+    found = {}
+    for record in records:
+        for row in record.get("contamination") or ():
+            share = max(row["exact"], row["ngram"])
+            if share:
+                place = row["target"], row["field"], row["training"]
+                found[place] = f"{share} of {row['texts']} {row['target']} {row['field']}s "
+                found[place] += f"in {row['training']}"
+    return "; ".join(found.values())
+
+
+def literature(found: Material) -> Html:
+    """What published papers claim, as far as this study can say."""
+    claims = check_claims(found.cube, found.rules, found.data)
+    told = claims[claims["verdict"] != "not testable"]
+    shown = told[["text", "verdict", "gain", "published", "note"]].assign(bounds=interval(told))
+    silent = bullets(
+        f"{row.text}: {row.note.split(';')[0]}."
+        for row in claims[claims["verdict"] == "not testable"].itertuples()
+    )
+    text = (
+        f"{len(told)} of {len(claims)} published claims can be tested with the targets and "
+        "conditions of this study. Gain: of the treatment that decides, in points; published: the "
+        "figure of the paper, where it gives one."
+    )
+    parts = [paragraph(text)]
+    if len(told):
+        columns = ["text", "verdict", "gain", "bounds", "published", "note"]
+        parts.append(table(shown[columns], marks=MARKS))
+    return Html("".join([*parts, folded("Claims that this study cannot test", silent)]))
 
 
 def contrasts(found: Material) -> Html:

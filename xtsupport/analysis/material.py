@@ -8,9 +8,14 @@ import pandas as pd
 
 from xtsupport.analysis.clusters import Moments, study_moments
 from xtsupport.analysis.declared import Declared, Primary, declared
-from xtsupport.analysis.headline import chosen_primary
 from xtsupport.analysis.results import score_table
-from xtsupport.analysis.views import answer_rows, in_order, language_table, official
+from xtsupport.analysis.views import (
+    answer_rows,
+    in_order,
+    language_table,
+    official,
+    official_metrics,
+)
 from xtsupport.data import tables
 from xtsupport.errors import UserError
 
@@ -55,12 +60,8 @@ class Material:
 def material(comparison, cube, settings=None, data=None, records=()) -> Material:
     """Gather what the sections need; UserError where there is nothing to answer with."""
     rules, measured = declared(settings), study_moments(cube)
-    primary = chosen_primary(rules, measured)
-    names = {
-        side: getattr(primary, side).removesuffix("/plain") for side in ("treatment", "baseline")
-    }
-    primary = replace(primary, **names)
     data = data or source_of(cube)
+    primary = rules.primary or likely_primary(comparison, data)
     rows = answer_rows(comparison, primary, language_table(data))
     if not rows["task"].eq(primary.target).any():
         raise UserError(
@@ -70,6 +71,19 @@ def material(comparison, cube, settings=None, data=None, records=()) -> Material
     languages = known_languages(cube, data)
     given = settings.model_dump() if settings else {}
     return Material(comparison, cube, measured, rules, primary, data, languages, records, given)
+
+
+def likely_primary(comparison: pd.DataFrame, data: str) -> Primary:
+    """The comparison to show of a cube that declares none: squad on xquad, or what there is."""
+    metrics = official_metrics(data)
+    single = comparison[comparison["by"].eq("group") & comparison["task"].isin(metrics)]
+    single = single[single["metric"] == single["task"].map(metrics)]
+    if single.empty:
+        raise UserError("report: the comparison has no row of a known task by group")
+    wanted = single["task"].eq("xquad") * 2 + single["treatment"].eq("squad")
+    row = single.loc[wanted.idxmax()]
+    treatment = row["treatment"] + ("" if row["variant"] == "plain" else f"/{row['variant']}")
+    return Primary(treatment, row["baseline"], row["task"], row["metric"], "group")
 
 
 def is_simulated(cube: pd.DataFrame) -> bool:

@@ -60,6 +60,7 @@ def write_report(
         ("firm", "How firm is it?", firm(found)),
         ("limits", "What this cannot show", appendix.limits(found)),
         ("contrasts", "All contrasts (exploratory)", appendix.contrasts(found)),
+        ("literature", "Published claims", appendix.literature(found)),
         ("scores", "Scores", appendix.scores(found)),
         ("runs", "How the runs were made", appendix.runs(found)),
         ("columns", "What the columns mean", appendix.columns()),

@@ -70,6 +70,12 @@ def zero_shot_means(scores: pd.DataFrame) -> pd.DataFrame:
     return means.unstack("task").round(1)
 
 
+def read_comparison(path) -> pd.DataFrame:
+    """The table of a ``significance.csv``; words stay words (`none`, `na`), no number is nan."""
+    table = pd.read_csv(path, keep_default_na=False, na_values={"baseline_score": [""]})
+    return table.assign(df=table["df"].astype(float))
+
+
 def answer_rows(
     comparison: pd.DataFrame, primary: Primary, languages: pd.DataFrame
 ) -> pd.DataFrame:

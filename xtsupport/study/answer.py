@@ -74,10 +74,10 @@ def conclude(study: Study, cube: pd.DataFrame, into: str = "scratch") -> pd.Data
     folder or, interactively, to scratch.
     """
     from xtsupport.analysis.significance import write_significance
+    from xtsupport.analysis.views import read_comparison
 
     path = write_significance(cube, place(study, into), study.settings, study.data)
-    table = pd.read_csv(path, keep_default_na=False, na_values={"baseline_score": [""]})
-    return table.assign(df=table["df"].astype(float))
+    return read_comparison(path)
 
 
 def publish(study: Study, comparison: pd.DataFrame, cube: pd.DataFrame, into: str) -> Path:

@@ -106,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("--gain", type=float, default=1.0, metavar="POINTS", help="default: 1")
     each = command("significance", significance, "compare the conditions of a cube")
     each.add_argument("cube", metavar="CUBE", help="a cube folder or parquet file")
-    each.add_argument("--out", required=True, metavar="DIR", help="where significance.csv goes")
+    each.add_argument("--out", required=True, metavar="DIR", help="where table and report go")
     each = command(
         "export-xtreme", export_xtreme, "write predictions as XTREME's submission folder"
     )
@@ -228,7 +228,12 @@ def significance(args) -> None:
     rows, rules, source = evidence(args.cube)
     from xtsupport.analysis.significance import write_significance
 
-    print(write_significance(rows, args.out, rules, source))
+    print(path := write_significance(rows, args.out, rules, source))
+    from xtsupport.analysis.report import write_report
+    from xtsupport.analysis.views import read_comparison
+
+    data = source if rules else None  # a cube alone: its languages tell
+    print(write_report(path.with_name("report.html"), read_comparison(path), rows, rules, data))
 
 
 def evidence(path: str):
