@@ -12,7 +12,7 @@ from xtsupport.analysis import page
 from xtsupport.analysis.appendix import cautions, contaminated
 from xtsupport.analysis.declared import Declared, Primary
 from xtsupport.analysis.material import material
-from xtsupport.analysis.report import SCORES, banner, tally, write_report
+from xtsupport.analysis.report import banner, scores_words, tally, write_report
 from xtsupport.analysis.significance import significance
 from xtsupport.analysis.simulate import simulate
 from xtsupport.analysis.views import read_comparison
@@ -222,9 +222,9 @@ def test_a_table_read_back_is_the_table(comparison, tmp_path):
 def test_a_tally_counts_every_verdict():
     rows = pd.DataFrame({"level": list("abcd"), "verdict": ["improves", "harms", "improves", "x"]})
     rows.loc[3, "verdict"] = "undetermined"
-    assert tally(rows, "group", SCORES) == (
-        "scores higher in 2 of 4 groups (a, c); scores lower in 1 (b); "
-        "cannot be told apart in 1 (d)."
+    assert tally(rows, "group", scores_words("none")) == (
+        "scores above none in 2 of 4 groups (a, c); scores below none in 1 (b); "
+        "cannot be told from none in 1 (d)."
     )
 
 

@@ -175,7 +175,7 @@ table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabul
   overflow-wrap: normal; }
 th, td { padding: .25rem .45rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
-th { border-bottom: 2px solid var(--ink); vertical-align: bottom; white-space: nowrap; }
+th { border-bottom: 2px solid var(--ink); vertical-align: bottom; }
 .over { border-bottom: 1px solid var(--line); }
 .over:not(:empty) { border-left: 1px solid var(--line); }
 .n { text-align: right; white-space: nowrap; }

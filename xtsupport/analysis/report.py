@@ -115,11 +115,11 @@ def in_short(found: Material) -> list[str]:
     """The answer to the question's three parts, a sentence each, from the verdicts."""
     primary, rows = found.primary, found.answer
     sides = {task: part for task, part in rows.groupby("task", sort=False)}
-    over = f"{primary.treatment} against {primary.baseline}"
-    lines = [f"On {primary.target}, {over} {tally(sides[primary.target], primary.by, SCORES)}"]
+    who, words = primary.treatment, scores_words(primary.baseline)
+    lines = [f"On {primary.target}, {who} {tally(sides[primary.target], primary.by, words)}"]
     if "rest" in sides:
         lines.append(
-            f"On the rest of the benchmarks, it {tally(sides['rest'], primary.by, SCORES)}"
+            f"On the rest of the benchmarks, {who} {tally(sides['rest'], primary.by, words)}"
         )
     difference = sides.get(f"{primary.target} - rest")
     if difference is not None:
@@ -128,7 +128,7 @@ def in_short(found: Material) -> list[str]:
 
 
 def tally(rows: pd.DataFrame, by: str, words: Mapping[str, str]) -> str:
-    """`scores higher in 3 of 5 groups (Kindric, ...); cannot be told apart in 2 (...).`
+    """`scores above none in 3 of 5 groups (Kindric, ...); cannot be told from none in 2 (...).`
 
     words: verdict -> what to say of it, in the order wanted.
     """
@@ -141,13 +141,17 @@ def tally(rows: pd.DataFrame, by: str, words: Mapping[str, str]) -> str:
     return "; ".join(parts) + "."
 
 
-SCORES = {
-    "improves": "scores higher",
-    "harms": "scores lower",
-    "equivalent": "scores the same within the margin",
-    "undetermined": "cannot be told apart",
-    "too few": "rests on too few seeds or languages",
-}
+def scores_words(baseline: str) -> dict[str, str]:
+    """What to say of each verdict on a treatment's scores, best first."""
+    return {
+        "improves": f"scores above {baseline}",
+        "harms": f"scores below {baseline}",
+        "equivalent": f"equals {baseline} within the margin",
+        "undetermined": f"cannot be told from {baseline}",
+        "too few": "rests on too few seeds or languages",
+    }
+
+
 GAINS = {
     "improves": "is larger than that on the rest",
     "harms": "is smaller than that on the rest",

@@ -1,0 +1,59 @@
+"""Examples side by side, and those that a condition changed most."""
+
+import pandas as pd
+import pytest
+
+from xtsupport.analysis.browse import most_changed, plain, side_by_side
+from xtsupport.data import load
+from xtsupport.data.world import world_folder
+
+
+@pytest.fixture(scope="module")
+def data():
+    return str(world_folder(size="tiny"))
+
+
+def test_one_question_in_every_language(data):
+    shown = side_by_side("xquad", 2, data)
+    assert shown["language"][0] == "English" and shown["language"].is_unique
+    assert set(shown) == {"language", "family", "question", "context", "answers"}
+    english = load("xquad", "en", None, data)[2]
+    assert shown["question"][0] == english["question"]
+    assert shown["answers"][0] == english["answers"]["text"][0]
+
+
+def test_nested_values_become_text():
+    row = {"tokens": ["a", "b"], "choices": ["x", "y"], "answers": {"text": []}, "label": 1}
+    assert plain(row) == {
+        "tokens": "a b",
+        "choices": "x | y",
+        "answers": "(no answer)",
+        "label": 1,
+    }
+
+
+def predictions(data, **scores) -> pd.DataFrame:
+    """Two seeds; language_number -> its score under both."""
+    rows = []
+    for name, score in scores.items():
+        code, number = name.split("_")
+        example = load("xquad", code, None, data)[int(number)]["example_id"]
+        for seed in (0, 1):
+            said = f"{score} by {seed}"
+            rows.append((example, "f1", score, code, code[:2], seed, said))
+    columns = ["example_id", "metric", "score", "language", "family", "seed", "prediction"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_the_most_changed_examples_of_each_family_with_both_answers(data):
+    before = predictions(data, qka_0=1.0, qka_1=0.0, qka_2=0.5, qfa_0=0.0)
+    after = predictions(data, qka_0=0.0, qka_1=1.0, qka_2=0.5, qfa_0=0.25)
+    found = most_changed(after, before, "xquad", data, count=1)
+    assert found[["family", "change"]].values.tolist() == [
+        ["qf", 25.0],
+        ["qk", 100.0],
+        ["qk", -100.0],
+    ]
+    gained = found.iloc[1]
+    assert gained["question"] == load("xquad", "qka", None, data)[1]["question"]
+    assert (gained["baseline said"], gained["treatment said"]) == ("0.0 by 0", "1.0 by 0")

@@ -1,0 +1,95 @@
+"""Cuts through scores and comparisons, against numbers worked out by hand."""
+
+import pandas as pd
+from figure_toys import comparison, toy_languages
+
+from xtsupport.analysis import views
+from xtsupport.analysis.declared import Primary
+
+
+def frame(*rows) -> pd.DataFrame:
+    columns = ["condition", "task", "language", "seed", "metric", "score"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_official_keeps_the_first_metric_of_the_table_and_unknown_tasks():
+    scores = frame(
+        ("none", "xquad", "de", 0, "exact_match", 40.0),
+        ("none", "xquad", "de", 0, "f1", 60.0),
+        ("none", "xnli", "de", 0, "accuracy", 70.0),
+        ("none", "mine", "de", 0, "bleu", 10.0),
+    )
+    assert views.official(scores)["metric"].tolist() == ["f1", "accuracy", "bleu"]
+
+
+def test_zero_shot_means_leave_english_out_and_weigh_languages_equally():
+    scores = frame(
+        ("none", "xquad", "en", 0, "f1", 90.0),
+        ("none", "xquad", "de", 0, "f1", 50.0),
+        ("none", "xquad", "de", 1, "f1", 60.0),
+        ("none", "xquad", "fr", 0, "f1", 20.0),
+    )
+    means = views.zero_shot_means(scores)
+    assert means.loc["none", "xquad"] == 37.5 and means.loc["none", "xquad (en)"] == 90.0
+
+
+def test_rows_come_in_the_order_of_the_study():
+    scores = frame(
+        ("squad", "xnli", "de", 0, "accuracy", 1.0),
+        ("none", "xnli", "de", 0, "accuracy", 2.0),
+        ("other", "xquad", "de", 0, "f1", 3.0),
+        ("squad", "xquad", "de", 0, "f1", 4.0),
+    )
+    rows = views.in_order(scores, ["none", "squad"], ["xquad", "xnli"])
+    assert rows["score"].tolist() == [4.0, 3.0, 2.0, 1.0]
+
+
+def test_the_answer_is_target_rest_and_difference_in_table_order():
+    rest = comparison(tasks=("rest",), metric="official")
+    others = [comparison("mnli"), comparison(by="family"), comparison(metric="exact_match")]
+    table = pd.concat([rest, *others, comparison(tasks=("xquad - rest", "xquad"))])
+    rows = views.answer_rows(table, Primary("squad"), toy_languages())
+    assert rows["task"].drop_duplicates().tolist() == ["xquad", "rest", "xquad - rest"]
+    assert rows["level"].tolist()[:3] == ["West Zedic", "East Zedic", "Ayan"]
+    assert set(rows["treatment"]) == {"squad"} and len(rows) == 15
+
+
+def test_a_variant_is_named_with_a_slash():
+    table = pd.concat([comparison(), comparison(variant="smoothing", baseline="none/plain")])
+    primary = Primary("squad/smoothing", "none/plain")
+    assert views.answer_rows(table, primary, toy_languages()).empty  # compare strips `/plain`
+    table["baseline"] = "none"
+    rows = views.answer_rows(table, primary, toy_languages())
+    assert set(rows["variant"]) == {"smoothing"} and len(rows) == 5
+
+
+def test_the_overview_has_one_metric_per_task_in_the_order_asked_for():
+    table = pd.concat(
+        [
+            comparison(tasks=("rest",), metric="official"),
+            comparison(tasks=("xnli",), metric="accuracy"),
+            comparison(tasks=("xquad",)),
+            comparison(tasks=("xquad",), metric="exact_match"),
+            comparison(tasks=("xquad",), by="language"),
+        ]
+    )
+    rows = views.overview(table, "group", {"xquad": "f1", "xnli": "accuracy"})
+    assert rows["task"].drop_duplicates().tolist() == ["xquad", "xnli", "rest"] and len(rows) == 15
+
+
+def test_by_language_follows_the_answer():
+    table = pd.concat([comparison(), comparison(by="language"), comparison("mnli", by="language")])
+    answer = views.answer_rows(table, Primary("squad"), toy_languages())
+    rows = views.by_language(table, answer)
+    assert set(rows["by"]) == {"language"} and set(rows["treatment"]) == {"squad"}
+
+
+def test_tables_of_tasks_and_languages_are_the_packaged_ones():
+    assert views.task_table().loc["xquad", "metrics"].split()[0] == "f1"
+    assert set(views.language_table()["code"]) >= {"en", "de", "zh"}
+    assert views.official_metrics("hub", ["xnli", "xquad"]) == {"xnli": "accuracy", "xquad": "f1"}
+
+
+def test_reading_shows_whole_texts_escaped_or_not_without_row_numbers():
+    page = views.reading(pd.DataFrame({"text": ["x" * 200], "score": [1.26]})).to_html()
+    assert "x" * 200 in page and "1.3" in page and "text-align: left" in page
