@@ -43,7 +43,7 @@ $(READY): pyproject.toml constraints.txt
 	@.venv/bin/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv 2>/dev/null || { \
 		$(PYTHON) -m venv --clear --without-pip .venv; \
 		$(PYTHON) -m pip --python .venv/bin/python install -q pip; }
-	@export PIP_DISABLE_PIP_VERSION_CHECK=1 UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1; \
+	@export PIP_DISABLE_PIP_VERSION_CHECK=1 UV_COMPILE_BYTECODE=1 UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1; \
 	pip="$(CURDIR)/.venv/bin/python -m pip install -q"; \
 	uv="$$(command -v uv || true)"; \
 	if [ -z "$$uv" ] && $$pip uv 2>/dev/null; then uv="$(CURDIR)/.venv/bin/uv"; fi; \
