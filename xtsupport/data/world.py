@@ -82,6 +82,7 @@ def _version() -> str:
     sources = (
         Path(__file__),
         Path(__file__).with_name("world_tasks.py"),
+        Path(__file__).with_name("world_translated.py"),
         Path(invented.__file__),
         package / "tasks.csv",
         package / "languages.csv",
@@ -91,7 +92,7 @@ def _version() -> str:
 
 def write_world(folder: Path, seed: int = 0, size: str = "full") -> None:
     """Write every dataset and both tables of the world below `folder`."""
-    from xtsupport.data import world_tasks
+    from xtsupport.data import world_tasks, world_translated
 
     rows, languages = SIZES[size], invented.make_languages(seed)
     world = World(languages, random.Random(f"world {seed}"))
@@ -103,13 +104,15 @@ def write_world(folder: Path, seed: int = 0, size: str = "full") -> None:
     write_parallel_sentences(folder, world, rows)
     write_raw_text(folder, world, rows)
     world_tasks.write_others(folder, world, rows, seed)
+    world_translated.write_translations(folder, world, seed)
     write_tables(folder, languages, world_tasks.LANGUAGES)
 
 
 class World:
     """Draws facts and passages; remembers those of evaluation and training sets.
 
-    No training set gets what is in `evaluation`, and no evaluation set what is in `taken`.
+    No training set gets what is in `evaluation`, and no evaluation set what is in `taken`. `drawn`
+    keeps what the rows of a training set say, for its translations.
     """
 
     def __init__(self, languages: dict[str, Language], rng: random.Random):
@@ -119,6 +122,7 @@ class World:
         self.evaluation: set[tuple[Fact, ...]] = set()
         self.training: set[tuple[Fact, ...]] = set()
         self.taken: set[tuple[Fact, ...]] = set()
+        self.drawn: dict[str, list] = {}
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -192,11 +196,12 @@ def write_span_targets(folder: Path, world: World, size: Size) -> None:
         write(folder, "google/xtreme", f"XQuAD.{code}", "validation", rows, SQUAD_FEATURES)
     for task, config in (("squad", "plain_text"), ("squad_v2", "squad_v2")):
         for split, count in (("validation", size.evaluation), ("train", size.training)):
-            rows = []
+            rows, world.drawn[task] = [], []
             for i in range(count):
                 question = span_question(world, SPAN_SLOTS[task], split == "validation")
                 if task == "squad_v2" and i % 3 == 0:
                     question = unanswerable(world, question)
+                world.drawn[task].append(question)
                 rows.append(squad_row(world.english, f"{task}-{split}-{i}", *question))
             write(folder, f"rajpurkar/{task}", config, split, rows, SQUAD_FEATURES)
 
@@ -264,7 +269,7 @@ def write_nli(folder: Path, world: World, size: Size) -> None:
                 NLI_FEATURES,
             )
     for split, count in (("validation_matched", size.evaluation), ("train", size.training)):
-        pairs = [nli_pair(world, i, split != "train") for i in range(count)]
+        pairs = world.drawn["mnli"] = [nli_pair(world, i, split != "train") for i in range(count)]
         rows = [nli_row(world.english, *pair) | {"idx": i} for i, pair in enumerate(pairs)]
         write(folder, "nyu-mll/glue", "mnli", split, rows, NLI_FEATURES | {"idx": "int32"})
 
@@ -363,7 +368,8 @@ def write_tagging(folder: Path, world: World, size: Size) -> None:
         ("validation", size.evaluation, True),
         ("train", size.training, False),
     ):
-        drawn = (world.unseen(lambda: world.passage(1), evaluation)[0] for _ in range(count))
+        drawn = [world.unseen(lambda: world.passage(1), evaluation)[0] for _ in range(count)]
+        world.drawn["udpos"] = drawn
         rows = [udpos_row(world.english, fact) for fact in drawn]
         write(folder, "google/xtreme", "udpos.English", split, rows, UDPOS_FEATURES)
 
