@@ -1,5 +1,7 @@
 """What each phase leaves in its folder, on the smallest study."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -132,9 +134,31 @@ def test_what_was_seen_before_stands_beside_the_scores(study):
     assert by_field["context"]["exact"] == 0 and by_field["context"]["texts"] > 0
 
 
-def test_known_and_unknown_encoders(study):
-    from dataclasses import replace
+def test_what_is_cut_off_in_evaluation_is_counted(study, tmp_path):
+    """At 12 tokens the pairs of XNLI and the sentences of Tatoeba do not all fit."""
+    from transformers import AutoTokenizer
 
+    from xtsupport.data import load
+
+    tokenizer = AutoTokenizer.from_pretrained(study.runs("pretraining")[0].folder / "model")
+    pairs = phases.whole_clusters(load("xnli", "en", data=study.data), 4)
+    sides = load("tatoeba", "qta", data=study.data)
+    long = [
+        sum(len(tokenizer(*texts)["input_ids"]) > 12 for texts in each)
+        for each in (
+            zip(pairs["text"], pairs["text_pair"], strict=True),
+            [(text,) for name in ("text", "text_2") for text in sides[name]],
+        )
+    ]
+    assert all(long)
+    for name, count, phase in (("xnli/en", long[0], "target"), ("tatoeba/qta", long[1], "")):
+        run = only(study, phase or "retrieval", "none", "mnli" if phase else "")
+        run = replace(run, settings=run.settings | {"max_length": 12}, folder=tmp_path / name)
+        phases.train_target(run, progress=False) if phase else phases.retrieve(run)
+        assert read_record(run.folder)["evaluation"][name]["truncated"] == count
+
+
+def test_known_and_unknown_encoders(study):
     from xtsupport.study.exposure import exposed
 
     run = only(study, "target", "none", "squad")

@@ -52,6 +52,13 @@ def encode(model, tokenizer, sentences, layer: int, *options) -> np.ndarray:
     return vectors
 
 
+def too_long(tokenizer, sentences, max_length: int) -> int:
+    """How many sentences lose their end at `max_length` tokens."""
+    parts = (sentences[start : start + SLICE] for start in range(0, len(sentences), SLICE))
+    encoded = (tokenizer(part, verbose=False)["input_ids"] for part in parts)
+    return sum(len(ids) > max_length for part in encoded for ids in part)
+
+
 def unit(vectors: np.ndarray, centred: bool = False) -> np.ndarray:
     """Vectors of length 1; `centred` subtracts their mean first, the control for anisotropy."""
     if centred:

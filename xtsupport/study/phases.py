@@ -20,6 +20,7 @@ from xtsupport.study.exposure import training_split
 from xtsupport.study.runs import Run, open_run, require
 from xtsupport.training import encoder as encoders
 from xtsupport.training.attention import use_fast_attention
+from xtsupport.training.feature_cache import encoded
 from xtsupport.training.features import Features, featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import Recipe, resolve_precision, train
@@ -71,7 +72,7 @@ def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
             add_head(model, name, features, run)
         history = fit(model, data, tokenizer, run, out, progress)
         scores = [
-            validate(model, name, features, tokenizer, run) for name, features in data.items()
+            validate(model, name, features, tokenizer, run, out) for name, features in data.items()
         ]
         out.write_csv("scores.csv", pd.concat(scores, ignore_index=True))
         out.note(exposed=exposure.exposed(run, data))
@@ -91,7 +92,7 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
         add_head(model, run.training_task, features, run)
         history = fit(model, {run.training_task: features}, tokenizer, run, out, progress)
         parts = [
-            evaluate(model, run.training_task, features, target, *codes, tokenizer, run)
+            evaluate(model, run.training_task, features, target, *codes, tokenizer, run, out)
             for target, *codes in evaluation_sets(run)
         ]
         write_scores(out, run, parts)
@@ -116,9 +117,10 @@ def retrieve(run: Run) -> pd.DataFrame:
             pools = task(target, data).evaluator == "pairs"
             find, records = (sentences.mine, mined) if pools else (sentences.align, by_layer)
             for code in codes:
-                gold, found, scores = find(target, code, model, tokenizer, run)
+                gold, found, scores, size = find(target, code, model, tokenizer, run)
                 parts.append((target, code, None, gold, found))
                 records += scores
+                counted(out, f"{target}/{code}", size)
         write_scores(out, run, parts)
         layers = pd.DataFrame(by_layer, columns=sentences.LAYER_COLUMNS)
         out.write_csv("layers.csv", layers)
@@ -166,8 +168,8 @@ def training_features(name: str, rows: int, tokenizer, run: Run) -> Features:
         examples = examples.select(
             np.sort(np.random.default_rng(0).permutation(len(examples))[:rows])
         )
-    return featurise(
-        examples[:],
+    return encoded(
+        examples,
         row.kind,
         tokenizer,
         run.settings["max_length"],
@@ -200,19 +202,26 @@ def fit(model, data: dict[str, Features], tokenizer, run: Run, out, progress: bo
     )
     out.write_csv("history.csv", history)
     out.note(
-        training={
-            t: {
-                "examples": f.examples,
-                "features": len(f),
-                "tokens": int(f.lengths.sum()),
-                "truncated": f.truncated,
-            }
-            for t, f in data.items()
-        },
+        training={name: sizes(features) for name, features in data.items()},
         final_loss=float(history.loss.tail(max(1, len(history) // 20)).mean()),
         device=device().type,
     )
     return history
+
+
+def sizes(features: Features) -> dict[str, int]:
+    """Rows, what became of them, and how many of the rows lost text."""
+    return {
+        "examples": features.examples,
+        "features": len(features),
+        "tokens": int(features.lengths.sum()),
+        "truncated": features.truncated,
+    }
+
+
+def counted(out, name: str, size: dict[str, int]) -> None:
+    """Put the size of an evaluation set into ``run.json``."""
+    out.note(evaluation=out.notes.get("evaluation", {}) | {name: size})
 
 
 def evaluation_sets(run: Run) -> list[tuple[str, str, str | None]]:
@@ -231,40 +240,44 @@ def evaluate(
     code_2: str | None,
     tokenizer,
     run: Run,
+    out,
 ):
     """(target, language, language_2, examples, predictions) of one evaluation set."""
     split = run.settings.get("eval_splits", {}).get(target)
     examples = whole_clusters(
         load(target, code, split, run.options["data"], code_2), run.settings.get("max_clusters")
     )
-    predictions = answers(model, trained, trained_on, examples, tokenizer, run)
+    predictions, size = answers(model, trained, trained_on, examples, tokenizer, run)
+    counted(out, f"{target}/{code}" + (f"+{code_2}" if code_2 else ""), size)
     return target, code, code_2, examples, predictions
 
 
-def answers(model, trained: str, trained_on: Features, examples, tokenizer, run: Run) -> list:
-    columns, settings = examples[:], run.settings
-    features = featurise(
-        columns,
+def answers(model, trained: str, trained_on: Features, examples, tokenizer, run: Run):
+    """(predictions, sizes of the features) of evaluation rows."""
+    settings = run.settings
+    features = encoded(
+        examples,
         trained_on.kind,
         tokenizer,
         settings["max_length"],
         settings["stride"],
         trained_on.labels,
     )
-    return predict(
+    predictions = predict(
         model,
         trained,
         features,
-        columns,
+        examples[:],
         tokenizer.pad_token_id,
         run.options["batch_tokens"],
         resolve_precision(settings["precision"]),
         trained_on.unanswerable,
         settings.get("max_answer_length", 30),
     )
+    return predictions, sizes(features)
 
 
-def validate(model, name: str, trained_on: Features, tokenizer, run: Run) -> pd.DataFrame:
+def validate(model, name: str, trained_on: Features, tokenizer, run: Run, out) -> pd.DataFrame:
     """Scores on English validation rows of an intermediate task; empty where there are none.
 
     Rows that the run trained on are not validation rows.
@@ -275,7 +288,8 @@ def validate(model, name: str, trained_on: Features, tokenizer, run: Run) -> pd.
     if not unseen or not available(name, "en", row.eval_split, data):
         return pd.DataFrame(columns=["task", "language", "metric", "score", "n_examples"])
     examples = whole_clusters(load(name, "en", row.eval_split, data), VALIDATION_CLUSTERS)
-    predictions = answers(model, name, trained_on, examples, tokenizer, run)
+    predictions, size = answers(model, name, trained_on, examples, tokenizer, run)
+    counted(out, f"{name}/en", size)
     return summary(name, "en", score_examples(name, examples, predictions, "en", data=data), data)
 
 

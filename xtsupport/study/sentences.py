@@ -6,26 +6,28 @@ import numpy as np
 
 from xtsupport.data import bucc, load
 from xtsupport.evaluation import mining
-from xtsupport.evaluation.retrieval import embed, encode, nearest, unit
+from xtsupport.evaluation.retrieval import embed, encode, nearest, too_long, unit
 from xtsupport.evaluation.scores import score
 
 LAYER_COLUMNS = ["task", "language", "layer", "accuracy", "accuracy_centred"]
 
 
 def align(target: str, code: str, model, tokenizer, run):
-    """(examples, predictions, scores by layer) where row k of one side translates the other's.
+    """(examples, predictions, scores by layer, sizes) where row k translates the other side's.
 
     A prediction is the row nearest to an English sentence, XTREME's direction.
     """
     examples, settings = load(target, code, None, run.options["data"]), run.settings
     options = settings["max_length"], settings["pooling"], run.options["batch_tokens"]
-    sides = [embed(model, tokenizer, examples[name][:], *options) for name in ("text_2", "text")]
+    texts = [examples[name][:] for name in ("text_2", "text")]
+    sides = [embed(model, tokenizer, side, *options) for side in texts]
     by_layer = [
         layer_scores(target, code, layer, *(side[layer] for side in sides))
         for layer in range(len(sides[0]))
     ]
     found = nearest(*(unit(side[settings["layer"]]) for side in sides))[0][:, 0].tolist()
-    return examples, found, by_layer
+    cut = too_long(tokenizer, texts[0] + texts[1], settings["max_length"])
+    return examples, found, by_layer, {"examples": len(examples), "truncated": cut}
 
 
 def layer_scores(target: str, code: str, layer: int, first: np.ndarray, second: np.ndarray) -> dict:
@@ -40,7 +42,7 @@ def layer_scores(target: str, code: str, layer: int, first: np.ndarray, second: 
 
 
 def mine(target: str, code: str, model, tokenizer, run):
-    """(gold pairs, mined pairs, a record per way of scoring) from the pools of BUCC.
+    """(gold pairs, mined pairs, a record per way of scoring, sizes) from the pools of BUCC.
 
     The pairs are those by ratio margin; the records, of both margin and cosine, say which gold
     pairs the threshold was tuned on: validation, or (flattering) test itself.
@@ -61,7 +63,9 @@ def mine(target: str, code: str, model, tokenizer, run):
         found = score(target, pairs[way], pools.gold, code, data=data)
         records.append({"task": target, "language": code, "scored_by": way, **found,
                         "threshold": threshold, "tuned_on": tuned_on})  # fmt: skip
-    return pools.gold, pairs["margin"], records
+    texts = pools.source + pools.target
+    cut = too_long(tokenizer, texts, settings["max_length"])
+    return pools.gold, pairs["margin"], records, {"examples": len(texts), "truncated": cut}
 
 
 def _encode(model, tokenizer, layer, options, sentences):

@@ -1,0 +1,153 @@
+"""Features kept on disk, so that many runs encode the same rows once.
+
+They lie in `features/` of the user's cache folder ($XTSUPPORT_CACHE, else ~/.cache/xtsupport), one
+file each, with a checksum. Its name is a hash of everything the features depend on: the
+examples themselves, the whole tokenizer, the settings, the code and the versions of the libraries
+that encode. What is found under a name is therefore never stale, and a file that is damaged is made
+again. The folder keeps to `LIMIT` bytes, the files used longest ago going first; it can be deleted
+at any time.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from functools import cache
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xtsupport.data.world import user_cache
+from xtsupport.training import features
+from xtsupport.training.features import Features, featurise
+
+LIMIT = 4 << 30  # bytes
+FACTS = ("kind", "examples", "labels", "unanswerable", "truncated")
+
+
+def encoded(examples, kind: str, tokenizer, max_length: int, stride: int, labels=()) -> Features:
+    """featurise() of a `datasets.Dataset` of examples, read from the cache if it is there."""
+    settings = kind, max_length, stride, tuple(labels)
+    path = folder() / key(examples, tokenizer, settings)
+    found = read(path)
+    if found is None:
+        found = featurise(examples[:], settings[0], tokenizer, *settings[1:])
+        with contextlib.suppress(OSError):  # a full or read-only disk costs time, not the run
+            write(path, found)
+            trim(path.parent, LIMIT)
+    return found
+
+
+def folder() -> Path:
+    """Where the features lie."""
+    return user_cache() / "features"
+
+
+def key(examples, tokenizer, settings: tuple) -> str:
+    """A hash of all that the features depend on."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()  # left over from the last call; every call sets its own
+    backend.no_padding()
+    parts = [content(examples), backend.to_str(), _special(tokenizer), settings, _code()]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(json.dumps(part).encode()).digest())
+    return digest.hexdigest()
+
+
+def content(examples) -> str:
+    """The sha256 of the examples: every value of every column, in order."""
+    table = examples.with_format("arrow")[:].replace_schema_metadata(None).combine_chunks()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return hashlib.sha256(sink.getvalue()).hexdigest()
+
+
+def _special(tokenizer) -> list:
+    """What transformers adds to the tokenizer proper."""
+    return [tokenizer.special_tokens_map, tokenizer.padding_side, tokenizer.truncation_side]
+
+
+@cache
+def _code() -> list[str]:
+    """A mark of the code that makes features and of the libraries that it calls."""
+    ours = (Path(features.__file__), Path(__file__))
+    marks = [hashlib.sha256(path.read_bytes()).hexdigest() for path in ours]
+    return [*marks, *map(version, ("tokenizers", "transformers"))]
+
+
+def write(path: Path, made: Features) -> None:
+    """Store features as a checksum and a parquet file behind it, all or nothing."""
+    from xtsupport.study.atomic import draft
+
+    columns = {name: _column([row[name] for row in made.rows]) for name in _names(made)}
+    facts = {name: getattr(made, name) for name in FACTS}
+    table = pa.table(columns).replace_schema_metadata({"features": json.dumps(facts)})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    stored = sink.getvalue()
+    with draft(path) as temporary:
+        temporary.write_bytes(hashlib.sha256(stored).digest() + stored)
+
+
+def read(path: Path) -> Features | None:
+    """Stored features, None where there are none or the file is damaged."""
+    try:
+        stored = memoryview(path.read_bytes())
+        os.utime(path)  # used just now
+    except OSError:
+        return None
+    if hashlib.sha256(stored[32:]).digest() != stored[:32]:
+        return None
+    table = pq.read_table(pa.BufferReader(stored[32:]))
+    facts = json.loads(table.schema.metadata[b"features"])
+    columns = {name: _values(name, table[name].combine_chunks()) for name in table.column_names}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return Features(rows=rows, **facts | {"labels": tuple(facts["labels"])})
+
+
+def trim(place: Path, limit: int) -> None:
+    """Delete the files used longest ago until the rest fits into `limit` bytes."""
+    states = {path: path.stat() for path in place.glob("[!.]*")}
+    total = sum(state.st_size for state in states.values())
+    for path in sorted(states, key=lambda path: states[path].st_mtime):
+        if total <= limit:
+            return
+        total -= states[path].st_size
+        path.unlink(missing_ok=True)
+
+
+def _names(made):
+    return list(made.rows[0]) if made.rows else []
+
+
+def _column(values):
+    """Numbers, lists of them, lists of such lists, or offsets (n, 2) one after the other."""
+    if isinstance(values[0], np.ndarray):
+        sizes = np.array([0, *(value.size for value in values)]).cumsum()
+        flat = np.concatenate([value.ravel() for value in values]).astype(np.int32)
+        return pa.ListArray.from_arrays(pa.array(sizes, pa.int32()), pa.array(flat))
+    if not isinstance(values[0], list):
+        return pa.array(values, pa.int64())
+    nested = any(value and isinstance(value[0], list) for value in values)
+    kind = pa.list_(pa.int32())
+    return pa.array(values, pa.list_(kind) if nested else kind)
+
+
+def _values(name, column):
+    """The rows' values of a column as featurise() makes them."""
+    if not pa.types.is_list(column.type):
+        return column.to_pylist()
+    bounds = column.offsets.to_numpy().tolist()
+    if name == "offsets":
+        flat = column.values.to_numpy().astype(np.int64)
+        parts = (flat[a:b].reshape(-1, 2) for a, b in pairwise(bounds))
+        return list(parts)
+    flat = _values("", column.values) if pa.types.is_nested(column.type.value_type) else None
+    flat = column.values.to_numpy().tolist() if flat is None else flat
+    return [flat[a:b] for a, b in pairwise(bounds)]
