@@ -3,7 +3,11 @@
 Each toy notebook does what its phase's notebook does, for the runs it is given, in milliseconds.
 """
 
+import os
+import subprocess
+import sys
 import textwrap
+import time
 from pathlib import Path
 
 import nbformat
@@ -98,3 +102,61 @@ def write_params(root: Path, **changes) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(yaml.safe_dump(toy_settings(**changes)))
     return path
+
+
+SMALL = {"conditions": ["none", "squad"], "targets": ["xquad"], "seeds": [0]}  # 4 runs, 7 nodes
+
+
+def command(root: Path, *arguments: str) -> subprocess.Popen:
+    """Start ``xtsupport`` with a project root."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "xtsupport.study.cli", *arguments],
+        cwd=root,
+        env=os.environ | {"XTSUPPORT_ROOT": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def xtsupport(root: Path, *arguments: str) -> tuple[int, str]:
+    """Exit code and everything printed."""
+    process = command(root, *arguments)
+    out, error = process.communicate(timeout=900)
+    return process.returncode, out + error
+
+
+def done(root: Path) -> list[str]:
+    """The runs that were finished, each time they were."""
+    path = root / "done.log"
+    return path.read_text().split() if path.exists() else []
+
+
+def survivors(root: Path) -> list[int]:
+    """Processes that belong to this root."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            mine = f"XTSUPPORT_ROOT={root}".encode() in (path / "environ").read_bytes().split(b"\0")
+            dead = ") Z " in (path / "stat").read_text()
+        except OSError:
+            continue
+        found += [int(path.name)] if mine and not dead else []
+    return found
+
+
+def module(pid: int) -> str:
+    """What ``python -m`` a process runs; empty for any other."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    return words[2].decode() if words[1:2] == [b"-m"] else ""
+
+
+def wait_for(condition, seconds: float = 300) -> None:
+    """Return as soon as the condition holds."""
+    end = time.time() + seconds
+    while not condition():
+        assert time.time() < end, "waited too long"
+        time.sleep(0.05)

@@ -5,6 +5,7 @@ import io
 import re
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -122,14 +123,15 @@ def test_version_and_help(call):
 class TestProgress:
     def states(self, **states):
         return {
-            name: {"state": state, "seconds": 61, "error": "E"} for name, state in states.items()
+            name: {"state": state, "seconds": 67, "started": time.time(), "error": "E"}
+            for name, state in states.items()
         }
 
     def shown(self, *steps):
         stream = io.StringIO()
         one = progress.Progress([], 5, stream)
-        one.weights, one.already = {"a": 1.0, "b": 3.0}, 3
-        one.started -= 60
+        one.works, one.already = {"a": 1.0, "b": 3.0}, 3
+        one.started -= 67
         for each in steps:
             one(each)
         return stream.getvalue().splitlines()
@@ -144,9 +146,9 @@ class TestProgress:
         )
         assert lines == [
             "[3/5] a started",
-            "[4/5, 3 min left] a done in 61 s",  # 60 s for 1 of 4 parts of the work
+            "[4/5, 3 min left] a done in 67 s",  # one part of the work: 7 s and 60 s; 3 are left
             "[4/5, 3 min left] b started",
-            "[4/5, 3 min left] b failed after 61 s: E",
+            "[4/5, 3 min left] b failed after 67 s: E",
         ]
 
     @pytest.mark.parametrize(

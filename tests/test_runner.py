@@ -2,18 +2,25 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from study_toys import toy_root, write_params
+from study_toys import (
+    SMALL,
+    command,
+    done,
+    module,
+    survivors,
+    toy_root,
+    wait_for,
+    write_params,
+    xtsupport,
+)
 
 from xtsupport.study import runner
 from xtsupport.study.plan import open_study
 
-SMALL = {"conditions": ["none", "squad"], "targets": ["xquad"], "seeds": [0]}
 CHANGE = ("--set", "intermediate.epochs=2", "--set", "evaluation.max_answer_length=7")
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="kills processes the Unix way"),
@@ -27,50 +34,6 @@ def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("root")
     toy_root(folder, **SMALL)
     return folder
-
-
-def command(root: Path, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "xtsupport.study.cli", *arguments],
-        cwd=root,
-        env=os.environ | {"XTSUPPORT_ROOT": str(root)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def xtsupport(root: Path, *arguments: str) -> tuple[int, str]:
-    """Exit code and everything printed."""
-    process = command(root, *arguments)
-    out, error = process.communicate(timeout=600)
-    return process.returncode, out + error
-
-
-def done(root: Path) -> list[str]:
-    """The runs that were finished, each time they were."""
-    path = root / "done.log"
-    return path.read_text().split() if path.exists() else []
-
-
-def survivors(root: Path) -> list[str]:
-    """Processes that belong to this root."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            mine = f"XTSUPPORT_ROOT={root}".encode() in (path / "environ").read_bytes().split(b"\0")
-            dead = ") Z " in (path / "stat").read_text()
-        except OSError:
-            continue
-        found += [path.name] if mine and not dead else []
-    return found
-
-
-def wait_for(condition, seconds: float = 300) -> None:
-    end = time.time() + seconds
-    while not condition():
-        assert time.time() < end, "waited too long"
-        time.sleep(0.05)
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at /proc")
@@ -198,7 +161,7 @@ def test_kills_of_the_kernel_snakemake_or_all_leave_the_same_cube(root, tmp_path
     process = command(tmp_path, *start)
     wait_for((tmp_path / "target").exists)
     for pid in survivors(tmp_path):
-        os.kill(int(pid), signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
     process.communicate()
     code, text = xtsupport(tmp_path, *start)
     assert code == 0, text
@@ -209,11 +172,10 @@ def test_kills_of_the_kernel_snakemake_or_all_leave_the_same_cube(root, tmp_path
 
 
 def kill(root: Path, what: str) -> None:
-    """SIGKILL for the processes of this root whose command line holds ``what``."""
+    """SIGKILL for the processes of this root that run a module."""
     for pid in survivors(root):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if words[1:3] == [b"-m", what.encode()]:
-            os.kill(int(pid), signal.SIGKILL)
+        if module(pid) == what:
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_read_only_output_folder_is_one_line(tmp_path):

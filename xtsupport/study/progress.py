@@ -1,6 +1,7 @@
 """What a person sees while a study runs, and afterwards."""
 
 import csv
+import re
 import sys
 import time
 from collections import Counter
@@ -8,13 +9,15 @@ from pathlib import Path
 
 from xtsupport.study import runs
 from xtsupport.study.plan import Node, Study
+from xtsupport.study.runner import rule_name
+from xtsupport.study.timeleft import seconds_left, work
 
 
 class Progress:
     """Lines as nodes start and end; on a terminal also one line that is kept up to date."""
 
     def __init__(self, todo: list[Node], total: int, stream=None):
-        self.weights = {node.name: weight(node) for node in todo}
+        self.works = {node.name: work(node) for node in todo}
         self.already, self.total = total - len(todo), total
         self.stream = stream or sys.stderr
         self.live = self.stream.isatty()
@@ -41,16 +44,10 @@ class Progress:
         return text
 
     def count(self, states: dict[str, dict]) -> str:
-        """Nodes done of all, and the time left once anything is known about it."""
+        """Nodes done of all, and the time left once there is a fair guess."""
         done = self.already + sum(each["state"] == "done" for each in states.values())
-        left = self.left(states)
+        left = seconds_left(self.works, states, self.started)
         return f"[{done}/{self.total}{f', {duration(left)} left' if left else ''}]"
-
-    def left(self, states: dict[str, dict]) -> float | None:
-        """Seconds left, if the rest takes as long per unit of work as what is done."""
-        done = sum(self.weights[name] for name, each in states.items() if each["state"] == "done")
-        rest = sum(self.weights.values()) - done
-        return (time.time() - self.started) * rest / done if done and rest else None
 
     def say(self, text: str) -> None:
         """A lasting line."""
@@ -63,16 +60,6 @@ class Progress:
 
 
 VERBS = {"running": "started", "done": "done", "failed": "failed", "waiting": "to be tried again"}
-
-
-def weight(node: Node) -> float:
-    """A rough measure of a node's work: rows trained on and evaluated, and the notebook."""
-    work = 3000.0
-    for run in node.runs:
-        own = run.settings
-        work += own.get("steps", 0) * own.get("batch_size", 0)
-        work += 150 * sum(len(codes) for codes in own.get("targets", {}).values())
-    return work
 
 
 def duration(seconds: float) -> str:
@@ -90,12 +77,25 @@ def failures(study: Study, states: dict[str, dict]) -> list[str]:
         each = states.get(node.name, {"state": "done"})
         if each["state"] in ("failed", "running"):
             folder = study.folder / "nodes" / node.name
-            error = each.get("error") or last_line(folder / "output.log") or "was killed"
+            error = each.get("error") or killed_by_slurm(study, node)
+            error = error or last_line(folder / "output.log") or "was killed"
             executed = folder / f"{node.notebook}.ipynb"
             lines += [f"  {node.name}  failed    {error}", f"    {executed}"]
         elif each["state"] == "waiting":
             lines.append(f"  {node.name}  withheld  waits for {', '.join(node.upstream)}")
     return lines
+
+
+def killed_by_slurm(study: Study, node: Node) -> str:
+    """Why Slurm ended the last job of a node, if it says so in the job's log."""
+    folder = study.folder / ".snakemake" / "slurm_logs" / f"rule_{rule_name(node.name)}"
+    logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)
+    text = logs[-1].read_text(encoding="utf-8", errors="replace") if logs else ""
+    found = re.search(r"CANCELLED AT \S+ DUE TO (.+?) \*\*\*|(oom.kill)", text, re.IGNORECASE)
+    if not found:
+        return ""
+    reason = "OUT OF MEMORY" if found[2] else found[1]
+    return f"{reason}: Slurm ended job {logs[-1].stem}; raise it in the profile"
 
 
 def last_line(path: Path) -> str:
@@ -108,27 +108,49 @@ def last_line(path: Path) -> str:
 
 
 def status_lines(study: Study, runner: str | None, states: dict[str, dict]) -> list[str]:
-    """One line per node: its state and how many of its runs are whole; then the totals."""
-    lines = []
+    """One line per node: its state and how many of its runs are whole; then totals, time left."""
+    lines, found = [], {}
     for node in study.plan.nodes:
         whole = sum(runs.is_whole(run) for run in node.runs)
-        state = node_state(node, whole, runner, states[node.name])
+        state = node_state(node, whole, runner, states[node.name], found)
+        found[node.name] = state
         error = f"  {states[node.name].get('error', '')}" if state == "failed" else ""
+        if state == "withheld":
+            blamed = [name for name in node.upstream if found[name] in ("failed", "withheld")]
+            error = f"  waits for {', '.join(blamed)}"
         lines.append(f"{node.name:<34}{state:<10}{whole}/{len(node.runs)} runs{error}")
-    counted = Counter(line[34:44].strip() for line in lines)
-    return [*lines, ", ".join(f"{count} {state}" for state, count in counted.items())]
+    counted = [f"{count} {state}" for state, count in Counter(found.values()).items()]
+    left = time_left(study, runner, states, found)
+    return [*lines, ", ".join(counted) + (f"; about {duration(left)} left" if left else "")]
 
 
-def node_state(node: Node, whole: int, runner: str | None, told: dict) -> str:
-    """The state of a node in one word."""
+def node_state(node: Node, whole: int, runner: str | None, told: dict, above: dict) -> str:
+    """The state of a node in one word. above: the states of the nodes before it."""
     if whole == len(node.runs):
         return "done"
     if told["state"] == "running":
         return "running" if runner is not None and told.get("runner") == runner else "stopped"
     if told["state"] == "failed":
         return "failed"
+    if any(above[name] in ("failed", "withheld") for name in node.upstream):
+        return "withheld"
     records = [runs.read_record(run.folder) for run in node.runs]
     return "stale" if any(records) else "to do"
+
+
+def time_left(
+    study: Study, runner: str | None, states: dict[str, dict], found: dict[str, str]
+) -> float | None:
+    """Seconds that the process which runs the study now still needs, if that can be told."""
+    mine = {name for name, each in states.items() if runner and each.get("runner") == runner}
+    if not mine:
+        return None
+    works = {
+        node.name: work(node)
+        for node in study.plan.nodes
+        if node.name in mine or found[node.name] not in ("done", "withheld")
+    }
+    return seconds_left(works, states, min(states[name]["started"] for name in mine))
 
 
 def headline(study: Study) -> list[str]:

@@ -152,13 +152,18 @@ def write_node(study: Study, node: Node, holder: str) -> None:
 def rule(study: Study, node: Node, names: set[str]) -> dict:
     """A node as the Snakefile takes it; paths are relative to the study's folder."""
     return {
-        "rule": "".join(each if each.isalnum() else "_" for each in node.name),
+        "rule": rule_name(node.name),
         "folder": f"nodes/{node.name}",
         "stamp": f"nodes/{node.name}/{nodes.STAMP}",
         "log": f"nodes/{node.name}/output.log",
         "after": [f"nodes/{name}/{nodes.STAMP}" for name in node.upstream if name in names],
         "threads": study.settings.threads,
     }
+
+
+def rule_name(node: str) -> str:
+    """A node's name as Snakemake takes it for a rule."""
+    return "".join(each if each.isalnum() else "_" for each in node)
 
 
 def snakemake(study: Study, graph: Path, jobs: int, profile: str, tick: Callable[[], None]) -> int:

@@ -1,0 +1,74 @@
+"""The time left: silent until there is something to go by, then near the truth."""
+
+import heapq
+
+import pytest
+
+from xtsupport.study.timeleft import LOOK, seconds_left
+
+WORKS = {"data": 0.0, "pretraining": 100_000.0} | {
+    f"target-{number}": 40_000.0 for number in range(12)
+}
+
+
+def schedule(works, lanes, cost):
+    """(begin, end) of every node on so many lanes; targets wait for pretraining."""
+    times, free, ready = {}, [0.0] * lanes, 0.0
+    for name, size in works.items():
+        begin = max(heapq.heappop(free), ready if name.startswith("target") else 0.0)
+        times[name] = begin, begin + cost(name, size)
+        heapq.heappush(free, times[name][1])
+        ready = times["pretraining"][1] if "pretraining" in times else 0.0
+    return times
+
+
+def at(times, now):
+    """The states a runner would see."""
+    return {
+        name: {"state": "done", "started": begin, "seconds": end - begin}
+        if end <= now
+        else {"state": "running", "started": begin}
+        for name, (begin, end) in times.items()
+        if begin <= now
+    }
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+@pytest.mark.parametrize("pace", [1e-4, 1e-3, 0.1])
+def test_it_is_near_the_truth_whatever_the_encoder(lanes, pace):
+
+    def cost(name, size):
+        return LOOK.get(name, 7 + pace * size * (1 + (ord(name[-1]) % 2) / 4))
+
+    times = schedule(WORKS, lanes, cost)
+    end = max(each for _, each in times.values())
+    first = times["pretraining"][1]
+    for now in (share * end / 20 for share in range(20)):
+        left = seconds_left(WORKS, at(times, now), 0.0, now)
+        if now < first:
+            assert left is None
+        else:
+            assert left == pytest.approx(end - now, abs=max((end - now) / 3, end / 10))
+
+
+def test_a_cheap_first_node_says_nothing():
+    states = {
+        "data": {"state": "done", "started": 0.0, "seconds": 12.0},
+        "pretraining": {"state": "running", "started": 0.0},
+    }
+    assert seconds_left(WORKS, states, 0.0, 13.0) is None
+
+
+def test_two_nodes_by_hand():
+    works = {"a": 10.0, "b": 20.0}
+    states = {"a": {"state": "done", "started": 0.0, "seconds": 17.0}}
+    assert seconds_left(works, states, 0.0, 17.0) == pytest.approx(7 + 20)  # a: 7 s, then 1 s a row
+    states["b"] = {"state": "running", "started": 17.0}
+    assert seconds_left(works, states, 0.0, 27.0) == pytest.approx(17)
+    assert seconds_left(works, states, 0.0, 99.0) == 0  # later than thought
+
+
+def test_nothing_to_go_by_when_only_the_results_are_left():
+    works = {"results": 0.0, "significance": 0.0}
+    states = {"results": {"state": "done", "started": 0.0, "seconds": 14.0}}
+    assert seconds_left(works, states, 0.0, 20.0) is None

@@ -1,0 +1,49 @@
+"""How long a study will still take, judged from what it has done; silence before that is enough.
+
+A node takes ``START`` seconds and then so many seconds per unit of work, which depends on encoder,
+device and precision and is learned from the nodes that are done. As many nodes go on side by side as
+now, or as there have been so far.
+"""
+
+import time
+
+from xtsupport.study.plan import Node
+
+START = 7.0  # seconds of a node without training: kernel, imports, reading
+SET = 150  # evaluating one target in one language, in training rows
+LOOK = {"data": 13.0, "results": 14.0, "significance": 19.0}  # seconds of nodes without training
+ENOUGH = 0.1  # share of the work to see before saying anything
+
+
+def work(node: Node) -> float:
+    """The work of a node in training rows of the study."""
+    total = 0.0
+    for run in node.runs:
+        own = run.settings
+        total += own.get("steps", 0) * own.get("batch_size", 0)
+        total += SET * sum(len(codes) for codes in own.get("targets", {}).values())
+    return total
+
+
+def seconds_left(
+    works: dict[str, float], states: dict[str, dict], since: float, now: float | None = None
+) -> float | None:
+    """Seconds until the nodes in ``works`` are done; None while that is anybody's guess.
+
+    works: node -> its work, for all nodes the runner was started for; states: their ``state.json``;
+    since: when the runner started (seconds since the epoch).
+    """
+    now = time.time() if now is None else now
+    told = {name: states.get(name, {}).get("state", "waiting") for name in works}
+    done = [name for name in works if told[name] == "done"]
+    rest = [name for name in works if told[name] != "done"]
+    seen = sum(works[name] for name in done)
+    if not rest or not seen or seen < ENOUGH * sum(works.values()):
+        return None
+    trained = sum(max(0.0, states[name]["seconds"] - START) for name in done if works[name])
+    costs = {name: LOOK.get(name, START + trained / seen * works[name]) for name in rest}
+    begun = {name: now - states[name]["started"] for name in rest if told[name] == "running"}
+    needed = [max(0.0, cost - begun.get(name, 0.0)) for name, cost in costs.items()]
+    spent = sum(states[name]["seconds"] for name in done) + sum(begun.values())
+    lanes = max(spent / max(now - since, 1.0), len(begun), 0.1)
+    return max(sum(needed) / lanes, *needed)
