@@ -1,7 +1,7 @@
 """How long a study will still take, judged from what it has done; silence before that is enough.
 
-A node takes ``START`` seconds and then so many per unit of work, which depends on the encoder, the
-device and the precision, and is learned from the nodes that are done. As many nodes go on at once as
+A node takes ``START`` seconds and then so many per unit of work, which depends on the encoder and
+the device and is learned from the nodes that are done. As many nodes go on at once as
 now, or as there have been so far.
 """
 
