@@ -132,6 +132,22 @@ def test_mlqa_pairs_are_configurations(tmp_path):
     assert not available("mlqa", "de", None, tmp_path)
 
 
+@pytest.mark.parametrize("code", ["ht", "qu"])
+def test_xcopa_has_languages_of_its_own(tmp_path, code):
+    row = {"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "label": 1,
+           "idx": 0, "changed": False}  # fmt: skip
+    put(tmp_path, "cambridgeltl/xcopa", code, "test", [row])
+    (example,) = load("xcopa", code, data=tmp_path)
+    assert (example["context"], example["choices"], example["label"]) == ("p", ["a", "b"], 1)
+
+
+def test_romanian_xquad_of_the_hub_and_of_a_mirror(tmp_path):
+    put(tmp_path, "google/xquad", "xquad.ro", "validation", [question("1")])
+    put(tmp_path, "google/xtreme", "XQuAD.ro", "validation", [question("2")])
+    assert load("xquad_ro", "ro", data=tmp_path)[0]["example_id"] == "1"
+    assert load("xquad", "ro", data=tmp_path)[0]["example_id"] == "2"
+
+
 def test_translations_of_an_english_task_lie_beside_it(tmp_path):
     put(tmp_path, "rajpurkar/squad", "plain_text.de", "train", [question("d1")])
     assert len(load("squad", "de", "train", tmp_path)) == 1

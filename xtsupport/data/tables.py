@@ -55,7 +55,8 @@ class Task:
     ``train_r1+snli/train``. `cluster` is the example column whose equal values form a cluster;
     `parallel` says that row k means the same in every language. `evaluator` names the official
     scorer. `chance` is in 0..100. `same_data` lists the intermediate tasks that share data with
-    this target.
+    this target. `revision` pins the files on the hub; where it is empty, no source at hand states
+    one, and the newest files are read.
     """
 
     name: str
