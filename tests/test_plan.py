@@ -249,6 +249,18 @@ def test_phase_3_can_train_on_another_split(study):
     assert "train_splits" not in runs["intermediate/squad/seed0"].settings
 
 
+def test_a_limit_per_target_concerns_only_the_runs_that_serve_it(study):
+    targets = ["xquad", "xnli", "udpos"]
+    limit = {"evaluation": {"max_clusters": 4}}
+    plain = by_name(study(targets=targets, **limit))
+    runs = by_name(study(targets=targets, evaluation={"max_clusters": {"xquad": 4, "xnli": 2}}))
+    span, nli, tags = (f"target/{name}/none/plain/seed0" for name in ("squad", "mnli", "udpos"))
+    assert plain[span].settings["max_clusters"] == 4
+    assert runs[span].settings["max_clusters"] == {"xquad": 4}
+    assert runs[nli].settings["max_clusters"] == {"xnli": 2}
+    assert runs[tags].settings["max_clusters"] == {}
+
+
 def test_pairs_of_languages_and_other_evaluation_splits_are_there_only_when_asked_for(study):
     targets = ["xquad", "xnli", "udpos"]
     plain = by_name(study(targets=targets))

@@ -87,6 +87,18 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
             "evaluation.splits.tatoeba: is not a target of the study that is trained",
         ),
         (
+            {"evaluation": {"max_clusters": {"xquod": 3}}},
+            "evaluation.max_clusters.xquod: is not a target of the study that is trained (did you",
+        ),
+        (
+            {"evaluation": {"max_clusters": {"xquad": 0}}},
+            "evaluation.max_clusters.xquad = 0: must be a whole number, >= 1",
+        ),
+        (
+            {"evaluation": {"max_clusters": "many"}},
+            "evaluation.max_clusters = 'many': must be a whole number, >= 1, or a mapping of name",
+        ),
+        (
             {"targets": ["udpos"], "evaluation": {"splits": {"udpos": "train"}}},
             "tasks.udpos.train_split = 'train': udpos is evaluated on train",
         ),

@@ -244,8 +244,10 @@ def evaluate(
 ):
     """(target, language, language_2, examples, predictions) of one evaluation set."""
     split = run.settings.get("eval_splits", {}).get(target)
+    most = run.settings.get("max_clusters")
     examples = whole_clusters(
-        load(target, code, split, run.options["data"], code_2), run.settings.get("max_clusters")
+        load(target, code, split, run.options["data"], code_2),
+        most.get(target) if isinstance(most, dict) else most,
     )
     predictions, size = answers(model, trained, trained_on, examples, tokenizer, run)
     counted(out, f"{target}/{code}" + (f"+{code_2}" if code_2 else ""), size)

@@ -180,14 +180,16 @@ def unseen_evaluation(settings, tasks, languages) -> Problems:
 
 
 def known_evaluation(settings, tasks, languages) -> Problems:
-    """Other splits are of targets with a head; pairs are of two languages of a parallel target."""
+    """Splits and limits are of targets with a head; pairs of two languages of a parallel one."""
     heads = sorted(n for n in settings.targets if n in tasks and tasks[n].kind != "retrieval")
-    for name in settings.evaluation.splits:
+    most = settings.evaluation.max_clusters
+    limits = [("max_clusters", name) for name in (most if isinstance(most, dict) else ())]
+    for key, name in [*(("splits", name) for name in settings.evaluation.splits), *limits]:
         if name not in heads:
             yield (
-                ("evaluation", "splits", name),
+                ("evaluation", key, name),
                 (
-                    f"evaluation.splits.{name}: is not a target of the study that is trained"
+                    f"evaluation.{key}.{name}: is not a target of the study that is trained"
                     f"{did_you_mean(name, heads)}; allowed: {', '.join(heads) or 'nothing'}"
                 ),
             )

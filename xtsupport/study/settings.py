@@ -104,7 +104,8 @@ class Evaluation(Part):
     """How predictions are made."""
 
     max_clusters: Annotated[
-        Positive | None, Field(description="whole clusters per language; null: all")
+        Positive | dict[str, Positive] | None,
+        Field(description="whole clusters per language, or {target: clusters}; null: all"),
     ] = None
     batch_tokens: Annotated[
         int, Field(ge=16, description="tokens per batch; no effect on scores")
@@ -293,7 +294,7 @@ def leaves(values: Mapping, before: str = "") -> dict[str, object]:
     return flat
 
 
-RESERVED = {"scratch", "reference", "con", "prn", "aux", "nul"}
+RESERVED = {"scratch", "con", "prn", "aux", "nul"}
 STAND_INS = {
     "study": "study",
     "data": "hub",

@@ -11,13 +11,14 @@ Schema = dict
 
 
 def explained(error: ValidationError, given: Source, model: type[BaseModel]) -> list[str]:
-    """One line per wrong key; the branches of a union count as one."""
+    """One line per wrong key; the branches of a union count as one, the deepest."""
     schema, lines = model.model_json_schema(), {}
     for each in error.errors():
         path, found = trace(each["loc"], schema)
         if path not in lines:
             lines[path] = f"{given.where(path)}: {line(each, path, found, schema)}"
-    return list(lines.values())
+    deeper = {path[:end] for path in lines for end in range(len(path))}
+    return [text for path, text in lines.items() if path not in deeper]
 
 
 def line(problem: dict, path: tuple, found: Schema, schema: Schema) -> str:
@@ -37,9 +38,12 @@ def line(problem: dict, path: tuple, found: Schema, schema: Schema) -> str:
 
 def trace(loc: tuple, schema: Schema) -> tuple[tuple, Schema]:
     """The key path of a pydantic location, without its union branches, and the schema there."""
-    path, here = [], schema
+    path, here, labelled = [], schema, False
     for part in loc:
-        inner = step(resolve(here, schema), part, schema)
+        if not labelled and branches(resolve(here, schema)) > 1:
+            labelled = True  # pydantic puts the branch it tried between a union and its parts
+            continue
+        inner, labelled = step(resolve(here, schema), part, schema), False
         if inner is not None:
             path.append(part)
             here = inner
@@ -50,6 +54,11 @@ def trace(loc: tuple, schema: Schema) -> tuple[tuple, Schema]:
         ):
             path.append(part)  # an unknown key
     return tuple(path), here
+
+
+def branches(found: Schema) -> int:
+    """How many branches a union has beside null; 0 when it is none."""
+    return sum(each.get("type") != "null" for each in found.get("anyOf", ()))
 
 
 def step(here: Schema, part: str | int, schema: Schema) -> Schema | None:
@@ -76,6 +85,8 @@ def allowed(found: Schema, schema: Schema) -> str:
         return ", or ".join(allowed(each, schema) for each in found["anyOf"])
     if "enum" in found or "const" in found:
         return " or ".join(map(str, found.get("enum", [found.get("const")])))
+    if isinstance(inner := found.get("additionalProperties"), dict):
+        return f"a mapping of name to {allowed(inner, schema).removeprefix('a ')}"
     if found.get("type") == "array":
         return f"a list{length(found)} each {allowed(found['items'], schema).removeprefix('a ')}"
     if "pattern" in found:

@@ -177,7 +177,7 @@ class Planner:
                 "extra_steps": extra,
                 **own,
                 "targets": served,
-                "max_clusters": evaluation.max_clusters,
+                "max_clusters": only(evaluation.max_clusters, served),
                 "max_answer_length": evaluation.max_answer_length,
                 **asked(train_splits=splits, eval_splits=evaluated, pairs=pairs),
             },
@@ -328,6 +328,11 @@ def own_splits(overrides: dict, names: list[str]) -> dict[str, str]:
         for name in names
         if name in overrides and overrides[name].train_split
     }
+
+
+def only(most: int | dict[str, int] | None, served) -> int | dict[str, int] | None:
+    """A limit of every target, or of each by name: then only of those that a run serves."""
+    return {name: most[name] for name in served if name in most} if isinstance(most, dict) else most
 
 
 def asked(**settings: dict) -> dict:
