@@ -29,6 +29,8 @@ def progress_table(study: Study) -> pd.DataFrame:
 def table(done: Iterable[Run], name: str) -> pd.DataFrame:
     """The CSV file `name` of several runs, with their condition and seed in front.
 
+    A variant of phase 3 is named with its condition: ``squad/source=de``.
+
     name: history.csv (step, task, loss), scores.csv (task, language, metric, score in points,
     n_examples) or layers.csv (task, language, layer, accuracy, accuracy_centred). Raises UserError
     when a run is missing.
@@ -45,7 +47,7 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
         run
         for phase in ("target", "retrieval")
         for run in finished(study, phase)
-        if run.condition == condition and target in run.settings["targets"]
+        if run.side == condition and target in run.settings["targets"]
     ]
     if not done:
         raise UserError(
@@ -68,9 +70,7 @@ def has_predictions(study: Study, conditions: Iterable[str], target: str) -> boo
 
 
 def _gathered(done: Iterable[Run], read) -> pd.DataFrame:
-    frames = [
-        read(runs.require(run)).assign(condition=run.condition, seed=run.seed) for run in done
-    ]
+    frames = [read(runs.require(run)).assign(condition=run.side, seed=run.seed) for run in done]
     if not frames:
         raise UserError(
             "no finished run to show; run the cells above, or `xtsupport run` the study"

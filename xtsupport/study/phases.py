@@ -18,13 +18,14 @@ from xtsupport.evaluation.scores import corpus_score, score_examples
 from xtsupport.study import exposure, sentences
 from xtsupport.study.exposure import training_split
 from xtsupport.study.runs import Run, open_run, require
+from xtsupport.study.training_rows import raw_features, training_features
 from xtsupport.training import encoder as encoders
 from xtsupport.training.attention import use_fast_attention
 from xtsupport.training.feature_cache import encoded
 from xtsupport.training.features import Features, featurise
 from xtsupport.training.heads import TaskModel
-from xtsupport.training.loop import Recipe, resolve_precision, train
-from xtsupport.training.masked import MaskedModel, tiny_xlmr, train_tokenizer
+from xtsupport.training.loop import MLM, Recipe, resolve_precision, train
+from xtsupport.training.masked import MaskedHead, MaskedModel, tiny_xlmr, train_tokenizer
 
 VALIDATION_CLUSTERS = 400  # English validation after phase 2: enough to see that it learned
 
@@ -57,7 +58,7 @@ def pretrain(run: Run, progress: bool = True) -> pd.DataFrame:
 
 
 def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
-    """Phase 2: English training on one task or a mixture; keeps the encoder; returns the history.
+    """Phase 2: training on one task or a mixture; keeps the encoder; returns the history.
 
     ``scores.csv`` holds the scores on English validation rows, where the data source has any.
     """
@@ -70,7 +71,8 @@ def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
         }
         for name, features in data.items():
             add_head(model, name, features, run)
-        history = fit(model, data, tokenizer, run, out, progress)
+        masked = {MLM: raw_features(tokenizer, run)} if "raw" in run.settings else {}
+        history = fit(model, data | masked, tokenizer, run, out, progress)
         scores = [
             validate(model, name, features, tokenizer, run, out) for name, features in data.items()
         ]
@@ -81,14 +83,15 @@ def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
 
 
 def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
-    """Phase 3: English training on a task, then every target it serves in every language.
+    """Phase 3: training on a task, then every target it serves in every language.
 
     Writes ``examples.parquet`` and ``scores.csv``; returns the training history.
     """
     with open_run(run) as out:
         prepare(run)
         model, tokenizer = starting_model(run)
-        features = training_features(run.training_task, run.settings["rows"], tokenizer, run)
+        rows = run.settings["rows"]
+        features = training_features(run.training_task, rows, tokenizer, run, model.encoder)
         add_head(model, run.training_task, features, run)
         history = fit(model, {run.training_task: features}, tokenizer, run, out, progress)
         parts = [
@@ -140,10 +143,14 @@ def prepare(run: Run) -> None:
 
 def starting_encoder(run: Run):
     """(encoder, tokenizer) that a run starts from: its upstream run's, else the study's."""
-    name = require(run.upstream[0]) / "model" if run.upstream else run.settings["encoder"]
-    encoder, tokenizer = encoders.load_encoder(name)
+    encoder, tokenizer = encoders.load_encoder(starting_point(run))
     use_fast_attention(encoder, device(), resolve_precision(run.settings["precision"]))
     return encoder, tokenizer
+
+
+def starting_point(run: Run):
+    """The folder or name of the encoder that a run starts from."""
+    return require(run.upstream[0]) / "model" if run.upstream else run.settings["encoder"]
 
 
 def device() -> torch.device:
@@ -151,37 +158,22 @@ def device() -> torch.device:
 
 
 def starting_model(run: Run):
-    """(model without heads, tokenizer), dropout and frozen weights as the run's settings say."""
-    encoder, tokenizer = starting_encoder(run)
+    """(model, tokenizer), dropout and frozen weights as the run's settings say.
+
+    It has no head, but for ``X+mlm`` the encoder's own masked-LM head, under the name `mlm`.
+    """
+    if "raw" in run.settings:
+        encoder, layers, tokenizer = encoders.load_masked_encoder(starting_point(run))
+        use_fast_attention(encoder, device(), resolve_precision(run.settings["precision"]))
+    else:
+        encoder, tokenizer = starting_encoder(run)
     encoders.set_dropout(encoder, run.settings["dropout"])
     if run.settings["freeze_embeddings"]:
         encoders.freeze_embeddings(encoder)
-    return TaskModel(encoder, run.settings["dropout"], run.settings["pooling"]), tokenizer
-
-
-def training_features(name: str, rows: int, tokenizer, run: Run) -> Features:
-    """Features of `rows` English training rows of a task, the same rows for every seed."""
-    row = task(name, run.options["data"])
-    examples = load(name, "en", training_split(name, run), run.options["data"])
-    labels = row.labels or tags_of(examples, row.kind)
-    if rows < len(examples):
-        examples = examples.select(
-            np.sort(np.random.default_rng(0).permutation(len(examples))[:rows])
-        )
-    return encoded(
-        examples,
-        row.kind,
-        tokenizer,
-        run.settings["max_length"],
-        run.settings["stride"],
-        labels,
-    )
-
-
-def tags_of(examples, kind: str) -> tuple[str, ...]:
-    """The tags of a training split, for a task whose table names none (CCG has hundreds)."""
-    found = {tag for tags in examples["tags"] for tag in tags} if kind == "tagging" else ()
-    return tuple(sorted(found))
+    model = TaskModel(encoder, run.settings["dropout"], run.settings["pooling"])
+    if "raw" in run.settings:
+        model.add_masked_head(MLM, MaskedHead(layers))
+    return model, tokenizer
 
 
 def add_head(model: TaskModel, name: str, features: Features, run: Run) -> None:
@@ -335,7 +327,7 @@ def write_scores(out, run: Run, parts) -> None:
     scores = pd.concat(scores, ignore_index=True)
     out.write_parquet("examples.parquet", cube)
     out.write_csv("scores.csv", scores)
-    out.note(collapsed=collapsed(scores, data))
+    out.note(collapsed=collapsed(scores, data, run.settings.get("source", "en")))
 
 
 def prediction_texts(target: str, examples, predictions, data) -> dict[str, str]:
@@ -365,13 +357,14 @@ def summary(name: str, code: str, frame: pd.DataFrame, data) -> pd.DataFrame:
     )
 
 
-def collapsed(scores: pd.DataFrame, data) -> list[str]:
-    """Targets whose English headline score is not above chance by 2 points or 3 standard errors."""
+def collapsed(scores: pd.DataFrame, data, source: str = "en") -> list[str]:
+    """Targets whose headline score in the language of the training is not above chance by 2 points
+    or 3 standard errors."""
     found = []
-    english = scores.language == "en"
+    same = scores.language == source
     if "language_2" in scores:
-        english &= scores.language_2.isna()
-    for row in scores[english].itertuples():
+        same &= scores.language_2.isna()
+    for row in scores[same].itertuples():
         about = task(row.task, data)
         chance = (about.chance or 0.0) / 100
         noise = 300 * (chance * (1 - chance) / row.n_examples) ** 0.5

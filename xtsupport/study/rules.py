@@ -59,7 +59,7 @@ def data_source(data: str) -> str:
 
 def no_name_twice(settings, tasks, languages) -> Problems:
     """Lists name things once."""
-    for key in ("conditions", "targets", "seeds", "languages"):
+    for key in ("conditions", "variants", "targets", "seeds", "languages"):
         values = getattr(settings, key)
         if isinstance(values, list):
             for value, times in Counter(values).items():
@@ -68,7 +68,7 @@ def no_name_twice(settings, tasks, languages) -> Problems:
 
 
 def known_conditions(settings, tasks, languages) -> Problems:
-    """Every condition is none, all, an intermediate task, or none~X for an X of the study."""
+    """Every condition is none, all, an intermediate task, one of these changed, or none~X."""
     trainable = sorted(name for name, task in tasks.items() if task.role == "intermediate")
     for index, name in enumerate(settings.conditions):
         path = ("conditions", index)
@@ -82,8 +82,9 @@ def known_conditions(settings, tasks, languages) -> Problems:
                 path,
                 (
                     f"conditions: unknown condition {name!r}"
-                    f"{did_you_mean(name, ['none', 'all', *trainable])}; "
-                    f"allowed: none, all, none~TASK, {', '.join(trainable)}"
+                    f"{did_you_mean(condition.base, ['none', 'all', *trainable])}; "
+                    f"allowed: none, all, none~TASK, {', '.join(trainable)}, and a task with "
+                    f"{', '.join(conditions.MARKS)}"
                 ),
             )
         elif condition.matched and condition.matched not in settings.conditions:
@@ -91,16 +92,63 @@ def known_conditions(settings, tasks, languages) -> Problems:
                 path,
                 f"conditions: {name!r} needs the condition {condition.matched!r}; add it",
             )
-    if "all" in settings.conditions and len(conditions.single_tasks(settings.conditions)) < 2:
+    singles = conditions.single_tasks(settings.conditions)
+    mixed = [name for name in settings.conditions if name in ("all", "all+mlm")]
+    if mixed and len(singles) < 2:
         yield (
             ("conditions",),
             "conditions: `all` mixes the single tasks of the study and needs at least two of them",
         )
+    if any(name.endswith("@matched") for name in settings.conditions) and not singles:
+        yield (
+            ("conditions",),
+            "conditions: @matched takes the rows of the smallest single task of the study; "
+            "add the single tasks",
+        )
+
+
+def known_variants(settings, tasks, languages) -> Problems:
+    """Every variant is a condition of the study with a way to train phase 3."""
+    ways = [*conditions.ROBUST, "source=LANGUAGE"]
+    for index, name in enumerate(settings.variants):
+        path, (condition, variant) = ("variants", index), conditions.side(name)
+        source = conditions.source_of(variant)
+        if condition not in settings.conditions:
+            yield (
+                path,
+                (
+                    f"variants: {name!r}: {condition!r} is not a condition of the study"
+                    f"{did_you_mean(condition, settings.conditions)}; "
+                    f"allowed: {', '.join(settings.conditions)}"
+                ),
+            )
+        if variant.startswith("source="):
+            if source == "en" or source not in languages:
+                yield (
+                    path,
+                    (
+                        f"variants: {name!r}: unknown source language {source!r}"
+                        f"{did_you_mean(source, languages)}; allowed: a code of the table of "
+                        "languages other than en, which is plain"
+                    ),
+                )
+        elif variant not in conditions.ROBUST:
+            yield (
+                path,
+                (
+                    f"variants: {name!r}: unknown variant {variant!r}{did_you_mean(variant, ways)}"
+                    f"; allowed: CONDITION/VARIANT with {', '.join(ways)}"
+                ),
+            )
 
 
 def known_targets(settings, tasks, languages) -> Problems:
-    """Every target is a target task of the tables."""
-    names = sorted(name for name, task in tasks.items() if task.role == "target")
+    """Every target is a target task of the tables, or another one that says what to train on."""
+    names = sorted(
+        name
+        for name, task in tasks.items()
+        if task.role == "target" or (task.role == "other" and task.training_task)
+    )
     for index, name in enumerate(settings.targets):
         if name not in names:
             yield (
@@ -147,8 +195,9 @@ def known_overrides(settings, tasks, languages) -> Problems:
     phase3 = sorted(
         {tasks[name].training_task for name in settings.targets if name in tasks} - {""}
     )
+    bases = {name.partition("@")[0].partition("+")[0] for name in settings.conditions}
     phase2 = sorted(
-        {*conditions.single_tasks(settings.conditions), *settings.conditions} & {*tasks, "all"}
+        {*bases & {*tasks, "all"}, *(name for name in settings.conditions if {"@", "+"} & {*name})}
     )
     for key, names in (("tasks", phase3), ("intermediate_tasks", phase2)):
         for name in getattr(settings, key):
@@ -276,7 +325,7 @@ def sound_folder(encoder: str) -> Problems:
 
 
 def known_contrasts(settings, tasks, languages) -> Problems:
-    """Contrasts are ordered pairs of two conditions of the study."""
+    """Contrasts are ordered pairs of two sides of the study: conditions, or variants of them."""
     pairs = [
         (("analysis", "contrasts", index), pair)
         for index, pair in enumerate(settings.analysis.contrasts)
@@ -284,15 +333,15 @@ def known_contrasts(settings, tasks, languages) -> Problems:
     primary = settings.analysis.primary
     if primary:
         pairs.append((("analysis", "primary"), [primary.treatment, primary.baseline]))
+    known = [*settings.conditions, *settings.variants]
     for path, pair in pairs:
         for name in pair:
-            if name not in settings.conditions:
+            if name.removesuffix("/plain") not in known:
                 yield (
                     path,
                     (
                         f"{'.'.join(map(str, path[:2]))}: {name!r} is not a condition of the study"
-                        f"{did_you_mean(name, settings.conditions)}; "
-                        f"allowed: {', '.join(settings.conditions)}"
+                        f"{did_you_mean(name, known)}; allowed: {', '.join(known)}"
                     ),
                 )
         if pair[0] == pair[1]:
@@ -325,8 +374,9 @@ def sound_primary(settings, tasks, languages) -> Problems:
 
 
 RULES = (
-    (no_name_twice, ("conditions", "targets", "seeds", "languages")),
+    (no_name_twice, ("conditions", "variants", "targets", "seeds", "languages")),
     (known_conditions, ("conditions",)),
+    (known_variants, ("conditions", "variants")),
     (known_targets, ("targets",)),
     (known_languages, ("languages", "targets")),
     (known_overrides, ("conditions", "targets", "tasks", "intermediate_tasks")),
@@ -334,6 +384,6 @@ RULES = (
     (known_evaluation, ("targets", "evaluation")),
     (sound_windows, ("intermediate", "target", "tasks", "intermediate_tasks")),
     (sound_encoder, ("encoder", "pretraining", "retrieval", "intermediate", "target")),
-    (known_contrasts, ("analysis", "conditions")),
+    (known_contrasts, ("analysis", "conditions", "variants")),
     (sound_primary, ("analysis", "targets")),
 )

@@ -51,6 +51,11 @@ class Run:
     variant: str = "plain"
     training_task: str = ""
 
+    @property
+    def side(self) -> str:
+        """The condition, with the variant of phase 3 unless that is plain: ``squad/source=de``."""
+        return self.condition if self.variant == "plain" else f"{self.condition}/{self.variant}"
+
     @cached_property
     def key(self) -> str:
         """Names the result: equal keys, equal numbers."""

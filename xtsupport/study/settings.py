@@ -82,6 +82,32 @@ class Target(Phase):
     """Phase 3: English training on the target task."""
 
 
+class Mlm(Part):
+    """``X+mlm``: masked language modelling that goes on during phase 2, in every language."""
+
+    share: Annotated[float, Field(gt=0, lt=1, description="share of the steps, beside X's own")] = (
+        0.2
+    )
+    mask: Annotated[float, Field(gt=0, lt=1, description="share of the tokens to predict")] = 0.15
+    documents: Annotated[int, Field(ge=1, description="raw texts per language, at most")] = 1000
+
+
+class Robust(Part):
+    """Phase 3 of the variants adversarial, smoothing and synonyms (training/robust.py)."""
+
+    radius: Annotated[
+        float, Field(gt=0, le=1, description="largest noise, share of an embedding's norm")
+    ] = 0.1
+    ascent_steps: Annotated[
+        int, Field(ge=1, le=50, description="adversarial: each costs a training step")
+    ] = 3
+    copies: Annotated[int, Field(ge=1, le=100, description="synonyms: changed copies of a row")] = 3
+    synonyms: Annotated[
+        str,
+        Field(min_length=1, description="embeddings, or a JSON file {word: [synonym, ...]}"),
+    ] = "embeddings"
+
+
 class Overrides(Part):
     """Settings of one task that replace those of its phase; the absent ones stay."""
 
@@ -183,6 +209,10 @@ class Settings(Part):
     ]
     conditions: Annotated[list[Name], Field(min_length=1)]
     targets: Annotated[list[Name], Field(min_length=1)]
+    variants: Annotated[
+        list[Annotated[str, Field(min_length=1)]],
+        Field(description="CONDITION/VARIANT: phase 3 also in that way, as in squad/source=de"),
+    ] = []
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0, 1, 2]
     languages: Literal["all"] | Annotated[list[str], Field(min_length=1)] = "all"
     pretraining: Pretraining = Pretraining()
@@ -192,6 +222,8 @@ class Settings(Part):
     intermediate_tasks: Annotated[
         dict[str, Overrides], Field(description="phase 2, per condition")
     ] = {}
+    mlm: Mlm = Mlm()
+    robust: Robust = Robust()
     evaluation: Evaluation = Evaluation()
     retrieval: Retrieval = Retrieval()
     analysis: Analysis = Analysis()

@@ -11,7 +11,10 @@ settings by phase (all of them also ``precision``)
                 max_clusters, max_answer_length
   retrieval     encoder, targets {name: [languages]}, layer, pooling, max_length
   where asked   train_splits {task: split} (intermediate, target); eval_splits {target: split} and
-                pairs {target: [[language, language_2], ...]} (target)
+                pairs {target: [[language, language_2], ...]} (target); translations [language]
+                (X@translated); masked_steps, mask, raw {task, languages, documents} (X+mlm);
+                source (source=de); noise, radius, ascent_steps (adversarial, smoothing); copies,
+                synonyms (synonyms)
 options: data (what ``load(data=)`` takes), threads, checkpoint_minutes, batch_tokens
 """
 
@@ -50,8 +53,8 @@ class Planner:
             for seed in settings.seeds
         }
         phase3 = [
-            self.target(task, each, seed, self.above(each, seed, phase2, start))
-            for each in parsed
+            self.target(task, each, seed, self.above(each, seed, phase2, start), variant)
+            for each, variant in self.sides(parsed)
             for task in self.training_tasks()
             for seed in settings.seeds
         ]
@@ -68,6 +71,12 @@ class Planner:
     def above(self, condition, seed, phase2, start) -> list[Run]:
         """What phase 3 starts from: the phase-2 run of this seed, else the pretrained encoder."""
         return [phase2[condition.name, seed]] if condition.has_phase2 else start
+
+    def sides(self, parsed) -> list[tuple]:
+        """(condition, variant) of phase 3: every condition plain, then the variants asked for."""
+        named = {each.name: each for each in parsed}
+        asked_for = (conditions.side(name) for name in self.settings.variants)
+        return [(each, "plain") for each in parsed] + [(named[c], v) for c, v in asked_for]
 
     def training_tasks(self) -> list[str]:
         """The tasks that phase 3 trains on, in the order of the targets."""
@@ -106,15 +115,13 @@ class Planner:
         )
 
     def intermediate(self, condition, seed: int, start: list[Run]) -> Run:
-        """Phase 2: English training on one task, or on all single tasks of the study."""
-        names = (
-            conditions.single_tasks(self.settings.conditions)
-            if condition.base == "all"
-            else [condition.base]
-        )
-        own = self.phase2_settings(condition.base)
-        steps, rows = self.phase2_steps(condition.base), self.phase2_rows(names)
-        splits = own_splits(self.settings.intermediate_tasks, names)
+        """Phase 2: training on one task, or on all single tasks of the study; in English, unless
+        the condition says ``@translated``."""
+        names = self.phase2_tasks(condition)
+        own, masked = self.phase2_settings(condition), self.masked_steps(condition)
+        splits = self.phase2_splits(condition)
+        translations = self.translations(condition, names, splits)
+        raw = self.raw_text() if masked else {}
         return self.run(
             "intermediate",
             condition.name,
@@ -122,41 +129,130 @@ class Planner:
             f"intermediate/{condition.name}/seed{seed}",
             {
                 "encoder": self.settings.encoder,
-                "tasks": rows,
-                "steps": steps,
+                "tasks": self.phase2_rows(condition),
+                "steps": self.phase2_steps(condition),
                 **own,
-                **asked(train_splits=splits),
+                **asked(train_splits=splits, translations=translations, raw=raw),
+                **asked(masked_steps=masked, mask=masked and self.settings.mlm.mask),
             },
-            self.training_data(names, splits) | self.encoder_data(),
+            self.training_data(names, splits, translations or ["en"])
+            | self.raw_data(raw)
+            | self.encoder_data(),
             start,
         )
 
-    def phase2_settings(self, base: str) -> dict:
-        """The settings of phase 2 on a task or ``all``, after its overrides."""
-        own = merged(self.settings.intermediate, self.settings.intermediate_tasks.get(base))
-        return own if base == "all" else {key: own[key] for key in own if key != "mixing_cap"}
+    def phase2_tasks(self, condition) -> list[str]:
+        """The tasks that phase 2 of a condition trains on."""
+        every = conditions.single_tasks(self.settings.conditions)
+        return every if condition.base == "all" else [condition.base]
 
-    def phase2_steps(self, base: str) -> int:
-        """Optimizer steps of phase 2 on a task or ``all``."""
-        own = self.phase2_settings(base)
-        names = conditions.single_tasks(self.settings.conditions) if base == "all" else [base]
-        rows = self.phase2_rows(names).values()
+    def phase2_settings(self, condition) -> dict:
+        """The settings of phase 2, after the overrides of its task or ``all``, then its own."""
+        per_task, own = self.settings.intermediate_tasks, self.settings.intermediate.model_dump()
+        for name in (condition.base, condition.name):
+            own |= overridden(per_task.get(name))
+        return own if condition.base == "all" else {k: own[k] for k in own if k != "mixing_cap"}
+
+    def phase2_splits(self, condition) -> dict[str, str]:
+        """The training splits that were named for a condition's tasks, or for the condition."""
+        names, per_task = self.phase2_tasks(condition), self.settings.intermediate_tasks
+        special = own_splits(per_task, [condition.name])
+        return own_splits(per_task, names) | {n: s for s in special.values() for n in names}
+
+    def phase2_steps(self, condition) -> int:
+        """Optimizer steps of phase 2, masked-LM ones included."""
+        return self.task_steps(condition) + self.masked_steps(condition)
+
+    def task_steps(self, condition) -> int:
+        """Optimizer steps of phase 2 on its tasks."""
+        own, rows = self.phase2_settings(condition), self.phase2_rows(condition).values()
         return steps(sum(min(each, own.get("mixing_cap", each)) for each in rows), own)
 
-    def phase2_rows(self, names: list[str]) -> dict[str, int]:
+    def masked_steps(self, condition) -> int:
+        """Masked-LM steps of ``X+mlm``: X keeps all of its own, so that these are `share`."""
+        share = self.settings.mlm.share
+        more = round(self.task_steps(condition) * share / (1 - share))
+        return max(1, more) if "+mlm" in condition.marks else 0
+
+    def phase2_rows(self, condition) -> dict[str, int]:
         """How many rows of each task phase 2 trains on."""
-        splits = own_splits(self.settings.intermediate_tasks, names)
+        found = self.own_rows(condition)
+        if "@matched" not in condition.marks:
+            return found
+        every = conditions.single_tasks([*self.settings.conditions, condition.base])
+        least = min(
+            rows for name in every for rows in self.own_rows(conditions.parse(name)).values()
+        )
+        return dict.fromkeys(found, least)
+
+    def own_rows(self, condition) -> dict[str, int]:
+        """The rows of each task after its own `max_rows`."""
+        splits, found = self.phase2_splits(condition), {}
+        for name in self.phase2_tasks(condition):
+            settings = condition if condition.base == name else conditions.parse(name)
+            most = self.phase2_settings(settings)["max_rows"]
+            found[name] = self.rows(name, most, splits.get(name))
+        return found
+
+    def translations(self, condition, names: list[str], splits: dict[str, str]) -> list[str]:
+        """The study's languages that every task of ``X@translated`` is translated into."""
+        from xtsupport.data import hub
+
+        if "@translated" not in condition.marks:
+            return []
+        spoken = {code for target in self.settings.targets for code in self.spoken(target)}
+        there = [
+            code
+            for code in self.languages
+            if code in spoken - {"en"}
+            and all(
+                hub.available(n, code, splits.get(n) or self.tables[n].train_split, self.source)
+                for n in names
+            )
+        ]
+        if not there:
+            self.problems.append(
+                f"conditions: {condition.name!r}: data = {self.settings.data!r} has no "
+                f"translations of {', '.join(names)} into any language of the targets; put them "
+                "beside the English set (for squad: rajpurkar/squad/plain_text.de/), or name a "
+                f"split that has them: intermediate_tasks.{condition.name}.train_split"
+            )
+        return there
+
+    def raw_text(self) -> dict:
+        """What ``+mlm`` reads: raw text of the study's languages, English included."""
+        task = next((each for each in self.tables.values() if each.kind == "masked"), None)
+        if task is None:
+            self.problems.append(
+                f"data = {self.settings.data!r}: has no raw text for +mlm (no task of kind masked)"
+            )
+            return {}
+        spoken = {code for target in self.settings.targets for code in self.spoken(target)} | {"en"}
+        codes = [code for code in task.languages if code in spoken]
         return {
-            name: self.rows(name, self.phase2_settings(name)["max_rows"], splits.get(name))
-            for name in names
+            "task": task.name,
+            "languages": codes,
+            "documents": self.settings.mlm.documents,
         }
 
-    def target(self, task: str, condition, seed: int, above: list[Run]) -> Run:
-        """Phase 3: English training on a task, then every target it serves, in all languages."""
+    def raw_data(self, raw: dict) -> dict:
+        """Fingerprints of raw text."""
+        return {
+            f"{raw['task']}/{code}": self.mark(
+                raw["task"], code, self.tables[raw["task"]].train_split
+            )
+            for code in raw.get("languages", ())
+        }
+
+    def target(
+        self, task: str, condition, seed: int, above: list[Run], variant: str = "plain"
+    ) -> Run:
+        """Phase 3: training on a task, then every target it serves, in all languages."""
         own = merged(self.settings.target, self.settings.tasks.get(task))
         splits = own_splits(self.settings.tasks, [task])
-        rows = self.rows(task, own["max_rows"], splits.get(task))
-        extra = self.phase2_steps(condition.matched) if condition.matched else 0
+        rows = self.phase3_rows(task, own["max_rows"], splits.get(task))
+        source, matched = conditions.source_of(variant), condition.matched
+        extra = self.phase2_steps(conditions.parse(matched)) if matched else 0
         served = {
             name: self.spoken(name)
             for name in self.settings.targets
@@ -169,7 +265,7 @@ class Planner:
             "target",
             condition.name,
             seed,
-            f"target/{task}/{condition.name}/plain/seed{seed}",
+            f"target/{task}/{condition.name}/{variant}/seed{seed}",
             {
                 "encoder": self.settings.encoder,
                 "rows": rows,
@@ -180,13 +276,40 @@ class Planner:
                 "max_clusters": only(evaluation.max_clusters, served),
                 "max_answer_length": evaluation.max_answer_length,
                 **asked(train_splits=splits, eval_splits=evaluated, pairs=pairs),
+                **asked(source=source if source != "en" else ""),
+                **self.robust_settings(variant),
             },
-            self.training_data([task], splits)
+            self.training_data([task], splits, [source])
             | self.evaluation_data(served, pairs)
-            | self.encoder_data(),
+            | self.encoder_data()
+            | self.synonym_data(variant),
             above,
             task,
+            variant,
         )
+
+    def phase3_rows(self, task: str, most: int | None, split: str | None) -> int:
+        """Rows of phase 3: as many in every source language of the study (Turc et al. 2021)."""
+        variants = [conditions.side(name)[1] for name in self.settings.variants]
+        sources = dict.fromkeys(["en", *map(conditions.source_of, variants)])
+        return min(self.rows(task, most, split, code) for code in sources)
+
+    def robust_settings(self, variant: str) -> dict:
+        """What a robust variant adds to a run's settings."""
+        keys = {
+            "adversarial": ("radius", "ascent_steps"),
+            "smoothing": ("radius",),
+            "synonyms": ("copies", "synonyms"),
+        }.get(variant, ())
+        own = {key: getattr(self.settings.robust, key) for key in keys}
+        return own | ({"noise": variant} if "radius" in keys else {})
+
+    def synonym_data(self, variant: str) -> dict:
+        """The checksum of a list of synonyms."""
+        name = self.settings.robust.synonyms
+        if variant != "synonyms" or name == "embeddings":
+            return {}
+        return {"synonyms": checksum(folders.root() / Path(name).expanduser())}
 
     def retrieval(self, condition, seed: int, above: list[Run]) -> Run:
         """Sentence retrieval with the encoder as it is."""
@@ -206,7 +329,18 @@ class Planner:
             above,
         )
 
-    def run(self, phase, condition, seed, name, own, data, upstream, training_task="") -> Run:
+    def run(
+        self,
+        phase,
+        condition,
+        seed,
+        name,
+        own,
+        data,
+        upstream,
+        training_task="",
+        variant="plain",
+    ) -> Run:
         """A run with what all phases share."""
         settings = self.settings
         options = {
@@ -228,6 +362,7 @@ class Planner:
             options,
             settings.origins,
             tuple(upstream),
+            variant=variant,
             training_task=training_task,
         )
 
@@ -236,13 +371,14 @@ class Planner:
         chosen = self.settings.languages
         return [code for code in self.tables[target].languages if chosen == "all" or code in chosen]
 
-    def training_data(self, names: list[str], splits: dict[str, str]) -> dict:
-        """Fingerprints of English training sets, of other splits than usual where asked."""
+    def training_data(self, names: list[str], splits: dict[str, str], languages=("en",)) -> dict:
+        """Fingerprints of training sets, of other splits than usual where asked."""
         return {
-            f"{name}/en/train": self.mark(
-                name, "en", splits.get(name) or self.tables[name].train_split
+            f"{name}/{code}/train": self.mark(
+                name, code, splits.get(name) or self.tables[name].train_split
             )
             for name in names
+            for code in languages
         }
 
     def pairs(self, served) -> dict[str, list[list[str]]]:
@@ -303,12 +439,12 @@ class Planner:
             self.problems += error.problems
         return ""
 
-    def rows(self, task: str, most: int | None, split: str | None = None) -> int:
-        """How many English training rows are used."""
+    def rows(self, task: str, most: int | None, split: str | None = None, code="en") -> int:
+        """How many training rows of a language are used."""
         from xtsupport.data import hub
 
         try:
-            found = hub.rows(task, "en", split or self.tables[task].train_split, self.source)
+            found = hub.rows(task, code, split or self.tables[task].train_split, self.source)
         except UserError as error:
             self.problems += error.problems
             found = 1
@@ -317,8 +453,12 @@ class Planner:
 
 def merged(phase, own) -> dict:
     """A phase's settings with a task's own ones laid over them."""
-    other = own.model_dump(exclude_unset=True, exclude={"train_split"}) if own else {}
-    return phase.model_dump() | other
+    return phase.model_dump() | overridden(own)
+
+
+def overridden(own) -> dict:
+    """The settings that were given for one task; nothing where there are none."""
+    return own.model_dump(exclude_unset=True, exclude={"train_split"}) if own else {}
 
 
 def own_splits(overrides: dict, names: list[str]) -> dict[str, str]:
@@ -335,7 +475,7 @@ def only(most: int | dict[str, int] | None, served) -> int | dict[str, int] | No
     return {name: most[name] for name in served if name in most} if isinstance(most, dict) else most
 
 
-def asked(**settings: dict) -> dict:
+def asked(**settings) -> dict:
     """Settings of a run that are absent unless somebody asked for them: run keys stay the same."""
     return {key: value for key, value in settings.items() if value}
 

@@ -62,6 +62,14 @@ def schedule(sizes: dict[str, int], steps: int, cap: int, seed: int) -> list[str
     return [list(shares)[i] for i in drawn]
 
 
+def interleaved(tasks: list[str], other: str, count: int, seed: int) -> list[str]:
+    """`count` steps of another task at random places among `tasks`, which keep their order."""
+    total = len(tasks) + count
+    places = set(np.random.default_rng([seed, 4]).choice(total, size=count, replace=False).tolist())
+    rest = iter(tasks)
+    return [other if step in places else next(rest) for step in range(total)]
+
+
 def token_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
     """All features, longest first, in batches of at most `max_tokens` tokens after padding."""
     batches, order = [], np.argsort(-lengths, kind="stable")

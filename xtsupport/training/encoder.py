@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 from transformers.utils import logging
 
 from xtsupport.errors import UserError
@@ -18,6 +18,35 @@ def load_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
     multilingual-e5-small). Weights are read from safetensors only and no remote code is run.
     Raises UserError when the encoder cannot be found or read.
     """
+    model, tokenizer, missing = _read(AutoModel, name, dtype)
+    missing = [key for key in missing if "pooler" not in key]
+    if missing:
+        raise UserError(
+            f"encoder '{name}': its weights lack {len(missing)} tensors of "
+            f"{type(model).__name__}, such as {missing[0]}; it is damaged or of another kind"
+        )
+    return without_pooler(model), tokenizer
+
+
+def load_masked_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
+    """(encoder, layers of its masked-LM head, tokenizer), to go on with masked language modelling.
+
+    Name and weights as for `load_encoder`. Raises UserError also when the head is missing.
+    """
+    model, tokenizer, missing = _read(AutoModelForMaskedLM, name, dtype)
+    if missing:
+        raise UserError(
+            f"encoder '{name}': +mlm goes on with masked language modelling, but the weights lack "
+            f"{len(missing)} tensors of {type(model).__name__}, such as {missing[0]}; name an "
+            "encoder that was saved with its masked-LM head"
+        )
+    encoder = model.base_model
+    layers = [layer for layer in model.children() if layer is not encoder]
+    return without_pooler(encoder), layers, tokenizer
+
+
+def _read(auto, name, dtype):
+    """(model, tokenizer, names of the weights that the checkpoint lacks)."""
     if str(name) == OFFLINE:
         from xtsupport.training.offline_encoder import offline_encoder_folder
 
@@ -26,7 +55,7 @@ def load_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
-        model, info = AutoModel.from_pretrained(
+        model, info = auto.from_pretrained(
             name, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
     except (OSError, ValueError) as error:
@@ -36,13 +65,7 @@ def load_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
             f"config.json, model.safetensors and tokenizer files, or {OFFLINE}; without network "
             "only folders work"
         ) from error
-    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
-    if missing:
-        raise UserError(
-            f"encoder '{name}': its weights lack {len(missing)} tensors of "
-            f"{type(model).__name__}, such as {missing[0]}; it is damaged or of another kind"
-        )
-    return without_pooler(model), tokenizer
+    return model, tokenizer, sorted(info["missing_keys"])
 
 
 def without_pooler(model):

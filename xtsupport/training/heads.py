@@ -62,21 +62,28 @@ class TaskModel(nn.Module):
             nn.init.zeros_(layer.bias)
         self.heads[task], self.kinds[task] = head, kind
 
+    def add_masked_head(self, task: str, head: nn.Module) -> None:
+        """The encoder's own masked-LM head (masked.MaskedHead), to go on training it."""
+        self.heads[task], self.kinds[task] = head, "masked"
+
     def logits(self, task: str, batch: dict) -> torch.Tensor:
         """Float32 logits: classification (batch, labels), choice (batch, choices), tagging
         (batch, length, labels), span (batch, length, 2) with -inf on padding."""
-        states = self.encoder(
-            input_ids=batch["ids"], attention_mask=batch["mask"]
-        ).last_hidden_state
-        logits = self.heads[task](states, batch["mask"]).float()
+        logits = self.heads[task](self.states(batch), batch["mask"]).float()
         if self.kinds[task] == "choice":
             return logits.view(len(batch["labels"]), -1)
         if self.kinds[task] == "span":
             return logits.masked_fill(batch["mask"][..., None] == 0, -torch.inf)
         return logits
 
+    def states(self, batch: dict) -> torch.Tensor:
+        """What the encoder makes of every token, (batch, length, hidden)."""
+        return self.encoder(input_ids=batch["ids"], attention_mask=batch["mask"]).last_hidden_state
+
     def forward(self, task: str, batch: dict) -> torch.Tensor:
         """The training loss, a scalar: mean cross-entropy; for spans over starts and ends."""
+        if self.kinds[task] == "masked":
+            return self.heads[task](self.states(batch), batch["labels"])
         logits = self.logits(task, batch)
         if self.kinds[task] == "span":  # (batch, length, 2) -> one row per start and per end
             logits = logits.transpose(1, 2)

@@ -21,9 +21,18 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
-from xtsupport.training.batches import batch_stream, collate, schedule, token_batches
+from xtsupport.training.batches import (
+    batch_stream,
+    collate,
+    interleaved,
+    schedule,
+    token_batches,
+)
 from xtsupport.training.features import IGNORED, Features
 from xtsupport.training.masked import mask_tokens
+from xtsupport.training.robust import robust_loss
+
+MLM = "mlm"  # the name of the masked-LM task that a mixture may have beside the others
 
 
 class Diverged(RuntimeError):
@@ -45,6 +54,10 @@ class Recipe:
     mixing_cap: int = 100_000  # examples; see batches.mixture
     mask: float = 0.15  # share of tokens masked, for tasks of kind `masked`
     precision: str = "auto"
+    masked_steps: int = 0  # of the steps, those on the task `mlm`
+    noise: str = ""  # robust.py: adversarial or smoothing
+    radius: float = 0.1  # of the noise, share of an embedding's norm
+    ascent_steps: int = 3  # adversarial: steps towards the worst noise
 
 
 def train(
@@ -67,9 +80,7 @@ def train(
     optimizer = torch.optim.AdamW(
         _weight_groups(model, recipe.weight_decay), betas=(0.9, 0.98), fused=True
     )
-    tasks = schedule(
-        {t: len(f) for t, f in data.items()}, recipe.steps, recipe.mixing_cap, recipe.seed
-    )
+    tasks = schedule_of(recipe, {t: len(f) for t, f in data.items()})
     losses = np.full(recipe.steps, np.nan, dtype=np.float32)
     wrapped, optimizer = accelerator.prepare(model.train(), optimizer)
     first = resume(checkpoint, model, optimizer, losses) if checkpoint else 0
@@ -110,6 +121,16 @@ def train(
     return pd.DataFrame({"step": np.arange(1, recipe.steps + 1), "task": tasks, "loss": losses})
 
 
+def schedule_of(recipe: Recipe, sizes: dict[str, int]) -> list[str]:
+    """The task of every step; `masked_steps` of them are masked-LM batches between the others."""
+    if not recipe.masked_steps:
+        return schedule(sizes, recipe.steps, recipe.mixing_cap, recipe.seed)
+    others = {task: size for task, size in sizes.items() if task != MLM}
+    steps = recipe.steps - recipe.masked_steps
+    tasks = schedule(others, steps, recipe.mixing_cap, recipe.seed)
+    return interleaved(tasks, MLM, recipe.masked_steps, recipe.seed)
+
+
 def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) -> float:
     """Gradients of one batch, in pieces that fit into memory; the pieces add up to the batch."""
     rng = np.random.default_rng([recipe.seed, 3, step])
@@ -117,16 +138,24 @@ def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) 
     if features.kind == "masked":
         batch = mask_tokens(batch, tokenizer, recipe.mask, rng)
     pieces = list(_pieces(batch, features.lengths[indices], recipe.batch_tokens, accelerator))
+    pieces = [piece for piece in pieces if _counted(piece)] or pieces[:1]  # nothing to learn from
     total = max(1, _counted(batch))
     loss = 0.0
     for number, piece in enumerate(pieces, 1):
         share = _counted(piece) / total
         piece = {name: tensor.to(accelerator.device) for name, tensor in piece.items()}
         with _sync(accelerator, model, number == len(pieces)):
-            part = model(task, piece) * share
+            part = _loss(model, accelerator, task, piece, recipe) * share
             accelerator.backward(part * accelerator.num_processes)
         loss += part.detach()
     return float(accelerator.reduce(loss, "sum"))
+
+
+def _loss(model, accelerator, task, piece, recipe) -> torch.Tensor:
+    if not recipe.noise:
+        return model(task, piece)
+    inner = accelerator.unwrap_model(model)
+    return robust_loss(model, inner, task, piece, recipe.noise, recipe.radius, recipe.ascent_steps)
 
 
 def _pieces(batch, lengths, max_tokens, accelerator):

@@ -95,6 +95,29 @@ class MaskedModel(nn.Module):
         return cross_entropy(self.model.lm_head(states[counted]).float(), batch["labels"][counted])
 
 
+class MaskedHead(nn.Module):
+    """The prediction head of a masked language model, as one more head on a shared encoder.
+
+    `layers` turn the encoder's states into logits over the vocabulary, one after the other; their
+    last weights are usually the encoder's own word embeddings.
+    """
+
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """states (batch, length, hidden), labels (batch, length) -> mean cross-entropy of the
+        masked tokens, a scalar; 0 where nothing is masked."""
+        counted = labels != IGNORED
+        if not counted.any():
+            return states.sum() * 0
+        logits = states[counted]
+        for layer in self.layers:
+            logits = layer(logits)
+        return cross_entropy(logits.float(), labels[counted])
+
+
 def mask_tokens(batch: dict, tokenizer, share: float, rng: np.random.Generator) -> dict:
     """BERT's masking (Devlin et al. 2019, section 3.1): of `share` of the tokens, 80% become the
     mask, 10% a random token, 10% stay; labels are -100 elsewhere. Special tokens are spared."""

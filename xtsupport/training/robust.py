@@ -1,0 +1,165 @@
+"""Robust phase 3 after Huang et al. 2021 (EMNLP, arXiv 2104.08645): bear noise in the embeddings.
+
+The paper takes a word of another language for an English word whose embedding is a little off, as
+an adversarial example is: a model that was trained to tolerate such noise should transfer better.
+It compares adversarial training with two forms of randomised smoothing:
+
+============ ======================================================================================
+adversarial  the worst noise within a ball around each embedding: min over weights of max over
+             noise of the loss, the maximum approached by projected gradient ascent
+smoothing    random noise, uniform in the same ball
+synonyms     random replacement of words by near ones (`SynonymReplacer`)
+============ ======================================================================================
+
+Where we deviate, or could not check. The ball's radius is a share of each token's own embedding
+norm, so that one setting fits every encoder; the paper tunes an absolute one. Noise is put on the
+word-piece embeddings, before positions are added. Predictions are made once, without noise, and not
+by a vote over noisy copies. The paper works with classification only; here every kind is trained
+so. Its authors' code (github.com/uclanlp/Robust-XLT) holds the synonyms only: `perturb.py` draws
+each word uniformly from itself and its neighbours in counter-fitted vectors, 3 copies of each XNLI
+row and 10 of each PAWS-X row, which is what `SynonymReplacer` follows; number and size of ascent
+steps are ours. The paper's generalised setting, two sentences in two languages, is a matter of
+evaluation: `evaluation.pairs`.
+"""
+
+import re
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+ASCENT = 0.5  # share of the radius that one ascent step goes
+NEIGHBOURS, NEAR = 8, 0.5  # synonyms of a word at most, and their least cosine with it
+BEGINS = ("\N{LOWER ONE EIGHTH BLOCK}", "\N{LATIN CAPITAL LETTER G WITH DOT ABOVE}")
+TEXTS = {  # the texts of an example that may change; a span's context may not: the answer is in it
+    "classification": ("text", "text_pair"),
+    "choice": ("context", "question"),
+    "span": ("question",),
+    "tagging": ("tokens",),
+}
+
+
+def robust_loss(model, inner, task: str, batch: dict, noise: str, radius: float, steps: int):
+    """The loss of a batch with noise in its embeddings, a scalar.
+
+    model: what is trained; inner: the same without wrappers for data parallelism, which the ascent
+    uses. noise: ``adversarial`` or ``smoothing``. radius: share of each embedding's norm. steps:
+    of ascent, each costs as much as an ordinary training step.
+    """
+    embed = inner.encoder.get_input_embeddings()
+    with torch.no_grad():
+        size = embed(batch["ids"]).norm(dim=-1, keepdim=True)
+        limit = radius * size * batch["mask"][..., None]
+        shift = in_ball(size.expand(*size.shape[:-1], embed.weight.shape[1]), limit)
+    if noise == "adversarial":
+        shift = worst(inner, embed, task, batch, shift, limit, steps)
+    with shifted(embed, shift):
+        return model(task, batch)
+
+
+def in_ball(like: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
+    """Noise uniform in a ball per token: (batch, length, width) within `limit` (batch, length, 1).
+
+    A direction is uniform when its coordinates are normal; in `width` dimensions the distance to
+    the centre is the width-th root of a uniform number.
+    """
+    direction = normalize(torch.randn_like(like), dim=-1)
+    return direction * limit * torch.rand_like(limit) ** (1 / like.shape[-1])
+
+
+def worst(inner, embed, task, batch, shift, limit, steps: int) -> torch.Tensor:
+    """Projected gradient ascent on the loss from a random start (Madry et al. 2018): after each
+    step along the normalised gradient, noise beyond `limit` is put back on the ball."""
+    for _ in range(steps):
+        shift.requires_grad_()
+        with shifted(embed, shift):
+            (slope,) = torch.autograd.grad(inner(task, batch), shift)
+        with torch.no_grad():
+            shift = shift + ASCENT * limit * normalize(slope, dim=-1)
+            beyond = shift.norm(dim=-1, keepdim=True) / limit.clamp_min(1e-12)
+            shift = shift / beyond.clamp_min(1.0)
+    return shift.detach()
+
+
+@contextmanager
+def shifted(embed, shift: torch.Tensor):
+    """While the block runs, `shift` is added to what the embedding layer gives."""
+    handle = embed.register_forward_hook(lambda module, given, output: output + shift)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+# ---------------------------------------------------------------------------------- synonyms
+
+
+class SynonymReplacer:
+    """Replaces each word that has synonyms by itself or one of them, all equally likely."""
+
+    def __init__(self, synonyms: dict[str, list[str]]):
+        self.synonyms = synonyms
+
+    def copies(self, examples: dict, kind: str, count: int, seed: int) -> dict:
+        """`count` copies of every example, each with words replaced at random.
+
+        examples: columns as `xtsupport.data.load` gives them. Which texts may change: `TEXTS`.
+        """
+        rng = np.random.default_rng([seed, 5])
+        copied = {name: list(column) * count for name, column in examples.items()}
+        for name in TEXTS[kind]:
+            copied[name] = [self.changed(text, rng) for text in copied[name]]
+        return copied
+
+    def changed(self, text, rng):
+        """A text, or a list of words, with words replaced; case of the first letter is kept."""
+        if isinstance(text, list):
+            return [self._other(word, rng) for word in text]
+        return re.sub(r"\w+", lambda match: self._other(match[0], rng), text)
+
+    def _other(self, word: str, rng) -> str:
+        near = self.synonyms.get(word.lower(), ())
+        chosen = ([word, *near])[rng.integers(len(near) + 1)] if near else word
+        return chosen.title() if word[:1].isupper() and chosen != word else chosen
+
+
+def words_of(examples: dict, kind: str) -> list[str]:
+    """The different words, in small letters, of the texts that may change."""
+    texts = (text for name in TEXTS[kind] for text in examples[name])
+    found = (text if isinstance(text, list) else re.findall(r"\w+", text) for text in texts)
+    return sorted({word.lower() for words in found for word in words})
+
+
+def nearest_words(encoder, tokenizer, words) -> dict[str, list[str]]:
+    """Synonyms for want of a list: words with similar vectors in the encoder's own embeddings.
+
+    words: those asked about; each that is one piece of the vocabulary gets the whole-word pieces
+    whose mean-centred embeddings have a cosine of at least `NEAR` with its own, `NEIGHBOURS` at
+    most. A deviation from the paper's counter-fitted vectors: neighbours may be in other
+    languages, and may be opposites.
+    """
+    vectors = encoder.get_input_embeddings().weight.detach().float()
+    vectors = normalize(vectors - vectors.mean(0), dim=-1)
+    whole = whole_words(tokenizer)
+    asked = [word for word in dict.fromkeys(words) if word in whole]
+    names, rows = list(whole), vectors[list(whole.values())]
+    found: dict[str, list[str]] = {}
+    for start in range(0, len(asked), 256):
+        some = asked[start : start + 256]
+        like = vectors[[whole[word] for word in some]] @ rows.T
+        values, places = (x.tolist() for x in like.topk(min(NEIGHBOURS + 1, len(rows))))
+        for word, scores, at in zip(some, values, places, strict=True):
+            near = [names[j] for score, j in zip(scores, at, strict=True) if score >= NEAR]
+            found[word] = [each for each in near if each.lower() != word][:NEIGHBOURS]
+    return {word: near for word, near in found.items() if near}
+
+
+def whole_words(tokenizer) -> dict[str, int]:
+    """The vocabulary's pieces that are whole words of at least two letters, with their ids."""
+    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    if any(piece.startswith("##") for piece in pieces):  # WordPiece marks what continues a word
+        words = {piece: i for i, piece in enumerate(pieces)}
+    else:  # SentencePiece and byte-level BPE mark what begins one
+        words = {piece[1:]: i for i, piece in enumerate(pieces) if piece[0] in BEGINS}
+    return {word: i for word, i in words.items() if word.isalpha() and len(word) > 1}
