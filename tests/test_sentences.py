@@ -1,0 +1,116 @@
+"""BUCC from its files to the submission, with planted vectors: what must be found is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from xtsupport.data import bucc, load, world
+from xtsupport.evaluation import mining, score
+from xtsupport.study import phases, sentences
+from xtsupport.study.cli import main
+from xtsupport.study.plan import open_study
+from xtsupport.study.runs import read_record
+
+WIDTH = 48
+
+
+@pytest.fixture(scope="module")
+def mirror_of_world(tmp_path_factory):
+    """A generated mirror: `bucc2018/` as the user unpacks it, and the hub's gold pairs."""
+    folder = tmp_path_factory.mktemp("world")
+    world.write_world(folder, seed=0, size="tiny")
+    return folder
+
+
+def planted(pools, noise=0.3, strangers=()):
+    """Vectors of sentences: gold pairs close together, all others random; strangers at random."""
+    rng, vectors = np.random.default_rng(0), {}
+    source, target = (
+        dict(zip(pools.source_ids, pools.source, strict=True)),
+        dict(zip(pools.target_ids, pools.target, strict=True)),
+    )
+    for a, b in pools.gold:
+        centre = rng.normal(size=WIDTH)
+        vectors[source[a]] = centre + noise * rng.normal(size=WIDTH)
+        vectors[target[b]] = centre + noise * rng.normal(size=WIDTH)
+    for text in [*pools.source, *pools.target, *strangers]:
+        vectors.setdefault(text, rng.normal(size=WIDTH))
+    return vectors
+
+
+def encoder(*vectors):
+    known = {text: vector for each in vectors for text, vector in each.items()}
+
+    def encode(texts):
+        found = np.array([known[text] for text in texts], dtype=np.float32)
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+    return encode
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, mirror_of_world):
+    root, patch = tmp_path_factory.mktemp("root"), pytest.MonkeyPatch()
+    patch.setenv("XTSUPPORT_ROOT", str(root))
+    settings = yaml.safe_load((Path(__file__).parents[1] / "params" / "tiny.yaml").read_text())
+    settings |= {"data": str(mirror_of_world), "conditions": ["none"], "targets": ["bucc"],
+                 "seeds": [0], "languages": ["qta"], "analysis": {}}  # fmt: skip
+    settings["pretraining"]["steps"] = 1
+    (root / "bucc.yaml").write_text(yaml.safe_dump(settings))
+    opened = open_study(root / "bucc.yaml")
+    phases.pretrain(opened.runs("pretraining")[0], progress=False)
+    yield opened
+    patch.undo()
+
+
+def test_planted_translations_are_mined_scored_and_submitted(study, tmp_path, monkeypatch):
+    pools = {split: bucc.pools("qta", split, study.data) for split in ("validation", "test")}
+    encode = encoder(*map(planted, pools.values()))
+    monkeypatch.setattr(sentences, "_encode", lambda *given: encode(given[-1]))
+    (run,) = study.runs("retrieval")
+    phases.retrieve(run)
+    mined = pd.read_csv(run.folder / "mining.csv").set_index("scored_by")
+    assert set(mined["tuned_on"]) == {"validation"} and (mined["f1"] == 100).all()
+    assert (mined["threshold"] > 0).all()
+    size = read_record(run.folder)["evaluation"]["bucc/qta"]
+    assert size["examples"] == len(pools["test"].source) + len(pools["test"].target)
+
+    assert main(["export-xtreme", str(study.folder), str(tmp_path)]) == 0
+    path = tmp_path / "none" / "plain" / "seed0" / "bucc2018" / "test-qta.tsv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert {tuple(line.split("\t")) for line in lines} == set(pools["test"].gold)
+    assert len(lines) == len(pools["test"].gold)
+
+
+def test_the_threshold_comes_from_the_sample_and_not_from_the_test_set(study, monkeypatch):
+    """Where sample pairs are closer than test pairs, the threshold is too high for the test set."""
+    close, far = (bucc.pools("qta", split, study.data) for split in ("validation", "test"))
+    encode = encoder(planted(close, 0.05), planted(far, 1.0))
+    monkeypatch.setattr(sentences, "_encode", lambda *given: encode(given[-1]))
+    (run,) = study.runs("retrieval")
+    _, pairs, (record, _), _ = sentences.mine("bucc", "qta", *phases.starting_encoder(run), run)
+    scored = mining.scored_pairs(far, encode)["margin"]
+    found = mining.above(scored, mining.best_threshold(scored, far.gold))
+    assert record["f1"] < score("bucc", found, far.gold, "qta", data=study.data)["f1"]
+    assert set(pairs) == {(a, b) for a, b, s in scored if s >= record["threshold"]}
+
+
+def test_gold_pairs_of_the_hub_from_loading_to_the_score(mirror_of_world):
+    """Without pools: the hub's pairs load like any task, and can be mined from one another."""
+    pools = {split: bucc.gold_pools("qta", split, mirror_of_world)
+             for split in ("validation", "test")}  # fmt: skip
+    pairs = load("bucc", "qta", "test", mirror_of_world)
+    texts = set(zip(pairs["text"], pairs["text_2"], strict=True))
+    source, target = (
+        dict(zip(pools["test"].source_ids, pools["test"].source, strict=True)),
+        dict(zip(pools["test"].target_ids, pools["test"].target, strict=True)),
+    )
+    assert {(source[a], target[b]) for a, b in pools["test"].gold} == texts
+    encode = encoder(*map(planted, pools.values()))
+    tuning = mining.scored_pairs(pools["validation"], encode)["margin"]
+    threshold = mining.best_threshold(tuning, pools["validation"].gold)
+    found = mining.above(mining.scored_pairs(pools["test"], encode)["margin"], threshold)
+    assert score("bucc", found, pools["test"].gold, "qta", data=mirror_of_world)["f1"] > 80
