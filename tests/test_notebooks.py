@@ -109,7 +109,7 @@ def test_links_lead_somewhere(name):
         assert target.startswith("https://") or (FOLDER / target).exists(), target
 
 
-@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("name", NAMES)
 def test_there_are_exercises(name):
     last = read(name).cells[-1].source
     assert "**Try it.**" in last and len(re.findall(r"(?m)^\d\. ", last)) >= 3

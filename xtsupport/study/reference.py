@@ -1,0 +1,77 @@
+"""The committed reference study (``outputs/reference``), read without running anything.
+
+Where a checkout has none yet, every function says so in a line and returns an empty table, so that
+a notebook goes on.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from xtsupport.study import folders, runs
+
+ABSENT = "The reference study's results are not part of this checkout yet: nothing to show here."
+
+
+def reference_folder() -> Path | None:
+    """``outputs/reference``, or the first folder in it that holds a study; None: there is none."""
+    top = folders.outputs() / "reference"
+    below = sorted(path for path in top.iterdir() if path.is_dir()) if top.is_dir() else []
+    whole = (folder for folder in (top, *below) if (folder / "settings.yaml").is_file())
+    return next(whole, None)
+
+
+def reference_settings() -> dict:
+    """The reference study's settings as given; unchecked, since its data may not be here."""
+    folder = reference_folder()
+    if folder is None:
+        print(ABSENT)
+        return {}
+    return yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
+
+
+def reference_table(name: str, phase: str) -> pd.DataFrame:
+    """The CSV file `name` of all runs of a phase, condition and seed in front.
+
+    name: history.csv (step, task, loss), scores.csv (task, language, metric, score in points) or
+    layers.csv (task, language, layer, accuracy, accuracy_centred); runs without it are left out.
+    """
+    frames = []
+    for record in sorted((reference_folder() or Path("-")).rglob("run.json")):
+        run = runs.read_record(record.parent) or {}
+        if run.get("phase") == phase and (record.parent / name).is_file():
+            frame = pd.read_csv(record.parent / name)
+            frame.insert(0, "condition", run["condition"])
+            frame.insert(1, "seed", run["seed"])
+            frames.append(frame)
+    if not frames:
+        print(ABSENT)
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def reference_scores() -> pd.DataFrame:
+    """Official scores in points per condition, task, language and seed, from the study's cube."""
+    folder = reference_folder()
+    if folder is None or not (folder / "cube").is_dir():
+        print(ABSENT)
+        return pd.DataFrame()
+    from xtsupport.analysis.results import read_cube, score_table
+    from xtsupport.analysis.views import in_order, official
+
+    settings, scores = reference_settings(), official(score_table(read_cube(folder / "cube")))
+    return in_order(scores, settings["conditions"], settings["targets"])
+
+
+def reference_answer() -> pd.DataFrame:
+    """Rows of ``significance.csv`` that answer the study's question (columns of ``compare``)."""
+    folder = reference_folder()
+    if folder is None or not (folder / "significance.csv").is_file():
+        print(ABSENT)
+        return pd.DataFrame()
+    from xtsupport.analysis.declared import Primary
+    from xtsupport.analysis.views import answer_rows, language_table, read_comparison
+
+    primary = Primary(**reference_settings()["analysis"]["primary"])
+    comparison = read_comparison(folder / "significance.csv")
+    return answer_rows(comparison, primary, language_table())
