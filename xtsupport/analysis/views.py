@@ -24,6 +24,12 @@ def task_table(data: str = "hub") -> pd.DataFrame:
     return table.map(lambda cell: " ".join(cell) if isinstance(cell, tuple) else cell)
 
 
+def encoder_table(data: str = "hub") -> pd.DataFrame:
+    """The encoders whose training data are known, with the columns of encoders.csv."""
+    table = pd.DataFrame([asdict(row) for row in tables.encoders(data).values()])
+    return table.assign(exposed=table["exposed"].map(" ".join))
+
+
 def reading(frame: pd.DataFrame, digits: int = 1):
     """A frame as one reads it: left-aligned, texts whole, no row numbers (a pandas Styler)."""
     left = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
