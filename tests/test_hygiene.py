@@ -47,6 +47,24 @@ def test_planted_copies_are_found(planted):
     assert frame.loc["question", "example"] == "who is it"
 
 
+def test_pairs_in_a_table_and_in_words(planted):
+    put(planted, "google/xtreme", "XQuAD.es", "validation", ["a b c"], ["Who is it?"])
+    splits = [("xquad", code, "validation") for code in ("de", "es")]
+    found = hygiene.contamination([("squad", "en", "train")], splits, planted)
+    table = hygiene.by_pair(found)
+    assert table[["field", "language", "languages"]].values.tolist() == [
+        ["question", "es", 2], ["context", "de", 1]
+    ]  # fmt: skip
+    assert table["share"].tolist() == pytest.approx([100, 200 / 3])
+    assert hygiene.in_words(found) == (
+        "1 of 1 pairs of a training set and a target share texts; most of all squad and xquad: "
+        "100.0% of a column of xquad."
+    )
+    clean = found[found["share"] == 0]
+    assert hygiene.by_pair(clean).empty
+    assert hygiene.in_words(clean).startswith("None of 1 pairs")
+
+
 def test_scripts_without_blanks_are_compared_by_character():
     assert hygiene.WORD.findall("東京タワー 12, abc_d") == [*"東京タワー", "12", "abc", "d"]
     assert hygiene.WORD.findall("กินข้าว") == [*"กินข้าว"]

@@ -102,6 +102,15 @@ def test_offline_encoder_is_exposed_and_xlmr_is_not():
     assert set(known["offline-e5"].exposed) <= set(tables.tasks())
 
 
+def test_what_was_seen_before_in_a_sentence():
+    met = tables.seen_before("offline-e5", ["udpos", "xquad", "panx", "mlqa"])
+    assert met.startswith("EXPOSED: the encoder (offline-e5) was itself trained on data of xquad, ")
+    assert " xquad, mlqa;" in met and "udpos" not in met and "model card" in met
+    assert "none of these" in tables.seen_before("offline-e5", ["udpos"])
+    assert "none of these" in tables.seen_before("FacebookAI/xlm-roberta-base", ["xquad"])
+    assert tables.seen_before("my/encoder", ["xquad"]).startswith("It is not known")
+
+
 @pytest.mark.parametrize(("name", "near"), [("xqaud", "xquad"), ("hellaswagg", "hellaswag")])
 def test_unknown_task_gets_the_nearest_name(name, near):
     with pytest.raises(UserError, match=f"unknown task '{name}'.*{near}"):

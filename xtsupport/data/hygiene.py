@@ -38,6 +38,31 @@ def report(settings, data=None):
     return contamination(training, [each for each in evaluated if hub.present(*each, data)], data)
 
 
+def by_pair(found):
+    """Which training sets and targets share texts: of report(), the worst language of each pair.
+
+    Rows of report() with a share above 0, one per training split, target and field, the largest
+    share first, and `languages`: in how many languages of the target it is above 0.
+    """
+    keys = ["training", "training_split", "target", "field"]
+    met = found[found["share"] > 0].sort_values("share", ascending=False, kind="stable")
+    met = met.assign(languages=met.groupby(keys)["share"].transform("size"))
+    return met.drop_duplicates(keys).reset_index(drop=True)
+
+
+def in_words(found) -> str:
+    """How many pairs of a training set and a target share texts, in a sentence."""
+    shares = found.groupby(["training", "target"])["share"].max()
+    met = shares[shares > 0]
+    if met.empty:
+        return f"None of {len(shares)} pairs of a training set and a target share a text."
+    training, target = met.idxmax()
+    return (
+        f"{len(met)} of {len(shares)} pairs of a training set and a target share texts; "
+        f"most of all {training} and {target}: {met.max():.1f}% of a column of {target}."
+    )
+
+
 def contamination(training, evaluation, data):
     """How many evaluation texts occur in training splits, one row per pair and field.
 

@@ -132,6 +132,20 @@ def encoders(data: str | Path = "hub") -> dict[str, Encoder]:
     return _table("encoders.csv", Encoder, data)
 
 
+def seen_before(encoder: str, names, data: str | Path = "hub") -> str:
+    """A sentence on which of the tasks `names` an encoder was trained on, to stand by results."""
+    row = encoders(data).get(encoder)
+    if row is None:
+        return f"It is not known which of these tasks the encoder {encoder} was trained on."
+    met = [name for name in names if name in row.exposed]
+    if not met:
+        return f"The encoder ({encoder}) was trained on data of none of these tasks before."
+    return (
+        f"EXPOSED: the encoder ({encoder}) was itself trained on data of {', '.join(met)}; scores "
+        f"and gains there are not zero-shot. Source: {row.source}."
+    )
+
+
 def task(name: str, data: str | Path = "hub") -> Task:
     """The task of that name; UserError with the nearest name if there is none."""
     return _pick(name, tasks(data), "task")
