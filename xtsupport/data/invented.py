@@ -172,6 +172,7 @@ class Language:
         )
 
     def sentence(self, fact: Fact) -> str:
+        """The fact as a sentence, with capital and full stop."""
         return _capital(" ".join(word for piece in self.pieces(fact) for word in piece.words)) + "."
 
     def question(self, fact: Fact, slot: str) -> str:

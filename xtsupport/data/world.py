@@ -125,6 +125,7 @@ class World:
         self.drawn: dict[str, list] = {}
 
     def chance(self, probability: float) -> bool:
+        """True with a probability between 0 and 1."""
         return self.rng.random() < probability
 
     def fact(self, topic: str, agents: list[str], **slots: float) -> Fact:
@@ -236,6 +237,7 @@ def unanswerable(world: World, question):
 
 
 def squad_row(language: Language, identifier: str, passage, fact: Fact, slot: str) -> dict:
+    """A passage with a question for one slot of a fact, as SQuAD's columns; may have no answer."""
     context, answers = "", {"text": [], "answer_start": []}
     for stated in passage:
         sentence = language.sentence(stated)
@@ -301,6 +303,7 @@ def changed(world: World, fact: Fact) -> Fact:
 
 
 def nli_row(language: Language, premise: Fact, hypothesis: Fact, label: int) -> dict:
+    """Two facts as a premise, a hypothesis and a label 0..2, in MNLI's columns."""
     return {
         "premise": language.sentence(premise),
         "hypothesis": language.sentence(hypothesis),
@@ -375,6 +378,7 @@ def write_tagging(folder: Path, world: World, size: Size) -> None:
 
 
 def udpos_row(language: Language, fact: Fact) -> dict:
+    """A fact as tokens with their part-of-speech tags, the full stop included."""
     pieces = language.pieces(fact)
     return {
         "tokens": [word for piece in pieces for word in piece.words] + ["."],
@@ -423,6 +427,7 @@ class Utterance:
     answered: bool = False
 
     def text(self, language: Language) -> str:
+        """What is said: a sentence, or a question with its answer if it is answered."""
         if self.asked is None:
             return language.sentence(self.fact)
         question = language.question(self.fact, self.asked)

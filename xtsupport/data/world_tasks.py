@@ -100,11 +100,13 @@ def write_spans(folder: Path, own: World, size: Size) -> None:
 
 
 def mlqa_row(own: World, identifier: str, first: str, second: str, passage, fact, slot) -> dict:
+    """MLQA: the passage in language `first`, the question in language `second`."""
     row = world.squad_row(own.languages[first], identifier, passage, fact, slot)
     return row | {"question": own.languages[second].question(fact, slot)}
 
 
 def tydiqa_rows(own: World, code: str, size: Size, evaluation: bool) -> list[dict]:
+    """TyDiQA: own passages of each language, not parallel to any other's."""
     language, count = own.languages[code], size.evaluation if evaluation else size.training
     name = f"{language.name.lower()}-{'validation' if evaluation else 'train'}"
     slots = ("agent", "object", "place")
@@ -176,6 +178,7 @@ def paraphrase(own: World, same: int, evaluation: bool, asked: str = "") -> tupl
 
 
 def qqp_row(own: World, index: int, evaluation: bool) -> dict:
+    """Two English questions; every second row asks the same thing twice (label 1)."""
     slot = own.rng.choice(["agent", "object", "place", "day"])
     texts = [own.english.question(fact, slot)
              for fact in paraphrase(own, index % 2, evaluation, slot)]  # fmt: skip
@@ -273,6 +276,7 @@ def write_tags(folder: Path, own: World, size: Size) -> None:
 
 
 def panx_row(language: Language, fact: Fact) -> dict:
+    """A fact as tokens with the tags of its names (persons, places)."""
     named = {"agent": "B-PER", "place": "B-LOC"}
     tokens, tags = [], []
     for piece in language.pieces(fact):
@@ -300,6 +304,7 @@ def write_pools(folder: Path, own: World, size: Size) -> None:
 
 
 def write_pool(folder: Path, own: World, code: str, split: str, part: str, count: int) -> None:
+    """BUCC: sentences in two languages, `count` of each side translations, and the gold pairs."""
     facts = list(dict.fromkeys(own.passage(1, day=0.8)[0] for _ in range(6 * count)))[: 5 * count]
     gold, rest = facts[:count], facts[count:]
     lines, ids = {}, {}

@@ -137,6 +137,7 @@ def retrieve(run: Run) -> pd.DataFrame:
 
 
 def prepare(run: Run) -> None:
+    """Threads and random state as the run wants them."""
     torch.set_num_threads(run.options["threads"])
     torch.manual_seed(run.seed)
 
@@ -154,6 +155,7 @@ def starting_point(run: Run):
 
 
 def device() -> torch.device:
+    """The accelerator if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -177,6 +179,7 @@ def starting_model(run: Run):
 
 
 def add_head(model: TaskModel, name: str, features: Features, run: Run) -> None:
+    """A new head of the features' kind, drawn with the run's seed; at least two labels."""
     labels = max(2, len(features.labels))
     model.add_head(name, features.kind, labels, run.seed)
 
