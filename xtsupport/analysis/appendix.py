@@ -59,6 +59,13 @@ def cautions(found: Material) -> list[str]:
     return lines
 
 
+def seen(found: Material) -> Html:
+    """What the encoder had seen of the tasks before; nothing where the study is not known."""
+    encoder = found.settings.get("encoder")
+    names = list(dict.fromkeys(found.scores["task"]))
+    return paragraph(tables.seen_before(encoder, names, found.data), "note") if encoder else Html("")
+
+
 def exposed_tasks(found: Material) -> list[str]:
     """Tasks of the cube whose data the encoder had seen before the study."""
     row = tables.encoders(found.data).get(found.settings.get("encoder", ""))
@@ -143,7 +150,8 @@ def scores(found: Material) -> Html:
     chance = {name: row.chance for name, row in tables.tasks(found.data).items()}
     tasks = list(dict.fromkeys(found.scores["task"]))
     return html(
-        "{p}{t}{figures}",
+        "{p}{seen}{t}{figures}",
+        seen=seen(found),
         p=paragraph(
             "Official metric of each target, in points, mean over seeds and over the languages "
             "that were not trained on. English, the language of training, stands apart."

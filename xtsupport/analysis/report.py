@@ -98,7 +98,7 @@ def answer(found: Material) -> Html:
         else "No comparison was declared in advance: everything on this page is exploratory."
     )
     return html(
-        "{question}{lines}{standing}{table}{figure}",
+        "{question}{lines}{standing}{seen}{table}{figure}",
         question=paragraph(question),
         lines=[paragraph(line, "answer") for line in in_short(found)],
         standing=paragraph(
@@ -106,6 +106,7 @@ def answer(found: Material) -> Html:
             f"({found.rules.adjustment}); {rows['n_seeds'].min()} seeds.",
             "note",
         ),
+        seen=appendix.seen(found),
         table=headline_table(rows, primary),
         figure=figure(plots.gain_forest(rows, found.languages)),
     )

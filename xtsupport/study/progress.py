@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from xtsupport.data.tables import seen_before
 from xtsupport.study import runs
 from xtsupport.study.plan import Node, Study
 from xtsupport.study.runner import rule_name
@@ -164,6 +165,7 @@ def headline(study: Study) -> list[str]:
         title = f"{primary.treatment} against {primary.baseline}, gain in points by {primary.by}"
         sure = f"{100 * (1 - study.settings.analysis.alpha):g}% interval"
         lines = [title, HEADER.format(sure), *map(headline_row, planned)] if planned else []
+        lines += [seen_before(study.settings.encoder, [primary.target], study.data)]
     report = study.folder / "report.html"
     return [*lines, f"report: {report}"] if report.is_file() else lines
 
