@@ -175,8 +175,27 @@ def test_the_headline_is_the_planned_comparison(call, tmp_path):
     lines = progress.headline(study)
     assert "Qaru" in lines[2]
     assert re.search(r" 30\.0 +4\.2 +\[1\.0, 7\.5\] +0\.012  improves$", lines[2])
-    assert lines[3] == f"report: {study.folder / 'report.html'}"
-    assert len(lines) == 4
+    assert lines[3].startswith("The encoder (pretrain) was trained on data of none")
+    assert lines[4] == f"report: {study.folder / 'report.html'}"
+    assert len(lines) == 5
+
+
+def test_a_finished_study_is_judged_without_its_data(call, tmp_path):
+    """As it was declared: the planned comparison, though the mirror is gone."""
+    from xtsupport.analysis.simulate import simulate
+
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    simulate({}, ["none", "squad"], ["xquad"], size=0.05).to_parquet(kept / "cube.parquet")
+    planned = "{treatment: squad, baseline: none, target: xquad, metric: f1, by: all}"
+    (kept / "settings.yaml").write_text(
+        "study: kept\ndata: ../gone\nencoder: offline-e5\nconditions: [none, squad]\n"
+        f"targets: [xquad]\nanalysis: {{primary: {planned}}}\n"
+    )
+    code, out, errors = call("significance", str(kept / "cube.parquet"), "--out", "judged")
+    assert (code, errors, len(out.split())) == (0, [], 2)
+    table = pd.read_csv("judged/significance.csv")
+    assert set(table.loc[table["note"].str.contains("primary"), "by"]) == {"all"}
 
 
 def test_data_check_says_what_is_missing(call, tmp_path):

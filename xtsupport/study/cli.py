@@ -246,7 +246,12 @@ def evidence(path: str):
     declared = cube.resolve().parent / "settings.yaml"
     if not declared.is_file():
         return read_cube(cube), None, "hub"
-    rules = load_settings(declared)
+    try:
+        rules = load_settings(declared)
+    except UserError as error:
+        if not all("data = " in problem for problem in error.problems):
+            raise
+        rules = load_settings(declared, {"data": "hub"})  # rows are not read, only the tables
     return read_cube(cube), rules, data_source(rules.data)
 
 
