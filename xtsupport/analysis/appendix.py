@@ -134,7 +134,7 @@ def contrasts(found: Material) -> Html:
 
 
 def every_row(comparison: pd.DataFrame) -> Html:
-    """The whole comparison, as far as it fits a page."""
+    """The rows of the whole comparison, as far as they fit a page."""
     cut = comparison.head(ROWS)
     shown = cut[["treatment", "baseline", "task", "by", "level", "metric", "gain"]].assign(
         interval=interval(cut), p=cut["p_adjusted"].map(p_text), verdict=cut["verdict"]

@@ -103,7 +103,7 @@ class Moments:
 
 
 def ratio(totals: np.ndarray, examples) -> np.ndarray:
-    """The metric from summed statistics (..., 1 or 3): a mean, or micro F1 (0 of nothing)."""
+    """The metric from summed statistics (..., k), k 1 or 3: a mean, or micro F1 (0 of nothing)."""
     if totals.shape[-1] == 1:
         return totals[..., 0] / examples
     denominator = 2 * totals[..., 0] + totals[..., 1] + totals[..., 2]
@@ -277,7 +277,7 @@ def study_moments(cube) -> list[Moments]:
 
 
 def sharing(clusters: list[np.ndarray]) -> list[list[int]]:
-    """Languages grouped so that different groups share no cluster."""
+    """Languages grouped so that different groups share no cluster; clusters: ids (n,) of each."""
     groups: list[tuple[set, list[int]]] = []
     for lang, ids in enumerate(clusters):
         mine, members = set(ids.tolist()), [lang]

@@ -35,6 +35,6 @@ def dependence(found: Sequence[Case], unit: str = UNITS[0], alpha: float = 0.05)
 
 
 def conclusions(found: Sequence[Case], unit: str, alpha: float, scale: str) -> np.ndarray:
-    """1, -1 or 0 per case: which side of 0 its interval lies on, or neither."""
+    """1, -1 or 0 per case (cases,): which side of 0 its interval lies on, or neither."""
     table = inference(found, unit, alpha, scale)
     return np.where(table["ci_low"] > 0, 1, np.where(table["ci_high"] < 0, -1, 0))

@@ -65,7 +65,7 @@ def distance_slope(
 
 
 def design(table: pd.DataFrame, codes: Sequence[str]) -> np.ndarray:
-    """The regression's columns: 1, distance in tenths, then centred covariates (sizes as log10)."""
+    """Columns (languages, k): 1, distance in tenths, then centred covariates (sizes as log10)."""
     rows = table.loc[list(codes)].astype(float)
     for name in set(LOGARITHMIC) & set(rows):
         rows[name] = np.log10(rows[name])

@@ -16,7 +16,7 @@ FEWEST = 5
 def violation(a: np.ndarray, b: np.ndarray) -> float:
     """epsilon_W2: the share of the squared distance of quantiles on which b lies above a, 0..1.
 
-    0: a is stochastically larger; 1: b is; 0.5 if they coincide.
+    a, b: samples (n,) and (m,). 0: a is stochastically larger; 1: b is; 0.5 if they coincide.
     """
     a, b = np.sort(np.asarray(a, float)), np.sort(np.asarray(b, float))
     steps = np.union1d(np.arange(len(a) + 1) / len(a), np.arange(len(b) + 1) / len(b))

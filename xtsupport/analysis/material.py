@@ -74,7 +74,7 @@ def material(comparison, cube, settings=None, data=None, records=()) -> Material
 
 
 def likely_primary(comparison: pd.DataFrame, data: str) -> Primary:
-    """The comparison to show of a cube that declares none: squad on xquad, or what there is."""
+    """The rows to show of a comparison that declares none: squad on xquad, or what there is."""
     metrics = official_metrics(data)
     single = comparison[comparison["by"].eq("group") & comparison["task"].isin(metrics)]
     single = single[single["metric"] == single["task"].map(metrics)]

@@ -40,7 +40,7 @@ def step_down(resamples: Resamples, p_values: np.ndarray) -> np.ndarray:
 
 
 def partial_conjunction(p: Sequence[float]) -> np.ndarray:
-    """p-values of "at least u of the n hypotheses hold", u = 1..n (Benjamini & Heller 2008).
+    """p-values (n,) of "at least u of the n hypotheses hold", u = 1..n (Benjamini & Heller 2008).
 
     Bonferroni's combination, valid under any dependence (languages share questions and runs), made
     monotone. The number of values at or below alpha is Holm's number of rejections.

@@ -148,7 +148,7 @@ def _observed(case: Case) -> float:
 
 
 def seed_effects(case: Case) -> list[np.ndarray]:
-    """The case's gain per replicate: one array if paired, else one per side that varies."""
+    """The case's gain per replicate (R,): one array if paired, else one per side that varies."""
     paired = all(arm.paired for arm in case.arms)
     picks = common_replicates(case.arms, paired)
     sides = []

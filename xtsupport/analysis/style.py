@@ -68,7 +68,7 @@ def family_colours(languages: pd.DataFrame) -> dict[str, str]:
 
 
 def group_markers(languages: pd.DataFrame) -> dict[str, str]:
-    """Mark of every group: groups of one family share the colour, not the mark."""
+    """Mark of every group in column `group`: those of a family share the colour, not the mark."""
     groups = dict.fromkeys(languages["group"])
     return {group: MARKERS[i % len(MARKERS)] for i, group in enumerate(groups)}
 

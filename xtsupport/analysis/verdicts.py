@@ -53,14 +53,14 @@ def verdict(row: dict, margin: float = 1.0, alpha: float = 0.05) -> str:
 
 
 def adjust(table: pd.DataFrame, method: str, family: Sequence[str] = FAMILY) -> pd.Series:
-    """p-values adjusted within each family of hypotheses; ``none`` returns them as they are."""
+    """Column p_value adjusted within each family of hypotheses; ``none`` leaves it as it is."""
     if method == "none":
         return table["p_value"]
     return table.groupby(list(family), sort=False)["p_value"].transform(ADJUSTMENTS[method])
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """Holm (1979) step-down p-values, valid under any dependence."""
+    """Holm (1979) step-down p-values (n,), valid under any dependence."""
     p = np.asarray(p)
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
@@ -68,7 +68,7 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
 
 def bonferroni(p: Sequence[float]) -> np.ndarray:
-    """p-values times their number."""
+    """p-values (n,) times their number, at most 1."""
     return np.minimum(np.asarray(p) * len(p), 1)
 
 

@@ -81,7 +81,7 @@ def conclude(study: Study, cube: pd.DataFrame, into: str = "scratch") -> pd.Data
 
 
 def publish(study: Study, comparison: pd.DataFrame, cube: pd.DataFrame, into: str) -> Path:
-    """Write ``report.html`` beside the comparison; returns its path."""
+    """Write ``report.html`` beside the comparison's table; returns its path."""
     from xtsupport.analysis.report import write_report
 
     records = [record for run in study.plan.runs if (record := runs.read_record(run.folder))]

@@ -18,7 +18,7 @@ def epoch_batches(
 ) -> list[np.ndarray]:
     """One epoch: feature indices in batches of `batch_size` of similar length, in random order.
 
-    Features are shuffled, sorted by length within pools of `POOL` batches, cut into batches, and
+    lengths (features,) in tokens; each batch is an array (batch,). Features are shuffled, sorted by length within pools of `POOL` batches, cut into batches, and
     the batches shuffled. Every feature occurs once; one batch an epoch may be smaller.
     """
     order = rng.permutation(len(lengths))
@@ -30,7 +30,7 @@ def epoch_batches(
 
 
 def batch_stream(features: Features, batch_size: int, seed: int, task: str) -> Iterator[np.ndarray]:
-    """Batches of one task without end, epoch after epoch."""
+    """Batches of one task without end, epoch after epoch: feature indices (batch,)."""
     name = np.frombuffer(task.encode(), dtype=np.uint8)
     epoch = 0
     while True:
@@ -71,7 +71,7 @@ def interleaved(tasks: list[str], other: str, count: int, seed: int) -> list[str
 
 
 def token_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
-    """All features, longest first, in batches of at most `max_tokens` tokens after padding."""
+    """Indices (batch,) of all features, longest first, at most `max_tokens` tokens when padded."""
     batches, order = [], np.argsort(-lengths, kind="stable")
     while len(order):
         size = max(1, max_tokens // max(1, int(lengths[order[0]])))

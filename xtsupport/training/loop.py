@@ -223,7 +223,7 @@ def _set_rate(optimizer, value: float) -> None:
 
 
 def save_checkpoint(path: Path, model, optimizer, losses: np.ndarray, step: int) -> None:
-    """Weights, optimiser, random state and losses in one safetensors file, written atomically."""
+    """Weights, optimiser, random state, losses (steps,) in one safetensors file, at once or not."""
     tensors = {f"model.{name}": value for name, value in _weights(model).items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
@@ -247,7 +247,7 @@ def _weights(model) -> dict[str, torch.Tensor]:
 
 
 def resume(path: Path, model, optimizer, losses: np.ndarray) -> int:
-    """Continue from a checkpoint if there is one; returns the number of steps already done."""
+    """Continue from a checkpoint if any; fills losses (steps,), returns how many steps are done."""
     if not path.exists():
         return 0
     with safe_open(path, "pt") as file:

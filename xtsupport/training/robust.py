@@ -70,7 +70,8 @@ def in_ball(like: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
 
 def worst(inner, embed, task, batch, shift, limit, steps: int) -> torch.Tensor:
     """Projected gradient ascent on the loss from a random start (Madry et al. 2018): after each
-    step along the normalised gradient, noise beyond `limit` is put back on the ball."""
+    step along the normalised gradient, noise beyond `limit` is put back on the ball. Noise is
+    (batch, length, width)."""
     for _ in range(steps):
         shift.requires_grad_()
         with shifted(embed, shift):
@@ -84,7 +85,7 @@ def worst(inner, embed, task, batch, shift, limit, steps: int) -> torch.Tensor:
 
 @contextmanager
 def shifted(embed, shift: torch.Tensor):
-    """While the block runs, `shift` is added to what the embedding layer gives."""
+    """While the block runs, `shift` (batch, length, width) is added to the embeddings."""
     handle = embed.register_forward_hook(lambda module, given, output: output + shift)
     try:
         yield
