@@ -8,8 +8,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "xtsupport"
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
-SHAPE = re.compile(r"\((\.{3}|[A-Za-z_]\w*)[\w\[\]* +]*(, ?[\w\[\]*]+)+\)|\(\w+,\)|\(features\)|scalar")
-FRAME = re.compile(r"columns?|rows?|frame|table|one per|per \w+|points|percent|history|`\w+`: \w+, \w+", re.I)
+SIZE = r"(?:\.{3}|[A-Za-z_]\w*)(?:\[\w\])?(?: \+ \d)?"
+SHAPE = re.compile(rf"\({SIZE}(?:, ?[\w\[\]*]+)*,?\)|scalar")  # (batch, length), (n,)
+UNIT = re.compile(
+    r"columns?|rows?|frame|table|one per|per \w+|points|percent|history|`\w+`: \w+, \w+", re.I
+)
 
 
 def public(body, owner=""):
@@ -42,8 +45,8 @@ def test_arrays_have_shapes_and_tables_their_columns_or_units(module):
     for name, each in public(tree.body):
         text = ast.get_docstring(each) or ""
         given = hints(each) if isinstance(each, ast.FunctionDef) else ""
-        if re.search("ndarray|Tensor", given) and not SHAPE.search(text):
-            untold.append(name)
-        elif re.search("DataFrame|Series", given) and not (FRAME.search(text) or SHAPE.search(text)):
+        array, frame = (re.search(kind, given) for kind in ("ndarray|Tensor", "DataFrame|Series"))
+        told = SHAPE.search(text) or (not array and UNIT.search(text))
+        if (array or frame) and not told:
             untold.append(name)
     assert not untold
