@@ -1,0 +1,259 @@
+"""Encoders of every architecture: random, tiny, saved to disk, loaded back, trained, evaluated."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    BertConfig,
+    DebertaV2Config,
+    ModernBertConfig,
+    PreTrainedTokenizerFast,
+    XLMRobertaConfig,
+)
+
+from xtsupport.errors import UserError
+from xtsupport.evaluation.predict import predict
+from xtsupport.training.encoder import (
+    freeze_embeddings,
+    load_encoder,
+    load_masked_encoder,
+    set_dropout,
+)
+from xtsupport.training.features import featurise
+from xtsupport.training.heads import TaskModel
+from xtsupport.training.loop import MLM, Recipe, train
+from xtsupport.training.masked import MaskedHead
+
+TEXTS = ["Ada cooked soup in the kitchen on Friday.", "Who cooked soup?", "Ben sold 3 old chairs."]
+SHAPE = dict(
+    hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, vocab_size=0
+)
+CONFIGS = {
+    "xlm-r": (XLMRobertaConfig, {"max_position_embeddings": 66, "pad_token_id": 1}, "unigram"),
+    "bert": (BertConfig, {"max_position_embeddings": 64}, "wordpiece"),
+    "minilm": (BertConfig, {"max_position_embeddings": 64}, "unigram"),  # BERT with XLM-R's pieces
+    "deberta-v3": (
+        DebertaV2Config,
+        {
+            "max_position_embeddings": 64,
+            "relative_attention": True,
+            "position_buckets": 8,
+            "norm_rel_ebd": "layer_norm",
+            "share_att_key": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_biased_input": False,
+            "type_vocab_size": 0,
+        },
+        "unigram",
+    ),
+    "modernbert": (
+        ModernBertConfig,
+        {"max_position_embeddings": 64, "local_attention": 8, "global_attn_every_n_layers": 2},
+        "bpe",
+    ),
+}
+SPECIAL = {
+    "unigram": ("<s>", "<pad>", "</s>", "<unk>", "<mask>"),
+    "wordpiece": ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"),
+    "bpe": ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"),
+}
+
+
+def tokenizer_of(kind):
+    """Sub-word tokenizers as SentencePiece (unigram), BERT (WordPiece) and GPT (byte BPE) cut."""
+    special = SPECIAL[kind]
+    first, last, unknown = special[0], special[2], special[3]
+    if kind == "unigram":
+        made = Tokenizer(models.Unigram())
+        made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+        trainer = trainers.UnigramTrainer(
+            vocab_size=90, special_tokens=list(special), unk_token=unknown, show_progress=False
+        )
+    elif kind == "wordpiece":
+        made = Tokenizer(models.WordPiece(unk_token=unknown))
+        made.normalizer = normalizers.BertNormalizer(lowercase=False)
+        made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        made.decoder = decoders.WordPiece()
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=90, special_tokens=list(special), show_progress=False
+        )
+    else:
+        made = Tokenizer(models.BPE(unk_token=unknown))
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        made.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=90, special_tokens=list(special), show_progress=False
+        )
+    made.train_from_iterator(TEXTS * 30, trainer)
+    between = f"{last} {last}" if kind == "unigram" else last
+    made.post_processor = processors.TemplateProcessing(
+        single=f"{first} $A {last}",
+        pair=f"{first} $A {between} $B {last}",
+        special_tokens=[(first, made.token_to_id(first)), (last, made.token_to_id(last))],
+    )
+    names = ("cls_token", "pad_token", "sep_token", "unk_token", "mask_token")
+    return PreTrainedTokenizerFast(tokenizer_object=made, **dict(zip(names, special, strict=True)))
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def folder(request, tmp_path_factory):
+    """An encoder with its masked-LM head on disk, as the hub's checkpoints are."""
+    kind, own, pieces = CONFIGS[request.param]
+    tokenizer = tokenizer_of(pieces)
+    own = {"pad_token_id": tokenizer.pad_token_id} | own | SHAPE | {"vocab_size": len(tokenizer)}
+    if kind is ModernBertConfig:
+        ids = ("bos", "eos", "cls", "sep")
+        own |= {f"{name}_token_id": tokenizer.cls_token_id for name in ids}
+    torch.manual_seed(0)
+    model = AutoModelForMaskedLM.from_config(kind(**own))
+    place = tmp_path_factory.mktemp(request.param)
+    model.save_pretrained(place)
+    tokenizer.save_pretrained(place)
+    return place
+
+
+def examples():
+    context = "Ada cooked soup in the kitchen on Friday. Ben sold 3 old chairs."
+    spans = {
+        "question": ["Who cooked soup?", "Who sold 3 old chairs?"] * 4,
+        "context": [context] * 8,
+        "answers": [{"text": ["Ada"], "answer_start": [0]}, {"text": ["Ben"], "answer_start": [42]}]
+        * 4,
+    }
+    pairs = {
+        "text": ["Ada cooked soup.", "Ben sold 3 old chairs."] * 4,
+        "text_pair": ["Ada cooked.", "Ada sold."] * 4,
+        "label": ["yes", "no"] * 4,
+    }
+    tags = {"tokens": [["Ada", "cooked", "soup"]] * 8, "tags": [["N", "V", "N"]] * 8}
+    return {
+        "span": (spans, ()),
+        "classification": (pairs, ("yes", "no")),
+        "tagging": (tags, ("N", "V")),
+    }
+
+
+def test_every_architecture_trains_and_predicts(folder):
+    encoder, tokenizer = load_encoder(folder)
+    set_dropout(encoder, 0.1)
+    freeze_embeddings(encoder)
+    model, data = TaskModel(encoder, 0.1), {}
+    for kind, (columns, labels) in examples().items():
+        data[kind] = featurise(columns, kind, tokenizer, 48, 8, labels)
+        model.add_head(kind, kind, max(2, len(labels)), seed=0)
+    before = {name: weight.clone() for name, weight in encoder.state_dict().items()}
+    recipe = Recipe(steps=6, batch_size=4, learning_rate=1e-3)
+    history = train(model, data, tokenizer, recipe, progress=False)
+    assert history.loss.between(0, 10).all()
+    for name, weight in encoder.named_parameters():
+        changed = not torch.equal(weight, before[name])
+        assert changed == (weight is not encoder.get_input_embeddings().weight), name
+    for kind, (columns, _) in examples().items():
+        found = predict(model, kind, data[kind], columns, tokenizer.pad_token_id)
+        allowed = {"span": str, "classification": str, "tagging": list}[kind]
+        assert len(found) == 8 and all(isinstance(each, allowed) for each in found)
+    assert all(len(tags) == 3 for tags in found)
+
+
+def test_padding_changes_nothing(folder):
+    """One short sequence alone, and beside a long one: the same states to 1e-5."""
+    encoder, tokenizer = load_encoder(folder)
+    short, long = (tokenizer(text)["input_ids"] for text in ("Who cooked soup?", TEXTS[0]))
+    encoder.eval()
+    pad = len(long) - len(short)
+    with torch.no_grad():
+        alone = encoder(torch.tensor([short])).last_hidden_state[0]
+        ids = torch.tensor([short + [tokenizer.pad_token_id] * pad, long])
+        mask = torch.tensor([[1] * len(short) + [0] * pad, [1] * len(long)])
+        beside = encoder(ids, attention_mask=mask).last_hidden_state[0, : len(short)]
+    assert torch.allclose(alone, beside, atol=1e-5)
+
+
+def test_the_loaded_encoder_gives_what_transformers_gives(folder):
+    encoder, tokenizer = load_encoder(folder)
+    ids = torch.tensor([tokenizer(TEXTS[0])["input_ids"]])
+    with torch.no_grad():
+        ours = encoder.eval()(ids).last_hidden_state
+        theirs = AutoModel.from_pretrained(folder).eval()(ids).last_hidden_state
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_the_masked_head_gives_what_transformers_gives(folder):
+    encoder, layers, tokenizer = load_masked_encoder(folder)
+    whole = AutoModelForMaskedLM.from_pretrained(folder).eval()
+    model = TaskModel(encoder)
+    model.add_masked_head(MLM, MaskedHead(layers))
+    ids = torch.tensor([tokenizer(TEXTS[0])["input_ids"]])
+    labels = torch.full_like(ids, -100)
+    labels[0, 2:5] = ids[0, 2:5]
+    mask = torch.ones_like(ids)
+    with torch.no_grad():
+        ours = model.eval()(MLM, {"ids": ids, "mask": mask, "labels": labels})
+        theirs = whole(ids, attention_mask=mask, labels=labels).loss
+    assert float(ours) == pytest.approx(float(theirs), rel=1e-5)
+    features = featurise({"text": TEXTS * 4}, "masked", tokenizer, 48, 0)
+    model.add_head("c", "classification", 2, seed=0)
+    pairs, labels = examples()["classification"]
+    data = {"c": featurise(pairs, "classification", tokenizer, 48, 0, labels), MLM: features}
+    recipe = Recipe(steps=6, batch_size=4, learning_rate=1e-3, masked_steps=3, mask=0.5)
+    history = train(model, data, tokenizer, recipe, progress=False)
+    assert history.task.value_counts().to_dict() == {"c": 3, MLM: 3}
+
+
+def test_pickled_weights_are_refused_in_one_line(folder, tmp_path):
+    for path in folder.iterdir():
+        if path.suffix != ".safetensors":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    torch.save(load_file(folder / "model.safetensors"), tmp_path / "pytorch_model.bin")
+    with pytest.raises(UserError, match="safetensors") as error:
+        load_encoder(tmp_path)
+    assert len(error.value.problems) == 1 and "\n" not in error.value.problems[0]
+
+
+def test_code_of_a_checkpoint_is_never_run(folder, tmp_path):
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    config |= {
+        "model_type": "foreign",
+        "auto_map": {"AutoModel": "own.Model", "AutoConfig": "own.C"},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass C: pass\n")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_encoder(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_without_its_masked_head_is_named(folder, tmp_path):
+    encoder, tokenizer = load_encoder(folder)
+    encoder.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    load_encoder(tmp_path)
+    with pytest.raises(UserError, match=r"\+mlm .* the weights lack"):
+        load_masked_encoder(tmp_path)
+
+
+def test_a_checkpoint_that_lacks_a_layer_is_named(folder, tmp_path):
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if "layers.1." not in name}
+    kept = {name: tensor for name, tensor in kept.items() if "layer.1." not in name}
+    assert len(kept) < len(weights)
+    save_file(kept, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="its weights lack"):
+        load_encoder(tmp_path)
