@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from xtsupport.analysis import page
-from xtsupport.analysis.appendix import cautions, contaminated
+from xtsupport.analysis.appendix import cautions, contaminated, scores
 from xtsupport.analysis.declared import Declared, Primary
 from xtsupport.analysis.material import material
-from xtsupport.analysis.report import banner, scores_words, tally, write_report
+from xtsupport.analysis.report import answer, banner, scores_words, tally, write_report
 from xtsupport.analysis.significance import significance
 from xtsupport.analysis.simulate import simulate
 from xtsupport.analysis.views import read_comparison
@@ -161,6 +161,17 @@ def test_exposed_encoders_are_named(cube, comparison, settings):
     changed = settings.model_copy(update={"encoder": "offline-e5"})
     lines = " ".join(cautions(material(comparison, cube, changed, "hub")))
     assert "offline-e5 was itself trained on data of xquad, xnli, tatoeba" in lines
+
+
+def test_what_the_encoder_had_seen_stands_by_the_answer_and_by_the_scores(
+    cube, comparison, settings
+):
+    changed = settings.model_copy(update={"encoder": "offline-e5"})
+    for section in (answer, scores):
+        shown = section(material(comparison, cube, changed, "hub"))
+        assert shown.count("EXPOSED: the encoder (offline-e5) was itself trained on data of") == 1
+    assert "EXPOSED" not in scores(material(comparison, cube, settings, "hub"))
+    assert "The encoder" not in scores(material(comparison, cube))
 
 
 def test_collapsed_runs_and_settings_are_shown(text):
