@@ -26,11 +26,11 @@ import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 from scipy import stats  # noqa: E402
 
+from xtsupport.analysis.clusters import study_moments  # noqa: E402
 from xtsupport.analysis.cube import SCHEMA  # noqa: E402
 from xtsupport.analysis.resampling import bootstrap_means  # noqa: E402
 from xtsupport.analysis.signflip import sign_flip  # noqa: E402
 from xtsupport.analysis.significance import significance  # noqa: E402
-from xtsupport.analysis.stored import study_moments_stored  # noqa: E402
 
 R = 10_000
 
@@ -197,7 +197,7 @@ def whole_study(folder: Path) -> pd.DataFrame:
     if not folder.exists():
         print(f"{write_study(folder):,} rows written to {folder}")
     start = time.perf_counter(), time.process_time()
-    measured = study_moments_stored(folder)
+    measured = study_moments(folder)
     middle = time.perf_counter(), time.process_time()
     table = significance(measured)
     end = time.perf_counter(), time.process_time()

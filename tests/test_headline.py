@@ -12,7 +12,6 @@ from xtsupport.analysis.contrasts import cases, default_contrasts
 from xtsupport.analysis.declared import Declared, Primary, declared
 from xtsupport.analysis.dependence import dependence
 from xtsupport.analysis.headline import (
-    bootstrap_check,
     headline,
     heterogeneity,
     levels_differ,
@@ -223,15 +222,3 @@ def test_page_table_fits_and_escapes(table):
     tex = latex_table(rows.assign(treatment="squad_v2"))
     assert r"squad\_v2 over none" in tex and r"95\% interval" in tex
     assert tex.count(r"\\") == 5 and "Unit of resampling: clusters x seeds" in tex
-
-
-def test_bootstrap_check_stands_beside_the_headline():
-    cube = simulate({"squad": 5.0}, tasks=("xquad", "xnli"), languages=("en", "de", "th"), size=0.4)
-    check = bootstrap_check(cube, RULES, n_resamples=300).set_index(["task", "level"])
-    rows = headline(cube, RULES).set_index("level")
-    for level in rows.index:
-        for task, part in (("xquad", "target"), ("rest", "rest"), ("xquad - rest", "difference")):
-            assert check.loc[(task, level), "gain"] == pytest.approx(
-                rows.loc[level, f"{part}_gain"]
-            )
-    assert (check["percentile_low"] < check["gain"]).all()

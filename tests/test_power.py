@@ -39,16 +39,35 @@ def test_t_power_is_that_of_statsmodels():
 def test_design_of_the_pilot_reproduces_its_standard_error():
     case = case_of(simulate_differences(np.random.default_rng(4), 5, 4, 2.0, 1.0))
     parts, numbers = components(case), inference([case]).iloc[0]
-    clusters, seeds = design_variance(parts, 5, 240, 4)
+    clusters, seeds, _ = design_variance(parts, 5, 240, 4)
     assert np.sqrt(clusters + seeds) == pytest.approx(numbers["se"], rel=1e-6)
     assert design_power(parts, 1.0, 5, 240, 4)["df"] == pytest.approx(numbers["df"], rel=1e-6)
 
 
-def test_more_of_anything_never_hurts():
+def test_more_of_anything_narrows_and_finds_more():
     parts = QUIET | {"seed": 1.0, "seed:language": 0.5}
-    base = design_power(parts, 1.0, 3, 240, 4)["power"]
-    for design in ((6, 240, 4), (3, 480, 4), (3, 240, 8)):
-        assert design_power(parts, 1.0, *design)["power"] > base
+    base = design_power(parts, 1.5, 10, 240, 4)
+    for design in ((20, 240, 4), (10, 480, 4), (10, 240, 8)):
+        more = design_power(parts, 1.5, *design)
+        assert more["power"] > base["power"] and more["mde"] < base["mde"]
+        assert more["se"] < base["se"]
+
+
+def test_power_is_that_of_the_t_test_where_one_source_of_noise_is_left():
+    """Only runs vary: the paired t test of S gains. Only questions vary: G clusters."""
+    runs = dict.fromkeys(QUIET, 0.0) | {"seed": 4.0}
+    questions = dict.fromkeys(QUIET, 0.0) | {"cluster": 400.0}
+    for parts, n, gain in ((runs, 4, 3.0), (questions, 240, 3.0)):
+        sd = np.sqrt(sum(parts.values()))
+        found = design_power(parts, gain, 4, 240, 1)
+        assert found["power"] == pytest.approx(TTestPower().power(gain / sd, n, 0.05), abs=0.004)
+        assert design_power(parts, found["mde"], 4, 240, 1)["power"] == pytest.approx(0.8)
+
+
+def test_a_sure_gain_is_found_whatever_the_numbers_of_seeds():
+    parts = QUIET | {"seed": 1.0}
+    assert all(design_power(parts, 30.0, s, 240, 1)["power"] > 0.999 for s in range(4, 1000, 37))
+    assert all(t_power(20.0, 1.0, df) > 0.999 for df in (10, 50, 240))
 
 
 def test_seeds_needed_is_the_smallest_number_that_suffices():

@@ -16,7 +16,7 @@ from xtsupport.analysis.multiplicity import (
     romano_wolf,
     step_down,
 )
-from xtsupport.analysis.resampling import bootstrap, bootstrap_means, bootstrap_table
+from xtsupport.analysis.resampling import METHODS, bootstrap, bootstrap_means
 from xtsupport.analysis.signflip import sign_flip, sign_flip_cases
 from xtsupport.analysis.significance import compare
 from xtsupport.analysis.simulate import simulate, simulate_differences
@@ -112,11 +112,10 @@ def test_pigeonhole_is_wider_and_conservative(cube):
     both = bootstrap(sums, found, n_resamples=3000)
     clusters = bootstrap(sums, found, "clusters", n_resamples=3000)
     assert (both.gains.std(0) > clusters.gains.std(0)).all()
-    table = bootstrap_table(both)
-    for method in ("percentile", "studentised", "bca"):
-        assert (table[f"{method}_low"] < table["gain"]).all()
-        assert (table[f"{method}_high"] > table["gain"]).all()
-    assert set(table["unit"]) == {"clusters x seeds"}
+    assert (both.unit, clusters.unit) == ("clusters x seeds", "clusters")
+    for method in METHODS:
+        low, high = both.interval(method).T
+        assert (low < both.gain).all() and (both.gain < high).all()
     with pytest.raises(UserError, match="bootstrap resamples clusters x seeds or clusters"):
         bootstrap(sums, found, "seeds")
 

@@ -12,7 +12,6 @@ from xtsupport.analysis.clusters import study_moments
 from xtsupport.analysis.cube import by_language, complete, validate_cube
 from xtsupport.analysis.results import build_cube, read_cube, score_table
 from xtsupport.analysis.simulate import simulate
-from xtsupport.analysis.stored import study_moments_stored
 from xtsupport.errors import UserError
 
 
@@ -151,8 +150,13 @@ def test_a_stored_cube_is_contracted_like_a_frame(cube, tmp_path, monkeypatch):
         assert (one.task, one.metric) == (other.task, other.metric)
         assert np.allclose(one.values, other.values) and np.allclose(one.gram, other.gram)
         assert list(one.languages["language"]) == list(other.languages["language"])
-    with pytest.raises(UserError, match="no task 'mlqa' in the cube"):
-        study_moments_stored(out, ["mlqa"])
+
+
+@pytest.mark.parametrize("name", ["task", "seed"])
+def test_a_stored_cube_without_a_column_is_refused(cube, tmp_path, name):
+    cube.drop(columns=name).to_parquet(tmp_path / "cube.parquet")
+    with pytest.raises(UserError, match=name):
+        study_moments(tmp_path / "cube.parquet")
 
 
 def test_pieces_never_cut_a_language(cube):

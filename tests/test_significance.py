@@ -79,7 +79,7 @@ def test_two_way_variance_by_hand(cube, measured, languages):
     r = sums.sub(sums.mean(axis=1), axis=0) - np.outer(sizes, gain_s - gain)
     v_c = g / (g - 1) * (r.to_numpy() ** 2).sum() / (n**2 * s * (s - 1))
     v = v_p + max(v_s - v_c, 0)
-    df = v / (v_p / (g - 1) + max(v_s - v_c, 0) / (s - 1))
+    df = v**2 / (v_p**2 / (g - 1) + max(v_s - v_c, 0) ** 2 / (s - 1))  # Satterthwaite
     by, level = ("language", "de") if languages == ["de"] else ("all", "all")
     row = pick(compare(measured, by=by), task="xquad", metric="f1", level=level)
     assert row["gain"] == pytest.approx(100 * gain)
@@ -122,6 +122,8 @@ def test_unpaired_seeds_are_welch(cube, measured):
         compare(measured, by="language", unit="seeds", paired=False), task="xnli", level="th"
     )
     assert row["se"] == pytest.approx(100 * np.sqrt(expected))
+    welch = stats.ttest_ind(means["squad"], means["none"], equal_var=False)
+    assert (row["df"], row["p_value"]) == pytest.approx((welch.df, welch.pvalue))
 
 
 def test_micro_f1_is_the_difference_of_corpus_scores_with_a_delta_method_error(cube, by_language):

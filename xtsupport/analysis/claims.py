@@ -23,7 +23,7 @@ import pandas as pd
 from scipy import stats
 
 from xtsupport.analysis.aggregates import Row, task_facts
-from xtsupport.analysis.clusters import contract, moments
+from xtsupport.analysis.clusters import contracted, moments
 from xtsupport.analysis.contrasts import Case, sides
 from xtsupport.analysis.declared import declared
 from xtsupport.analysis.inference import inference
@@ -52,13 +52,13 @@ def claims() -> list[dict[str, str]]:
 
 
 def check_claims(cube, rules=None, data="hub", source: str = "en", n_resamples=200) -> pd.DataFrame:
-    """Test every claim on a cube (a frame or cluster sums), by the study's rules.
+    """Test every claim on a cube (a frame, a path or cluster sums), by the study's rules.
 
     One row per claim with the columns ``COLUMNS``; gain and interval are those of the treatment
     that decides (the weakest for a claim about all of them), in points.
     """
     rules = declared(rules)
-    sums = contract(cube) if isinstance(cube, pd.DataFrame) else list(cube)
+    sums = list(contracted(cube))
     study = _Study(sums, rules, data, source, n_resamples)
     lines = []
     for claim in claims():

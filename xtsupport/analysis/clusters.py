@@ -5,13 +5,13 @@ task contracts to sums per (run, language, cluster): of scores and examples wher
 mean, of tp, fp and fn where it is micro F1. Everything analytic needs still less. With theta a
 language's score under one run and psi_g the influence of cluster g on it,
 
-mean:      theta = sum_g x_g / sum_g m_g      psi_g = (x_g - m_g theta) / sum m micro F1:  theta =
-2TP / D, D = 2TP+FP+FN     psi_g = (2 tp_g - theta (2 tp_g + fp_g + fn_g)) / D
+    mean:      theta = sum_g x_g / sum_g m_g     psi_g = (x_g - m_g theta) / sum_g m_g
+    micro F1:  theta = 2TP / D, D = 2TP+FP+FN    psi_g = (2 tp_g - theta (2 tp_g + fp_g + fn_g)) / D
 
-(the delta method; exact for means of equal clusters), the values theta and the Gram matrix sum_g
-psi_g psi_g' over all (run, language) columns of a task determine every gain, every average over
-languages and tasks, and every covariance between them. Clusters that languages share (parallel
-benchmarks) are joined by their ids; different tasks have different clusters.
+(the delta method; exact for means of equal clusters), the values theta and the Gram matrix
+sum_g psi_g psi_g' over all (run, language) columns of a task determine every gain, every average
+over languages and tasks, and every covariance between them. Clusters that languages share
+(parallel benchmarks) are joined by their ids; different tasks have different clusters.
 """
 
 from collections.abc import Iterable, Iterator
@@ -37,6 +37,7 @@ class ClusterSums:
     - languages: language, family, group (L rows); a pair of languages is one, ``de+fr``.
     - clusters[l]: (G[l],) cluster numbers within the task; sizes[l]: (G[l],) examples.
     - sums[l]: (R, G[l], 1) summed scores or (R, G[l], 3) tp, fp, fn; NaN where a run lacks it.
+    - study: the name that the cube gives, if any.
     """
 
     task: str
@@ -46,6 +47,7 @@ class ClusterSums:
     clusters: list[np.ndarray]
     sizes: list[np.ndarray]
     sums: list[np.ndarray]
+    study: str = ""
 
     @property
     def micro(self) -> bool:
@@ -122,11 +124,12 @@ def contract(cube: pd.DataFrame) -> list[ClusterSums]:
 
 def _contract_task(rows: pd.DataFrame) -> Iterator[ClusterSums]:
     task, pairs = str(rows["task"].iloc[0]), rows["language_2"].notna().to_numpy()
+    study = str(rows["study"].iloc[0]) if "study" in rows else ""
     for name, mine in ((task, ~pairs), (task + PAIRS, pairs)):
         pieces = by_language(rows if mine.all() else rows[mine]) if mine.any() else ()
         parts = [sums for piece in pieces for sums in _contract_piece(name, piece)]
         for metric in dict.fromkeys(part.metric for part in parts):
-            yield _join([part for part in parts if part.metric == metric])
+            yield replace(_join([part for part in parts if part.metric == metric]), study=study)
 
 
 def _contract_piece(task: str, rows: pd.DataFrame) -> Iterator[ClusterSums]:
@@ -261,19 +264,27 @@ def _scaled_influence(sums: ClusterSums, lang: int) -> np.ndarray:
     return sums.influence(lang) * np.sqrt(n / max(n - 1, 1))
 
 
+def contracted(cube) -> Iterable[ClusterSums]:
+    """The cluster sums of a cube, validated: a frame, a path (read task by task), or sums already.
+
+    UserError for a cube that cannot be read or compared.
+    """
+    if isinstance(cube, str | Path):
+        from xtsupport.analysis.stored import contract_stored
+
+        return contract_stored(cube)
+    if isinstance(cube, pd.DataFrame):
+        validate_cube(cube)
+        return contract(cube)
+    return list(cube)
+
+
 def study_moments(cube) -> list[Moments]:
     """What all analytic inference needs of a cube (validated and contracted), some megabytes.
 
     Takes a frame, the path of a cube (read task by task, never whole), or cluster sums.
     """
-    if isinstance(cube, str | Path):
-        from xtsupport.analysis.stored import study_moments_stored
-
-        return study_moments_stored(cube)
-    if isinstance(cube, pd.DataFrame):
-        validate_cube(cube)
-        cube = contract(cube)
-    return [one if isinstance(one, Moments) else moments(one) for one in cube]
+    return [one if isinstance(one, Moments) else moments(one) for one in contracted(cube)]
 
 
 def sharing(clusters: list[np.ndarray]) -> list[list[int]]:

@@ -26,8 +26,9 @@ PARTS = ("seed", "seed:language", "cluster", "cluster:language", "cluster:seed",
 def anova(values: np.ndarray, factors: Sequence[str] = ("cluster", "seed", "language")):
     """Balanced crossed random-effects analysis of variance of a complete array, one axis a factor.
 
-    values: (clusters, seeds, languages) or as `factors` say. A frame with one row per term (the last is the residual): df, sum_of_squares, mean_square, and
-    variance, the expected-mean-squares estimate (raw, may be negative).
+    values: (clusters, seeds, languages) or as `factors` say. Returns a frame with one row per term
+    (the last is the residual): df, sum_of_squares, mean_square, and variance, the
+    expected-mean-squares estimate (raw, may be negative).
     """
     axes = tuple(range(values.ndim))
     terms = [term for size in range(1, values.ndim + 1) for term in combinations(axes, size)]

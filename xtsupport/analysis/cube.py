@@ -40,8 +40,7 @@ _RUN, _PLACE = ["condition", "variant", "seed"], ["language", "language_2"]
 
 
 def complete(cube: pd.DataFrame) -> pd.DataFrame:
-    """A copy with the columns that a cube may lack (variant, language_2, counts, run keys), words
-    as categories.
+    """A copy with the columns that a cube may lack, and words as categories.
 
     UserError when a required column is missing or a cube is empty.
     """
@@ -55,46 +54,28 @@ def complete(cube: pd.DataFrame) -> pd.DataFrame:
     if cube.empty:
         raise UserError("the cube is empty; finish at least one run of every condition first")
     cube = cube.copy(deep=False)
-    for name, default in (
-        ("variant", "plain"),
-        ("language_2", None),
-        ("phase2_run", None),
-        ("phase3_run", None),
-    ):
+    for name in ("variant", "language_2", "phase2_run", "phase3_run"):
         if name not in cube:
-            cube[name] = pd.Categorical.from_codes(
-                np.full(len(cube), -1 if default is None else 0, np.int8), [default or ""]
-            )
+            cube[name] = pd.Categorical.from_codes(np.full(len(cube), -1, np.int8), ["plain"])
     for name in ("score", *COUNTS):
         if name not in cube:
             cube[name] = np.float32(np.nan)
-    for field in SCHEMA:
-        if (
-            field.type == WORD
-            and field.name in cube
-            and not isinstance(cube[field.name].dtype, pd.CategoricalDtype)
-        ):
-            cube[field.name] = cube[field.name].astype("category")
-    cube["variant"] = (
-        cube["variant"]
-        .cat.add_categories([] if "plain" in cube["variant"].cat.categories else ["plain"])
-        .fillna("plain")
-    )
+    for name in [field.name for field in SCHEMA if field.type == WORD and field.name in cube]:
+        if not isinstance(cube[name].dtype, pd.CategoricalDtype):
+            cube[name] = cube[name].astype("category")
+    variant = cube["variant"].cat
+    if "plain" not in variant.categories:
+        cube["variant"] = variant.add_categories("plain")
+    cube["variant"] = cube["variant"].fillna("plain")
     return cube
 
 
 def encode(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[np.ndarray, pd.DataFrame]:
-    """Number the distinct combinations of ``columns``: a code per row, and one row per
-    combination (sorted).
-    """
+    """Number the distinct combinations of ``columns``: a code per row (rows,), the sorted table."""
     key = np.zeros(len(frame), np.int64)
     for name in columns:
-        column = frame[name]
-        part = (
-            column.cat.codes.to_numpy()
-            if isinstance(column.dtype, pd.CategoricalDtype)
-            else pd.factorize(column, sort=True)[0]
-        )
+        words = isinstance(frame[name].dtype, pd.CategoricalDtype)
+        part = frame[name].cat.codes.to_numpy() if words else pd.factorize(frame[name])[0]
         key = key * (int(part.max(initial=-1)) + 2) + part + 1
     codes, firsts = pd.factorize(key)
     rows = np.zeros(len(firsts), np.int64)
@@ -110,8 +91,7 @@ def encode(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[np.ndarray, pd.
 
 
 def validate_cube(cube: pd.DataFrame) -> None:
-    """Refuse a cube that cannot be compared: UserError with the first offenders of every kind of
-    problem.
+    """Refuse a cube that cannot be compared: UserError with the first offenders of every kind.
 
     Checked per task: scores outside 0..1 or absent without counts, negative counts, duplicated
     rows, examples in two clusters, missing cells (a language or metric that some run of the task
@@ -199,9 +179,7 @@ def _two_clusters(rows) -> list[str]:
 
 
 def _missing_cells(cells, runs, places) -> list[str]:
-    """Every run of a task needs every language and metric that any run has; pairs of languages
-    are a stratum of their own.
-    """
+    """Every run of a task needs every language and metric that any has; so do pairs, apart."""
     expected = np.ones_like(cells, bool)
     pairs = places["language_2"].notna().to_numpy()
     for stratum in (pairs, ~pairs):
@@ -225,9 +203,7 @@ def _missing_cells(cells, runs, places) -> list[str]:
 
 
 def _misaligned(rows, run, place, example, cells, runs, places, examples) -> list[str]:
-    """Compare the set of example ids of each run by a random 32-bit sum per cell; name one
-    differing id only where it differs.
-    """
+    """Compare the ids of runs by random sums per cell, and look closer only where they differ."""
     scored = rows["score"].notna().to_numpy()
     tags = np.random.default_rng(0).integers(0, 2**32, len(examples)).astype(float)
     cell = run * len(places) + place

@@ -11,18 +11,18 @@ language has enter the rest, or a difference between families would be one betwe
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from xtsupport.analysis.aggregates import task_facts
-from xtsupport.analysis.clusters import contract, study_moments
+from xtsupport.analysis.clusters import study_moments
 from xtsupport.analysis.contrasts import Case, cases, default_contrasts, side
 from xtsupport.analysis.declared import Declared, Primary, declared
 from xtsupport.analysis.dependence import dependence
 from xtsupport.analysis.inference import inference, joint_estimate, tabulate
-from xtsupport.analysis.resampling import bootstrap, bootstrap_table
 from xtsupport.analysis.scales import FACTOR
 from xtsupport.analysis.verdicts import adjust, verdict
 from xtsupport.errors import UserError
@@ -130,22 +130,18 @@ def on_scales(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def bootstrap_check(
-    cube, rules=None, n_resamples: int = 2000, seed: int = 0, data="hub", source: str = "en"
-) -> pd.DataFrame:
-    """The headline's rows by the pigeonhole bootstrap, a conservative check beside the primary.
+def headline_cases(
+    measured, rules: Declared, data="hub", source: str = "en", by: str | None = None
+) -> list[Case]:
+    """The cases behind the headline: target, rest and difference at every level of ``by``.
 
-    cube: a frame or cluster sums. Columns as ``resampling.bootstrap_table``: gain, p_value, and
-    percentile, studentised and bca intervals (clusters x seeds, points).
+    by: None is the declared one.
     """
-    rules = declared(rules)
-    sums = contract(cube) if isinstance(cube, pd.DataFrame) else list(cube)
-    measured = study_moments(sums)
     primary = chosen_primary(rules, measured)
+    primary = replace(primary, by=by or primary.by)
     found = primary_cases(measured, primary, rules.paired, data, source)
     tasks = (primary.target, "rest", f"{primary.target} - rest")
-    chosen = [case for task in tasks for case in _select(found, task, primary.metric, primary.by)]
-    return bootstrap_table(bootstrap(sums, chosen, n_resamples=n_resamples, seed=seed), rules.alpha)
+    return [case for task in tasks for case in _select(found, task, primary.metric, primary.by)]
 
 
 def heterogeneity(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from xtsupport.analysis.contrasts import Case
 from xtsupport.analysis.scales import FACTOR, on_scale
-from xtsupport.analysis.variance import UNITS, Estimate, estimate, standard_error
+from xtsupport.analysis.variance import UNITS, Estimate, estimate, satterthwaite, standard_error
 from xtsupport.analysis.verdicts import t_inference
 
 
@@ -22,23 +22,30 @@ def tabulate(found: Sequence[Case], unit: str, alpha: float = 0.05) -> pd.DataFr
 
 
 def inference(
-    found: Sequence[Case], unit: str = UNITS[0], alpha: float = 0.05, scale: str = "points"
+    found: Sequence[Case],
+    unit: str = UNITS[0],
+    alpha: float = 0.05,
+    scale: str = "points",
+    degrees=satterthwaite,
 ) -> pd.DataFrame:
     """Counts, gain, interval, p-value and smallest detectable gain of each case.
 
     n_clusters counts what is resampled (languages share parallel clusters), n_examples the scores
-    of one run. baseline_score is in points, the rest in the units of the scale.
+    of one run. baseline_score is in points, the rest in the units of the scale. degrees: as for
+    ``standard_error``.
     """
     together: dict[tuple, list[int]] = {}
     for i, case in enumerate(found):
         together.setdefault(tuple(map(id, case.arms)), []).append(i)
-    parts = [_infer([found[i] for i in rows], unit, alpha, scale) for rows in together.values()]
+    parts = [
+        _infer([found[i] for i in rows], unit, alpha, scale, degrees) for rows in together.values()
+    ]
     table = pd.concat(parts, ignore_index=True)
     table.index = [i for rows in together.values() for i in rows]
     return table.sort_index()
 
 
-def _infer(group: Sequence[Case], unit, alpha, scale) -> pd.DataFrame:
+def _infer(group: Sequence[Case], unit, alpha, scale, degrees) -> pd.DataFrame:
     """Cases that average over the same arms, at once."""
     arms = group[0].arms
     scaled = [_scaled(case, scale) for case in group]
@@ -47,7 +54,7 @@ def _infer(group: Sequence[Case], unit, alpha, scale) -> pd.DataFrame:
     gain = one.gain if scale == "points" else np.array([value for value, _ in scaled])
     sampled = "languages" in unit
     extra = [_language_variance(case) if sampled else (0.0, np.inf) for case in group]
-    se, df = standard_error(one, unit, *np.array(extra).T)
+    se, df = standard_error(one, unit, *np.array(extra).T, degrees)
     reached = [[np.flatnonzero(weight) for weight in case.weights] for case in group]
     factor = FACTOR[scale]
     counts = {

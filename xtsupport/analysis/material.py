@@ -1,4 +1,4 @@
-"""What a report is made of, gathered once: comparison, cube, declaration, records of runs."""
+"""What a report is made of, gathered once: comparison, sums, declaration, records of runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,15 +6,15 @@ from functools import cached_property
 
 import pandas as pd
 
-from xtsupport.analysis.clusters import Moments, study_moments
+from xtsupport.analysis.clusters import PAIRS, ClusterSums, Moments, contracted, study_moments
 from xtsupport.analysis.declared import Declared, Primary, declared
-from xtsupport.analysis.results import score_table
 from xtsupport.analysis.views import (
     answer_rows,
     in_order,
     language_table,
     official,
     official_metrics,
+    score_rows,
 )
 from xtsupport.data import tables
 from xtsupport.errors import UserError
@@ -25,7 +25,7 @@ class Material:
     """What a report is made of."""
 
     comparison: pd.DataFrame
-    cube: pd.DataFrame
+    sums: list[ClusterSums]
     measured: list[Moments]
     given: Declared  # what the study declared, if anything
     primary: Primary  # declared, or else the comparison that this cube allows
@@ -37,7 +37,7 @@ class Material:
     @property
     def study(self) -> str:
         """Name of the study; `simulated` for invented scores."""
-        return str(self.cube["study"].iloc[0]) if "study" in self.cube else "without a name"
+        return self.sums[0].study or "without a name"
 
     @property
     def rules(self) -> Declared:
@@ -52,15 +52,16 @@ class Material:
     @cached_property
     def scores(self) -> pd.DataFrame:
         """Official scores per condition, task, language and seed."""
-        scores = official(score_table(self.cube), self.data)
+        scores = official(score_rows(self.sums), self.data)
         conditions, targets = (self.settings.get(key, []) for key in ("conditions", "targets"))
         return in_order(scores, conditions, targets)
 
 
 def material(comparison, cube, settings=None, data=None, records=()) -> Material:
     """Gather what the sections need; UserError where there is nothing to answer with."""
-    rules, measured = declared(settings), study_moments(cube)
-    data = data or source_of(cube)
+    rules, sums = declared(settings), list(contracted(cube))
+    measured = study_moments(sums)
+    data = data or source_of(measured)
     primary = rules.primary or likely_primary(comparison, data)
     rows = answer_rows(comparison, primary, language_table(data))
     if not rows["task"].eq(primary.target).any():
@@ -68,9 +69,9 @@ def material(comparison, cube, settings=None, data=None, records=()) -> Material
             f"report: the comparison has no row of {primary.treatment} over {primary.baseline} on "
             f"{primary.target} {primary.metric} by {primary.by}; give the significance of this cube"
         )
-    languages = known_languages(cube, data)
+    languages = known_languages(measured, data)
     given = settings.model_dump() if settings else {}
-    return Material(comparison, cube, measured, rules, primary, data, languages, records, given)
+    return Material(comparison, sums, measured, rules, primary, data, languages, records, given)
 
 
 def likely_primary(comparison: pd.DataFrame, data: str) -> Primary:
@@ -86,22 +87,23 @@ def likely_primary(comparison: pd.DataFrame, data: str) -> Primary:
     return Primary(treatment, row["baseline"], row["task"], row["metric"], "group")
 
 
-def is_simulated(cube: pd.DataFrame) -> bool:
-    """Whether these are the invented scores that stand in for a study that was not run."""
-    return "study" in cube and (cube["study"] == "simulated").all()
-
-
-def source_of(cube: pd.DataFrame) -> str:
+def source_of(measured: Sequence[Moments]) -> str:
     """The data source whose languages table has all of a cube's languages; `hub` if none has."""
-    codes = set(cube["language"].unique())
+    codes = set(_languages(measured)["language"])
     return next((data for data in ("hub", "world") if codes <= set(tables.languages(data))), "hub")
 
 
-def known_languages(cube: pd.DataFrame, data: str) -> pd.DataFrame:
-    """The languages table, with rows from the cube itself for languages that it lacks."""
-    known = language_table(data)
+def _languages(measured: Sequence[Moments]) -> pd.DataFrame:
+    """Language, family and group (``unknown`` where a cube has none) of a cube, pairs left out."""
     columns = ["language", "family", "group"]
-    present = cube[columns].drop_duplicates().astype(str)
+    single = [one.languages for one in measured if not one.task.endswith(PAIRS)]
+    present = pd.concat(single or [one.languages for one in measured])
+    return present.reindex(columns=columns, fill_value="unknown").drop_duplicates().astype(str)
+
+
+def known_languages(measured: Sequence[Moments], data: str) -> pd.DataFrame:
+    """The languages table, with rows from the cube itself for languages that it lacks."""
+    known, present = language_table(data), _languages(measured)
     strangers = present[~present["language"].isin(known["code"])].set_axis(
         ["code", "family", "group"], axis=1
     )

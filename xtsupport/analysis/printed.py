@@ -1,10 +1,13 @@
 """Comparison rows as a table that fits a page, plain or as LaTeX."""
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from xtsupport.analysis.wording import METRICS
 
-SPECIAL = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "~": r"\textasciitilde{}", "±": r"$\pm$"}
+SPECIAL = {character: rf"\{character}" for character in "&%_#${}"}
+SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+SPECIAL |= {"<": r"$<$", ">": r"$>$", "±": r"$\pm$", "\N{EN DASH}": "--"}
 
 
 def page_table(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
@@ -32,19 +35,28 @@ def page_table(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
 
 def latex_table(table: pd.DataFrame, alpha: float = 0.05) -> str:
     """``page_table`` as a LaTeX table (booktabs) with a caption that names the unit."""
-    shown = page_table(table, alpha)
-    lines = [" & ".join(map(escape, shown.columns)) + r" \\"]
-    rows = [" & ".join(escape(str(cell)) for cell in row) + r" \\" for row in shown.to_numpy()]
-    body = [r"\toprule", *lines, r"\midrule", *rows, r"\bottomrule"]
-    columns = "".join("l" if shown[name].dtype == object else "r" for name in shown.astype(object))
+    return latex(page_table(table, alpha), caption(table))
+
+
+def latex(shown: pd.DataFrame, below: str) -> str:
+    """A small frame as a LaTeX table (booktabs); words to the left, numbers to the right."""
+    head, *rows = [
+        " & ".join(escape(str(cell)) for cell in row) + r" \\"
+        for row in (shown.columns, *shown.astype(object).to_numpy())
+    ]
+    columns = "".join("r" if is_numeric_dtype(shown[name]) else "l" for name in shown)
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering",
             rf"\begin{{tabular}}{{{columns}}}",
-            *body,
+            r"\toprule",
+            head,
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
             r"\end{tabular}",
-            rf"\caption{{{escape(caption(table))}}}",
+            rf"\caption{{{escape(below)}}}",
             r"\end{table}",
             "",
         ]

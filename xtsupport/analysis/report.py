@@ -11,12 +11,11 @@ import pandas as pd
 
 from xtsupport.analysis import appendix, plots
 from xtsupport.analysis.declared import Primary
-from xtsupport.analysis.distance import distance_slope
-from xtsupport.analysis.headline import heterogeneity, on_scales
+from xtsupport.analysis.firmness import firm
+from xtsupport.analysis.headline import heterogeneity
+from xtsupport.analysis.literature import literature
 from xtsupport.analysis.material import (
     Material,
-    interval,
-    is_simulated,
     material,
     p_text,
     p_words,
@@ -27,14 +26,11 @@ from xtsupport.analysis.page import (
     Html,
     bullets,
     figure,
-    folded,
     html,
     page,
     paragraph,
     table,
 )
-from xtsupport.analysis.power import power_table
-from xtsupport.analysis.views import by_language
 from xtsupport.analysis.wording import sentence
 from xtsupport.study.atomic import write_text
 
@@ -42,16 +38,17 @@ from xtsupport.study.atomic import write_text
 def write_report(
     out,
     comparison: pd.DataFrame,
-    cube: pd.DataFrame,
+    cube,
     settings=None,
     data: str | None = None,
     records: Sequence[Mapping] = (),
 ) -> Path:
     """Write the report to the file `out` and return its path.
 
-    comparison: what ``significance`` made of `cube`. settings: of the study, with what it declared;
-    data: its data source; records: the ``run.json`` of its runs. A cube alone has a report, too.
-    Raises UserError where the comparison has no row of the primary contrast.
+    comparison: what ``significance`` made of `cube` (a frame, a path or cluster sums). settings: of
+    the study, with what it declared; data: its data source; records: the ``run.json`` of its runs.
+    A cube alone has a report, too. Raises UserError where the comparison has no row of the primary
+    contrast.
     """
     found = material(comparison, cube, settings, data, records)
     sections = [
@@ -60,7 +57,7 @@ def write_report(
         ("firm", "How firm is it?", firm(found)),
         ("limits", "What this cannot show", appendix.limits(found)),
         ("contrasts", "All contrasts (exploratory)", appendix.contrasts(found)),
-        ("literature", "Published claims", appendix.literature(found)),
+        ("literature", "Published claims", literature(found)),
         ("scores", "Scores", appendix.scores(found)),
         ("runs", "How the runs were made", appendix.runs(found)),
         ("columns", "What the columns mean", appendix.columns()),
@@ -71,7 +68,7 @@ def write_report(
 
 def banner(found: Material) -> Html:
     """Warnings that nobody may miss."""
-    if is_simulated(found.cube):
+    if found.study == "simulated":
         return paragraph(
             "SIMULATED: the study has not been run. All scores on this page are invented.", "banner"
         )
@@ -201,49 +198,3 @@ def words(found: Material) -> Html:
         lines = [sentence(row, rules.margin, rules.alpha) for row in part.to_dict("records")]
         parts.append(html("<h3>{t}</h3>{b}", t=task, b=bullets(lines)))
     return Html("".join(parts))
-
-
-def firm(found: Material) -> Html:
-    """Other scales and metrics, languages one by one, distance."""
-    scales = on_scales(found.measured, found.rules, found.data)
-    scales["95% interval"] = interval(scales)
-    scales["p"] = scales["p_value"].map(p_text)
-    scales = scales.drop(columns=["ci_low", "ci_high", "p_value"])
-    parts = [
-        paragraph(
-            "A conclusion that changes with the metric or the scale is labelled metric-dependent "
-            "or scale-dependent in the notes. Below are the answer's rows on every scale: points, "
-            "share of the baseline's errors that is gone (percent), and log odds. "
-            "These p-values are not adjusted."
-        ),
-        folded("The answer on other metrics and scales", table(scales)),
-    ]
-    single = by_language(found.comparison, found.answer)
-    if len(single):
-        shown = single[["task", "level", "n_examples", "baseline_score", "gain", "verdict"]]
-        shown = shown.assign(interval=interval(single), mde=single["mde"])
-        parts.append(folded("The answer language by language", table(shown, marks=MARKS)))
-    return Html("".join([*parts, *distance(found, single), *power(found)]))
-
-
-def distance(found: Material, single: pd.DataFrame) -> list[Html]:
-    """Picture and table of the slope on distance, where at least four languages have one."""
-    place = found.languages.set_index("code")["syntactic"].astype(float)
-    if single["level"].map(place).dropna().groupby(single["level"]).first().size < 4:
-        return []
-    slopes = distance_slope(found.measured, found.languages, found.rules, data=found.data)
-    slopes = slopes.assign(p=slopes["p_value"].map(p_text)).drop(columns="p_value")
-    summary = "Slopes: points per tenth of the distance, with languages as a further unit"
-    return [
-        figure(plots.distance_slope(single, found.languages)),
-        folded(summary, table(slopes, digits=2)),
-    ]
-
-
-def power(found: Material) -> list[Html]:
-    """What more seeds would find, from this study's own noise; needs two seeds."""
-    if found.answer["n_seeds"].min() < 2:
-        return []
-    plan = power_table(found.measured, found.rules, questions=(1,), data=found.data)
-    picture = plots.mde_picture(plan, "level", "n_seeds", found.rules.margin, found.languages)
-    return [figure(picture)]

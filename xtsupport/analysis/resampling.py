@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from xtsupport.analysis.clusters import ClusterSums, ratio, sharing
@@ -284,13 +283,3 @@ def _merge(part: ClusterSums, block_of: np.ndarray) -> ClusterSums:
         sizes.append(np.bincount(at, size))
         sums.append(merged)
     return replace(part, clusters=clusters, sizes=sizes, sums=sums)
-
-
-def bootstrap_table(resamples: Resamples, alpha: float = 0.05) -> pd.DataFrame:
-    """Labels of the cases, gain, p-value, and low and high of all three intervals, in points."""
-    table = pd.DataFrame([case.labels for case in resamples.cases])
-    table["unit"], table["gain"] = resamples.unit, resamples.gain
-    table["p_value"] = resamples.p_values()
-    for method in METHODS:
-        table[[f"{method}_low", f"{method}_high"]] = resamples.interval(method, alpha)
-    return table

@@ -102,8 +102,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def score_table(cube: pd.DataFrame) -> pd.DataFrame:
-    """Percentages per condition, variant, task, language, seed and metric, with the number of
-    examples.
+    """Percentages per condition, variant, task, language, seed and metric.
 
     Columns: condition, variant, task, language, language_2, family, group (where the cube has
     them), seed, metric, score (0..100), n_examples. Micro F1 (rows with counts and no score) is

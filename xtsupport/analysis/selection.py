@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.analysis.aggregates import task_facts
-from xtsupport.analysis.clusters import contract, ratio
+from xtsupport.analysis.clusters import contracted, ratio
 from xtsupport.analysis.resampling import cluster_ids
 from xtsupport.analysis.variance import UNITS
 from xtsupport.errors import UserError
@@ -42,16 +42,16 @@ def best_intermediate(
 ) -> pd.DataFrame:
     """The gain (points, mean of zero-shot languages) of choosing the best condition per target.
 
-    cube: a frame or cluster sums; candidates: conditions to choose from (None: all plain ones but
-    the baseline and its controls). One row per target and way, and for several targets one per way
-    for their ``mean``: chosen (most often), share of choices it won, gain, ci_low, ci_high
+    cube: a frame, a path or cluster sums; candidates: conditions to choose from (None: all plain
+    ones but the baseline and its controls). One row per target and way, and for several targets one
+    per way for their ``mean``: chosen (most often), share of choices it won, gain, ci_low, ci_high
     (percentile, clusters x seeds; seeds are drawn for all targets at once), unit, note. UserError
     for fewer than two candidates, or no source-language scores for ``english``.
     """
     unknown = [way for way in ways if way not in WAYS]
     if unknown:
         raise UserError(f"ways={unknown}: allowed are {', '.join(WAYS)}")
-    sums = contract(cube) if isinstance(cube, pd.DataFrame) else list(cube)
+    sums = list(contracted(cube))
     targets = [targets] if isinstance(targets, str) else list(targets)
     chosen = [_target_scores(sums, name, candidates, baseline, source, data) for name in targets]
     rng = np.random.default_rng(seed)

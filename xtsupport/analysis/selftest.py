@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from xtsupport.analysis.aggregates import task_facts
-from xtsupport.analysis.clusters import ClusterSums, contract, study_moments
+from xtsupport.analysis.clusters import ClusterSums, contracted, study_moments
 from xtsupport.analysis.contrasts import cases, side
 from xtsupport.analysis.declared import declared
 from xtsupport.analysis.headline import chosen_primary
@@ -28,12 +28,13 @@ def self_test(
 ) -> pd.DataFrame:
     """Share of swapped studies that are significant at alpha, without and with ``gain`` points.
 
-    cube: a frame or cluster sums; tested is the primary contrast on its target over all zero-shot
-    languages. Columns: planted (points), studies, found, expected, low and high (percent; the
-    range holds 95% of such counts if all is well: alpha without a gain, the t test's power with).
+    cube: a frame, a path or cluster sums; tested is the primary contrast on its target over all
+    zero-shot languages. Columns: planted (points), studies, found, expected, low and high (percent;
+    the range holds 95% of such counts if all is well: alpha without a gain, the t test's power
+    with).
     """
     rules = declared(rules)
-    sums = contract(cube) if isinstance(cube, pd.DataFrame) else list(cube)
+    sums = list(contracted(cube))
     primary = chosen_primary(rules, study_moments(sums))
     wanted = [one for one in sums if (one.task, one.metric) == (primary.target, primary.metric)]
     if not wanted or wanted[0].micro:

@@ -4,36 +4,27 @@ At paper size a cube has some 30 million rows; its largest task fits into memory
 small codes, but not while all its columns are decoded at once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from xtsupport.analysis.clusters import ClusterSums, Moments, contract, study_moments
+from xtsupport.analysis.clusters import ClusterSums, contract
 from xtsupport.analysis.cube import COUNTS, validate_cube
 from xtsupport.analysis.results import cube_tasks, open_cube, to_frame
 from xtsupport.errors import UserError
 
-NEEDED = ["condition", "variant", "language", "language_2", "family", "group", "seed"]
+NEEDED = ["study", "condition", "variant", "language", "language_2", "family", "group", "seed"]
 NEEDED += ["example_id", "cluster_id", "metric", "score", *COUNTS, "phase2_run"]
 
 
-def study_moments_stored(path, tasks: Sequence[str] | None = None) -> list[Moments]:
-    """What all analytic inference needs of a cube on disk, validated task by task."""
-    return [one for sums in contract_stored(path, tasks) for one in study_moments([sums])]
-
-
-def contract_stored(path, tasks: Sequence[str] | None = None) -> Iterator[ClusterSums]:
+def contract_stored(path) -> Iterator[ClusterSums]:
     """The cluster sums of a cube on disk. UserError as ``read_cube`` and ``validate_cube``."""
     dataset = open_cube(path)
-    have = cube_tasks(dataset)
-    unknown = [task for task in tasks or () if task not in have]
-    if unknown:
-        raise UserError(
-            *(f"{path}: no task {task!r} in the cube; it has {', '.join(have)}" for task in unknown)
-        )
-    for task in have if tasks is None else tasks:
+    if "task" not in dataset.schema.names:
+        raise UserError(f"{path}: the cube lacks the column task")
+    for task in cube_tasks(dataset):
         rows = load_task(dataset, task)
         validate_cube(rows)
         yield from contract(rows)
@@ -45,6 +36,5 @@ def load_task(dataset: ds.Dataset, task: str) -> pd.DataFrame:
     columns = {"task": pd.Categorical.from_codes([0], [task])}
     for name in [name for name in NEEDED if name in dataset.schema.names]:
         columns[name] = to_frame(dataset.to_table(columns=[name], filter=mine))[name].array
-    n = len(columns["seed"])
-    columns["task"] = columns["task"].repeat(n)
+    columns["task"] = columns["task"].repeat(dataset.count_rows(filter=mine))
     return pd.DataFrame(columns, copy=False)

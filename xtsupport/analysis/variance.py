@@ -2,18 +2,21 @@
 
 A gain is a weighted sum of score differences. With d_gs its influence per cluster g and seed s,
 
-    V = V_clusters + max(V_seeds - V_cells, 0),      1 / df = sum of (V_i / V) / df_i
+    V  = V_clusters + max(V_seeds - V_cells, 0)
+    df = V^2 / (V_clusters^2 / (G - 1) + max(V_seeds - V_cells, 0)^2 / (S - 1))
 
 where V_clusters is the cluster-robust variance of the seed-averaged gain, V_seeds Var_s(gain_s)/S,
 and V_cells the variance of the interaction residuals d_gs - d_g. - d_.s + d_.. that both contain
-(Cameron, Gelbach & Miller 2011, with the analysis-of-variance form of the cell term). Shared runs
-need no special care: the seed term is computed on the whole weighted sum, so two tasks scored from
-one run, or from runs that share a phase-2 encoder, covary through their seed.
+(Cameron, Gelbach & Miller 2011, with the analysis-of-variance form of the cell term). The degrees
+of freedom are those of Satterthwaite (1946); tasks, and sides that are not paired, enter with their
+own. Shared runs need no special care: the seed term is computed on the whole weighted sum, so two
+tasks scored from one run, or from runs that share a phase-2 encoder, covary through their seed.
 
-Why not Satterthwaite's 1 / df = sum of (V_i / V)^2 / df_i: it takes the shares for known. Here the
-seed share is estimated from S - 1 = 2 degrees of freedom, small when the interval is too short, and
-a true null is then rejected in up to 9% (benchmarks/calibration.py). Shares that enter linearly are
-to first order the critical value of Cochran & Cox (1950) for two variances, and reject 4-7%.
+In the designs of benchmarks/calibration.md a true null is rejected in 4 to 7% of studies at 5%,
+with one known exception: the formula takes the shares of V for known, and where three runs make
+most of the noise their share is estimated from two degrees of freedom, too small just when the
+interval is too short; then it is 9%. Five runs or more cure it. ``cautious_degrees``, whose shares
+enter unsquared, is the check that ``sensitivity`` reports beside it (4 to 5%, and 7% there).
 
 Valid for which population:
 
@@ -154,11 +157,31 @@ class Estimate:
         return self.clusters + (vectors * np.maximum(values, 0)) @ vectors.T
 
 
-def standard_error(one: Estimate, unit: str = UNITS[0], extra=0.0, df_extra=np.inf):
+def satterthwaite(parts, otherwise: float = np.inf):
+    """Degrees of freedom of a sum of variances: (sum V)^2 / sum(V^2 / df) (Satterthwaite 1946).
+
+    parts: pairs (V, df) of arrays that broadcast; ``otherwise`` where every V is 0.
+    """
+    total = sum(np.asarray(variance, float) for variance, _ in parts)
+    spread = sum(np.square(variance) / df for variance, df in parts)
+    default = np.full(np.shape(total), float(otherwise))
+    return np.divide(total**2, spread, out=default, where=spread > 0)
+
+
+def cautious_degrees(parts):
+    """Fewer: sum V / sum(V / df), to first order the critical value of Cochran & Cox (1950)."""
+    total = sum(np.asarray(variance, float) for variance, _ in parts)
+    spread = sum(np.asarray(variance, float) / df for variance, df in parts)
+    return np.divide(total, spread, out=np.full(np.shape(total), np.inf), where=spread > 0)
+
+
+def standard_error(
+    one: Estimate, unit: str = UNITS[0], extra=0.0, df_extra=np.inf, degrees=satterthwaite
+):
     """Standard errors and degrees of freedom, (E,) and (E,), by the module's formula.
 
     ``extra`` is an independent variance to add, such as that of languages, with ``df_extra``
-    degrees of freedom.
+    degrees of freedom. degrees: ``satterthwaite`` or ``cautious_degrees``.
     """
     parts = (_own(part) for part in (one.clusters, one.seeds, one.cells))
     clusters, seeds, cells = (np.maximum(part, 0) for part in parts)  # rounding can leave -1e-20
@@ -166,19 +189,12 @@ def standard_error(one: Estimate, unit: str = UNITS[0], extra=0.0, df_extra=np.i
         return np.sqrt(seeds), one.df_seeds
     seeds_count = unit != "clusters" and one.n_seeds > 1
     between = np.maximum(seeds - cells, 0) if seeds_count else np.zeros_like(clusters)
-    total = clusters + between + extra
-    spread = clusters / one.df_clusters + between / one.df_seeds + extra / df_extra
-    return np.sqrt(total), _share(total, spread, np.inf)
+    parts = [(clusters, one.df_clusters), (between, one.df_seeds), (extra, df_extra)]
+    return np.sqrt(clusters + between + extra), degrees(parts)
 
 
 def _own(part: np.ndarray) -> np.ndarray:
     return np.diag(part) if part.ndim == 2 else part
-
-
-def _share(total: np.ndarray, spread: np.ndarray, otherwise: float) -> np.ndarray:
-    """total / spread, the degrees of freedom of a sum of variances; ``otherwise`` where it is 0."""
-    default = np.full(np.shape(total), float(otherwise))
-    return np.divide(total, spread, out=default, where=spread > 0)
 
 
 def estimate(arms: Sequence[Arm], weights: Sequence[np.ndarray], joint: bool = False) -> Estimate:
@@ -194,7 +210,6 @@ def estimate(arms: Sequence[Arm], weights: Sequence[np.ndarray], joint: bool = F
     groups = [(0, 1)] if paired else [(0,), (1,)]
     parts = [_seed_part(arms, weights, picks, sides, joint) for sides in groups]
     seeds, cells = sum(part[0] for part in parts), sum(part[1] for part in parts)
-    spread = sum(_own(part[0]) / max(part[2] - 1, 1) for part in parts)
     fewest = max(min(part[2] for part in parts) - 1, 1)
     treatment, baseline = (_side_mean(arms, weights, picks, side) for side in (0, 1))
     return Estimate(
@@ -204,7 +219,7 @@ def estimate(arms: Sequence[Arm], weights: Sequence[np.ndarray], joint: bool = F
         seeds=seeds,
         cells=cells,
         df_clusters=df_clusters,
-        df_seeds=_share(_own(seeds), spread, fewest),
+        df_seeds=satterthwaite([(_own(v), max(n - 1, 1)) for v, _, n in parts], fewest),
         n_seeds=min(_replicates_that_vary(arms, picks, paired), default=1),
     )
 
@@ -235,7 +250,7 @@ def _rows(labels, wanted) -> list[int]:
 
 
 def _cluster_part(arms, weights, picks, joint):
-    total, spread = 0.0, 0.0
+    total, parts = 0.0, []
     for j, (one, weight) in enumerate(zip(arms, weights, strict=True)):
         part = sum(
             _product(weight[:, a], _block(one, picks, j, a, b).mean((0, 1)), weight[:, b], joint)
@@ -244,8 +259,8 @@ def _cluster_part(arms, weights, picks, joint):
         )
         used = [one.moments.count_clusters(np.flatnonzero(row.any(0))) for row in weight]
         total = total + part
-        spread = spread + _own(part) / np.maximum(np.array(used) - 1, 1)
-    return total, _share(_own(total), spread, np.inf)
+        parts.append((_own(part), np.maximum(np.array(used) - 1, 1)))
+    return total, satterthwaite(parts)
 
 
 def _block(one, picks, j, a, b) -> np.ndarray:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
+from xtsupport.analysis.clusters import ClusterSums
 from xtsupport.analysis.declared import Primary
 from xtsupport.analysis.style import level_order
 from xtsupport.data import tables
@@ -35,6 +36,22 @@ def reading(frame: pd.DataFrame, digits: int = 1):
     left = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
     styled = frame.style.hide(axis="index").set_table_styles(left)
     return styled.format(precision=digits, na_rep="\N{EN DASH}")
+
+
+def score_rows(sums: Sequence[ClusterSums]) -> pd.DataFrame:
+    """``score_table`` from cluster sums, for cubes too large to hold: percentages per run, language
+    and metric (condition, variant, task, language, seed, metric, score, n_examples).
+    """
+    tables = []
+    for one in sums:
+        values = 100 * one.values()
+        run, language = (index.ravel() for index in np.indices(values.shape))
+        rows = one.runs[["condition", "variant", "seed"]].iloc[run].reset_index(drop=True)
+        rows["language"] = one.languages["language"].to_numpy()[language]
+        rows["n_examples"] = np.array([int(m.sum()) for m in one.sizes])[language]
+        rows["score"] = values.ravel()
+        tables.append(rows.dropna(subset="score").assign(task=one.task, metric=one.metric))
+    return pd.concat(tables, ignore_index=True)
 
 
 def official(scores: pd.DataFrame, data: str = "hub") -> pd.DataFrame:

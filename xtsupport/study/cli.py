@@ -101,9 +101,16 @@ def parser() -> argparse.ArgumentParser:
     )
     each.add_argument("--seed", type=int, default=0)
     each.add_argument("--size", choices=["full", "tiny"], default="full")
-    each = command("power", power, "smallest effects that a study of this size can find")
-    each.add_argument("cube", metavar="CUBE", help="a cube folder or parquet file")
+    each = command("power", power, "how many seeds, questions and languages a gain needs")
+    each.add_argument("cube", metavar="CUBE", help="a pilot's cube: a folder or parquet file")
     each.add_argument("--gain", type=float, default=1.0, metavar="POINTS", help="default: 1")
+    each.add_argument("--level", metavar="NAME", help="only this group (default: every one, all)")
+    each.add_argument("--seeds", type=int, nargs="+", metavar="N", default=[3, 5, 10, 20])
+    each.add_argument("--questions", type=float, nargs="+", metavar="FACTOR", default=[1, 4],
+                      help="times the pilot's questions (default: 1 4)")  # fmt: skip
+    each.add_argument("--languages", type=int, nargs="+", metavar="N",
+                      help="numbers of languages (default: as many as each level has)")  # fmt: skip
+    each.add_argument("--out", metavar="DIR", help="for table and plot (default: scratch/power)")
     each = command("significance", significance, "compare the conditions of a cube")
     each.add_argument("cube", metavar="CUBE", help="a cube folder or parquet file")
     each.add_argument("--out", required=True, metavar="DIR", help="where table and report go")
@@ -217,42 +224,57 @@ def world(args) -> None:
 
 def power(args) -> None:
     """``xtsupport power``."""
-    rows, rules, source = evidence(args.cube)
+    cube, rules, source = evidence(args.cube)
+    from xtsupport.analysis.clusters import study_moments
+    from xtsupport.analysis.material import known_languages, source_of
+    from xtsupport.analysis.planning import power_sentences, printable, write_power
     from xtsupport.analysis.power import power_table
+    from xtsupport.study import folders
 
-    print(power_table(rows, rules, gain=args.gain, data=source).to_string(index=False))
+    measured = study_moments(cube)
+    source = source if rules else source_of(measured)
+    design = {name: getattr(args, name) for name in ("gain", "seeds", "questions", "languages")}
+    table = power_table(measured, rules, **design, data=source)
+    if args.level:
+        levels = table["level"].unique()
+        if args.level not in levels:
+            raise UserError(f"--level {args.level}: allowed are {', '.join(levels)}")
+        table = table[table["level"] == args.level]
+    print(printable(table).to_string(index=False), *power_sentences(table), sep="\n")
+    out = args.out or folders.scratch() / "power"
+    print(*write_power(table, out, known_languages(measured, source)), sep="\n")
 
 
 def significance(args) -> None:
     """``xtsupport significance``."""
-    rows, rules, source = evidence(args.cube)
-    from xtsupport.analysis.significance import write_significance
-
-    print(path := write_significance(rows, args.out, rules, source))
+    cube, rules, source = evidence(args.cube)
+    from xtsupport.analysis.clusters import contracted
     from xtsupport.analysis.report import write_report
+    from xtsupport.analysis.significance import write_significance
     from xtsupport.analysis.views import read_comparison
 
+    sums = list(contracted(cube))
+    print(path := write_significance(sums, args.out, rules, source))
     data = source if rules else None  # a cube alone: its languages tell
-    print(write_report(path.with_name("report.html"), read_comparison(path), rows, rules, data))
+    print(write_report(path.with_name("report.html"), read_comparison(path), sums, rules, data))
 
 
 def evidence(path: str):
-    """A cube's rows, the settings of the study it lies in (None: none), and that study's data."""
+    """A cube's path, the settings of the study it lies in (None: none), and that study's data."""
     cube = existing(path)
-    from xtsupport.analysis.results import read_cube
     from xtsupport.study.rules import data_source
     from xtsupport.study.settings import load_settings
 
     declared = cube.resolve().parent / "settings.yaml"
     if not declared.is_file():
-        return read_cube(cube), None, "hub"
+        return cube, None, "hub"
     try:
         rules = load_settings(declared)
     except UserError as error:
         if not all("data = " in problem for problem in error.problems):
             raise
         rules = load_settings(declared, {"data": "hub"})  # rows are not read, only the tables
-    return read_cube(cube), rules, data_source(rules.data)
+    return cube, rules, data_source(rules.data)
 
 
 def export_xtreme(args) -> None:
