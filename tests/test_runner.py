@@ -1,7 +1,10 @@
 """A whole toy study under Snakemake: killed, resumed, left alone, changed, harmed, failing."""
 
 import os
+import re
 import signal
+import socket
+import sys
 import time
 from pathlib import Path
 
@@ -36,6 +39,12 @@ def root(tmp_path_factory):
     return folder
 
 
+def status(root: Path, *changes: str) -> dict[str, str]:
+    """Node -> its state in one word (`to do` is two), as `xtsupport status` prints it."""
+    text = xtsupport(root, "status", "params/toy.yaml", *changes)[1]
+    return {line[:34].strip(): line[34:44].strip() for line in text.splitlines()[:-1]}
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at /proc")
 def test_kill_9_of_the_runner_alone_takes_everything_along_and_it_resumes(root):
     (root / "mischief.py").write_text(
@@ -48,9 +57,13 @@ def test_kill_9_of_the_runner_alone_takes_everything_along_and_it_resumes(root):
     code, text = xtsupport(root, "run", "params/toy.yaml")
     assert code == 1
     assert f"study toy is being run by process {process.pid}" in text
+    assert status(root)["intermediate-squad"] == "running"
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     wait_for(lambda: not survivors(root), 30)
+    left = status(root)
+    assert (left["pretraining"], left["intermediate-squad"]) == ("done", "stopped")
+    assert left["target-squad"] == "to do"
     (root / "second").touch()
     code, text = xtsupport(root, "run", "params/toy.yaml", "--jobs", "2")
     assert code == 0, text
@@ -72,6 +85,19 @@ def test_a_second_run_does_nothing(root):
     assert params.stat().st_mtime_ns == stamp
 
 
+def test_what_is_kept_says_nothing_of_the_machine(root):
+    """Records and settings may be published: no folders of this machine, not its name."""
+    folder = root / "outputs" / "toy"
+    host = re.compile(rf"\b{re.escape(socket.gethostname())}\b")
+    kept = [path for path in folder.rglob("*") if path.suffix in (".json", ".yaml")]
+    kept = [path for path in kept if ".snakemake" not in path.parts]
+    assert len([path for path in kept if path.name == "run.json"]) == 7
+    for path in kept:
+        assert str(root) not in path.read_text(), path
+        assert sys.prefix not in path.read_text(), path
+        assert not host.search(path.read_text()), path
+
+
 def test_harmed_files_are_noticed_and_exactly_those_runs_redone(root):
     before = done(root)
     harmed = (
@@ -87,6 +113,8 @@ def test_harmed_files_are_noticed_and_exactly_those_runs_redone(root):
 
 def test_a_failure_withholds_only_its_descendants_and_says_where_to_look(root):
     before = done(root)
+    stale = {name for name, state in status(root, *CHANGE).items() if state == "stale"}
+    assert stale == {"intermediate-squad", "target-none", "target-squad", "results", "significance"}
     (root / "mischief.py").write_text(
         "(root / 'tries').open('a').write(run.phase[0]); \n"
         "assert run.phase != 'intermediate', 'planted <failure>'\n"
@@ -100,11 +128,15 @@ def test_a_failure_withholds_only_its_descendants_and_says_where_to_look(root):
     assert "Traceback" not in text
     assert done(root) == [*before, "target/squad/none/plain/seed0"]  # the other branch was done
     assert (root / "tries").read_text().count("i") == 2  # retried once
-    code, text = xtsupport(root, "status", "params/toy.yaml", *CHANGE)
-    states = dict(line.split()[:2] for line in text.splitlines()[:-1])
-    assert states["intermediate-squad"] == "failed"
-    assert states["target-none"] == "done"
-    assert states["target-squad"] == "stale"
+    assert status(root, *CHANGE) == {
+        "data": "done",
+        "pretraining": "done",
+        "intermediate-squad": "failed",
+        "target-none": "done",
+        "target-squad": "withheld",
+        "results": "withheld",
+        "significance": "withheld",
+    }
     (root / "mischief.py").write_text("")
     code, text = xtsupport(root, "run", "params/toy.yaml", *CHANGE)
     assert code == 0, text

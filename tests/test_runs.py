@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from xtsupport.errors import UserError
-from xtsupport.study import atomic, runs
+from xtsupport.study import atomic, folders, runs
 from xtsupport.study.runs import Run, find, flaws, is_whole, open_run, read_record, require
 
 
@@ -194,6 +194,19 @@ def test_runs_are_found_in_the_study_in_scratch_and_in_the_package(run, tmp_path
         assert find(run) == shipped / "some" / "run"
     finally:
         runs.shipped_runs.cache_clear()
+
+
+def test_the_record_names_data_from_the_project_root(run, tmp_path):
+    for given, told in (
+        ("hub", "hub"),
+        ("../shared/hub", "../shared/hub"),
+        (tmp_path / "data" / "hub", "data/hub"),
+        (tmp_path.parent / "hub", "../hub"),
+        ("/nowhere/near/hub", "hub"),
+    ):
+        options = {"data": "/where/it/lies", "given": folders.portable(given), "threads": 1}
+        record = runs.record_of(replace(run, options=options))
+        assert record["options"] == {"data": told, "threads": 1}
 
 
 def test_the_record_is_json_that_other_programs_can_read(run):

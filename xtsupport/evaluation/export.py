@@ -11,6 +11,7 @@ from pathlib import Path
 
 from xtsupport.data import hub, tables
 from xtsupport.errors import UserError
+from xtsupport.study.rules import data_source
 
 XTREME_NAMES = {"bucc": "bucc2018"}
 
@@ -29,7 +30,7 @@ def export(study: str | Path, out: str | Path, data=None) -> list[Path]:
     written = []
     for path in records:
         run = json.loads(path.read_text(encoding="utf-8"))
-        source = data or run.get("options", {}).get("data", "hub")
+        source = data or data_source(run.get("options", {}).get("data", "hub"))
         folder = Path(out) / run["condition"] / run["variant"] / f"seed{run['seed']}"
         written += _export_run(path.parent / "examples.parquet", folder, source)
     return written

@@ -18,6 +18,17 @@ def root() -> Path:
     return checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
 
 
+def portable(path: str | Path) -> str:
+    """A path as other machines may know it: from the project root, or a neighbour's; else a name.
+
+    Relative paths, ``hub`` and ``world`` stay as they are.
+    """
+    if not Path(path).is_absolute():
+        return str(path)
+    near = Path(path).is_relative_to(root().parent)
+    return Path(os.path.relpath(path, root())).as_posix() if near else Path(path).name
+
+
 def outputs() -> Path:
     """Where studies lie, one folder each."""
     return root() / "outputs"

@@ -131,7 +131,9 @@ def close(spec: dict, folder: Path, started: float) -> None:
         runs.seal(folder, spec["record"], outputs, started)
         return
     unfinished = [
-        flaw for run in spec["runs"] for flaw in runs.flaws(Path(run["folder"]), run["key"])
+        flaw
+        for run in spec["runs"]
+        for flaw in runs.flaws(folder.parent.parent / run["folder"], run["key"])
     ]
     if unfinished:
         raise UserError("the notebook ended, but not all its runs are whole", *unfinished)

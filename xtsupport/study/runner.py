@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,7 +61,7 @@ def study_lock(folder: Path) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     info = folder / "running.json"
     with atomic.locked(folder / runs.LOCK, busy(folder), wait=1):
-        token = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}"
+        token = uuid.uuid4().hex
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         holder = {"token": token, "pid": os.getpid(), "host": socket.gethostname(), "since": since}
         atomic.write_json(info, holder)
@@ -119,10 +120,7 @@ def prepare(study: Study, todo: list[Node], holder: str) -> Path:
     names = {node.name for node in todo}
     for node in todo:
         write_node(study, node, holder)
-    graph = {
-        "python": sys.executable,
-        "nodes": [rule(study, node, names) for node in todo],
-    }
+    graph = {"nodes": [rule(study, node, names) for node in todo]}
     atomic.write_json(study.folder / "graph.json", graph)
     return study.folder / "graph.json"
 
@@ -133,7 +131,8 @@ def write_node(study: Study, node: Node, holder: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in (nodes.STAMP, nodes.STATE):
         (folder / name).unlink(missing_ok=True)
-    given = {"params": str(study.folder / "settings.yaml"), **node.parameters, "into": "study"}
+    settings = folders.portable(study.folder / "settings.yaml")
+    given = {"params": settings, **node.parameters, "into": "study"}
     write_if_new(folder / nodes.PARAMS, yaml.safe_dump(given, sort_keys=False))
     analysis = node.runs[0].phase == "analysis"
     spec = {
@@ -142,7 +141,7 @@ def write_node(study: Study, node: Node, holder: str) -> None:
         "runner": holder,
         "threads": study.settings.threads,
         "per_gpu": study.settings.nodes.per_gpu,
-        "runs": [{"folder": str(run.folder), "key": run.key} for run in node.runs],
+        "runs": [{"folder": run.name, "key": run.key} for run in node.runs],
         "outputs": list(node.outputs),
         "record": runs.record_of(node.runs[0]) if analysis else None,
     }
@@ -169,7 +168,8 @@ def rule_name(node: str) -> str:
 def snakemake(study: Study, graph: Path, jobs: int, profile: str, tick: Callable[[], None]) -> int:
     """Call Snakemake and wait for it; it and all below it die with this process."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(HERE / "Snakefile")]
-    command += ["--directory", str(study.folder), "--config", f"graph={graph}", "--nolock"]
+    command += ["--directory", str(study.folder), "--nolock"]
+    command += ["--config", f"graph={graph}", f"python={sys.executable}"]
     command += ["--profile", str(profile_folder(profile)), "--workflow-profile", "none"]
     command += ["--cores" if profile == "local" else "--jobs", str(jobs)]
     with (study.folder / "snakemake.log").open("a", encoding="utf-8") as log:
@@ -187,6 +187,8 @@ def snakemake(study: Study, graph: Path, jobs: int, profile: str, tick: Callable
                 tick()
                 time.sleep(0.3)
         except BaseException:
+            if profile != "local":
+                cancel(process)
             stop(process)
             raise
     tick()
@@ -196,6 +198,13 @@ def snakemake(study: Study, graph: Path, jobs: int, profile: str, tick: Callable
 def die_with_parent_of(pid: int) -> Callable[[], None] | None:
     """What a child does between fork and exec so that it does not outlive process ``pid``."""
     return (lambda: die_with_parent(pid)) if sys.platform == "linux" else None
+
+
+def cancel(process: subprocess.Popen) -> None:
+    """Have Snakemake take back what it gave to a cluster; it does so only when interrupted."""
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=60)
 
 
 def stop(process: subprocess.Popen) -> None:

@@ -239,7 +239,13 @@ def inside(folder: Path) -> list[Path]:
 
 
 def record_of(run: Run) -> dict:
-    """What ``run.json`` says of a run before it is done."""
+    """What ``run.json`` says of a run before it is done; nothing of where this machine has things.
+
+    ``options["data"]`` is as the settings give it, relative to the project root.
+    """
+    options = {key: value for key, value in run.options.items() if key != "given"}
+    if "given" in run.options:
+        options["data"] = run.options["given"]
     return {
         "format": FORMAT,
         "run_key": run.key,
@@ -250,7 +256,7 @@ def record_of(run: Run) -> dict:
         "training_task": run.training_task,
         "seed": run.seed,
         "settings": run.settings,
-        "options": run.options,
+        "options": options,
         "origins": run.origins,
         "data": run.data,
         "upstream": {each.name: each.key for each in run.upstream},

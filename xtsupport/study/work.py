@@ -15,7 +15,8 @@ settings by phase (all of them also ``precision``)
                 (X@translated); masked_steps, mask, raw {task, languages, documents} (X+mlm);
                 source (source=de); noise, radius, ascent_steps (adversarial, smoothing); copies,
                 synonyms (synonyms)
-options: data (what ``load(data=)`` takes), threads, checkpoint_minutes, batch_tokens
+options: data (what ``load(data=)`` takes; run.json has it as the settings give it), threads,
+checkpoint_minutes, batch_tokens
 """
 
 import math
@@ -345,6 +346,7 @@ class Planner:
         settings = self.settings
         options = {
             "data": self.source,
+            "given": folders.portable(settings.data),
             "threads": settings.threads,
             "checkpoint_minutes": settings.checkpoint_minutes,
             "batch_tokens": settings.evaluation.batch_tokens,
