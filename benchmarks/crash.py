@@ -1,0 +1,321 @@
+"""Kill a small study with -9 again and again, and see whether anybody can tell afterwards.
+
+    python benchmarks/crash.py [--kills 36] [--seed 0] [--out benchmarks/crash.md]
+
+Studies of seven nodes on the tiny world, killed up to three times each and then finished. `real`
+ones train with the study's own phases and keep a checkpoint per step; `toy` ones only write lines,
+so that more of their time is the scheduler's. After each kill nothing may be left that writes; at
+the end no run that was whole may have been redone, training must have gone on from its checkpoint,
+and every result must equal, byte for byte, that of a study that nobody disturbed. Linux only.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from study_toys import SMALL, module, notebook, survivors, toy_root, write_params
+
+from xtsupport.study import runs
+from xtsupport.study.atomic import write_text
+
+KINDS = {  # name: (real or toy, when, what dies)
+    "the process alone": ("toy", "random", "runner"),
+    "its process group and Snakemake's": ("toy", "random", "groups"),
+    "everything at once": ("toy", "random", "everything"),
+    "Snakemake alone": ("toy", "random", "snakemake"),
+    "Snakemake, as a node ends": ("toy", "stamp", "snakemake"),
+    "everything, as a node ends": ("toy", "stamp", "everything"),
+    "the notebook's kernel": ("real", "random", "xtsupport.study.kernel"),
+    "the node (papermill)": ("real", "random", "xtsupport.study.nodes"),
+    "everything, in training": ("real", "random", "everything"),
+    "a checkpoint is being written": ("real", "state.safetensors", "kernel or runner"),
+    "a parquet is being written": ("real", ".parquet", "kernel or runner"),
+    "run.json is being written": ("real", "run.json", "kernel or runner"),
+}
+FULL = {
+    "checkpoint_minutes": 1e-4,  # after every step
+    "pretraining": {"steps": 150, "batch_size": 8, "max_length": 96},
+    "target": {"epochs": 60, "batch_size": 8, "max_rows": 16, "max_length": 96, "stride": 16},
+    "intermediate": {"epochs": 60, "batch_size": 8, "max_rows": 16, "max_length": 96, "stride": 16},
+}
+PHASE = """
+import os
+from pathlib import Path
+root = Path(os.environ["XTSUPPORT_ROOT"])
+exec((root / "mischief.py").read_text())
+from xtsupport.study import phases
+from xtsupport.study.checks import unfinished
+from xtsupport.study.plan import open_study
+for run in unfinished(open_study(params).runs({phase!r}, {condition}, seeds, targets, into)):
+    phases.{does}(run, progress=False)
+"""
+CUBE = """
+from xtsupport.study.answer import collect
+from xtsupport.study.plan import open_study
+collect(open_study(params), into)
+"""
+STRIKE = """
+import json, os, random, signal, threading
+from contextlib import contextmanager
+from pathlib import Path
+from safetensors import torch as tensors
+from xtsupport.study import atomic
+from xtsupport.training import loop
+plan = json.loads((root / "strike.json").read_text())
+def strike(path):
+    plan["after"] -= plan["file"] in str(path)
+    if plan["file"] in str(path) and plan["after"] < 0 and not (root / "struck").exists():
+        (root / "struck").write_text(str(path))
+        victim = os.getpid()
+        if plan["runner"]:
+            victim = json.loads((root / "outputs/toy/running.json").read_text())["pid"]
+        threading.Timer(plan["delay"], os.kill, (victim, signal.SIGKILL)).start()
+def draft(path, real=atomic.draft):
+    strike(path)
+    return real(path)
+def save(values, path, *rest, real=loop.save_file):
+    strike(path)
+    return real(values, path, *rest)
+def resume(path, *rest, real=loop.resume):
+    step = real(path, *rest)
+    with (root / "resumed.log").open("a") as log:
+        log.write(f"{path.parent.parent.relative_to(root / 'outputs/toy')} {step}\\n")
+    return step
+atomic.draft, loop.save_file, loop.resume = draft, save, resume
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--kills", type=int, default=36)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    draw, rows = random.Random(arguments.seed), {name: [] for name in KINDS}
+    with tempfile.TemporaryDirectory(prefix="crash-") as folder:
+        whole = {real: undisturbed(Path(folder) / real) for real in ("real", "toy")}
+        while sum(each["kills"] for row in rows.values() for each in row) < arguments.kills:
+            name = min(KINDS, key=lambda each: sum(row["kills"] for row in rows[each]))
+            number = sum(map(len, rows.values()))
+            found = disturbed(Path(folder) / f"study{number}", *KINDS[name], whole, draw)
+            rows[name].append(found)
+            print(name, found, flush=True)
+    text = table(rows, arguments.seed)
+    print(text)
+    if arguments.out:
+        write_text(arguments.out, text)
+
+
+def project(root: Path, real: str) -> Path:
+    """A project root whose study is the toy's, or trains for real."""
+    toy_root(root, **SMALL)
+    (root / "mischief.py").write_text("time.sleep(0.5)\n")
+    if real == "real":
+        for name, phase, condition, does in PHASES:
+            cell = PHASE.format(phase=phase, condition=condition, does=does)
+            notebook(root / "notebooks" / f"{name}.ipynb", cell)
+        notebook(root / "notebooks" / "06_results.ipynb", CUBE)
+        write_params(root, **SMALL, **FULL)
+        (root / "mischief.py").write_text(STRIKE)
+        (root / "strike.json").write_text('{"file": "nothing", "after": 0}')
+    return root
+
+
+def undisturbed(root: Path) -> tuple[dict[str, str], float]:
+    """Checksums of what a study leaves when nobody disturbs it, and the seconds it takes."""
+    started = time.time()
+    assert start(project(root, root.name)).wait() == 0
+    return results(root), time.time() - started
+
+
+def disturbed(root: Path, real: str, when: str, what: str, whole: dict, draw) -> dict:
+    """Kill a study up to three times, let it finish, and compare."""
+    project(root, real)
+    expected, seconds = whole[real]
+    found = {"kills": 0, "orphans": 0}
+    finished, saved, process = {}, [], start(root)
+    for _ in range(3):
+        if not kill(root, process, when, what, seconds, draw):
+            break
+        found["kills"] += 1
+        finished |= records(root)
+        saved += [(name, step, len(resumed(root, name))) for name, step in checkpoints(root)]
+        if what not in CHILDREN and dies(process):
+            found["orphans"] += left_over(root)
+            process = start(root)
+    code = process.wait() and start(root).wait()  # a node killed twice has failed: once more
+    now = records(root)
+    went_on = [step <= next(iter(resumed(root, name)[n:]), -1) for name, step, n in saved]
+    return found | {
+        "finished": len(finished),
+        "redone": sum(now.get(name) != text for name, text in finished.items()),
+        "checkpoints": len(saved),
+        "continued": sum(went_on),
+        "completed": int(code == 0),
+        "equal": int(results(root) == expected),
+    }
+
+
+def start(root: Path) -> subprocess.Popen:
+    """`xtsupport run` in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "xtsupport.study.cli", "run", "params/toy.yaml", "--jobs", "2"],
+        cwd=root,
+        env=os.environ | {"XTSUPPORT_ROOT": str(root)},
+        stdout=subprocess.DEVNULL,
+        stderr=(root / "errors.log").open("a"),
+        start_new_session=True,
+    )
+
+
+def kill(root: Path, process, when: str, what: str, seconds: float, draw) -> bool:
+    """Wait for the moment and kill; False when the study ended before."""
+    stamps, moment = set(root.glob("outputs/toy/nodes/*/done")), time.time()
+    if when == "random":
+        moment += draw.uniform(0.5, seconds / 2)
+        come = lambda: time.time() > moment and victims(root, process, what)  # noqa: E731
+    elif when == "stamp":
+        come = lambda: set(root.glob("outputs/toy/nodes/*/done")) - stamps  # noqa: E731
+    else:
+        (root / "struck").unlink(missing_ok=True)
+        blow = {"file": when, "after": draw.randrange(3 if when[0] != "s" else 100)}
+        blow |= {"delay": draw.uniform(0, 0.003), "runner": draw.random() < 0.5}
+        write_text(root / "strike.json", json.dumps(blow))
+        come = (root / "struck").exists
+    while not come():
+        if process.poll() is not None:
+            return False
+        time.sleep(0.005)
+    if when == "stamp":
+        time.sleep(draw.uniform(0, 0.3))
+    for pid in victims(root, process, what) if when in ("random", "stamp") else ():
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    return True
+
+
+def victims(root: Path, process, what: str) -> list[int]:
+    """The processes to kill."""
+    mine = survivors(root)
+    if what == "runner":
+        return [process.pid]
+    if what == "groups":
+        group = [pid for pid in mine if module(pid) == "snakemake"]
+        leaders = [process.pid, *(os.getpgid(pid) for pid in group[:1])]
+        return [pid for pid in mine if os.getpgid(pid) in leaders]
+    return mine if what == "everything" else [pid for pid in mine if module(pid) == what]
+
+
+def dies(process) -> bool:
+    """Whether the runner ends for the kill (a killed kernel is tried again without it)."""
+    try:
+        return process.wait(timeout=8) is not None
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def left_over(root: Path) -> int:
+    """Processes that outlived the study by ten seconds, and files written by such in the next."""
+    end = time.time() + 10
+    while survivors(root) and time.time() < end:
+        time.sleep(0.05)
+    before = written(root)
+    time.sleep(1)
+    return len(survivors(root)) + len(written(root) ^ before)
+
+
+def written(root: Path) -> set[tuple]:
+    """Every file below outputs/ with its size and time."""
+    found = set()
+    for folder, _, names in os.walk(root / "outputs"):
+        for path in (Path(folder) / name for name in names):
+            stat = path.stat()
+            found.add((str(path), stat.st_size, stat.st_mtime_ns))
+    return found
+
+
+def records(root: Path) -> dict[str, str]:
+    """run.json of every run that is whole."""
+    found = (path.parent for path in root.glob("outputs/toy/**/run.json"))
+    return {
+        str(folder): (folder / "run.json").read_text()
+        for folder in found
+        if folder.parent.name != "nodes" and not runs.flaws(folder)
+    }
+
+
+def checkpoints(root: Path) -> list[tuple[str, int]]:
+    """(run, steps it holds) of every checkpoint."""
+    from safetensors import safe_open
+
+    found = []
+    for path in root.glob("outputs/toy/**/checkpoint/state.safetensors"):
+        with safe_open(path, "pt") as file:
+            name = str(path.parent.parent.relative_to(root / "outputs" / "toy"))
+            found.append((name, json.loads(file.metadata()["step"])))
+    return found
+
+
+def resumed(root: Path, name: str) -> list[int]:
+    """The steps from which the trainings of a run began, one after the other."""
+    path = root / "resumed.log"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [int(line.split()[1]) for line in lines if line.split()[0] == name]
+
+
+def results(root: Path) -> dict[str, str]:
+    """Checksums of everything a study is run for; not of the records of how long it took."""
+    folder = root / "outputs" / "toy"
+    paths = [path for path in folder.rglob("*") if path.is_file() and "nodes" not in path.parts]
+    wanted = [path for path in paths if path.suffix in (".parquet", ".csv", ".safetensors", ".txt")]
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in wanted
+    }
+
+
+def table(rows: dict[str, list[dict]], seed: int) -> str:
+    """The Markdown table."""
+    total: dict[str, int] = {}
+    lines = [f"| killed with -9 | {' | '.join(HEADER.values())} |", "|---" * 10 + "|"]
+    for name, found in rows.items():
+        sums = {key: sum(each[key] for each in found) for key in HEADER if key != "studies"}
+        sums["studies"] = len(found)
+        total = {key: total.get(key, 0) + sums[key] for key in HEADER}
+        lines.append(f"| {name} | {' | '.join(str(sums[key]) for key in HEADER)} |")
+    lines.append(f"| **all** | {' | '.join(str(total[key]) for key in HEADER)} |")
+    title = f"# Kills\n\n`python benchmarks/crash.py --seed {seed}` (what it does: see there)\n\n"
+    return title + "\n".join(lines) + "\n"
+
+
+CHILDREN = ("xtsupport.study.kernel", "xtsupport.study.nodes")
+PHASES = [
+    ("02_pretrained_model", "pretraining", None, "pretrain"),
+    ("03_intermediate_training", "intermediate", "condition", "train_intermediate"),
+    ("04_target_transfer", "target", "condition", "train_target"),
+]
+HEADER = {
+    "kills": "kills",
+    "studies": "studies",
+    "completed": "completed",
+    "equal": "equal, byte for byte",
+    "finished": "runs finished before a kill",
+    "redone": "of them redone",
+    "checkpoints": "checkpoints at a kill",
+    "continued": "continued from",
+    "orphans": "orphan processes or writes",
+}
+
+if __name__ == "__main__":
+    main()
