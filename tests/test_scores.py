@@ -126,6 +126,80 @@ def test_the_gold_answer_is_an_exact_match(answers):
     assert score("squad_v2", predictions, references)["f1"] == pytest.approx(100)
 
 
+# What is left of each answer, by reading MLQA's rules: articles go where a language has them, and
+# in Arabic every alif-lam; punctuation of any script goes; only Chinese is split into characters.
+NORMALISED = {
+    "en": ("The U.S. — «a» dog", "us dog"),
+    "es": ("¿Los niños, o las niñas?", "niños o niñas"),
+    "de": ("Dem König einer Stadt …", "könig stadt"),
+    "vi": ("Những con của cái nhà", "con nhà"),
+    "ar": ("الكتاب، والقلم؟", "كتاب و قلم"),
+    "hi": ("एक किताब।", "एक किताब"),
+    "zh": ("北京，2008 年（奥运）", "北 京 2008 年 奥 运"),
+}
+
+
+@pytest.mark.parametrize("language", NORMALISED)
+def test_mlqa_by_hand_in_every_language(language):
+    answer, normal = NORMALISED[language]
+    references = [{"id": "1", "answers": [answer]}]
+    expected = near(f1=100, exact_match=100, f1_segmented=100)
+    assert score("mlqa", {"1": normal}, references, language) == expected
+    tokens = normal.split()
+    half = score("mlqa", {"1": tokens[0]}, references, language)  # precision 1, recall 1 / n
+    assert half["f1"] == pytest.approx(200 / (1 + len(tokens)), abs=1e-9)
+    assert half["exact_match"] == 0
+
+
+def test_thai_is_segmented_by_character_with_its_marks():
+    """กิน is kept as กิ น (the vowel sign stays with its consonant); ข้าว as ข้ า ว."""
+    references = [{"id": "1", "answers": ["กินข้าว"]}]
+    found = score("xquad", {"1": "กิน"}, references, "th")
+    assert found == near(f1=0, exact_match=0, f1_segmented=100 * 2 * 2 / (2 + 5))
+
+
+ANY = st.one_of(TEXT, st.text(max_size=12))
+SPANS = [("xquad", "th"), ("squad_v2", "en"), *(("mlqa", code) for code in sorted(NORMALISED))]
+
+
+@given(ANY, ANY, st.sampled_from(SPANS))
+def test_prediction_and_answer_can_change_places(first, second, what):
+    task, language = what
+    one, other = (
+        score(task, {"1": guess}, [{"id": "1", "answers": [gold]}], language)
+        for guess, gold in ((first, second), (second, first))
+    )
+    assert one == near(**other)
+    assert all(0 <= value <= 100 + 1e-9 for value in one.values())
+
+
+@given(st.lists(ANY, min_size=1, max_size=4), st.lists(ANY, min_size=1, max_size=4))
+def test_the_best_of_several_answers_counts_and_order_does_not(answers, guesses):
+    predictions = {str(k): guess for k, guess in enumerate(guesses)}
+    for task, language in (("xquad", "zh"), ("mlqa", "zh")):
+        single = [
+            [score(task, {"1": guess}, [{"id": "1", "answers": [gold]}], language)
+             for gold in answers] for guess in guesses
+        ]  # fmt: skip
+        together = score(
+            task, predictions, [{"id": k, "answers": answers[::-1]} for k in predictions], language
+        )
+        for metric, value in together.items():
+            best = [max(scores[metric] for scores in row) for row in single]
+            assert value == pytest.approx(sum(best) / len(best), abs=1e-9)
+
+
+@given(st.sets(st.text(max_size=3), min_size=2, max_size=5), st.data())
+def test_any_missing_or_further_id_is_refused(ids, data):
+    dropped = data.draw(st.sampled_from(sorted(ids)))
+    references = [{"id": identifier, "answers": ["x"]} for identifier in ids]
+    predictions = dict.fromkeys(ids - {dropped}, "x")
+    with pytest.raises(UserError, match=f"{len(ids) - 1} predictions for {len(ids)} references"):
+        score("tydiqa", predictions, references, "fi")
+    with pytest.raises(UserError, match=f"{len(ids)} predictions for {len(ids) - 1} references"):
+        score("tydiqa", dict.fromkeys(ids, "x"), references[1:], "fi")
+
+
 # ------------------------------------------------------------------------------------- tagging
 
 
@@ -221,6 +295,24 @@ def test_unequal_lengths_are_refused():
         score("xnli", ["neutral"], ["neutral", "neutral"], "sw")
     with pytest.raises(UserError, match="nothing to score"):
         score("xnli", [], [], "sw")
+
+
+@given(st.integers(0, 4), st.integers(0, 4), st.sampled_from(["xnli", "tatoeba", "panx", "ccg"]))
+def test_any_unequal_length_is_refused(first, second, task):
+    label = ["O"] if task in ("panx", "ccg") else "neutral"
+    if first == second and first:
+        assert max(score(task, [label] * first, [label] * second).values()) <= 100
+    else:
+        with pytest.raises(UserError, match=f"{first} predictions for {second}|nothing to score"):
+            score(task, [label] * first, [label] * second)
+
+
+@given(st.lists(st.tuples(*[st.sampled_from(["neutral", "entailment", ""])] * 2), min_size=1))
+def test_accuracy_is_symmetric_and_a_share_of_the_rows(pairs):
+    guess, gold = (list(side) for side in zip(*pairs, strict=True))
+    found = score("xnli", guess, gold, "ur")
+    assert found == score("xnli", gold, guess, "ur")
+    assert found == near(accuracy=100 * sum(a == b for a, b in pairs) / len(pairs))
 
 
 def test_bucc():
