@@ -19,7 +19,7 @@ endif
 PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 READY := .venv/.ready
 
-.PHONY: study lab test lint setup constraints schema
+.PHONY: study lab test lint setup constraints schema site
 
 study: $(READY)
 	.venv/bin/xtsupport run params/demo.yaml
@@ -71,3 +71,23 @@ constraints: $(READY)
 # The JSON Schema by which editors complete and check params files.
 schema: $(READY)
 	.venv/bin/python -m xtsupport.study.schema > params/schema.json
+
+# The site: executed notebooks, reports, every docstring; outputs/site/html/index.html. A notebook is
+# executed again when it or the package has changed: some minutes each on one core.
+SITE := outputs/site
+BOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
+CODE := $(wildcard xtsupport/*.csv xtsupport/*.py xtsupport/*/*.py)
+
+.venv/.site: $(READY)
+	.venv/bin/python -m pip install -q -c constraints.txt -e '.[site]'
+	@touch $@
+
+$(SITE)/source/notebooks/%.ipynb: notebooks/%.ipynb $(CODE) | .venv/.site
+	@mkdir -p $(@D)
+	.venv/bin/papermill $< $@.part.ipynb -k python3 --cwd $(<D) --no-progress-bar --log-level ERROR
+	@mv $@.part.ipynb $@
+
+site: .venv/.site $(BOOKS:%=$(SITE)/source/%)
+	.venv/bin/python docs/site.py gather $(SITE)/source
+	.venv/bin/sphinx-build -W --keep-going -q -b html $(SITE)/source $(SITE)/html
+	.venv/bin/python docs/site.py links $(SITE)/html

@@ -99,7 +99,7 @@ def test_the_version_stands_once():
 def test_make_knows_its_targets_and_does_set_up_once():
     if subprocess.run(["which", "make"], capture_output=True).returncode:
         pytest.skip("make is not installed")
-    for target in ("study", "lab", "test", "lint", "setup", "constraints", "schema"):
+    for target in ("study", "lab", "test", "lint", "setup", "constraints", "schema", "site"):
         shown = subprocess.run(["make", "--dry-run", "--always-make", target], cwd=ROOT,
                                capture_output=True, text=True, check=True).stdout  # fmt: skip
         assert shown.count("setting up .venv") == 1

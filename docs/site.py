@@ -1,0 +1,116 @@
+"""What `make site` does around Sphinx: gather the pages before, check the links after.
+
+python docs/site.py gather SOURCE      put every page of the project below SOURCE
+python docs/site.py links HTML         every link and image of the built site leads somewhere
+"""
+
+import pkgutil
+import shutil
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "outputs/README.md")
+LINKED = ("params", "outputs/reference")  # what pages link to or show
+AREAS = ("data", "training", "evaluation", "analysis", "study")
+
+
+def gather(source: Path) -> None:
+    """Lay out the project's pages below `source` as they lie in the project, with an API page."""
+    found = [ROOT / name for name in PAGES if (ROOT / name).is_file()]
+    for pattern in ("*.md", "solutions/*.md"):
+        found += (ROOT / "notebooks").glob(pattern)
+    for folder in LINKED:
+        found += [p for p in (ROOT / folder).rglob("*") if p.suffix in (".png", ".yaml", ".md")]
+    for path in found:
+        copy(path, source / path.relative_to(ROOT))
+    for name in ("conf.py", "index.md"):
+        copy(ROOT / "docs" / name, source / name)
+    for area in AREAS:
+        (source / f"api_{area}.rst").write_text(api_page(area), encoding="utf-8")
+    (source / "reports.md").write_text(reports(source / "reports"), encoding="utf-8")
+
+
+def copy(path: Path, to: Path) -> None:
+    """Copy one file, making folders as needed."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, to)
+
+
+def api_page(area: str) -> str:
+    """A page with every docstring of a part of the package."""
+    import xtsupport
+
+    names = [f"xtsupport.{area}"]
+    places = [str(Path(xtsupport.__file__).parent / area)]
+    names += sorted(each.name for each in pkgutil.iter_modules(places, f"xtsupport.{area}."))
+    lines = [f"xtsupport.{area}", "=" * 30, ""]
+    for name in names:
+        title = name if name != f"xtsupport.{area}" else "the package"
+        lines += [title, "-" * len(title), "", f".. automodule:: {name}", ""]
+    return "\n".join(lines)
+
+
+def reports(folder: Path) -> str:
+    """Copy the reports of all studies here into `folder`; the page that lists them."""
+    lines = [
+        "# Reports",
+        "",
+        "The reports of the studies that were finished here, whole pages.",
+        "",
+    ]
+    for path in sorted((ROOT / "outputs").glob("*/report.html")):
+        name = path.parent.name
+        if name not in ("scratch", "site"):
+            copy(path, folder / f"report-{name}.html")
+            lines.append(f'* <a href="report-{name}.html">{name}</a>')
+    folder.mkdir(parents=True, exist_ok=True)
+    return "\n".join([*lines, ""] if len(lines) > 4 else [*lines, "None yet: `make study`.", ""])
+
+
+class Links(HTMLParser):
+    """Collects where a page leads and which places it has."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.targets, self.places = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        """Every href and src; every id."""
+        given = dict(attrs)
+        self.targets += [given[key] for key in ("href", "src") if given.get(key)]
+        self.places |= {given[key] for key in ("id", "name") if given.get(key)}
+
+
+def links(site: Path) -> list[str]:
+    """Links within the built site that lead nowhere, as `page: link`; others are not asked for."""
+    pages = {
+        path.resolve(): Links(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")
+    }
+    broken = []
+    for page, found in pages.items():
+        for target in found.targets:
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc:
+                continue
+            path = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            there = path.exists() and (
+                not parts.fragment
+                or path not in pages
+                or unquote(parts.fragment) in pages[path].places
+            )
+            if not there:
+                broken.append(f"{page.relative_to(site.resolve())}: {target}")
+    return sorted(set(broken))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "gather":
+        gather(Path(sys.argv[2]))
+    else:
+        wrong = links(Path(sys.argv[2]))
+        print("\n".join(wrong) or "all links within the site lead somewhere")
+        sys.exit(bool(wrong))

@@ -1,0 +1,84 @@
+"""The README's recipes, executed as they stand in a project of their own."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from xtsupport.analysis.simulate import simulate
+from xtsupport.data import load
+from xtsupport.study import phases
+from xtsupport.study.cli import main
+from xtsupport.study.plan import open_study
+
+ROOT = Path(__file__).parents[1]
+SECTION = (ROOT / "README.md").read_text(encoding="utf-8").split("## Make it yours")[1]
+SECTION = SECTION.split("\n## ")[0]
+BLOCKS = dict(re.findall(r"\*\*Your (\w+)\*\*.*?```\w+\n(.*?)```", SECTION, re.S))
+QUICK = ["conditions=[none, squad]", "targets=[xquad]", "seeds=[0]"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project's root, with nothing in it but the notebooks and the params files."""
+    for name in ("notebooks", "params"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_there_are_four():
+    assert list(BLOCKS) == ["model", "task", "language", "statistics"]
+
+
+@pytest.mark.slow
+def test_your_model(project, tiny_encoder):
+    model, tokenizer = tiny_encoder
+    model.save_pretrained("my_encoder")
+    tokenizer.save_pretrained("my_encoder")
+    command = shlex.split(BLOCKS["model"].replace("demo.yaml", "tiny.yaml"))[1:]
+    smaller = [word for each in QUICK for word in ("--set", each)]
+    assert main([*command, *smaller]) == 0
+    assert (project / "outputs" / "mine" / "report.html").is_file()
+
+
+def test_your_task_and_your_language(project):
+    told = {}
+    exec(BLOCKS["task"], told)
+    assert len(BLOCKS["task"].split("\n\n")[1].splitlines()) <= 15  # below the imports
+    assert load("mood", "en", data="my_data")["label"] == ["good", "bad"]
+    exec(BLOCKS["language"], told)
+    assert load("mood", "eo", data="my_data")["text"] == ["bona supo", "malbona supo"]
+
+
+def test_a_study_trains_on_such_a_task_and_tests_it_in_such_a_language(project, tiny_encoder):
+    told = {}
+    exec(BLOCKS["task"] + BLOCKS["language"], told)
+    model, tokenizer = tiny_encoder
+    model.save_pretrained("my_encoder")
+    tokenizer.save_pretrained("my_encoder")
+    (project / "mine.yaml").write_text(
+        "{study: mine, data: my_data, encoder: my_encoder, conditions: [none], targets: [mood], "
+        "seeds: [0], target: {epochs: 20, batch_size: 2, learning_rate: 1e-2, max_length: 32, stride: 8}, "
+        "analysis: {contrasts: []}}",
+        encoding="utf-8",
+    )
+    (run,) = open_study("mine.yaml").runs("target", "none")
+    phases.train_target(run)
+    scores = pd.read_csv(run.folder / "scores.csv").set_index("language")["score"]
+    assert scores["en"] == 100 and set(scores.index) == {"en", "eo"}
+
+
+def test_your_statistics(project):
+    cube = simulate({("squad", "xquad"): 6.0}, ("none", "squad"), ("xquad",), size=0.1)
+    (project / "outputs" / "demo" / "cube").mkdir(parents=True)
+    cube.to_parquet(project / "outputs" / "demo" / "cube" / "part.parquet")
+    lines = BLOCKS["statistics"].replace("wilcoxon(f1", "found = wilcoxon(f1")
+    told = {}
+    exec(lines.replace("compare(cube", "table = compare(cube"), told)
+    assert "language" in set(told["table"]["by"]) and set(told["table"]["adjustment"]) == {"fdr_by"}
+    assert told["found"].pvalue < 0.05
