@@ -1,10 +1,13 @@
 """Windows lose nothing, labels sit on the right tokens, and what is cut is counted."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xtsupport.data import load
 from xtsupport.training.features import IGNORED, featurise
 
 CONTEXT = "Ada cooked soup in the kitchen. Ben sold 3 old chairs on Friday."
@@ -113,16 +116,41 @@ def test_choices_pair_context_with_question_and_choice(tiny_encoder):
     ], text
 
 
-def test_real_rows_of_every_script(mirror):
-    """Thai, Chinese, Arabic, Hindi and Greek answers come back from their token positions."""
-    from xtsupport.data import load
+@pytest.fixture(scope="module")
+def real_tokenizer():
     from xtsupport.errors import UserError
     from xtsupport.training.encoder import load_encoder
 
     try:
-        tokenizer = load_encoder("offline-e5")[1]
+        return load_encoder("offline-e5")[1]
     except UserError as error:
         pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("code", ["ar", "he", "fa", "hi", "ta", "th", "zh", "ja"])
+def test_no_token_of_a_real_sentence_is_lost(mirror, real_tokenizer, code):
+    """Right to left, combining marks, no blanks: every token has its tag on its first sub-token."""
+    examples = load("udpos", code, None, mirror)[:80]
+    labels = sorted({tag for tags in examples["tags"] for tag in tags})
+    features = featurise(examples, "tagging", real_tokenizer, 24, 8, labels)
+    assert len(features) > 80  # some sentences became several windows
+    decided = {}
+    for row in features.rows:
+        ids = real_tokenizer.convert_ids_to_tokens(row["ids"])
+        for position, word in enumerate(row["words"]):
+            if word >= 0:
+                assert (row["example"], word) not in decided
+                decided[row["example"], word] = labels[row["labels"][position]]
+                piece = ids[position].removeprefix("▁")
+                token = unicodedata.normalize("NFKC", examples["tokens"][row["example"]][word])
+                assert token.startswith(piece) or ids[position] == "<unk>"
+    gold = {(n, w): tag for n, tags in enumerate(examples["tags"]) for w, tag in enumerate(tags)}
+    assert decided == gold
+
+
+def test_real_rows_of_every_script(mirror, real_tokenizer):
+    """Thai, Chinese, Arabic, Hindi and Greek answers come back from their token positions."""
+    tokenizer = real_tokenizer
     for code in ("th", "zh", "ar", "hi", "el"):
         examples = load("xquad", code, None, mirror)[:40]
         features = featurise(examples, "span", tokenizer, 384, 128)
