@@ -9,7 +9,8 @@ from xtsupport.study.cli import main
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(?:sh)?\n(.*?)```", TEXT, re.S)
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, re.S | re.M)
+BLOCKS = [text for language, text in FENCED if language in ("", "sh")]
 COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
 
 

@@ -63,8 +63,8 @@ def test_a_study_trains_on_such_a_task_and_tests_it_in_such_a_language(project, 
     tokenizer.save_pretrained("my_encoder")
     (project / "mine.yaml").write_text(
         "{study: mine, data: my_data, encoder: my_encoder, conditions: [none], targets: [mood], "
-        "seeds: [0], target: {epochs: 20, batch_size: 2, learning_rate: 1e-2, max_length: 32, stride: 8}, "
-        "analysis: {contrasts: []}}",
+        "seeds: [0], analysis: {contrasts: []}, "
+        "target: {epochs: 20, batch_size: 2, learning_rate: 1e-2, max_length: 32, stride: 8}}",
         encoding="utf-8",
     )
     (run,) = open_study("mine.yaml").runs("target", "none")
