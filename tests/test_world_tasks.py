@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,8 @@ from xtsupport.study import phases
 from xtsupport.study.plan import open_study
 
 DEMO = ("XQuAD", "squad", "xnli", "mnli", "hellaswag", "udpos", "tatoeba", "wikipedia")
+# Training sets in other languages than English came later.
+TRANSLATED = re.compile(r"(plain_text|mnli)\.\w+/train|udpos\.(?!English)\w+/train")
 # The rows of the demo's datasets as they were before there were other tasks.
 DEMO_ROWS = "3623864e70105c87fa5baedbfe49d79ad3fd0d441568af4aaefc10f86029b758"
 NINE = (
@@ -34,7 +37,7 @@ def test_the_datasets_of_the_demo_are_what_they_were(tiny):
     digest = hashlib.sha256()
     for path in sorted(tiny.rglob("*.parquet")):
         name = path.relative_to(tiny).as_posix()
-        if any(part in name for part in DEMO):
+        if any(part in name for part in DEMO) and not TRANSLATED.search(name):
             rows = pq.read_table(path).to_pylist()
             digest.update(f"{name} {json.dumps(rows)}".encode())
     assert digest.hexdigest() == DEMO_ROWS
