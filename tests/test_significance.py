@@ -1,5 +1,7 @@
 """compare(): known answers by direct formulas and statsmodels, invariances, verdicts, refusals."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from xtsupport.analysis.clusters import study_moments
-from xtsupport.analysis.significance import COLUMNS, compare
+from xtsupport.analysis.significance import COLUMNS, compare, significance
 from xtsupport.analysis.simulate import simulate
 from xtsupport.analysis.verdicts import adjust, equivalence_p, verdict
 from xtsupport.errors import UserError
@@ -325,6 +327,17 @@ def test_languages_as_a_sample_widen_the_interval(measured):
 def test_bad_arguments_are_one_line(measured, arguments, message):
     with pytest.raises(UserError, match=message):
         compare(measured, **arguments)
+
+
+def test_tasks_that_the_encoder_was_trained_on_are_noted(cube):
+    settings = SimpleNamespace(encoder="offline-e5", contrasts=[("squad", "none")])
+    table = significance(cube, settings)
+    exposed = table["note"].str.endswith("exposed")
+    named = table["task"].str.partition(" ")[0]
+    assert set(named[exposed]) == {"xquad", "mlqa", "xnli", "tatoeba"}
+    assert not exposed[named.isin(["udpos", "panx", "rest", "all"])].any()
+    settings.encoder = "FacebookAI/xlm-roberta-base"
+    assert not significance(cube, settings)["note"].str.contains("exposed").any()
 
 
 def test_contrasts_are_an_explicit_list(cube):

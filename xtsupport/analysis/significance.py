@@ -23,6 +23,7 @@ from xtsupport.analysis.resampling import bootstrap
 from xtsupport.analysis.variance import UNITS
 from xtsupport.analysis.verdicts import ADJUSTMENTS, FAMILY, adjust, verdict
 from xtsupport.analysis.wording import sentence
+from xtsupport.data.tables import encoders
 from xtsupport.errors import UserError
 from xtsupport.study.atomic import write_text
 
@@ -137,8 +138,10 @@ def significance(cube, rules=None, data="hub", source: str = "en") -> pd.DataFra
     cube: a frame, a path, cluster sums or moments; rules: settings or a declaration. The levels of
     the primary comparison are a family of hypotheses of their own; every other family is the
     contrasts x levels of one task, metric and ``by``, and its notes say ``exploratory``. Rows of
-    the primary target, and of its difference to others, note on what they depend.
+    the primary target, and of its difference to others, note on what they depend; rows of tasks
+    that the settings' encoder was trained on are noted as ``exposed``.
     """
+    exposed = _exposed(rules, data)
     rules, measured = declared(rules), study_moments(cube)
     _check(rules.unit, rules.adjustment, rules.margin, rules.alpha)
     pairs = sides_of(measured, "none", rules.contrasts or default_contrasts(measured) or None)
@@ -154,8 +157,15 @@ def significance(cube, rules=None, data="hub", source: str = "en") -> pd.DataFra
     table["planned"] = is_primary(table, rules)
     table["p_adjusted"] = adjust(table, rules.adjustment, [*FAMILY, "planned"])
     standing = table["planned"].map({True: "primary comparison", False: "exploratory"})
-    table["note"] = (standing + "; " + table["note"]).str.strip("; ")
+    marks = ["; exposed" * (task.partition(" ")[0] in exposed) for task in table["task"]]
+    table["note"] = (standing + "; " + table["note"] + marks).str.strip("; ")
     return judge(table, rules.adjustment, rules.margin, rules.alpha)
+
+
+def _exposed(settings, data) -> tuple[str, ...]:
+    """The tasks that the encoder of a study was trained on, as far as that is known."""
+    row = encoders(data).get(getattr(settings, "encoder", ""))
+    return row.exposed if row else ()
 
 
 def _dependence_notes(found, target, rules) -> list[str]:
@@ -191,8 +201,8 @@ def write_significance(cube, out, rules=None, data="hub", source: str = "en") ->
     Returns the path of the table. cube, rules, data, source: as for ``significance``; without a
     declared primary comparison there is no ``primary.tex``.
     """
-    rules, out = declared(rules), Path(out)
     table = significance(cube, rules, data, source)
+    rules, out = declared(rules), Path(out)
     rows = table.to_dict("records")
     words = [sentence(row, rules.margin, rules.alpha) for row in rows]
     write_text(out / "sentences.txt", "\n".join(words) + "\n")
