@@ -1,9 +1,11 @@
 """One self-contained HTML page: pieces of markup that escape whatever comes from data.
 
-No script, no external file: it opens from disk, prints, and reads on a phone.
+No external file: it opens from disk, prints, and reads on a phone. The only script lets a reader
+sort tables; without it they are as they stand, and no other script may run.
 """
 
 import base64
+import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -41,7 +43,11 @@ def page(title: str, sections: Sequence[tuple[str, str, Html]], banner: str = ""
         html('<section id="{i}"><h2>{h}</h2>{body}</section>', i=i, h=h, body=body)
         for i, h, body in sections
     ]
-    return html(PAGE, title=title, style=Html(STYLE), banner=banner, links=links, bodies=bodies)
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    return html(
+        PAGE, title=title, style=Html(STYLE), banner=banner, links=links, bodies=bodies,
+        script=Html(SCRIPT), digest=digest,
+    )  # fmt: skip
 
 
 def paragraph(text: str, kind: str = "") -> Html:
@@ -138,6 +144,8 @@ PAGE = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:;
+ style-src 'unsafe-inline'; script-src 'sha256-{digest}'">
 <title>{title}</title>
 <style>{style}</style>
 </head>
@@ -148,8 +156,46 @@ PAGE = """<!DOCTYPE html>
 <nav aria-label="Contents"><ol>{links}</ol></nav>
 {bodies}
 </main>
+<script>{script}</script>
 </body>
 </html>
+"""
+
+SCRIPT = """
+"use strict";
+const value = (row, column) => row.cells[column].textContent.trim();
+const number = (text) => parseFloat(text.replace("\u2212", "-").replace(/^[<+\\s]+/, ""));
+
+function sort(table, head, column) {
+  const up = head.getAttribute("aria-sort") !== "ascending";
+  const rows = [...table.tBodies[0].rows];
+  const known = rows.map((row) => value(row, column)).filter((text) => text !== "\u2013");
+  const numeric = known.every((text) => !Number.isNaN(number(text)));
+  const compare = (a, b) => numeric
+    ? number(a) - number(b) : a.localeCompare(b, undefined, { numeric: true });
+  rows.sort((one, other) => {
+    const [a, b] = [value(one, column), value(other, column)];
+    const last = (a === "\u2013") - (b === "\u2013"); // missing values stay below
+    return last || (up ? compare(a, b) : compare(b, a));
+  });
+  for (const each of head.parentNode.cells) each.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", up ? "ascending" : "descending");
+  table.tBodies[0].append(...rows);
+}
+
+for (const table of document.querySelectorAll("table")) {
+  const heads = [...table.tHead.rows].pop().cells;
+  [...heads].forEach((head, column) => {
+    const button = document.createElement("button");
+    button.title = "sort by this column";
+    button.append(...head.childNodes);
+    button.addEventListener("click", () => sort(table, head, column));
+    head.append(button);
+  });
+}
+addEventListener("beforeprint", () => {
+  for (const each of document.querySelectorAll("details")) each.open = true;
+});
 """
 
 STYLE = """
@@ -176,6 +222,10 @@ table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabul
 th, td { padding: .25rem .45rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
 th { border-bottom: 2px solid var(--ink); vertical-align: bottom; }
+th button { all: unset; cursor: pointer; }
+th button:hover, th button:focus-visible { text-decoration: underline; }
+th[aria-sort] button::after { content: " \\2191"; }
+th[aria-sort="descending"] button::after { content: " \\2193"; }
 .over { border-bottom: 1px solid var(--line); }
 .over:not(:empty) { border-left: 1px solid var(--line); }
 .n { text-align: right; white-space: nowrap; }
