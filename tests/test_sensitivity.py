@@ -11,6 +11,7 @@ from xtsupport.analysis.declared import Declared, Primary
 from xtsupport.analysis.headline import headline
 from xtsupport.analysis.sensitivity import (
     contradictions,
+    mixed_check,
     noise,
     other_methods,
     stochastic_order,
@@ -84,7 +85,7 @@ def test_contradictions_are_of_the_same_unit_only():
 
 
 def test_noise_is_attributed_and_the_mixed_model_agrees(sums):
-    parts, fit = noise(sums, RULES)
+    parts, fit = noise(sums, RULES), mixed_check(sums, RULES)
     assert parts["share"].sum() == pytest.approx(100) and (parts["share"] >= 0).all()
     assert fit["gain"] == pytest.approx(fit["primary_gain"], abs=1e-6)
     assert fit["se"] == pytest.approx(fit["primary_se"], rel=0.3)
@@ -92,8 +93,9 @@ def test_noise_is_attributed_and_the_mixed_model_agrees(sums):
 
 def test_one_seed_says_nothing_of_runs():
     cube = simulate(languages=("en", "de"), seeds=1, size=0.2)
-    parts, fit = noise(cube, RULES)
-    assert fit is None and np.isnan(parts.set_index("part").loc["seed", "sd"])
+    parts = noise(cube, RULES)
+    assert mixed_check(cube, RULES) is None and parts["share"].isna().all()
+    assert np.isnan(parts.set_index("part").loc["seed", "sd"])
 
 
 def test_stochastic_order_needs_five_runs(sums):

@@ -6,15 +6,17 @@ import pandas as pd
 import yaml
 
 from xtsupport.analysis import plots
-from xtsupport.analysis.material import Material, interval, p_text
+from xtsupport.analysis.material import Material, interval, p_text, with_interval
 from xtsupport.analysis.page import MARKS, Html, bullets, figure, folded, html, paragraph, table
 from xtsupport.analysis.selection import WAYS, best_intermediate
+from xtsupport.analysis.sensitivity import noise
 from xtsupport.analysis.views import (
     SOURCE,
     official_metrics,
     overview,
     zero_shot_means,
 )
+from xtsupport.analysis.wording import points
 from xtsupport.data import tables
 from xtsupport.errors import UserError
 
@@ -37,6 +39,14 @@ def cautions(found: Material) -> list[str]:
         f"Gains below about {target['mde'].median():.1f} points (the median smallest detectable "
         f"gain per {primary.by}) could not be found here: undetermined does not mean none.",
     ]
+    share = runs_share(found)
+    if share > 50 and target["n_seeds"].min() < 5:
+        lines.append(
+            f"Differences between runs make {share:.0f}% of the uncertainty (squared standard "
+            f"error), and there are only {target['n_seeds'].min()} of them: p-values just below "
+            "the error rate are weak evidence here (a true null is rejected up to twice as often "
+            "as stated). Five seeds or more would tell."
+        )
     alone = target.loc[target["n_languages"] == 1, "level"].tolist()
     if alone and primary.by != "language":
         lines.append(
@@ -63,6 +73,14 @@ def cautions(found: Material) -> list[str]:
             "unlike the web text of real encoders: nothing here is evidence about real languages."
         )
     return lines
+
+
+def runs_share(found: Material) -> float:
+    """How much of the primary gain's uncertainty comes from runs, in percent; 0 if unknown."""
+    if not found.rules.paired or found.answer["n_seeds"].min() < 2:
+        return 0.0
+    parts = noise(found.sums, found.rules, found.data).set_index("part")
+    return float(parts.loc[["seed", "seed:language"], "share"].sum())
 
 
 def seen(found: Material) -> Html:
@@ -99,17 +117,14 @@ def contrasts(found: Material) -> Html:
     rules, metrics = found.rules, official_metrics(found.data, found.settings.get("targets", ()))
     level = overview(found.comparison, found.primary.by, metrics)
     total = found.comparison[found.comparison["by"] == "all"]
-    shown = total[["treatment", "baseline", "task", "metric", "n_languages", "n_seeds"]].assign(
-        baseline_score=total["baseline_score"],
-        gain=total["gain"],
-        interval=interval(total),
-        p=total["p_adjusted"].map(p_text),
+    shown = total[["treatment", "baseline", "task", "metric", "baseline_score"]].assign(
+        **{"gain [95% interval]": with_interval(total), "p": total["p_adjusted"].map(p_text)},
         mde=total["mde"],
         verdict=total["verdict"],
     )
     text = (
         f"p-values are adjusted ({rules.adjustment}) over the contrasts and levels of one task and "
-        f"metric; gains within {rules.margin:g} points count as equivalent. These comparisons were "
+        f"metric; gains within {points(rules.margin)} count as equivalent. These comparisons were "
         "not declared in advance: they are for ideas, not for claims."
     )
     return html(

@@ -224,7 +224,8 @@ def _best(study, claim) -> dict:
         else "undetermined"
     )
     each = ", ".join(f"{one.target}: {one.chosen}" for one in table.iloc[:-1].itertuples())
-    return {"verdict": verdict, **_numbers(row), "unit": row["unit"], "note": each}
+    note = "; ".join(filter(None, [each, row["note"]]))
+    return {"verdict": verdict, **_numbers(row), "unit": row["unit"], "note": note}
 
 
 def _inconsistent(study, claim) -> dict:

@@ -11,8 +11,15 @@ from xtsupport.analysis.page import MARKS, Html, bullets, figure, folded, paragr
 from xtsupport.analysis.planning import power_sentences
 from xtsupport.analysis.power import power_table
 from xtsupport.analysis.printed import page_table
-from xtsupport.analysis.sensitivity import contradictions, noise, other_methods, stochastic_order
+from xtsupport.analysis.sensitivity import (
+    contradictions,
+    mixed_check,
+    noise,
+    other_methods,
+    stochastic_order,
+)
 from xtsupport.analysis.views import by_language
+from xtsupport.analysis.wording import points
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -20,6 +27,8 @@ MINUS = "\N{MINUS SIGN}"
 def firm(found: Material) -> Html:
     """The whole section."""
     single = by_language(found.comparison, found.answer)
+    order = list(dict.fromkeys(found.answer["task"]))
+    single = single.sort_values("task", key=lambda task: task.map(order.index), kind="stable")
     parts = [*methods(found), *scales(found), *languages(found, single)]
     parts += [*distance(found, single), *sources(found), *power(found), *for_paper(found)]
     return Html("".join(parts))
@@ -29,26 +38,73 @@ def methods(found: Material) -> list[Html]:
     """The answer's rows by every other method, and which of them disagree."""
     beside = other_methods(found.sums, found.rules, data=found.data)
     against = contradictions(beside, found.rules.alpha)
-    names = [f"{row.task} in {row.level} by {row.method}" for row in against.itertuples()]
-    verdict = (
-        f"They reach another conclusion on {'; '.join(names)}."
-        if names
-        else "They reach the same conclusion on every row of the answer."
-    )
+    verdict = "They disagree on:" if len(against) else "They agree on every row of the answer."
     text = (
         "The intervals above come from the two-way variance with Satterthwaite's degrees of "
         "freedom. Beside it stand the same variance with more cautious degrees of freedom and "
-        f"three intervals of the clusters x seeds bootstrap, which make the same claim. {verdict} "
-        "Methods that resample clusters only, or swap labels, speak about these trained models, "
-        "not about the recipe; they usually find more. Equivalent: p-value of the two one-sided "
-        f"tests for a gain within {found.rules.margin:g} points."
+        "three intervals of the clusters x seeds bootstrap, which make the same claim. Methods "
+        "that resample clusters only, or swap labels, speak about these trained models, not about "
+        "the recipe; they usually find more. Equivalent: p-value of the two one-sided tests for a "
+        f"gain within {points(found.rules.margin)}. {verdict}"
     )
-    p_values = ["p_value", "holm", "fdr_bh", "romano-wolf", "equivalent"]
-    shown = beside[["task", "level", "method", "unit", "gain"]].assign(
-        **{"95% interval": interval(beside).where(beside["ci_low"].notna())},
-        **{name: beside[name].map(p_text, na_action="ignore") for name in p_values},
+    lines = [
+        f"{method}: {', '.join(f'{row.task} in {row.level}' for row in rows.itertuples())}"
+        for method, rows in against.groupby("method", sort=False)
+    ]
+    if len(against) and found.answer["n_seeds"].min() < 5:
+        lines.append(
+            "With fewer than five seeds the percentile and bca intervals are too short where runs "
+            "make most of the noise; the studentised one is not."
+        )
+    return [
+        paragraph(text),
+        bullets(lines),
+        folded("Intervals by other methods", table(side_by_side(beside))),
+        folded("p-values by other methods", table(p_values(beside))),
+    ]
+
+
+def side_by_side(beside: pd.DataFrame) -> pd.DataFrame:
+    """One line per row of the answer: its interval by every method, under the method's unit."""
+    first = beside.drop_duplicates(["task", "level"]).set_index(["task", "level"])
+    wide = {("", "gain"): first["gain"]}
+    fixed = beside["unit"].eq("clusters") & beside["method"].ne("bootstrap, percentile")
+    known = beside[beside["ci_low"].notna() & ~fixed]
+    for (unit, method), rows in known.groupby(["unit", "method"], sort=False):
+        name = method.removeprefix("bootstrap, ").replace("two-way variance, ", "")
+        wide[unit, name] = interval(rows.set_index(["task", "level"]))
+    return with_labels(pd.DataFrame(wide), first)
+
+
+def p_values(beside: pd.DataFrame) -> pd.DataFrame:
+    """One line per row of the answer: every p-value, under what it resamples."""
+    keys = ["task", "level"]
+    own, cautious, drawn, fixed, flipped = (
+        beside[(beside["method"] == method) & beside["unit"].str.startswith(unit)].set_index(keys)
+        for method, unit in (
+            ("two-way variance", ""),
+            ("two-way variance, cautious df", ""),
+            ("bootstrap, percentile", "clusters x"),
+            ("bootstrap, percentile", "clusters"),
+            ("sign-flip", ""),
+        )
     )
-    return [paragraph(text), folded("The answer by other methods", table(shown))]
+    fixed = fixed[fixed["unit"] == "clusters"]
+    unit = own["unit"].iloc[0]
+    names = {"p_value": "two-way", "holm": "Holm", "fdr_bh": "BH", "romano-wolf": "Romano-Wolf"}
+    wide = {(unit, name): own[column] for column, name in names.items()}
+    wide |= {(unit, "cautious df"): cautious["p_value"], (unit, "equivalent"): own["equivalent"]}
+    wide |= {(unit, "bootstrap"): drawn["p_value"], ("clusters", "bootstrap"): fixed["p_value"]}
+    wide["labels", "sign-flip"] = flipped["p_value"]
+    return with_labels(pd.DataFrame(wide).map(p_text), own)
+
+
+def with_labels(wide: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """A table of two rows of headings, with task and level of its index in front."""
+    labels = wide.index.to_frame()
+    wide.insert(0, ("", "task"), labels["task"])
+    wide.insert(1, ("", "level"), labels["level"])
+    return wide.loc[rows.index]
 
 
 def scales(found: Material) -> list[Html]:
@@ -72,12 +128,12 @@ def languages(found: Material, single: pd.DataFrame) -> list[Html]:
         return []
     counts = better_on(single, found.rules.alpha)
     lines = [
-        f"{row.task}: larger than zero on at least {row.better_on}, smaller on at least "
-        f"{row.worse_on} of {row.n_languages} languages."
+        f"{row.task}: a gain on at least {row.better_on}, a loss on at least {row.worse_on} of "
+        f"{row.n_languages} languages."
         for row in counts.itertuples()
     ]
     text = (
-        "On how many languages is there surely a gain? Counts that hold at once with "
+        "On how many languages is there surely a gain or loss? Counts that hold with "
         f"{100 * (1 - found.rules.alpha):g}% confidence (partial conjunction, Bonferroni, each "
         "direction at half the error rate):"
     )
@@ -103,11 +159,17 @@ def distance(found: Material, single: pd.DataFrame) -> list[Html]:
     slopes = distance_slope(
         found.measured, found.languages, found.rules, adjust_for=covariates, data=found.data
     )
-    slopes = slopes.assign(p=slopes["p_value"].map(p_text)).drop(columns="p_value")
-    summary = "Slopes: points per tenth of the distance, with languages as a further unit"
+    slopes["95% interval"], slopes["one left out"] = (
+        [f"{low:+.2f} to {high:+.2f}".replace("-", MINUS) for low, high in slopes[ends].to_numpy()]
+        for ends in (["ci_low", "ci_high"], ["leave_one_out_low", "leave_one_out_high"])
+    )
+    slopes["p"] = slopes["p_value"].map(p_text)
+    columns = ["task", "adjusted_for", "n_languages", "slope", "95% interval", "p"]
+    shown = slopes[[*columns, "one left out", "spearman", "note"]]
+    summary = f"Slopes: points per tenth of the distance; unit: {slopes['unit'].iloc[0]}"
     return [
         figure(plots.distance_slope(single, found.languages)),
-        folded(summary, table(slopes, digits=2)),
+        folded(summary, table(shown, digits=2)),
     ]
 
 
@@ -115,7 +177,8 @@ def sources(found: Material) -> list[Html]:
     """Where the uncertainty comes from, with the mixed model and the order of whole runs."""
     if not found.rules.paired:
         return []
-    parts, fit = noise(found.sums, found.rules, found.data)
+    parts = noise(found.sums, found.rules, found.data)
+    fit = mixed_check(found.sums, found.rules, found.data)
     text = (
         f"Where the uncertainty of the gain on {found.primary.target} over all languages comes "
         "from: standard deviation of each part in points, and its share of the squared standard "
@@ -140,18 +203,21 @@ def mixed_words(fit: dict) -> str:
         return "A mixed model with crossed random clusters and seeds did not converge."
     return (
         "A mixed model with crossed random clusters and seeds (statsmodels, on joined clusters) "
-        f"finds {fit['gain']:+.2f} with a standard error of {fit['se']:.2f}; the two-way variance "
-        f"{fit['primary_gain']:+.2f} with {fit['primary_se']:.2f}."
-    ).replace("-", MINUS)
+        f"finds {fit['gain']:.2f} points with a standard error of {fit['se']:.2f}; the two-way "
+        f"variance {fit['primary_gain']:.2f} with {fit['primary_se']:.2f}."
+    )
 
 
 def power(found: Material) -> list[Html]:
     """What more seeds would find, from this study's own noise; needs two seeds."""
     if found.answer["n_seeds"].min() < 2 or not found.rules.paired:
         return []
-    plan = power_table(found.measured, found.rules, questions=(1,), data=found.data)
+    gain = found.rules.margin
+    plan = power_table(found.measured, found.rules, gain, questions=(1,), data=found.data)
     picture = plots.mde_picture(plan, "level", "n_seeds", found.rules.margin, found.languages)
-    told = folded("What a gain of one point would need", bullets(power_sentences(plan)))
+    told = folded(
+        f"What a gain of {points(found.rules.margin)} would need", bullets(power_sentences(plan))
+    )
     return [figure(picture), told]
 
 

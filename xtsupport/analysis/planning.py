@@ -18,6 +18,7 @@ from xtsupport.analysis.style import (
     reference_line,
 )
 from xtsupport.analysis.verdicts import POWER
+from xtsupport.analysis.wording import points
 from xtsupport.study.atomic import write_text
 
 NAMES = {"n_languages": "languages", "n_examples": "questions"}
@@ -31,7 +32,7 @@ def power_curves(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     table = table[table["n_languages"] == table.groupby("level")["n_languages"].transform("max")]
     factors = sorted(table["questions"].unique())
     figure, panels = new_figure(
-        f"How surely is a gain of {table['gain'].iloc[0]:g} points found?",
+        f"How surely is a gain of {points(table['gain'].iloc[0])} found?",
         "A line that reaches the dashed one has 80% power. Where it flattens below, no number of "
         "seeds suffices: only more questions or languages help (compare the panels).",
         columns=len(factors),
@@ -71,7 +72,8 @@ def power_sentences(table: pd.DataFrame) -> list[str]:
     sentences = []
     for level, rows in table[table["questions"] == 1].groupby("level", sort=False):
         row = rows.iloc[0]
-        gain, where = f"a gain of {row['gain']:g} points in {level}", _design(row)
+        place = "over all languages" if level == "all" else f"in {level}"
+        gain, where = f"a gain of {points(row['gain'])} {place}", _design(row)
         found = f"With {where}, {gain} is found with {100 * row['power']:.0f}% power"
         needs = [
             f"{row[f'{what}_needed']:.0f} {what}"
@@ -113,12 +115,11 @@ def write_power(table: pd.DataFrame, out, languages: pd.DataFrame) -> list[Path]
     Returns their paths, the picture last.
     """
     out = Path(out)
-    gain = f"{table['gain'].iloc[0]:g}"
     caption = (
-        f"Power to find a gain of {gain} points, from the pilot's own noise. MDE: the gain in "
-        f"points that is found with {100 * POWER:.0f}% power. Needed for that power: the smallest "
-        f"number of seeds; with {table['n_seeds'].min()} seeds, of questions per language or of "
-        "languages, the rest unchanged. Unit of resampling: clusters x seeds."
+        f"Power to find a gain of {points(table['gain'].iloc[0])}, from the pilot's own noise. "
+        f"MDE: the gain in points that is found with {100 * POWER:.0f}% power. Needed for that "
+        f"power: the smallest number of seeds; with {table['n_seeds'].min()} seeds, of questions "
+        "per language or of languages, the rest unchanged. Unit of resampling: clusters x seeds."
     )
     files = [
         write_text(out / "power.csv", table.to_csv(index=False)),

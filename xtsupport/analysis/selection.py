@@ -82,9 +82,11 @@ def _line(target, way, best, gain, drawn, alpha, note) -> dict:
 
 
 def _note(way, scores) -> str:
-    if way == "naive":
-        return "optimistic: chosen and judged on the same scores"
-    return "one seed: the same runs choose and are judged" if scores.n_seeds == 1 else ""
+    few = f"{scores.n_seeds} seeds: the interval is too short where runs differ much"
+    notes = {1: "one seed: the same runs choose and are judged"}
+    notes |= dict.fromkeys((2, 3, 4), few)
+    naive = "optimistic: chosen and judged on the same scores" if way == "naive" else ""
+    return "; ".join(filter(None, [naive, notes.get(scores.n_seeds, "")]))
 
 
 @dataclass(frozen=True)

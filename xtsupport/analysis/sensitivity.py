@@ -3,8 +3,8 @@
 ``other_methods`` puts the bootstraps, the sign-flip test and the other adjustments beside the
 two-way variance, each with the unit that it resamples: methods of another unit answer another
 question, and only those of the primary's own unit can contradict it. ``noise`` says where the
-uncertainty comes from and asks a mixed model for the same gain; ``stochastic_order`` compares whole
-distributions of runs where there are five or more.
+uncertainty comes from, ``mixed_check`` asks a mixed model for the same gain, and
+``stochastic_order`` compares whole distributions of runs where there are five or more.
 """
 
 from collections.abc import Sequence
@@ -90,27 +90,34 @@ def contradictions(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     return same.loc[mine != theirs, ["task", "level", "method"]].reset_index(drop=True)
 
 
-def noise(cube, rules=None, data="hub", source: str = "en") -> tuple[pd.DataFrame, dict | None]:
-    """Where the uncertainty of the primary gain over all languages comes from, and a cross-check.
+def noise(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
+    """Where the uncertainty of the primary gain over all languages comes from.
 
-    Returns a frame (part, sd in points, share of the squared standard error in percent, of the
-    gain's mean over seeds, clusters and languages) and what ``mixed_model`` finds, with the
-    primary's own ``primary_gain`` and ``primary_se`` (None with one seed). UserError where seeds
-    are not paired.
+    Columns: part (``PARTS``), variance (squared points, raw), sd (points) and share (percent of the
+    squared standard error of the mean over seeds, clusters and languages; nan with one seed).
+    UserError where seeds are not paired.
+    """
+    rules, sums = declared(rules), list(contracted(cube))
+    parts = components(_all_languages(sums, rules, data, source))
+    s, g, k = (parts[name] for name in ("n_seeds", "n_clusters", "n_languages"))
+    lines = pd.DataFrame({"part": PARTS, "variance": [parts[name] for name in PARTS]})
+    lines["sd"] = np.sqrt(lines["variance"].clip(lower=0))
+    of_mean = lines["sd"] ** 2 / np.array((s, s * k, g, g * k, g * s, g * s * k))
+    lines["share"] = 100 * of_mean / (of_mean.sum() if s > 1 else np.nan)
+    return lines
+
+
+def mixed_check(cube, rules=None, data="hub", source: str = "en") -> dict | None:
+    """The primary gain over all languages by ``mixed_model``, beside the two-way variance.
+
+    Returns what ``mixed_model`` does, with primary_gain and primary_se; None with one seed.
     """
     rules, sums = declared(rules), list(contracted(cube))
     case = _all_languages(sums, rules, data, source)
-    parts = components(case)
-    s, g, k = (parts[name] for name in ("n_seeds", "n_clusters", "n_languages"))
-    divisors = (s, s * k, g, g * k, g * s, g * s * k)
-    lines = pd.DataFrame({"part": PARTS, "variance": [parts[name] for name in PARTS]})
-    lines["sd"] = np.sqrt(lines["variance"].clip(lower=0))
-    part = lines["variance"].clip(lower=0) / np.array(divisors)
-    lines["share"] = 100 * part / part.sum()
-    if s < 2:
-        return lines, None
     own = inference([case], UNITS[0], rules.alpha).iloc[0]
-    return lines, mixed_model(case, sums) | {"primary_gain": own["gain"], "primary_se": own["se"]}
+    if own["n_seeds"] < 2:
+        return None
+    return mixed_model(case, sums) | {"primary_gain": own["gain"], "primary_se": own["se"]}
 
 
 def stochastic_order(cube, rules=None, data="hub", source: str = "en") -> dict | None:

@@ -36,13 +36,13 @@ def sentence(row: Mapping, margin: float = 1.0, alpha: float = 0.05) -> str:
     adjusted = {"none": "", "holm": "Holm-adjusted "}.get(row["adjustment"], "adjusted ")
     interval = f"{100 * (1 - alpha):g}% interval {row['ci_low']:.1f} to {row['ci_high']:.1f}"
     return (
-        f"{_finding(row, margin)} ({interval}, {adjusted}{p.replace(' 0.', ' .')}); resampling "
-        f"{row['unit']} ({_count(row['n_clusters'], 'cluster')}, {_count(row['n_seeds'], 'seed')}) "
-        f"speaks about {CLAIMS.get(row['unit'], row['unit'])}."
+        f"{_finding(row, margin, alpha)} ({interval}, {adjusted}{p.replace(' 0.', ' .')}); "
+        f"resampling {row['unit']} ({_count(row['n_clusters'], 'cluster')}, "
+        f"{_count(row['n_seeds'], 'seed')}) speaks about {CLAIMS.get(row['unit'], row['unit'])}."
     )
 
 
-def _finding(row, margin) -> str:
+def _finding(row, margin, alpha) -> str:
     gain, where = f"{abs(row['gain']):.1f} {_points(row)}", _place(row)
     target, _, rest = row["task"].partition(" - ")
     who, base = _treatment(row), row["baseline"]
@@ -58,11 +58,22 @@ def _finding(row, margin) -> str:
         + {
             "improves": "",
             "harms": "",
-            "equivalent": f", which is equivalent within {margin:g}",
+            "equivalent": f", which is equivalent within {points(margin)}",
             "too few": f", from too few {_scarce(row)} for a verdict",
-            "undetermined": f", which leaves it open (a gain of {row['mde']:.1f} would show)",
+            "undetermined": _open(row, alpha),
         }[row["verdict"]]
     )
+
+
+def _open(row, alpha) -> str:
+    if row["p_value"] <= alpha:
+        return ", which does not stand among so many comparisons"
+    return f", which leaves it open (80% power only for {points(round(row['mde'], 1))})"
+
+
+def points(number: float) -> str:
+    """`1 point`, `2.5 points`."""
+    return f"{number:g} point" + ("" if number == 1 else "s")
 
 
 def _points(row) -> str:
