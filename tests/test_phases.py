@@ -166,3 +166,42 @@ def test_known_and_unknown_encoders(study):
     for name, expected in names.items():
         other = replace(run, settings=run.settings | {"encoder": name})
         assert exposed(other, ["udpos", "xquad"]) == expected
+
+
+def test_a_target_of_xtreme_r_trained_on_another_task(tmp_path, tiny_encoder, monkeypatch):
+    """XCOPA after Social IQa: four rows each, from a mirror made here."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import yaml
+
+    def put(place, split, rows):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        pq.write_table(
+            pa.Table.from_pylist(rows), tmp_path / place / f"{split}-00000-of-00001.parquet"
+        )
+
+    answers = {"answerA": "soup", "answerB": "chairs", "answerC": "Friday"}
+    train = [{"context": "Ada cooked.", "question": "Who?", **answers, "label": "2"}] * 4
+    put("allenai/social_i_qa/default", "train", train)
+    for code in ("id", "qu"):
+        rows = [{"premise": "Ada cooked", "choice1": "soup", "choice2": "old chairs",
+                 "question": "effect", "label": k % 2, "idx": k, "changed": False}
+                for k in range(4)]  # fmt: skip
+        put(f"cambridgeltl/xcopa/{code}", "test", rows)
+    for part in tiny_encoder:
+        part.save_pretrained(tmp_path / "encoder")
+    settings = {"study": "copa", "data": str(tmp_path), "encoder": str(tmp_path / "encoder"),
+                "conditions": ["none"], "targets": ["xcopa"], "seeds": [0],
+                "languages": ["id", "qu"], "target": {"epochs": 1, "batch_size": 2}}  # fmt: skip
+    (tmp_path / "copa.yaml").write_text(yaml.safe_dump(settings))
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    (run,) = open_study(tmp_path / "copa.yaml").runs("target")
+    phases.train_target(run, progress=False)
+    rows = pd.read_parquet(run.folder / "examples.parquet")
+    assert rows.groupby("language").size().to_dict() == {"id": 4, "qu": 4}
+    gold = rows["example_id"].astype(int) % 2
+    assert (rows["score"] == (rows["prediction"].astype(int) == gold)).all()
+    assert set(rows["prediction"]) <= {"0", "1"} and set(rows["group"]) == {
+        "Austronesian",
+        "Quechuan",
+    }
