@@ -16,6 +16,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
+LONG = 100  # rows: a longer table stays off paper
 MARKS = {"improves": "improves", "harms": "harms"}  # a verdict -> its class in the style sheet
 
 
@@ -61,8 +62,11 @@ def bullets(items: Iterable[str]) -> Html:
 
 
 def folded(summary: str, *body: Html) -> Html:
-    """What only some readers want; it opens with a click, and by itself on paper."""
-    return html("<details><summary>{s}</summary>{b}</details>", s=summary, b=list(body))
+    """What only some readers want; it opens with a click and, unless long, by itself on paper."""
+    kind = "long" if sum(part.count("<tr>") for part in body) > LONG else ""
+    return html(
+        '<details class="{k}"><summary>{s}</summary>{b}</details>', k=kind, s=summary, b=list(body)
+    )
 
 
 def table(
@@ -194,7 +198,7 @@ for (const table of document.querySelectorAll("table")) {
   });
 }
 addEventListener("beforeprint", () => {
-  for (const each of document.querySelectorAll("details")) each.open = true;
+  for (const each of document.querySelectorAll("details:not(.long)")) each.open = true;
 });
 """
 
@@ -237,6 +241,7 @@ summary { cursor: pointer; color: var(--blue); }
 pre { overflow-x: auto; background: #f6f6f6; padding: .7rem; font-size: .82rem; line-height: 1.35; }
 @media (max-width: 40rem) { nav ol { columns: 1; } h1 { font-size: 1.4rem; }
   th, td { padding: .2rem .4rem; } }
+@page { margin: 14mm; }
 @media print {
   body { font-size: 10.5pt; }
   main { max-width: none; padding: 0; }
@@ -246,6 +251,8 @@ pre { overflow-x: auto; background: #f6f6f6; padding: .7rem; font-size: .82rem; 
   pre { white-space: pre-wrap; }
   table { font-size: 8pt; }
   figure img { min-width: 0 !important; }
-  details::details-content { content-visibility: visible; block-size: auto; }
+  .long > :not(summary) { display: none; }
+  .long > summary::after { content: " (on screen only)"; }
+  details:not(.long)::details-content { content-visibility: visible; block-size: auto; }
 }
 """

@@ -7,8 +7,11 @@ Okabe and Ito (2008), "Color Universal Design", which stay apart in every common
 
 from __future__ import annotations
 
+import logging
 import textwrap
 from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,6 +19,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.text import Annotation
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
@@ -28,6 +32,28 @@ VERDICTS = {  # verdict -> (colour, sign); the sign carries it where colour does
     "too few": ("#FFFFFF", "\N{MIDDLE DOT}"),
 }
 INK = "#222222"
+FONTS = ("rtl", "south_asia", "sea", "cjk")  # packages of the extra `fonts`: Noto Sans by script
+
+
+def font_families() -> list[str]:
+    """DejaVu Sans (Latin, Greek, Cyrillic, ...), then a font for every other script, if installed.
+
+    A glyph is taken from the first that has it. Without the extra `fonts` (``pip install
+    "xtsupport[fonts]"``) text in, say, Chinese stays empty boxes, and matplotlib warns of it.
+    """
+    names = ["DejaVu Sans"]
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # weights that they lack
+    for part in FONTS:
+        found = find_spec(f"justmytype_intl_{part}")
+        for place in found.submodule_search_locations if found else ():
+            for path in sorted(Path(place).rglob("*.ttf")):
+                fontManager.addfont(path)
+                names.append(FontProperties(fname=path).get_name())
+    return names
+
+
+FAMILIES = font_families()
+plt.rcParams["font.family"] = FAMILIES
 
 
 def language_order(languages: pd.DataFrame) -> list[str]:
@@ -85,7 +111,8 @@ def new_figure(
 
     It is closed for pyplot, so a notebook shows it once, and only where it is a cell's value.
     """
-    with sns.axes_style("whitegrid", {"axes.edgecolor": "#999999", "grid.color": "#E6E6E6"}):
+    look = {"axes.edgecolor": "#999999", "grid.color": "#E6E6E6", "font.family": FAMILIES}
+    with sns.axes_style("whitegrid", look):
         figure, axes = plt.subplots(
             1, columns, figsize=(width, height), layout="constrained", squeeze=False, **shared
         )
