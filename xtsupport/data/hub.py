@@ -8,9 +8,12 @@ the columns of the hub's datasets. Data that no hub may carry (CCGbank, the BUCC
 import hashlib
 import os
 import re
+import socket
 import warnings
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -245,6 +248,7 @@ def _ask_hub(question, source, **options):
     import datasets
 
     task = source.task
+    use_cache_without_network()
     try:
         return question(task.hub, source.config or None, revision=task.revision or None, **options)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
@@ -253,6 +257,24 @@ def _ask_hub(question, source, **options):
             f"{task.name}: cannot load {source} from the hub ({reason}); connect to the network, "
             f"or set `data:` to a mirror folder that holds {source}-00000-of-00001.parquet"
         ) from error
+
+
+@cache
+def use_cache_without_network() -> None:
+    """Without network, let the hub's client read its cache and give up at once.
+
+    It would try each file again for half a minute. Behind a proxy names need not resolve.
+    """
+    import datasets
+    import huggingface_hub
+
+    place = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    if any(name.lower().endswith("_proxy") for name in os.environ):
+        return
+    try:
+        socket.getaddrinfo(place.hostname, place.port or 443)
+    except OSError:
+        huggingface_hub.constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
 
 
 def _paired(examples, other, task):

@@ -137,7 +137,10 @@ def run(args) -> int:
         file=sys.stderr,
         flush=True,
     )
-    shown = progress.Progress(todo, len(nodes))
+    for line in runner.harmed(study):
+        print(f"note: {line}; done again", file=sys.stderr)
+    os.environ["XTSUPPORT_DEBUG"] = "1" if args.debug else ""  # for the nodes
+    shown = progress.Progress(todo, len(nodes), log=study.folder / "study.log")
     try:
         states = runner.run_study(study, args.jobs or cores(), args.profile, shown)
     finally:
@@ -167,7 +170,11 @@ def plan(args) -> None:
     from xtsupport.study.plan import open_study
     from xtsupport.study.runner import stale
 
-    study = open_study(args.file, args.set)
+    try:
+        study = open_study(args.file, args.set)
+    except UserError:
+        print(*cost_without_data(args), sep="\n", flush=True)
+        raise
     waiting = {node.name for node in stale(study)}
     for node in study.plan.nodes:
         print(
@@ -178,6 +185,31 @@ def plan(args) -> None:
         f"{len(study.plan.runs)} runs in {len(study.plan.nodes)} nodes, {len(waiting)} to do; "
         f"they go to {study.folder}"
     )
+    print(*cost_lines(study.settings, study.plan.runs), sep="\n")
+
+
+def cost_lines(settings, made) -> list[str]:
+    """What a study costs, or why that is unknown."""
+    from xtsupport.study.cost import estimate
+
+    try:
+        return estimate(settings, made).lines()
+    except UserError as error:
+        return [f"cost unknown: {problem}" for problem in error.problems]
+
+
+def cost_without_data(args) -> list[str]:
+    """What a study costs whose settings are sound and whose data are missing; else nothing."""
+    from xtsupport.study.cost import WithoutData
+    from xtsupport.study.plan import nodes, read_settings
+
+    settings = read_settings(args.file, args.set)
+    try:
+        made = WithoutData(settings).all_runs()
+    except UserError as error:
+        return [f"cost unknown: {problem}" for problem in error.problems]
+    counted = f"{len(made)} runs in {len(nodes(settings, made))} nodes, if the data were here:"
+    return [counted, *cost_lines(settings, made)]
 
 
 def status(args) -> None:

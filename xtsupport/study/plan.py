@@ -91,9 +91,14 @@ class Study:
 
 def open_study(params: str | Path, overrides=()) -> Study:
     """Load a params file (looked for here, then in the project root) and plan it."""
-    path = Path(params)
-    settings = load_settings(path if path.exists() else folders.root() / path, overrides)
+    settings = read_settings(params, overrides)
     return Study(settings, plan(settings), folders.outputs() / settings.study)
+
+
+def read_settings(params: str | Path, overrides=()) -> Settings:
+    """The settings of a params file that is looked for here, then in the project root."""
+    path = Path(params)
+    return load_settings(path if path.exists() else folders.root() / path, overrides)
 
 
 def plan(settings: Settings) -> Plan:

@@ -1,0 +1,126 @@
+"""Costs by hand, and that what is counted is what runs do."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from study_toys import toy_root
+
+from xtsupport.data import load
+from xtsupport.data.lengths import Lengths, published
+from xtsupport.study import cost
+from xtsupport.study.plan import open_study, read_settings
+
+PARAMS = Path(__file__).parents[1] / "params"
+
+
+def test_weights_of_known_encoders():
+    """XLM-R's papers say 270 and 550 million; biases and positions are left out here."""
+    base, large = (cost.SHAPES[f"FacebookAI/xlm-roberta-{size}"] for size in ("base", "large"))
+    assert base.layer_weights == 12 * (4 * 768 * 768 + 2 * 768 * 3072) == 84_934_656
+    assert base.weights == 84_934_656 + 250_002 * 768
+    assert base.weights == pytest.approx(270e6, rel=0.03)
+    assert large.weights == pytest.approx(550e6, rel=0.03)
+
+
+def test_operations_by_hand():
+    """One layer, 2 wide, feed-forward 3: 4*4 + 2*6 = 28 weights. A sequence of 5 tokens takes
+    2*28*5 = 280, and for attention 4*2*25 = 200; one of 10 takes 560 and 800."""
+    shape = cost.Shape(1, 2, 3, 100)
+    assert shape.layer_weights == 28 and shape.weights == 228
+    assert shape.operations(np.array([5])) == 480
+    assert shape.operations(np.array([5, 10])) == 480 + 1360
+
+
+def test_operations_agree_with_pytorchs_own_count(tiny_encoder):
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = copy.deepcopy(tiny_encoder[0])
+    model.set_attn_implementation("eager")  # it does not count fused attention on CPUs
+    config = model.config
+    shape = cost.Shape(
+        config.num_hidden_layers, config.hidden_size, config.intermediate_size, config.vocab_size
+    )
+    ids = torch.randint(5, 50, (3, 17))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(ids, attention_mask=torch.ones_like(ids))
+    assert counter.get_total_flops() == pytest.approx(shape.operations(np.full(3, 17)), rel=0.02)
+
+
+def test_windows_by_hand():
+    """Of 10 tokens with 6 a window and 2 shared: 6 and 6; of 11: 6, 6 and 3."""
+    about = Lengths(100, 100, 1, (5, 10, 11), False)
+    assert about.windows(6, 2, cut=True).tolist() == [5, 6, 6]
+    assert about.windows(6, 2, cut=False).tolist() == [5, 6, 6, 6, 6, 3]
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    return open_study(
+        toy_root(tmp_path, conditions=["none", "squad"], targets=["xquad"], seeds=[0])
+    )
+
+
+def test_work_of_a_run_by_hand(study):
+    """16 rows, 8 a step, one epoch: 2 steps, so 16 windows; the world has 15 languages of 12."""
+    (run,) = study.runs("target", "none")
+    found = cost.Estimate(study.settings, [run], study.data)
+    about = found.lengths("squad", "train", "en")
+    (work,) = found.works
+    sizes = about.windows(96, 16, cut=False)
+    assert work.steps == 2 and work.trained == pytest.approx(16 * sizes.mean())
+    each = found.shape.operations(sizes) / len(sizes)
+    assert work.training == pytest.approx(3 * 16 * each)
+    assert work.scores == 15 * 12
+    assert work.seconds(1e9) == pytest.approx(
+        (work.training + work.evaluation) / 1e9 + 2 * 0.01 + 180 * 0.0006
+    )
+
+
+def test_ascent_steps_cost_a_training_step_each(study):
+    from dataclasses import replace
+
+    (run,) = study.runs("target", "none")
+    slow = replace(run, settings=run.settings | {"ascent_steps": 3})
+    plain, robust = cost.Estimate(study.settings, [run, slow], study.data).works
+    assert robust.training == 4 * plain.training and robust.evaluation == plain.evaluation
+
+
+def test_lengths_of_rows_that_are_here(study, tiny_encoder, tmp_path):
+    """Counted from the rows by a tokenizer, against the tokenizer itself."""
+    from xtsupport.data import lengths
+
+    _, tokenizer = tiny_encoder
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    cut = lengths.cutter(tmp_path / "encoder" / "tokenizer.json")
+    about = lengths.measured("squad", "en", "train", study.data, cut)
+    rows = load("squad", "en", "train", study.data)
+    sizes = [len(i) for i in tokenizer(list(rows["question"]), list(rows["context"]))["input_ids"]]
+    assert about.rows == len(rows) and about.measured
+    assert np.mean(about.quantiles) == pytest.approx(np.mean(sizes), rel=0.02)
+
+
+@pytest.mark.parametrize(("name", "runs"), [("paper", 259), ("base", 97)])
+def test_large_studies_are_costed_without_their_data(name, runs):
+    """Runs by hand. paper: 10 conditions x 3 seeds in phase 2; 6 training tasks x 11 x 3 in phase
+    3 (xnli, pawsx, udpos, panx, squad, tydiqa); retrieval 10 x 3 and once for none."""
+    settings = read_settings(PARAMS / f"{name}.yaml")
+    made = cost.WithoutData(settings).all_runs()
+    assert len(made) == runs == {"paper": 30 + 198 + 31, "base": 12 + 72 + 13}[name]
+    found = cost.estimate(settings, made)
+    lines = "\n".join(found.lines())
+    assert "note: " in lines and "lengths.csv" in lines and "H100" in lines
+    assert all(work.seconds(1e14) > 0 for work in found.works)
+
+
+def test_every_task_of_the_paper_has_lengths():
+    settings = read_settings(PARAMS / "paper.yaml")
+    for name in settings.conditions[1:-1]:
+        assert published(name, "train").rows > 1000
+    for name in settings.targets:
+        assert len(published(name, "eval").quantiles) == 20
+    with pytest.raises(cost.UserError, match=r"lengths.csv has no train lengths"):
+        published("xquad", "train")

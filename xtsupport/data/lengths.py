@@ -1,0 +1,128 @@
+"""How long the examples of a task are, in tokens: what training and evaluation cost.
+
+`lengths.csv` holds the histograms of real rows, cut by the vocabulary of XLM-R: per task twenty
+lengths, the middles of twenty equal shares of its sequences, and how many rows and sequences a row
+there are. Where a data set lies on disk and the encoder's tokenizer is at hand, rows are counted.
+"""
+
+import csv
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from xtsupport.data import hub, tables
+from xtsupport.errors import UserError
+
+TABLE = Path(__file__).parents[1] / "lengths.csv"
+SAMPLE = 300  # rows of a data set that are cut into tokens to know its lengths
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of the sequences of a data set, whole: `quantiles` stand for equal shares of them."""
+
+    rows: int
+    clusters: int
+    sequences: int  # per row: the choices of multiple choice, the two sides of retrieval
+    quantiles: tuple[int, ...]
+    measured: bool  # on these very rows with this tokenizer, and not taken from the table
+
+    def windows(self, max_length: int, stride: int, cut: bool) -> np.ndarray:
+        """Lengths of what a row becomes, one entry per window of each quantile.
+
+        A longer sequence is cut off (`cut`), or becomes windows that share `stride` tokens.
+        """
+        whole = np.array(self.quantiles)
+        if cut:
+            return np.minimum(whole, max_length)
+        parts: list[int] = []
+        for length in whole.tolist():
+            while length > max_length:
+                parts.append(max_length)
+                length -= max_length - stride
+            parts.append(length)
+        return np.array(parts)
+
+
+def published(task: str, role: str) -> Lengths:
+    """The histogram of the table; role: train or eval. Raises UserError where it has none."""
+    found = _table().get((task, role))
+    if found is None:
+        raise UserError(
+            f"{task}: lengths.csv has no {role} lengths of it; add a line to know costs"
+        )
+    return found
+
+
+@cache
+def _table() -> dict[tuple[str, str], Lengths]:
+    with open(TABLE, newline="", encoding="utf-8") as file:
+        return {
+            (row["task"], row["role"]): Lengths(
+                int(row["rows"]),
+                int(row["clusters"]),
+                int(row["sequences"]),
+                tuple(map(int, row["quantiles"].split())),
+                False,
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+@cache
+def measured(task: str, language: str, split: str, data: str, cut) -> Lengths:
+    """Lengths of `SAMPLE` rows that are there, and how many there are.
+
+    cut: a function of a list of texts, or of pairs of texts, that gives the tokens of each.
+    Raises UserError when the rows are not there.
+    """
+    examples = hub.load(task, language, split, data)
+    rows, clusters = len(examples), len(set(examples["cluster_id"]))
+    if rows > SAMPLE:
+        examples = examples.select(np.linspace(0, rows - 1, SAMPLE).astype(int))
+    texts = [
+        sequence
+        for row in examples.to_list()
+        for sequence in sequences(row, tables.task(task, data).kind)
+    ]
+    quantiles = np.quantile(cut(texts), (np.arange(20) + 0.5) / 20)
+    per_row = len(texts) // max(1, len(examples))
+    return Lengths(rows, clusters, per_row, tuple(map(int, quantiles)), True)
+
+
+def sequences(row: dict, kind: str) -> list[tuple[str, ...]]:
+    """The texts of one example as the encoder reads them: single ones and pairs."""
+    if kind == "span":
+        return [(row["question"], row["context"])]
+    if kind == "choice":
+        return [(row["context"], f"{row['question']} {choice}") for choice in row["choices"]]
+    if kind == "tagging":
+        return [(" ".join(row["tokens"]),)]
+    if kind == "retrieval":
+        return [(row["text"],), (row["text_2"],)]
+    return [tuple(text for text in (row["text"], row.get("text_pair")) if text)]
+
+
+def words(texts) -> list[int]:
+    """Tokens by guess, where no tokenizer is at hand: words and signs, a fifth of them in two."""
+    sizes = (len(re.findall(r"\w+|[^\w\s]", " ".join(text))) for text in texts)
+    return [round(1.2 * size) + 2 for size in sizes]
+
+
+@cache
+def cutter(path: Path):
+    """A function that counts the tokens of texts, special ones included, from a tokenizer.json."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+
+    def cut(texts):
+        given = [text if len(text) > 1 else text[0] for text in texts]
+        return [len(encoding.ids) for encoding in tokenizer.encode_batch(given)]
+
+    return cut

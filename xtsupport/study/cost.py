@@ -1,0 +1,303 @@
+"""What a study costs before it runs: tokens, floating-point operations, disk, memory, hours.
+
+Operations (Kaplan et al. 2020, arXiv 2001.08361, section 2.1, counts them so). A sequence of n
+tokens costs 2 x n operations for each weight of the layers, and 4 x n^2 x width for attention in
+each layer. Training costs three times that, adversarial training that again for every ascent
+step. Embeddings are looked up and heads are small; both are left out.
+
+Hours are operations by what a device does, and a little for every step and every row. Only the
+rates of `measured` devices were seen; the others are a share of the maker's figure for 16-bit
+floats. benchmarks/cost.py holds estimates against runs.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from xtsupport.data import lengths, tables
+from xtsupport.data.lengths import Lengths
+from xtsupport.data.world import user_cache
+from xtsupport.errors import UserError
+from xtsupport.study import folders, runs
+from xtsupport.study.rules import data_source
+from xtsupport.study.runs import Run
+from xtsupport.study.work import Planner
+
+BYTES_PER_SCORE = 8  # of examples.parquet: of demo and small 1 to 8
+STATE = 16  # bytes a trained weight takes on the device: itself, gradient, two moments, float32
+ACTIVATION = 34  # bytes x width that a token leaves in each layer for the way back, in 16 bits
+SECONDS_PER_STEP, SECONDS_PER_SCORE = 0.01, 0.0006  # on a CPU, beside the operations
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of an encoder."""
+
+    layers: int
+    width: int
+    feed_forward: int
+    vocabulary: int
+
+    @property
+    def layer_weights(self) -> int:
+        """Weights of all layers: four square matrices of attention, two of the feed-forward."""
+        return self.layers * (4 * self.width**2 + 2 * self.width * self.feed_forward)
+
+    @property
+    def weights(self) -> int:
+        """All weights, with word embeddings."""
+        return self.layer_weights + self.vocabulary * self.width
+
+    def operations(self, sizes: np.ndarray) -> float:
+        """Floating-point operations of the encoder over sequences of these lengths, one pass."""
+        sizes = np.asarray(sizes, dtype=np.float64)
+        attention = 4 * self.layers * self.width * (sizes**2).sum()
+        return float(2 * self.layer_weights * sizes.sum() + attention)
+
+
+SHAPES = {  # of the hub's encoders, for machines that cannot ask
+    "FacebookAI/xlm-roberta-large": Shape(24, 1024, 4096, 250_002),
+    "FacebookAI/xlm-roberta-base": Shape(12, 768, 3072, 250_002),
+    "google-bert/bert-base-multilingual-cased": Shape(12, 768, 3072, 119_547),
+    "microsoft/mdeberta-v3-base": Shape(12, 768, 3072, 251_000),
+    "microsoft/Multilingual-MiniLM-L12-H384": Shape(12, 384, 1536, 250_037),
+    "offline-e5": Shape(12, 384, 1536, 250_037),
+}
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a device does: operations a second in training and evaluation."""
+
+    name: str
+    rate: float
+    measured: bool = False
+    memory: int = 0  # bytes; 0: the machine's
+
+
+DEVICES = (
+    Device("one CPU core with AVX-512 BF16", 80e9, measured=True),
+    Device("one CPU core, float32", 47e9, measured=True),
+    Device("one NVIDIA L4, 24 GB, at 40% of 121 Tflop/s", 0.4 * 121e12, memory=24 << 30),
+    Device("one NVIDIA A100, 40 GB, at 40% of 312 Tflop/s", 0.4 * 312e12, memory=40 << 30),
+    Device("one NVIDIA H100, 80 GB, at 40% of 989 Tflop/s", 0.4 * 989e12, memory=80 << 30),
+)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one run does."""
+
+    phase: str
+    trained: float  # tokens
+    training: float  # operations
+    steps: int
+    evaluated: float  # tokens
+    evaluation: float  # operations
+    scores: int  # examples
+
+    def seconds(self, rate: float) -> float:
+        """On a device that does `rate` operations a second, beside a CPU that scores."""
+        rest = SECONDS_PER_STEP * self.steps + SECONDS_PER_SCORE * self.scores
+        return (self.training + self.evaluation) / rate + rest
+
+
+class Estimate:
+    """Costs of the runs of a study.
+
+    `guessed` names the data sets whose rows are not here, so that published sizes stand for them.
+    """
+
+    def __init__(self, settings, made: list[Run], data: str):
+        self.settings, self.runs, self.data = settings, made, data
+        self.shape, self.cut = shape_of(settings), cut_of(settings, made)
+        self.guessed: set[str] = set()
+        self.works = [self.work(run) for run in made]
+
+    def work(self, run: Run) -> Work:
+        """The work of a run."""
+        trained, evaluated = self.training(run), self.evaluation(run)
+        passes = 3 * (run.settings.get("ascent_steps", 0) + 1)
+        each = self.shape.operations
+        return Work(
+            run.phase,
+            sum(count * sizes.mean() for count, sizes in trained),
+            sum(passes * count * each(sizes) / len(sizes) for count, sizes in trained),
+            run.settings.get("steps", 0),
+            sum(count * sizes.mean() for _, count, sizes in evaluated),
+            sum(count * each(sizes) / len(sizes) for _, count, sizes in evaluated),
+            sum(rows for rows, _, _ in evaluated),
+        )
+
+    def training(self, run: Run) -> list[tuple[float, np.ndarray]]:
+        """(how many sequences a run trains on, which lengths they have), per task."""
+        own = run.settings
+        if "steps" not in own:
+            return []
+        if run.phase == "pretraining":
+            return [self.sequences(own["task"], own["steps"] * own["batch_size"], own)]
+        tasks = {run.training_task: 1} if run.phase == "target" else own["tasks"]
+        masked = own.get("masked_steps", 0)
+        drawn = (own["steps"] - masked) * own["batch_size"]
+        capped = {name: min(rows, own.get("mixing_cap", rows)) for name, rows in tasks.items()}
+        found = [
+            self.sequences(name, drawn * rows / sum(capped.values()), own)
+            for name, rows in capped.items()
+        ]
+        if masked:
+            found.append(self.sequences(own["raw"]["task"], masked * own["batch_size"], own))
+        return found
+
+    def sequences(self, task: str, features: float, own: dict) -> tuple[float, np.ndarray]:
+        """The sequences of so many features of a task, and lengths that stand for theirs."""
+        about = self.lengths(task, "train", own.get("source", "en"))
+        return features * about.sequences, self.windows(task, about, own)
+
+    def evaluation(self, run: Run) -> list[tuple[int, float, np.ndarray]]:
+        """(examples, sequences, lengths that stand for theirs) of every evaluation set of a run."""
+        own, found = run.settings, []
+        for target, codes in own.get("targets", {}).items():
+            split = own.get("eval_splits", {}).get(target)
+            for code in [*codes, *(pair[0] for pair in own.get("pairs", {}).get(target, ()))]:
+                about = self.lengths(target, "eval", code, split)
+                sizes = self.windows(target, about, own)
+                share = min(1.0, most(own.get("max_clusters"), target) / about.clusters)
+                rows = round(about.rows * share)
+                each = about.sequences * len(sizes) / len(about.quantiles)
+                found.append((rows, rows * each, sizes))
+        return found
+
+    def windows(self, task: str, about: Lengths, own: dict) -> np.ndarray:
+        """The lengths after long sequences are cut, or become windows."""
+        cut = tables.task(task, self.data).kind not in ("span", "tagging")
+        return about.windows(own["max_length"], own.get("stride", 0), cut)
+
+    def lengths(self, task: str, role: str, code: str, split: str | None = None) -> Lengths:
+        """Of the rows themselves where they are here, else of the table."""
+        about = tables.task(task, self.data)
+        split = split or (about.train_split if role == "train" else about.eval_split)
+        if self.data != "hub" and about.evaluator != "pairs":
+            try:
+                return lengths.measured(task, code, split, self.data, self.cut or lengths.words)
+            except UserError:
+                pass
+        self.guessed.add(f"{task} ({role})")
+        return lengths.published(task, role)
+
+    # ------------------------------------------------------------------------- the whole study
+
+    def hours(self, device: Device) -> float:
+        """Of all runs, one after the other on one device."""
+        return sum(work.seconds(device.rate) for work in self.works) / 3600
+
+    def disk(self) -> int:
+        """Bytes: encoders of phases 1 and 2, a checkpoint at work, and scores per example."""
+        kept = sum(run.phase in ("pretraining", "intermediate") for run in self.runs)
+        scores = sum(work.scores for work in self.works)
+        return 4 * self.shape.weights * (kept + 3) + 3 * BYTES_PER_SCORE * scores
+
+    def memory(self) -> int:
+        """Bytes on the device while training: weights and their state, activations of a batch."""
+        phases = (self.settings.target, self.settings.intermediate)
+        frozen = all(phase.freeze_embeddings for phase in phases)
+        trained = self.shape.layer_weights if frozen else self.shape.weights
+        per_token = ACTIVATION * self.shape.width * self.shape.layers
+        wide = 2 if self.settings.precision == "float32" else 1
+        activations = wide * per_token * self.settings.evaluation.batch_tokens
+        return 4 * self.shape.weights + (STATE - 4) * trained + activations
+
+    def lines(self) -> list[str]:
+        """What `xtsupport plan` prints below the nodes."""
+        million = self.shape.weights / 1e6
+        text = [f"encoder      {self.settings.encoder}: {million:,.1f} million weights"]
+        text += [self.phase_line(phase) for phase in dict.fromkeys(w.phase for w in self.works)]
+        tokens, gib = self.settings.evaluation.batch_tokens, self.memory() / 2**30
+        text.append(f"disk         {self.disk() / 1e9:,.1f} GB")
+        text.append(f"memory       {gib:,.1f} GiB in training, {tokens} tokens at a time")
+        text += [self.hours_line(device) for device in DEVICES]
+        if self.guessed:
+            text.append(
+                f"note: {', '.join(sorted(self.guessed))}: the rows are not here; "
+                "published sizes and the lengths of xtsupport/lengths.csv were taken"
+            )
+        if not self.cut and self.data != "hub":
+            text.append("note: the encoder's tokenizer is not here; tokens were guessed from words")
+        return text
+
+    def hours_line(self, device: Device) -> str:
+        """The time on a device, and whether the study fits on it."""
+        hours = self.hours(device)
+        time = f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+        seen = "rate measured" if device.measured else "by the maker's figure, not measured"
+        small = device.memory and self.memory() > 0.9 * device.memory
+        less = "; too little memory: lower evaluation.batch_tokens" if small else ""
+        return f"time         {time} on {device.name} ({seen}){less}"
+
+    def phase_line(self, phase: str) -> str:
+        """Runs, tokens and operations of a phase."""
+        of = [work for work in self.works if work.phase == phase]
+        trained, evaluated = sum(w.trained for w in of), sum(w.evaluated for w in of)
+        done = sum(work.training + work.evaluation for work in of)
+        return (
+            f"{phase:<13}{len(of)} runs, {trained / 1e6:,.1f} million tokens trained on, "
+            f"{evaluated / 1e6:,.1f} evaluated, {done / 1e12:,.1f} Tflop"
+        )
+
+
+def most(max_clusters, target: str) -> float:
+    """How many clusters of a target are evaluated at most."""
+    if isinstance(max_clusters, dict):
+        max_clusters = max_clusters.get(target)
+    return max_clusters or float("inf")
+
+
+def shape_of(settings) -> Shape:
+    """The size of a study's encoder. Raises UserError when nothing here knows it."""
+    own = settings.pretraining
+    if settings.encoder == "pretrain":
+        return Shape(own.layers, own.hidden_size, own.feed_forward, own.vocabulary)
+    if settings.encoder in SHAPES:
+        return SHAPES[settings.encoder]
+    path = folders.root() / Path(settings.encoder).expanduser() / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        keys = ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size")
+        return Shape(*(int(config[key]) for key in keys))
+    except (OSError, ValueError, KeyError) as error:
+        known = ", ".join(SHAPES)
+        raise UserError(
+            f"encoder = {settings.encoder!r}: its size is not known here, and so no cost; known: "
+            f"pretrain, folders with a config.json, {known}"
+        ) from error
+
+
+def cut_of(settings, made: list[Run]):
+    """What counts the tokens of texts for this encoder; None where its tokenizer is not here."""
+    places = [folders.root() / Path(settings.encoder).expanduser()]
+    if settings.encoder == "pretrain":
+        found = (runs.find(run) for run in made if run.phase == "pretraining")
+        places = [folder / "model" for folder in found if folder]
+    elif settings.encoder == "offline-e5":
+        places = list(user_cache().glob("multilingual-e5-small-*"))
+    there = [place / "tokenizer.json" for place in places if (place / "tokenizer.json").is_file()]
+    return lengths.cutter(there[0]) if there else None
+
+
+class WithoutData(Planner):
+    """Plans a study whose data are not here, by the published sizes of the training sets."""
+
+    def rows(self, task: str, most: int | None, split: str | None = None, code="en") -> int:
+        """How many training rows are used."""
+        found = lengths.published(task, "train").rows
+        return min(found, most or found)
+
+    def mark(self, task, language, split, language_2=None) -> str:
+        """No data, no fingerprint."""
+        return ""
+
+
+def estimate(settings, made: list[Run]) -> Estimate:
+    """What the runs of a study cost."""
+    return Estimate(settings, made, data_source(settings.data))
