@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from xtsupport.errors import UserError
-from xtsupport.study import folders, provenance, runs
+from xtsupport.study import folders, installed, provenance, runs  # noqa: F401 installed asks
 from xtsupport.study.plan import Study
 from xtsupport.study.runs import Run
 
