@@ -160,7 +160,9 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
 
     `table`: the columns of `compare`, one metric per task.
     """
-    table = table.assign(contrast=table["treatment"] + " over " + table["baseline"])
+    variant = table["variant"].where(table["variant"] != "plain", "")
+    treatment = (table["treatment"] + "/" + variant).str.removesuffix("/")
+    table = table.assign(contrast=treatment + " over " + table["baseline"])
     tasks, rows = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table["contrast"]))
     table = table.set_index(["contrast", "task", "level"]).sort_index()
     columns = [
