@@ -140,7 +140,7 @@ def overview(comparison: pd.DataFrame, by: str, metrics: Mapping[str, str]) -> p
 
 def by_language(comparison: pd.DataFrame, answer: pd.DataFrame) -> pd.DataFrame:
     """The per-language rows of the contrast, tasks and metrics that `answer` has."""
-    keys = ["treatment", "baseline", "task", "metric"]
+    keys = ["treatment", "baseline", "variant", "task", "metric"]
     wanted = answer[keys].drop_duplicates()
     return comparison[comparison["by"] == "language"].merge(wanted, on=keys)
 
