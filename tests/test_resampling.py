@@ -227,6 +227,7 @@ def test_partial_conjunction_anchor():
 
 def test_better_on_counts_languages():
     rows = {"treatment": "squad", "baseline": "none", "variant": "plain", "task": "xquad"}
+    rows["unit"] = "clusters x seeds"
     table = pd.DataFrame(
         [
             {**rows, "metric": "f1", "by": "language", "gain": g, "p_value": p}

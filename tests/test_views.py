@@ -87,6 +87,9 @@ def test_by_language_follows_the_answer():
 def test_tables_of_tasks_and_languages_are_the_packaged_ones():
     assert views.task_table().loc["xquad", "metrics"].split()[0] == "f1"
     assert set(views.language_table()["code"]) >= {"en", "de", "zh"}
+    fertility = views.language_table().set_index("code")["fertility"]
+    assert 1 < fertility["en"] < fertility["ml"] < 4 and fertility.notna().sum() >= 40
+    assert views.language_table("world")["fertility"].isna().all()
     assert views.official_metrics("hub", ["xnli", "xquad"]) == {"xnli": "accuracy", "xquad": "f1"}
 
 

@@ -39,12 +39,12 @@ def plain(example: dict) -> dict:
 def most_changed(
     treatment: pd.DataFrame, baseline: pd.DataFrame, name: str, data: str = "hub", count: int = 2
 ) -> pd.DataFrame:
-    """The examples of each family and direction that a treatment changed most, with both answers.
+    """The examples of each family that a treatment changed most, `count` in each direction.
 
     `treatment` and `baseline`: rows of the cube with a column `prediction`, of one target. The
     change is the mean over seeds of the score of the target's first metric, in points; predictions
     are those of the first seed. Columns: family, language, change, the example's own columns,
-    baseline and treatment prediction.
+    baseline and treatment prediction; the most changed first.
     """
     metric = task(name, data).metrics[0]
     sides = [side[side["metric"] == metric] for side in (baseline, treatment)]
@@ -53,7 +53,10 @@ def most_changed(
     change = (100 * (means[1] - means[0])).dropna().rename("change").reset_index()
     order = change.sort_values("change", kind="stable").groupby("family", sort=False)
     chosen = pd.concat([order.head(count), order.tail(count)]).drop_duplicates(keys)
-    chosen = chosen.sort_values(["family", "change"], ascending=[True, False])
+    chosen = chosen.assign(size=chosen["change"].abs())
+    chosen = chosen.sort_values(
+        ["family", "size", "change"], ascending=[True, False, False], kind="stable"
+    )
     said = [
         side[side["seed"] == side["seed"].min()].set_index(keys)["prediction"] for side in sides
     ]

@@ -29,27 +29,31 @@ def distance_slope(
     languages: pd.DataFrame,
     rules=None,
     distance: str = "syntactic",
-    adjust_for: Sequence[str] = ("pretraining_gb",),
+    adjust_for: Sequence[str] = ("pretraining_gb", "fertility"),
     unit: str = UNITS[3],
     data="hub",
     source: str = "en",
 ) -> pd.DataFrame:
     """Slope of the primary contrast's gain on distance, for the target, the rest, the difference.
 
-    languages: a frame with ``code``, ``distance`` and the covariates (languages.csv, perhaps with a
-    column ``fertility``); languages without all of them are left out and named. One row per task,
-    without and with the covariates: slope, se, ci_low, ci_high and the range of slopes when one
-    language is left out (points per 0.1 of distance), spearman, n_languages, p_value, unit, note.
+    languages: a frame with ``code``, ``distance`` and the covariates (``views.language_table``; a
+    covariate that no language has is left out); languages without all of them are left out and
+    named. Per task one row without covariates, with each, and with all: slope, se, ci_low, ci_high
+    and the range of slopes when one language is left out (points per 0.1 of distance), spearman,
+    n_languages, p_value, unit, note.
     """
     rules, measured = declared(rules), study_moments(cube)
     primary = chosen_primary(rules, measured)
     primary = Primary(**{**vars(primary), "by": "language"})
     found = primary_cases(measured, primary, rules.paired, data, source)
+    known = tuple(
+        name for name in adjust_for if name in languages and languages[name].notna().any()
+    )
     lines = []
     for task in (primary.target, "rest", f"{primary.target} - rest"):
         rows = [c for c in found if c.row.task == task and c.row.by == "language"]
         rows = [c for c in rows if c.row.metric in (primary.metric, "official")]
-        for covariates in dict.fromkeys([(), tuple(adjust_for)]):
+        for covariates in dict.fromkeys([(), *((name,) for name in known), known]):
             table = languages.set_index("code")[[distance, *covariates]].dropna()
             kept = [c for c in rows if c.row.level in table.index]
             if len(kept) < len(covariates) + 4:

@@ -151,14 +151,7 @@ def distance(found: Material, single: pd.DataFrame) -> list[Html]:
     place = found.languages.set_index("code")["syntactic"].astype(float)
     if single["level"].map(place).dropna().groupby(single["level"]).first().size < 4:
         return []
-    covariates = [
-        name
-        for name in ("pretraining_gb", "fertility")
-        if name in found.languages and found.languages[name].notna().any()
-    ]
-    slopes = distance_slope(
-        found.measured, found.languages, found.rules, adjust_for=covariates, data=found.data
-    )
+    slopes = distance_slope(found.measured, found.languages, found.rules, data=found.data)
     slopes["95% interval"], slopes["one left out"] = (
         [f"{low:+.2f} to {high:+.2f}".replace("-", MINUS) for low, high in slopes[ends].to_numpy()]
         for ends in (["ci_low", "ci_high"], ["leave_one_out_low", "leave_one_out_high"])

@@ -24,6 +24,7 @@ from xtsupport.analysis.declared import Declared, Primary, declared
 from xtsupport.analysis.dependence import dependence
 from xtsupport.analysis.inference import inference, joint_estimate, tabulate
 from xtsupport.analysis.scales import FACTOR
+from xtsupport.analysis.variance import UNITS
 from xtsupport.analysis.verdicts import adjust, verdict
 from xtsupport.errors import UserError
 
@@ -113,8 +114,8 @@ def _side_table(found: Sequence[Case], rules: Declared) -> pd.DataFrame:
 def on_scales(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
     """The headline's target, rest and difference under every metric and scale, per level.
 
-    Columns: task, level, metric, scale, gain, ci_low, ci_high, p_value (unadjusted); the gain is in
-    points, percent of the baseline's errors, or log odds.
+    Columns: task, level, metric, scale, gain, ci_low, ci_high, p_value (unadjusted), unit; the gain
+    is in points, percent of the baseline's errors, or log odds.
     """
     rules, measured = declared(rules), study_moments(cube)
     primary = chosen_primary(rules, measured)
@@ -127,7 +128,7 @@ def on_scales(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
         labels.assign(scale=scale).join(inference(chosen, rules.unit, rules.alpha, scale)[columns])
         for scale in FACTOR
     ]
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True).assign(unit=rules.unit)
 
 
 def headline_cases(
@@ -149,7 +150,8 @@ def heterogeneity(cube, rules=None, data="hub", source: str = "en") -> pd.DataFr
 
     Columns: task, metric, n_levels, statistic (Q / df1), df1, df2, p_value, spread (the largest
     minus the smallest gain, points), depends_on (scale or metric by which the answer at alpha
-    changes), note. Descriptive where levels are single languages: these languages, not families.
+    changes), unit, note. Descriptive where levels are single languages: these languages, not
+    families.
     """
     rules, measured = declared(rules), study_moments(cube)
     primary = chosen_primary(rules, measured)
@@ -171,6 +173,7 @@ def heterogeneity(cube, rules=None, data="hub", source: str = "en") -> pd.DataFr
                     "metric": chosen[0].row.metric,
                     **line,
                     "depends_on": "metric-dependent" if depends else "",
+                    "unit": UNITS[0],
                     "note": chosen[0].row.note,
                 }
             )

@@ -70,5 +70,6 @@ def better_on(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     for key, part in rows.groupby(keys, sort=False):
         up = np.where(part["gain"] > 0, part["p_value"], 2 - part["p_value"]) / 2
         counts = {"better_on": holds_on(up, alpha / 2), "worse_on": holds_on(1 - up, alpha / 2)}
-        lines.append({**dict(zip(keys, key, strict=True)), "n_languages": len(part), **counts})
+        about = {"n_languages": len(part), **counts, "unit": part["unit"].iloc[0]}
+        lines.append({**dict(zip(keys, key, strict=True)), **about})
     return pd.DataFrame(lines)

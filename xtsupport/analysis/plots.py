@@ -170,10 +170,11 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         for task in tasks
         for level in level_order(table.xs(task, level="task").index.unique("level"), languages)
     ]
+    units = ", ".join(dict.fromkeys(table["unit"]))
     figure, (panel,) = new_figure(
         "Verdicts, with the gain in points, of every contrast on every benchmark",
         "A row of one colour is a task that does the same everywhere; a row that changes colour "
-        "at a dark line does different things to different benchmarks.",
+        f"at a dark line does different things to different benchmarks. Unit: {units}.",
         width=max(7.5, 2.4 + 0.48 * len(columns)),
         height=3.4 + 0.36 * len(rows),
     )
@@ -368,6 +369,7 @@ def mde_picture(
     order = order if languages is None else level_order(order, languages)
     grid = table.pivot_table(index=rows, columns=columns, values="mde").loc[order]
     framed = "" if wanted is None else f" Framed: finds a gain of {wanted:g}."
+    framed += f" Unit: {table['unit'].iloc[0]}." if "unit" in table else ""
     figure, (panel,) = new_figure(
         "The smallest gain that this design finds (points, 80% power)",
         "Along a row: more seeds. Where the numbers stop falling, more of the same does not help, "

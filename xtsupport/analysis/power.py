@@ -29,7 +29,7 @@ from xtsupport.analysis.clusters import study_moments
 from xtsupport.analysis.components import PARTS, components
 from xtsupport.analysis.declared import declared
 from xtsupport.analysis.headline import chosen_primary, primary_cases
-from xtsupport.analysis.variance import satterthwaite
+from xtsupport.analysis.variance import UNITS, satterthwaite
 from xtsupport.analysis.verdicts import POWER
 from xtsupport.errors import UserError
 
@@ -116,8 +116,9 @@ def power_table(
     One row per level and design: level, n_languages, n_seeds, questions (the factor), n_examples,
     se, df, mde (the gain found with 80% power), gain, power; seeds_needed, questions_needed
     (examples per language) and languages_needed, each alone and for 80% power, nan where no number
-    suffices; note, which says so. How much runs vary, and what a language shares with others where
-    a level has but one, is taken from all languages together. UserError for a pilot of one seed.
+    suffices; unit; note, which says so. How much runs vary, and what a language shares with others
+    where a level has but one, is taken from all languages together. UserError for a pilot of one
+    seed.
     """
     if not gain > 0:
         raise UserError(f"gain={gain}: must be a positive number of points")
@@ -180,6 +181,7 @@ def _designs(level, parts, gain, seeds, factor, k, alpha) -> list[dict]:
             "seeds_needed": needed,
             "questions_needed": parts["n_examples"] * _factor_needed(parts, gain, s, k, alpha),
             "languages_needed": _languages_needed(parts, gain, s, n_clusters, alpha),
+            "unit": UNITS[0],
             "note": "" if np.isfinite(needed) else f"{note}{floor:.1f} is found",
         }
         for s in seeds

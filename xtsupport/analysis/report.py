@@ -31,7 +31,7 @@ from xtsupport.analysis.page import (
     paragraph,
     table,
 )
-from xtsupport.analysis.wording import sentence
+from xtsupport.analysis.wording import points, sentence
 from xtsupport.study.atomic import write_text
 
 
@@ -99,13 +99,24 @@ def answer(found: Material) -> Html:
         question=paragraph(question),
         lines=[paragraph(line, "answer") for line in in_short(found)],
         standing=paragraph(
-            f"{standing} Points are percent, 0 to 100; p is adjusted for the number of rows "
-            f"({found.rules.adjustment}); {rows['n_seeds'].min()} seeds.",
+            f"{standing} {declaration(found)} Points are percent, 0 to 100; unit of resampling: "
+            f"{rows['unit'].iloc[0]}; {rows['n_seeds'].min()} seeds.",
             "note",
         ),
         seen=appendix.seen(found),
         table=headline_table(rows, primary),
         figure=figure(plots.gain_forest(rows, found.languages)),
+    )
+
+
+def declaration(found: Material) -> str:
+    """The primary comparison and the rules of judging, in words."""
+    rules, primary = found.rules, found.primary
+    return (
+        f"Primary: {primary.treatment} over {primary.baseline} on {primary.target} and on "
+        f"{primary.target} - rest, {primary.metric}; hypotheses: every {primary.by} of each, "
+        f"p adjusted by {rules.adjustment}; error rate {rules.alpha:g}; margin of equivalence "
+        f"{points(rules.margin)}."
     )
 
 

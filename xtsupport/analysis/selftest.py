@@ -31,7 +31,7 @@ def self_test(
     cube: a frame, a path or cluster sums; tested is the primary contrast on its target over all
     zero-shot languages. Columns: planted (points), studies, found, expected, low and high (percent;
     the range holds 95% of such counts if all is well: alpha without a gain, the t test's power
-    with).
+    with), unit.
     """
     rules = declared(rules)
     sums = list(contracted(cube))
@@ -49,7 +49,7 @@ def self_test(
         planted.append(_test(_add(swapped, gain), pair, rules, data))
     power = np.mean([t_power(gain, row["se"], row["df"], rules.alpha) for row in planted])
     lines = [_line(0.0, null, rules.alpha, rules.alpha), _line(gain, planted, rules.alpha, power)]
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).assign(unit=rules.unit)
 
 
 def _paired_runs(part: ClusterSums, pair) -> ClusterSums:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.resources import files
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,18 @@ SOURCE = "en"
 
 
 def language_table(data: str = "hub") -> pd.DataFrame:
-    """The languages of a data source, one row each, with the columns of languages.csv."""
-    return pd.DataFrame([asdict(row) for row in tables.languages(data).values()])
+    """The languages of a data source, one row each: the columns of languages.csv, and fertility.
+
+    fertility: sub-tokens per word (fertility.csv, measured by ``xtsupport data fertility`` with the
+    tokenizer of multilingual-e5, which is XLM-R's); nan for languages of a mirror's own table.
+    """
+    known = tables.languages(data)
+    table = pd.DataFrame([asdict(row) for row in known.values()])
+    if known != tables.languages("hub"):
+        return table.assign(fertility=float("nan"))
+    with files("xtsupport").joinpath("fertility.csv").open(encoding="utf-8") as stream:
+        measured = pd.read_csv(stream).set_index("code")["fertility"]
+    return table.assign(fertility=table["code"].map(measured))
 
 
 def task_table(data: str = "hub") -> pd.DataFrame:
