@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 from xtsupport.study import phases
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import is_whole, read_record
+from xtsupport.training import feature_cache
 
 CUBE = {
     "study",
@@ -114,10 +115,14 @@ def test_retrieval_by_layer_and_by_row(study):
     assert (rows.seed == 0).all() and rows.phase3_run.isna().all()
 
 
-def test_the_same_run_again_gives_the_same_bytes(study):
+def test_the_same_run_again_gives_the_same_bytes(study, tmp_path, monkeypatch):
+    """Once without encoded rows of an earlier run, once with them."""
+    monkeypatch.setattr(feature_cache, "folder", lambda: tmp_path)
     run = only(study, "target", "squad", "mnli")
     phases.train_target(run, progress=False)
     first = (run.folder / "examples.parquet").read_bytes()
+    assert len(list(tmp_path.iterdir())) == 1 + len(run.settings["targets"]["xnli"])
+    monkeypatch.setattr(feature_cache, "featurise", None)
     phases.train_target(run, progress=False)
     assert (run.folder / "examples.parquet").read_bytes() == first
 
