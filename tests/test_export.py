@@ -1,14 +1,20 @@
 """A made-up study exported and read back as XTREME's evaluator reads submissions."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
+from xtsupport.data import bucc, load, tables
 from xtsupport.errors import UserError
+from xtsupport.evaluation import score
 from xtsupport.evaluation.export import export
+from xtsupport.study import phases
+from xtsupport.study.plan import open_study
 
 
 def put(mirror, config, split, rows, dataset="google/xtreme"):
@@ -118,3 +124,69 @@ def test_a_part_of_a_test_set_is_refused(tmp_path, mirror_of_three):
 def test_a_study_without_runs(tmp_path):
     with pytest.raises(UserError, match="no finished target or retrieval run; run the study first"):
         export(tmp_path, tmp_path / "out")
+
+
+# ------------------------------------------------------------------ every target of a whole study
+
+TARGETS = ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """All nine targets on the smallest world, trained for two steps each."""
+    root, patch = tmp_path_factory.mktemp("root"), pytest.MonkeyPatch()
+    patch.setenv("XTSUPPORT_ROOT", str(root))
+    settings = yaml.safe_load((Path(__file__).parents[1] / "params" / "tiny.yaml").read_text())
+    settings |= {"conditions": ["none"], "targets": TARGETS, "seeds": [0], "analysis": {},
+                 "languages": ["en", "qka", "qkb"], "evaluation": {}}  # fmt: skip
+    settings["pretraining"]["steps"] = 1
+    (root / "nine.yaml").write_text(yaml.safe_dump(settings))
+    study = open_study(root / "nine.yaml")
+    phases.pretrain(study.runs("pretraining")[0], progress=False)
+    for run in study.runs("target"):
+        phases.train_target(run, progress=False)
+    phases.retrieve(study.runs("retrieval")[0])
+    yield study
+    patch.undo()
+
+
+def gold(task, language, data):
+    """What XTREME's evaluator would read from its files of labels."""
+    if task == "bucc":
+        return bucc.pools(language, "test", data).gold
+    examples = load(task, language, data=data)
+    if task == "tatoeba":  # the row of each English sentence's translation, English sorted
+        english = [text.strip() for text in examples["text_2"]]
+        return [str(row) for row in sorted(range(len(english)), key=english.__getitem__)]
+    if tables.task(task, data).kind == "span":
+        answers = (row["text"] for row in examples["answers"])
+        return [
+            {"id": i, "answers": a} for i, a in zip(examples["example_id"], answers, strict=True)
+        ]
+    return examples["tags" if task in ("udpos", "panx") else "label"][:]
+
+
+def submitted(path, task):
+    """A file as XTREME's evaluator reads it: json, sentences of tags, pairs, or lines."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        return json.loads(text)
+    if task in ("udpos", "panx"):
+        return [block.split("\n") for block in text.strip().split("\n\n")]
+    return [tuple(line.split("\t")) if task == "bucc" else line for line in text.splitlines()]
+
+
+def test_the_submission_of_every_target_scores_what_the_study_says(finished, tmp_path):
+    export(finished.folder, tmp_path)
+    runs = finished.runs("target") + finished.runs("retrieval")
+    scores = pd.concat(pd.read_csv(run.folder / "scores.csv") for run in runs)
+    assert set(scores["task"]) == set(TARGETS)
+    for (task, language), rows in scores.groupby(["task", "language"]):
+        ending = "json" if task in ("xquad", "mlqa", "tydiqa") else "tsv"
+        folder = tmp_path / "none" / "plain" / "seed0" / {"bucc": "bucc2018"}.get(task, task)
+        found = submitted(folder / f"test-{language}.{ending}", task)
+        again = score(
+            task, found, gold(task, language, finished.data), language, data=finished.data
+        )
+        kept = rows.set_index("metric")["score"]
+        assert {name: again[name] for name in kept.index} == pytest.approx(kept.to_dict(), abs=1e-9)
