@@ -12,6 +12,7 @@ exclude_patterns = ["reports"]
 
 nb_execution_mode = "off"  # make executes them, each when it or the package has changed
 nb_output_stderr = "remove"  # progress bars
+nb_ipywidgets_js = {}  # nor their scripts from elsewhere: the site opens from disk
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
 suppress_warnings = ["myst.header", "mystnb.unknown_mime_type"]
