@@ -7,6 +7,7 @@ author = "The xtsupport authors"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 html_theme = "furo"
 html_title = "xtsupport"
+html_show_copyright = False
 html_extra_path = ["reports"]  # whole pages, copied as they are
 exclude_patterns = ["reports"]
 
