@@ -120,6 +120,19 @@ def test_pigeonhole_is_wider_and_conservative(cube):
         bootstrap(sums, found, "seeds")
 
 
+def test_drawing_seeds_does_not_shrink_their_variance():
+    """Only runs differ: the bootstrap's variance is that of a mean of 3, with n - 1."""
+    rng = np.random.default_rng(0)
+    sums = [simulate_differences(rng, 3, 1, run_sd=2.0, language_run_sd=0.0, total_sd=1e-6)]
+    pair = [(("squad", "plain"), ("none", "plain"))]
+    found = cases(study_moments(sums), {"xquad": Facts("span", "f1")}, pair, "all")[:1]
+    drawn = bootstrap(sums, found, n_resamples=4000)
+    runs = 100 * (sums[0].values()[3:] - sums[0].values()[:3]).ravel()
+    expected = runs.std(ddof=1) / np.sqrt(3)
+    assert drawn.gains.std() == pytest.approx(expected, rel=0.04)
+    assert drawn.se[0] == pytest.approx(expected)
+
+
 def test_large_tasks_are_resampled_in_blocks():
     cube = simulate(tasks=("xnli",), languages=("en", "de"), size=8.0, seeds=1)
     sums, found = prepare(cube)

@@ -6,13 +6,13 @@ _WHERE = {
     "results": ("read_cube", "build_cube", "score_table"),
     "cube": ("validate_cube",),
     "significance": ("compare", "write_significance"),
+    "sensitivity": ("other_methods",),
     "headline": ("heterogeneity", "on_scales"),
     "power": ("power_table",),
     "claims": ("check_claims", "beside_published"),
     "selection": ("best_intermediate",),
     "distance": ("distance_slope",),
     "selftest": ("self_test",),
-    "simulate": ("simulate",),
     "wording": ("sentence",),
 }
 

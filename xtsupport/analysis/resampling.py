@@ -4,10 +4,12 @@ Clusters are drawn once per replicate and used for every language, seed and cond
 covariances survive; a draw is a count per cluster, and a resampled score one matrix product.
 Micro F1 is formed from resampled counts. Unit ``clusters``: these trained models on new examples
 (Field & Welsh 2007). Unit ``clusters x seeds``: the recipe on new examples, by independent draws of
-clusters and of seeds whose weights multiply (the pigeonhole bootstrap, Owen 2007). That counts the
-interaction about three times, so it is conservative where examples make most of the noise; where
-runs do and there are three of them, it is not (benchmarks/calibration.py). A check beside the
-two-way variance, not a replacement. Languages that share no clusters are drawn apart, tasks always.
+clusters and of seeds whose weights multiply (the pigeonhole bootstrap, Owen 2007). Drawing S seeds
+shrinks their variance to (S - 1) / S, which is undone (the rescaling of Rao & Wu 1988). The
+interaction is counted about three times, so it is conservative where examples make most of the
+noise; where runs do and there are three of them, it is not (benchmarks/calibration.md). A check
+beside the two-way variance, not a replacement. Languages that share no clusters are drawn apart,
+tasks always.
 """
 
 from collections.abc import Iterator, Sequence
@@ -191,14 +193,17 @@ class _SeedDraws:
         self.uniform = rng.random((2, n_resamples, most)) if vary else None
 
     def draw(self, n: int, side: int, rows: slice) -> np.ndarray:
-        """Weights of n replicates, (batch, n), rows summing to 1."""
+        """Shares of n replicates in a draw, (batch, n), rows summing to 1."""
         if self.uniform is None or n == 1:
             return np.full((1, n), 1 / n)
         drawn = (self.uniform[side, rows, :n] * n).astype(int)
         return (drawn[:, :, None] == np.arange(n)).mean(1)
 
     def of_side(self, arm: Arm, side: int, rows: slice) -> np.ndarray:
-        return self.draw(len(arm.mix[side]), side if not arm.paired else 0, rows)
+        """Weights of an arm's replicates, (batch, n): shares, their spread rescaled (Rao & Wu)."""
+        n = len(arm.mix[side])
+        shares = self.draw(n, side if not arm.paired else 0, rows)
+        return 1 / n + (shares - 1 / n) * np.sqrt(n / max(n - 1, 1))
 
     def variance(self, effects) -> np.ndarray:
         """Var of each case's resampled gain over seeds, (R, C)."""
@@ -207,7 +212,8 @@ class _SeedDraws:
             total = 0.0
             for side, values in enumerate(parts):
                 v = self.draw(len(values), side, slice(None))
-                total = total + (v @ values**2 - (v @ values) ** 2) / max(len(values) - 1, 1)
+                n, lost = len(values), max(len(values) - 1, 1)
+                total = total + (v @ values**2 - (v @ values) ** 2) * n / lost**2
             columns.append(np.broadcast_to(total, len(self.uniform[0])))
         return np.stack(columns, axis=1)
 
