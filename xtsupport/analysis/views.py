@@ -68,12 +68,21 @@ def score_rows(sums: Sequence[ClusterSums]) -> pd.DataFrame:
 def official(scores: pd.DataFrame, data: str = "hub") -> pd.DataFrame:
     """The rows of each task's headline metric, the first in its row of tasks.csv.
 
-    `scores` has the columns task and metric. A task that the table lacks keeps its first metric.
+    `scores` has the columns task and metric. A task that the table lacks keeps its first metric. A
+    variant of phase 3 is named with its condition.
     """
     known = official_metrics(data)
     first = scores.groupby("task", sort=False, observed=True)["metric"].first()
     wanted = {task: known.get(task, metric) for task, metric in first.items()}
-    return scores[scores["metric"] == scores["task"].map(wanted)]
+    rows = scores[scores["metric"] == scores["task"].map(wanted)]
+    return with_variants(rows) if "variant" in rows else rows
+
+
+def with_variants(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores with each variant of a condition as a condition of its own: ``squad/source=de``."""
+    variant = scores["variant"].astype(str)
+    named = scores["condition"].astype(str) + "/" + variant.where(variant != "plain", "")
+    return scores.assign(condition=named.str.removesuffix("/"))
 
 
 def in_order(
