@@ -90,6 +90,7 @@ def score_heatmap(
     """
     part = scores[scores["task"] == task]
     order = [code for code in language_order(languages) if code in set(part["language"])]
+    order += sorted(set(part["language"].astype(str)) - set(order))  # pairs of languages
     grid = part.pivot_table(index="condition", columns="language", values="score", aggfunc="mean")
     grid = grid.reindex(index=list(dict.fromkeys(part["condition"])), columns=order)
     note = "" if chance is None else f" Chance is {chance:.0f}."
@@ -106,9 +107,11 @@ def score_heatmap(
         annot=True, fmt=".0f", annot_kws={"fontsize": 8}, cbar_kws={"label": "points", "pad": 0.02},
     )  # fmt: skip
     table = languages.set_index("code")
-    names = [f"{table.loc[code, 'name']} ({code})" for code in order]
+    known = [code for code in order if code in table.index]
+    names = [f"{table.loc[code, 'name']} ({code})" for code in known] + order[len(known) :]
     panel.set_xticks(np.arange(len(order)) + 0.5, names, rotation=90)
-    _family_breaks(panel, [table.loc[code, "family"] for code in order])
+    families = [table.loc[code, "family"] for code in known]
+    _family_breaks(panel, families + ["pairs"] * (len(order) - len(known)))
     panel.set(xlabel="", ylabel="")
     panel.tick_params(axis="y", rotation=0)
     return figure
