@@ -67,9 +67,10 @@ def simulated(study: Study) -> Path:
     return path
 
 
-def conclude(study: Study, cube: pd.DataFrame, into: str = "scratch") -> pd.DataFrame:
+def conclude(study: Study, cube, into: str = "scratch") -> pd.DataFrame:
     """Compare as the study declared, at every level; keeps the table and its rows in words.
 
+    cube: a frame, a path, or cluster sums (``contracted``), which a cube of any size fits into.
     Returns the columns of ``compare``. ``significance.csv`` and ``sentences.txt`` go to the study's
     folder or, interactively, to scratch.
     """
@@ -80,8 +81,8 @@ def conclude(study: Study, cube: pd.DataFrame, into: str = "scratch") -> pd.Data
     return read_comparison(path)
 
 
-def publish(study: Study, comparison: pd.DataFrame, cube: pd.DataFrame, into: str) -> Path:
-    """Write ``report.html`` beside the comparison's table; returns its path."""
+def publish(study: Study, comparison: pd.DataFrame, cube, into: str) -> Path:
+    """Write ``report.html`` beside the comparison's table; returns its path. cube: as above."""
     from xtsupport.analysis.report import write_report
 
     records = [record for run in study.plan.runs if (record := runs.read_record(run.folder))]
