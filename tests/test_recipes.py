@@ -18,7 +18,12 @@ ROOT = Path(__file__).parents[1]
 SECTION = (ROOT / "README.md").read_text(encoding="utf-8").split("## Make it yours")[1]
 SECTION = SECTION.split("\n## ")[0]
 BLOCKS = dict(re.findall(r"\*\*Your (\w+)\*\*.*?```\w+\n(.*?)```", SECTION, re.S))
-QUICK = ["conditions=[none, squad]", "targets=[xquad]", "seeds=[0]"]
+QUICK = [
+    "conditions=[none, squad]",
+    "targets=[xquad]",
+    "seeds=[0]",
+    "analysis.contrasts=[[squad, none]]",
+]
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def scales(found: Material) -> list[Html]:
 
 
 def languages(found: Material, single: pd.DataFrame) -> list[Html]:
-    """On how many languages the treatment is better for sure, and all of them one by one."""
+    """On how many languages the treatment is better for sure, and a row for each of them."""
     if single.empty:
         return []
     counts = better_on(single, found.rules.alpha)

@@ -79,7 +79,7 @@ def official(scores: pd.DataFrame, data: str = "hub") -> pd.DataFrame:
 
 
 def with_variants(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores with each variant of a condition as a condition of its own: ``squad/source=de``."""
+    """Scores with every variant as a value of column condition: ``squad/source=de``."""
     variant = scores["variant"].astype(str)
     named = scores["condition"].astype(str) + "/" + variant.where(variant != "plain", "")
     return scores.assign(condition=named.str.removesuffix("/"))

@@ -31,7 +31,7 @@ class Lengths:
     measured: bool  # on these very rows with this tokenizer, and not taken from the table
 
     def windows(self, max_length: int, stride: int, cut: bool) -> np.ndarray:
-        """Lengths of what a row becomes, one entry per window of each quantile.
+        """Lengths (n,) in tokens of what a row becomes, one per window of each quantile.
 
         A longer sequence is cut off (`cut`), or becomes windows that share `stride` tokens.
         """

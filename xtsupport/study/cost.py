@@ -51,7 +51,7 @@ class Shape:
         return self.layer_weights + self.vocabulary * self.width
 
     def operations(self, sizes: np.ndarray) -> float:
-        """Floating-point operations of the encoder over sequences of these lengths, one pass."""
+        """Floating-point operations of the encoder over sequences of sizes (n,), one pass."""
         sizes = np.asarray(sizes, dtype=np.float64)
         attention = 4 * self.layers * self.width * (sizes**2).sum()
         return float(2 * self.layer_weights * sizes.sum() + attention)
@@ -132,7 +132,7 @@ class Estimate:
         )
 
     def training(self, run: Run) -> list[tuple[float, np.ndarray]]:
-        """(how many sequences a run trains on, which lengths they have), per task."""
+        """(how many sequences a run trains on, their lengths (n,) in tokens), per task."""
         own = run.settings
         if "steps" not in own:
             return []
@@ -151,12 +151,12 @@ class Estimate:
         return found
 
     def sequences(self, task: str, features: float, own: dict) -> tuple[float, np.ndarray]:
-        """The sequences of so many features of a task, and lengths that stand for theirs."""
+        """The sequences of so many features of a task, and lengths (n,) that stand for theirs."""
         about = self.lengths(task, "train", own.get("source", "en"))
         return features * about.sequences, self.windows(task, about, own)
 
     def evaluation(self, run: Run) -> list[tuple[int, float, np.ndarray]]:
-        """(examples, sequences, lengths that stand for theirs) of every evaluation set of a run."""
+        """(examples, sequences, lengths (n,) in tokens) of every evaluation set of a run."""
         own, found = run.settings, []
         for target, codes in own.get("targets", {}).items():
             split = own.get("eval_splits", {}).get(target)
@@ -170,7 +170,7 @@ class Estimate:
         return found
 
     def windows(self, task: str, about: Lengths, own: dict) -> np.ndarray:
-        """The lengths after long sequences are cut, or become windows."""
+        """The lengths (n,) in tokens after long sequences are cut, or become windows."""
         cut = tables.task(task, self.data).kind not in ("span", "tagging")
         return about.windows(own["max_length"], own.get("stride", 0), cut)
 
