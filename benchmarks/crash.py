@@ -1,6 +1,6 @@
 """Kill a small study with -9 again and again, and see whether anybody can tell afterwards.
 
-    python benchmarks/crash.py [--kills 36] [--seed 0] [--out benchmarks/crash.md]
+    python benchmarks/crash.py [--kills 36] [--keep FILE] [--out benchmarks/crash.md]
 
 Studies of seven nodes on the tiny world, killed up to three times each and then finished. `real`
 ones train with the study's own phases and keep a checkpoint per step; `toy` ones only write lines,
@@ -34,7 +34,8 @@ KINDS = {  # name: (real or toy, when, what dies)
     "Snakemake alone": ("toy", "random", "snakemake"),
     "Snakemake, as a node ends": ("toy", "stamp", "snakemake"),
     "everything, as a node ends": ("toy", "stamp", "everything"),
-    "the notebook's kernel": ("real", "random", "xtsupport.study.kernel"),
+    "the notebook's kernel": ("real", "random", "kernel"),
+    "the process kernels are forked from": ("real", "random", "xtsupport.study.warm"),
     "the node (papermill)": ("real", "random", "xtsupport.study.nodes"),
     "everything, in training": ("real", "random", "everything"),
     "a checkpoint is being written": ("real", "state.safetensors", "kernel or runner"),
@@ -43,9 +44,9 @@ KINDS = {  # name: (real or toy, when, what dies)
 }
 FULL = {
     "checkpoint_minutes": 1e-4,  # after every step
-    "pretraining": {"steps": 150, "batch_size": 8, "max_length": 96},
-    "target": {"epochs": 60, "batch_size": 8, "max_rows": 16, "max_length": 96, "stride": 16},
-    "intermediate": {"epochs": 60, "batch_size": 8, "max_rows": 16, "max_length": 96, "stride": 16},
+    "pretraining": {"steps": 100, "batch_size": 8, "max_length": 96},
+    "target": {"epochs": 40, "batch_size": 8, "max_rows": 16, "max_length": 96, "stride": 16},
+    "intermediate": {"epochs": 40, "batch_size": 8, "max_rows": 16, "max_length": 96, "stride": 16},
 }
 PHASE = """
 import os
@@ -98,9 +99,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=36)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="finished studies, not to be repeated")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    draw, rows = random.Random(arguments.seed), {name: [] for name in KINDS}
+    keep, rows = arguments.keep, {name: [] for name in KINDS}
+    if keep and keep.exists():
+        rows |= json.loads(keep.read_text())
+    draw = random.Random(arguments.seed + sum(map(len, rows.values())))
     with tempfile.TemporaryDirectory(prefix="crash-") as folder:
         whole = {real: undisturbed(Path(folder) / real) for real in ("real", "toy")}
         while sum(each["kills"] for row in rows.values() for each in row) < arguments.kills:
@@ -109,6 +114,8 @@ def main() -> None:
             found = disturbed(Path(folder) / f"study{number}", *KINDS[name], whole, draw)
             rows[name].append(found)
             print(name, found, flush=True)
+            if keep:
+                write_text(keep, json.dumps(rows))
     text = table(rows, arguments.seed)
     print(text)
     if arguments.out:
@@ -154,23 +161,25 @@ def disturbed(root: Path, real: str, when: str, what: str, whole: dict, draw) ->
             process = start(root)
     code = process.wait() and start(root).wait()  # a node killed twice has failed: once more
     now = records(root)
-    went_on = [step <= next(iter(resumed(root, name)[n:]), -1) for name, step, n in saved]
+    again = [(step, resumed(root, name)[n:]) for name, step, n in saved]
+    again = [(step, starts[0]) for step, starts in again if starts]  # the others went on unharmed
     return found | {
         "finished": len(finished),
         "redone": sum(now.get(name) != text for name, text in finished.items()),
-        "checkpoints": len(saved),
-        "continued": sum(went_on),
+        "checkpoints": len(again),
+        "continued": sum(first >= step for step, first in again),
         "completed": int(code == 0),
         "equal": int(results(root) == expected),
     }
 
 
 def start(root: Path) -> subprocess.Popen:
-    """`xtsupport run` in a session of its own."""
+    """`xtsupport run` in a session of its own; toys import nothing slow: their kernels are cold."""
+    cold = {} if "phases" in (root / "notebooks/02_pretrained_model.ipynb").read_text() else COLD
     return subprocess.Popen(
         [sys.executable, "-m", "xtsupport.study.cli", "run", "params/toy.yaml", "--jobs", "2"],
         cwd=root,
-        env=os.environ | {"XTSUPPORT_ROOT": str(root)},
+        env=os.environ | {"XTSUPPORT_ROOT": str(root)} | cold,
         stdout=subprocess.DEVNULL,
         stderr=(root / "errors.log").open("a"),
         start_new_session=True,
@@ -187,7 +196,7 @@ def kill(root: Path, process, when: str, what: str, seconds: float, draw) -> boo
         come = lambda: set(root.glob("outputs/toy/nodes/*/done")) - stamps  # noqa: E731
     else:
         (root / "struck").unlink(missing_ok=True)
-        blow = {"file": when, "after": draw.randrange(3 if when[0] != "s" else 100)}
+        blow = {"file": when, "after": draw.randrange(80) if when == "state.safetensors" else 0}
         blow |= {"delay": draw.uniform(0, 0.003), "runner": draw.random() < 0.5}
         write_text(root / "strike.json", json.dumps(blow))
         come = (root / "struck").exists
@@ -208,6 +217,8 @@ def kill(root: Path, process, when: str, what: str, seconds: float, draw) -> boo
 def victims(root: Path, process, what: str) -> list[int]:
     """The processes to kill."""
     mine = survivors(root)
+    if what == "kernel":  # forks of the warm process
+        return [pid for pid in mine if module(parent(pid)) == "xtsupport.study.warm"]
     if what == "runner":
         return [process.pid]
     if what == "groups":
@@ -215,6 +226,14 @@ def victims(root: Path, process, what: str) -> list[int]:
         leaders = [process.pid, *(os.getpgid(pid) for pid in group[:1])]
         return [pid for pid in mine if os.getpgid(pid) in leaders]
     return mine if what == "everything" else [pid for pid in mine if module(pid) == what]
+
+
+def parent(pid: int) -> int:
+    """The process that started a process."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def dies(process) -> bool:
@@ -299,7 +318,8 @@ def table(rows: dict[str, list[dict]], seed: int) -> str:
     return title + "\n".join(lines) + "\n"
 
 
-CHILDREN = ("xtsupport.study.kernel", "xtsupport.study.nodes")
+COLD = {"XTSUPPORT_WARM": ""}
+CHILDREN = ("kernel", "xtsupport.study.warm", "xtsupport.study.nodes")
 PHASES = [
     ("02_pretrained_model", "pretraining", None, "pretrain"),
     ("03_intermediate_training", "intermediate", "condition", "train_intermediate"),

@@ -108,11 +108,11 @@ SMALL = {"conditions": ["none", "squad"], "targets": ["xquad"], "seeds": [0]}  #
 
 
 def command(root: Path, *arguments: str) -> subprocess.Popen:
-    """Start ``xtsupport`` with a project root."""
+    """Start ``xtsupport`` with a project root; kernels are cold, as toys import nothing slow."""
     return subprocess.Popen(
         [sys.executable, "-m", "xtsupport.study.cli", *arguments],
         cwd=root,
-        env=os.environ | {"XTSUPPORT_ROOT": str(root)},
+        env=os.environ | {"XTSUPPORT_ROOT": str(root), "XTSUPPORT_WARM": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

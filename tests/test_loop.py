@@ -1,6 +1,11 @@
 """The loop: reproducible, resumable to the bit, exact in pieces, loud when it diverges."""
 
 import copy
+import os
+import random
+import signal
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,6 +94,46 @@ def test_a_killed_mixture_ends_with_the_same_bits(setting, tmp_path, monkeypatch
     again = train(resumed, data, tokenizer, RECIPE, tmp_path / "state", minutes=1e9, progress=False)
     assert torch.equal(weights(whole), weights(resumed))
     assert np.array_equal(history.loss, again.loss)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_kill_9_while_checkpoints_are_written_costs_no_bit(setting, tmp_path, monkeypatch):
+    """A checkpoint after every step: whenever the process dies, it is likely writing one."""
+    make, data, tokenizer = setting
+    recipe, state = replace(RECIPE, steps=60), tmp_path / "state"
+    whole, resumed, begun = make(), make(), []
+    history = train(whole, data, tokenizer, recipe, progress=False)
+    for _ in range(4):
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        child = os.fork()
+        if not child:
+            train(make(), data, tokenizer, recipe, state, minutes=0.0, progress=False)
+            os._exit(0)
+        while not state.exists() or state.stat().st_mtime_ns == before:
+            time.sleep(0.001)
+        time.sleep(0.02 * random.random())
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        with safe_open(state, "pt") as file:
+            begun.append(int(file.metadata()["step"]))
+    assert begun == sorted(begun) and begun[-1] >= 4
+    again = train(resumed, data, tokenizer, recipe, state, minutes=1e9, progress=False)
+    assert torch.equal(weights(whole), weights(resumed))
+    assert np.array_equal(history.loss, again.loss)
+
+
+@pytest.mark.parametrize("harm", ["truncated", "changed", "emptied"])
+def test_a_damaged_checkpoint_is_named_and_training_starts_over(setting, tmp_path, capsys, harm):
+    make, data, tokenizer = setting
+    whole, resumed, state = make(), make(), tmp_path / "state"
+    train(whole, data, tokenizer, RECIPE, state, minutes=0.0, progress=False)
+    written = bytearray(state.read_bytes())
+    written[-100] ^= 1  # one bit of a weight, or of the random state
+    state.write_bytes({"truncated": written[:-9], "changed": written, "emptied": b""}[harm])
+    train(resumed, data, tokenizer, RECIPE, state, minutes=1e9, progress=False)
+    assert f"{state} is damaged" in capsys.readouterr().out
+    assert torch.equal(weights(whole), weights(resumed))
+    assert not state.exists()
 
 
 def test_pieces_of_a_batch_add_up_to_the_batch(setting):

@@ -21,7 +21,7 @@ def node(tmp_path, monkeypatch):
     def made(*cells, runs=(), outputs=(), **parameters):
         notebook(tmp_path / "notebooks" / "09_toy.ipynb", *cells)
         folder = tmp_path / "outputs" / "toy" / "nodes" / "toy"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         look = Run("toy", "analysis", "", 0, "nodes/toy", folder, {})
         spec = {"name": "toy", "notebook": "09_toy", "runner": "me", "threads": 1, "per_gpu": 1,
                 "runs": list(runs), "outputs": list(outputs),

@@ -76,6 +76,18 @@ def test_other_settings_make_it_stale(run):
     assert "other settings" in flaws(other.folder, other.key)[0]
 
 
+def test_a_clock_that_is_set_back_changes_no_duration_and_no_result(run, monkeypatch):
+    with open_run(run) as folder:
+        folder.write_text("scores.csv", "a")
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now - 86_400)
+    assert is_whole(run)
+    assert 0 <= read_record(run.folder)["seconds"] < 60
+    for path in run.folder.rglob("*"):
+        os.utime(path, (now + 1e8, now + 1e8))
+    assert is_whole(run)
+
+
 def test_an_error_leaves_no_record_and_the_next_try_cleans_up(run):
     with pytest.raises(ZeroDivisionError), open_run(run) as folder:
         folder.write_text("left-over.csv", "x")

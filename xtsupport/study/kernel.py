@@ -6,6 +6,7 @@ import sys
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
+from xtsupport.study import warm
 from xtsupport.study.parent import die_with_parent
 
 
@@ -26,13 +27,19 @@ class OwnKernelManager(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         """A kernel that needs no installation."""
-        argv = [sys.executable, "-m", "xtsupport.study.kernel", "-f", "{connection_file}"]
+        module = "warm" if os.environ.get(warm.NAME) else "kernel"
+        argv = [sys.executable, "-m", f"xtsupport.study.{module}", "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
 def main() -> None:
-    """Run the kernel."""
+    """Run the kernel, as long as the process lives that started it."""
     die_with_parent(int(os.environ.get("JPY_PARENT_PID") or os.getppid()))
+    launch()
+
+
+def launch() -> None:
+    """Run the kernel in this process, with its arguments."""
     from ipykernel.kernelapp import launch_new_instance
 
     launch_new_instance()

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import tempfile
-import time
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,23 +30,20 @@ def execute(folder: Path) -> None:
     spec = json.loads((folder / SPEC).read_text(encoding="utf-8"))
     busy = f"node {spec['name']} is being done by another process; wait for it or stop it"
     with atomic.locked(folder / runs.LOCK, busy, wait=ORPHAN), logged(folder / LOG):
-        started = time.time()
-        told = {"runner": spec["runner"], "pid": os.getpid(), "started": started}
+        watch = runs.Stopwatch()
+        told = {"runner": spec["runner"], "pid": os.getpid(), "started": watch.started}
         atomic.write_json(folder / STATE, told | {"state": "running"})
         try:
             run_notebook(spec, folder)
-            close(spec, folder, started)
+            close(spec, folder, watch)
         except BaseException as error:
-            failed = {
-                "state": "failed",
-                "seconds": time.time() - started,
-                "error": first_line(error),
-            }
+            failed = {"state": "failed", "seconds": watch.seconds, "error": first_line(error)}
             atomic.write_json(folder / STATE, told | failed)
             raise
-        atomic.write_json(
-            folder / STATE, told | {"state": "done", "seconds": time.time() - started}
-        )
+        atomic.write_json(folder / STATE, told | {"state": "done", "seconds": watch.seconds})
+        for stamp in (folder.parent / name / STAMP for name in spec.get("upstream", ())):
+            if stamp.exists():  # old, so that Snakemake does not give up when a clock was set back
+                os.utime(stamp, (0, 0))
         (folder / STAMP).touch()
 
 
@@ -121,14 +118,14 @@ def parameters_of(source: Path) -> list[str]:
     return [each.name for cell in tagged[:1] for each in translator.inspect(cell)]
 
 
-def close(spec: dict, folder: Path, started: float) -> None:
+def close(spec: dict, folder: Path, watch: runs.Stopwatch) -> None:
     """Check that the notebook left its runs and outputs whole; give analysis nodes their record."""
     outputs = [path for name in spec["outputs"] for path in files_of(folder.parent.parent / name)]
     missing = [name for name in spec["outputs"] if not files_of(folder.parent.parent / name)]
     if missing:
         raise UserError(f"the notebook ended without writing {', '.join(missing)}")
     if spec["record"]:
-        runs.seal(folder, spec["record"], outputs, started)
+        runs.seal(folder, spec["record"], outputs, watch)
         return
     unfinished = [
         flaw
@@ -149,8 +146,7 @@ def files_of(path: Path) -> list[Path]:
 @contextmanager
 def own_environment(spec: dict, device: str | None):
     """Threads, GPU and Jupyter's files for the kernel; nothing is read from or left in the home."""
-    wanted = {name: str(spec["threads"]) for name in THREADS}
-    wanted |= {"XTSUPPORT_ROOT": str(folders.root()), "TOKENIZERS_PARALLELISM": "false"}
+    wanted = environment(spec["threads"])
     wanted |= {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
     with tempfile.TemporaryDirectory(prefix="xtsupport-") as private:
         wanted |= {"IPYTHONDIR": private, "JUPYTER_RUNTIME_DIR": private}
@@ -161,6 +157,14 @@ def own_environment(spec: dict, device: str | None):
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def environment(threads: int) -> dict[str, str]:
+    """What every kernel of a study finds in its environment."""
+    return {name: str(threads) for name in THREADS} | {
+        "XTSUPPORT_ROOT": str(folders.root()),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
 
 
 @contextmanager
@@ -192,6 +196,8 @@ def main() -> int:
     try:
         execute(Path(sys.argv[1]))
     except UserError as error:
+        if os.environ.get("XTSUPPORT_DEBUG"):
+            traceback.print_exc()
         print(*(f"xtsupport: error: {each}" for each in error.problems), sep="\n", file=sys.stderr)
         return 1
     return 0

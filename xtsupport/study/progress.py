@@ -17,10 +17,10 @@ from xtsupport.study.timeleft import seconds_left, work
 class Progress:
     """Lines as nodes start and end; on a terminal also one line that is kept up to date."""
 
-    def __init__(self, todo: list[Node], total: int, stream=None):
+    def __init__(self, todo: list[Node], total: int, stream=None, log: Path | None = None):
         self.works = {node.name: work(node) for node in todo}
         self.already, self.total = total - len(todo), total
-        self.stream = stream or sys.stderr
+        self.stream, self.log = stream or sys.stderr, log
         self.live = self.stream.isatty()
         self.seen: dict[str, str] = {}
         self.started = time.time()
@@ -51,7 +51,10 @@ class Progress:
         return f"[{done}/{self.total}{f', {duration(left)} left' if left else ''}]"
 
     def say(self, text: str) -> None:
-        """A lasting line."""
+        """A lasting line, also in the study's log."""
+        if self.log:
+            with self.log.open("a", encoding="utf-8") as log:
+                log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
         print(f"\r\x1b[K{text}" if self.live else text, file=self.stream, flush=True)
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ cores busy, retries a failure once and withholds its descendants.
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,13 +14,13 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import yaml
 
 from xtsupport.errors import UserError
-from xtsupport.study import atomic, folders, nodes, runs
+from xtsupport.study import atomic, folders, nodes, runs, warm
 from xtsupport.study.parent import die_with_parent
 from xtsupport.study.plan import Node, Study
 from xtsupport.study.settings import leaves
@@ -37,10 +38,15 @@ def run_study(
     """
     with atomic.plain_disk_errors(study.folder), study_lock(study.folder) as holder:
         keep_settings(study)
+        tidy(study)
         todo = stale(study)
         if todo:
             graph = prepare(study, todo, holder)
-            code = snakemake(study, graph, jobs, profile, lambda: show(states(study, todo)))
+            with warm_kernels(study, todo, profile) as found:
+                code = snakemake(
+                    study, graph, jobs, profile, found, lambda: show(states(study, todo))
+                )
+            tidy(study)
             found = states(study, todo)
             if code and not any(each["state"] in ("failed", "running") for each in found.values()):
                 raise UserError(
@@ -53,6 +59,26 @@ def run_study(
 def stale(study: Study) -> list[Node]:
     """The nodes that have a run to do, in order."""
     return [node for node in study.plan.nodes if not all(runs.is_whole(run) for run in node.runs)]
+
+
+def tidy(study: Study) -> None:
+    """Remove checkpoints of runs that are whole: what a kill between the two leaves."""
+    for run in study.plan.runs:
+        left = run.folder / runs.CHECKPOINT
+        if left.is_dir() and runs.is_whole(run):
+            shutil.rmtree(left)
+
+
+def harmed(study: Study) -> list[str]:
+    """What is wrong with runs that were whole once: files that changed or went, a line each."""
+    found = []
+    for run in study.plan.runs:
+        record = runs.read_record(run.folder)
+        if record is not None and record.get("run_key") == run.key:
+            found += runs.flaws(run.folder, run.key)
+        elif record is None and (run.folder / runs.RECORD).exists():
+            found.append(f"{run.folder / runs.RECORD}: cannot be read")
+    return found
 
 
 @contextmanager
@@ -142,6 +168,7 @@ def write_node(study: Study, node: Node, holder: str) -> None:
         "threads": study.settings.threads,
         "per_gpu": study.settings.nodes.per_gpu,
         "runs": [{"folder": run.name, "key": run.key} for run in node.runs],
+        "upstream": list(node.upstream),
         "outputs": list(node.outputs),
         "record": runs.record_of(node.runs[0]) if analysis else None,
     }
@@ -165,7 +192,21 @@ def rule_name(node: str) -> str:
     return "".join(each if each.isalnum() else "_" for each in node)
 
 
-def snakemake(study: Study, graph: Path, jobs: int, profile: str, tick: Callable[[], None]) -> int:
+def warm_kernels(study: Study, todo: list[Node], profile: str):
+    """Context manager: the environment of nodes whose kernels start warm, where that pays."""
+    if profile != "local" or len(todo) < 2:
+        return nullcontext({})
+    return warm.server(uuid.uuid4().hex, nodes.environment(study.settings.threads))
+
+
+def snakemake(
+    study: Study,
+    graph: Path,
+    jobs: int,
+    profile: str,
+    environment: dict[str, str],
+    tick: Callable[[], None],
+) -> int:
     """Call Snakemake and wait for it; it and all below it die with this process."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(HERE / "Snakefile")]
     command += ["--directory", str(study.folder), "--nolock"]
@@ -178,7 +219,7 @@ def snakemake(study: Study, graph: Path, jobs: int, profile: str, tick: Callable
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=os.environ | {"XTSUPPORT_ROOT": str(folders.root())},
+            env=os.environ | {"XTSUPPORT_ROOT": str(folders.root())} | environment,
             start_new_session=True,
             preexec_fn=die_with_parent_of(os.getpid()),
         )

@@ -152,6 +152,24 @@ def into_scratch(run: Run) -> Run:
     return replace(run, folder=folders.scratch() / run.key)
 
 
+class Stopwatch:
+    """When something started, and how long ago by a clock that nobody sets."""
+
+    def __init__(self):
+        self.started = time.time()
+        self._begun, self._cpu = time.monotonic(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return round(time.monotonic() - self._begun, 3)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Seconds of a processor that this process took since the start."""
+        return round(time.process_time() - self._cpu, 3)
+
+
 class RunFolder:
     """An open run folder with atomic writers."""
 
@@ -204,9 +222,10 @@ def open_run(run: Run) -> Iterator[RunFolder]:
             f"{run.name} is being written by another process; wait for it or stop it",
         ):
             clear(run)
-            folder, started = RunFolder(run), time.time()
+            folder, watch = RunFolder(run), Stopwatch()
             yield folder
-            seal(run.folder, record_of(run) | folder.notes, inside(run.folder), started)
+            folder.note(cpu_seconds=watch.cpu_seconds)
+            seal(run.folder, record_of(run) | folder.notes, inside(run.folder), watch)
             shutil.rmtree(run.folder / CHECKPOINT, ignore_errors=True)
 
 
@@ -263,14 +282,14 @@ def record_of(run: Run) -> dict:
     }
 
 
-def seal(folder: Path, record: dict, files: list[Path], started: float) -> None:
+def seal(folder: Path, record: dict, files: list[Path], watch: Stopwatch) -> None:
     """Write ``run.json``, and with it declare the run whole."""
     made = {
         "versions": provenance.versions(),
         "commit": provenance.commit(),
         "machine": provenance.machine(),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": round(time.time() - started, 3),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(watch.started)),
+        "seconds": watch.seconds,
         "peak_memory_bytes": provenance.peak_memory(),
         "files": {relative(path, folder): described(path) for path in files},
     }

@@ -5,6 +5,7 @@ function of the seed and the step, so a killed run continues from its last check
 with the same weights (bitwise on one machine's CPU).
 """
 
+import hashlib
 import json
 import os
 import time
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
@@ -229,12 +230,9 @@ def save_checkpoint(path: Path, model, optimizer, losses: np.ndarray, step: int)
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
     tensors |= {"random.cpu": torch.get_rng_state(), "losses": torch.from_numpy(losses)}
     tensors |= {f"random.cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
+    tensors = {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
     draft = path.with_name(path.name + ".part")
-    save_file(
-        {n: t.detach().cpu().contiguous() for n, t in tensors.items()},
-        draft,
-        {"step": json.dumps(step)},
-    )
+    save_file(tensors, draft, {"step": json.dumps(step), "sha256": _checksum(tensors)})
     with open(draft, "rb") as file:
         os.fsync(file.fileno())
     draft.replace(path)
@@ -246,13 +244,38 @@ def _weights(model) -> dict[str, torch.Tensor]:
     return trained | dict(model.named_buffers())
 
 
+def _checksum(tensors: dict[str, torch.Tensor]) -> str:
+    """SHA-256 of names and bytes."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
+def _read_checkpoint(path: Path) -> tuple[int, dict[str, torch.Tensor]]:
+    """Steps done and tensors; SafetensorError or ValueError for a damaged file."""
+    with safe_open(path, "pt") as file:
+        about = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if about.get("sha256", "") not in ("", _checksum(tensors)):  # older files carry none
+        raise ValueError("its checksum is another")
+    return json.loads(about["step"]), tensors
+
+
 def resume(path: Path, model, optimizer, losses: np.ndarray) -> int:
-    """Continue from a checkpoint if any; fills losses (steps,), returns how many steps are done."""
+    """Continue from a checkpoint if any; fills losses (steps,), returns how many steps are done.
+
+    A damaged checkpoint is named and removed, and training starts over.
+    """
     if not path.exists():
         return 0
-    with safe_open(path, "pt") as file:
-        step = json.loads(file.metadata()["step"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        step, tensors = _read_checkpoint(path)
+    except (SafetensorError, ValueError, OSError) as error:
+        print(f"{path} is damaged ({error}); training starts over")
+        path.unlink()
+        return 0
     with torch.no_grad():
         for name, weight in _weights(model).items():
             weight.copy_(tensors[f"model.{name}"])
