@@ -1,0 +1,312 @@
+"""Training and evaluation against transformers' Trainer, interleaved, each in a process of its own.
+
+python benchmarks/training.py [--data FOLDER] [--encoder NAME] [--precision float32|bfloat16]
+
+Three ways to make the same number of updates with the same encoder, new head, rows and optimiser:
+Trainer as transformers' question-answering example sets it up (every window padded to 384 tokens;
+sentence pairs to 128, as its GLUE example does), Trainer with dynamic (DataCollatorWithPadding), and xtsupport. Dropout is that of the encoder, but xtsupport's
+attention never has any. Evaluation: one padded loop as in that example against xtsupport over
+XQuAD's eleven languages.
+
+FOLDER is a mirror of the hub; where it or the encoder is missing, random weights and random ids of
+the lengths in xtsupport/lengths.csv take their place, so that the script runs offline, on GPUs too.
+Processor seconds are compared on CPUs, which other processes do not change much; wall seconds on
+GPUs. Tflop/s counts real tokens only, so that padding is no merit.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+TASKS = {  # task: padded length, batch size, updates, head
+    "squad": (384, 8, 6, "span"),
+    "mnli": (128, 16, 8, "classification"),
+}
+WAYS = ("trainer-padded", "trainer-dynamic", "xtsupport")
+QUESTIONS = 12  # per language
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", default="../shared/hub")
+    parser.add_argument("--encoder", default="offline-e5", help="offline-e5, a folder, or random")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--one", help="internal: TASK:WAY, one measurement as JSON")
+    options = parser.parse_args()
+    if options.one:
+        return print(json.dumps(measure(*options.one.split(":"), options)))
+    cases = [(task, way) for task in TASKS for way in WAYS]
+    cases += [("xquad", "padded"), ("xquad", "xtsupport")]
+    found = {case: [] for case in cases}
+    for _ in range(options.rounds):
+        for case in cases:
+            found[case].append(alone(case, options))
+    print(f"{device_name()}, torch {torch.__version__}, {options.precision}, 1 thread on CPUs")
+    print(*table(found), sep="\n")
+
+
+def alone(case, options) -> dict:
+    """One measurement in a process of its own."""
+    command = [sys.executable, __file__, "--one", ":".join(case), "--data", options.data]
+    command += ["--encoder", options.encoder, "--precision", options.precision]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(*case, found, file=sys.stderr, flush=True)
+    return found
+
+
+def table(found: dict) -> list[str]:
+    """One line per case: medians of the rounds, and how many times as fast as the slowest way."""
+    clock = "wall" if torch.cuda.is_available() else "processor"
+    lines = [
+        f"{'task':<8}{'way':<18}{'examples/s':>11}{'tokens/s':>10}{'Tflop/s':>9}{'GiB':>7}"
+        f"{'loss':>8}{'ratio':>8}"
+    ]
+    first = {}
+    for (task, way), rounds in found.items():
+        seconds = float(np.median([each[clock] for each in rounds]))
+        each = rounds[0]
+        speed = each["examples"] / seconds
+        first.setdefault(task, speed)
+        lines.append(
+            f"{task:<8}{way:<18}{speed:>11.2f}{each['tokens'] / seconds:>10.0f}"
+            f"{each['operations'] / seconds / 1e12:>9.3f}{each['memory'] / 2**30:>7.2f}"
+            f"{each['loss']:>8.3f}{speed / first[task]:>8.2f}"
+        )
+    return lines
+
+
+def measure(task: str, way: str, options) -> dict:
+    """Seconds, memory and loss of one way to do one task."""
+    from xtsupport.study.cost import Shape
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model, tokenizer = model_of(options)
+    config = model.encoder.config
+    shape = Shape(
+        config.num_hidden_layers, config.hidden_size, config.intermediate_size, config.vocab_size
+    )
+    if task == "xquad":
+        sets = [features_of("xquad", code, tokenizer, options) for code in LANGUAGES]
+        model.add_head("squad", "span", 2, seed=0)
+        work = evaluate_padded if way == "padded" else evaluate_ours
+        wall, processor, loss = timed(work, model, sets, tokenizer, options)
+    else:
+        sets = [features_of(task, "en", tokenizer, options)]
+        model.add_head(task, TASKS[task][3], 3, seed=0)
+        work = train_ours if way == "xtsupport" else train_with_trainer
+        wall, processor, loss = timed(work, model, sets[0], tokenizer, options, task, way)
+    sizes = np.concatenate([each.lengths for each in sets])
+    passes = 1 if task == "xquad" else 3
+    return {
+        "examples": len(sizes),
+        "tokens": int(sizes.sum()),
+        "operations": passes * shape.operations(sizes),
+        "wall": wall,
+        "processor": processor,
+        "loss": loss,
+        "memory": peak_memory(),
+    }
+
+
+def timed(work, *arguments):
+    """(wall seconds, processor seconds, what the work returned)."""
+    wall, processor = time.perf_counter(), time.process_time()
+    result = work(*arguments)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - wall, time.process_time() - processor, result
+
+
+def peak_memory() -> int:
+    """Bytes, of the GPU where there is one."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+# ------------------------------------------------------------------------------ training
+
+
+def train_ours(model, features, tokenizer, options, task, way) -> float:
+    """xtsupport's loop: batches of similar length, attention without dropout."""
+    from xtsupport.training.attention import use_fast_attention
+    from xtsupport.training.encoder import set_dropout
+    from xtsupport.training.loop import Recipe, train
+
+    _, batch_size, updates, _ = TASKS[task]
+    set_dropout(model.encoder, 0.1)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    use_fast_attention(model.encoder, device, options.precision)
+    recipe = Recipe(updates, batch_size, 3e-5, precision=options.precision)
+    history = train(model, {task: features}, tokenizer, recipe, progress=False)
+    return float(history.loss.mean())
+
+
+def train_with_trainer(model, features, tokenizer, options, task, way) -> float:
+    """Trainer over the same features, padded to a fixed length or to the longest of a batch."""
+    from transformers import Trainer, TrainingArguments
+
+    length, batch_size, updates, _ = TASKS[task]
+    padded = length if way == "trainer-padded" else None
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder,
+            per_device_train_batch_size=batch_size,
+            max_steps=updates,
+            learning_rate=3e-5,
+            bf16=options.precision == "bfloat16",
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+        )
+        trainer = Trainer(
+            Wrapped(model, task),
+            arguments,
+            train_dataset=list(range(len(features))),
+            data_collator=lambda rows: padded_batch(features, rows, tokenizer, padded),
+        )
+        return trainer.train().training_loss
+
+
+class Wrapped(torch.nn.Module):
+    """The same model as Trainer wants it: keyword arguments in, loss out."""
+
+    def __init__(self, model, task):
+        super().__init__()
+        self.model, self.task = model, task
+
+    def forward(self, ids, mask, labels):
+        return {"loss": self.model(self.task, {"ids": ids, "mask": mask, "labels": labels})}
+
+
+def padded_batch(features, rows, tokenizer, length):
+    """A batch in the given order, padded to `length` tokens, or to its longest row."""
+    from xtsupport.training.batches import collate
+
+    batch = collate(features, np.array(rows), tokenizer.pad_token_id)
+    more = 0 if length is None else length - batch["ids"].shape[1]
+    pad = torch.nn.functional.pad
+    batch["ids"] = pad(batch["ids"], (0, more), value=tokenizer.pad_token_id)
+    batch["mask"] = pad(batch["mask"], (0, more))
+    return batch
+
+
+# ---------------------------------------------------------------------------- evaluation
+
+
+@torch.inference_mode()
+def evaluate_padded(model, sets, tokenizer, options) -> float:
+    """Every window padded to 384, in the order of the rows, eight at a time."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device).eval()
+    for features in sets:
+        for start in range(0, len(features), 8):
+            rows = range(start, min(start + 8, len(features)))
+            batch = padded_batch(features, rows, tokenizer, 384)
+            with torch.autocast(device.type, torch.bfloat16, options.precision == "bfloat16"):
+                model.logits("squad", {k: v.to(device) for k, v in batch.items()}).cpu()
+    return float("nan")
+
+
+def evaluate_ours(model, sets, tokenizer, options) -> float:
+    """xtsupport's batches of at most so many tokens, longest first."""
+    from xtsupport.evaluation.predict import model_outputs
+    from xtsupport.training.attention import use_fast_attention
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    use_fast_attention(model.encoder, device, options.precision)
+    model.to(device)
+    for features in sets:
+        model_outputs(model, "squad", features, tokenizer.pad_token_id, 4096, options.precision, 30)
+    return float("nan")
+
+
+# ------------------------------------------------------------------------- model and rows
+
+
+class Pad:
+    """What is needed of a tokenizer where there is none."""
+
+    pad_token_id = 1
+
+
+def model_of(options):
+    """(TaskModel without head, tokenizer): the encoder, or random weights of XLM-R base's shape."""
+    from xtsupport.training.encoder import freeze_embeddings, load_encoder
+    from xtsupport.training.heads import TaskModel
+
+    if options.encoder == "random":
+        from transformers import XLMRobertaConfig, XLMRobertaModel
+
+        config = XLMRobertaConfig(vocab_size=250_002, max_position_embeddings=514)
+        encoder, tokenizer = XLMRobertaModel(config, add_pooling_layer=False), Pad()
+    else:
+        encoder, tokenizer = load_encoder(options.encoder)
+    freeze_embeddings(encoder)
+    return TaskModel(encoder, 0.1, "mean"), tokenizer
+
+
+def features_of(task: str, code: str, tokenizer, options):
+    """So many rows as the updates need, spread over the data set; the same for every way."""
+    from xtsupport.data import load
+    from xtsupport.training.features import featurise
+
+    length, batch_size, updates, kind = TASKS.get(task, (384, 1, QUESTIONS, "span"))
+    wanted = batch_size * updates
+    if options.encoder == "random" or not Path(options.data).is_dir():
+        return random_features(task, kind, wanted)
+    rows = load(task, code, None if task == "xquad" else "train", options.data)
+    rows = rows.select(np.linspace(0, len(rows) - 1, wanted).astype(int))
+    labels = ("entailment", "neutral", "contradiction") if kind == "classification" else ()
+    features = featurise(rows[:], kind, tokenizer, length, 128 if kind == "span" else 0, labels)
+    if task != "xquad":  # one feature a row, so that the updates see each once
+        features.rows = features.rows[:wanted]
+        features.__post_init__()
+    return features
+
+
+def random_features(task, kind, wanted):
+    """Random ids of real lengths."""
+    from xtsupport.data.lengths import published
+    from xtsupport.training.features import Features
+
+    about = published(task, "eval" if task == "xquad" else "train")
+    draw = np.random.default_rng(0)
+    sizes = draw.choice(about.windows(TASKS.get(task, (384,))[0], 128, kind != "span"), wanted)
+    rows = []
+    for n, size in enumerate(sizes.tolist()):
+        row = {"ids": draw.integers(5, 250_000, size).tolist(), "example": n, "label": n % 3}
+        offsets = np.zeros((size, 2), dtype=int)
+        rows.append(row | {"start": 1, "end": min(2, size - 1), "offsets": offsets})
+    return Features(kind, rows, wanted, ("a", "b", "c") if kind == "classification" else ())
+
+
+def device_name() -> str:
+    """The GPU, or the CPU and its matrix units."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    facts = Path("/proc/cpuinfo")
+    text = facts.read_text() if facts.exists() else ""
+    units = [name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if name in text]
+    return f"{platform.machine()} CPU with {units[0] if units else 'no known matrix units'}"
+
+
+LANGUAGES = ("en", "ar", "de", "el", "es", "hi", "ru", "th", "tr", "vi", "zh")
+
+if __name__ == "__main__":
+    main()
