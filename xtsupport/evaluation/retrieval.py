@@ -60,7 +60,7 @@ def too_long(tokenizer, sentences, max_length: int) -> int:
 
 
 def unit(vectors: np.ndarray, centred: bool = False) -> np.ndarray:
-    """Vectors (n, width) of length 1; `centred` subtracts their mean first, the control for anisotropy."""
+    """Vectors (n, width) of length 1; `centred` takes off their mean first: no anisotropy."""
     if centred:
         vectors = vectors - vectors.mean(0)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
