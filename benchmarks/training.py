@@ -4,7 +4,8 @@ python benchmarks/training.py [--data FOLDER] [--encoder NAME] [--precision floa
 
 Three ways to make the same number of updates with the same encoder, new head, rows and optimiser:
 Trainer as transformers' question-answering example sets it up (every window padded to 384 tokens;
-sentence pairs to 128, as its GLUE example does), Trainer with dynamic (DataCollatorWithPadding), and xtsupport. Dropout is that of the encoder, but xtsupport's
+sentence pairs to 128, as its GLUE example does), Trainer padding to the longest row of each batch
+(as DataCollatorWithPadding does), and xtsupport. Dropout is that of the encoder, but xtsupport's
 attention never has any. Evaluation: one padded loop as in that example against xtsupport over
 XQuAD's eleven languages.
 
