@@ -19,7 +19,7 @@ endif
 PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 READY := .venv/.ready
 
-.PHONY: study lab test lint setup constraints schema site
+.PHONY: study lab test lint setup constraints schema site slurm crash
 
 study: $(READY)
 	.venv/bin/xtsupport run params/demo.yaml
@@ -29,6 +29,17 @@ lab: $(READY)
 
 test: $(READY)
 	.venv/bin/python -m pytest
+
+# The Slurm suite, on a cluster that this machine alone makes up: needs root on Debian or Ubuntu.
+slurm: $(READY)
+	.venv/bin/python -m pip install -q -c constraints.txt snakemake-executor-plugin-slurm
+	tests/slurm/cluster.sh start
+	.venv/bin/python -m pytest -m slurm || code=$$?; tests/slurm/cluster.sh stop; exit $${code:-0}
+
+# Kills of a small study with -9; then thirty-six more, as a table.
+crash: $(READY)
+	.venv/bin/python -m pytest -m crash
+	.venv/bin/python benchmarks/crash.py --out benchmarks/crash.md
 
 lint: $(READY)
 	.venv/bin/ruff check .
