@@ -106,9 +106,10 @@ def contaminated(records: Sequence[Mapping]) -> str:
         for row in record.get("contamination") or ():
             share = max(row["exact"], row["ngram"])
             if share:
-                place = row["target"], row["field"], row["training"]
+                language = row.get("language", "en")
+                place = row["target"], row["field"], row["training"], language
                 found[place] = f"{share} of {row['texts']} {row['target']} {row['field']}s "
-                found[place] += f"in {row['training']}"
+                found[place] += f"in {row['training']}" + f" ({language})" * (language != "en")
     return "; ".join(found.values())
 
 
