@@ -84,6 +84,14 @@ def test_contradictions_are_of_the_same_unit_only():
     assert found.to_numpy().tolist() == [["xquad", "Greek", "bootstrap, bca"]]
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_sides_that_never_differ_have_empty_intervals(seeds):
+    one = simulate(languages=("en", "de", "th"), seeds=seeds, size=0.1).query("condition == 'none'")
+    table = other_methods(pd.concat([one, one.assign(condition="squad")]), RULES, n_resamples=50)
+    assert np.allclose(table[["gain", "ci_low", "ci_high"]].fillna(0), 0, atol=1e-6)
+    assert (table["p_value"].dropna() > 0.99).all() and contradictions(table).empty
+
+
 def test_noise_is_attributed_and_the_mixed_model_agrees(sums):
     parts, fit = noise(sums, RULES), mixed_check(sums, RULES)
     assert parts["share"].sum() == pytest.approx(100) and (parts["share"] >= 0).all()

@@ -22,7 +22,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xtsupport.analysis.cube import COUNTS, by_language, complete, encode, validate_cube
+from xtsupport.analysis.cube import (
+    COUNTS,
+    by_language,
+    by_task,
+    complete,
+    encode,
+    validate_cube,
+)
 
 PAIRS = " (pairs)"  # a task whose two texts are in different languages is a task of its own
 _RUN = ["condition", "variant", "seed"]
@@ -115,11 +122,7 @@ def ratio(totals: np.ndarray, examples) -> np.ndarray:
 def contract(cube: pd.DataFrame) -> list[ClusterSums]:
     """The cluster sums of every task and metric of a cube (a frame; validate it first)."""
     cube = complete(cube)
-    return [
-        sums
-        for _, rows in cube.groupby("task", observed=True, sort=True)
-        for sums in _contract_task(rows)
-    ]
+    return [sums for _, rows in by_task(cube) for sums in _contract_task(rows)]
 
 
 def _contract_task(rows: pd.DataFrame) -> Iterator[ClusterSums]:

@@ -1,6 +1,6 @@
 """The columns of a cube, and the refusal of cubes that cannot be compared."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -101,10 +101,18 @@ def validate_cube(cube: pd.DataFrame) -> None:
     """
     cube = complete(cube)
     problems: list[str] = []
-    for task, rows in cube.groupby("task", observed=True, sort=True):
+    for task, rows in by_task(cube):
         problems += [f"{task}: {problem}" for problem in _problems(rows)]
     if problems:
         raise UserError(*problems)
+
+
+def by_task(cube: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
+    """Name and rows of every task of a complete cube; not a copy if there is but one."""
+    codes = cube["task"].cat.codes.to_numpy()
+    if (codes == codes[0]).all():
+        return [(str(cube["task"].iloc[0]), cube)]
+    return cube.groupby("task", observed=True, sort=True)
 
 
 def by_language(rows: pd.DataFrame, most: int = 3_000_000) -> Iterator[pd.DataFrame]:
@@ -112,8 +120,10 @@ def by_language(rows: pd.DataFrame, most: int = 3_000_000) -> Iterator[pd.DataFr
     if len(rows) <= most:
         yield rows
         return
-    place, places = encode(rows, ["language"])
-    piece = np.cumsum(np.bincount(place, minlength=len(places))) // most
+    language = rows["language"].cat
+    rank = np.argsort(np.argsort(language.categories)).astype(np.int16)
+    place = rank[language.codes.to_numpy()]
+    piece = np.cumsum(np.bincount(place)) // most
     for number in np.unique(piece):
         yield rows[(piece == number)[place]]
 

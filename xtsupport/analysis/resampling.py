@@ -135,7 +135,9 @@ def bootstrap(
         gains=100 * gains,
         se=100 * np.sqrt(second),
         ses=100 * np.sqrt(np.maximum(squares, 0)),
-        acceleration=third / (6 * np.maximum(second, 1e-300) ** 1.5),
+        acceleration=np.divide(
+            third, 6 * second**1.5, out=np.zeros(len(found)), where=second > 1e-20
+        ),
     )
 
 
