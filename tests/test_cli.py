@@ -151,6 +151,25 @@ class TestProgress:
             "[4/5, 3 min left] b failed after 67 s: E",
         ]
 
+    def test_the_log_of_a_study_says_when(self, tmp_path):
+        one = progress.Progress([], 1, io.StringIO(), tmp_path / "study.log")
+        one.works = {"a": 0.0}
+        for state in ("running", "done"):
+            one(self.states(a=state))
+        lines = (tmp_path / "study.log").read_text().splitlines()
+        assert [line[20:] for line in lines] == ["[1/1] a started", "[2/1] a done in 67 s"]
+        assert all(time.strptime(line[:19], "%Y-%m-%d %H:%M:%S") for line in lines)
+
+    def test_status_says_what_is_left_while_somebody_runs_the_study(self, call):
+        study = open_study("params/toy.yaml")
+        states = {node.name: {"state": "waiting"} for node in study.plan.nodes}
+        for name in ("data", "pretraining", "intermediate-squad", "target-none"):
+            begun = {"runner": "me", "started": time.time() - 60, "seconds": 30.0}
+            states[name] = begun | {"state": "done"}
+        assert re.search(r"; about \d+ s left$", progress.status_lines(study, "me", states)[-1])
+        for nobody in (None, "another"):
+            assert "left" not in progress.status_lines(study, nobody, states)[-1]
+
     @pytest.mark.parametrize(
         ("seconds", "text"), [(9.4, "9 s"), (99, "99 s"), (240, "4 min"), (7500, "2 h 05 min")]
     )

@@ -102,6 +102,17 @@ def test_the_failed_notebook_is_kept_for_reading(node):
     assert "ZeroDivisionError" in text
 
 
+def test_tracebacks_are_for_those_who_debug(node, monkeypatch, capsys):
+    monkeypatch.setattr(nodes, "die_with_parent", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["nodes", str(node("1 / 0"))])
+    monkeypatch.delenv("XTSUPPORT_DEBUG", raising=False)
+    assert nodes.main() == 1
+    assert capsys.readouterr().err == "xtsupport: error: ZeroDivisionError: division by zero\n"
+    monkeypatch.setenv("XTSUPPORT_DEBUG", "1")
+    assert nodes.main() == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_a_missing_notebook_is_named(node, tmp_path):
     folder = node("pass")
     (tmp_path / "notebooks" / "09_toy.ipynb").unlink()
