@@ -41,6 +41,18 @@ def test_other_training_splits_are_the_ones_that_are_read():
                      ("mnli", "en", "train")]  # fmt: skip
 
 
+def test_other_sources_and_translations_are_read_too(tmp_path):
+    for place in ("nyu-mll/glue/mnli.de", "nyu-mll/glue/mnli.fi"):  # fi: no language of the study
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "train-00000-of-00001.parquet").touch()
+    varied = study(conditions=["none", "mnli@translated"], variants=["none/source=sw"],
+                   targets=["xquad"])  # fmt: skip
+    assert check.training(varied, tmp_path) == [
+        ("mnli", "en", "train"), ("mnli", "de", "train"), ("squad", "en", "train"),
+        ("squad", "sw", "train")
+    ]  # fmt: skip
+
+
 def test_raw_text_is_needed_for_pretraining():
     frame = check.check(study(encoder="pretrain"))
     assert (frame["task"] == "wikipedia").sum() == 41

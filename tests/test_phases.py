@@ -139,6 +139,18 @@ def test_what_was_seen_before_stands_beside_the_scores(study):
     assert by_field["context"]["exact"] == 0 and by_field["context"]["texts"] > 0
 
 
+def test_other_languages_of_training_are_looked_through_too(study):
+    """Phase 3 on rows in qta, after phase 2 in English: both are compared with both."""
+    from xtsupport.study import exposure
+
+    run = only(study, "target", "squad", "squad")
+    found = exposure.contamination(replace(run, settings=run.settings | {"source": "qta"}))
+    assert {(row["language"], row["field"]) for row in found} == {
+        (code, field) for code in ("en", "qta") for field in ("context", "question")
+    }
+    assert all(row["exact"] == 0 for row in found if row["field"] == "context")
+
+
 def test_what_is_cut_off_in_evaluation_is_counted(study, tmp_path):
     """At 12 tokens the pairs of XNLI and the sentences of Tatoeba do not all fit."""
     from transformers import AutoTokenizer

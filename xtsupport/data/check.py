@@ -47,13 +47,37 @@ def training(settings, data) -> list[tuple[str, str, str]]:
     phase2 = intermediate_tasks(settings.conditions, data)
     phase3 = [tables.task(t.training_task, data) for t in targets if t.training_task]
     found = []
-    for tasks, named in ((phase2, "intermediate_tasks"), (phase3, "tasks")):
-        own = getattr(settings, named, {})
-        found += [(t.name, "en", _split(own.get(t.name)) or t.train_split) for t in tasks]
+    own2, own3 = getattr(settings, "intermediate_tasks", {}), getattr(settings, "tasks", {})
+    found += [(t.name, "en", _split(own2.get(t.name)) or t.train_split) for t in phase2]
+    found += translated(settings, data)
+    found += [
+        (t.name, code, _split(own3.get(t.name)) or t.train_split)
+        for code in sources(settings)
+        for t in phase3
+    ]
     if getattr(settings, "encoder", "") == "pretrain":
         raw = (task for task in known.values() if task.kind == "masked")
         found += [(task.name, code, task.train_split) for task in raw for code in task.languages]
     return list(dict.fromkeys(found))
+
+
+def sources(settings) -> list[str]:
+    """The languages that phase 3 trains on: English, and those of variants `source=xx`."""
+    variants = [name.partition("/")[2] for name in getattr(settings, "variants", ())]
+    named = [v.removeprefix("source=") for v in variants if v.startswith("source=")]
+    return list(dict.fromkeys(["en", *named]))
+
+
+def translated(settings, data) -> list[tuple[str, str, str]]:
+    """(task, language, split) of the translations there are for conditions `X@translated`."""
+    own, found = getattr(settings, "intermediate_tasks", {}), []
+    spoken = {code for _, code, _ in evaluation(settings, data, select=False)} - {"en"}
+    for name in (name for name in settings.conditions if "@translated" in name):
+        for task in intermediate_tasks([name], data):
+            split = _split(own.get(name)) or _split(own.get(task.name)) or task.train_split
+            found += [(task.name, code, split) for code in sorted(spoken)
+                      if hub.available(task.name, code, split, data)]  # fmt: skip
+    return found
 
 
 def evaluation(settings, data, select=True) -> list[tuple[str, str, str]]:

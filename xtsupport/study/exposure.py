@@ -14,25 +14,34 @@ def exposed(run: Run, names: Iterable[str]) -> list[str] | None:
 
 
 def contamination(run: Run) -> list[dict]:
-    """Where English evaluation texts of a phase-3 run occur in what phases 2 and 3 trained on.
+    """Where evaluation texts of a phase-3 run occur in what phases 2 and 3 trained on.
 
-    One record per training task, target and field, also where nothing was found: how many texts,
-    how many stand there whole, how many share 13 words (xtsupport/data/hygiene.py).
+    Tested are English and the other languages of training, if any. One record per training task,
+    target, language and field, also where nothing was found: how many texts, how many stand there
+    whole, how many share 13 words (xtsupport/data/hygiene.py).
     """
     data, splits = run.options["data"], run.settings.get("eval_splits", {})
-    trained = [(name, "en", training_split(name, each))
-               for each in (run, *run.upstream) for name in training_tasks(each)]  # fmt: skip
-    tested = [(name, "en", splits.get(name) or task(name, data).eval_split)
-              for name, codes in run.settings["targets"].items() if "en" in codes]  # fmt: skip
+    trained = [(name, code, training_split(name, each)) for each in (run, *run.upstream)
+               for name in training_tasks(each) for code in training_languages(each)]  # fmt: skip
     trained = [each for each in dict.fromkeys(trained) if hub.present(*each, data)]
+    spoken = {"en", *(code for _, code, _ in trained)}
+    tested = [(name, code, splits.get(name) or task(name, data).eval_split)
+              for name, codes in run.settings["targets"].items()
+              for code in codes if code in spoken]  # fmt: skip
     found = hygiene.contamination(trained, tested, data)
-    columns = ["training", "target", "field", "texts", "exact", "ngram"]
-    return found[columns].to_dict("records")
+    columns = ["training", "target", "language", "field", "texts", "exact", "ngram"]
+    worst = found.groupby(columns[:4], sort=False)[columns[4:]].max()  # of languages of training
+    return worst.reset_index().to_dict("records")
 
 
 def training_tasks(run: Run) -> list[str]:
     """The tasks that a run itself trains on, raw text apart."""
     return [run.training_task] if run.phase == "target" else [*run.settings.get("tasks", ())]
+
+
+def training_languages(run: Run) -> list[str]:
+    """The languages that a run trains in: its translations, its source, or English."""
+    return run.settings.get("translations") or [run.settings.get("source", "en")]
 
 
 def training_split(name: str, run: Run) -> str:
