@@ -10,6 +10,7 @@ import pytest
 
 from xtsupport.analysis.simulate import simulate
 from xtsupport.data import load
+from xtsupport.errors import UserError
 from xtsupport.study import phases
 from xtsupport.study.cli import main
 from xtsupport.study.plan import open_study
@@ -23,6 +24,8 @@ QUICK = [
     "targets=[xquad]",
     "seeds=[0]",
     "analysis.contrasts=[[squad, none]]",
+    "intermediate.max_length=64",
+    "target.max_length=64",
 ]
 
 
@@ -38,6 +41,15 @@ def project(tmp_path, monkeypatch):
 
 def test_there_are_four():
     assert list(BLOCKS) == ["model", "task", "language", "statistics"]
+
+
+def test_an_encoder_that_is_too_short_is_named_with_its_length(project, tiny_encoder):
+    model, tokenizer = tiny_encoder
+    model.save_pretrained("my_encoder")
+    tokenizer.save_pretrained("my_encoder")
+    study = open_study("params/tiny.yaml", {"encoder": "my_encoder"})
+    with pytest.raises(UserError, match=r"target\.max_length = 96: .* takes at most 64 tokens"):
+        phases.train_target(study.runs("target", "none", [0], ["xquad"])[0])
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import torch
 from xtsupport.data import load
 from xtsupport.data.hub import available
 from xtsupport.data.tables import languages, task
+from xtsupport.errors import UserError
 from xtsupport.evaluation.predict import predict
 from xtsupport.evaluation.scores import corpus_score, score_examples
 from xtsupport.study import exposure, sentences
@@ -145,8 +146,20 @@ def prepare(run: Run) -> None:
 def starting_encoder(run: Run):
     """(encoder, tokenizer) that a run starts from: its upstream run's, else the study's."""
     encoder, tokenizer = encoders.load_encoder(starting_point(run))
+    check_length(encoder, run)
     use_fast_attention(encoder, device(), resolve_precision(run.settings["precision"]))
     return encoder, tokenizer
+
+
+def check_length(encoder, run: Run) -> None:
+    """Raise UserError where the run's sequences are longer than the encoder has positions."""
+    shift = 2 if "roberta" in encoder.config.model_type else 0  # it counts positions from 2
+    most, wanted = encoder.config.max_position_embeddings - shift, run.settings["max_length"]
+    if wanted > most:
+        raise UserError(
+            f"{run.phase}.max_length = {wanted}: the encoder {starting_point(run)} takes at most "
+            f"{most} tokens; set {run.phase}.max_length to {most} or less"
+        )
 
 
 def starting_point(run: Run):
