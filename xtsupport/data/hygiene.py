@@ -46,7 +46,7 @@ def by_pair(found):
     """
     keys = ["training", "training_split", "target", "field"]
     met = found[found["share"] > 0].sort_values("share", ascending=False, kind="stable")
-    met = met.assign(languages=met.groupby(keys)["share"].transform("size"))
+    met = met.assign(languages=met.groupby(keys)["language"].transform("nunique"))
     return met.drop_duplicates(keys).reset_index(drop=True)
 
 
