@@ -28,8 +28,9 @@ def gather(source: Path) -> None:
         copy(path, source / path.relative_to(ROOT))
     for name in ("conf.py", "index.md"):
         copy(ROOT / "docs" / name, source / name)
+    (source / "api_.rst").write_text(api_page("xtsupport", ["xtsupport", "xtsupport.errors"]))
     for area in AREAS:
-        (source / f"api_{area}.rst").write_text(api_page(area), encoding="utf-8")
+        (source / f"api_{area}.rst").write_text(api_page(f"xtsupport.{area}", modules(area)))
     (source / "reports.md").write_text(reports(source / "reports"), encoding="utf-8")
 
 
@@ -39,17 +40,21 @@ def copy(path: Path, to: Path) -> None:
     shutil.copyfile(path, to)
 
 
-def api_page(area: str) -> str:
-    """A page with every docstring of a part of the package."""
+def modules(area: str) -> list[str]:
+    """A part of the package and the modules in it, by name."""
     import xtsupport
 
-    names = [f"xtsupport.{area}"]
-    places = [str(Path(xtsupport.__file__).parent / area)]
-    names += sorted(each.name for each in pkgutil.iter_modules(places, f"xtsupport.{area}."))
-    lines = [f"xtsupport.{area}", "=" * 30, ""]
+    place = str(Path(xtsupport.__file__).parent / area)
+    found = pkgutil.iter_modules([place], f"xtsupport.{area}.")
+    return [f"xtsupport.{area}", *sorted(each.name for each in found)]
+
+
+def api_page(title: str, names: list[str]) -> str:
+    """A page with every docstring of some modules."""
+    lines = [title, "=" * len(title), ""]
     for name in names:
-        title = name if name != f"xtsupport.{area}" else "the package"
-        lines += [title, "-" * len(title), "", f".. automodule:: {name}", ""]
+        heading = "the package" if name == title else name
+        lines += [heading, "-" * len(heading), "", f".. automodule:: {name}", ""]
     return "\n".join(lines)
 
 

@@ -1,0 +1,55 @@
+"""The site's own parts: every module has its place on the API pages, and dead links are found."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+spec = importlib.util.spec_from_file_location("site_pages", ROOT / "docs" / "site.py")
+site = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(site)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    site.gather(folder)
+    return folder
+
+
+def test_every_module_stands_on_an_api_page(source):
+    text = "\n".join(path.read_text(encoding="utf-8") for path in source.glob("api_*.rst"))
+    package = ROOT / "xtsupport"
+    modules = [path.relative_to(ROOT) for path in package.rglob("*.py") if path.stem[0] != "_"]
+    missing = [
+        name
+        for name in (".".join(path.with_suffix("").parts) for path in modules)
+        if f".. automodule:: {name}\n" not in text
+    ]
+    assert not missing
+
+
+def test_every_page_of_the_project_is_gathered(source):
+    for name in ("README.md", "notebooks/glossary.md", "notebooks/lessons.md", "CONTRIBUTING.md"):
+        assert (source / name).read_bytes() == (ROOT / name).read_bytes()
+    listed = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert "notebooks/0*" in listed and "notebooks/solutions/0*" in listed and "api_*" in listed
+
+
+def test_links_that_lead_nowhere_are_named(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.html").write_text(
+        '<h1 id="top">A</h1><a href="sub/b.html#there">good</a><a href="#top">good</a>'
+        '<a href="https://example.org/x">elsewhere</a><a href="sub/b.html#gone">bad</a>'
+        '<img src="none.png">',
+        encoding="utf-8",
+    )
+    (tmp_path / "sub" / "b.html").write_text(
+        '<p id="there"><a href="../a.html">good</a><a href="c.html">bad</a></p>', encoding="utf-8"
+    )
+    assert site.links(tmp_path) == [
+        "a.html: none.png",
+        "a.html: sub/b.html#gone",
+        "sub/b.html: c.html",
+    ]
