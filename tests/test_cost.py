@@ -76,7 +76,7 @@ def test_work_of_a_run_by_hand(study):
     assert work.training == pytest.approx(3 * 16 * each)
     assert work.scores == 15 * 12
     assert work.seconds(1e9) == pytest.approx(
-        (work.training + work.evaluation) / 1e9 + 2 * 0.01 + 180 * 0.0006
+        (work.training + work.evaluation) / 1e9 + 1.5 + 2 * 0.015 + 180 * 0.0004
     )
 
 

@@ -28,7 +28,8 @@ from xtsupport.study.work import Planner
 BYTES_PER_SCORE = 8  # of examples.parquet: of demo and small 1 to 8
 STATE = 16  # bytes a trained weight takes on the device: itself, gradient, two moments, float32
 ACTIVATION = 34  # bytes x width that a token leaves in each layer for the way back, in 16 bits
-SECONDS_PER_STEP, SECONDS_PER_SCORE = 0.01, 0.0006  # on a CPU, beside the operations
+# Beside the operations, fitted to the runs of the demo: per run (loading, saving), step and score.
+SECONDS_PER_RUN, SECONDS_PER_STEP, SECONDS_PER_SCORE = 1.5, 0.015, 0.0004
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Work:
 
     def seconds(self, rate: float) -> float:
         """On a device that does `rate` operations a second, beside a CPU that scores."""
-        rest = SECONDS_PER_STEP * self.steps + SECONDS_PER_SCORE * self.scores
+        rest = SECONDS_PER_RUN + SECONDS_PER_STEP * self.steps + SECONDS_PER_SCORE * self.scores
         return (self.training + self.evaluation) / rate + rest
 
 

@@ -1,0 +1,76 @@
+"""What `xtsupport plan` says a study costs, against the tokens and seconds of its finished runs.
+
+    python benchmarks/cost.py params/small.yaml params/demo.yaml
+
+Needs their runs in outputs/. Every run is judged by its own run.json: its settings, the tokens of
+its training rows, its seconds. Runs that differ in nothing but condition and seed do the same work,
+so beside the sum stands the fastest of them: what the work takes when nothing else runs.
+"""
+
+import sys
+
+import pandas as pd
+
+from xtsupport.study import cost, folders
+from xtsupport.study.plan import read_settings
+from xtsupport.study.runs import Run, read_record
+
+DEVICES = {"bfloat16": cost.DEVICES[0], "float32": cost.DEVICES[1], "auto": cost.DEVICES[1]}
+
+
+def finished(study: str) -> list[tuple[Run, dict]]:
+    """The trained runs of a study, from their records alone."""
+    found = []
+    for path in sorted((folders.outputs() / study).rglob("run.json")):
+        record = read_record(path.parent)
+        if record and record["phase"] in ("pretraining", "intermediate", "target"):
+            names = ("study", "phase", "condition", "seed", "settings", "options", "training_task")
+            own = {name: record[name] for name in names}
+            run = Run(name=path.parent.name, folder=path.parent, variant=record["variant"], **own)
+            found.append((run, record))
+    return found
+
+
+def trained_tokens(record: dict) -> float:
+    """Tokens that a run trained on: those of its features, as often as its steps saw them."""
+    own, sets = record["settings"], record["training"].values()  # of several choices the longest
+    drawn = own["steps"] * own["batch_size"]
+    return drawn * sum(s["tokens"] for s in sets) / sum(s["features"] for s in sets)
+
+
+def compared(path: str) -> pd.DataFrame:
+    """One row per phase and what it trains on: estimate, sum and fastest, in seconds."""
+    settings = read_settings(path)
+    done = finished(settings.study)
+    rate = DEVICES[settings.precision].rate
+    rows = []
+    for run, record in done:
+        (work,) = cost.estimate(settings, [run]).works
+        rows.append(
+            {
+                "study": settings.study,
+                "phase": run.phase,
+                "task": run.training_task or "+".join(run.settings.get("tasks", ())),
+                "steps": work.steps,
+                "tokens": work.trained / trained_tokens(record),
+                "estimate": work.seconds(rate),
+                "took": record["seconds"],
+            }
+        )
+    groups = pd.DataFrame(rows).groupby(["study", "phase", "task", "steps"], sort=False)
+    table = groups.agg(
+        runs=("took", "size"),
+        tokens=("tokens", "mean"),
+        estimate=("estimate", "mean"),
+        fastest=("took", "min"),
+        slowest=("took", "max"),
+    )
+    ratio = (table["estimate"] / table["fastest"]).round(2)
+    return table.round({"tokens": 2, "estimate": 0, "fastest": 0, "slowest": 0}).assign(ratio=ratio)
+
+
+if __name__ == "__main__":
+    for each in map(compared, sys.argv[1:] or ["params/small.yaml", "params/demo.yaml"]):
+        print(each.reset_index().to_string(index=False))
+        total = (each["estimate"] * each["runs"]).sum() / (each["fastest"] * each["runs"]).sum()
+        print(f"together: estimate / fastest = {total:.2f}\n")
