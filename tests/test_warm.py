@@ -58,6 +58,15 @@ def test_kernels_share_no_state(node, kernels):  # noqa: F811
     assert "False False False" in log(folder)
 
 
+def test_figures_are_shown_as_in_a_cold_kernel(node, kernels):  # noqa: F811
+    drawn = "import matplotlib.pyplot as plt; plt.plot([1, 2])"
+    folder = node(drawn, "plt.subplots()[0]", "plt.get_backend()")
+    nodes.execute(folder)
+    text = (folder / "09_toy.ipynb").read_text()
+    assert text.count('"image/png"') == 3  # a value, and what each cell drew
+    assert "inline" in text
+
+
 def test_a_warm_kernel_that_dies_is_a_failure(node, kernels):  # noqa: F811
     assert "memory ran out" in fails(
         node("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
