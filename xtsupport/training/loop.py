@@ -20,7 +20,6 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from tqdm.auto import tqdm
 
 from xtsupport.training.batches import (
     batch_stream,
@@ -31,6 +30,7 @@ from xtsupport.training.batches import (
 )
 from xtsupport.training.features import IGNORED, Features
 from xtsupport.training.masked import mask_tokens
+from xtsupport.training.progress import ProgressLine
 from xtsupport.training.robust import robust_loss
 
 MLM = "mlm"  # the name of the masked-LM task that a mixture may have beside the others
@@ -91,18 +91,12 @@ def train(
     }
 
     saved = time.monotonic()
-    bar = tqdm(
-        range(first, recipe.steps),
-        initial=first,
-        total=recipe.steps,
-        mininterval=2.0,
-        disable=not progress,
-    )
-    for step in bar:
-        task = tasks[step]
+    line = ProgressLine(recipe.steps, first, progress and accelerator.is_main_process)
+    for step in range(first, recipe.steps):
+        task, indices = tasks[step], next(streams[tasks[step]])
         _set_rate(optimizer, rate(step, recipe))
         losses[step] = _step(
-            wrapped, accelerator, task, data[task], next(streams[task]), tokenizer, recipe, step
+            wrapped, accelerator, task, data[task], indices, tokenizer, recipe, step
         )
         if not np.isfinite(losses[step]):
             raise Diverged(
@@ -111,10 +105,7 @@ def train(
         accelerator.clip_grad_norm_(wrapped.parameters(), recipe.clip)
         optimizer.step()
         optimizer.zero_grad()
-        if step % 20 == 0:
-            bar.set_postfix(
-                loss=f"{np.nanmean(losses[max(0, step - 50) : step + 1]):.3f}", refresh=False
-            )
+        line.step(step + 1, losses, int(data[task].lengths[indices].sum()))
         if checkpoint and time.monotonic() - saved > 60 * minutes and accelerator.is_main_process:
             save_checkpoint(checkpoint, model, optimizer, losses, step + 1)
             saved = time.monotonic()

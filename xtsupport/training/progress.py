@@ -1,0 +1,66 @@
+"""How training goes, in one line: steps, loss, speed, time left.
+
+In a notebook the line is one output that is replaced, and stays with its last text in the executed
+notebook, wherever that is shown. In a terminal it is written over; into a file nothing is written.
+"""
+
+import sys
+import time
+
+import numpy as np
+
+EVERY = 2.0  # seconds between two texts
+SMOOTH = 50  # steps whose loss is averaged
+
+
+class ProgressLine:
+    """The line of one training; `first` steps of `total` are done already."""
+
+    def __init__(self, total: int, first: int = 0, shown: bool = True):
+        self.total, self.first, self.shown = total, first, shown
+        self.begun = self.last = time.monotonic()
+        self.tokens = 0
+        self.handle = self._show("training starts") if shown and in_notebook() else None
+
+    def step(self, done: int, losses: np.ndarray, tokens: int) -> None:
+        """`done` steps are made; `losses` of all steps so far, `tokens` of the last one."""
+        self.tokens += tokens
+        now = time.monotonic()
+        if self.shown and (now - self.last > EVERY or done == self.total):
+            self.last = now
+            self._write(self.text(done, losses[:done], now - self.begun), done == self.total)
+
+    def text(self, done: int, losses: np.ndarray, seconds: float) -> str:
+        """``120 of 400 steps · loss 1.234 · 950 tokens/s · 3 min left``."""
+        left = seconds * (self.total - done) / max(1, done - self.first)
+        ending = f"{duration(left)} left" if done < self.total else f"took {duration(seconds)}"
+        loss, speed = np.mean(losses[-SMOOTH:]), self.tokens / max(seconds, 1e-9)
+        return f"{done} of {self.total} steps · loss {loss:.3f} · {speed:,.0f} tokens/s · {ending}"
+
+    def _write(self, text: str, ends: bool) -> None:
+        if self.handle is not None:
+            self.handle.update({"text/plain": text}, raw=True)
+        elif sys.stderr.isatty():
+            print(f"\r{text:<79}", end="\n" if ends else "", file=sys.stderr, flush=True)
+
+    @staticmethod
+    def _show(text: str):
+        from IPython.display import display
+
+        return display({"text/plain": text}, raw=True, display_id=True)
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+def duration(seconds: float) -> str:
+    """``40 s``, ``3 min``, ``2.5 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
