@@ -22,6 +22,7 @@ def gather(source: Path) -> None:
     found = [ROOT / name for name in PAGES if (ROOT / name).is_file()]
     for pattern in ("*.md", "solutions/*.md"):
         found += (ROOT / "notebooks").glob(pattern)
+    found += (ROOT / "xtsupport").rglob("README.md")
     for folder in LINKED:
         found += [p for p in (ROOT / folder).rglob("*") if p.suffix in (".png", ".yaml", ".md")]
     for path in found:

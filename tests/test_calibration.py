@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.calibration
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "calibration.py"
 
 
