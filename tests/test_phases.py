@@ -209,7 +209,8 @@ def test_a_target_of_xtreme_r_trained_on_another_task(tmp_path, tiny_encoder, mo
         part.save_pretrained(tmp_path / "encoder")
     settings = {"study": "copa", "data": str(tmp_path), "encoder": str(tmp_path / "encoder"),
                 "conditions": ["none"], "targets": ["xcopa"], "seeds": [0],
-                "languages": ["id", "qu"], "target": {"epochs": 1, "batch_size": 2}}  # fmt: skip
+                "languages": ["id", "qu"]}  # fmt: skip
+    settings["target"] = {"epochs": 1, "batch_size": 2, "max_length": 64, "stride": 8}
     (tmp_path / "copa.yaml").write_text(yaml.safe_dump(settings))
     monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
     (run,) = open_study(tmp_path / "copa.yaml").runs("target")
