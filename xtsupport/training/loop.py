@@ -36,8 +36,11 @@ from xtsupport.training.robust import robust_loss
 MLM = "mlm"  # the name of the masked-LM task that a mixture may have beside the others
 
 
+REMEDY = "lower its learning_rate, or lengthen its warmup"
+
+
 class Diverged(RuntimeError):
-    """The loss is no longer a number."""
+    """The loss or the gradient is no longer a number."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def train(
 
     `model(task, batch)` returns the mean loss of a batch. With `checkpoint` (a file) the state is
     saved every `minutes` and a run that finds one continues from it. Raises Diverged when the
-    loss is not finite.
+    loss or the gradient is not finite.
     """
     torch.manual_seed(recipe.seed)
     accelerator = _accelerator(recipe, len(data) > 1)
@@ -98,11 +101,11 @@ def train(
         losses[step] = _step(
             wrapped, accelerator, task, data[task], indices, tokenizer, recipe, step
         )
-        if not np.isfinite(losses[step]):
-            raise Diverged(
-                f"the loss of {task} is {losses[step]} at step {step + 1} of {recipe.steps}"
-            )
-        accelerator.clip_grad_norm_(wrapped.parameters(), recipe.clip)
+        norm = accelerator.clip_grad_norm_(wrapped.parameters(), recipe.clip)
+        for name, value in (("loss", losses[step]), ("gradient", float(norm))):
+            if not np.isfinite(value):
+                place = f"at step {step + 1} of {recipe.steps}"
+                raise Diverged(f"the {name} of {task} is {value} {place}; {REMEDY}")
         optimizer.step()
         optimizer.zero_grad()
         line.step(step + 1, losses, int(data[task].lengths[indices].sum()))
