@@ -23,7 +23,8 @@ from importlib import import_module
 from xtsupport.study.parent import die_with_parent
 
 NAME = "XTSUPPORT_WARM"  # the environment variable: name of the socket; empty: every kernel is cold
-SLOW = ("torch", "datasets", "transformers", "ipykernel.kernelapp", "xtsupport.study.phases")
+SLOW = ("xtsupport.study.phases", "ipykernel.kernelapp", "scipy.stats", "matplotlib.figure")
+INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # read when it is imported
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def server(token: str, environment: dict[str, str]) -> Iterator[dict[str, str]]:
         handle = listening.fileno()
         process = subprocess.Popen(
             [*command, str(handle)],
-            env=os.environ | environment,
+            env=os.environ | environment | INLINE,
             stdin=subprocess.DEVNULL,
             pass_fds=[handle],
         )
