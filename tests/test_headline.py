@@ -212,6 +212,10 @@ def test_files_are_written(measured, tmp_path):
     assert len((tmp_path / "out" / "sentences.txt").read_text().splitlines()) == len(lines) - 1
     tex = (tmp_path / "out" / "primary.tex").read_text()
     assert tex.count(r"\begin{tabular}") == 2 and "Tai-Kadai" in tex and "xquad - rest" in tex
+    assert "Exploratory" not in tex
+    write_significance(measured, tmp_path / "undeclared")
+    tex = (tmp_path / "undeclared" / "primary.tex").read_text()
+    assert tex.count(r"\caption{Exploratory: squad over none on xquad") == 2
 
 
 def test_page_table_fits_and_escapes(table):

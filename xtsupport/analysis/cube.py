@@ -115,7 +115,7 @@ def by_task(cube: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
     return cube.groupby("task", observed=True, sort=True)
 
 
-def by_language(rows: pd.DataFrame, most: int = 3_000_000) -> Iterator[pd.DataFrame]:
+def by_language(rows: pd.DataFrame, most: int = 1_500_000) -> Iterator[pd.DataFrame]:
     """The rows of one task in pieces of about ``most``, never cutting a language in two."""
     if len(rows) <= most:
         yield rows

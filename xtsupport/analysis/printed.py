@@ -70,10 +70,11 @@ def caption(table: pd.DataFrame) -> str:
     adjusted = (
         "not adjusted" if first["adjustment"] == "none" else f"{first['adjustment']}-adjusted"
     )
+    planned = "Exploratory: " if first["note"].startswith("exploratory") else ""
     return (
-        f"{first['treatment']} over {first['baseline']} on {first['task']}, in {points}. Unit of "
-        f"resampling: {first['unit']}, {first['n_seeds']} seeds; p-values {adjusted}; MDE: gain "
-        f"found with 80% power."
+        f"{planned}{first['treatment']} over {first['baseline']} on {first['task']}, in {points}. "
+        f"Unit of resampling: {first['unit']}, {first['n_seeds']} seeds; p-values {adjusted}; "
+        "MDE: gain found with 80% power."
     )
 
 

@@ -6,6 +6,7 @@ column ``unit`` says what was resampled and so which population a row speaks abo
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,9 +15,10 @@ from xtsupport.analysis.aggregates import LEVELS, task_facts
 from xtsupport.analysis.clusters import contract, study_moments
 from xtsupport.analysis.contrasts import cases, default_contrasts, sides_of
 from xtsupport.analysis.cube import validate_cube
-from xtsupport.analysis.declared import Declared, declared
+from xtsupport.analysis.declared import Declared, Primary, declared
 from xtsupport.analysis.dependence import dependence
 from xtsupport.analysis.inference import tabulate
+from xtsupport.analysis.material import likely_primary
 from xtsupport.analysis.multiplicity import step_down
 from xtsupport.analysis.printed import latex_table
 from xtsupport.analysis.resampling import bootstrap
@@ -195,18 +197,26 @@ def is_primary(table: pd.DataFrame, rules: Declared) -> pd.Series:
     return same & table["task"].isin([wanted.target, f"{wanted.target} - rest"])
 
 
+def _shown(table, rules, data) -> Primary | None:
+    """The declared primary comparison, or the one that the report shows; None if there is none."""
+    try:
+        return rules.primary or likely_primary(table, data)
+    except UserError:
+        return None
+
+
 def write_significance(cube, out, rules=None, data="hub", source: str = "en") -> Path:
     """Write ``significance.csv``, ``sentences.txt`` (one per row) and ``primary.tex`` into ``out``.
 
     Returns the path of the table. cube, rules, data, source: as for ``significance``; without a
-    declared primary comparison there is no ``primary.tex``.
+    declared primary comparison ``primary.tex`` holds the one that the report shows, as exploratory.
     """
     table = significance(cube, rules, data, source)
     rules, out = declared(rules), Path(out)
     rows = table.to_dict("records")
     words = [sentence(row, rules.margin, rules.alpha) for row in rows]
     write_text(out / "sentences.txt", "\n".join(words) + "\n")
-    primary = table[is_primary(table, rules)]
+    primary = table[is_primary(table, replace(rules, primary=_shown(table, rules, data)))]
     if len(primary):
         parts = [latex_table(part, rules.alpha) for _, part in primary.groupby("task", sort=False)]
         write_text(out / "primary.tex", "\n".join(parts))

@@ -15,7 +15,7 @@ tasks scored from one run, or from runs that share a phase-2 encoder, covary thr
 In the designs of benchmarks/calibration.md a true null is rejected in 4 to 7% of studies at 5%,
 with one known exception: the formula takes the shares of V for known, and where three runs make
 most of the noise their share is estimated from two degrees of freedom, too small just when the
-interval is too short; then it is 9%. Five runs or more cure it. ``cautious_degrees``, whose shares
+interval is too short; then it is 9% (with five runs 6 to 7%). ``cautious_degrees``, whose shares
 enter unsquared, is the check that ``sensitivity`` reports beside it (4 to 5%, and 7% there).
 
 Valid for which population:
