@@ -372,3 +372,10 @@ def test_real_pairs_in_two_languages(mirror):
     assert 1800 < len(pair) < 2000
     assert "NS" not in set(pair["text"][:]) | set(pair["text_pair"][:])
     assert len(load("xnli", "sw", "test", mirror, language_2="th")) == 5010
+
+
+def test_the_hub_has_a_language_where_the_task_of_the_split_has_it():
+    """Translations of MNLI are XNLI's training sets; MNLI itself has none."""
+    assert hub.available("mnli", "de", "xnli/train", "hub")
+    assert not hub.available("mnli", "de", "train", "hub")
+    assert not hub.available("mnli", "fi", "xnli/train", "hub")

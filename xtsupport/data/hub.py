@@ -81,8 +81,8 @@ def available(task, language="en", split=None, data="hub", language_2=None) -> b
     except UserError:
         return False
     if data == "hub":
-        codes = tables.task(task).languages
-        return language in codes and language_2 in (None, *codes)
+        wanted = {language, language_2 or language}
+        return all(wanted <= set(source.task.languages) for source in found)
     return all(source.files for source in found)
 
 
