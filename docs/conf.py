@@ -8,6 +8,8 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 html_theme = "furo"
 html_title = "xtsupport"
 html_show_copyright = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_extra_path = ["reports"]  # whole pages, copied as they are
 exclude_patterns = ["reports"]
 

@@ -29,6 +29,7 @@ def gather(source: Path) -> None:
         copy(path, source / path.relative_to(ROOT))
     for name in ("conf.py", "index.md"):
         copy(ROOT / "docs" / name, source / name)
+    copy(ROOT / "docs" / "site.css", source / "static" / "site.css")
     (source / "api_.rst").write_text(api_page("xtsupport", ["xtsupport", "xtsupport.errors"]))
     for area in AREAS:
         (source / f"api_{area}.rst").write_text(api_page(f"xtsupport.{area}", modules(area)))
