@@ -22,14 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xtsupport.analysis.cube import (
-    COUNTS,
-    by_language,
-    by_task,
-    complete,
-    encode,
-    validate_cube,
-)
+from xtsupport.analysis.cube import COUNTS, by_language, by_task, complete, encode, validate_cube
 
 PAIRS = " (pairs)"  # a task whose two texts are in different languages is a task of its own
 _RUN = ["condition", "variant", "seed"]
@@ -63,13 +56,8 @@ class ClusterSums:
 
     def values(self) -> np.ndarray:
         """Scores 0..1, (R, L)."""
-        return np.stack(
-            [
-                ratio(total.sum(1), size.sum())
-                for total, size in zip(self.sums, self.sizes, strict=True)
-            ],
-            axis=1,
-        )
+        pairs = zip(self.sums, self.sizes, strict=True)
+        return np.stack([ratio(total.sum(1), size.sum()) for total, size in pairs], axis=1)
 
     def influence(self, language: int) -> np.ndarray:
         """psi of one language, (R, G[l]); every row sums to zero."""
@@ -161,6 +149,9 @@ def _join(parts: list[ClusterSums]) -> ClusterSums:
     sums = []
     for part in parts:
         at = [number[key] for key in part.runs[_RUN].itertuples(index=False, name=None)]
+        if at == list(range(len(runs))):
+            sums += part.sums  # no copy where a part has every run
+            continue
         for total in part.sums:
             sums.append(np.full((len(runs), *total.shape[1:]), np.nan))
             sums[-1][at] = total
