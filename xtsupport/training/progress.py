@@ -23,7 +23,7 @@ class ProgressLine:
         self.handle = self._show("training starts") if shown and in_notebook() else None
 
     def step(self, done: int, losses: np.ndarray, tokens: int) -> None:
-        """`done` steps are made; `losses` of all steps so far, `tokens` of the last one."""
+        """`done` steps are made; `losses` (steps,) so far, `tokens` of the last one."""
         self.tokens += tokens
         now = time.monotonic()
         if self.shown and (now - self.last > EVERY or done == self.total):
@@ -31,7 +31,7 @@ class ProgressLine:
             self._write(self.text(done, losses[:done], now - self.begun), done == self.total)
 
     def text(self, done: int, losses: np.ndarray, seconds: float) -> str:
-        """``120 of 400 steps · loss 1.234 · 950 tokens/s · 3 min left``."""
+        """``120 of 400 steps · loss 1.234 · 950 tokens/s · 3 min left``; losses (steps,)."""
         left = seconds * (self.total - done) / max(1, done - self.first)
         ending = f"{duration(left)} left" if done < self.total else f"took {duration(seconds)}"
         loss, speed = np.mean(losses[-SMOOTH:]), self.tokens / max(seconds, 1e-9)
