@@ -6,8 +6,8 @@ Three ways to make the same number of updates with the same encoder, new head, r
 Trainer as transformers' question-answering example sets it up (every window padded to 384 tokens;
 sentence pairs to 128, as its GLUE example does), Trainer padding to the longest row of each batch
 (as DataCollatorWithPadding does), and xtsupport. Dropout is that of the encoder, but xtsupport's
-attention never has any. Evaluation: one padded loop as in that example against xtsupport over
-XQuAD's eleven languages.
+attention never has any. Evaluation: one padded loop as in that example against xtsupport, which
+also finds the best spans, over three of XQuAD's languages.
 
 FOLDER is a mirror of the hub; where it or the encoder is missing, random weights and random ids of
 the lengths in xtsupport/lengths.csv take their place, so that the script runs offline, on GPUs too.
@@ -33,7 +33,7 @@ TASKS = {  # task: padded length, batch size, updates, head
     "mnli": (128, 16, 8, "classification"),
 }
 WAYS = ("trainer-padded", "trainer-dynamic", "xtsupport")
-QUESTIONS = 12  # per language
+QUESTIONS = 48  # per language: batches of similar lengths need some to choose from
 
 
 def main():
@@ -307,7 +307,7 @@ def device_name() -> str:
     return f"{platform.machine()} CPU with {units[0] if units else 'no known matrix units'}"
 
 
-LANGUAGES = ("en", "ar", "de", "el", "es", "hi", "ru", "th", "tr", "vi", "zh")
+LANGUAGES = ("en", "ar", "zh")
 
 if __name__ == "__main__":
     main()
