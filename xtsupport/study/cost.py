@@ -200,7 +200,10 @@ class Estimate:
         return 4 * self.shape.weights * (kept + 3) + 3 * BYTES_PER_SCORE * scores
 
     def memory(self) -> int:
-        """Bytes on the device while training: weights and their state, activations of a batch."""
+        """Bytes of a GPU while training: weights and their state, activations of a batch.
+
+        Computed, for attention that keeps no scores; a CPU's process takes several times as much.
+        """
         phases = (self.settings.target, self.settings.intermediate)
         frozen = all(phase.freeze_embeddings for phase in phases)
         trained = self.shape.layer_weights if frozen else self.shape.weights
@@ -216,7 +219,7 @@ class Estimate:
         text += [self.phase_line(phase) for phase in dict.fromkeys(w.phase for w in self.works)]
         tokens, gib = self.settings.evaluation.batch_tokens, self.memory() / 2**30
         text.append(f"disk         {self.disk() / 1e9:,.1f} GB")
-        text.append(f"memory       {gib:,.1f} GiB in training, {tokens} tokens at a time")
+        text.append(f"memory       {gib:,.1f} GiB of a GPU at {tokens} tokens a time (not measured)")
         text += [self.hours_line(device) for device in DEVICES]
         if self.guessed:
             text.append(
