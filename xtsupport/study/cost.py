@@ -219,7 +219,9 @@ class Estimate:
         text += [self.phase_line(phase) for phase in dict.fromkeys(w.phase for w in self.works)]
         tokens, gib = self.settings.evaluation.batch_tokens, self.memory() / 2**30
         text.append(f"disk         {self.disk() / 1e9:,.1f} GB")
-        text.append(f"memory       {gib:,.1f} GiB of a GPU at {tokens} tokens a time (not measured)")
+        text.append(
+            f"memory       {gib:,.1f} GiB of a GPU at {tokens} tokens a time (not measured)"
+        )
         text += [self.hours_line(device) for device in DEVICES]
         if self.guessed:
             text.append(
