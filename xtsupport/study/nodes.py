@@ -77,8 +77,8 @@ def execute_notebook(source: Path, executed: Path, parameters: dict) -> None:
             kernel_manager_class=OwnKernelManager,
         )
     except PapermillException as error:
-        ended = getattr(error, "ename", type(error).__name__)
-        raise UserError(f"{ended}: {getattr(error, 'evalue', error)}") from error
+        ended, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", error)
+        raise UserError(text if ended == "UserError" else f"{ended}: {text}") from error
     except RuntimeError as error:  # nbclient's DeadKernelError
         raise UserError(
             f"{error}: the notebook's process was killed; most often memory ran out (smaller "
