@@ -1,0 +1,124 @@
+"""The committed reference study: its tables follow from its cube, and it holds nobody's text."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from xtsupport.analysis.results import read_cube
+
+FOLDER = Path(__file__).parents[1] / "outputs" / "reference"
+WORDS = re.compile(r"\w+")
+LIMIT = 15_000_000  # bytes
+
+pytestmark = pytest.mark.skipif(
+    not (FOLDER / "cube").is_dir(), reason="no reference study is part of this checkout"
+)
+
+
+def committed() -> list[Path]:
+    """What git would take of the folder: everything that .gitignore does not keep out."""
+    import subprocess
+
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "."],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [FOLDER / name for name in listed.stdout.split("\n") if name]
+
+
+def test_it_is_small_and_has_neither_weights_nor_predictions():
+    files = committed()
+    assert sum(path.stat().st_size for path in files) <= LIMIT
+    assert not [path for path in files if path.suffix in (".safetensors", ".bin", ".ipynb")]
+    for path in files:
+        if path.suffix == ".parquet":
+            assert "prediction" not in pq.read_schema(path).names, path
+
+
+def test_no_machine_paths():
+    for path in committed():
+        if path.suffix in (".json", ".yaml", ".csv", ".txt", ".md", ".html"):
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"(?<![\w.])/(home|root|work|tmp|Users)/", text), path
+
+
+def test_every_run_is_recorded_with_its_scores():
+    cube = read_cube(FOLDER / "cube", columns=["condition", "task", "seed", "phase3_run"])
+    keys = {
+        json.loads(path.read_text(encoding="utf-8"))["run_key"]
+        for path in FOLDER.glob("target/**/run.json")
+        if (path.parent / "scores.csv").is_file()
+    }
+    trained = cube["phase3_run"].dropna().unique()
+    assert len(trained) and set(trained) <= keys
+
+
+def test_the_significance_table_follows_from_the_cube(tmp_path, mirror):
+    """The same rows, numbers to 1e-9 of a point, from the cube as it was committed."""
+    from xtsupport.analysis.significance import write_significance
+    from xtsupport.study.rules import data_source
+    from xtsupport.study.settings import load_settings
+
+    settings = load_settings(FOLDER / "settings.yaml")
+    path = write_significance(
+        read_cube(FOLDER / "cube"), tmp_path, settings, data_source(settings.data)
+    )
+    pd.testing.assert_frame_equal(
+        pd.read_csv(path), pd.read_csv(FOLDER / "significance.csv"), rtol=1e-7, atol=1e-9
+    )
+
+
+def test_no_eight_words_in_a_row_are_a_datasets(mirror):
+    """Eight words that follow each other in any text of the mirror, found in no committed file.
+
+    Runs of numbers are no text: at least five of the eight words must have letters.
+    """
+    mine: dict[int, str] = {}
+    for path in committed():
+        if path.suffix == ".parquet":
+            table = pq.read_table(path)
+            words = [
+                " ".join(map(str, column.unique().to_pylist()))
+                for column in table.columns
+                if "string" in str(column.type)
+            ]
+            text = "\n".join(words)
+        elif path.suffix != ".png":
+            text = path.read_text(encoding="utf-8")
+        else:
+            continue
+        for gram in grams(text):
+            mine.setdefault(hash(gram), f"{path.name}: {gram}")
+    for path in sorted(mirror.rglob("*.parquet")):
+        for text in strings(pq.read_table(path)):
+            for gram in grams(text):
+                assert hash(gram) not in mine, mine[hash(gram)]
+
+
+def grams(text: str, size: int = 8):
+    """All runs of `size` words, in lower case, most of them with letters."""
+    words = WORDS.findall(text.lower())
+    letters = [any(map(str.isalpha, word)) for word in words]
+    for start in range(len(words) - size + 1):
+        if sum(letters[start : start + size]) >= 5:
+            yield " ".join(words[start : start + size])
+
+
+def strings(table):
+    """Every text of a table, lists of words joined."""
+    for column in table.columns:
+        for value in column.to_pylist():
+            if isinstance(value, str):
+                yield value
+            elif isinstance(value, dict):
+                yield from (each for each in value.get("text", ()) if isinstance(each, str))
+            elif isinstance(value, list) and value and isinstance(value[0], str):
+                yield " ".join(value)
