@@ -19,10 +19,14 @@ endif
 PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 READY := .venv/.ready
 
-.PHONY: study lab test lint setup constraints schema site slurm crash
+.PHONY: study reference lab test lint setup constraints schema site slurm crash
 
 study: $(READY)
 	.venv/bin/xtsupport run params/demo.yaml
+
+# Real data (../shared/hub) and a real encoder: hours. Killed and typed again, it goes on.
+reference: $(READY)
+	.venv/bin/xtsupport run params/reference.yaml
 
 lab: $(READY)
 	.venv/bin/jupyter lab notebooks/00_start_here.ipynb
