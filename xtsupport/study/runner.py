@@ -231,6 +231,8 @@ def snakemake(
             if profile != "local":
                 cancel(process)
             stop(process)
+            if profile != "local":
+                take_back(study.folder)
             raise
     tick()
     return process.returncode
@@ -246,6 +248,18 @@ def cancel(process: subprocess.Popen) -> None:
     process.send_signal(signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=60)
+
+
+def take_back(folder: Path) -> None:
+    """Cancel Slurm jobs that work in a study's folder: one that was handed over at the moment of
+    the interruption is not known to Snakemake, which takes back only what it knows."""
+    if not shutil.which("squeue"):
+        return
+    listed = subprocess.run(["squeue", "-h", "-o", "%i %Z"], capture_output=True, text=True)
+    places = [line.partition(" ") for line in listed.stdout.splitlines()]
+    left = [number for number, _, place in places if folder.resolve() == Path(place).resolve()]
+    if left:
+        subprocess.run(["scancel", *left], capture_output=True)
 
 
 def stop(process: subprocess.Popen) -> None:
