@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from training_toys import train_until_killed
 
-import xtsupport.training.loop as loop
 from xtsupport.training.encoder import freeze_embeddings
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
@@ -75,23 +75,11 @@ def test_a_killed_mixture_ends_with_the_same_bits(setting, tmp_path, monkeypatch
         freeze_embeddings(model.encoder)
     history = train(whole, data, tokenizer, RECIPE, progress=False)
 
-    class Killed(Exception):
-        pass
-
-    save = loop.save_checkpoint
-
-    def save_and_die(*arguments):
-        save(*arguments)
-        if arguments[-1] == killed_after:
-            raise Killed
-
-    monkeypatch.setattr(loop, "save_checkpoint", save_and_die)
-    with pytest.raises(Killed):
-        train(killed, data, tokenizer, RECIPE, tmp_path / "state", minutes=0.0, progress=False)
-    with safe_open(tmp_path / "state", "pt") as file:
+    state = tmp_path / "state"
+    train_until_killed(monkeypatch, killed_after, killed, data, tokenizer, RECIPE, state)
+    with safe_open(state, "pt") as file:
         assert not any("word_embeddings" in name for name in file.keys())  # noqa: SIM118
-    monkeypatch.setattr(loop, "save_checkpoint", save)
-    again = train(resumed, data, tokenizer, RECIPE, tmp_path / "state", minutes=1e9, progress=False)
+    again = train(resumed, data, tokenizer, RECIPE, state, minutes=1e9, progress=False)
     assert torch.equal(weights(whole), weights(resumed))
     assert np.array_equal(history.loss, again.loss)
 

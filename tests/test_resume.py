@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from training_toys import train_until_killed
 
 import xtsupport.training.loop as loop
 from xtsupport.training.features import featurise
@@ -13,10 +14,6 @@ from xtsupport.training.loop import MLM, Recipe, train
 from xtsupport.training.masked import MaskedHead, tiny_xlmr
 
 TEXTS = ["Ada cooked soup.", "Ben sold chairs.", "Ada sold 3 old chairs in the kitchen."]
-
-
-class Killed(Exception):
-    pass
 
 
 @pytest.fixture
@@ -63,20 +60,11 @@ def test_a_killed_run_ends_with_the_same_bits(setting, tmp_path, monkeypatch, ca
     recipe = Recipe(steps=12, batch_size=4, learning_rate=1e-2, seed=3, **own)
     whole, killed, resumed = make(), make(), make()
     history = train(whole, data, tokenizer, recipe, progress=False)
-    save = loop.save_checkpoint
-
-    def save_and_die(*arguments):
-        save(*arguments)
-        if arguments[-1] == killed_after:
-            raise Killed
-
-    monkeypatch.setattr(loop, "save_checkpoint", save_and_die)
-    with pytest.raises(Killed):
-        train(killed, data, tokenizer, recipe, tmp_path / "state", minutes=0.0, progress=False)
+    state = tmp_path / "state"
+    train_until_killed(monkeypatch, killed_after, killed, data, tokenizer, recipe, state)
     assert not torch.equal(weights(whole), weights(killed))
-    monkeypatch.setattr(loop, "save_checkpoint", save)
     torch.manual_seed(99)  # whatever the new process has drawn before
-    again = train(resumed, data, tokenizer, recipe, tmp_path / "state", minutes=1e9, progress=False)
+    again = train(resumed, data, tokenizer, recipe, state, minutes=1e9, progress=False)
     assert torch.equal(weights(whole), weights(resumed))
     assert np.array_equal(history.loss, again.loss)
     assert history.task.tolist() == again.task.tolist()
