@@ -54,6 +54,14 @@ def test_the_answer_is_target_rest_and_difference_in_table_order():
     assert set(rows["treatment"]) == {"squad"} and len(rows) == 15
 
 
+def test_one_average_is_drawn_below_its_groups():
+    table = pd.concat([comparison(), comparison(by="all").tail(1)])
+    rows = views.forest_rows(table, Primary("squad", by="all"), toy_languages())
+    assert rows["by"].tolist() == ["group"] * 5 + ["all"]
+    alone = views.forest_rows(table, Primary("squad"), toy_languages())
+    assert alone.equals(views.answer_rows(table, Primary("squad"), toy_languages()))
+
+
 def test_a_variant_is_named_with_a_slash():
     table = pd.concat([comparison(), comparison(variant="smoothing", baseline="none/plain")])
     primary = Primary("squad/smoothing", "none/plain")

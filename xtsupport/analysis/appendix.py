@@ -6,6 +6,7 @@ import pandas as pd
 import yaml
 
 from xtsupport.analysis import plots
+from xtsupport.analysis.declared import reach
 from xtsupport.analysis.material import Material, interval, p_text, with_interval
 from xtsupport.analysis.page import MARKS, Html, bullets, figure, folded, html, paragraph, table
 from xtsupport.analysis.selection import WAYS, best_intermediate
@@ -37,7 +38,7 @@ def cautions(found: Material) -> list[str]:
         "seeds: the intervals speak about new questions and new runs of the same recipe, not about "
         "other encoders, other pretraining runs or other languages.",
         f"Gains below about {target['mde'].median():.1f} points (the median smallest detectable "
-        f"gain per {primary.by}) could not be found here: undetermined does not mean none.",
+        f"gain {reach(primary.by)}) could not be found here: undetermined does not mean none.",
     ]
     share = runs_share(found)
     if share > 50 and target["n_seeds"].min() < 5:

@@ -19,6 +19,16 @@ class Primary:
     metric: str = "f1"
     by: str = "group"
 
+    @property
+    def apart(self) -> str:
+        """The levels at which to look for differences: ``by``; groups where that is one average."""
+        return "group" if self.by == "all" else self.by
+
+
+def reach(by: str) -> str:
+    """What a row at that level speaks about: `per group`, or `over all languages`."""
+    return "over all languages" if by == "all" else f"per {by}"
+
 
 @dataclass(frozen=True)
 class Declared:

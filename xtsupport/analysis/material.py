@@ -10,6 +10,7 @@ from xtsupport.analysis.clusters import PAIRS, ClusterSums, Moments, contracted,
 from xtsupport.analysis.declared import Declared, Primary, declared
 from xtsupport.analysis.views import (
     answer_rows,
+    forest_rows,
     in_order,
     language_table,
     official,
@@ -48,6 +49,11 @@ class Material:
     def answer(self) -> pd.DataFrame:
         """Rows of the primary contrast: target, rest, difference."""
         return answer_rows(self.comparison, self.primary, self.languages)
+
+    @cached_property
+    def drawn(self) -> pd.DataFrame:
+        """Rows of the answer's figure: where the answer is one average, its groups', too."""
+        return forest_rows(self.comparison, self.primary, self.languages)
 
     @cached_property
     def scores(self) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from xtsupport.analysis.declared import reach
 from xtsupport.analysis.style import (
     COLOURS,
     INK,
@@ -118,7 +119,7 @@ def score_heatmap(
 
 
 def gain_forest(table: pd.DataFrame, languages: pd.DataFrame, tasks: Sequence[str] = ()) -> Figure:
-    """Forest plot: gain per family with its interval, the benchmarks side by side.
+    """Forest plot: gain per level with its interval, the benchmarks side by side.
 
     `table`: the columns of `compare`, one contrast, one metric per task. `tasks` chooses and orders
     the panels (default: as in the table).
@@ -126,8 +127,9 @@ def gain_forest(table: pd.DataFrame, languages: pd.DataFrame, tasks: Sequence[st
     tasks = list(tasks) or list(dict.fromkeys(table["task"]))
     table = table[table["task"].isin(tasks)]
     levels, first = level_order(table["level"], languages), table.iloc[0]
+    shown = " and ".join(reach(by) for by in dict.fromkeys(table["by"]))
     figure, panels = new_figure(
-        f"Gain of {first['treatment']} over {first['baseline']} per {first['by']}",
+        f"Gain of {first['treatment']} over {first['baseline']} {shown}",
         f"Bar: 95% interval, resampling {first['unit']}. Right of the dashed line: better; left: "
         "worse; across it: these runs do not decide. Hollow: too few seeds or languages to claim.",
         columns=len(tasks),

@@ -5,12 +5,13 @@ declared before the first run is kept apart from what is exploratory.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from xtsupport.analysis import appendix, plots
-from xtsupport.analysis.declared import Primary
+from xtsupport.analysis.declared import Primary, reach
 from xtsupport.analysis.firmness import firm
 from xtsupport.analysis.headline import heterogeneity
 from xtsupport.analysis.literature import literature
@@ -84,10 +85,11 @@ def banner(found: Material) -> Html:
 def answer(found: Material) -> Html:
     """Question, answer in a few lines, table, figure."""
     primary, rows = found.primary, found.answer
+    pooled = len(found.drawn) > len(rows)
     question = (
         f"Does training on {primary.treatment} first raise {primary.target} ({primary.metric}) "
         f"over {primary.baseline} in languages that were never trained on, more than it raises "
-        f"the rest of the benchmarks, and equally in every {primary.by}?"
+        f"the rest of the benchmarks, and equally in every {primary.apart}?"
     )
     standing = (
         "This comparison was declared before the first run."
@@ -95,7 +97,7 @@ def answer(found: Material) -> Html:
         else "No comparison was declared in advance: everything on this page is exploratory."
     )
     return html(
-        "{question}{lines}{standing}{seen}{table}{figure}",
+        "{question}{lines}{standing}{seen}{table}{figure}{groups}",
         question=paragraph(question),
         lines=[paragraph(line, "answer") for line in in_short(found)],
         standing=paragraph(
@@ -105,7 +107,8 @@ def answer(found: Material) -> Html:
         ),
         seen=appendix.seen(found),
         table=headline_table(rows, primary),
-        figure=figure(plots.gain_forest(rows, found.languages)),
+        figure=figure(plots.gain_forest(found.drawn, found.languages)),
+        groups=paragraph("The groups' rows are exploratory.", "note") if pooled else "",
     )
 
 
@@ -114,7 +117,7 @@ def declaration(found: Material) -> str:
     rules, primary = found.rules, found.primary
     return (
         f"Primary: {primary.treatment} over {primary.baseline} on {primary.target} and on "
-        f"{primary.target} - rest, {primary.metric}; hypotheses: every {primary.by} of each, "
+        f"{primary.target} - rest, {primary.metric}; hypotheses: each {reach(primary.by)}, "
         f"p adjusted by {rules.adjustment}; error rate {rules.alpha:g}; margin of equivalence "
         f"{points(rules.margin)}."
     )
@@ -137,10 +140,14 @@ def in_short(found: Material) -> list[str]:
 
 
 def tally(rows: pd.DataFrame, by: str, words: Mapping[str, str]) -> str:
-    """`scores above none in 3 of 5 groups (Kindric, ...); cannot be told from none in 2 (...).`
+    """`scores above none in 3 of 5 groups (Kindric, ...); cannot be told from none in 2 (...).`; of
+    one average, `scores above none over all 10 languages.`
 
     words: verdict -> what to say of it, in the order wanted.
     """
+    if by == "all":
+        row = rows.iloc[0]
+        return f"{words[row['verdict']]} over all {row['n_languages']} languages."
     parts = []
     for verdict, word in words.items():
         names = rows.loc[rows["verdict"] == verdict, "level"].tolist()
@@ -172,14 +179,16 @@ GAINS = {
 
 def families_differ(found: Material) -> list[str]:
     """Whether the levels differ in their gain on the target, with the joint test."""
-    test = heterogeneity(found.measured, found.rules, found.data)
+    by = found.primary.apart
+    rules = replace(found.rules, primary=replace(found.primary, by=by))
+    test = heterogeneity(found.measured, rules, found.data)
     if test.empty:
         return []
     row = test.iloc[0]
     differ = "differs" if row["p_value"] <= found.rules.alpha else "cannot be shown to differ"
     depends = f" ({row['depends_on']})" if row["depends_on"] else ""
     return [
-        f"The gain on {found.primary.target} {differ} between {found.primary.by}s: the largest is "
+        f"The gain on {found.primary.target} {differ} between {by}s: the largest is "
         f"{row['spread']:.1f} points above the smallest, F({row['df1']}, {row['df2']:.0f}) = "
         f"{row['statistic']:.1f}, {p_words(row['p_value'])}{depends}."
     ]
@@ -192,7 +201,8 @@ def headline_table(rows: pd.DataFrame, primary: Primary) -> Html:
         part = part.set_index("level")
         if not wide:
             named = part.index + " (" + part["n_languages"].astype(str) + ")"
-            wide["", f"{primary.by} (languages)"] = pd.Series(named, part.index)
+            head = "languages" if primary.by == "all" else f"{primary.by} (languages)"
+            wide["", head] = pd.Series(named, part.index)
             wide["", "baseline"] = part["baseline_score"]
         wide[task, "gain [95% interval]"] = with_interval(part)
         if task != "rest":

@@ -1,7 +1,7 @@
 """Cuts through scores and comparisons that people want to see; what notebooks and report share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.resources import files
 
 import numpy as np
@@ -144,6 +144,18 @@ def answer_rows(
     return rows.sort_values(
         ["task", "level"], key=lambda column: column.map([*metrics, *levels].index)
     ).reset_index(drop=True)
+
+
+def forest_rows(
+    comparison: pd.DataFrame, primary: Primary, languages: pd.DataFrame
+) -> pd.DataFrame:
+    """The rows to draw: those of the answer and, where that is one average, its groups' as well.
+
+    The groups' rows are exploratory then. `comparison`: as for ``answer_rows``.
+    """
+    asked = dict.fromkeys((primary.apart, primary.by))
+    parts = [answer_rows(comparison, replace(primary, by=by), languages) for by in asked]
+    return pd.concat(parts, ignore_index=True)
 
 
 def overview(comparison: pd.DataFrame, by: str, metrics: Mapping[str, str]) -> pd.DataFrame:

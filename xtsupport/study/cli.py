@@ -288,7 +288,18 @@ def significance(args) -> None:
     sums = list(contracted(cube))
     print(path := write_significance(sums, args.out, rules, source))
     data = source if rules else None  # a cube alone: its languages tell
-    print(write_report(path.with_name("report.html"), read_comparison(path), sums, rules, data))
+    out, comparison = path.with_name("report.html"), read_comparison(path)
+    print(write_report(out, comparison, sums, rules, data, run_records(args.cube)))
+
+
+def run_records(cube: str) -> list[dict]:
+    """The ``run.json`` of every run in the study that a cube lies in."""
+    from xtsupport.study import runs
+    from xtsupport.study.plan import PHASES
+
+    below = Path(cube).resolve().parent
+    found = [path.parent for phase in PHASES for path in sorted(below.glob(f"{phase}/**/run.json"))]
+    return [record for folder in found if (record := runs.read_record(folder))]
 
 
 def evidence(path: str):

@@ -165,7 +165,8 @@ def headline(study: Study) -> list[str]:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
         planned = [row for row in rows if is_primary(row, primary)]
-        title = f"{primary.treatment} against {primary.baseline}, gain in points by {primary.by}"
+        where = "over all languages" if primary.by == "all" else f"by {primary.by}"
+        title = f"{primary.treatment} against {primary.baseline}, gain in points {where}"
         sure = f"{100 * (1 - study.settings.analysis.alpha):g}% interval"
         lines = [title, HEADER.format(sure), *map(headline_row, planned)] if planned else []
         lines += [seen_before(study.settings.encoder, [primary.target], study.data)]

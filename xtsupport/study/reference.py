@@ -64,14 +64,14 @@ def reference_scores() -> pd.DataFrame:
 
 
 def reference_answer() -> pd.DataFrame:
-    """Rows of ``significance.csv`` that answer the study's question (columns of ``compare``)."""
+    """Rows of ``significance.csv`` that answer the study's question, and their groups' rows."""
     folder = reference_folder()
     if folder is None or not (folder / "significance.csv").is_file():
         print(ABSENT)
         return pd.DataFrame()
     from xtsupport.analysis.declared import Primary
-    from xtsupport.analysis.views import answer_rows, language_table, read_comparison
+    from xtsupport.analysis.views import forest_rows, language_table, read_comparison
 
     primary = Primary(**reference_settings()["analysis"]["primary"])
     comparison = read_comparison(folder / "significance.csv")
-    return answer_rows(comparison, primary, language_table())
+    return forest_rows(comparison, primary, language_table())
