@@ -13,10 +13,12 @@ import torch
 from safetensors import safe_open
 from training_toys import train_until_killed
 
+from xtsupport.errors import UserError
 from xtsupport.training.encoder import freeze_embeddings
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import Diverged, Recipe, rate, train
+from xtsupport.training.tracking import open_tracker
 
 RECIPE = Recipe(steps=12, batch_size=4, learning_rate=1e-2, seed=3)
 
@@ -170,3 +172,27 @@ def test_a_half_written_checkpoint_is_not_read(setting, tmp_path):
     train(model, data, tokenizer, RECIPE, tmp_path / "state", progress=False)
     train(whole, data, tokenizer, RECIPE, progress=False)
     assert torch.equal(weights(model), weights(whole))
+
+
+def test_tensorboard_is_told_every_step(setting, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    make, data, tokenizer = setting
+    tracker = open_tracker("tensorboard", tmp_path / "toy", "intermediate/squad/seed0")
+    history = train(make(), data, tokenizer, RECIPE, progress=False, tracker=tracker)
+    tracker.finish()
+    read = EventAccumulator(str(tmp_path / "toy" / "tracking" / "intermediate/squad/seed0"))
+    read.Reload()
+    for name, part in history.groupby("task"):
+        told = read.Scalars(f"loss/{name}")
+        assert [each.step for each in told] == part["step"].tolist()
+        assert [each.value for each in told] == pytest.approx(part["loss"].tolist())
+    assert len(read.Scalars("gradient")) == len(read.Scalars("learning_rate")) == RECIPE.steps
+
+
+def test_a_missing_dashboard_is_named_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="tracking = trackio: it is not installed; type `pip"):
+        open_tracker("trackio", tmp_path, "run")
+    assert open_tracker(None, tmp_path, "run") is None

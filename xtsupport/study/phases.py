@@ -16,7 +16,7 @@ from xtsupport.data.tables import languages, task
 from xtsupport.errors import UserError
 from xtsupport.evaluation.predict import predict
 from xtsupport.evaluation.scores import corpus_score, score_examples
-from xtsupport.study import exposure, sentences
+from xtsupport.study import exposure, folders, sentences
 from xtsupport.study.exposure import training_split
 from xtsupport.study.runs import Run, open_run, require
 from xtsupport.study.training_rows import raw_features, training_features
@@ -27,6 +27,7 @@ from xtsupport.training.features import Features, featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import MLM, Recipe, resolve_precision, train
 from xtsupport.training.masked import MaskedHead, MaskedModel, tiny_xlmr, train_tokenizer
+from xtsupport.training.tracking import open_tracker
 
 VALIDATION_CLUSTERS = 400  # English validation after phase 2: enough to see that it learned
 
@@ -205,9 +206,11 @@ def fit(model, data: dict[str, Features], tokenizer, run: Run, out, progress: bo
         | {"seed": run.seed, "batch_tokens": run.options["batch_tokens"]}
     )
     checkpoint = out.checkpoint / "state.safetensors"
-    history = train(
-        model, data, tokenizer, recipe, checkpoint, run.options["checkpoint_minutes"], progress
-    )
+    minutes = run.options["checkpoint_minutes"]
+    tracker = open_tracker(run.options.get("tracking"), folders.outputs() / run.study, run.name)
+    history = train(model, data, tokenizer, recipe, checkpoint, minutes, progress, tracker)
+    if tracker:
+        tracker.finish()
     out.write_csv("history.csv", history)
     out.note(
         training={name: sizes(features) for name, features in data.items()},

@@ -231,6 +231,7 @@ class Settings(Part):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: Annotated[int, Field(ge=1, le=1024, description="per node")] = 1
     checkpoint_minutes: Annotated[float, Field(gt=0, le=1440)] = 5.0
+    tracking: Literal["tensorboard", "trackio"] | None = None
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

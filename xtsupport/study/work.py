@@ -16,7 +16,7 @@ settings by phase (all of them also ``precision``)
                 source (source=de); noise, radius, ascent_steps (adversarial, smoothing); copies,
                 synonyms (synonyms)
 options: data (what ``load(data=)`` takes; run.json has it as the settings give it), threads,
-checkpoint_minutes, batch_tokens
+checkpoint_minutes, batch_tokens, tracking (where asked)
 """
 
 import math
@@ -351,6 +351,8 @@ class Planner:
             "checkpoint_minutes": settings.checkpoint_minutes,
             "batch_tokens": settings.evaluation.batch_tokens,
         }
+        if settings.tracking:
+            options["tracking"] = settings.tracking
         folder = folders.outputs() / settings.study / name
         return Run(
             settings.study,

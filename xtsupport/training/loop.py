@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.tracking import GeneralTracker
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -72,11 +73,13 @@ def train(
     checkpoint: Path | None = None,
     minutes: float = 5.0,
     progress: bool = True,
+    tracker: GeneralTracker | None = None,
 ) -> pd.DataFrame:
     """Train `model` in place on one task or a mixture; returns the history (step, task, loss).
 
     `model(task, batch)` returns the mean loss of a batch. With `checkpoint` (a file) the state is
-    saved every `minutes` and a run that finds one continues from it. Raises Diverged when the
+    saved every `minutes` and a run that finds one continues from it. `tracker` is told loss,
+    gradient norm and learning rate of every step. Raises Diverged when the
     loss or the gradient is not finite.
     """
     torch.manual_seed(recipe.seed)
@@ -109,6 +112,9 @@ def train(
         optimizer.step()
         optimizer.zero_grad()
         line.step(step + 1, losses, int(data[task].lengths[indices].sum()))
+        if tracker:
+            told = {f"loss/{task}": float(losses[step]), "gradient": float(norm)}
+            tracker.log(told | {"learning_rate": rate(step, recipe)}, step=step + 1)
         if checkpoint and time.monotonic() - saved > 60 * minutes and accelerator.is_main_process:
             save_checkpoint(checkpoint, model, optimizer, losses, step + 1)
             saved = time.monotonic()
