@@ -21,13 +21,18 @@ class Primary:
 
     @property
     def apart(self) -> str:
-        """The levels at which to look for differences: ``by``; groups where that is one average."""
-        return "group" if self.by == "all" else self.by
+        """The levels at which to look for differences: ``by``; families if that is one average."""
+        return "family" if self.by == "all" else self.by
 
 
 def reach(by: str) -> str:
     """What a row at that level speaks about: `per group`, or `over all languages`."""
     return "over all languages" if by == "all" else f"per {by}"
+
+
+def plural(by: str) -> str:
+    """`families`, `groups`, `languages`."""
+    return "families" if by == "family" else f"{by}s"
 
 
 @dataclass(frozen=True)

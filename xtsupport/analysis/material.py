@@ -52,7 +52,7 @@ class Material:
 
     @cached_property
     def drawn(self) -> pd.DataFrame:
-        """Rows of the answer's figure: where the answer is one average, its groups', too."""
+        """Rows of the answer's figure: where the answer is one average, families', too."""
         return forest_rows(self.comparison, self.primary, self.languages)
 
     @cached_property

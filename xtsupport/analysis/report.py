@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from xtsupport.analysis import appendix, plots
-from xtsupport.analysis.declared import Primary, reach
+from xtsupport.analysis.declared import Primary, plural, reach
 from xtsupport.analysis.firmness import firm
 from xtsupport.analysis.headline import heterogeneity
 from xtsupport.analysis.literature import literature
@@ -86,6 +86,7 @@ def answer(found: Material) -> Html:
     """Question, answer in a few lines, table, figure."""
     primary, rows = found.primary, found.answer
     pooled = len(found.drawn) > len(rows)
+    note = f"The rows of single {plural(primary.apart)} are exploratory."
     question = (
         f"Does training on {primary.treatment} first raise {primary.target} ({primary.metric}) "
         f"over {primary.baseline} in languages that were never trained on, more than it raises "
@@ -97,7 +98,7 @@ def answer(found: Material) -> Html:
         else "No comparison was declared in advance: everything on this page is exploratory."
     )
     return html(
-        "{question}{lines}{standing}{seen}{table}{figure}{groups}",
+        "{question}{lines}{standing}{seen}{table}{figure}{exploratory}",
         question=paragraph(question),
         lines=[paragraph(line, "answer") for line in in_short(found)],
         standing=paragraph(
@@ -108,7 +109,7 @@ def answer(found: Material) -> Html:
         seen=appendix.seen(found),
         table=headline_table(rows, primary),
         figure=figure(plots.gain_forest(found.drawn, found.languages)),
-        groups=paragraph("The groups' rows are exploratory.", "note") if pooled else "",
+        exploratory=paragraph(note, "note") if pooled else "",
     )
 
 
@@ -152,7 +153,7 @@ def tally(rows: pd.DataFrame, by: str, words: Mapping[str, str]) -> str:
     for verdict, word in words.items():
         names = rows.loc[rows["verdict"] == verdict, "level"].tolist()
         if names:
-            of = f" of {len(rows)} {by}s" if not parts else ""
+            of = f" of {len(rows)} {plural(by)}" if not parts else ""
             parts.append(f"{word} in {len(names)}{of} ({', '.join(names)})")
     return "; ".join(parts) + "."
 
@@ -188,7 +189,7 @@ def families_differ(found: Material) -> list[str]:
     differ = "differs" if row["p_value"] <= found.rules.alpha else "cannot be shown to differ"
     depends = f" ({row['depends_on']})" if row["depends_on"] else ""
     return [
-        f"The gain on {found.primary.target} {differ} between {by}s: the largest is "
+        f"The gain on {found.primary.target} {differ} between {plural(by)}: the largest is "
         f"{row['spread']:.1f} points above the smallest, F({row['df1']}, {row['df2']:.0f}) = "
         f"{row['statistic']:.1f}, {p_words(row['p_value'])}{depends}."
     ]

@@ -149,9 +149,9 @@ def answer_rows(
 def forest_rows(
     comparison: pd.DataFrame, primary: Primary, languages: pd.DataFrame
 ) -> pd.DataFrame:
-    """The rows to draw: those of the answer and, where that is one average, its groups' as well.
+    """The rows to draw: those of the answer and, where that is one average, the families' as well.
 
-    The groups' rows are exploratory then. `comparison`: as for ``answer_rows``.
+    The families' rows are exploratory then. `comparison`: as for ``answer_rows``.
     """
     asked = dict.fromkeys((primary.apart, primary.by))
     parts = [answer_rows(comparison, replace(primary, by=by), languages) for by in asked]

@@ -64,7 +64,7 @@ def reference_scores() -> pd.DataFrame:
 
 
 def reference_answer() -> pd.DataFrame:
-    """Rows of ``significance.csv`` that answer the study's question, and their groups' rows."""
+    """Rows of ``significance.csv`` that answer the study's question, and its families' rows."""
     folder = reference_folder()
     if folder is None or not (folder / "significance.csv").is_file():
         print(ABSENT)
