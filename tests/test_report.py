@@ -104,6 +104,15 @@ def text(cube, comparison, settings, tmp_path_factory):
     return out.read_text(encoding="utf-8")
 
 
+def test_the_answers_figure_lies_beside_the_report(text, tmp_path_factory):
+    """A picture wide enough for a slide, with more than one colour in it."""
+    from matplotlib.image import imread
+
+    (path,) = tmp_path_factory.getbasetemp().glob("report*/answer.png")
+    pixels = imread(path)
+    assert pixels.shape[1] > 800 and pixels[..., :3].std() > 0.01
+
+
 def test_it_needs_nothing_and_runs_nothing_but_the_sorting_of_tables(text):
     read = Reader(text)
     assert not read.tags & {"link", "iframe", "object", "form"}

@@ -33,7 +33,7 @@ from xtsupport.analysis.page import (
     table,
 )
 from xtsupport.analysis.wording import points, sentence
-from xtsupport.study.atomic import write_text
+from xtsupport.study.atomic import draft, write_text
 
 
 def write_report(
@@ -44,7 +44,9 @@ def write_report(
     data: str | None = None,
     records: Sequence[Mapping] = (),
 ) -> Path:
-    """Write the report to the file `out` and return its path.
+    """Write the report to the file `out` and return its path; beside it ``answer.png``.
+
+    That is the answer's figure once more, for slides and pages.
 
     comparison: what ``significance`` made of `cube` (a frame, a path or cluster sums). settings: of
     the study, with what it declared; data: its data source; records: the ``run.json`` of its runs.
@@ -64,6 +66,8 @@ def write_report(
         ("columns", "What the columns mean", appendix.columns()),
     ]
     title = f"Does intermediate training help transfer? Study {found.study}"
+    with draft(Path(out).with_name("answer.png")) as picture:
+        plots.gain_forest(found.drawn, found.languages).savefig(picture, dpi=150, format="png")
     return write_text(Path(out), page(title, sections, banner(found)))
 
 
