@@ -48,6 +48,17 @@ def table(cube):
     return check_claims(cube, n_resamples=20).set_index("claim")
 
 
+def test_nothing_is_claimed_about_targets_that_the_encoder_had_met(cube, table):
+    """The other verdicts stay as they are."""
+    met = check_claims(cube, n_resamples=20, exposed=["tatoeba"]).set_index("claim")
+    told = table["verdict"] != "not testable"
+    about = table.index.map({c["claim"]: "tatoeba" in c["tasks"].split() for c in claims()})
+    assert (told & about).any() and (told & ~about).any()
+    assert set(met.loc[about, "verdict"]) == {"not testable"}
+    assert met.loc["retrieval-tatoeba", "note"].startswith("exposed: the encoder had been trained")
+    assert met.loc[~about, "verdict"].equals(table.loc[~about, "verdict"])
+
+
 def test_the_table_of_claims_is_sound():
     known = tasks()
     for claim in claims():

@@ -12,6 +12,9 @@ from xtsupport.analysis.results import read_cube
 
 FOLDER = Path(__file__).parents[1] / "outputs" / "reference"
 WORDS = re.compile(r"\w+")
+QUOTED = re.compile(
+    r"(\N{MINUS SIGN}?\d+\.\d) \((\N{MINUS SIGN}?\d+\.\d) to (\N{MINUS SIGN}?\d+\.\d)\)"
+)
 LIMIT = 15_000_000  # bytes
 
 pytestmark = pytest.mark.skipif(
@@ -74,6 +77,20 @@ def test_the_significance_table_follows_from_the_cube(tmp_path, mirror):
     pd.testing.assert_frame_equal(
         pd.read_csv(path), pd.read_csv(FOLDER / "significance.csv"), rtol=1e-7, atol=1e-9
     )
+
+
+def test_every_interval_in_prose_is_a_row_of_the_table():
+    """Texts quote as `1.4 (0.1 to 2.7)`: gain and interval of one row, rounded."""
+    table = pd.read_csv(FOLDER / "significance.csv", keep_default_na=False)
+    rows = table[["gain", "ci_low", "ci_high"]].round(1).add(0.0)
+    known = {tuple(f"{value:.1f}".replace("-", "\N{MINUS SIGN}") for value in row)
+             for row in rows.itertuples(index=False)}  # fmt: skip
+    root = FOLDER.parents[1]
+    found = (root / "README.md").read_text(encoding="utf-8")
+    found = found.split("## What it found on real languages")[1].split("\n## ")[0]
+    texts = [found, (FOLDER / "README.md").read_text(encoding="utf-8")]
+    quoted = [match for text in texts for match in QUOTED.findall(" ".join(text.split()))]
+    assert len(quoted) >= 6 and set(quoted) <= known
 
 
 def test_no_eight_words_in_a_row_are_a_datasets(mirror):

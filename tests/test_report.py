@@ -108,9 +108,11 @@ def test_the_answers_figure_lies_beside_the_report(text, tmp_path_factory):
     """A picture wide enough for a slide, with more than one colour in it."""
     from matplotlib.image import imread
 
-    (path,) = tmp_path_factory.getbasetemp().glob("report*/answer.png")
-    pixels = imread(path)
+    paths = [*tmp_path_factory.getbasetemp().glob("report*/answer.png")]
+    pixels = imread(paths[0])
     assert pixels.shape[1] > 800 and pixels[..., :3].std() > 0.01
+    claims = pd.read_csv(paths[0].with_name("claims.csv"))
+    assert {"claim", "verdict", "unit"} <= set(claims) and len(claims) == 12
 
 
 def test_it_needs_nothing_and_runs_nothing_but_the_sorting_of_tables(text):

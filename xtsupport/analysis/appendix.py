@@ -59,11 +59,10 @@ def cautions(found: Material) -> list[str]:
             f"{primary.treatment} uses the training data of {primary.target} itself: its gain is "
             f"also that of more training. Compare with the control none~{primary.treatment}."
         )
-    exposed = exposed_tasks(found)
-    if exposed:
+    if found.exposed:
         lines.append(
             f"The encoder {found.settings['encoder']} was itself trained on data of "
-            f"{', '.join(exposed)}: scores and gains there are exposed, not zero-shot."
+            f"{', '.join(found.exposed)}: scores and gains there are exposed, not zero-shot."
         )
     met = contaminated(found.records)
     if met:
@@ -91,13 +90,6 @@ def seen(found: Material) -> Html:
     return (
         paragraph(tables.seen_before(encoder, names, found.data), "note") if encoder else Html("")
     )
-
-
-def exposed_tasks(found: Material) -> list[str]:
-    """Tasks of the cube whose data the encoder had seen before the study."""
-    row = tables.encoders(found.data).get(found.settings.get("encoder", ""))
-    have = {one.task for one in found.measured}
-    return [task for task in row.exposed if task in have] if row else []
 
 
 def contaminated(records: Sequence[Mapping]) -> str:

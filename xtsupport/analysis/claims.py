@@ -51,15 +51,19 @@ def claims() -> list[dict[str, str]]:
     return _read("claims.csv")
 
 
-def check_claims(cube, rules=None, data="hub", source: str = "en", n_resamples=200) -> pd.DataFrame:
+def check_claims(
+    cube, rules=None, data="hub", source: str = "en", n_resamples=200, exposed: Sequence[str] = ()
+) -> pd.DataFrame:
     """Test every claim on a cube (a frame, a path or cluster sums), by the study's rules.
+
+    exposed: targets that the encoder had been trained on; what a claim says of them is not tested.
 
     One row per claim with the columns ``COLUMNS``; gain and interval are those of the treatment
     that decides (the weakest for a claim about all of them), in points.
     """
     rules = declared(rules)
     sums = list(contracted(cube))
-    study = _Study(sums, rules, data, source, n_resamples)
+    study = _Study(sums, rules, data, source, n_resamples, exposed)
     lines = []
     for claim in claims():
         try:
@@ -80,9 +84,9 @@ class _Untestable(Exception):
 class _Study:
     """A contracted cube with what claims ask of it."""
 
-    def __init__(self, sums, rules, data, source, n_resamples):
+    def __init__(self, sums, rules, data, source, n_resamples, exposed):
         self.sums, self.rules, self.data, self.source = sums, rules, data, source
-        self.n_resamples = n_resamples
+        self.n_resamples, self.exposed = n_resamples, exposed
         self.measured = [moments(one) for one in sums]
         self.facts = task_facts(self.measured, data)
         self.sides = sides(self.measured)
@@ -92,6 +96,8 @@ class _Study:
         missing = [task for task in wanted if task not in self.facts]
         if missing and (len(wanted) == 1 or claim["kind"] != "inconsistent"):
             raise _Untestable(f"the study lacks the target(s) {', '.join(missing)}")
+        if met := [task for task in wanted if task in self.exposed]:
+            raise _Untestable(f"exposed: the encoder had been trained on {', '.join(met)}")
         return [task for task in wanted if task in self.facts]
 
     def treatments(self, claim) -> list[str]:

@@ -1,6 +1,6 @@
 """The report's section on published work: its claims tested, its figures beside the study's own."""
 
-from xtsupport.analysis.claims import beside_published, check_claims
+from xtsupport.analysis.claims import beside_published
 from xtsupport.analysis.material import Material, interval
 from xtsupport.analysis.page import MARKS, Html, bullets, folded, paragraph, table
 from xtsupport.analysis.views import score_rows
@@ -8,7 +8,7 @@ from xtsupport.analysis.views import score_rows
 
 def literature(found: Material) -> Html:
     """What published papers claim, as far as this study can say."""
-    claims = check_claims(found.sums, found.rules, found.data)
+    claims = found.claims
     told = claims[claims["verdict"] != "not testable"]
     shown = told[["text", "verdict", "gain", "published", "note"]].assign(bounds=interval(told))
     silent = bullets(

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from xtsupport.analysis.claims import check_claims
 from xtsupport.analysis.clusters import PAIRS, ClusterSums, Moments, contracted, study_moments
 from xtsupport.analysis.declared import Declared, Primary, declared
 from xtsupport.analysis.views import (
@@ -54,6 +55,18 @@ class Material:
     def drawn(self) -> pd.DataFrame:
         """Rows of the answer's figure: where the answer is one average, families', too."""
         return forest_rows(self.comparison, self.primary, self.languages)
+
+    @cached_property
+    def exposed(self) -> list[str]:
+        """Tasks of the cube whose data the encoder had seen before the study."""
+        row = tables.encoders(self.data).get(self.settings.get("encoder", ""))
+        have = {one.task for one in self.measured}
+        return [task for task in row.exposed if task in have] if row else []
+
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        """Published claims, tested as far as this study can (``check_claims``)."""
+        return check_claims(self.sums, self.rules, self.data, exposed=self.exposed)
 
     @cached_property
     def scores(self) -> pd.DataFrame:

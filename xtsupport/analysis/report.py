@@ -44,9 +44,9 @@ def write_report(
     data: str | None = None,
     records: Sequence[Mapping] = (),
 ) -> Path:
-    """Write the report to the file `out` and return its path; beside it ``answer.png``.
+    """Write the report to the file `out` and return its path.
 
-    That is the answer's figure once more, for slides and pages.
+    Beside it go ``answer.png``, the answer's figure for slides and pages, and ``claims.csv``.
 
     comparison: what ``significance`` made of `cube` (a frame, a path or cluster sums). settings: of
     the study, with what it declared; data: its data source; records: the ``run.json`` of its runs.
@@ -68,6 +68,7 @@ def write_report(
     title = f"Does intermediate training help transfer? Study {found.study}"
     with draft(Path(out).with_name("answer.png")) as picture:
         plots.gain_forest(found.drawn, found.languages).savefig(picture, dpi=150, format="png")
+    write_text(Path(out).with_name("claims.csv"), found.claims.to_csv(index=False))
     return write_text(Path(out), page(title, sections, banner(found)))
 
 
