@@ -173,11 +173,11 @@ def test_gain_forest_puts_every_gain_and_interval_where_it_belongs(figures):
     left, right = figures["gains"].axes
     assert [left.get_title(), right.get_title()] == ["xquad", "rest"]
     assert [t.get_text() for t in left.get_yticklabels()] == [
-        "West Zedic",
-        "East Zedic",
-        "Ayan",
-        "Mimic",
-        "all",
+        "West Zedic (2)",
+        "East Zedic (1)",
+        "Ayan (2)",
+        "Mimic (1)",
+        "all (6)",
     ]
     marks = {line.get_ydata()[0]: line for line in left.lines if line.get_marker() == "o"}
     assert {y: line.get_xdata()[0] for y, line in marks.items()} == {

@@ -131,7 +131,8 @@ def gain_forest(table: pd.DataFrame, languages: pd.DataFrame, tasks: Sequence[st
     figure, panels = new_figure(
         f"Gain of {first['treatment']} over {first['baseline']} {shown}",
         f"Bar: 95% interval, resampling {first['unit']}. Right of the dashed line: better; left: "
-        "worse; across it: these runs do not decide. Hollow: too few seeds or languages to claim.",
+        "worse; across it: these runs do not decide. Hollow: too few seeds or languages to claim. "
+        "In brackets how many languages.",
         columns=len(tasks),
         width=max(6.4, 1.8 + 2.8 * len(tasks)),
         height=2.0 + 0.34 * len(levels),
@@ -145,7 +146,8 @@ def gain_forest(table: pd.DataFrame, languages: pd.DataFrame, tasks: Sequence[st
             _interval(panel, row, levels.index(row.level), colours.get(row.level, INK))
         panel.set(title=task, xlabel="gain in points")
         panel.grid(visible=False, axis="y")
-    panels[0].set_yticks(range(len(levels)), levels)
+    count = table.groupby("level")["n_languages"].max()
+    panels[0].set_yticks(range(len(levels)), [f"{level} ({count[level]})" for level in levels])
     panels[0].set_ylim(len(levels) - 0.4, -0.6)
     return figure
 
