@@ -65,7 +65,7 @@ class Material:
 
     @cached_property
     def claims(self) -> pd.DataFrame:
-        """Published claims, tested as far as this study can (``check_claims``)."""
+        """Published claims, tested as far as this study can: the columns of ``check_claims``."""
         return check_claims(self.sums, self.rules, self.data, exposed=self.exposed)
 
     @cached_property
