@@ -19,15 +19,17 @@ endif
 PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 READY := .venv/.ready
 
-.PHONY: study reference lab test lint setup constraints schema site slurm crash
+.PHONY: study demo reference lab test lint setup constraints schema site slurm crash
 
 # The demo, computed; then the report of the committed reference study, drawn from its cube.
-study: $(READY)
-	.venv/bin/xtsupport run params/demo.yaml
-	@$(MAKE) -s $(SHOWN)
-
 REFERENCE := outputs/reference
 SHOWN := outputs/scratch/reference/report.html
+
+study: demo $(SHOWN)
+
+demo: $(READY)
+	.venv/bin/xtsupport run params/demo.yaml
+
 $(SHOWN): $(REFERENCE)/significance.csv $(READY)
 	@echo "the reference study (a real encoder, real languages), from its committed scores:"
 	@.venv/bin/xtsupport significance $(REFERENCE)/cube --out $(@D)

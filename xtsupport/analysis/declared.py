@@ -19,10 +19,10 @@ class Primary:
     metric: str = "f1"
     by: str = "group"
 
-    @property
-    def apart(self) -> str:
-        """The levels at which to look for differences: ``by``; families if that is one average."""
-        return "family" if self.by == "all" else self.by
+
+def apart(by: str) -> str:
+    """The level at which to look for differences: ``by``; families where that is one average."""
+    return "family" if by == "all" else by
 
 
 def reach(by: str) -> str:

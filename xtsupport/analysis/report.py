@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from xtsupport.analysis import appendix, plots
-from xtsupport.analysis.declared import Primary, plural, reach
+from xtsupport.analysis.declared import Primary, apart, plural, reach
 from xtsupport.analysis.firmness import firm
 from xtsupport.analysis.headline import heterogeneity
 from xtsupport.analysis.literature import literature
@@ -91,11 +91,11 @@ def answer(found: Material) -> Html:
     """Question, answer in a few lines, table, figure."""
     primary, rows = found.primary, found.answer
     pooled = len(found.drawn) > len(rows)
-    note = f"The rows of single {plural(primary.apart)} are exploratory."
+    note = f"The rows of single {plural(apart(primary.by))} are exploratory."
     question = (
         f"Does training on {primary.treatment} first raise {primary.target} ({primary.metric}) "
         f"over {primary.baseline} in languages that were never trained on, more than it raises "
-        f"the rest of the benchmarks, and equally in every {primary.apart}?"
+        f"the rest of the benchmarks, and equally in every {apart(primary.by)}?"
     )
     standing = (
         "This comparison was declared before the first run."
@@ -185,7 +185,7 @@ GAINS = {
 
 def families_differ(found: Material) -> list[str]:
     """Whether the levels differ in their gain on the target, with the joint test."""
-    by = found.primary.apart
+    by = apart(found.primary.by)
     rules = replace(found.rules, primary=replace(found.primary, by=by))
     test = heterogeneity(found.measured, rules, found.data)
     if test.empty:

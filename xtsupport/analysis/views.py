@@ -1,14 +1,14 @@
 """Cuts through scores and comparisons that people want to see; what notebooks and report share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.resources import files
 
 import numpy as np
 import pandas as pd
 
 from xtsupport.analysis.clusters import ClusterSums
-from xtsupport.analysis.declared import Primary
+from xtsupport.analysis.declared import Primary, apart
 from xtsupport.analysis.style import level_order
 from xtsupport.data import tables
 
@@ -153,9 +153,12 @@ def forest_rows(
 
     The families' rows are exploratory then. `comparison`: as for ``answer_rows``.
     """
-    asked = dict.fromkeys((primary.apart, primary.by))
-    parts = [answer_rows(comparison, replace(primary, by=by), languages) for by in asked]
-    return pd.concat(parts, ignore_index=True)
+    rows = answer_rows(comparison, primary, languages)
+    if apart(primary.by) == primary.by:
+        return rows
+    single = comparison[comparison["by"] == apart(primary.by)].assign(by=primary.by)
+    families = answer_rows(single, primary, languages).assign(by=apart(primary.by))
+    return pd.concat([families, rows], ignore_index=True)
 
 
 def overview(comparison: pd.DataFrame, by: str, metrics: Mapping[str, str]) -> pd.DataFrame:
