@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "outputs/README.md")
 LINKED = ("params", "outputs/reference")  # what pages link to or show
+KINDS = (".png", ".yaml", ".md", ".html", ".csv")
 AREAS = ("data", "training", "evaluation", "analysis", "study")
 
 
@@ -24,7 +25,7 @@ def gather(source: Path) -> None:
         found += (ROOT / "notebooks").glob(pattern)
     found += (ROOT / "xtsupport").rglob("README.md")
     for folder in LINKED:
-        found += [p for p in (ROOT / folder).rglob("*") if p.suffix in (".png", ".yaml", ".md")]
+        found += [p for p in (ROOT / folder).iterdir() if p.suffix in KINDS]
     for path in found:
         copy(path, source / path.relative_to(ROOT))
     for name in ("conf.py", "index.md"):
