@@ -173,6 +173,16 @@ def test_limits_of_this_very_design_are_named(text):
     assert "clusters x seeds, over 3 seeds" in words
 
 
+def test_the_gain_over_as_many_steps_is_told_where_the_study_has_it(cube, comparison, settings):
+    lines = " ".join(cautions(material(comparison, cube, settings, "hub")))
+    assert "Compare with the control none~squad." in lines
+    one = comparison.query("treatment == 'squad' and task == 'xquad' and by == 'all'")
+    row = one[one["metric"] == "f1"].assign(baseline="none~squad", gain=-1.6, verdict="harms")
+    more = pd.concat([comparison, row.assign(ci_low=-2.7, ci_high=-0.5)])
+    lines = " ".join(cautions(material(more, cube, settings, "hub")))
+    assert "as many steps, it is \N{MINUS SIGN}1.6 [\N{MINUS SIGN}2.7, \N{MINUS SIGN}0.5]" in lines
+
+
 def test_exposed_encoders_are_named(cube, comparison, settings):
     changed = settings.model_copy(update={"encoder": "offline-e5"})
     lines = " ".join(cautions(material(comparison, cube, changed, "hub")))

@@ -57,7 +57,7 @@ def cautions(found: Material) -> list[str]:
     if target["note"].str.contains("own training data").any():
         lines.append(
             f"{primary.treatment} uses the training data of {primary.target} itself: its gain is "
-            f"also that of more training. Compare with the control none~{primary.treatment}."
+            f"also that of more training. {over_control(found)}"
         )
     if found.exposed:
         lines.append(
@@ -73,6 +73,26 @@ def cautions(found: Material) -> list[str]:
             "unlike the web text of real encoders: nothing here is evidence about real languages."
         )
     return lines
+
+
+def over_control(found: Material) -> str:
+    """The gain over as many steps without the intermediate task, where the study has that."""
+    primary, control = found.primary, f"none~{found.primary.treatment}"
+    wanted = {
+        "treatment": primary.treatment,
+        "baseline": control,
+        "variant": "plain",
+        "task": primary.target,
+        "metric": primary.metric,
+        "by": "all",
+    }
+    rows = found.comparison[found.comparison[[*wanted]].eq(pd.Series(wanted)).all(axis=1)]
+    if rows.empty:
+        return f"Compare with the control {control}."
+    return (
+        f"Over {control}, a baseline of as many steps, it is {with_interval(rows).iloc[0]} points "
+        f"({rows['verdict'].iloc[0]}), averaged over all languages."
+    )
 
 
 def runs_share(found: Material) -> float:
