@@ -1,6 +1,7 @@
 """Later sections of the report: limits, other contrasts, scores, runs, meaning of columns."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 import yaml
@@ -13,6 +14,7 @@ from xtsupport.analysis.selection import WAYS, best_intermediate
 from xtsupport.analysis.sensitivity import noise
 from xtsupport.analysis.views import (
     SOURCE,
+    answer_rows,
     official_metrics,
     overview,
     zero_shot_means,
@@ -77,16 +79,10 @@ def cautions(found: Material) -> list[str]:
 
 def over_control(found: Material) -> str:
     """The gain over as many steps without the intermediate task, where the study has that."""
-    primary, control = found.primary, f"none~{found.primary.treatment}"
-    wanted = {
-        "treatment": primary.treatment,
-        "baseline": control,
-        "variant": "plain",
-        "task": primary.target,
-        "metric": primary.metric,
-        "by": "all",
-    }
-    rows = found.comparison[found.comparison[[*wanted]].eq(pd.Series(wanted)).all(axis=1)]
+    control = f"none~{found.primary.treatment}"
+    against = replace(found.primary, baseline=control)
+    rows = answer_rows(found.comparison, against, found.languages, by="all")
+    rows = rows[rows["task"] == against.target]
     if rows.empty:
         return f"Compare with the control {control}."
     return (

@@ -59,9 +59,9 @@ class Material:
     @cached_property
     def exposed(self) -> list[str]:
         """Tasks of the cube whose data the encoder had seen before the study."""
-        row = tables.encoders(self.data).get(self.settings.get("encoder", ""))
         have = {one.task for one in self.measured}
-        return [task for task in row.exposed if task in have] if row else []
+        known = tables.exposed(self.settings.get("encoder", ""), self.data)
+        return [task for task in known if task in have]
 
     @cached_property
     def claims(self) -> pd.DataFrame:

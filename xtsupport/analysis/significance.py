@@ -25,7 +25,7 @@ from xtsupport.analysis.resampling import bootstrap
 from xtsupport.analysis.variance import UNITS
 from xtsupport.analysis.verdicts import ADJUSTMENTS, FAMILY, adjust, verdict
 from xtsupport.analysis.wording import sentence
-from xtsupport.data.tables import encoders
+from xtsupport.data.tables import exposed
 from xtsupport.errors import UserError
 from xtsupport.study.atomic import write_text
 
@@ -143,7 +143,7 @@ def significance(cube, rules=None, data="hub", source: str = "en") -> pd.DataFra
     the primary target, and of its difference to others, note on what they depend; rows of tasks
     that the settings' encoder was trained on are noted as ``exposed``.
     """
-    exposed = _exposed(rules, data)
+    met = exposed(getattr(rules, "encoder", ""), data)
     rules, measured = declared(rules), study_moments(cube)
     _check(rules.unit, rules.adjustment, rules.margin, rules.alpha)
     pairs = sides_of(measured, "none", rules.contrasts or default_contrasts(measured) or None)
@@ -159,15 +159,9 @@ def significance(cube, rules=None, data="hub", source: str = "en") -> pd.DataFra
     table["planned"] = is_primary(table, rules)
     table["p_adjusted"] = adjust(table, rules.adjustment, [*FAMILY, "planned"])
     standing = table["planned"].map({True: "primary comparison", False: "exploratory"})
-    marks = ["; exposed" * (task.partition(" ")[0] in exposed) for task in table["task"]]
+    marks = ["; exposed" * (task.partition(" ")[0] in met) for task in table["task"]]
     table["note"] = (standing + "; " + table["note"] + marks).str.strip("; ")
     return judge(table, rules.adjustment, rules.margin, rules.alpha)
-
-
-def _exposed(settings, data) -> tuple[str, ...]:
-    """The tasks that the encoder of a study was trained on, as far as that is known."""
-    row = encoders(data).get(getattr(settings, "encoder", ""))
-    return row.exposed if row else ()
 
 
 def _dependence_notes(found, target, rules) -> list[str]:

@@ -120,11 +120,12 @@ def read_comparison(path) -> pd.DataFrame:
 
 
 def answer_rows(
-    comparison: pd.DataFrame, primary: Primary, languages: pd.DataFrame
+    comparison: pd.DataFrame, primary: Primary, languages: pd.DataFrame, by: str | None = None
 ) -> pd.DataFrame:
     """The rows that answer the question: gain on the target, on the rest, and their difference.
 
-    `comparison`: the columns of ``compare``, of one study. Levels stand in table order.
+    `comparison`: the columns of ``compare``, of one study. Levels stand in table order. by: None is
+    the declared one.
     """
     treatment, _, variant = primary.treatment.partition("/")
     metrics = {
@@ -136,7 +137,7 @@ def answer_rows(
         comparison["treatment"].eq(treatment)
         & comparison["variant"].eq(variant or "plain")
         & comparison["baseline"].eq(primary.baseline.removesuffix("/plain"))
-        & comparison["by"].eq(primary.by)
+        & comparison["by"].eq(by or primary.by)
         & comparison["metric"].eq(comparison["task"].map(metrics))
     )
     rows = comparison[chosen]
@@ -156,8 +157,7 @@ def forest_rows(
     rows = answer_rows(comparison, primary, languages)
     if apart(primary.by) == primary.by:
         return rows
-    single = comparison[comparison["by"] == apart(primary.by)].assign(by=primary.by)
-    families = answer_rows(single, primary, languages).assign(by=apart(primary.by))
+    families = answer_rows(comparison, primary, languages, by=apart(primary.by))
     return pd.concat([families, rows], ignore_index=True)
 
 

@@ -132,6 +132,12 @@ def encoders(data: str | Path = "hub") -> dict[str, Encoder]:
     return _table("encoders.csv", Encoder, data)
 
 
+def exposed(encoder: str, data: str | Path = "hub") -> tuple[str, ...]:
+    """The tasks that an encoder was trained on, as far as that is known."""
+    row = encoders(data).get(encoder)
+    return row.exposed if row else ()
+
+
 def seen_before(encoder: str, names, data: str | Path = "hub") -> str:
     """A sentence on which of the tasks `names` an encoder was trained on, to stand by results."""
     row = encoders(data).get(encoder)
