@@ -1,6 +1,7 @@
 """Every feature once an epoch, similar lengths together, the order a function of the seed."""
 
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from xtsupport.training.batches import (
     batch_stream,
     collate,
     epoch_batches,
+    evaluation_batches,
     mixture,
     schedule,
     token_batches,
@@ -71,6 +73,16 @@ def test_token_batches_stay_within_the_budget(sizes, budget):
     batches = token_batches(sizes, budget)
     assert sorted(np.concatenate(batches)) == list(range(len(sizes)))
     assert all(len(b) == 1 or len(b) * sizes[b].max() <= budget for b in batches)
+
+
+@given(lengths, st.sampled_from([64, 1024]))
+def test_batches_to_evaluate_stay_in_the_cache_of_a_cpu(sizes, width):
+    encoder = SimpleNamespace(device=torch.device("cpu"), config=SimpleNamespace(hidden_size=width))
+    for batch in evaluation_batches(sizes, 8192, encoder):
+        assert len(batch) == 1 or len(batch) * sizes[batch].max() * width <= 2**19
+    encoder.device = torch.device("cuda")
+    batches = evaluation_batches(sizes, 8192, encoder), token_batches(sizes, 8192)
+    assert [b.tolist() for b in batches[0]] == [b.tolist() for b in batches[1]]
 
 
 def test_collate_pads_to_the_longest():

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from xtsupport.training.batches import collate, token_batches
+from xtsupport.training.batches import collate, evaluation_batches
 from xtsupport.training.features import Features
 
 
@@ -41,7 +41,7 @@ def model_outputs(model, task, features, pad: int, batch_tokens, precision, max_
     model.eval()
     outputs: list = [None] * len(features)
     sizes = features.lengths * np.array([len(row.get("choices", [0])) for row in features.rows])
-    for indices in token_batches(sizes, batch_tokens):
+    for indices in evaluation_batches(sizes, batch_tokens, model.encoder):
         batch = {k: v.to(device) for k, v in collate(features, indices, pad).items()}
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             logits = model.logits(task, batch)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from xtsupport.training.batches import token_batches
+from xtsupport.training.batches import evaluation_batches
 from xtsupport.training.heads import mean_pool
 
 SLICE = 16384  # sentences that encode() holds as tokens at a time
@@ -27,7 +27,7 @@ def embed(
     model.eval()
     ids = tokenizer(list(sentences), truncation=True, max_length=max_length)["input_ids"]
     vectors = None
-    for indices in token_batches(np.array([len(i) for i in ids]), batch_tokens):
+    for indices in evaluation_batches(np.array([len(i) for i in ids]), batch_tokens, model):
         batch = tokenizer.pad({"input_ids": [ids[i] for i in indices]}, return_tensors="pt").to(
             device
         )

@@ -134,7 +134,7 @@ class Evaluation(Part):
         Field(description="whole clusters per language, or {target: clusters}; null: all"),
     ] = None
     batch_tokens: Annotated[
-        int, Field(ge=16, description="tokens per batch; no effect on scores")
+        int, Field(ge=16, description="tokens per batch at most; no effect on scores")
     ] = 8192
     max_answer_length: Annotated[int, Field(ge=1, le=512, description="tokens of a span")] = 30
     pairs: Annotated[

