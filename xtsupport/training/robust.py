@@ -6,20 +6,21 @@ It compares adversarial training with two forms of randomised smoothing:
 
 ============ ======================================================================================
 adversarial  the worst noise within a ball around each embedding: min over weights of max over
-             noise of the loss, the maximum approached by projected gradient ascent
+             noise of the loss (Madry et al. 2018, arXiv 1706.06083, equation 2.1), the maximum
+             approached by projected gradient ascent (section 2.1 there)
 smoothing    random noise, uniform in the same ball
 synonyms     random replacement of words by near ones (`SynonymReplacer`)
 ============ ======================================================================================
 
-Where we deviate, or could not check. The ball's radius is a share of each token's own embedding
-norm, so that one setting fits every encoder; the paper tunes an absolute one. Noise is put on the
-word-piece embeddings, before positions are added. Predictions are made once, without noise, and not
-by a vote over noisy copies. The paper works with classification only; here every kind is trained
-so. Its authors' code (github.com/uclanlp/Robust-XLT) holds the synonyms only: `perturb.py` draws
-each word uniformly from itself and its neighbours in counter-fitted vectors, 3 copies of each XNLI
-row and 10 of each PAWS-X row, which is what `SynonymReplacer` follows; number and size of ascent
-steps are ours. The paper's generalised setting, two sentences in two languages, is a matter of
-evaluation: `evaluation.pairs`.
+Where we deviate, or could not check (so the paper's own equations are not cited). The ball's radius
+is a share of each token's own embedding norm, so that one setting fits every encoder; the paper
+tunes an absolute one. Noise is put on the word-piece embeddings, before positions are added.
+Predictions are made once, without noise, and not by a vote over noisy copies. The paper works with
+classification only; here every kind is trained so. Its authors' code
+(github.com/uclanlp/Robust-XLT) holds the synonyms only: `perturb.py` draws each word uniformly from
+itself and its neighbours in counter-fitted vectors, 3 copies of each XNLI row and 10 of each PAWS-X
+row, which is what `SynonymReplacer` follows; number and size of ascent steps are ours. The paper's
+generalised setting, two sentences in two languages, is a matter of evaluation: `evaluation.pairs`.
 """
 
 import re
@@ -69,9 +70,9 @@ def in_ball(like: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
 
 
 def worst(inner, embed, task, batch, shift, limit, steps: int) -> torch.Tensor:
-    """Projected gradient ascent on the loss from a random start (Madry et al. 2018): after each
-    step along the normalised gradient, noise beyond `limit` is put back on the ball. Noise is
-    (batch, length, width)."""
+    """Projected gradient ascent on the loss from a random start (Madry et al. 2018, section 2.1,
+    whose ball is a cube and whose steps are signs): after each step along the normalised gradient,
+    noise beyond `limit` is put back on the ball. Noise is (batch, length, width)."""
     for _ in range(steps):
         shift.requires_grad_()
         with shifted(embed, shift):
