@@ -18,7 +18,7 @@ from xtsupport.training.encoder import freeze_embeddings
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import Diverged, Recipe, rate, train
-from xtsupport.training.tracking import open_tracker
+from xtsupport.training.tracking import tracked
 
 RECIPE = Recipe(steps=12, batch_size=4, learning_rate=1e-2, seed=3)
 
@@ -179,9 +179,8 @@ def test_tensorboard_is_told_every_step(setting, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     make, data, tokenizer = setting
-    tracker = open_tracker("tensorboard", tmp_path / "toy", "intermediate/squad/seed0")
-    history = train(make(), data, tokenizer, RECIPE, progress=False, tracker=tracker)
-    tracker.finish()
+    with tracked("tensorboard", tmp_path / "toy", "intermediate/squad/seed0") as tracker:
+        history = train(make(), data, tokenizer, RECIPE, progress=False, tracker=tracker)
     read = EventAccumulator(str(tmp_path / "toy" / "tracking" / "intermediate/squad/seed0"))
     read.Reload()
     for name, part in history.groupby("task"):
@@ -193,6 +192,26 @@ def test_tensorboard_is_told_every_step(setting, tmp_path):
 
 def test_a_missing_dashboard_is_named_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="tracking = trackio: it is not installed; type `pip"):
-        open_tracker("trackio", tmp_path, "run")
-    assert open_tracker(None, tmp_path, "run") is None
+    missing = pytest.raises(UserError, match="tracking = trackio: it is not installed; type `pip")
+    with missing, tracked("trackio", tmp_path, "run"):
+        pass
+
+
+def test_a_dashboard_is_closed_where_training_fails(tmp_path, monkeypatch):
+    class Tracker:
+        def __init__(self, *_):
+            self.log = []
+
+        def start(self):
+            self.log.append("start")
+
+        def finish(self):
+            self.log.append("finish")
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
+    monkeypatch.setattr("xtsupport.training.tracking.TensorBoardTracker", Tracker)
+    with pytest.raises(Diverged), tracked("tensorboard", tmp_path, "run") as tracker:
+        raise Diverged("the loss is nan")
+    assert tracker.log == ["start", "finish"]
+    with tracked(None, tmp_path, "run") as tracker:
+        assert tracker is None

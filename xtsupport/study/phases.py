@@ -27,7 +27,7 @@ from xtsupport.training.features import Features, featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import MLM, Recipe, resolve_precision, train
 from xtsupport.training.masked import MaskedHead, MaskedModel, tiny_xlmr, train_tokenizer
-from xtsupport.training.tracking import open_tracker
+from xtsupport.training.tracking import tracked
 
 VALIDATION_CLUSTERS = 400  # English validation after phase 2: enough to see that it learned
 
@@ -207,10 +207,9 @@ def fit(model, data: dict[str, Features], tokenizer, run: Run, out, progress: bo
     )
     checkpoint = out.checkpoint / "state.safetensors"
     minutes = run.options["checkpoint_minutes"]
-    tracker = open_tracker(run.options.get("tracking"), folders.outputs() / run.study, run.name)
-    history = train(model, data, tokenizer, recipe, checkpoint, minutes, progress, tracker)
-    if tracker:
-        tracker.finish()
+    dashboard = run.options.get("tracking"), folders.outputs() / run.study, run.name
+    with tracked(*dashboard) as tracker:
+        history = train(model, data, tokenizer, recipe, checkpoint, minutes, progress, tracker)
     out.write_csv("history.csv", history)
     out.note(
         training={name: sizes(features) for name, features in data.items()},

@@ -4,6 +4,8 @@ Nothing is ever read back: what counts stands in ``history.csv``.
 """
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from accelerate import PartialState
@@ -12,14 +14,18 @@ from accelerate.tracking import GeneralTracker, TensorBoardTracker, TrackioTrack
 from xtsupport.errors import UserError
 
 
-def open_tracker(kind: str | None, study: Path, run: str) -> GeneralTracker | None:
-    """Where a run logs its losses, or None. kind: tensorboard, trackio or None.
+@contextmanager
+def tracked(kind: str | None, study: Path, run: str) -> Iterator[GeneralTracker | None]:
+    """Where a run logs its losses, or None; closed at the end, also where training fails.
+
+    kind: tensorboard, trackio or None.
 
     TensorBoard's files go to ``tracking/RUN`` in the study's folder (`study`); trackio keeps its
     own, under the study's name. Raises UserError where the package is not installed.
     """
     if kind is None:
-        return None
+        yield None
+        return
     if importlib.util.find_spec(kind) is None:
         raise UserError(f"tracking = {kind}: it is not installed; type `pip install {kind}`")
     PartialState()  # accelerate asks it which process may write
@@ -28,4 +34,7 @@ def open_tracker(kind: str | None, study: Path, run: str) -> GeneralTracker | No
     else:
         tracker = TrackioTracker(study.name, name=run, resume="allow")
     tracker.start()
-    return tracker
+    try:
+        yield tracker
+    finally:
+        tracker.finish()
