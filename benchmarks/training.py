@@ -175,6 +175,7 @@ def train_with_trainer(model, features, tokenizer, options, task, way) -> float:
             max_steps=updates,
             learning_rate=3e-5,
             bf16=options.precision == "bfloat16",
+            use_cpu=not torch.cuda.is_available(),
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,

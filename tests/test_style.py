@@ -59,6 +59,16 @@ def test_families_keep_their_colour_and_place_whatever_part_is_shown():
     assert some == sorted(some, key=[table.set_index("code").loc[c, "group"] for c in order].index)
 
 
+def test_large_families_have_a_colour_of_their_own_and_small_ones_share_grey():
+    table = language_table("hub")
+    sizes, colours = table["family"].value_counts(), style.family_colours(table)
+    own = [family for family in sizes.index if colours[family] != style.COLOURS[-1]]
+    assert len({colours[family] for family in own}) == len(own) == len(style.COLOURS) - 1
+    assert sizes[own].min() >= sizes.drop(own).max() and "Indo-European" in own
+    few = style.family_colours(table[table["family"].isin(own[:3])])
+    assert len({few[family] for family in own[:3]}) == 3
+
+
 def drawn(*names: str) -> list[str]:
     """Warnings while names are drawn as title, hint and labels."""
     with warnings.catch_warnings(record=True) as told:

@@ -117,7 +117,8 @@ def contaminated(records: Sequence[Mapping]) -> str:
             if share:
                 language = row.get("language", "en")
                 place = row["target"], row["field"], row["training"], language
-                found[place] = f"{share} of {row['texts']} {row['target']} {row['field']}s "
+                what = "sentence" if row["field"] == "tokens" else row["field"]
+                found[place] = f"{share} of {row['texts']} {row['target']} {what}s "
                 found[place] += f"in {row['training']}" + f" ({language})" * (language != "en")
     return "; ".join(found.values())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import textwrap
+from collections import Counter
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,12 +82,13 @@ def level_order(levels: Iterable[str], languages: pd.DataFrame) -> list[str]:
 
 
 def family_colours(languages: pd.DataFrame) -> dict[str, str]:
-    """Colour of every family, group and language code (all have their family's), in table order.
+    """Colour of every family, group and language code (all have their family's).
 
-    With more families than colours these repeat; marks and names then tell them apart.
+    Of more families than colours the largest have one each; the others share the last, a grey, and
+    marks and names tell them apart.
     """
-    families = list(dict.fromkeys(languages["family"]))
-    colours = {family: COLOURS[i % len(COLOURS)] for i, family in enumerate(families)}
+    sizes, last = Counter(languages["family"]).most_common(), len(COLOURS) - 1
+    colours = {family: COLOURS[min(i, last)] for i, (family, _) in enumerate(sizes)}
     for column in ("group", "code"):
         for name, family in zip(languages[column], languages["family"], strict=True):
             colours.setdefault(name, colours[family])
