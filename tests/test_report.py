@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from xtsupport.analysis import page
-from xtsupport.analysis.appendix import cautions, contaminated, scores
+from xtsupport.analysis.appendix import cautions, contaminated, distinct, scores
 from xtsupport.analysis.declared import Declared, Primary
 from xtsupport.analysis.material import material
 from xtsupport.analysis.report import answer, banner, scores_words, tally, write_report
@@ -249,6 +249,18 @@ def test_contaminated_texts_are_counted_once_per_place():
     clean = row | {"field": "question", "exact": 0, "ngram": 0}
     records = [{"contamination": [row | {"ngram": 3}, clean]}, {"contamination": None}] * 2
     assert contaminated(records) == "3 of 9 xquad contexts in squad"
+    tagged = {"target": "udpos", "field": "tokens", "ngram": 0, "training": "udpos"}
+    assert contaminated([{"contamination": [row | tagged]}]) == "2 of 9 udpos sentences in udpos"
+    german = row | {"ngram": 0, "exact": 4, "texts": 8, "language": "de"}
+    assert contaminated([{"contamination": [german]}]) == "4 of 8 xquad contexts in squad (de)"
+    assert contaminated([{"contamination": [german]}, *records]) == (
+        "3 to 4 of 8 to 9 xquad contexts in squad (each of 2 languages)"
+    )
+
+
+def test_runs_of_several_commits_name_them_all():
+    assert distinct(["a", "a"]) == "a"
+    assert distinct(["a", "b", "a"]) == "a (2 of 3 runs); b (1 of 3 runs)"
 
 
 def test_a_table_read_back_is_the_table(comparison, tmp_path):

@@ -1,6 +1,7 @@
 """Later sections of the report: limits, other contrasts, scores, runs, meaning of columns."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -24,6 +25,7 @@ from xtsupport.data import tables
 from xtsupport.errors import UserError
 
 ROWS = 400  # of the exploratory table; the rest is in significance.csv
+FIELDS = {"tokens": "sentence", "text_pair": "second text"}  # columns that need another name
 
 
 def limits(found: Material) -> Html:
@@ -110,17 +112,30 @@ def seen(found: Material) -> Html:
 
 def contaminated(records: Sequence[Mapping]) -> str:
     """`12 of 600 xquad contexts in squad`, ... from the runs' records; empty where none was met."""
-    found = {}
+    found: dict[tuple, dict[str, tuple[int, int]]] = {}
     for record in records:
         for row in record.get("contamination") or ():
             share = max(row["exact"], row["ngram"])
             if share:
-                language = row.get("language", "en")
-                place = row["target"], row["field"], row["training"], language
-                what = "sentence" if row["field"] == "tokens" else row["field"]
-                found[place] = f"{share} of {row['texts']} {row['target']} {what}s "
-                found[place] += f"in {row['training']}" + f" ({language})" * (language != "en")
-    return "; ".join(found.values())
+                place = found.setdefault((row["target"], row["field"], row["training"]), {})
+                place[row.get("language", "en")] = share, row["texts"]
+    return "; ".join(
+        f"{_span(share for share, _ in counts.values())} of "
+        f"{_span(texts for _, texts in counts.values())} {target} {FIELDS.get(field, field)}s "
+        f"in {training}" + _spoken(list(counts))
+        for (target, field, training), counts in found.items()
+    )
+
+
+def _span(numbers: Iterable[int]) -> str:
+    ordered = sorted(numbers)
+    return " to ".join(str(n) for n in dict.fromkeys((ordered[0], ordered[-1])))
+
+
+def _spoken(codes: list[str]) -> str:
+    if codes == ["en"]:
+        return ""
+    return f" ({codes[0]})" if len(codes) == 1 else f" (each of {len(codes)} languages)"
 
 
 def contrasts(found: Material) -> Html:
@@ -220,15 +235,16 @@ def runs(found: Material) -> Html:
     """Time, versions, collapsed runs and settings."""
     if not found.records:
         return paragraph("This report was made from a cube alone; it has no records of runs.")
-    first = found.records[0]
     made = {
-        "versions": ", ".join(f"{name} {v}" for name, v in first["versions"].items()),
-        "machine": first.get("machine", ""),
-        "commit": first.get("commit") or "not under version control",
+        "versions": [
+            ", ".join(f"{name} {v}" for name, v in r["versions"].items()) for r in found.records
+        ],
+        "machine": [r.get("machine", "") for r in found.records],
+        "commit": [r.get("commit") or "not under version control" for r in found.records],
     }
     return html(
         "{facts}{times}{collapsed}{settings}",
-        facts=bullets(f"{name}: {text}" for name, text in made.items()),
+        facts=bullets(f"{name}: {distinct(texts)}" for name, texts in made.items()),
         times=table(times(found.records), digits=0),
         collapsed=paragraph(collapsed(found.records)),
         settings=folded(
@@ -236,6 +252,14 @@ def runs(found: Material) -> Html:
             html("<pre>{s}</pre>", s=yaml.safe_dump(dict(found.settings), sort_keys=False)),
         ),
     )
+
+
+def distinct(texts: Sequence[str]) -> str:
+    """What all runs have in common, or the different texts and how many runs each belongs to."""
+    counts = Counter(texts)
+    if len(counts) == 1:
+        return texts[0]
+    return "; ".join(f"{text} ({n} of {len(texts)} runs)" for text, n in counts.items())
 
 
 def times(records: Sequence[Mapping]) -> pd.DataFrame:

@@ -31,6 +31,7 @@ from xtsupport.analysis.style import (
     reference_line,
     smooth,
 )
+from xtsupport.analysis.wording import both_sides
 
 
 def training_curve(log: pd.DataFrame) -> Figure:
@@ -129,7 +130,7 @@ def gain_forest(table: pd.DataFrame, languages: pd.DataFrame, tasks: Sequence[st
     levels, first = level_order(table["level"], languages), table.iloc[0]
     shown = " and ".join(reach(by) for by in dict.fromkeys(table["by"]))
     figure, panels = new_figure(
-        f"Gain of {first['treatment']} over {first['baseline']} {shown}",
+        f"Gain of {' over '.join(both_sides(first))} {shown}",
         f"Bar: 95% interval, resampling {first['unit']}. Right of the dashed line: better; left: "
         "worse; across it: these runs do not decide. Hollow: too few seeds or languages to claim. "
         "In brackets how many languages.",
@@ -167,9 +168,7 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
 
     `table`: the columns of `compare`, one metric per task.
     """
-    variant = table["variant"].where(table["variant"] != "plain", "")
-    treatment = (table["treatment"] + "/" + variant).str.removesuffix("/")
-    table = table.assign(contrast=treatment + " over " + table["baseline"])
+    table = table.assign(contrast=[" over ".join(both_sides(row)) for _, row in table.iterrows()])
     tasks, rows = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table["contrast"]))
     table = table.set_index(["contrast", "task", "level"]).sort_index()
     columns = [

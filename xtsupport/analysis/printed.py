@@ -3,7 +3,7 @@
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from xtsupport.analysis.wording import METRICS
+from xtsupport.analysis.wording import METRICS, both_sides
 
 SPECIAL = {character: rf"\{character}" for character in "&%_#${}"}
 SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
@@ -72,7 +72,7 @@ def caption(table: pd.DataFrame) -> str:
     )
     planned = "Exploratory: " if first["note"].startswith("exploratory") else ""
     return (
-        f"{planned}{first['treatment']} over {first['baseline']} on {first['task']}, in {points}. "
+        f"{planned}{' over '.join(both_sides(first))} on {first['task']}, in {points}. "
         f"Unit of resampling: {first['unit']}, {first['n_seeds']} seeds; p-values {adjusted}; "
         "MDE: gain found with 80% power."
     )

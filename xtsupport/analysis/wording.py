@@ -45,7 +45,7 @@ def sentence(row: Mapping, margin: float = 1.0, alpha: float = 0.05) -> str:
 def _finding(row, margin, alpha) -> str:
     gain, where = f"{abs(row['gain']):.1f} {_points(row)}", _place(row)
     target, _, rest = row["task"].partition(" - ")
-    who, base = _treatment(row), row["baseline"]
+    who, base = both_sides(row)
     more = row["gain"] > 0
     if rest:
         than = f"{gain} {'larger' if more else 'smaller'} on {target} than on {_task(rest)}"
@@ -84,8 +84,16 @@ def _task(name) -> str:
     return AGGREGATES.get(name, name)
 
 
-def _treatment(row) -> str:
-    return row["treatment"] + ("" if row["variant"] == "plain" else f" ({row['variant']})")
+def both_sides(row) -> tuple[str, str]:
+    """Treatment and baseline as a params file names them, such as squad/source=de over none.
+
+    A row's variant is that of its treatment, and of its baseline unless that names another.
+    """
+    treatment, baseline, variant = row["treatment"], row["baseline"], f"/{row['variant']}"
+    if variant != "/plain":
+        treatment += variant
+        baseline += "" if "/" in baseline else variant
+    return treatment, baseline.removesuffix("/plain")
 
 
 def _place(row) -> str:
