@@ -84,8 +84,8 @@ def level_order(levels: Iterable[str], languages: pd.DataFrame) -> list[str]:
 def family_colours(languages: pd.DataFrame) -> dict[str, str]:
     """Colour of every family, group and language code (all have their family's).
 
-    Of more families than colours the largest have one each; the others share the last, a grey, and
-    marks and names tell them apart.
+    `languages` has the columns of languages.csv. Of more families than colours the largest have
+    one each; the others share the last, a grey, and marks and names tell them apart.
     """
     sizes, last = Counter(languages["family"]).most_common(), len(COLOURS) - 1
     colours = {family: COLOURS[min(i, last)] for i, (family, _) in enumerate(sizes)}

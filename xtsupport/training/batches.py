@@ -87,8 +87,11 @@ def token_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
 
 
 def evaluation_batches(lengths: np.ndarray, max_tokens: int, encoder) -> list[np.ndarray]:
-    """`token_batches` for a forward pass: on CPUs no larger than keeps a layer's output in the
-    cache, which is 1.2 to 1.7 times as fast as batches of 4,096 to 16,384 tokens."""
+    """`token_batches` for a forward pass: indices (batch,), from lengths (features,).
+
+    On CPUs they are no larger than keeps a layer's output in the cache, which is 1.2 to 1.7 times
+    as fast as batches of 4,096 to 16,384 tokens.
+    """
     if encoder.device.type == "cpu":
         max_tokens = min(max_tokens, CACHED // encoder.config.hidden_size)
     return token_batches(lengths, max_tokens)
