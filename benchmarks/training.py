@@ -77,8 +77,8 @@ def table(found: dict) -> list[str]:
     """One line per case: medians of the rounds, and how many times as fast as its task's first."""
     clock = "wall" if torch.cuda.is_available() else "processor"
     lines = [
-        f"{'task':<8}{'way':<18}{'precision':<11}{'examples/s':>11}{'tokens/s':>10}{'Tflop/s':>9}{'GiB':>7}"
-        f"{'loss':>8}{'ratio':>8}"
+        f"{'task':<8}{'way':<18}{'precision':<11}{'examples/s':>11}{'tokens/s':>10}"
+        f"{'Tflop/s':>9}{'GiB':>7}{'loss':>8}{'ratio':>8}"
     ]
     first = {}
     for (task, way, precision), rounds in found.items():

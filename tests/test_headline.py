@@ -8,7 +8,7 @@ import pytest
 
 from xtsupport.analysis.aggregates import Facts
 from xtsupport.analysis.clusters import study_moments
-from xtsupport.analysis.contrasts import cases, default_contrasts
+from xtsupport.analysis.contrasts import both_sides, cases, default_contrasts
 from xtsupport.analysis.declared import Declared, Primary, declared
 from xtsupport.analysis.dependence import dependence
 from xtsupport.analysis.headline import (
@@ -27,7 +27,7 @@ from xtsupport.analysis.significance import (
     write_significance,
 )
 from xtsupport.analysis.simulate import simulate, simulate_differences
-from xtsupport.analysis.wording import both_sides, sentence
+from xtsupport.analysis.wording import sentence
 from xtsupport.errors import UserError
 
 RULES = Declared(primary=Primary("squad"), contrasts=(("squad", "none"),))

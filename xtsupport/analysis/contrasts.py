@@ -5,7 +5,7 @@ A contrast is explicit because one baseline does not serve all: ``mnli@translate
 against the control ``none~task`` that trains as many steps without it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,6 +134,15 @@ def side(named) -> Side:
 def name(one: Side) -> str:
     """The short form of a side."""
     return one[0] if one[1] == "plain" else "/".join(one)
+
+
+def both_sides(row: Mapping) -> tuple[str, str]:
+    """Treatment and baseline of a row of ``compare`` as params files name them: the variant is that
+    of both, unless the baseline names its own. squad/source=de and none/source=de; or squad, none.
+    """
+    treatment, baseline, variant = row["treatment"], row["baseline"], row["variant"]
+    against = baseline if "/" in baseline else f"{baseline}/{variant}"
+    return name((treatment, variant)), name(side(against))
 
 
 def trained_on(pair: tuple[Side, Side], source: str = "en") -> set[str]:

@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from xtsupport.analysis.contrasts import both_sides
 from xtsupport.analysis.declared import reach
 from xtsupport.analysis.style import (
     COLOURS,
@@ -31,7 +32,6 @@ from xtsupport.analysis.style import (
     reference_line,
     smooth,
 )
-from xtsupport.analysis.wording import both_sides
 
 
 def training_curve(log: pd.DataFrame) -> Figure:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from xtsupport.analysis.contrasts import both_sides
+
 METRICS = {
     "f1": "F1 points",
     "exact_match": "points of exact match",
@@ -82,18 +84,6 @@ def _points(row) -> str:
 
 def _task(name) -> str:
     return AGGREGATES.get(name, name)
-
-
-def both_sides(row) -> tuple[str, str]:
-    """Treatment and baseline as a params file names them, such as squad/source=de over none.
-
-    A row's variant is that of its treatment, and of its baseline unless that names another.
-    """
-    treatment, baseline, variant = row["treatment"], row["baseline"], f"/{row['variant']}"
-    if variant != "/plain":
-        treatment += variant
-        baseline += "" if "/" in baseline else variant
-    return treatment, baseline.removesuffix("/plain")
 
 
 def _place(row) -> str:
