@@ -26,6 +26,8 @@ from transformers import (
 
 from xtsupport.errors import UserError
 from xtsupport.evaluation.predict import predict
+from xtsupport.training.attention import NAME as BMM
+from xtsupport.training.attention import use_fast_attention
 from xtsupport.training.encoder import (
     freeze_embeddings,
     load_encoder,
@@ -168,9 +170,26 @@ def test_every_architecture_trains_and_predicts(folder):
     assert all(len(tags) == 3 for tags in found)
 
 
-def test_padding_changes_nothing(folder):
+def test_the_fast_attention_gives_what_transformers_gives(folder):
+    encoder, tokenizer = load_encoder(folder)
+    tokens = tokenizer(TEXTS[:2], padding=True, return_tensors="pt")
+    inputs = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+    with torch.no_grad():
+        theirs = encoder.eval()(**inputs).last_hidden_state
+        use_fast_attention(encoder, torch.device("cpu"), "bfloat16")
+        ours = encoder(**inputs).last_hidden_state
+    real = inputs["attention_mask"].bool()
+    assert torch.allclose(ours[real], theirs[real], atol=1e-5)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager", BMM])
+def test_padding_changes_nothing(folder, attention):
     """One short sequence alone, and beside a long one: the same states to 1e-5."""
     encoder, tokenizer = load_encoder(folder)
+    use_fast_attention(encoder, torch.device("cpu"), "bfloat16")
+    if attention != BMM and "deberta" not in encoder.config.model_type:  # it has its own attention
+        encoder.set_attn_implementation(attention)
+        assert encoder.config._attn_implementation == attention
     short, long = (tokenizer(text)["input_ids"] for text in ("Who cooked soup?", TEXTS[0]))
     encoder.eval()
     pad = len(long) - len(short)

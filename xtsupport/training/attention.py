@@ -12,19 +12,24 @@ from transformers.masking_utils import eager_mask
 NAME = "xtsupport_bmm"
 
 
-def bmm_attention(module, query, key, value, attention_mask, scaling=None, dropout=0.0, **_):
-    """Attention of an encoder, every token seeing every token that is not padding.
+def bmm_attention(
+    module, query, key, value, attention_mask, scaling=None, dropout=0.0, sliding_window=None, **_
+):
+    """Attention of an encoder: every token sees every token that is not padding, or those of them
+    that its layer's window leaves (ModernBERT).
 
     query, key, value: (batch, heads, length, width); attention_mask: None or additive
-    (batch, 1, length, length), equal in all rows. Returns ((batch, length, heads, width), None).
+    (batch, 1, length, length), equal in all rows where there is no `sliding_window`. Returns
+    ((batch, length, heads, width), None).
     """
     batch, heads, length, width = query.shape
     scaling = width**-0.5 if scaling is None else scaling
     query, key, value = (x.reshape(batch * heads, length, width) for x in (query, key, value))
     bias = query.new_zeros(1)
     if attention_mask is not None:
-        bias = attention_mask[:, :, :1].to(query.dtype).expand(batch, heads, 1, length)
-        bias = bias.reshape(batch * heads, 1, length)
+        rows = length if sliding_window else 1
+        bias = attention_mask[:, :, :rows].to(query.dtype).expand(batch, heads, rows, length)
+        bias = bias.reshape(batch * heads, rows, length)
     scores = torch.baddbmm(bias, query, key.transpose(1, 2), alpha=scaling)
     weights = torch.nn.functional.dropout(scores.softmax(-1), dropout, module.training)
     mixed = torch.bmm(weights, value).view(batch, heads, length, width)
