@@ -268,13 +268,13 @@ def model_of(options):
     return TaskModel(encoder, 0.1, "mean"), tokenizer
 
 
-def features_of(task: str, code: str, tokenizer, options):
-    """So many rows as the updates need, spread over the data set; the same for every way."""
+def features_of(task: str, code: str, tokenizer, options, batches: int | None = None):
+    """So many rows as the updates need (or `batches`), spread over the data set, for every way."""
     from xtsupport.data import load
     from xtsupport.training.features import featurise
 
     length, batch_size, updates, kind = TASKS.get(task, (384, 1, QUESTIONS, "span"))
-    wanted = batch_size * updates
+    wanted = batch_size * (batches or updates)
     if options.encoder == "random" or not Path(options.data).is_dir():
         return random_features(task, kind, wanted)
     rows = load(task, code, None if task == "xquad" else "train", options.data)

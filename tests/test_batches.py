@@ -91,6 +91,20 @@ def test_collate_pads_to_the_longest():
     assert batch["mask"].sum().item() == 6
 
 
+@given(st.integers(1, 512), st.integers(0, 100))
+def test_few_lengths_pad_by_an_eighth_at_most(length, more):
+    features = features_of([length, length + more])
+    padded = collate(features, np.array([0]), pad=1, few_lengths=True)["ids"].shape[1]
+    assert length <= padded <= min(length * 9 / 8, length + more)
+
+
+def test_few_lengths_are_eight_per_doubling():
+    features = features_of(list(range(1, 513)))
+    lengths = {collate(features, [i], 1, few_lengths=True)["ids"].shape[1] for i in range(512)}
+    assert sorted(n for n in lengths if 256 < n <= 512) == list(range(288, 513, 32))
+    assert sorted(n for n in lengths if 32 < n <= 64) == list(range(36, 65, 4))
+
+
 def test_mixture_needs_sizes():
     with pytest.raises(ZeroDivisionError):
         mixture({"a": 0}, 10)

@@ -41,19 +41,26 @@ def model_outputs(model, task, features, pad: int, batch_tokens, precision, max_
     model.eval()
     outputs: list = [None] * len(features)
     sizes = features.lengths * np.array([len(row.get("choices", [0])) for row in features.rows])
-    for indices in evaluation_batches(sizes, batch_tokens, model.encoder):
-        batch = {k: v.to(device) for k, v in collate(features, indices, pad).items()}
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            logits = model.logits(task, batch)
-        if features.kind == "span":
-            inside = torch.zeros(logits.shape[:2], dtype=torch.bool)
-            for row, i in zip(inside, indices, strict=True):
-                offsets = features.rows[i]["offsets"]
-                row[: len(offsets)] = torch.from_numpy(offsets[:, 0] >= 0)
-            logits = best_spans(logits, inside.to(device), max_answer)
-        for i, output in zip(indices, logits.cpu().numpy(), strict=True):
-            outputs[i] = output
+    half = precision == "bfloat16"
+    few_lengths = half and device.type == "cpu"  # its kernels are made, and kept, for each length
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):  # around all: one cast a weight
+        for indices in evaluation_batches(sizes, batch_tokens, model.encoder):
+            batch = collate(features, indices, pad, few_lengths)
+            logits = model.logits(task, {k: v.to(device) for k, v in batch.items()})
+            if features.kind == "span":
+                logits = best_spans(logits, in_context(features, indices, logits), max_answer)
+            for i, output in zip(indices, logits.cpu().numpy(), strict=True):
+                outputs[i] = output
     return outputs
+
+
+def in_context(features: Features, indices, logits: torch.Tensor) -> torch.Tensor:
+    """Which tokens belong to the context: (batch, length) beside logits (batch, length, 2)."""
+    inside = torch.zeros(logits.shape[:2], dtype=torch.bool)
+    for row, i in zip(inside, indices, strict=True):
+        offsets = features.rows[i]["offsets"]
+        row[: len(offsets)] = torch.from_numpy(offsets[:, 0] >= 0)
+    return inside.to(logits.device)
 
 
 def best_spans(logits: torch.Tensor, inside: torch.Tensor, max_answer: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 from xtsupport.training.features import IGNORED, Features
 
 POOL = 50  # batches whose features are sorted together: little padding, still random batches
-CACHED = 2**19  # numbers, a layer's output for one batch: 2 MiB in float32, a CPU core's cache
+CACHED = 2**18  # numbers, a layer's output for one batch: 1 MiB in float32, a CPU core's cache
 
 
 def epoch_batches(
@@ -97,13 +97,22 @@ def evaluation_batches(lengths: np.ndarray, max_tokens: int, encoder) -> list[np
     return token_batches(lengths, max_tokens)
 
 
-def collate(features: Features, indices: np.ndarray, pad: int) -> dict[str, torch.Tensor]:
-    """One padded batch: ids and mask (batch, length); for `choice` (batch * choices, length)."""
+def collate(
+    features: Features, indices: np.ndarray, pad: int, few_lengths: bool = False
+) -> dict[str, torch.Tensor]:
+    """One padded batch: ids and mask (batch, length); for `choice` (batch * choices, length).
+
+    length: of the longest sequence; with `few_lengths` up to an eighth more (eight lengths per
+    doubling), but not beyond the longest of all features.
+    """
     rows = [features.rows[i] for i in indices]
     sequences = [seq for row in rows for seq in row.get("choices", ())] or [
         row["ids"] for row in rows
     ]
     length = max(map(len, sequences))
+    if few_lengths:
+        unit = 1 << max(0, length.bit_length() - 4)
+        length = min(-(-length // unit) * unit, int(features.lengths.max()))
     batch = {"ids": _pad(sequences, length, pad)}
     batch["mask"] = _pad([[1] * len(s) for s in sequences], length, 0)
     if features.kind == "tagging":
