@@ -1,5 +1,7 @@
 """What a notebook says before it starts, what finished runs left, where an answer comes from."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from study_toys import toy_root
@@ -8,6 +10,8 @@ from xtsupport.errors import UserError
 from xtsupport.study import answer, checks, finished
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import into_scratch, open_run
+
+PARAMS = Path(__file__).parents[1] / "params"
 
 
 @pytest.fixture
@@ -90,6 +94,17 @@ def test_without_a_study_the_scores_are_simulated_and_say_so(study, capsys):
         "none~squad",
     }
     assert set(cube["group"]) <= {"Kindric", "Turnic", "Markic", "Glyphic", "Farric"}
+
+
+def test_simulated_scores_have_the_variants_of_the_study(tmp_path, monkeypatch):
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    study = open_study(PARAMS / "variants.yaml")
+    cube = pd.read_parquet(answer.evidence(study))
+    sides = set(cube["condition"] + "/" + cube["variant"])
+    assert sides >= {"squad@translated/plain", "none/adversarial", "squad/source=qta"}
+    table = answer.conclude(study, cube)
+    robust = table[table["variant"].eq("smoothing")]
+    assert set(robust["treatment"] + "-" + robust["baseline"]) == {"none-none/plain"}
 
 
 def test_a_cube_of_the_study_comes_before_the_reference(study, capsys):

@@ -181,10 +181,10 @@ def test_the_headline_is_the_planned_comparison(call, tmp_path):
     study = open_study(
         "params/toy.yaml", {"analysis.primary": {"treatment": "squad", "target": "xquad"}}
     )
-    row = {"treatment": "squad", "baseline": "none", "task": "xquad", "metric": "f1", "by": "group",
-           "level": "Qaru", "n_languages": 2, "baseline_score": 30.04, "gain": 4.25, "ci_low": 1,
-           "ci_high": 7.5, "p_adjusted": 0.0123, "verdict": "improves",
-           "note": ""}  # fmt: skip
+    row = {"treatment": "squad", "baseline": "none", "variant": "plain", "task": "xquad",
+           "metric": "f1", "by": "group", "level": "Qaru", "n_languages": 2,
+           "baseline_score": 30.04, "gain": 4.25, "ci_low": 1, "ci_high": 7.5,
+           "p_adjusted": 0.0123, "verdict": "improves", "note": ""}  # fmt: skip
     other = row | {"level": "Other", "baseline": "none~squad", "gain": None}
     study.folder.mkdir(parents=True)
     pd.DataFrame([row, other]).to_csv(

@@ -28,7 +28,5 @@ def test_all_mixes_plain_single_tasks_only():
     assert conditions.single_tasks(names) == ["mnli", "squad"]
 
 
-def test_sides_and_sources():
-    assert conditions.side("squad/source=de") == ("squad", "source=de")
-    assert conditions.side("squad") == ("squad", "plain")
+def test_the_source_of_a_variant():
     assert conditions.source_of("source=de") == "de" and conditions.source_of("smoothing") == "en"

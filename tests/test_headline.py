@@ -8,7 +8,7 @@ import pytest
 
 from xtsupport.analysis.aggregates import Facts
 from xtsupport.analysis.clusters import study_moments
-from xtsupport.analysis.contrasts import both_sides, cases, default_contrasts
+from xtsupport.analysis.contrasts import cases, default_contrasts
 from xtsupport.analysis.declared import Declared, Primary, declared
 from xtsupport.analysis.dependence import dependence
 from xtsupport.analysis.headline import (
@@ -29,6 +29,7 @@ from xtsupport.analysis.significance import (
 from xtsupport.analysis.simulate import simulate, simulate_differences
 from xtsupport.analysis.wording import sentence
 from xtsupport.errors import UserError
+from xtsupport.sides import both_sides
 
 RULES = Declared(primary=Primary("squad"), contrasts=(("squad", "none"),))
 

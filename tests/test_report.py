@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from xtsupport.analysis import page
 from xtsupport.analysis.appendix import cautions, contaminated, distinct, scores
 from xtsupport.analysis.declared import Declared, Primary
 from xtsupport.analysis.material import material
-from xtsupport.analysis.report import answer, banner, scores_words, tally, write_report
+from xtsupport.analysis.report import answer, banner, scores_words, standing, tally, write_report
 from xtsupport.analysis.significance import significance
 from xtsupport.analysis.simulate import simulate
 from xtsupport.analysis.views import read_comparison
@@ -203,6 +204,18 @@ def test_what_the_encoder_had_seen_stands_by_the_answer_and_by_the_scores(
 def test_collapsed_runs_and_settings_are_shown(text):
     assert "none, seed 0: xnli" in text
     assert "study: tiny" in text and "torch 2.13" in text
+
+
+def test_what_was_declared_late_is_exploratory(cube, rules):
+    """A changed margin or primary comparison; more contrasts are exploratory anyway."""
+    late = replace(rules, late=("contrasts", "margin"))
+    notes = significance(cube, late)["note"]
+    assert not notes.str.contains("primary comparison").any()
+    assert notes.str.startswith("exploratory; primary, declared late").sum() == (
+        significance(cube, rules)["note"].str.startswith("primary comparison").sum()
+    )
+    assert "everything on this page is exploratory" in standing(late)
+    assert standing(replace(rules, late=("contrasts",))) == standing(rules)
 
 
 def test_simulated_scores_cannot_be_taken_for_results(cube, comparison):

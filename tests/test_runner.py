@@ -22,8 +22,10 @@ from study_toys import (
     xtsupport,
 )
 
+from xtsupport.analysis.declared import declared
 from xtsupport.study import runner
 from xtsupport.study.plan import open_study
+from xtsupport.study.settings import load_settings
 
 CHANGE = ("--set", "intermediate.epochs=2", "--set", "evaluation.max_answer_length=7")
 pytestmark = [
@@ -164,8 +166,11 @@ def test_a_dead_process_holds_no_study(root, monkeypatch):
 def test_a_comparison_that_was_changed_after_the_first_run_is_noticed(root, monkeypatch):
     monkeypatch.setenv("XTSUPPORT_ROOT", str(root))
     params = root / "params" / "toy.yaml"
-    assert not runner.planned_otherwise(open_study(params))
-    assert runner.planned_otherwise(open_study(params, {"analysis.margin": 9.0}))
+    assert open_study(params).settings.late == []
+    changed = open_study(params, {"analysis.margin": 9.0}).settings
+    assert changed.late == ["margin"] and not declared(changed).in_advance
+    kept = root / "outputs" / "toy" / "settings.yaml"
+    assert load_settings(kept, {"analysis.contrasts": [["squad", "none"]]}).late == ["contrasts"]
 
 
 def test_snakemake_keeps_no_lock_and_declares_no_result(root):

@@ -8,7 +8,8 @@ import pytest
 
 from xtsupport.data import load
 from xtsupport.errors import UserError
-from xtsupport.study import conditions, phases, training_rows
+from xtsupport.sides import side
+from xtsupport.study import phases, training_rows
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import is_whole, read_record
 
@@ -45,8 +46,8 @@ def study(tmp_path_factory):
     patch.undo()
 
 
-def run_of(study, phase, side, task="squad"):
-    condition, variant = conditions.side(side)
+def run_of(study, phase, named, task="squad"):
+    condition, variant = side(named)
     return next(
         run
         for run in study.runs(phase, condition)

@@ -64,12 +64,12 @@ def test_one_average_is_drawn_below_its_families():
 
 
 def test_a_variant_is_named_with_a_slash():
-    table = pd.concat([comparison(), comparison(variant="smoothing", baseline="none/plain")])
-    primary = Primary("squad/smoothing", "none/plain")
-    assert views.answer_rows(table, primary, toy_languages()).empty  # compare strips `/plain`
-    table["baseline"] = "none"
-    rows = views.answer_rows(table, primary, toy_languages())
-    assert set(rows["variant"]) == {"smoothing"} and len(rows) == 5
+    """In a table the variant is that of both sides, unless the baseline names its own."""
+    same, own = (comparison(variant="smoothing", baseline=name) for name in ("none", "none/plain"))
+    table = pd.concat([comparison(), same.assign(gain=1.0), own.assign(gain=2.0)])
+    for baseline, gain in (("none/smoothing", 1.0), ("none", 2.0), ("none/plain", 2.0)):
+        rows = views.answer_rows(table, Primary("squad/smoothing", baseline), toy_languages())
+        assert set(rows["variant"]) == {"smoothing"} and rows["gain"].tolist() == [gain] * 5
 
 
 def test_the_overview_has_one_metric_per_task_in_the_order_asked_for():

@@ -23,6 +23,7 @@ from xtsupport.analysis.views import (
 from xtsupport.analysis.wording import points
 from xtsupport.data import tables
 from xtsupport.errors import UserError
+from xtsupport.sides import short_name, side
 
 ROWS = 400  # of the exploratory table; the rest is in significance.csv
 FIELDS = {"tokens": "sentence", "text_pair": "second text"}  # columns that need another name
@@ -81,7 +82,8 @@ def cautions(found: Material) -> list[str]:
 
 def over_control(found: Material) -> str:
     """The gain over as many steps without the intermediate task, where the study has that."""
-    control = f"none~{found.primary.treatment}"
+    condition, variant = side(found.primary.treatment)
+    control = short_name((f"none~{condition}", variant))
     against = replace(found.primary, baseline=control)
     rows = answer_rows(found.comparison, against, found.languages, by="all")
     rows = rows[rows["task"] == against.target]
@@ -167,6 +169,7 @@ def contrasts(found: Material) -> Html:
 
 def best(found: Material) -> list[Html]:
     """What choosing the best intermediate per target gains, fairly and naively."""
+    baseline, _ = side(found.primary.baseline)  # of the plain conditions
     tables = []
     for target in dict.fromkeys(one.task for one in found.measured):
         codes = [set(one.languages["language"]) for one in found.sums if one.task == target]
@@ -176,7 +179,7 @@ def best(found: Material) -> list[Html]:
                 best_intermediate(
                     found.sums,
                     target,
-                    baseline=found.primary.baseline,
+                    baseline=baseline,
                     ways=ways,
                     n_resamples=200,
                     alpha=found.rules.alpha,
@@ -197,7 +200,7 @@ def best(found: Material) -> list[Html]:
     )
     columns = ["target", "way", "chosen", "share", "gain", "interval", "unit", "note"]
     body = [paragraph(text), table(shown[columns])]
-    return [folded(f"The best condition per target, over {found.primary.baseline}", *body)]
+    return [folded(f"The best condition per target, over {baseline}", *body)]
 
 
 def every_row(comparison: pd.DataFrame) -> Html:

@@ -5,7 +5,7 @@ A contrast is explicit because one baseline does not serve all: ``mnli@translate
 against the control ``none~task`` that trains as many steps without it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,9 @@ import pandas as pd
 
 from xtsupport.analysis.aggregates import Facts, Row, rows
 from xtsupport.analysis.clusters import Moments
-from xtsupport.analysis.variance import Arm, Side, arm
+from xtsupport.analysis.variance import Arm, arm
 from xtsupport.errors import UserError
+from xtsupport.sides import Side, as_columns, short_name, side
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,8 @@ class Case:
     @property
     def labels(self) -> dict:
         """The columns that identify the row in a table."""
-        plain = self.baseline[1] == self.treatment[1]
         return {
-            "treatment": self.treatment[0],
-            "baseline": self.baseline[0] if plain else "/".join(self.baseline),
-            "variant": self.treatment[1],
+            **as_columns(self.treatment, self.baseline),
             "task": self.row.task,
             "by": self.row.by,
             "level": self.row.level,
@@ -87,10 +85,11 @@ def sides_of(
         pairs = [(one, _same_variant(base, one, have)) for one in have if one != base]
     else:
         pairs = [(side(a), side(b)) for a, b in contrasts]
-    shown = ", ".join(name(one) for one in have)
+    shown = ", ".join(short_name(one) for one in have)
     unknown = sorted({one for pair in pairs for one in pair} - set(have))
     if unknown:
-        raise UserError(*(f"contrast with {name(x)!r}: the cube only has {shown}" for x in unknown))
+        names = map(short_name, unknown)
+        raise UserError(*(f"contrast with {one!r}: the cube only has {shown}" for one in names))
     if not pairs:
         raise UserError(f"nothing to compare with {baseline!r}: the cube only has {shown}")
     return pairs
@@ -121,28 +120,6 @@ def sides(measured: Sequence[Moments]) -> list[Side]:
     """Every (condition, variant) of a cube, sorted."""
     runs = pd.concat([one.runs[["condition", "variant"]] for one in measured])
     return sorted(set(runs.itertuples(index=False, name=None)))
-
-
-def side(named) -> Side:
-    """``condition`` or ``condition/variant`` (or a pair of them) as a pair."""
-    if not isinstance(named, str):
-        return tuple(named)
-    condition, _, variant = named.partition("/")
-    return condition, variant or "plain"
-
-
-def name(one: Side) -> str:
-    """The short form of a side."""
-    return one[0] if one[1] == "plain" else "/".join(one)
-
-
-def both_sides(row: Mapping) -> tuple[str, str]:
-    """Treatment and baseline of a row of ``compare`` as params files name them: the variant is that
-    of both, unless the baseline names its own. squad/source=de and none/source=de; or squad, none.
-    """
-    treatment, baseline, variant = row["treatment"], row["baseline"], row["variant"]
-    against = baseline if "/" in baseline else f"{baseline}/{variant}"
-    return name((treatment, variant)), name(side(against))
 
 
 def trained_on(pair: tuple[Side, Side], source: str = "en") -> set[str]:

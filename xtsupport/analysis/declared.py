@@ -37,7 +37,11 @@ def plural(by: str) -> str:
 
 @dataclass(frozen=True)
 class Declared:
-    """Contrasts (none: those that fit the cube), primary comparison, rules; margin in points."""
+    """Contrasts (none: those that fit the cube), primary comparison, rules; margin in points.
+
+    ``late``: names of those that were changed after the first run. More contrasts do no harm, as
+    all but the primary one are exploratory; anything else makes that one exploratory, too.
+    """
 
     contrasts: tuple = ()
     primary: Primary | None = None
@@ -46,6 +50,12 @@ class Declared:
     adjustment: str = "holm"
     unit: str = UNITS[0]
     paired: bool = True
+    late: tuple[str, ...] = ()
+
+    @property
+    def in_advance(self) -> bool:
+        """Whether the primary comparison and its rules were declared before the first run."""
+        return self.primary is not None and set(self.late) <= {"contrasts"}
 
 
 def declared(settings=None) -> Declared:
@@ -59,4 +69,5 @@ def declared(settings=None) -> Declared:
     if primary is not None and not isinstance(primary, Primary):
         primary = Primary(**(primary if isinstance(primary, Mapping) else vars(primary)))
     contrasts = tuple(tuple(pair) for pair in given.get("contrasts") or ())
-    return Declared(**{**given, "primary": primary, "contrasts": contrasts})
+    late = tuple(getattr(settings, "late", ()))
+    return Declared(**{**given, "primary": primary, "contrasts": contrasts, "late": late})

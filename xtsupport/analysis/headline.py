@@ -19,7 +19,7 @@ from scipy import stats
 
 from xtsupport.analysis.aggregates import task_facts
 from xtsupport.analysis.clusters import study_moments
-from xtsupport.analysis.contrasts import Case, cases, default_contrasts, side
+from xtsupport.analysis.contrasts import Case, cases, default_contrasts
 from xtsupport.analysis.declared import Declared, Primary, declared
 from xtsupport.analysis.dependence import dependence
 from xtsupport.analysis.inference import inference, joint_estimate, tabulate
@@ -27,6 +27,7 @@ from xtsupport.analysis.scales import FACTOR
 from xtsupport.analysis.variance import UNITS
 from xtsupport.analysis.verdicts import adjust, verdict
 from xtsupport.errors import UserError
+from xtsupport.sides import side
 
 
 def headline(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:

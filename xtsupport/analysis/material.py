@@ -20,6 +20,7 @@ from xtsupport.analysis.views import (
 )
 from xtsupport.data import tables
 from xtsupport.errors import UserError
+from xtsupport.sides import both_sides
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,7 @@ def likely_primary(comparison: pd.DataFrame, data: str) -> Primary:
         raise UserError("report: the comparison has no row of a known task by group")
     wanted = single["task"].eq("xquad") * 2 + single["treatment"].eq("squad")
     row = single.loc[wanted.idxmax()]
-    treatment = row["treatment"] + ("" if row["variant"] == "plain" else f"/{row['variant']}")
-    return Primary(treatment, row["baseline"], row["task"], row["metric"], "group")
+    return Primary(*both_sides(row), row["task"], row["metric"], "group")
 
 
 def source_of(measured: Sequence[Moments]) -> str:

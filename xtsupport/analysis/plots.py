@@ -17,7 +17,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from xtsupport.analysis.contrasts import both_sides
 from xtsupport.analysis.declared import reach
 from xtsupport.analysis.style import (
     COLOURS,
@@ -32,6 +31,7 @@ from xtsupport.analysis.style import (
     reference_line,
     smooth,
 )
+from xtsupport.sides import both_sides
 
 
 def training_curve(log: pd.DataFrame) -> Figure:

@@ -3,8 +3,8 @@
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from xtsupport.analysis.contrasts import both_sides
 from xtsupport.analysis.wording import METRICS
+from xtsupport.sides import both_sides
 
 SPECIAL = {character: rf"\{character}" for character in "&%_#${}"}
 SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}

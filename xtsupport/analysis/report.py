@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from xtsupport.analysis import appendix, plots
-from xtsupport.analysis.declared import Primary, apart, plural, reach
+from xtsupport.analysis.declared import Declared, Primary, apart, plural, reach
 from xtsupport.analysis.firmness import firm
 from xtsupport.analysis.headline import heterogeneity
 from xtsupport.analysis.literature import literature
@@ -97,18 +97,13 @@ def answer(found: Material) -> Html:
         f"over {primary.baseline} in languages that were never trained on, more than it raises "
         f"the rest of the benchmarks, and equally in every {apart(primary.by)}?"
     )
-    standing = (
-        "This comparison was declared before the first run."
-        if found.given.primary
-        else "No comparison was declared in advance: everything on this page is exploratory."
-    )
     return html(
         "{question}{lines}{standing}{seen}{table}{figure}{exploratory}",
         question=paragraph(question),
         lines=[paragraph(line, "answer") for line in in_short(found)],
         standing=paragraph(
-            f"{standing} {declaration(found)} Points are percent, 0 to 100; unit of resampling: "
-            f"{rows['unit'].iloc[0]}; {rows['n_seeds'].min()} seeds.",
+            f"{standing(found.given)} {declaration(found)} Points are percent, 0 to 100; "
+            f"unit of resampling: {rows['unit'].iloc[0]}; {rows['n_seeds'].min()} seeds.",
             "note",
         ),
         seen=appendix.seen(found),
@@ -116,6 +111,18 @@ def answer(found: Material) -> Html:
         figure=figure(plots.gain_forest(found.drawn, found.languages)),
         exploratory=paragraph(note, "note") if pooled else "",
     )
+
+
+def standing(given: Declared) -> str:
+    """Whether the comparison was declared in time, in a sentence."""
+    if given.in_advance:
+        return "This comparison was declared before the first run."
+    if given.primary:
+        return (
+            f"After the first run, the declaration was changed ({', '.join(given.late)}; "
+            "planned.json keeps the first one): everything on this page is exploratory."
+        )
+    return "No comparison was declared in advance: everything on this page is exploratory."
 
 
 def declaration(found: Material) -> str:

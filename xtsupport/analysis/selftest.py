@@ -15,12 +15,13 @@ from scipy import stats
 
 from xtsupport.analysis.aggregates import task_facts
 from xtsupport.analysis.clusters import ClusterSums, contracted, study_moments
-from xtsupport.analysis.contrasts import cases, side
+from xtsupport.analysis.contrasts import cases
 from xtsupport.analysis.declared import declared
 from xtsupport.analysis.headline import chosen_primary
 from xtsupport.analysis.inference import inference
 from xtsupport.analysis.power import t_power
 from xtsupport.errors import UserError
+from xtsupport.sides import side
 
 
 def self_test(

@@ -24,6 +24,7 @@ from xtsupport.analysis.printed import latex_table
 from xtsupport.analysis.resampling import bootstrap
 from xtsupport.analysis.variance import UNITS
 from xtsupport.analysis.verdicts import ADJUSTMENTS, FAMILY, adjust, verdict
+from xtsupport.analysis.views import compares
 from xtsupport.analysis.wording import sentence
 from xtsupport.data.tables import exposed
 from xtsupport.errors import UserError
@@ -158,7 +159,8 @@ def significance(cube, rules=None, data="hub", source: str = "en") -> pd.DataFra
     table = pd.concat(tables, ignore_index=True)
     table["planned"] = is_primary(table, rules)
     table["p_adjusted"] = adjust(table, rules.adjustment, [*FAMILY, "planned"])
-    standing = table["planned"].map({True: "primary comparison", False: "exploratory"})
+    primary = "primary comparison" if rules.in_advance else "exploratory; primary, declared late"
+    standing = table["planned"].map({True: primary, False: "exploratory"})
     marks = ["; exposed" * (task.partition(" ")[0] in met) for task in table["task"]]
     table["note"] = (standing + "; " + table["note"] + marks).str.strip("; ")
     return judge(table, rules.adjustment, rules.margin, rules.alpha)
@@ -184,9 +186,7 @@ def is_primary(table: pd.DataFrame, rules: Declared) -> pd.Series:
     if rules.primary is None:
         return pd.Series(False, index=table.index)
     wanted = rules.primary
-    treatment, _, variant = wanted.treatment.partition("/")
-    same = table["treatment"].eq(treatment) & table["variant"].eq(variant or "plain")
-    same &= table["baseline"].eq(wanted.baseline.removesuffix("/plain"))
+    same = compares(table, wanted.treatment, wanted.baseline)
     same &= table["metric"].eq(wanted.metric) & table["by"].eq(wanted.by)
     return same & table["task"].isin([wanted.target, f"{wanted.target} - rest"])
 

@@ -34,9 +34,9 @@ import numpy as np
 
 from xtsupport.analysis.clusters import Moments
 from xtsupport.errors import UserError
+from xtsupport.sides import Side
 
 UNITS = ("clusters x seeds", "clusters", "seeds", "clusters x seeds x languages")
-Side = tuple[str, str]  # condition, variant
 
 
 @dataclass(frozen=True)

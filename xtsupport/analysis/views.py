@@ -11,6 +11,7 @@ from xtsupport.analysis.clusters import ClusterSums
 from xtsupport.analysis.declared import Primary, apart
 from xtsupport.analysis.style import level_order
 from xtsupport.data import tables
+from xtsupport.sides import as_columns, side
 
 SOURCE = "en"
 
@@ -119,6 +120,13 @@ def read_comparison(path) -> pd.DataFrame:
     return table.assign(df=table["df"].astype(float))
 
 
+def compares(table: pd.DataFrame, treatment: str, baseline: str) -> pd.Series:
+    """Which rows of a comparison (treatment, baseline, variant, ...) hold one side against another,
+    both named as in params files."""
+    named = as_columns(side(treatment), side(baseline))
+    return (table[list(named)] == pd.Series(named)).all(axis=1)
+
+
 def answer_rows(
     comparison: pd.DataFrame, primary: Primary, languages: pd.DataFrame, by: str | None = None
 ) -> pd.DataFrame:
@@ -127,16 +135,13 @@ def answer_rows(
     `comparison`: the columns of ``compare``, of one study. Levels stand in table order. by: None is
     the declared one.
     """
-    treatment, _, variant = primary.treatment.partition("/")
     metrics = {
         primary.target: primary.metric,
         "rest": "official",
         f"{primary.target} - rest": primary.metric,
     }
     chosen = (
-        comparison["treatment"].eq(treatment)
-        & comparison["variant"].eq(variant or "plain")
-        & comparison["baseline"].eq(primary.baseline.removesuffix("/plain"))
+        compares(comparison, primary.treatment, primary.baseline)
         & comparison["by"].eq(by or primary.by)
         & comparison["metric"].eq(comparison["task"].map(metrics))
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from xtsupport.analysis.contrasts import both_sides
+from xtsupport.sides import both_sides
 
 METRICS = {
     "f1": "F1 points",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from xtsupport.sides import side
 from xtsupport.study import folders, runs
 from xtsupport.study.plan import Study
 
@@ -45,19 +46,23 @@ def build(study: Study) -> Path:
 def simulated(study: Study) -> Path:
     """A cube of invented scores in scratch: the primary treatment gains four points, nothing else.
 
-    It has the study's conditions and eleven of its languages, so that nobody takes it for a result
-    about others.
+    It has the study's conditions and variants and eleven of its languages, so that nobody takes it
+    for a result about others.
     """
     from xtsupport.analysis.declared import Primary, declared
     from xtsupport.analysis.simulate import LANGUAGES, TASKS, simulate
     from xtsupport.data.tables import languages
 
     primary = declared(study.settings).primary or Primary("squad")
-    conditions = list(dict.fromkeys(["none", *study.settings.conditions]))
+    named = list(dict.fromkeys(["none", *study.settings.conditions, *study.settings.variants]))
     targets = [name for name in TASKS if name in study.settings.targets]
     names = dict(zip(LANGUAGES, languages(study.data).values(), strict=False))
     gains = {(primary.treatment, primary.target): 4.0}
-    cube = simulate(gains, conditions, targets, tuple(names), size=0.5)
+    cube = simulate(gains, named, targets, tuple(names), size=0.5)
+    sides = cube["condition"].map({one: side(one) for one in named})
+    cube["condition"], cube["variant"] = sides.str[0], sides.str[1]
+    retrieved = cube["task"].map({name: kind == "retrieval" for name, (kind, *_) in TASKS.items()})
+    cube = cube[cube["variant"].eq("plain") | ~retrieved]  # a variant is one of phase 3
     row = cube["language"].map(names)
     for column, field in (("language", "code"), ("family", "family"), ("group", "group")):
         cube[column] = row.map(operator.attrgetter(field))

@@ -155,10 +155,10 @@ def run(args) -> int:
             file=sys.stderr,
         )
         return 1
-    if runner.planned_otherwise(study):
+    if late := study.settings.late:
         print(
-            f"note: analysis: was changed after the first run; {study.folder / 'planned.json'} "
-            "keeps what was planned",
+            f"note: analysis ({', '.join(late)}) was changed after the first run; "
+            f"{study.folder / 'planned.json'} keeps what was planned",
             file=sys.stderr,
         )
     print(*progress.headline(study), sep="\n")

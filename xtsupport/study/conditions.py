@@ -67,12 +67,6 @@ def single_tasks(conditions: list[str]) -> list[str]:
     )
 
 
-def side(name: str) -> tuple[str, str]:
-    """(condition, variant) of ``condition/variant``; ``plain`` where no variant is named."""
-    condition, _, variant = name.partition("/")
-    return condition, variant or "plain"
-
-
 def source_of(variant: str) -> str:
     """The language that phase 3 of a variant trains on."""
     return variant.removeprefix("source=") if variant.startswith("source=") else "en"

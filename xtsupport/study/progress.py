@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from xtsupport.data.tables import seen_before
+from xtsupport.sides import as_columns, side
 from xtsupport.study import runs
 from xtsupport.study.plan import Node, Study
 from xtsupport.study.runner import rule_name
@@ -164,7 +165,8 @@ def headline(study: Study) -> list[str]:
     if primary and path.is_file():
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
-        planned = [row for row in rows if is_primary(row, primary)]
+        named = as_columns(side(primary.treatment), side(primary.baseline))
+        planned = [row for row in rows if is_primary(row, primary, named)]
         where = "over all languages" if primary.by == "all" else f"by {primary.by}"
         title = f"{primary.treatment} against {primary.baseline}, gain in points {where}"
         sure = f"{100 * (1 - study.settings.analysis.alpha):g}% interval"
@@ -174,14 +176,10 @@ def headline(study: Study) -> list[str]:
     return [*lines, f"report: {report}"] if report.is_file() else lines
 
 
-def is_primary(row: dict, primary) -> bool:
-    """Whether a row is the planned comparison: on its target, or on its target less the rest."""
-    same = (row["treatment"], row["baseline"], row["metric"], row["by"]) == (
-        primary.treatment,
-        primary.baseline,
-        primary.metric,
-        primary.by,
-    )
+def is_primary(row: dict, primary, named: dict) -> bool:
+    """Whether a row is the declared comparison: on its target, or on its target less the rest."""
+    same = named.items() <= row.items()
+    same = same and (row["metric"], row["by"]) == (primary.metric, primary.by)
     return same and row["task"] in (primary.target, f"{primary.target} - rest")
 
 
@@ -189,7 +187,7 @@ def headline_row(row: dict) -> str:
     """One level of the primary comparison."""
     interval = f"[{number(row['ci_low'])}, {number(row['ci_high'])}]"
     return (
-        f"  {row['task'] + ' ' + row['metric']:<20}{row['level']:<22}{row['n_languages']:>6}"
+        f"  {row['task'] + ' ' + row['metric']:<24}{row['level']:<18}{row['n_languages']:>6}"
         f"{number(row['baseline_score']):>10}{number(row['gain']):>8}  {interval:<16}"
         f"{number(row['p_adjusted'], 3):>7}  {row['verdict']}"
     )
@@ -203,6 +201,6 @@ def number(text: str, digits: int = 1) -> str:
         return "-"
 
 
-HEADER = "  {:<20}{:<22}{:>6}{:>10}{:>8}  {{:<16}}{:>7}  {}".format(
+HEADER = "  {:<24}{:<18}{:>6}{:>10}{:>8}  {{:<16}}{:>7}  {}".format(
     "target", "level", "langs", "baseline", "gain", "p adj", "verdict"
 )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xtsupport.errors import UserError, did_you_mean
+from xtsupport.sides import side
 from xtsupport.study import conditions, folders
 
 Problems = Iterator[tuple[tuple, str]]
@@ -111,7 +112,7 @@ def known_variants(settings, tasks, languages) -> Problems:
     """Every variant is a condition of the study with a way to train phase 3."""
     ways = [*conditions.ROBUST, "source=LANGUAGE"]
     for index, name in enumerate(settings.variants):
-        path, (condition, variant) = ("variants", index), conditions.side(name)
+        path, (condition, variant) = ("variants", index), side(name)
         source = conditions.source_of(variant)
         if condition not in settings.conditions:
             yield (

@@ -132,15 +132,6 @@ def keep_settings(study: Study) -> None:
         atomic.write_json(planned, first | {"analysis": study.settings.analysis.model_dump()})
 
 
-def planned_otherwise(study: Study) -> bool:
-    """Whether the planned comparison is no longer what it was before the first run."""
-    try:
-        first = json.loads((study.folder / "planned.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return first["analysis"] != study.settings.analysis.model_dump()
-
-
 def prepare(study: Study, todo: list[Node], holder: str) -> Path:
     """Write what each node has to do, and the graph for Snakemake."""
     names = {node.name for node in todo}

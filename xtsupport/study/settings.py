@@ -6,13 +6,14 @@ is an error.
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from xtsupport.errors import UserError
-from xtsupport.study import rules, source
+from xtsupport.study import folders, rules, source
 from xtsupport.study.wording import explained
 
 Positive = Annotated[int, Field(ge=1)]
@@ -96,8 +97,11 @@ class Robust(Part):
     """Phase 3 of the variants adversarial, smoothing and synonyms (training/robust.py)."""
 
     radius: Annotated[
-        float, Field(gt=0, le=1, description="largest noise, share of an embedding's norm")
+        float, Field(gt=0, le=1, description="smoothing: largest noise, share of a norm")
     ] = 0.1
+    adversarial_radius: Annotated[
+        float, Field(gt=0, le=1, description="the same for adversarial, which bears far less")
+    ] = 0.01
     ascent_steps: Annotated[
         int, Field(ge=1, le=50, description="adversarial: each costs a training step")
     ] = 3
@@ -194,7 +198,7 @@ class Nodes(Part):
 
 
 class Settings(Part):
-    """One study. ``origins`` says where each resolved value came from."""
+    """One study. ``origins`` says where each value came from, ``late`` what was declared late."""
 
     study: Annotated[
         str,
@@ -234,11 +238,18 @@ class Settings(Part):
     tracking: Literal["tensorboard", "trackio"] | None = None
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _planned: dict = PrivateAttr(default_factory=dict)
 
     @property
     def origins(self) -> dict[str, str]:
         """Dotted key of every resolved value -> the params file, ``--set`` or ``default``."""
         return {key: self._origins.get(key, "default") for key in leaves(self.model_dump())}
+
+    @property
+    def late(self) -> list[str]:
+        """What of ``analysis``, by name, is no longer as it was before the study's first run."""
+        now = self.analysis.model_dump()
+        return [name for name, value in now.items() if self._planned.get(name, value) != value]
 
     @field_validator("study")
     @classmethod
@@ -263,6 +274,7 @@ def load_settings(path: str | Path, overrides=()) -> Settings:
     if given.problems:
         raise UserError(*given.problems)
     settings._origins.update(kept_origins(path, given))
+    settings._planned.update(first_plan(path, settings.study))
     return settings
 
 
@@ -316,6 +328,18 @@ def kept_origins(path: Path, given: source.Source) -> dict[str, str]:
         by_hand = any(key == source.dotted(each) for each in given.set_keys)
         named[key] = "--set" if by_hand else earlier.get(key, path.name)
     return named
+
+
+def first_plan(path: Path, study: str) -> dict:
+    """``analysis`` as a study's planned.json keeps it; empty for a study that was never begun.
+
+    The file lies beside a study's own settings.yaml, else in the study's folder under outputs/.
+    """
+    own = [path.parent] if path.name == "settings.yaml" else []
+    for folder in [*own, folders.outputs() / study]:
+        with suppress(OSError, ValueError):
+            return json.loads((folder / "planned.json").read_text(encoding="utf-8"))["analysis"]
+    return {}
 
 
 def leaves(values: Mapping, before: str = "") -> dict[str, object]:

@@ -23,6 +23,7 @@ import math
 from pathlib import Path
 
 from xtsupport.errors import UserError
+from xtsupport.sides import side
 from xtsupport.study import conditions, folders
 from xtsupport.study.atomic import checksum
 from xtsupport.study.rules import data_source
@@ -76,7 +77,7 @@ class Planner:
     def sides(self, parsed) -> list[tuple]:
         """(condition, variant) of phase 3: every condition plain, then the variants asked for."""
         named = {each.name: each for each in parsed}
-        asked_for = (conditions.side(name) for name in self.settings.variants)
+        asked_for = (side(name) for name in self.settings.variants)
         return [(each, "plain") for each in parsed] + [(named[c], v) for c, v in asked_for]
 
     def training_tasks(self) -> list[str]:
@@ -291,19 +292,21 @@ class Planner:
 
     def phase3_rows(self, task: str, most: int | None, split: str | None) -> int:
         """Rows of phase 3: as many in every source language of the study (Turc et al. 2021)."""
-        variants = [conditions.side(name)[1] for name in self.settings.variants]
+        variants = [side(name)[1] for name in self.settings.variants]
         sources = dict.fromkeys(["en", *map(conditions.source_of, variants)])
         return min(self.rows(task, most, split, code) for code in sources)
 
     def robust_settings(self, variant: str) -> dict:
         """What a robust variant adds to a run's settings."""
-        keys = {
-            "adversarial": ("radius", "ascent_steps"),
-            "smoothing": ("radius",),
-            "synonyms": ("copies", "synonyms"),
-        }.get(variant, ())
-        own = {key: getattr(self.settings.robust, key) for key in keys}
-        return own | ({"noise": variant} if "radius" in keys else {})
+        robust = self.settings.robust
+        if variant == "adversarial":
+            radius, steps = robust.adversarial_radius, robust.ascent_steps
+            return {"noise": variant, "radius": radius, "ascent_steps": steps}
+        if variant == "smoothing":
+            return {"noise": variant, "radius": robust.radius}
+        if variant == "synonyms":
+            return {"copies": robust.copies, "synonyms": robust.synonyms}
+        return {}
 
     def synonym_data(self, variant: str) -> dict:
         """The checksum of a list of synonyms."""

@@ -1,0 +1,39 @@
+"""Sides of a contrast: conditions with variants, and how params files and tables name them.
+
+Params files write ``squad/source=de``, and ``squad`` for ``squad/plain``. Tables have the columns
+treatment, baseline and variant: the variant is that of both, unless the baseline names its own.
+"""
+
+from collections.abc import Mapping
+
+Side = tuple[str, str]  # condition, variant
+
+
+def side(named) -> Side:
+    """``condition`` or ``condition/variant`` (or a pair of them) as a pair."""
+    if not isinstance(named, str):
+        return tuple(named)
+    condition, _, variant = named.partition("/")
+    return condition, variant or "plain"
+
+
+def short_name(one: Side) -> str:
+    """A side as params files name it."""
+    return one[0] if one[1] == "plain" else "/".join(one)
+
+
+def as_columns(treatment: Side, baseline: Side) -> dict[str, str]:
+    """Both sides as tables name them: treatment, baseline, variant."""
+    shared = baseline[1] == treatment[1]
+    return {
+        "treatment": treatment[0],
+        "baseline": baseline[0] if shared else "/".join(baseline),
+        "variant": treatment[1],
+    }
+
+
+def both_sides(row: Mapping) -> tuple[str, str]:
+    """Treatment and baseline of a table's row as params files name them."""
+    baseline, variant = row["baseline"], row["variant"]
+    against = baseline if "/" in baseline else f"{baseline}/{variant}"
+    return short_name((row["treatment"], variant)), short_name(side(against))
