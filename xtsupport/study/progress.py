@@ -189,7 +189,7 @@ def headline_row(row: dict) -> str:
     return (
         f"  {row['task'] + ' ' + row['metric']:<24}{row['level']:<18}{row['n_languages']:>6}"
         f"{number(row['baseline_score']):>10}{number(row['gain']):>8}  {interval:<16}"
-        f"{number(row['p_adjusted'], 3):>7}  {row['verdict']}"
+        f"{number(row['p_adjusted'], 3).replace('0.000', '<0.001'):>7}  {row['verdict']}"
     )
 
 
