@@ -109,6 +109,8 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
 def retrieve(run: Run) -> pd.DataFrame:
     """Sentence retrieval in every language; returns accuracy by layer, plain and mean-centred.
 
+    Encodes in float32 whatever the precision of training: neighbours are close calls.
+
     Writes ``examples.parquet``, ``scores.csv`` and ``layers.csv``; for pools of sentences (BUCC)
     ``mining.csv``, the scores by margin and by cosine.
     """
@@ -148,7 +150,6 @@ def starting_encoder(run: Run):
     """(encoder, tokenizer) that a run starts from: its upstream run's, else the study's."""
     encoder, tokenizer = encoders.load_encoder(starting_point(run))
     check_length(encoder, run)
-    use_fast_attention(encoder, device(), resolve_precision(run.settings["precision"]))
     return encoder, tokenizer
 
 
@@ -180,9 +181,9 @@ def starting_model(run: Run):
     """
     if "raw" in run.settings:
         encoder, layers, tokenizer = encoders.load_masked_encoder(starting_point(run))
-        use_fast_attention(encoder, device(), resolve_precision(run.settings["precision"]))
     else:
         encoder, tokenizer = starting_encoder(run)
+    use_fast_attention(encoder, device(), resolve_precision(run.settings["precision"]))
     encoders.set_dropout(encoder, run.settings["dropout"])
     if run.settings["freeze_embeddings"]:
         encoders.freeze_embeddings(encoder)
