@@ -24,7 +24,7 @@ from xtsupport.training.batches import collate, epoch_batches
 from xtsupport.training.encoder import set_dropout
 from xtsupport.training.heads import TaskModel
 
-NAME = "packed"
+NAMES = {"float32": "packed", "bfloat16": "packed_bmm"}  # as training attends on CPUs
 BATCHES = 10  # a round
 FIRST = {"bert": 0, "roberta": 2, "xlm-roberta": 2}  # the position of a sequence's first token
 
@@ -55,11 +55,19 @@ def packed_attention(module, query, key, value, attention_mask, scaling=None, *,
         most = max(sizes)
         return varlen_attn(query, key, value, ends, ends, most, most, scale=scaling)[None], None
     parts = zip(*(x.split(sizes, 2) for x in (query, key, value)), strict=True)
-    if query.dtype == torch.bfloat16:
+    if module.config._attn_implementation == NAMES["bfloat16"]:
         found = [bmm_attention(module, *part, None, scaling)[0] for part in parts]
     else:
         found = [scaled_dot_product_attention(*p, scale=scaling).transpose(1, 2) for p in parts]
     return torch.cat(found, 1), None
+
+
+def pack(encoder, precision: str) -> None:
+    """Switch an encoder to packed attention."""
+    for name in NAMES.values():
+        AttentionInterface.register(name, packed_attention)
+        AttentionMaskInterface.register(name, lambda *arguments, **named: None)
+    encoder.set_attn_implementation(NAMES[precision])
 
 
 def both_models(task, precision, device, options):
@@ -73,7 +81,7 @@ def both_models(task, precision, device, options):
         model.add_head(task, TASKS[task][3], 3, seed=0)
         models.append(model.to(device))
     use_fast_attention(models[0].encoder, device, precision)
-    models[1].encoder.set_attn_implementation(NAME)
+    pack(models[1].encoder, precision)
     return *models, tokenizer
 
 
@@ -113,8 +121,6 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    AttentionInterface.register(NAME, packed_attention)
-    AttentionMaskInterface.register(NAME, lambda *arguments, **named: None)
     print(f"{device_name()}, torch {torch.__version__}, 1 thread on CPUs")
     print(f"{'task':<7}{'precision':<11}{'logits differ':>14}{'packed':>8}{'and random':>12}")
     for task in TASKS:
