@@ -1,6 +1,6 @@
 """Training and evaluation against transformers' Trainer, interleaved, each in a process of its own.
 
-python benchmarks/training.py [--data FOLDER] [--encoder NAME] [--precision NAME [NAME]]
+python benchmarks/training.py [--data FOLDER] [--encoder NAME] [--precision NAME ...] [--task ...]
 
 Three ways to make the same number of updates with the same encoder, new head, rows and optimiser:
 Trainer as transformers' question-answering example sets it up (every window padded to 384 tokens;
@@ -44,6 +44,7 @@ def main():
     parser.add_argument("--data", default="../shared/hub")
     parser.add_argument("--encoder", default="offline-e5", help="offline-e5, a folder, or random")
     parser.add_argument("--precision", nargs="+", default=PRECISIONS, choices=PRECISIONS)
+    parser.add_argument("--task", nargs="+", default=(*TASKS, "xquad"), choices=(*TASKS, "xquad"))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--one", help="internal: TASK:WAY:PRECISION, one measurement as JSON")
     options = parser.parse_args()
@@ -52,6 +53,7 @@ def main():
         return print(json.dumps(measure(task, way, options)))
     ways = [(task, way) for task in TASKS for way in WAYS]
     ways += [("xquad", "padded"), ("xquad", "xtsupport")]
+    ways = [way for way in ways if way[0] in options.task]
     cases = [(*way, precision) for way in ways for precision in options.precision]
     found = {case: [] for case in cases}
     for _ in range(options.rounds):

@@ -31,7 +31,8 @@ def gather(source: Path) -> None:
     for name in ("conf.py", "index.md"):
         copy(ROOT / "docs" / name, source / name)
     copy(ROOT / "docs" / "site.css", source / "static" / "site.css")
-    (source / "api_.rst").write_text(api_page("xtsupport", ["xtsupport", "xtsupport.errors"]))
+    above = ["xtsupport", "xtsupport.errors", "xtsupport.sides"]
+    (source / "api_.rst").write_text(api_page("xtsupport", above))
     for area in AREAS:
         (source / f"api_{area}.rst").write_text(api_page(f"xtsupport.{area}", modules(area)))
     (source / "reports.md").write_text(reports(source / "reports"), encoding="utf-8")
