@@ -11,12 +11,11 @@ the clocks: processor seconds on CPUs, wall seconds on GPUs.
 """
 
 import argparse
-import time
 
 import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from training import TASKS, device_name, features_of, model_of
+from training import TASKS, device_name, features_of, model_of, timed
 from transformers import AttentionInterface, AttentionMaskInterface
 
 from xtsupport.training.attention import bmm_attention, use_fast_attention
@@ -85,32 +84,25 @@ def both_models(task, precision, device, options):
     return *models, tokenizer
 
 
-def loss_of(model, task, features, indices, tokenizer, device, precision):
-    """The loss of a batch, a scalar with its graph."""
+def batch_of(features, indices, tokenizer, device):
+    """Padded, on the device."""
     batch = collate(features, indices, tokenizer.pad_token_id)
-    batch = {name: tensor.to(device) for name, tensor in batch.items()}
+    return {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+def step(model, task, precision, device, *batch) -> None:
+    """One batch, forwards and backwards."""
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        return model(task, batch)
+        loss = model(task, batch_of(*batch, device))
+    loss.backward()
 
 
-def largest_difference(padded, packed, task, features, indices, tokenizer, device) -> float:
+@torch.inference_mode()
+def largest_difference(padded, packed, task, batch) -> float:
     """Between the float32 logits of both ways, where there are tokens."""
-    batch = collate(features, indices, tokenizer.pad_token_id)
-    batch = {name: tensor.to(device) for name, tensor in batch.items()}
-    with torch.inference_mode():
-        one, other = (model.eval().logits(task, batch) for model in (padded, packed))
+    one, other = (model.eval().logits(task, batch) for model in (padded, packed))
     real = torch.isfinite(one)
     return float((one - other)[real].abs().max())
-
-
-def seconds_of(work, *arguments) -> float:
-    """Of one batch, forwards and backwards."""
-    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
-    begun = clock()
-    work(*arguments).backward()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return clock() - begun
 
 
 def main():
@@ -137,7 +129,7 @@ def compare(task, precision, device, options):
     rows = np.random.default_rng(1).permutation(np.concatenate(similar))
     random = np.split(rows, np.cumsum([len(each) for each in similar])[:-1])
     differ = max(
-        largest_difference(padded, packed, task, features, each, tokenizer, device)
+        largest_difference(padded, packed, task, batch_of(features, each, tokenizer, device))
         for each in similar[:4]
     )
     ways = {"padded": (padded, similar), "packed": (packed, similar), "random": (packed, random)}
@@ -145,9 +137,10 @@ def compare(task, precision, device, options):
     for turn in range(options.rounds):
         for i in range(BATCHES):
             for name, (model, batches) in ways.items():
-                given = (model.train(), task, features, batches[i], tokenizer, device, precision)
-                took = seconds_of(loss_of, *given)
+                batch = features, batches[i], tokenizer
+                wall, processor, _ = timed(step, model.train(), task, precision, device, *batch)
                 model.zero_grad()
+                took = wall if torch.cuda.is_available() else processor
                 spent[name] += took if (turn, i) > (0, 1) else 0.0  # the first ones warm up
     print(
         f"{task:<7}{precision:<11}{differ:>14.1e}{spent['padded'] / spent['packed']:>8.2f}"

@@ -31,8 +31,7 @@ def gather(source: Path) -> None:
     for name in ("conf.py", "index.md"):
         copy(ROOT / "docs" / name, source / name)
     copy(ROOT / "docs" / "site.css", source / "static" / "site.css")
-    above = ["xtsupport", "xtsupport.errors", "xtsupport.sides"]
-    (source / "api_.rst").write_text(api_page("xtsupport", above))
+    (source / "api_.rst").write_text(api_page("xtsupport", modules()))
     for area in AREAS:
         (source / f"api_{area}.rst").write_text(api_page(f"xtsupport.{area}", modules(area)))
     (source / "reports.md").write_text(reports(source / "reports"), encoding="utf-8")
@@ -44,13 +43,13 @@ def copy(path: Path, to: Path) -> None:
     shutil.copyfile(path, to)
 
 
-def modules(area: str) -> list[str]:
-    """A part of the package and the modules in it, by name."""
+def modules(area: str = "") -> list[str]:
+    """The package, or a part of it, and the modules in it, by name; parts of it left out."""
     import xtsupport
 
-    place = str(Path(xtsupport.__file__).parent / area)
-    found = pkgutil.iter_modules([place], f"xtsupport.{area}.")
-    return [f"xtsupport.{area}", *sorted(each.name for each in found)]
+    place, name = Path(xtsupport.__file__).parent / area, f"xtsupport.{area}".rstrip(".")
+    found = pkgutil.iter_modules([str(place)], f"{name}.")
+    return [name, *sorted(each.name for each in found if not each.ispkg)]
 
 
 def api_page(title: str, names: list[str]) -> str:

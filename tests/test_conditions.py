@@ -26,7 +26,3 @@ def test_names_without_meaning(name):
 def test_all_mixes_plain_single_tasks_only():
     names = ["none", "squad", "mnli", "all", "none~squad", "mnli+mlm", "squad@matched"]
     assert conditions.single_tasks(names) == ["mnli", "squad"]
-
-
-def test_the_source_of_a_variant():
-    assert conditions.source_of("source=de") == "de" and conditions.source_of("smoothing") == "en"

@@ -29,7 +29,6 @@ from xtsupport.analysis.significance import (
 from xtsupport.analysis.simulate import simulate, simulate_differences
 from xtsupport.analysis.wording import sentence
 from xtsupport.errors import UserError
-from xtsupport.sides import both_sides
 
 RULES = Declared(primary=Primary("squad"), contrasts=(("squad", "none"),))
 
@@ -191,20 +190,6 @@ def test_default_contrasts_take_the_baseline_that_fits():
         (("squad+mlm", "plain"), ("squad", "plain")),
         (("squad", "adversarial"), ("squad", "plain")),
     }
-
-
-def test_sides_are_named_as_in_a_params_file():
-    rows = {
-        ("squad", "none", "plain"): ("squad", "none"),
-        ("none", "none/plain", "adversarial"): ("none/adversarial", "none"),
-        ("none", "none/smoothing", "adversarial"): ("none/adversarial", "none/smoothing"),
-        ("squad", "none", "source=de"): ("squad/source=de", "none/source=de"),
-    }
-    for names, expected in rows.items():
-        assert (
-            both_sides(dict(zip(("treatment", "baseline", "variant"), names, strict=True)))
-            == expected
-        )
 
 
 def test_sentences_name_the_unit_and_the_numbers(table):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xtsupport.sides import as_columns, both_sides, short_name, side
+from xtsupport.sides import as_columns, both_sides, short_name, side, source_of
 
 SIDES = st.tuples(
     st.sampled_from(["none", "squad", "none~squad", "mnli+mlm", "squad@translated"]),
@@ -39,3 +39,21 @@ def test_two_different_pairs_never_have_the_same_columns(treatment, baseline):
         short_name(treatment),
         short_name(baseline),
     )
+
+
+def test_sides_are_named_as_in_a_params_file():
+    rows = {
+        ("squad", "none", "plain"): ("squad", "none"),
+        ("none", "none/plain", "adversarial"): ("none/adversarial", "none"),
+        ("none", "none/smoothing", "adversarial"): ("none/adversarial", "none/smoothing"),
+        ("squad", "none", "source=de"): ("squad/source=de", "none/source=de"),
+    }
+    for names, expected in rows.items():
+        assert (
+            both_sides(dict(zip(("treatment", "baseline", "variant"), names, strict=True)))
+            == expected
+        )
+
+
+def test_the_source_of_a_variant():
+    assert source_of("source=de") == "de" and source_of("smoothing") == "en"

@@ -15,7 +15,7 @@ from xtsupport.analysis.aggregates import Facts, Row, rows
 from xtsupport.analysis.clusters import Moments
 from xtsupport.analysis.variance import Arm, arm
 from xtsupport.errors import UserError
-from xtsupport.sides import Side, as_columns, short_name, side
+from xtsupport.sides import Side, as_columns, short_name, side, source_of
 
 
 @dataclass(frozen=True)
@@ -124,5 +124,4 @@ def sides(measured: Sequence[Moments]) -> list[Side]:
 
 def trained_on(pair: tuple[Side, Side], source: str = "en") -> set[str]:
     """Languages of phase 3 on either side: the source, or that of a variant ``source=xx``."""
-    variants = [variant for _, variant in pair if variant.startswith("source=")]
-    return {source} | {variant.removeprefix("source=") for variant in variants}
+    return {source} | {source_of(variant, source) for _, variant in pair}

@@ -4,6 +4,7 @@ import re
 
 from xtsupport.data import bucc, hub, tables
 from xtsupport.errors import UserError
+from xtsupport.sides import side, source_of
 
 
 def check(settings, data=None):
@@ -63,9 +64,8 @@ def training(settings, data) -> list[tuple[str, str, str]]:
 
 def sources(settings) -> list[str]:
     """The languages that phase 3 trains on: English, and those of variants `source=xx`."""
-    variants = [name.partition("/")[2] for name in getattr(settings, "variants", ())]
-    named = [v.removeprefix("source=") for v in variants if v.startswith("source=")]
-    return list(dict.fromkeys(["en", *named]))
+    named = [side(name) for name in getattr(settings, "variants", ())]
+    return list(dict.fromkeys(["en", *(source_of(variant) for _, variant in named)]))
 
 
 def translated(settings, data) -> list[tuple[str, str, str]]:

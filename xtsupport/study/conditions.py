@@ -67,9 +67,4 @@ def single_tasks(conditions: list[str]) -> list[str]:
     )
 
 
-def source_of(variant: str) -> str:
-    """The language that phase 3 of a variant trains on."""
-    return variant.removeprefix("source=") if variant.startswith("source=") else "en"
-
-
 BUILT_IN = ("none", "all")

@@ -165,8 +165,10 @@ def headline(study: Study) -> list[str]:
     if primary and path.is_file():
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
-        named = as_columns(side(primary.treatment), side(primary.baseline))
-        planned = [row for row in rows if is_primary(row, primary, named)]
+        wanted = as_columns(side(primary.treatment), side(primary.baseline))
+        wanted |= {"metric": primary.metric, "by": primary.by}
+        tasks = (primary.target, f"{primary.target} - rest")
+        planned = [row for row in rows if row["task"] in tasks and wanted.items() <= row.items()]
         where = "over all languages" if primary.by == "all" else f"by {primary.by}"
         title = f"{primary.treatment} against {primary.baseline}, gain in points {where}"
         sure = f"{100 * (1 - study.settings.analysis.alpha):g}% interval"
@@ -174,13 +176,6 @@ def headline(study: Study) -> list[str]:
         lines += [seen_before(study.settings.encoder, [primary.target], study.data)]
     report = study.folder / "report.html"
     return [*lines, f"report: {report}"] if report.is_file() else lines
-
-
-def is_primary(row: dict, primary, named: dict) -> bool:
-    """Whether a row is the declared comparison: on its target, or on its target less the rest."""
-    same = named.items() <= row.items()
-    same = same and (row["metric"], row["by"]) == (primary.metric, primary.by)
-    return same and row["task"] in (primary.target, f"{primary.target} - rest")
 
 
 def headline_row(row: dict) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xtsupport.errors import UserError, did_you_mean
-from xtsupport.sides import side
+from xtsupport.sides import side, source_of
 from xtsupport.study import conditions, folders
 
 Problems = Iterator[tuple[tuple, str]]
@@ -113,7 +113,7 @@ def known_variants(settings, tasks, languages) -> Problems:
     ways = [*conditions.ROBUST, "source=LANGUAGE"]
     for index, name in enumerate(settings.variants):
         path, (condition, variant) = ("variants", index), side(name)
-        source = conditions.source_of(variant)
+        source = source_of(variant)
         if condition not in settings.conditions:
             yield (
                 path,

@@ -23,7 +23,7 @@ import math
 from pathlib import Path
 
 from xtsupport.errors import UserError
-from xtsupport.sides import side
+from xtsupport.sides import side, source_of
 from xtsupport.study import conditions, folders
 from xtsupport.study.atomic import checksum
 from xtsupport.study.rules import data_source
@@ -253,7 +253,7 @@ class Planner:
         own = merged(self.settings.target, self.settings.tasks.get(task))
         splits = own_splits(self.settings.tasks, [task])
         rows = self.phase3_rows(task, own["max_rows"], splits.get(task))
-        source, matched = conditions.source_of(variant), condition.matched
+        source, matched = source_of(variant), condition.matched
         extra = self.phase2_steps(conditions.parse(matched)) if matched else 0
         served = {
             name: self.spoken(name)
@@ -293,7 +293,7 @@ class Planner:
     def phase3_rows(self, task: str, most: int | None, split: str | None) -> int:
         """Rows of phase 3: as many in every source language of the study (Turc et al. 2021)."""
         variants = [side(name)[1] for name in self.settings.variants]
-        sources = dict.fromkeys(["en", *map(conditions.source_of, variants)])
+        sources = dict.fromkeys(["en", *map(source_of, variants)])
         return min(self.rows(task, most, split, code) for code in sources)
 
     def robust_settings(self, variant: str) -> dict:
