@@ -95,13 +95,13 @@ constraints: $(READY)
 
 # The JSON Schema by which editors complete and check params files.
 schema: $(READY)
-	.venv/bin/python -m xtsupport.study.schema > params/schema.json
+	.venv/bin/python -m xtsupport.study.params.schema > params/schema.json
 
 # The site: executed notebooks, reports, every docstring; outputs/site/html/index.html. A notebook is
 # executed again when it or the package has changed: some minutes each on one core.
 SITE := outputs/site
 BOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
-CODE := $(wildcard xtsupport/*.csv xtsupport/*.py xtsupport/*/*.py)
+CODE := $(wildcard xtsupport/*.csv xtsupport/*.py xtsupport/*/*.py xtsupport/*/*/*.py)
 
 .venv/.site: $(READY)
 	.venv/bin/python -m pip install -q -c constraints.txt -e '.[site]'

@@ -2,7 +2,7 @@
 
     python benchmarks/calibration.py [--studies 1000] [--keep outputs/calibration.csv]
 
-Studies have the variance components of XQuAD differences (see xtsupport.analysis.simulate) and S
+Studies have the variance components of XQuAD differences (see xtsupport.statistics.simulate) and S
 seeds, k languages, and normal run (and run x language) effects; every method tests the mean over
 languages at 5%. Interrupt it at will: finished studies are kept and not repeated. Prints rejection
 rates in percent with the Monte Carlo error, the family-wise error of the step-down, and the power
@@ -16,19 +16,19 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from xtsupport.analysis.aggregates import Facts
-from xtsupport.analysis.clusters import study_moments
-from xtsupport.analysis.components import PARTS, components
-from xtsupport.analysis.contrasts import cases
-from xtsupport.analysis.inference import inference
-from xtsupport.analysis.multiplicity import step_down
-from xtsupport.analysis.power import design_power
-from xtsupport.analysis.resampling import METHODS, bootstrap, bootstrap_means
-from xtsupport.analysis.signflip import sign_flip
-from xtsupport.analysis.simulate import as_cluster_sums, draw_differences
-from xtsupport.analysis.variance import cautious_degrees
-from xtsupport.analysis.verdicts import holm
-from xtsupport.study.atomic import write_text
+from xtsupport.files import write_text
+from xtsupport.statistics.aggregates import Facts
+from xtsupport.statistics.clusters import study_moments
+from xtsupport.statistics.components import PARTS, components
+from xtsupport.statistics.contrasts import cases
+from xtsupport.statistics.inference import inference
+from xtsupport.statistics.multiplicity import step_down
+from xtsupport.statistics.power import design_power
+from xtsupport.statistics.resampling import METHODS, bootstrap, bootstrap_means
+from xtsupport.statistics.signflip import sign_flip
+from xtsupport.statistics.simulate import as_cluster_sums, draw_differences
+from xtsupport.statistics.variance import cautious_degrees
+from xtsupport.statistics.verdicts import holm
 
 DESIGNS = [  # seeds, languages, run SD, run x language SD
     (3, 1, 0.5, 0.3),

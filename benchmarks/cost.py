@@ -11,7 +11,8 @@ import sys
 
 import pandas as pd
 
-from xtsupport.study import cost, folders
+from xtsupport import folders
+from xtsupport.study import cost
 from xtsupport.study.plan import read_settings
 from xtsupport.study.runs import Run, read_record
 

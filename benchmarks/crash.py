@@ -25,8 +25,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from study_toys import SMALL, module, notebook, survivors, toy_root, write_params
 
+from xtsupport.files import write_text
 from xtsupport.study import runs
-from xtsupport.study.atomic import write_text
 
 KINDS = {  # name: (real or toy, when, what dies)
     "the process alone": ("toy", "random", "runner"),
@@ -36,8 +36,12 @@ KINDS = {  # name: (real or toy, when, what dies)
     "Snakemake, as a node ends": ("toy", "stamp", "snakemake"),
     "everything, as a node ends": ("toy", "stamp", "everything"),
     "the notebook's kernel": ("real", "random", "kernel"),
-    "the process kernels are forked from": ("real", "random", "xtsupport.study.warm"),
-    "the node (papermill)": ("real", "random", "xtsupport.study.nodes"),
+    "the process kernels are forked from": (
+        "real",
+        "random",
+        "xtsupport.study.execution.kernel_server",
+    ),
+    "the node (papermill)": ("real", "random", "xtsupport.study.execution.nodes"),
     "everything, in training": ("real", "random", "everything"),
     "a checkpoint is being written": ("real", "state.safetensors", "kernel or runner"),
     "a parquet is being written": ("real", ".parquet", "kernel or runner"),
@@ -54,14 +58,14 @@ import os
 from pathlib import Path
 root = Path(os.environ["XTSUPPORT_ROOT"])
 exec((root / "mischief.py").read_text())
-from xtsupport.study import phases
+from xtsupport.study.phases import train
 from xtsupport.study.checks import unfinished
 from xtsupport.study.plan import open_study
 for run in unfinished(open_study(params).runs({phase!r}, {condition}, seeds, targets, into)):
     phases.{does}(run, progress=False)
 """
 CUBE = """
-from xtsupport.study.answer import collect
+from xtsupport.study.conclude import collect
 from xtsupport.study.plan import open_study
 collect(open_study(params), into)
 """
@@ -70,7 +74,7 @@ import json, os, random, signal, threading
 from contextlib import contextmanager
 from pathlib import Path
 from safetensors import torch as tensors
-from xtsupport.study import atomic
+from xtsupport import files
 from xtsupport.training import loop
 plan = json.loads((root / "strike.json").read_text())
 def strike(path):
@@ -81,7 +85,7 @@ def strike(path):
         if plan["runner"]:
             victim = json.loads((root / "outputs/toy/running.json").read_text())["pid"]
         threading.Timer(plan["delay"], os.kill, (victim, signal.SIGKILL)).start()
-def draft(path, real=atomic.draft):
+def draft(path, real=files.draft):
     strike(path)
     return real(path)
 def save(values, path, *rest, real=loop.save_file):
@@ -92,7 +96,7 @@ def resume(path, *rest, real=loop.resume):
     with (root / "resumed.log").open("a") as log:
         log.write(f"{path.parent.parent.relative_to(root / 'outputs/toy')} {step}\\n")
     return step
-atomic.draft, loop.save_file, loop.resume = draft, save, resume
+files.draft, loop.save_file, loop.resume = draft, save, resume
 """
 
 
@@ -217,7 +221,9 @@ def victims(root: Path, process, what: str) -> list[int]:
     """The processes to kill."""
     mine = survivors(root)
     if what == "kernel":  # forks of the warm process
-        return [pid for pid in mine if module(parent(pid)) == "xtsupport.study.warm"]
+        return [
+            pid for pid in mine if module(parent(pid)) == "xtsupport.study.execution.kernel_server"
+        ]
     if what == "runner":
         return [process.pid]
     if what == "groups":
@@ -319,7 +325,7 @@ def table(rows: dict[str, list[dict]], seed: int) -> str:
 
 
 COLD = {"XTSUPPORT_WARM": ""}
-CHILDREN = ("kernel", "xtsupport.study.warm", "xtsupport.study.nodes")
+CHILDREN = ("kernel", "xtsupport.study.execution.kernel_server", "xtsupport.study.execution.nodes")
 PHASES = [
     ("02_pretrained_model", "pretraining", None, "pretrain"),
     ("03_intermediate_training", "intermediate", "condition", "train_intermediate"),

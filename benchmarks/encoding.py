@@ -11,7 +11,8 @@ import sys
 import tempfile
 import time
 
-from xtsupport.data import load, tables
+from xtsupport import tables
+from xtsupport.data import load
 from xtsupport.training.encoder import load_encoder
 from xtsupport.training.feature_cache import encoded
 

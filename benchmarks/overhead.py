@@ -31,9 +31,9 @@ IMPORTS = (
     "pandas",
     "torch",
     "transformers",
-    "xtsupport.study.phases",
-    "xtsupport.analysis.plots",
-    "xtsupport.analysis.report",
+    "xtsupport.study.phases.train",
+    "xtsupport.report.plots",
+    "xtsupport.report.report",
 )
 
 
@@ -125,7 +125,9 @@ def looked(root: str) -> dict[int, tuple[str, float]]:
 def fork(parent: int) -> bool:
     """Whether a parent is itself the process that kernels are forked from."""
     try:
-        return b"xtsupport.study.warm" in Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")
+        return b"xtsupport.study.execution.kernel_server" in Path(
+            f"/proc/{parent}/cmdline"
+        ).read_bytes().split(b"\0")
     except OSError:
         return False
 
@@ -146,9 +148,9 @@ def spent(command: list[str]) -> tuple[float, float]:
 PARTS = {
     "xtsupport.study.cli": "the command: plan and progress",
     "snakemake": "Snakemake",
-    "xtsupport.study.nodes": "nodes: papermill, notebooks written",
-    "xtsupport.study.warm": "process kernels are forked from",
-    "xtsupport.study.kernel": "kernels",
+    "xtsupport.study.execution.nodes": "nodes: papermill, notebooks written",
+    "xtsupport.study.execution.kernel_server": "process kernels are forked from",
+    "xtsupport.study.execution.kernel": "kernels",
 }
 
 if __name__ == "__main__":

@@ -26,11 +26,11 @@ import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 from scipy import stats  # noqa: E402
 
-from xtsupport.analysis.clusters import study_moments  # noqa: E402
-from xtsupport.analysis.cube import SCHEMA  # noqa: E402
-from xtsupport.analysis.resampling import bootstrap_means  # noqa: E402
-from xtsupport.analysis.signflip import sign_flip  # noqa: E402
-from xtsupport.analysis.significance import significance  # noqa: E402
+from xtsupport.cube.columns import SCHEMA  # noqa: E402
+from xtsupport.statistics.clusters import study_moments  # noqa: E402
+from xtsupport.statistics.comparisons import significance  # noqa: E402
+from xtsupport.statistics.resampling import bootstrap_means  # noqa: E402
+from xtsupport.statistics.signflip import sign_flip  # noqa: E402
 
 R = 10_000
 
@@ -153,7 +153,7 @@ CONDITIONS = ("none", *(f"task{i}" for i in range(9)), "all")
 
 def write_study(folder: Path) -> int:
     """A study of random scores at XTREME's sizes; returns the number of rows."""
-    from xtsupport.data.tables import languages
+    from xtsupport.tables import languages
 
     rng, rows, known = np.random.default_rng(0), 0, list(languages().values())
     schema = pa.schema([field for field in SCHEMA if field.name != "task"])

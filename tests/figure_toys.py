@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from xtsupport.analysis.significance import COLUMNS
+from xtsupport.statistics.comparisons import COLUMNS
 
 
 def toy_languages() -> pd.DataFrame:

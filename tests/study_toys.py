@@ -40,7 +40,7 @@ for run in study.runs(PHASE, CONDITION, seeds, targets, into):
 """
 
 RESULTS = """
-from xtsupport.study.atomic import write_text
+from xtsupport.files import write_text
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import require
 study = open_study(params)

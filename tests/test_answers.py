@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xtsupport.evaluation.answers import (
+from xtsupport.evaluation.answer_f1 import (
     MLQA_ARTICLES,
     segmented_tokens,
     squad_tokens,

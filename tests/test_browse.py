@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from xtsupport.analysis.browse import most_changed, plain, side_by_side
+from xtsupport.cube.browse import most_changed, plain, side_by_side
 from xtsupport.data import load
-from xtsupport.data.world import world_folder
+from xtsupport.data.world.world import world_folder
 
 
 @pytest.fixture(scope="module")

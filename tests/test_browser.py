@@ -7,7 +7,7 @@ import subprocess
 import pandas as pd
 import pytest
 
-from xtsupport.analysis import page
+from xtsupport.report import page
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from xtsupport.data import check
 from xtsupport.errors import UserError
+from xtsupport.study import data_check
 
 
 def study(**changes):
@@ -16,13 +16,13 @@ def study(**changes):
 
 def test_conditions_name_tasks():
     names = ["none", "all", "squad", "none~squad", "mnli+mlm", "mnli@translated"]
-    assert [task.name for task in check.intermediate_tasks(names)] == ["squad", "mnli"]
+    assert [task.name for task in data_check.intermediate_tasks(names)] == ["squad", "mnli"]
     with pytest.raises(UserError, match=r"unknown task 'mnil' \(did you mean 'mnli'\?\)"):
-        check.intermediate_tasks(["mnil"])
+        data_check.intermediate_tasks(["mnil"])
 
 
 def test_everything_that_is_read_is_listed_once():
-    frame = check.check(study())
+    frame = data_check.check(study())
     assert list(zip(frame["task"], frame["language"], frame["split"], strict=True)) == [
         ("mnli", "en", "train"),
         ("squad", "en", "train"),
@@ -36,7 +36,7 @@ def test_everything_that_is_read_is_listed_once():
 
 def test_other_training_splits_are_the_ones_that_are_read():
     own = {"mnli": SimpleNamespace(train_split="validation_mismatched"), "other": None}
-    found = check.training(study(intermediate_tasks=own), "hub")
+    found = data_check.training(study(intermediate_tasks=own), "hub")
     assert found == [("mnli", "en", "validation_mismatched"), ("squad", "en", "train"),
                      ("mnli", "en", "train")]  # fmt: skip
 
@@ -47,19 +47,19 @@ def test_other_sources_and_translations_are_read_too(tmp_path):
         (tmp_path / place / "train-00000-of-00001.parquet").touch()
     varied = study(conditions=["none", "mnli@translated"], variants=["none/source=sw"],
                    targets=["xquad"])  # fmt: skip
-    assert check.training(varied, tmp_path) == [
+    assert data_check.training(varied, tmp_path) == [
         ("mnli", "en", "train"), ("mnli", "de", "train"), ("squad", "en", "train"),
         ("squad", "sw", "train")
     ]  # fmt: skip
 
 
 def test_raw_text_is_needed_for_pretraining():
-    frame = check.check(study(encoder="pretrain"))
+    frame = data_check.check(study(encoder="pretrain"))
     assert (frame["task"] == "wikipedia").sum() == 41
 
 
 def test_real_mirror(mirror):
-    frame = check.check(study(conditions=["anli_plus", "hellaswag"], data=str(mirror)))
+    frame = data_check.check(study(conditions=["anli_plus", "hellaswag"], data=str(mirror)))
     table = frame.set_index(["task", "language", "split"])
     assert table.loc[("xquad", "de", "validation"), "rows"] == 1190
     assert table.loc[("anli_plus", "en", "mnli/train"), "status"] == "present"
@@ -77,7 +77,7 @@ def test_a_damaged_file_is_an_error(tmp_path):
     place.mkdir(parents=True)
     (place / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match="is not a whole parquet file"):
-        check.check(study(targets=["xnli"], data=tmp_path))
+        data_check.check(study(targets=["xnli"], data=tmp_path))
 
 
 def test_pools_of_bucc_are_looked_for_in_the_users_folder(tmp_path, monkeypatch):
@@ -86,7 +86,7 @@ def test_pools_of_bucc_are_looked_for_in_the_users_folder(tmp_path, monkeypatch)
     place.mkdir(parents=True)
     for ending, text in {"de": "d1\teins\n", "en": "e1\tone\n", "gold": "d1\te1\n"}.items():
         (place / f"de-en.training.{ending}").write_text(text)
-    frame = check.check(study(targets=["bucc"], languages=["de", "ru"], conditions=["none"]))
+    frame = data_check.check(study(targets=["bucc"], languages=["de", "ru"], conditions=["none"]))
     assert frame[["language", "split", "status"]].values.tolist() == [
         ["de", "test", "present"], ["ru", "test", "missing"]
     ]  # fmt: skip

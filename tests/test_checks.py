@@ -7,7 +7,7 @@ import pytest
 from study_toys import toy_root
 
 from xtsupport.errors import UserError
-from xtsupport.study import answer, checks, finished
+from xtsupport.study import checks, conclude, finished
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import into_scratch, open_run
 
@@ -85,7 +85,7 @@ def test_predictions_of_a_condition_that_was_not_run(study, capsys):
 
 
 def test_without_a_study_the_scores_are_simulated_and_say_so(study, capsys):
-    path = answer.collect(study, "scratch")
+    path = conclude.collect(study, "scratch")
     assert "SIMULATED" in capsys.readouterr().out
     cube = pd.read_parquet(path)
     assert set(cube["study"]) == {"simulated"} and set(cube["condition"]) == {
@@ -99,10 +99,10 @@ def test_without_a_study_the_scores_are_simulated_and_say_so(study, capsys):
 def test_simulated_scores_have_the_variants_of_the_study(tmp_path, monkeypatch):
     monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
     study = open_study(PARAMS / "variants.yaml")
-    cube = pd.read_parquet(answer.evidence(study))
+    cube = pd.read_parquet(conclude.evidence(study))
     sides = set(cube["condition"] + "/" + cube["variant"])
     assert sides >= {"squad@translated/plain", "none/adversarial", "squad/source=qta"}
-    table = answer.conclude(study, cube)
+    table = conclude.conclude(study, cube)
     robust = table[table["variant"].eq("smoothing")]
     assert set(robust["treatment"] + "-" + robust["baseline"]) == {"none-none/plain"}
 
@@ -110,10 +110,10 @@ def test_simulated_scores_have_the_variants_of_the_study(tmp_path, monkeypatch):
 def test_a_cube_of_the_study_comes_before_the_reference(study, capsys):
     for folder in ("outputs/reference/toy/cube", "outputs/toy/cube"):
         (study.folder.parents[1] / folder).mkdir(parents=True)
-        assert answer.evidence(study) == study.folder.parents[1] / folder
+        assert conclude.evidence(study) == study.folder.parents[1] / folder
     assert "SIMULATED" not in capsys.readouterr().out
 
 
 def test_a_study_is_only_built_from_all_its_runs(study):
     with pytest.raises(UserError, match="missing or of other settings"):
-        answer.collect(study, "study")
+        conclude.collect(study, "study")

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xtsupport.analysis.claims import KINDS, beside_published, check_claims, claims
-from xtsupport.analysis.clusters import contract
-from xtsupport.analysis.results import score_table
-from xtsupport.analysis.simulate import simulate
-from xtsupport.data.tables import tasks
+from xtsupport.cube.store import score_table
+from xtsupport.statistics.claims import KINDS, beside_published, check_claims, claims
+from xtsupport.statistics.clusters import contract
+from xtsupport.statistics.simulate import simulate
+from xtsupport.tables import tasks
 
 NINE = ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba"]
 CONDITIONS = ("none", "squad", "mnli", "all", "squad+mlm")

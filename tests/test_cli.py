@@ -12,7 +12,8 @@ import pytest
 from study_toys import toy_root
 
 from xtsupport.errors import UserError
-from xtsupport.study import cli, progress
+from xtsupport.study import cli
+from xtsupport.study.execution import progress
 from xtsupport.study.plan import open_study
 
 SMALL = {"conditions": ["none", "squad"], "targets": ["xquad"], "seeds": [0]}
@@ -201,7 +202,7 @@ def test_the_headline_is_the_planned_comparison(call, tmp_path):
 
 def test_a_finished_study_is_judged_without_its_data(call, tmp_path):
     """As it was declared: the planned comparison, though the mirror is gone."""
-    from xtsupport.analysis.simulate import simulate
+    from xtsupport.statistics.simulate import simulate
 
     kept = tmp_path / "kept"
     kept.mkdir()

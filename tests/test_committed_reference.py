@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from xtsupport.analysis.results import read_cube
+from xtsupport.cube.store import read_cube
 
 FOLDER = Path(__file__).parents[1] / "outputs" / "reference"
 WORDS = re.compile(r"\w+")
@@ -66,9 +66,9 @@ def test_every_run_is_recorded_with_its_scores():
 
 def test_the_significance_table_follows_from_the_cube(tmp_path, mirror):
     """The same rows, numbers to 1e-9 of a point, from the cube as it was committed."""
-    from xtsupport.analysis.significance import write_significance
-    from xtsupport.study.rules import data_source
-    from xtsupport.study.settings import load_settings
+    from xtsupport.statistics.comparisons import write_significance
+    from xtsupport.study.params.rules import data_source
+    from xtsupport.study.params.settings import load_settings
 
     settings = load_settings(FOLDER / "settings.yaml")
     path = write_significance(

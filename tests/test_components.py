@@ -6,13 +6,13 @@ import pytest
 import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 
-from xtsupport.analysis.aggregates import Facts
-from xtsupport.analysis.clusters import study_moments
-from xtsupport.analysis.components import anova, components, mixed_model
-from xtsupport.analysis.contrasts import cases
-from xtsupport.analysis.inference import inference
-from xtsupport.analysis.simulate import simulate_differences
 from xtsupport.errors import UserError
+from xtsupport.statistics.aggregates import Facts
+from xtsupport.statistics.clusters import study_moments
+from xtsupport.statistics.components import anova, components, mixed_model
+from xtsupport.statistics.contrasts import cases
+from xtsupport.statistics.inference import inference
+from xtsupport.statistics.simulate import simulate_differences
 
 PAIR = [(("squad", "plain"), ("none", "plain"))]
 

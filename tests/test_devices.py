@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from xtsupport.study import devices
+from xtsupport.study.execution import devices
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from xtsupport.study import nodes, phases
+from xtsupport.study.execution import nodes
+from xtsupport.study.phases import train as phases
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import Diverged, Recipe, train

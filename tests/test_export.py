@@ -9,11 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from xtsupport.data import bucc, load, tables
+from xtsupport import tables
+from xtsupport.data import bucc, load
 from xtsupport.errors import UserError
 from xtsupport.evaluation import score
-from xtsupport.evaluation.export import export
-from xtsupport.study import phases
+from xtsupport.study.export_xtreme import export
+from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study
 
 
@@ -142,10 +143,10 @@ def finished(tmp_path_factory):
     settings["pretraining"]["steps"] = 1
     (root / "nine.yaml").write_text(yaml.safe_dump(settings))
     study = open_study(root / "nine.yaml")
-    phases.pretrain(study.runs("pretraining")[0], progress=False)
+    train.pretrain(study.runs("pretraining")[0], progress=False)
     for run in study.runs("target"):
-        phases.train_target(run, progress=False)
-    phases.retrieve(study.runs("retrieval")[0])
+        train.train_target(run, progress=False)
+    train.retrieve(study.runs("retrieval")[0])
     yield study
     patch.undo()
 

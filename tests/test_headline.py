@@ -6,29 +6,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xtsupport.analysis.aggregates import Facts
-from xtsupport.analysis.clusters import study_moments
-from xtsupport.analysis.contrasts import cases, default_contrasts
-from xtsupport.analysis.declared import Declared, Primary, declared
-from xtsupport.analysis.dependence import dependence
-from xtsupport.analysis.headline import (
-    headline,
-    heterogeneity,
-    levels_differ,
-    on_scales,
-)
-from xtsupport.analysis.printed import latex_table, page_table
-from xtsupport.analysis.scales import on_scale
-from xtsupport.analysis.significance import (
+from xtsupport.errors import UserError
+from xtsupport.report.print_tables import latex_table, page_table
+from xtsupport.report.sentences import sentence
+from xtsupport.statistics.aggregates import Facts
+from xtsupport.statistics.clusters import study_moments
+from xtsupport.statistics.comparisons import (
     COLUMNS,
     compare,
     is_primary,
     significance,
     write_significance,
 )
-from xtsupport.analysis.simulate import simulate, simulate_differences
-from xtsupport.analysis.wording import sentence
-from xtsupport.errors import UserError
+from xtsupport.statistics.contrasts import cases, default_contrasts
+from xtsupport.statistics.declared import Declared, Primary, declared
+from xtsupport.statistics.dependence import dependence
+from xtsupport.statistics.primary import (
+    headline,
+    heterogeneity,
+    levels_differ,
+    on_scales,
+)
+from xtsupport.statistics.scales import on_scale
+from xtsupport.statistics.simulate import simulate, simulate_differences
 
 RULES = Declared(primary=Primary("squad"), contrasts=(("squad", "none"),))
 

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xtsupport.data import available, fingerprint, hub, load, rows, tables
+from xtsupport import tables
+from xtsupport.data import available, fingerprint, hub, load, rows
 from xtsupport.errors import UserError
 
 NLI = ["entailment", "neutral", "contradiction"]

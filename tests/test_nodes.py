@@ -9,7 +9,7 @@ import yaml
 from study_toys import notebook
 
 from xtsupport.errors import UserError
-from xtsupport.study import nodes
+from xtsupport.study.execution import nodes
 from xtsupport.study.runs import Run, record_of
 
 

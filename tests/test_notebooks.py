@@ -14,9 +14,9 @@ from statistics import median
 import nbformat
 import pytest
 
-from xtsupport.study import nodes
-from xtsupport.study.atomic import checksum
+from xtsupport.files import checksum
 from xtsupport.study.cli import main
+from xtsupport.study.execution import nodes
 from xtsupport.study.plan import NOTEBOOKS as OF_NODES
 from xtsupport.study.plan import open_study
 

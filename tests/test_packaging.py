@@ -84,8 +84,8 @@ def test_package_data_are_in_the_package():
     for name in (
         "tasks.csv",
         "languages.csv",
-        "study/Snakefile",
-        "study/profiles/local/config.yaml",
+        "study/execution/Snakefile",
+        "study/execution/profiles/local/config.yaml",
     ):
         assert ROOT / "xtsupport" / name in listed, name
 

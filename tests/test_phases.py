@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from xtsupport.study import phases
+from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import is_whole, read_record
 from xtsupport.training import feature_cache
@@ -42,9 +42,9 @@ def study(tmp_path_factory):
 
     opened = open_study(Path(__file__).parents[1] / "params" / "tiny.yaml", {"seeds": [0]})
     for run in opened.runs("pretraining"):
-        phases.pretrain(run, progress=False)
+        train.pretrain(run, progress=False)
     for run in opened.runs("intermediate"):
-        phases.train_intermediate(run, progress=False)
+        train.train_intermediate(run, progress=False)
     yield opened
     patch.undo()
 
@@ -76,7 +76,7 @@ def test_phase_2_changes_the_encoder_and_keeps_no_head(study):
 
 def test_phase_3_scores_every_language_and_the_scores_add_up(study):
     run = only(study, "target", "squad", "squad")
-    phases.train_target(run, progress=False)
+    train.train_target(run, progress=False)
     assert is_whole(run)
     names = {path.name for path in run.folder.iterdir()}
     assert names - {".lock"} == {"run.json", "examples.parquet", "scores.csv", "history.csv"}
@@ -94,7 +94,7 @@ def test_phase_3_scores_every_language_and_the_scores_add_up(study):
 def test_the_control_trains_as_many_steps_as_phases_2_and_3(study):
     phase2, phase3 = only(study, "intermediate", "squad"), only(study, "target", "squad", "squad")
     control = only(study, "target", "none~squad", "squad")
-    phases.train_target(control, progress=False)
+    train.train_target(control, progress=False)
     steps = len(pd.read_csv(control.folder / "history.csv"))
     assert steps == phase2.settings["steps"] + phase3.settings["steps"]
 
@@ -102,13 +102,13 @@ def test_the_control_trains_as_many_steps_as_phases_2_and_3(study):
 def test_an_untrained_encoder_is_reported_as_collapsed(study):
     """Two steps of a random model: at chance, kept and flagged."""
     run = only(study, "target", "none", "mnli")
-    phases.train_target(run, progress=False)
+    train.train_target(run, progress=False)
     assert read_record(run.folder)["collapsed"] == ["xnli"]
 
 
 def test_retrieval_by_layer_and_by_row(study):
     run = only(study, "retrieval", "squad")
-    layers = phases.retrieve(run)
+    layers = train.retrieve(run)
     rows = pd.read_parquet(run.folder / "examples.parquet")
     chosen = layers[layers.layer == run.settings["layer"]].set_index("language").accuracy
     assert np.allclose(chosen, 100 * rows.groupby("language").score.mean()[chosen.index])
@@ -119,18 +119,18 @@ def test_the_same_run_again_gives_the_same_bytes(study, tmp_path, monkeypatch):
     """Once without encoded rows of an earlier run, once with them."""
     monkeypatch.setattr(feature_cache, "folder", lambda: tmp_path)
     run = only(study, "target", "squad", "mnli")
-    phases.train_target(run, progress=False)
+    train.train_target(run, progress=False)
     first = (run.folder / "examples.parquet").read_bytes()
     assert len(list(tmp_path.iterdir())) == 1 + len(run.settings["targets"]["xnli"])
     monkeypatch.setattr(feature_cache, "featurise", None)
-    phases.train_target(run, progress=False)
+    train.train_target(run, progress=False)
     assert (run.folder / "examples.parquet").read_bytes() == first
 
 
 def test_what_was_seen_before_stands_beside_the_scores(study):
     """The encoder is the study's own; the world keeps evaluation passages out of training sets."""
     run = only(study, "target", "squad", "squad")
-    phases.train_target(run, progress=False)
+    train.train_target(run, progress=False)
     record = read_record(run.folder)
     assert record["exposed"] == []
     pairs = {(r["training"], r["target"], r["field"]) for r in record["contamination"]}
@@ -141,7 +141,7 @@ def test_what_was_seen_before_stands_beside_the_scores(study):
 
 def test_other_languages_of_training_are_looked_through_too(study):
     """Phase 3 on rows in qta, after phase 2 in English: both are compared with both."""
-    from xtsupport.study import exposure
+    from xtsupport.study.phases import exposure
 
     run = only(study, "target", "squad", "squad")
     found = exposure.contamination(replace(run, settings=run.settings | {"source": "qta"}))
@@ -158,7 +158,7 @@ def test_what_is_cut_off_in_evaluation_is_counted(study, tmp_path):
     from xtsupport.data import load
 
     tokenizer = AutoTokenizer.from_pretrained(study.runs("pretraining")[0].folder / "model")
-    pairs = phases.whole_clusters(load("xnli", "en", data=study.data), 4)
+    pairs = train.whole_clusters(load("xnli", "en", data=study.data), 4)
     sides = load("tatoeba", "qta", data=study.data)
     long = [
         sum(len(tokenizer(*texts)["input_ids"]) > 12 for texts in each)
@@ -171,12 +171,12 @@ def test_what_is_cut_off_in_evaluation_is_counted(study, tmp_path):
     for name, count, phase in (("xnli/en", long[0], "target"), ("tatoeba/qta", long[1], "")):
         run = only(study, phase or "retrieval", "none", "mnli" if phase else "")
         run = replace(run, settings=run.settings | {"max_length": 12}, folder=tmp_path / name)
-        phases.train_target(run, progress=False) if phase else phases.retrieve(run)
+        train.train_target(run, progress=False) if phase else train.retrieve(run)
         assert read_record(run.folder)["evaluation"][name]["truncated"] == count
 
 
 def test_known_and_unknown_encoders(study):
-    from xtsupport.study.exposure import exposed
+    from xtsupport.study.phases.exposure import exposed
 
     run = only(study, "target", "none", "squad")
     names = {"offline-e5": ["xquad"], "somebody/encoder": None}
@@ -214,7 +214,7 @@ def test_a_target_of_xtreme_r_trained_on_another_task(tmp_path, tiny_encoder, mo
     (tmp_path / "copa.yaml").write_text(yaml.safe_dump(settings))
     monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
     (run,) = open_study(tmp_path / "copa.yaml").runs("target")
-    phases.train_target(run, progress=False)
+    train.train_target(run, progress=False)
     rows = pd.read_parquet(run.folder / "examples.parquet")
     assert rows.groupby("language").size().to_dict() == {"id": 4, "qu": 4}
     gold = rows["example_id"].astype(int) % 2

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xtsupport.analysis.planning import power_curves, power_sentences, printable, write_power
-from xtsupport.analysis.power import power_table
-from xtsupport.analysis.simulate import simulate
-from xtsupport.analysis.views import language_table
+from xtsupport.report.power_report import power_curves, power_sentences, printable, write_power
+from xtsupport.report.score_tables import language_table
+from xtsupport.statistics.power import power_table
+from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
 
 

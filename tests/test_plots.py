@@ -10,7 +10,7 @@ import pytest
 from figure_toys import comparison, losses, scores, toy_languages
 from matplotlib.colors import to_rgb
 
-from xtsupport.analysis import plots, style
+from xtsupport.report import plots, style
 
 LANGUAGES = toy_languages()
 

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 from statsmodels.stats.power import TTestPower
 
-from xtsupport.analysis.aggregates import Facts
-from xtsupport.analysis.clusters import study_moments
-from xtsupport.analysis.components import components
-from xtsupport.analysis.contrasts import cases
-from xtsupport.analysis.inference import inference
-from xtsupport.analysis.power import (
+from xtsupport.errors import UserError
+from xtsupport.statistics.aggregates import Facts
+from xtsupport.statistics.clusters import study_moments
+from xtsupport.statistics.components import components
+from xtsupport.statistics.contrasts import cases
+from xtsupport.statistics.inference import inference
+from xtsupport.statistics.power import (
     design_power,
     design_variance,
     power_table,
     seeds_needed,
     t_power,
 )
-from xtsupport.analysis.simulate import simulate, simulate_differences
-from xtsupport.errors import UserError
+from xtsupport.statistics.simulate import simulate, simulate_differences
 
 PAIR = [(("squad", "plain"), ("none", "plain"))]
 QUIET = {"seed": 0.0, "seed:language": 0.0, "cluster": 4.0, "cluster:language": 60.0}

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xtsupport.data import readers, tables
+from xtsupport import tables
+from xtsupport.data import readers
 from xtsupport.errors import UserError
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from xtsupport.analysis.simulate import simulate
 from xtsupport.data import load
 from xtsupport.errors import UserError
-from xtsupport.study import phases
+from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
+from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study
 
 ROOT = Path(__file__).parents[1]
@@ -49,7 +49,7 @@ def test_an_encoder_that_is_too_short_is_named_with_its_length(project, tiny_enc
     tokenizer.save_pretrained("my_encoder")
     study = open_study("params/tiny.yaml", {"encoder": "my_encoder"})
     with pytest.raises(UserError, match=r"target\.max_length = 96: .* takes at most 64 tokens"):
-        phases.train_target(study.runs("target", "none", [0], ["xquad"])[0])
+        train.train_target(study.runs("target", "none", [0], ["xquad"])[0])
 
 
 @pytest.mark.slow
@@ -85,7 +85,7 @@ def test_a_study_trains_on_such_a_task_and_tests_it_in_such_a_language(project, 
         encoding="utf-8",
     )
     (run,) = open_study("mine.yaml").runs("target", "none")
-    phases.train_target(run)
+    train.train_target(run)
     scores = pd.read_csv(run.folder / "scores.csv").set_index("language")["score"]
     assert scores["en"] == 100 and set(scores.index) == {"en", "eo"}
 

@@ -5,9 +5,9 @@ import json
 import pytest
 import yaml
 
-from xtsupport.analysis.declared import Declared, Primary
-from xtsupport.analysis.significance import write_significance
-from xtsupport.analysis.simulate import simulate
+from xtsupport.statistics.comparisons import write_significance
+from xtsupport.statistics.declared import Declared, Primary
+from xtsupport.statistics.simulate import simulate
 from xtsupport.study import reference
 
 SETTINGS = {

@@ -10,17 +10,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from xtsupport.analysis import page
-from xtsupport.analysis.appendix import cautions, contaminated, distinct, scores
-from xtsupport.analysis.declared import Declared, Primary
-from xtsupport.analysis.material import material
-from xtsupport.analysis.report import answer, banner, scores_words, standing, tally, write_report
-from xtsupport.analysis.significance import significance
-from xtsupport.analysis.simulate import simulate
-from xtsupport.analysis.views import read_comparison
 from xtsupport.errors import UserError
+from xtsupport.report import page
+from xtsupport.report.appendix import cautions, contaminated, distinct, scores
+from xtsupport.report.contents import material
+from xtsupport.report.report import answer, banner, scores_words, standing, tally, write_report
+from xtsupport.report.score_tables import read_comparison
+from xtsupport.statistics.comparisons import significance
+from xtsupport.statistics.declared import Declared, Primary
+from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
-from xtsupport.study.settings import load_settings
+from xtsupport.study.params.settings import load_settings
 
 TINY = Path(__file__).parents[1] / "params" / "tiny.yaml"
 EVIL = '<script>alert("1")</script> & <b>'

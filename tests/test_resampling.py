@@ -5,23 +5,23 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from xtsupport.analysis.aggregates import Facts, task_facts
-from xtsupport.analysis.clusters import contract, study_moments
-from xtsupport.analysis.contrasts import cases, sides_of
-from xtsupport.analysis.inference import inference
-from xtsupport.analysis.multiplicity import (
+from xtsupport.errors import UserError
+from xtsupport.statistics.aggregates import Facts, task_facts
+from xtsupport.statistics.clusters import contract, study_moments
+from xtsupport.statistics.comparisons import compare
+from xtsupport.statistics.contrasts import cases, sides_of
+from xtsupport.statistics.inference import inference
+from xtsupport.statistics.multiplicity import (
     better_on,
     holds_on,
     partial_conjunction,
     romano_wolf,
     step_down,
 )
-from xtsupport.analysis.resampling import METHODS, bootstrap, bootstrap_means
-from xtsupport.analysis.signflip import sign_flip, sign_flip_cases
-from xtsupport.analysis.significance import compare
-from xtsupport.analysis.simulate import simulate, simulate_differences
-from xtsupport.analysis.verdicts import holm
-from xtsupport.errors import UserError
+from xtsupport.statistics.resampling import METHODS, bootstrap, bootstrap_means
+from xtsupport.statistics.signflip import sign_flip, sign_flip_cases
+from xtsupport.statistics.simulate import simulate, simulate_differences
+from xtsupport.statistics.verdicts import holm
 
 
 def prepare(cube, by="language"):

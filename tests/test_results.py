@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xtsupport.analysis import clusters
-from xtsupport.analysis.clusters import study_moments
-from xtsupport.analysis.cube import by_language, complete, validate_cube
-from xtsupport.analysis.results import build_cube, read_cube, score_table
-from xtsupport.analysis.simulate import simulate
+from xtsupport.cube.columns import by_language, complete, validate_cube
+from xtsupport.cube.store import build_cube, read_cube, score_table
 from xtsupport.errors import UserError
+from xtsupport.statistics import clusters
+from xtsupport.statistics.clusters import study_moments
+from xtsupport.statistics.simulate import simulate
 
 
 @pytest.fixture(scope="module")

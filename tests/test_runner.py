@@ -22,10 +22,10 @@ from study_toys import (
     xtsupport,
 )
 
-from xtsupport.analysis.declared import declared
-from xtsupport.study import runner
+from xtsupport.statistics.declared import declared
+from xtsupport.study.execution import runner
+from xtsupport.study.params.settings import load_settings
 from xtsupport.study.plan import open_study
-from xtsupport.study.settings import load_settings
 
 CHANGE = ("--set", "intermediate.epochs=2", "--set", "evaluation.max_answer_length=7")
 pytestmark = [
@@ -196,7 +196,7 @@ def test_kills_of_the_kernel_snakemake_or_all_leave_the_same_cube(root, tmp_path
 
     process = command(tmp_path, *start)
     wait_for((tmp_path / "pretraining").exists)
-    kill(tmp_path, "xtsupport.study.kernel")
+    kill(tmp_path, "xtsupport.study.execution.kernel")
     wait_for((tmp_path / "intermediate").exists)  # the retry got past phase 1
     kill(tmp_path, "snakemake")
     out, error = process.communicate(timeout=600)

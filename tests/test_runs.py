@@ -13,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from xtsupport import files, folders
 from xtsupport.errors import UserError
-from xtsupport.study import atomic, folders, runs
+from xtsupport.study import runs
 from xtsupport.study.runs import Run, find, flaws, is_whole, open_run, read_record, require
 
 
@@ -121,7 +122,7 @@ def test_a_checkpoint_outlives_a_crash_but_not_a_change_of_settings(run):
 
 
 def test_two_processes_never_write_one_folder(run, monkeypatch):
-    monkeypatch.setattr(runs, "locked", lambda path, text: atomic.locked(path, text, wait=0))
+    monkeypatch.setattr(runs, "locked", lambda path, text: files.locked(path, text, wait=0))
     with (
         open_run(run),
         pytest.raises(UserError, match="is being written by another process"),
@@ -134,7 +135,7 @@ def test_kill_9_in_the_middle_of_writing_leaves_the_old_file_or_none(run, tmp_pa
     code = """
 import sys
 from pathlib import Path
-from xtsupport.study.atomic import write_text
+from xtsupport.files import write_text
 number = 0
 while True:
     number += 1
@@ -154,7 +155,7 @@ while True:
 
 def test_a_failed_write_leaves_no_temporary_file(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
-        atomic.write_json(tmp_path / "x.json", {"x": float("nan")})
+        files.write_json(tmp_path / "x.json", {"x": float("nan")})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,8 @@ import seqeval.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xtsupport.data import load, tables
+from xtsupport import tables
+from xtsupport.data import load
 from xtsupport.errors import UserError
 from xtsupport.evaluation import corpus_score, score, score_examples
 

@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xtsupport.analysis.clusters import ClusterSums, study_moments
-from xtsupport.analysis.contrasts import cases
-from xtsupport.analysis.declared import Declared, Primary
-from xtsupport.analysis.distance import design, distance_slope, slope
-from xtsupport.analysis.dominance import almost_stochastic_order, violation
-from xtsupport.analysis.selection import best_intermediate
-from xtsupport.analysis.selftest import self_test
-from xtsupport.analysis.simulate import LANGUAGES, simulate
 from xtsupport.errors import UserError
+from xtsupport.statistics.best_intermediate import best_intermediate
+from xtsupport.statistics.calibration import self_test
+from xtsupport.statistics.clusters import ClusterSums, study_moments
+from xtsupport.statistics.contrasts import cases
+from xtsupport.statistics.declared import Declared, Primary
+from xtsupport.statistics.distance import design, distance_slope, slope
+from xtsupport.statistics.dominance import almost_stochastic_order, violation
+from xtsupport.statistics.simulate import LANGUAGES, simulate
 
 NOISE = tuple(f"task{i}" for i in range(5))
 
@@ -117,7 +117,7 @@ def test_planted_slope_is_found(sloping):
 
 def test_slope_is_least_squares(sloping):
     measured, table = sloping
-    from xtsupport.analysis.aggregates import task_facts
+    from xtsupport.statistics.aggregates import task_facts
 
     pair = [(("squad", "plain"), ("none", "plain"))]
     found = cases(measured, task_facts(measured), pair, "language")

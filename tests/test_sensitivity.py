@@ -6,17 +6,17 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from xtsupport.analysis.clusters import contract
-from xtsupport.analysis.declared import Declared, Primary
-from xtsupport.analysis.headline import headline
-from xtsupport.analysis.sensitivity import (
+from xtsupport.statistics.clusters import contract
+from xtsupport.statistics.declared import Declared, Primary
+from xtsupport.statistics.primary import headline
+from xtsupport.statistics.sensitivity import (
     contradictions,
     mixed_check,
     noise,
     other_methods,
     stochastic_order,
 )
-from xtsupport.analysis.simulate import simulate
+from xtsupport.statistics.simulate import simulate
 
 RULES = Declared(primary=Primary("squad"))
 

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from xtsupport.data import bucc, load, world
+from xtsupport.data import bucc, load
+from xtsupport.data.world import world
 from xtsupport.evaluation import mining, score
-from xtsupport.study import phases, sentences
 from xtsupport.study.cli import main
+from xtsupport.study.phases.train import sentence_retrieval, train
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import read_record
 
@@ -61,7 +62,7 @@ def study(tmp_path_factory, mirror_of_world):
     settings["pretraining"]["steps"] = 1
     (root / "bucc.yaml").write_text(yaml.safe_dump(settings))
     opened = open_study(root / "bucc.yaml")
-    phases.pretrain(opened.runs("pretraining")[0], progress=False)
+    train.pretrain(opened.runs("pretraining")[0], progress=False)
     yield opened
     patch.undo()
 
@@ -69,9 +70,9 @@ def study(tmp_path_factory, mirror_of_world):
 def test_planted_translations_are_mined_scored_and_submitted(study, tmp_path, monkeypatch):
     pools = {split: bucc.pools("qta", split, study.data) for split in ("validation", "test")}
     encode = encoder(*map(planted, pools.values()))
-    monkeypatch.setattr(sentences, "_encode", lambda *given: encode(given[-1]))
+    monkeypatch.setattr(sentence_retrieval, "_encode", lambda *given: encode(given[-1]))
     (run,) = study.runs("retrieval")
-    phases.retrieve(run)
+    train.retrieve(run)
     mined = pd.read_csv(run.folder / "mining.csv").set_index("scored_by")
     assert set(mined["tuned_on"]) == {"validation"} and (mined["f1"] == 100).all()
     assert (mined["threshold"] > 0).all()
@@ -89,9 +90,11 @@ def test_the_threshold_comes_from_the_sample_and_not_from_the_test_set(study, mo
     """Where sample pairs are closer than test pairs, the threshold is too high for the test set."""
     close, far = (bucc.pools("qta", split, study.data) for split in ("validation", "test"))
     encode = encoder(planted(close, 0.05), planted(far, 1.0))
-    monkeypatch.setattr(sentences, "_encode", lambda *given: encode(given[-1]))
+    monkeypatch.setattr(sentence_retrieval, "_encode", lambda *given: encode(given[-1]))
     (run,) = study.runs("retrieval")
-    _, pairs, (record, _), _ = sentences.mine("bucc", "qta", *phases.starting_encoder(run), run)
+    _, pairs, (record, _), _ = sentence_retrieval.mine(
+        "bucc", "qta", *train.starting_encoder(run), run
+    )
     scored = mining.scored_pairs(far, encode)["margin"]
     found = mining.above(scored, mining.best_threshold(scored, far.gold))
     assert record["f1"] < score("bucc", found, far.gold, "qta", data=study.data)["f1"]

@@ -9,7 +9,7 @@ import yaml
 from study_toys import toy_settings
 
 from xtsupport.errors import UserError
-from xtsupport.study.settings import load_settings
+from xtsupport.study.params.settings import load_settings
 
 PARAMS = Path(__file__).parents[1] / "params"
 
@@ -220,6 +220,6 @@ def test_mutated_files_never_crash_and_misspelt_keys_are_refused(tmp_path):
 def test_schema_for_editors_is_in_step():
     import json
 
-    from xtsupport.study.schema import schema
+    from xtsupport.study.params.schema import schema
 
     assert json.loads((PARAMS / "schema.json").read_text()) == schema(), "run `make schema`"

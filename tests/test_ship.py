@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from xtsupport.study import folders, phases
+from xtsupport import folders
+from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import find, flaws, into_scratch, read_record
 from xtsupport.study.ship import copy
@@ -62,7 +63,7 @@ def test_the_shipped_encoder_predicts_masked_words_as_well_as_its_record_says(al
 
 def test_training_phase_2_again_gives_a_checkpoint_as_good(alone):
     run = into_scratch(alone.runs("intermediate", "squad", [0])[0])
-    history = phases.train_intermediate(run, progress=False)
+    history = train.train_intermediate(run, progress=False)
     shipped = find(alone.runs("intermediate", "squad", [0])[0])
     assert len(history) == run.settings["steps"]
     for scores in (run.folder / "scores.csv", shipped / "scores.csv"):

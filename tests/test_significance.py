@@ -9,11 +9,11 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from xtsupport.analysis.clusters import study_moments
-from xtsupport.analysis.significance import COLUMNS, compare, significance
-from xtsupport.analysis.simulate import simulate
-from xtsupport.analysis.verdicts import adjust, equivalence_p, verdict
 from xtsupport.errors import UserError
+from xtsupport.statistics.clusters import study_moments
+from xtsupport.statistics.comparisons import COLUMNS, compare, significance
+from xtsupport.statistics.simulate import simulate
+from xtsupport.statistics.verdicts import adjust, equivalence_p, verdict
 
 TASKS = ("xquad", "mlqa", "xnli", "udpos", "tatoeba")
 

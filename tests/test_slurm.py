@@ -13,7 +13,7 @@ import pytest
 import yaml
 from study_toys import SMALL, command, done, module, survivors, toy_root, wait_for, xtsupport
 
-from xtsupport.study import runner
+from xtsupport.study.execution import runner
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1200)]
 START = ("run", "params/toy.yaml", "--jobs", "4", "--profile")

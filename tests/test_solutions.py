@@ -51,7 +51,7 @@ def test_a_solution_is_stripped_and_its_links_lead_somewhere(name):
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """A project root in which phases 1 and 2 of the smallest study are done, in scratch."""
-    from xtsupport.study import phases
+    from xtsupport.study.phases import train
     from xtsupport.study.plan import open_study
 
     root = tmp_path_factory.mktemp("project")
@@ -62,9 +62,9 @@ def root(tmp_path_factory):
         patch.setenv("OMP_NUM_THREADS", "1")
         study = open_study("params/tiny.yaml")
         for run in study.runs("pretraining", into="scratch"):
-            phases.pretrain(run)
+            train.pretrain(run)
         for run in study.runs("intermediate", into="scratch"):
-            phases.train_intermediate(run)
+            train.train_intermediate(run)
         yield root
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xtsupport.analysis import style
-from xtsupport.analysis.views import language_table
+from xtsupport.report import style
+from xtsupport.report.score_tables import language_table
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0: linear RGB as seen with the deficiency
 DEFICIENCIES = {

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from xtsupport.data import tables
+from xtsupport import tables
 from xtsupport.errors import UserError
 
 INTERMEDIATE = [

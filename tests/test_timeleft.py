@@ -4,7 +4,7 @@ import heapq
 
 import pytest
 
-from xtsupport.study.timeleft import LOOK, seconds_left
+from xtsupport.study.execution.time_left import LOOK, seconds_left
 
 WORKS = {"data": 0.0, "pretraining": 100_000.0} | {
     f"target-{number}": 40_000.0 for number in range(12)

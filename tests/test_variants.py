@@ -9,7 +9,7 @@ import pytest
 from xtsupport.data import load
 from xtsupport.errors import UserError
 from xtsupport.sides import side
-from xtsupport.study import phases, training_rows
+from xtsupport.study.phases import train, training_rows
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import is_whole, read_record
 
@@ -41,7 +41,7 @@ def study(tmp_path_factory):
     patch.setenv("XTSUPPORT_ROOT", str(tmp_path_factory.mktemp("root")))
     opened = open_study(PARAMS / "variants.yaml", TINY)
     for run in opened.runs("pretraining"):
-        phases.pretrain(run, progress=False)
+        train.pretrain(run, progress=False)
     yield opened
     patch.undo()
 
@@ -60,17 +60,17 @@ def trained(study, phase, side, task="squad"):
     run = run_of(study, phase, side, task)
     for above in run.upstream:
         if not is_whole(above):
-            phases.train_intermediate(above, progress=False)
-    train = phases.train_intermediate if phase == "intermediate" else phases.train_target
-    return run, train(run, progress=False)
+            train.train_intermediate(above, progress=False)
+    work = train.train_intermediate if phase == "intermediate" else train.train_target
+    return run, work(run, progress=False)
 
 
 def test_every_condition_and_variant_of_the_study_is_trained_and_scored(study):
     for run in study.runs("intermediate"):
-        phases.train_intermediate(run, progress=False)
+        train.train_intermediate(run, progress=False)
     sides = set()
     for run in study.runs("target"):
-        phases.train_target(run, progress=False)
+        train.train_target(run, progress=False)
         rows = pd.read_parquet(run.folder / "examples.parquet")
         assert set(rows.variant) == {run.variant} and set(rows.condition) == {run.condition}
         assert (rows.language_2.notna().sum() > 0) and not rows.score.isna().any()

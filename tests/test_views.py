@@ -3,8 +3,8 @@
 import pandas as pd
 from figure_toys import comparison, toy_languages
 
-from xtsupport.analysis import views
-from xtsupport.analysis.declared import Primary
+from xtsupport.report import score_tables
+from xtsupport.statistics.declared import Primary
 
 
 def frame(*rows) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def test_official_keeps_the_first_metric_of_the_table_and_unknown_tasks():
         ("none", "xnli", "de", 0, "accuracy", 70.0),
         ("none", "mine", "de", 0, "bleu", 10.0),
     )
-    assert views.official(scores)["metric"].tolist() == ["f1", "accuracy", "bleu"]
+    assert score_tables.official(scores)["metric"].tolist() == ["f1", "accuracy", "bleu"]
 
 
 def test_zero_shot_means_leave_english_out_and_weigh_languages_equally():
@@ -29,7 +29,7 @@ def test_zero_shot_means_leave_english_out_and_weigh_languages_equally():
         ("none", "xquad", "de", 1, "f1", 60.0),
         ("none", "xquad", "fr", 0, "f1", 20.0),
     )
-    means = views.zero_shot_means(scores)
+    means = score_tables.zero_shot_means(scores)
     assert means.loc["none", "xquad"] == 37.5 and means.loc["none", "xquad (en)"] == 90.0
 
 
@@ -40,7 +40,7 @@ def test_rows_come_in_the_order_of_the_study():
         ("other", "xquad", "de", 0, "f1", 3.0),
         ("squad", "xquad", "de", 0, "f1", 4.0),
     )
-    rows = views.in_order(scores, ["none", "squad"], ["xquad", "xnli"])
+    rows = score_tables.in_order(scores, ["none", "squad"], ["xquad", "xnli"])
     assert rows["score"].tolist() == [4.0, 3.0, 2.0, 1.0]
 
 
@@ -48,7 +48,7 @@ def test_the_answer_is_target_rest_and_difference_in_table_order():
     rest = comparison(tasks=("rest",), metric="official")
     others = [comparison("mnli"), comparison(by="family"), comparison(metric="exact_match")]
     table = pd.concat([rest, *others, comparison(tasks=("xquad - rest", "xquad"))])
-    rows = views.answer_rows(table, Primary("squad"), toy_languages())
+    rows = score_tables.answer_rows(table, Primary("squad"), toy_languages())
     assert rows["task"].drop_duplicates().tolist() == ["xquad", "rest", "xquad - rest"]
     assert rows["level"].tolist()[:3] == ["West Zedic", "East Zedic", "Ayan"]
     assert set(rows["treatment"]) == {"squad"} and len(rows) == 15
@@ -57,9 +57,9 @@ def test_the_answer_is_target_rest_and_difference_in_table_order():
 def test_one_average_is_drawn_below_its_families():
     parts = [comparison(), comparison(by="family"), comparison(by="all", tasks=("xquad",)).tail(1)]
     table = pd.concat(parts)
-    rows = views.forest_rows(table, Primary("squad", by="all"), toy_languages())
+    rows = score_tables.forest_rows(table, Primary("squad", by="all"), toy_languages())
     assert rows["by"].tolist() == ["family"] * 5 + ["all"]
-    alone = views.forest_rows(table, Primary("squad"), toy_languages())
+    alone = score_tables.forest_rows(table, Primary("squad"), toy_languages())
     assert alone["by"].tolist() == ["group"] * 5
 
 
@@ -68,7 +68,9 @@ def test_a_variant_is_named_with_a_slash():
     same, own = (comparison(variant="smoothing", baseline=name) for name in ("none", "none/plain"))
     table = pd.concat([comparison(), same.assign(gain=1.0), own.assign(gain=2.0)])
     for baseline, gain in (("none/smoothing", 1.0), ("none", 2.0), ("none/plain", 2.0)):
-        rows = views.answer_rows(table, Primary("squad/smoothing", baseline), toy_languages())
+        rows = score_tables.answer_rows(
+            table, Primary("squad/smoothing", baseline), toy_languages()
+        )
         assert set(rows["variant"]) == {"smoothing"} and rows["gain"].tolist() == [gain] * 5
 
 
@@ -82,26 +84,29 @@ def test_the_overview_has_one_metric_per_task_in_the_order_asked_for():
             comparison(tasks=("xquad",), by="language"),
         ]
     )
-    rows = views.overview(table, "group", {"xquad": "f1", "xnli": "accuracy"})
+    rows = score_tables.overview(table, "group", {"xquad": "f1", "xnli": "accuracy"})
     assert rows["task"].drop_duplicates().tolist() == ["xquad", "xnli", "rest"] and len(rows) == 15
 
 
 def test_by_language_follows_the_answer():
     table = pd.concat([comparison(), comparison(by="language"), comparison("mnli", by="language")])
-    answer = views.answer_rows(table, Primary("squad"), toy_languages())
-    rows = views.by_language(table, answer)
+    answer = score_tables.answer_rows(table, Primary("squad"), toy_languages())
+    rows = score_tables.by_language(table, answer)
     assert set(rows["by"]) == {"language"} and set(rows["treatment"]) == {"squad"}
 
 
 def test_tables_of_tasks_and_languages_are_the_packaged_ones():
-    assert views.task_table().loc["xquad", "metrics"].split()[0] == "f1"
-    assert set(views.language_table()["code"]) >= {"en", "de", "zh"}
-    fertility = views.language_table().set_index("code")["fertility"]
+    assert score_tables.task_table().loc["xquad", "metrics"].split()[0] == "f1"
+    assert set(score_tables.language_table()["code"]) >= {"en", "de", "zh"}
+    fertility = score_tables.language_table().set_index("code")["fertility"]
     assert 1 < fertility["en"] < fertility["ml"] < 4 and fertility.notna().sum() >= 40
-    assert views.language_table("world")["fertility"].isna().all()
-    assert views.official_metrics("hub", ["xnli", "xquad"]) == {"xnli": "accuracy", "xquad": "f1"}
+    assert score_tables.language_table("world")["fertility"].isna().all()
+    assert score_tables.official_metrics("hub", ["xnli", "xquad"]) == {
+        "xnli": "accuracy",
+        "xquad": "f1",
+    }
 
 
 def test_reading_shows_whole_texts_escaped_or_not_without_row_numbers():
-    page = views.reading(pd.DataFrame({"text": ["x" * 200], "score": [1.26]})).to_html()
+    page = score_tables.reading(pd.DataFrame({"text": ["x" * 200], "score": [1.26]})).to_html()
     assert "x" * 200 in page and "1.3" in page and "text-align: left" in page

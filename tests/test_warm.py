@@ -13,7 +13,7 @@ import pytest
 from study_toys import wait_for
 from test_nodes import fails, node  # noqa: F401
 
-from xtsupport.study import nodes, warm
+from xtsupport.study.execution import kernel_server, nodes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels start warm on Linux only")
 
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels start w
 @pytest.fixture(scope="module")
 def server():
     """The environment of nodes while a warm process runs."""
-    with warm.server(uuid.uuid4().hex, nodes.environment(1)) as found:
+    with kernel_server.server(uuid.uuid4().hex, nodes.environment(1)) as found:
         yield found
 
 
 @pytest.fixture
 def kernels(server, monkeypatch):
     """Kernels of this test are warm."""
-    monkeypatch.setenv(warm.NAME, server[warm.NAME])
+    monkeypatch.setenv(kernel_server.NAME, server[kernel_server.NAME])
 
 
 def log(folder: Path) -> str:
@@ -74,7 +74,7 @@ def test_a_warm_kernel_that_dies_is_a_failure(node, kernels):  # noqa: F811
 
 
 def test_without_a_warm_process_the_kernel_is_cold(node, monkeypatch):  # noqa: F811
-    monkeypatch.setenv(warm.NAME, "nobody-listens-here")
+    monkeypatch.setenv(kernel_server.NAME, "nobody-listens-here")
     folder = node("import sys; print('torch' in sys.modules)")
     nodes.execute(folder)
     assert "False" in log(folder)
@@ -82,12 +82,12 @@ def test_without_a_warm_process_the_kernel_is_cold(node, monkeypatch):  # noqa: 
 
 @pytest.mark.parametrize("victim", ["asker", "server"])
 def test_whoever_dies_takes_the_kernel_along(tmp_path, victim):
-    with warm.server(uuid.uuid4().hex, nodes.environment(1)) as found:
+    with kernel_server.server(uuid.uuid4().hex, nodes.environment(1)) as found:
         mine = os.environ | found
         command = [
             sys.executable,
             "-m",
-            "xtsupport.study.warm",
+            "xtsupport.study.execution.kernel_server",
             "-f",
             str(tmp_path / "kernel.json"),
         ]
@@ -109,7 +109,7 @@ def test_other_users_get_no_answer(server):
         os.setuid(65534)
         answer = b""
         with socket.socket(socket.AF_UNIX) as peer, suppress(ConnectionError):
-            peer.connect("\0" + server[warm.NAME])
+            peer.connect("\0" + server[kernel_server.NAME])
             peer.sendall(b"{}\n")
             answer = peer.recv(1)
         os._exit(len(answer))

@@ -5,8 +5,10 @@ import random
 
 import pytest
 
-from xtsupport.data import invented, load, world
-from xtsupport.data.tables import languages, tasks
+from xtsupport.data import load
+from xtsupport.data.world import languages as invented
+from xtsupport.data.world import world
+from xtsupport.tables import languages, tasks
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from xtsupport.data import bucc, load, tables, world, world_tasks
-from xtsupport.study import phases
+from xtsupport import tables
+from xtsupport.data import bucc, load
+from xtsupport.data.world import other_tasks, world
+from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study
 
 DEMO = ("XQuAD", "squad", "xnli", "mnli", "hellaswag", "udpos", "tatoeba", "wikipedia")
@@ -103,7 +105,7 @@ def test_people_and_places(tiny):
 
 def test_supertags_of_an_english_sentence():
     fact = world.Fact("Ada", "cooked", "soup", "3", "old", "kitchen", "Friday", True)
-    line = world_tasks.ccg_line(world.invented.make_languages(0)["en"], fact)
+    line = other_tasks.ccg_line(world.invented.make_languages(0)["en"], fact)
     assert line == (
         r"Ada|PROPN|NP not|PART|((S\NP)/NP)/((S\NP)/NP) cooked|VERB|(S\NP)/NP 3|NUM|N/N "
         r"old|ADJ|N/N soup|NOUN|N in|ADP|((S\NP)\(S\NP))/N kitchen|NOUN|N "
@@ -144,7 +146,7 @@ def study(tmp_path_factory, tiny):
     settings["intermediate"]["max_rows"] = settings["target"]["max_rows"] = 16
     (root / "all.yaml").write_text(yaml.safe_dump(settings))
     opened = open_study(root / "all.yaml")
-    phases.pretrain(opened.runs("pretraining")[0], progress=False)
+    train.pretrain(opened.runs("pretraining")[0], progress=False)
     yield opened
     patch.undo()
 
@@ -152,7 +154,7 @@ def study(tmp_path_factory, tiny):
 @pytest.mark.parametrize("name", NINE[0])
 def test_every_intermediate_task_trains_and_is_validated(study, name):
     (run,) = study.runs("intermediate", name)
-    history = phases.train_intermediate(run, progress=False)
+    history = train.train_intermediate(run, progress=False)
     scores = pd.read_csv(run.folder / "scores.csv")
     assert len(history) == 2 and history.loss.notna().all()
     if name == "hellaswag":  # it trained on the validation rows
@@ -164,7 +166,7 @@ def test_every_intermediate_task_trains_and_is_validated(study, name):
 @pytest.mark.parametrize("name", ["squad", "mnli", "pawsx", "udpos", "panx", "tydiqa"])
 def test_every_target_trains_and_is_evaluated(study, name):
     run = next(r for r in study.runs("target", "none") if r.training_task == name)
-    phases.train_target(run, progress=False)
+    train.train_target(run, progress=False)
     rows = pd.read_parquet(run.folder / "examples.parquet")
     assert set(rows.task) == set(run.settings["targets"])
     for target, part in rows.groupby("task"):
@@ -182,7 +184,7 @@ def test_every_target_trains_and_is_evaluated(study, name):
 
 def test_both_retrieval_targets_are_evaluated(study):
     (run,) = study.runs("retrieval", "none")
-    phases.retrieve(run)
+    train.retrieve(run)
     rows = pd.read_parquet(run.folder / "examples.parquet")
     assert set(rows.task) == {"tatoeba", "bucc"}
     mined = pd.read_csv(run.folder / "mining.csv")

@@ -4,7 +4,9 @@ import random
 
 import pytest
 
-from xtsupport.data import hub, invented, load, world, world_translated
+from xtsupport.data import hub, load
+from xtsupport.data.world import languages as invented
+from xtsupport.data.world import translations, world
 
 CODES = [code for code in invented.LANGUAGES if code != "en"]
 
@@ -63,7 +65,7 @@ def test_the_dictionary_is_wrong_as_often_as_is_said():
     languages, rng = invented.make_languages(0), random.Random(1)
     left = wrong = total = 0
     for code in CODES:
-        sound, machine = languages[code], world_translated.translator(languages[code], rng)
+        sound, machine = languages[code], translations.translator(languages[code], rng)
         for lemma in invented.CONTENT_WORDS:
             if sound.words[lemma] == lemma:
                 continue  # a cognate

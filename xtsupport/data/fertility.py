@@ -1,6 +1,7 @@
 """How finely a tokenizer cuts each language: a measure of how well its vocabulary knows it."""
 
-from xtsupport.data import hub, tables
+from xtsupport import tables
+from xtsupport.data import hub
 
 
 def fertility(tokenizer, data="hub", languages=None, sentences=1000):

@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xtsupport.data import ccgbank, parquet, readers, tables
-from xtsupport.data.tables import Task
+from xtsupport import tables
+from xtsupport.data import ccgbank, parquet, readers
 from xtsupport.errors import UserError
+from xtsupport.tables import Task
 
 
 @dataclass(frozen=True)

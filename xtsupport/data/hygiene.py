@@ -9,7 +9,9 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from xtsupport.data import check, hub, tables
+from xtsupport import tables
+from xtsupport.data import hub
+from xtsupport.study import data_check
 
 NGRAM = 13
 FIELDS = {
@@ -30,11 +32,11 @@ WORD = re.compile(rf"[{UNSEGMENTED}]|(?:[^\W_{UNSEGMENTED}][{MARKS}]*)+")
 def report(settings, data=None):
     """contamination() of every training split of a study against its evaluation sets.
 
-    settings and data as check.check() takes them; what a mirror lacks is left out.
+    settings and data as data_check.check() takes them; what a mirror lacks is left out.
     """
     data = settings.data if data is None else data
-    training = [each for each in check.training(settings, data) if hub.present(*each, data)]
-    evaluated = check.evaluation(settings, data, select=False)
+    training = [each for each in data_check.training(settings, data) if hub.present(*each, data)]
+    evaluated = data_check.evaluation(settings, data, select=False)
     return contamination(training, [each for each in evaluated if hub.present(*each, data)], data)
 
 

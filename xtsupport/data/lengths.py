@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xtsupport.data import hub, tables
+from xtsupport import tables
+from xtsupport.data import hub
 from xtsupport.errors import UserError
 
 TABLE = Path(__file__).parents[1] / "lengths.csv"

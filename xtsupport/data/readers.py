@@ -18,8 +18,8 @@ import json
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xtsupport.data.tables import Task
 from xtsupport.errors import UserError
+from xtsupport.tables import Task
 
 PAIR_COLUMNS = (
     ("text", "text_pair"),

@@ -8,16 +8,16 @@ the scores kept per example always add up to the official ones.
 
 import numpy as np
 
-from xtsupport.data import tables
-from xtsupport.data.tables import Task
+from xtsupport import tables
 from xtsupport.errors import UserError
-from xtsupport.evaluation.answers import (
+from xtsupport.evaluation.answer_f1 import (
     MLQA_ARTICLES,
     segmented_tokens,
     squad_tokens,
     token_f1,
     token_f1_v2,
 )
+from xtsupport.tables import Task
 
 
 def score(task, predictions, references, language="en", language_2=None, data="hub") -> dict:

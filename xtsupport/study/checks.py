@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from xtsupport import folders
 from xtsupport.errors import UserError
-from xtsupport.study import folders, installed, provenance, runs  # noqa: F401 installed asks
+from xtsupport.study import installed, provenance, runs  # noqa: F401 installed asks
 from xtsupport.study.plan import Study
 from xtsupport.study.runs import Run
 

@@ -124,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args) -> int:
     """``xtsupport run``."""
-    from xtsupport.study import progress, runner
+    from xtsupport.study.execution import progress, runner
     from xtsupport.study.plan import open_study
 
     study = open_study(args.file, args.set)
@@ -167,8 +167,8 @@ def run(args) -> int:
 
 def plan(args) -> None:
     """``xtsupport plan``."""
+    from xtsupport.study.execution.runner import stale
     from xtsupport.study.plan import open_study
-    from xtsupport.study.runner import stale
 
     try:
         study = open_study(args.file, args.set)
@@ -214,7 +214,7 @@ def cost_without_data(args) -> list[str]:
 
 def status(args) -> None:
     """``xtsupport status``."""
-    from xtsupport.study import progress, runner
+    from xtsupport.study.execution import progress, runner
     from xtsupport.study.plan import open_study
 
     study = open_study(args.file, args.set)
@@ -224,9 +224,9 @@ def status(args) -> None:
 
 def data_check(args) -> None:
     """``xtsupport data check``."""
-    from xtsupport.data.check import check
-    from xtsupport.study.rules import data_source
-    from xtsupport.study.settings import load_settings
+    from xtsupport.study.data_check import check
+    from xtsupport.study.params.rules import data_source
+    from xtsupport.study.params.settings import load_settings
 
     settings = load_settings(args.file, args.set)
     table = check(settings, data_source(settings.data))
@@ -239,7 +239,7 @@ def data_check(args) -> None:
 def fertility(args) -> None:
     """``xtsupport data fertility``."""
     from xtsupport.data.fertility import fertility as measured
-    from xtsupport.study.rules import data_source
+    from xtsupport.study.params.rules import data_source
     from xtsupport.training.encoder import load_encoder
 
     _, tokenizer = load_encoder(args.encoder)
@@ -249,7 +249,7 @@ def fertility(args) -> None:
 
 def world(args) -> None:
     """``xtsupport world``."""
-    from xtsupport.data.world import world_folder
+    from xtsupport.data.world.world import world_folder
 
     print(world_folder(args.seed, args.size))
 
@@ -257,11 +257,11 @@ def world(args) -> None:
 def power(args) -> None:
     """``xtsupport power``."""
     cube, rules, source = evidence(args.cube)
-    from xtsupport.analysis.clusters import study_moments
-    from xtsupport.analysis.material import known_languages, source_of
-    from xtsupport.analysis.planning import power_sentences, printable, write_power
-    from xtsupport.analysis.power import power_table
-    from xtsupport.study import folders
+    from xtsupport import folders
+    from xtsupport.report.contents import known_languages, source_of
+    from xtsupport.report.power_report import power_sentences, printable, write_power
+    from xtsupport.statistics.clusters import study_moments
+    from xtsupport.statistics.power import power_table
 
     measured = study_moments(cube)
     source = source if rules else source_of(measured)
@@ -280,10 +280,10 @@ def power(args) -> None:
 def significance(args) -> None:
     """``xtsupport significance``."""
     cube, rules, source = evidence(args.cube)
-    from xtsupport.analysis.clusters import contracted
-    from xtsupport.analysis.report import write_report
-    from xtsupport.analysis.significance import write_significance
-    from xtsupport.analysis.views import read_comparison
+    from xtsupport.report.report import write_report
+    from xtsupport.report.score_tables import read_comparison
+    from xtsupport.statistics.clusters import contracted
+    from xtsupport.statistics.comparisons import write_significance
 
     sums = list(contracted(cube))
     print(path := write_significance(sums, args.out, rules, source))
@@ -305,8 +305,8 @@ def run_records(cube: str) -> list[dict]:
 def evidence(path: str):
     """A cube's path, the settings of the study it lies in (None: none), and that study's data."""
     cube = existing(path)
-    from xtsupport.study.rules import data_source
-    from xtsupport.study.settings import load_settings
+    from xtsupport.study.params.rules import data_source
+    from xtsupport.study.params.settings import load_settings
 
     declared = cube.resolve().parent / "settings.yaml"
     if not declared.is_file():
@@ -322,7 +322,7 @@ def evidence(path: str):
 
 def export_xtreme(args) -> None:
     """``xtsupport export-xtreme``."""
-    from xtsupport.evaluation.export import export
+    from xtsupport.study.export_xtreme import export
 
     export(existing(args.study), Path(args.out))
 

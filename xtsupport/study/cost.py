@@ -16,14 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from xtsupport.data import lengths, tables
+from xtsupport import folders, tables
+from xtsupport.data import lengths
 from xtsupport.data.lengths import Lengths
-from xtsupport.data.world import user_cache
+from xtsupport.data.world.world import user_cache
 from xtsupport.errors import UserError
-from xtsupport.study import folders, runs
-from xtsupport.study.rules import data_source
+from xtsupport.study import runs
+from xtsupport.study.params.rules import data_source
+from xtsupport.study.planner import Planner
 from xtsupport.study.runs import Run
-from xtsupport.study.work import Planner
 
 BYTES_PER_SCORE = 8  # of examples.parquet: of demo and small 1 to 8
 STATE = 16  # bytes a trained weight takes on the device: itself, gradient, two moments, float32

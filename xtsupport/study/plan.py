@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from xtsupport import folders
 from xtsupport.errors import UserError, did_you_mean
-from xtsupport.study import conditions, folders, runs
-from xtsupport.study.rules import data_source
+from xtsupport.study import conditions, runs
+from xtsupport.study.params.rules import data_source
+from xtsupport.study.params.settings import Settings, load_settings
+from xtsupport.study.planner import Planner
 from xtsupport.study.runs import Run
-from xtsupport.study.settings import Settings, load_settings
-from xtsupport.study.work import Planner
 
 PHASES = ("pretraining", "intermediate", "target", "retrieval")
 
@@ -198,7 +199,7 @@ def look(settings: Settings, name: str, upstream: tuple[Run, ...], own: dict, da
 
 def tables_mark(settings: Settings) -> str:
     """A fingerprint of the languages table, whose families the cube carries."""
-    from xtsupport.data.tables import languages
+    from xtsupport.tables import languages
 
     table = languages(data_source(settings.data))
     return hashlib.sha256(repr(sorted(table.items())).encode()).hexdigest()

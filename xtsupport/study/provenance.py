@@ -7,7 +7,7 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from xtsupport.study import folders
+from xtsupport import folders
 
 LIBRARIES = (
     "xtsupport",

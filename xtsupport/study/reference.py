@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from xtsupport.study import folders, runs
+from xtsupport import folders
+from xtsupport.study import runs
 
 ABSENT = "The reference study's results are not part of this checkout yet: nothing to show here."
 
@@ -56,8 +57,8 @@ def reference_scores() -> pd.DataFrame:
     if folder is None or not (folder / "cube").is_dir():
         print(ABSENT)
         return pd.DataFrame()
-    from xtsupport.analysis.results import read_cube, score_table
-    from xtsupport.analysis.views import in_order, official
+    from xtsupport.cube.store import read_cube, score_table
+    from xtsupport.report.score_tables import in_order, official
 
     settings, scores = reference_settings(), official(score_table(read_cube(folder / "cube")))
     return in_order(scores, settings["conditions"], settings["targets"])
@@ -69,8 +70,8 @@ def reference_answer() -> pd.DataFrame:
     if folder is None or not (folder / "significance.csv").is_file():
         print(ABSENT)
         return pd.DataFrame()
-    from xtsupport.analysis.declared import Primary
-    from xtsupport.analysis.views import forest_rows, language_table, read_comparison
+    from xtsupport.report.score_tables import forest_rows, language_table, read_comparison
+    from xtsupport.statistics.declared import Primary
 
     primary = Primary(**reference_settings()["analysis"]["primary"])
     comparison = read_comparison(folder / "significance.csv")

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 
+from xtsupport import folders
 from xtsupport.errors import UserError
-from xtsupport.study import folders, provenance
-from xtsupport.study.atomic import (
+from xtsupport.files import (
     checksum,
     described,
     locked,
@@ -28,6 +28,7 @@ from xtsupport.study.atomic import (
     write_parquet,
     write_text,
 )
+from xtsupport.study import provenance
 
 FORMAT = 1  # part of every run key: raise it when the meaning of a run's files changes
 LOCK, CHECKPOINT, RECORD = ".lock", "checkpoint", "run.json"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from safetensors.numpy import load_file, save_file
 
+from xtsupport import folders
 from xtsupport.errors import UserError
-from xtsupport.study import folders
-from xtsupport.study.atomic import write_json
+from xtsupport.files import write_json
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import described, inside, is_whole, read_record
 

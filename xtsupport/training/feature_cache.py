@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xtsupport.data.world import user_cache
+from xtsupport.data.world.world import user_cache
 from xtsupport.training import features
 from xtsupport.training.features import Features, featurise
 
@@ -83,7 +83,7 @@ def _code() -> list[str]:
 
 def write(path: Path, made: Features) -> None:
     """Store features as a checksum and a parquet file behind it, all or nothing."""
-    from xtsupport.study.atomic import draft
+    from xtsupport.files import draft
 
     columns = {name: _column([row[name] for row in made.rows]) for name in _names(made)}
     facts = {name: getattr(made, name) for name in FACTS}

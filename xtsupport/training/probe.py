@@ -8,7 +8,8 @@ import torch
 from torch.nn.functional import normalize
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from xtsupport.data import load, tables
+from xtsupport import tables
+from xtsupport.data import load
 
 WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece's mark of a piece that begins a word
 

@@ -1,0 +1,13 @@
+"""Another name for ``xtsupport.cube.store.read_cube`` and ``xtsupport.statistics.comparisons``."""
+
+
+def __getattr__(name):
+    if name == "read_cube":
+        from xtsupport.cube.store import read_cube
+
+        return read_cube
+    if name == "compare":
+        from xtsupport.statistics import compare
+
+        return compare
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,80 @@
+"""Looking at single examples: the same one in several languages, and what a condition changed."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from xtsupport.data import load
+from xtsupport.tables import languages, task
+
+
+def side_by_side(
+    name: str, index: int = 0, data: str = "hub", codes: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Example number `index` of a task's evaluation set in several languages (default: all).
+
+    One row per language: its name, family, and the example's columns.
+    """
+    table, about = languages(data), task(name, data)
+    rows = []
+    for code in codes or about.languages:
+        example = load(name, code, None, data)[index]
+        row = {"language": table[code].name, "family": table[code].family, **plain(example)}
+        rows.append({key: row[key] for key in row if key not in ("example_id", "cluster_id")})
+    return pd.DataFrame(rows)
+
+
+def plain(example: dict) -> dict:
+    """An example with its nested values as text: answers and choices joined, tokens spaced."""
+    shown = {}
+    for key, value in example.items():
+        if key == "answers":
+            value = " | ".join(dict.fromkeys(value["text"])) or "(no answer)"
+        elif isinstance(value, list):
+            value = (" " if key in ("tokens", "tags") else " | ").join(value)
+        shown[key] = value
+    return shown
+
+
+def most_changed(
+    treatment: pd.DataFrame, baseline: pd.DataFrame, name: str, data: str = "hub", count: int = 2
+) -> pd.DataFrame:
+    """The examples of each family that a treatment changed most, `count` in each direction.
+
+    `treatment` and `baseline`: rows of the cube with a column `prediction`, of one target. The
+    change is the mean over seeds of the score of the target's first metric, in points; predictions
+    are those of the first seed. Columns: family, language, change, the example's own columns,
+    baseline and treatment prediction; the most changed first.
+    """
+    metric = task(name, data).metrics[0]
+    sides = [side[side["metric"] == metric] for side in (baseline, treatment)]
+    keys = ["family", "language", "example_id"]
+    means = [side.groupby(keys, observed=True)["score"].mean() for side in sides]
+    change = (100 * (means[1] - means[0])).dropna().rename("change").reset_index()
+    order = change.sort_values("change", kind="stable").groupby("family", sort=False)
+    chosen = pd.concat([order.head(count), order.tail(count)]).drop_duplicates(keys)
+    chosen = chosen.assign(size=chosen["change"].abs())
+    chosen = chosen.sort_values(
+        ["family", "size", "change"], ascending=[True, False, False], kind="stable"
+    )
+    said = [
+        side[side["seed"] == side["seed"].min()].set_index(keys)["prediction"] for side in sides
+    ]
+    rows = [
+        {
+            "family": row.family,
+            "language": row.language,
+            "change": round(row.change, 1),
+            **_example(name, row.language, row.example_id, data),
+            "baseline said": said[0].get(tuple(row[1:4]), ""),
+            "treatment said": said[1].get(tuple(row[1:4]), ""),
+        }
+        for row in chosen.itertuples()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _example(name: str, code: str, example_id: str, data: str) -> dict:
+    examples = load(name, code, None, data)
+    shown = plain(examples[examples["example_id"].index(example_id)])
+    return {key: shown[key] for key in shown if key not in ("example_id", "cluster_id")}

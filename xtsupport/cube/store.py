@@ -1,0 +1,225 @@
+"""From run folders to the cube, and from the cube to a table of scores.
+
+The cube is one row per (condition, variant, task, language, language_2, seed, example_id, metric),
+stored as a parquet dataset ``cube/task=.../`` so that nothing ever has to hold more than a task.
+Scores are fractions 0..1 in the cube and percentages in every table made from it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from xtsupport.cube.columns import COUNTS, REQUIRED, SCHEMA, WORD, complete, encode
+from xtsupport.errors import UserError
+from xtsupport.files import new_folder
+
+
+def read_cube(
+    path, tasks: Sequence[str] | None = None, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The rows of a cube (a folder ``task=.../`` or one parquet file), strings as categories.
+
+    ``tasks`` reads only those tasks, ``columns`` only those columns. UserError for a path that is
+    not there, a file that is not whole, a task or column that the cube does not have.
+    """
+    dataset = open_cube(path)
+    columns = list(dataset.schema.names if columns is None else columns)
+    unknown = [name for name in columns if name not in dataset.schema.names]
+    if unknown:
+        raise UserError(
+            *(
+                f"{path}: the cube has no column {name!r}; it has {', '.join(dataset.schema.names)}"
+                for name in unknown
+            )
+        )
+    chosen = None
+    if tasks is not None:
+        have = cube_tasks(dataset)
+        missing = [task for task in tasks if task not in have]
+        if missing:
+            raise UserError(
+                *(
+                    f"{path}: the cube has no task {task!r}; it has {', '.join(have)}"
+                    for task in missing
+                )
+            )
+        chosen = pc.field("task").isin(list(tasks))
+    try:
+        table = dataset.to_table(columns=columns, filter=chosen)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{path}: a parquet file of the cube cannot be read ({error}); build the cube again"
+        ) from error
+    return to_frame(table)
+
+
+def open_cube(path) -> ds.Dataset:
+    """The cube as a lazy dataset with dictionary-encoded strings. UserError as ``read_cube``."""
+    path = Path(path)
+    if not path.exists():
+        raise UserError(
+            f"{path}: there is no cube here; finish the study, or give the folder `cube` of one"
+        )
+    words = [field.name for field in SCHEMA if field.type == WORD]
+    form = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=words))
+    try:
+        dataset = ds.dataset(
+            path, format=form, partitioning=ds.HivePartitioning.discover(infer_dictionary=True)
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{path}: not a whole parquet cube ({error}); build the cube again"
+        ) from error
+    if not dataset.schema.names:
+        raise UserError(f"{path}: the folder holds no parquet file; finish the study first")
+    return dataset
+
+
+def cube_tasks(dataset: ds.Dataset) -> list[str]:
+    """Names of the tasks in an open cube, sorted, without reading more than one column."""
+    return sorted(
+        {
+            word
+            for batch in dataset.to_batches(columns=["task"])
+            for word in pc.unique(batch["task"]).to_pylist()
+        }
+    )
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """A pandas frame of cube rows: categories for words, nullable int16 for counts."""
+    nullable = {pa.int16(): pd.Int16Dtype()}
+    return table.unify_dictionaries().to_pandas(
+        types_mapper=nullable.get, self_destruct=True, split_blocks=True
+    )
+
+
+def score_table(cube: pd.DataFrame) -> pd.DataFrame:
+    """Percentages per condition, variant, task, language, seed and metric.
+
+    Columns: condition, variant, task, language, language_2, family, group (where the cube has
+    them), seed, metric, score (0..100), n_examples. Micro F1 (rows with counts and no score) is
+    2tp / (2tp + fp + fn), 0 where there is nothing to count.
+    """
+    cube = complete(cube)
+    keys = [
+        name
+        for name in (
+            "condition",
+            "variant",
+            "task",
+            "language",
+            "language_2",
+            "family",
+            "group",
+            "seed",
+            "metric",
+        )
+        if name in cube
+    ]
+    code, table = encode(cube, keys)
+    score = cube["score"].to_numpy(dtype=float, na_value=np.nan)
+    scored = ~np.isnan(score)
+    total, n = (
+        np.bincount(code[scored], score[scored], len(table)),
+        np.bincount(code, minlength=len(table)),
+    )
+    tp, fp, fn = (
+        np.bincount(
+            code[~scored], cube[name].to_numpy(dtype=float, na_value=0)[~scored], len(table)
+        )
+        for name in COUNTS
+    )
+    micro = np.bincount(code[~scored], minlength=len(table)) > 0
+    f1 = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
+    table["score"] = 100 * np.where(micro, f1, total / n)
+    table["n_examples"] = n
+    return table
+
+
+def build_cube(run_folders: Iterable, out, languages: Mapping | None = None) -> Path:
+    """Gather the runs' ``examples.parquet`` into the cube folder ``out`` and return it.
+
+    Task by task and run by run (never more than one run in memory), rows sorted, without
+    ``prediction``. ``languages`` maps a code to an object with ``family`` and ``group``, which
+    then replace the runs' own. The new cube takes the old one's place in one rename. UserError
+    for a folder without examples or a file that is not whole.
+    """
+    out = Path(out)
+    files = [Path(folder) / "examples.parquet" for folder in run_folders]
+    absent = [file for file in files if not file.exists()]
+    if not files:
+        raise UserError("no finished runs: there is nothing to put into the cube")
+    if absent:
+        raise UserError(*(f"{file}: missing; run the study again" for file in absent))
+    with new_folder(out) as fresh, ExitStack() as open_files:
+        writers: dict[str, pq.ParquetWriter] = {}
+        for file in sorted(files):
+            for task, table in _run_tables(file, languages):
+                if task not in writers:
+                    part = fresh / f"task={task}" / "part-0.parquet"
+                    part.parent.mkdir()
+                    writer = pq.ParquetWriter(part, table.schema, compression="zstd")
+                    writers[task] = open_files.enter_context(writer)
+                writers[task].write_table(table)
+    return out
+
+
+def _run_tables(file: Path, languages) -> list[tuple[str, pa.Table]]:
+    try:
+        table = pq.read_table(file)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{file}: not a whole parquet file ({error}); delete its folder and run the study again"
+        ) from error
+    missing = [name for name in REQUIRED if name not in table.column_names]
+    if missing:
+        raise UserError(f"{file}: lacks the column(s) {', '.join(missing)}")
+    if languages is not None:
+        codes = table["language"].cast(pa.string()).to_pylist()
+        for name in ("family", "group"):
+            words = {
+                code: getattr(languages[code], name) for code in set(codes) if code in languages
+            }
+            table = table.drop_columns([name] if name in table.column_names else [])
+            table = table.append_column(
+                name, pa.array([words.get(code) for code in codes], pa.string())
+            )
+    arrays = [
+        table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
+        for f in SCHEMA
+    ]
+    table = pa.table(arrays, schema=SCHEMA)
+    keys = [
+        (name, "ascending")
+        for name in (
+            "condition",
+            "variant",
+            "language",
+            "language_2",
+            "metric",
+            "seed",
+            "example_id",
+        )
+    ]
+    plain = pa.table(
+        {
+            name: table[name].cast(pa.string())
+            if table.schema.field(name).type == WORD
+            else table[name]
+            for name, _ in keys
+        }
+    )
+    table = table.take(pc.sort_indices(plain, keys))
+    tasks = pc.unique(table["task"]).to_pylist()
+    return [
+        (task, table.filter(pc.equal(table["task"], task)).drop_columns(["task"]))
+        for task in sorted(tasks)
+    ]

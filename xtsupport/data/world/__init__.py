@@ -1,0 +1,1 @@
+"""The generated languages and their tasks, written to disk as a mirror."""

@@ -1,0 +1,325 @@
+"""The generated world's other tasks: every one of the paper that the demo does without, in small.
+
+They are drawn after the demo's datasets and from random numbers of their own, so that nothing here
+changes a byte of those. What is in an evaluation set is in no training set of any task.
+
+Each is a caricature of its original. ANLI+ and SNLI: a sentence against one to four facts. QQP and
+PAWS-X: the same event, once with a detail less, or another event in almost the same words.
+CosmosQA: a question on a passage, four answers. CommonsenseQA: where people do such things. CCG:
+the supertags of the English grammar. PAN-X: people and places. MLQA: XQuAD again, the question in
+any of its languages. TyDiQA: questions of each language's own. BUCC: sentences of which one in
+three has a translation.
+"""
+
+import random
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+from xtsupport.data.world import languages as invented
+from xtsupport.data.world import world
+from xtsupport.data.world.languages import Fact, Language
+from xtsupport.data.world.world import Size, World, write
+
+
+def _of_each_family(number: int) -> tuple[str, ...]:
+    """The language of that number of every family, English apart."""
+    members = {
+        family: [code for code, (_, own) in invented.LANGUAGES.items() if own == family]
+        for family in invented.FAMILIES
+    }
+    return tuple([c for c in codes if c != "en"][number] for codes in members.values())
+
+
+LANGUAGES = {  # all languages of the world where a task is not named
+    "pawsx": ("en", *_of_each_family(0)),
+    "mlqa": ("en", *_of_each_family(0)),
+    "tydiqa": ("en", *_of_each_family(1)),
+    "bucc": _of_each_family(0),
+    "snli": ("en",),
+}
+PANX = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
+SUPERTAGS = {
+    "agent": "NP",
+    "verb": r"(S\NP)/NP",
+    "not": r"((S\NP)/NP)/((S\NP)/NP)",
+    "number": "N/N",
+    "ADJ": "N/N",
+    "NOUN": "N",
+    "ADP": r"((S\NP)\(S\NP))/N",
+}
+_TEXT = "string"
+PAIR = {"sentence1": _TEXT, "sentence2": _TEXT, "label": _TEXT}
+QQP = {"question1": _TEXT, "question2": _TEXT, "label": {"names": ["not_duplicate", "duplicate"]},
+       "idx": "int32"}  # fmt: skip
+ANLI = {"uid": _TEXT} | world.NLI_FEATURES | {"reason": _TEXT}
+COSMOS = dict.fromkeys(("id", "context", "question"), _TEXT) | {
+    **{f"answer{k}": _TEXT for k in range(4)},
+    "label": "int32",
+}
+COMMONSENSE = dict.fromkeys(("id", "question", "question_concept"), _TEXT) | {
+    "choices": {"label": [_TEXT], "text": [_TEXT]},
+    "answerKey": _TEXT,
+}
+PANX_FEATURES = {"tokens": [_TEXT], "ner_tags": [{"names": PANX}], "langs": [_TEXT]}
+
+
+def write_others(folder: Path, base: World, size: Size, seed: int) -> None:
+    """Write the datasets below `folder`, at most 200 evaluation and 1,000 training rows each."""
+    size = replace(size, training=min(size.training, 1000), evaluation=min(size.evaluation, 200))
+    own = World(base.languages, random.Random(f"other tasks {seed}"))
+    own.evaluation, own.training, own.taken = base.evaluation, base.training, base.training
+    write_spans(folder, own, size)
+    write_pairs(folder, own, size)
+    write_inference(folder, own, size)
+    write_choices(folder, own, size)
+    write_tags(folder, own, size)
+    write_pools(folder, own, size)
+
+
+def splits(size: Size, *evaluation: str) -> list[tuple[str, int]]:
+    """(split, rows), evaluation splits first so that training rows keep clear of them."""
+    return [*((name, size.evaluation) for name in evaluation), ("train", size.training)]
+
+
+# ----------------------------------------------------------------------------- span
+
+
+def write_spans(folder: Path, own: World, size: Size) -> None:
+    """MLQA for every pair of its languages, TyDiQA in one file for all."""
+    slots = world.SPAN_SLOTS["squad"]
+    for split in ("test", "validation"):
+        drawn = [world.span_question(own, slots, True) for _ in range(size.evaluation)]
+        for first, second in product(LANGUAGES["mlqa"], repeat=2):
+            rows = [mlqa_row(own, f"{split}{i}", first, second, *q) for i, q in enumerate(drawn)]
+            config = f"MLQA.{first}.{second}"
+            write(folder, "google/xtreme", config, split, rows, world.SQUAD_FEATURES)
+    rows = [row for code in LANGUAGES["tydiqa"] for row in tydiqa_rows(own, code, size, True)]
+    write(folder, "google/xtreme", "tydiqa", "validation", rows, world.SQUAD_FEATURES)
+    rows = tydiqa_rows(own, "en", size, False)
+    write(folder, "google/xtreme", "tydiqa", "train", rows, world.SQUAD_FEATURES)
+
+
+def mlqa_row(own: World, identifier: str, first: str, second: str, passage, fact, slot) -> dict:
+    """MLQA: the passage in language `first`, the question in language `second`."""
+    row = world.squad_row(own.languages[first], identifier, passage, fact, slot)
+    return row | {"question": own.languages[second].question(fact, slot)}
+
+
+def tydiqa_rows(own: World, code: str, size: Size, evaluation: bool) -> list[dict]:
+    """TyDiQA: own passages of each language, not parallel to any other's."""
+    language, count = own.languages[code], size.evaluation if evaluation else size.training
+    name = f"{language.name.lower()}-{'validation' if evaluation else 'train'}"
+    slots = ("agent", "object", "place")
+    drawn = [world.span_question(own, slots, evaluation) for _ in range(count)]
+    return [world.squad_row(language, f"{name}-{i}", *each) for i, each in enumerate(drawn)]
+
+
+# -------------------------------------------------------------------------- sentence pairs
+
+
+def detailed(own: World, facts: int, evaluation: bool, **slots: float) -> tuple[Fact, ...]:
+    """A passage in which every fact has something that can be left out."""
+    often = {"place": 0.8, "day": 0.8, "negated": 0.0} | slots
+
+    def draw():
+        while True:
+            passage = own.passage(facts, **often)
+            if all(details(fact) for fact in passage):
+                return passage
+
+    return own.unseen(draw, evaluation)
+
+
+def details(fact: Fact, asked: str = "") -> list[str]:
+    """The slots that a sentence can do without, but for the one asked about."""
+    slots = ("place", "day", "number", "adjective")
+    return [slot for slot in slots if getattr(fact, slot) and slot != asked]
+
+
+def shortened(own: World, fact: Fact, asked: str = "") -> Fact:
+    """The same event with a detail less, if it has one."""
+    there = details(fact, asked)
+    return replace(fact, **{own.rng.choice(there): None}) if there else fact
+
+
+def altered(own: World, fact: Fact, asked: str = "") -> Fact:
+    """Another event: somebody else, something else done, or done to something else."""
+    topics = list(invented.TOPICS.values())
+    values = {
+        "agent": invented.NAMES,
+        "verb": [verb for verbs, _, _ in topics for verb in verbs],
+        "object": [noun for _, nouns, _ in topics for noun in nouns],
+    }
+    slot = own.rng.choice([slot for slot in values if slot != asked])
+    others = [value for value in values[slot] if value != getattr(fact, slot)]
+    return replace(fact, **{slot: own.rng.choice(others)})
+
+
+def write_pairs(folder: Path, own: World, size: Size) -> None:
+    """PAWS-X in some languages, QQP in English."""
+    for split, count in splits(size, "test", "validation"):
+        drawn = [paraphrase(own, i % 2, split != "train") for i in range(count)]
+        for code in LANGUAGES["pawsx"] if split != "train" else ("en",):
+            say = own.languages[code].sentence
+            rows = [dict(zip(PAIR, (say(a), say(b), str(i % 2)), strict=True))
+                    for i, (a, b) in enumerate(drawn)]  # fmt: skip
+            write(folder, "google/xtreme", f"PAWS-X.{code}", split, rows, PAIR)
+    for split, count in splits(size, "validation"):
+        rows = [qqp_row(own, i, split != "train") for i in range(count)]
+        write(folder, "nyu-mll/glue", "qqp", split, rows, QQP)
+
+
+def paraphrase(own: World, same: int, evaluation: bool, asked: str = "") -> tuple[Fact, Fact]:
+    """A fact, and the same event with a detail less or another in its words."""
+    filled = {asked: 1.0} if asked in ("place", "day") else {}
+    (fact,) = detailed(own, 1, evaluation, **filled)
+    other = shortened(own, fact, asked)
+    return fact, other if same else altered(own, other, asked)
+
+
+def qqp_row(own: World, index: int, evaluation: bool) -> dict:
+    """Two English questions; every second row asks the same thing twice (label 1)."""
+    slot = own.rng.choice(["agent", "object", "place", "day"])
+    texts = [own.english.question(fact, slot)
+             for fact in paraphrase(own, index % 2, evaluation, slot)]  # fmt: skip
+    return dict(zip(QQP, (*texts, index % 2, index), strict=True))
+
+
+def write_inference(folder: Path, own: World, size: Size) -> None:
+    """SNLI, and ANLI's three rounds with ever longer premises, in English."""
+    for split, count in splits(size, "test", "validation"):
+        pairs = [inference(own, i % 3, 1, split != "train") for i in range(count)]
+        write(folder, "stanfordnlp/snli", "plain_text", split, pairs, world.NLI_FEATURES)
+    for number in (1, 2, 3):
+        for split, count in (("test", size.evaluation), ("dev", size.evaluation),
+                             ("train", size.training)):  # fmt: skip
+            name = f"{split}_r{number}"
+            rows = [inference(own, i % 3, number + 1, split != "train") for i in range(count)]
+            rows = [{"uid": f"{name}-{i}", "reason": ""} | row for i, row in enumerate(rows)]
+            write(folder, "facebook/anli", "plain_text", name, rows, ANLI)
+
+
+def inference(own: World, label: int, facts: int, evaluation: bool) -> dict:
+    """Premise of some facts; the hypothesis leaves out a detail of one, adds a day, or differs."""
+    passage = detailed(own, facts, evaluation, place=1.0, day=0.0 if label == 1 else 0.8)
+    fact = own.rng.choice(passage)
+    if label == 1:
+        other = replace(fact, day=own.rng.choice(invented.DAYS))
+    else:
+        other = shortened(own, fact) if label == 0 else altered(own, fact)
+    say = own.english.sentence
+    return {"premise": " ".join(map(say, passage)), "hypothesis": say(other), "label": label}
+
+
+# -------------------------------------------------------------------------- multiple choice
+
+
+def write_choices(folder: Path, own: World, size: Size) -> None:
+    """CosmosQA and CommonsenseQA in English."""
+    for split, count in splits(size, "validation"):
+        rows = [cosmos_row(own, f"{split}-{i}", split != "train") for i in range(count)]
+        write(folder, "allenai/cosmos_qa", "default", split, rows, COSMOS)
+        rows = [commonsense_row(own, f"{split}-{i}", split != "train") for i in range(count)]
+        write(folder, "tau/commonsense_qa", "default", split, rows, COMMONSENSE)
+
+
+def cosmos_row(own: World, identifier: str, evaluation: bool) -> dict:
+    """Two facts; one of the wrong answers is what the other fact says."""
+    passage, fact, slot = world.span_question(own, ("agent", "object"), evaluation)
+    say = own.english
+    nouns = [noun for _, nouns, _ in invented.TOPICS.values() for noun in nouns]
+    values = own.rng.sample(invented.NAMES if slot == "agent" else nouns, 4)
+    others = [each for each in passage if each is not fact]
+    others += [replace(fact, **{slot: value}) for value in values]
+    answers = list(dict.fromkeys(say.answer(each, slot)[0] for each in (fact, *others)))[:4]
+    order = own.rng.sample(range(4), 4)
+    texts = [answers[k] for k in order]
+    context = " ".join(map(say.sentence, passage))
+    values = (identifier, context, say.question(fact, slot), *texts, order.index(0))
+    return dict(zip(COSMOS, values, strict=True))
+
+
+def commonsense_row(own: World, identifier: str, evaluation: bool) -> dict:
+    """Where would somebody do this? One place of the topic, four of other topics."""
+    topics = list(invented.TOPICS.values())
+
+    def draw():
+        verbs, nouns, places = own.rng.choice(topics)
+        words = (own.rng.choice(values) for values in (invented.NAMES, verbs, nouns))
+        adjective = own.rng.choice([None, *invented.ADJECTIVES])
+        return (Fact(*words, adjective=adjective, place=own.rng.choice(places)),)
+
+    (fact,) = own.unseen(draw, evaluation)
+    wrong = [place for _, _, places in topics if fact.place not in places for place in places]
+    texts = own.rng.sample([fact.place, *own.rng.sample(wrong, 4)], 5)
+    choices = {"label": list("ABCDE"), "text": texts}
+    key = "ABCDE"[texts.index(fact.place)]
+    values = (identifier, own.english.question(fact, "place"), fact.object, choices, key)
+    return dict(zip(COMMONSENSE, values, strict=True))
+
+
+# ------------------------------------------------------------------------ tagging and retrieval
+
+
+def write_tags(folder: Path, own: World, size: Size) -> None:
+    """PAN-X in every language, CCG in English as text files."""
+    for split, count in splits(size, "test", "validation"):
+        facts = [detailed(own, 1, split != "train")[0] for _ in range(count)]
+        for code in own.languages if split != "train" else ("en",):
+            rows = [panx_row(own.languages[code], fact) for fact in facts]
+            write(folder, "google/xtreme", f"PAN-X.{code}", split, rows, PANX_FEATURES)
+    (folder / "ccgbank").mkdir(parents=True, exist_ok=True)
+    for split, count in splits(size, "test", "dev"):
+        facts = [own.unseen(lambda: own.passage(1), split != "train")[0] for _ in range(count)]
+        text = "".join(ccg_line(own.english, fact) + "\n" for fact in facts)
+        (folder / "ccgbank" / f"{split}.txt").write_text(text, encoding="utf-8", newline="\n")
+
+
+def panx_row(language: Language, fact: Fact) -> dict:
+    """A fact as tokens with the tags of its names (persons, places)."""
+    named = {"agent": "B-PER", "place": "B-LOC"}
+    tokens, tags = [], []
+    for piece in language.pieces(fact):
+        tokens += piece.words
+        tags += ["O" if tag == "ADP" else named.get(piece.slot, "O") for tag in piece.tags]
+    numbers = [PANX.index(tag) for tag in (*tags, "O")]
+    return {"tokens": [*tokens, "."], "ner_tags": numbers, "langs": [language.code] * len(numbers)}
+
+
+def ccg_line(language: Language, fact: Fact) -> str:
+    """word|POS|supertag of every word."""
+    items = []
+    for piece in language.pieces(fact):
+        for word, tag in zip(piece.words, piece.tags, strict=True):
+            slot = {"PART": "not", "VERB": "verb", "PROPN": "agent", "NUM": "number"}.get(tag, tag)
+            items.append(f"{word}|{tag}|{SUPERTAGS[slot]}")
+    return " ".join([*items, ".|PUNCT|."])
+
+
+def write_pools(folder: Path, own: World, size: Size) -> None:
+    """BUCC: pools in the shared task's files, their gold pairs also in the hub's."""
+    for code in LANGUAGES["bucc"]:
+        for split, part in (("test", "training"), ("validation", "sample")):
+            write_pool(folder, own, code, split, part, size.evaluation)
+
+
+def write_pool(folder: Path, own: World, code: str, split: str, part: str, count: int) -> None:
+    """BUCC: sentences in two languages, `count` of each side translations, and the gold pairs."""
+    facts = list(dict.fromkeys(own.passage(1, day=0.8)[0] for _ in range(6 * count)))[: 5 * count]
+    gold, rest = facts[:count], facts[count:]
+    lines, ids = {}, {}
+    for side, more in ((code, rest[::2]), ("en", rest[1::2])):
+        pool = own.rng.sample([*gold, *more], count + len(more))
+        ids[side] = {fact: f"{side}-{number:06}" for number, fact in enumerate(pool, start=1)}
+        say = own.languages[side].sentence
+        lines[side] = [f"{identifier}\t{say(fact)}" for fact, identifier in ids[side].items()]
+    lines["gold"] = sorted(f"{ids[code][fact]}\t{ids['en'][fact]}" for fact in gold)
+    place = folder / "bucc2018" / f"{code}-en"
+    place.mkdir(parents=True, exist_ok=True)
+    for ending, each in lines.items():
+        text = "".join(f"{line}\n" for line in each)
+        (place / f"{code}-en.{part}.{ending}").write_text(text, encoding="utf-8", newline="\n")
+    texts = [(own.languages[code].sentence(fact), own.english.sentence(fact)) for fact in gold]
+    rows = [dict(zip(world.TATOEBA_FEATURES, (*pair, code, "en"), strict=True)) for pair in texts]
+    write(folder, "google/xtreme", f"bucc18.{code}", split, rows, world.TATOEBA_FEATURES)

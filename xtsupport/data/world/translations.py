@@ -1,0 +1,56 @@
+"""The generated world's training sets in its other languages: what a machine would translate.
+
+SQuAD and MNLI lie beside the English sets as ``plain_text.qta`` and ``mnli.qta``, row by row the
+same, as the translations of XTREME do. The translator knows the grammar and nearly all words. The
+noise is in its dictionary, drawn once for each language: it leaves `UNTRANSLATED` of the content
+words in English and takes `WRONG` of them for another word of the same class. So a mistake is made
+wherever the word occurs, and answers and labels stay as sound as the words are. UDPOS, whose real
+training sets people annotated, is free of noise.
+"""
+
+import random
+from pathlib import Path
+
+from xtsupport.data.world import languages as invented
+from xtsupport.data.world import world
+from xtsupport.data.world.languages import Language
+from xtsupport.data.world.world import World, write
+
+UNTRANSLATED, WRONG = 0.10, 0.05  # shares of the content words
+
+
+def write_translations(folder: Path, own: World, seed: int) -> None:
+    """Write the training sets of SQuAD, MNLI and UDPOS in every language but English."""
+    rng = random.Random(f"translations {seed}")
+    for language in (each for code, each in own.languages.items() if code != "en"):
+        code, machine = language.code, translator(language, rng)
+        questions, pairs = enumerate(own.drawn["squad"]), enumerate(own.drawn["mnli"])
+        rows = [world.squad_row(machine, f"squad-train-{i}", *each) for i, each in questions]
+        write(folder, "rajpurkar/squad", f"plain_text.{code}", "train", rows, world.SQUAD_FEATURES)
+        rows = [world.nli_row(machine, *pair) | {"idx": i} for i, pair in pairs]
+        features = world.NLI_FEATURES | {"idx": "int32"}
+        write(folder, "nyu-mll/glue", f"mnli.{code}", "train", rows, features)
+        rows = [world.udpos_row(language, fact) for fact in own.drawn["udpos"]]
+        name = f"udpos.{language.name}"
+        write(folder, "google/xtreme", name, "train", rows, world.UDPOS_FEATURES)
+
+
+def translator(language: Language, rng: random.Random) -> Language:
+    """The language as the machine writes it: its grammar, and a dictionary with mistakes."""
+    words, classes = dict(language.words), word_classes()
+    for lemma in invented.CONTENT_WORDS:
+        luck = rng.random()
+        if luck < UNTRANSLATED:
+            words[lemma] = lemma
+        elif luck < UNTRANSLATED + WRONG:
+            other = rng.choice([each for each in classes[lemma] if each != lemma])
+            words[lemma] = language.words[other]
+    return Language(language.code, words, language.suffixes)
+
+
+def word_classes() -> dict[str, list[str]]:
+    """The lemmas that a lemma can be taken for: verbs, objects, places, days or adjectives."""
+    topics = invented.TOPICS.values()
+    groups = [[word for topic in topics for word in topic[part]] for part in range(3)]
+    groups += [invented.DAYS, invented.ADJECTIVES]
+    return {lemma: group for group in groups for lemma in group}

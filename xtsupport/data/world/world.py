@@ -1,0 +1,588 @@
+"""The generated world: miniature data of every kind in invented languages, written as a mirror.
+
+The folder has the names and columns of the real datasets (``rajpurkar/squad``,
+``google/xtreme/XQuAD.qta``, ...) and its own ``tasks.csv`` and ``invented.csv``; nothing that
+reads it knows that it is generated. The same seed gives the same bytes.
+
+What to keep in mind when reading results: the raw text contains parallel and code-switched
+documents and questions in every language, unlike the web text that XLM-R was trained on.
+"""
+
+import csv
+import hashlib
+import os
+import random
+import re
+import shutil
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+from xtsupport.data.world import languages as invented
+from xtsupport.data.world.languages import Fact, Language
+
+SPAN_SLOTS = {"squad": ("agent", "object", "day"), "squad_v2": ("place", "number")}
+NLI_LABELS = ["entailment", "neutral", "contradiction"]
+UPOS = [
+    "ADJ",
+    "ADP",
+    "ADV",
+    "AUX",
+    "CCONJ",
+    "DET",
+    "INTJ",
+    "NOUN",
+    "NUM",
+    "PART",
+    "PRON",
+    "PROPN",
+    "PUNCT",
+    "SCONJ",
+    "SYM",
+    "VERB",
+    "X",
+]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many rows of each kind: per language for raw text and evaluation sets."""
+
+    documents: int
+    training: int
+    evaluation: int
+
+
+SIZES = {"full": Size(6000, 4000, 600), "tiny": Size(60, 48, 12)}
+
+
+def user_cache() -> Path:
+    """Where generated and converted files are kept: $XTSUPPORT_CACHE, else ~/.cache/xtsupport."""
+    return Path(os.environ.get("XTSUPPORT_CACHE") or Path.home() / ".cache" / "xtsupport")
+
+
+def world_folder(seed: int = 0, size: str = "full") -> Path:
+    """The world's mirror folder in the user's cache, generated on first use."""
+    folder = user_cache() / f"world-{_version()}-{size}-{seed}"
+    if not folder.exists():
+        draft = folder.with_name(f"{folder.name}.{os.getpid()}")
+        write_world(draft, seed, size)
+        try:
+            draft.rename(folder)
+        except OSError:  # another process was faster; both wrote the same bytes
+            shutil.rmtree(draft)
+    return folder
+
+
+@cache
+def _version() -> str:
+    """A mark of the code and tables the world is made by, so that an old world is never reused."""
+    package = Path(__file__).parents[2]
+    sources = (
+        Path(__file__),
+        Path(__file__).with_name("other_tasks.py"),
+        Path(__file__).with_name("translations.py"),
+        Path(invented.__file__),
+        package / "tasks.csv",
+        package / "languages.csv",
+    )
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:10]
+
+
+def write_world(folder: Path, seed: int = 0, size: str = "full") -> None:
+    """Write every dataset and both tables of the world below `folder`."""
+    from xtsupport.data.world import other_tasks, translations
+
+    rows, languages = SIZES[size], invented.make_languages(seed)
+    world = World(languages, random.Random(f"world {seed}"))
+    # Evaluation sets come first: what they contain is kept out of all training sets.
+    write_span_targets(folder, world, rows)
+    write_nli(folder, world, rows)
+    write_choice(folder, world, rows)
+    write_tagging(folder, world, rows)
+    write_parallel_sentences(folder, world, rows)
+    write_raw_text(folder, world, rows)
+    other_tasks.write_others(folder, world, rows, seed)
+    translations.write_translations(folder, world, seed)
+    write_tables(folder, languages, other_tasks.LANGUAGES)
+
+
+class World:
+    """Draws facts and passages; remembers those of evaluation and training sets.
+
+    No training set gets what is in `evaluation`, and no evaluation set what is in `taken`. `drawn`
+    keeps what the rows of a training set say, for its translations.
+    """
+
+    def __init__(self, languages: dict[str, Language], rng: random.Random):
+        self.languages = languages
+        self.english = languages["en"]
+        self.rng = rng
+        self.evaluation: set[tuple[Fact, ...]] = set()
+        self.training: set[tuple[Fact, ...]] = set()
+        self.taken: set[tuple[Fact, ...]] = set()
+        self.drawn: dict[str, list] = {}
+
+    def chance(self, probability: float) -> bool:
+        """True with a probability between 0 and 1."""
+        return self.rng.random() < probability
+
+    def fact(self, topic: str, agents: list[str], **slots: float) -> Fact:
+        """One fact; 85% of its words come from the topic. `slots`: how often each is filled."""
+        often = {
+            "number": 0.3,
+            "adjective": 0.12,
+            "place": 0.45,
+            "day": 0.4,
+            "negated": 0.12,
+        } | slots
+        verb, object_, place = (
+            self.rng.choice(invented.TOPICS[topic if self.chance(0.85) else self._topic()][part])
+            for part in range(3)
+        )
+        pick = lambda slot, values: self.rng.choice(values) if self.chance(often[slot]) else None  # noqa: E731
+        return Fact(
+            self.rng.choice(agents),
+            verb,
+            object_,
+            number=pick("number", invented.NUMBERS),
+            adjective=pick("adjective", invented.ADJECTIVES),
+            place=pick("place", [place]),
+            day=pick("day", invented.DAYS),
+            negated=self.chance(often["negated"]),
+        )
+
+    def passage(self, facts: int, **slots: float) -> tuple[Fact, ...]:
+        """Facts of one topic, agents all different; 20% of them continue the one before."""
+        topic, agents = self._topic(), self.rng.sample(invented.NAMES, facts)
+        passage = [self.fact(topic, agents[:1], **slots)]
+        for agent in agents[1:]:
+            following = continuation(passage[-1])
+            again = following and self.chance(0.2)
+            passage.append(following if again else self.fact(topic, [agent], **slots))
+        return tuple(passage)
+
+    def unseen(self, draw, evaluation: bool) -> tuple[Fact, ...]:
+        """Draw until the facts are not those of an evaluation set, or `taken` by a training set."""
+        while True:
+            facts = draw()
+            if facts not in self.evaluation and not (evaluation and facts in self.taken):
+                (self.evaluation if evaluation else self.training).add(facts)
+                return facts
+
+    def _topic(self) -> str:
+        return self.rng.choice(list(invented.TOPICS))
+
+
+@cache
+def _next_verb() -> dict[str, str]:
+    return {a: b for verbs, _, _ in invented.TOPICS.values() for a, b in pairwise(verbs)}
+
+
+def continuation(fact: Fact) -> Fact | None:
+    """What one does next with the same object, or None after a topic's last verb."""
+    verb = _next_verb().get(fact.verb)
+    return verb and Fact(fact.agent, verb, fact.object)
+
+
+# ----------------------------------------------------------------------------- span
+
+
+def write_span_targets(folder: Path, world: World, size: Size) -> None:
+    """XQuAD in every language (parallel), SQuAD v1.1 and v2 in English."""
+    questions = [span_question(world, SPAN_SLOTS["squad"], True) for _ in range(size.evaluation)]
+    for code, language in world.languages.items():
+        rows = [squad_row(language, f"xq{i}", *q) for i, q in enumerate(questions)]
+        write(folder, "google/xtreme", f"XQuAD.{code}", "validation", rows, SQUAD_FEATURES)
+    for task, config in (("squad", "plain_text"), ("squad_v2", "squad_v2")):
+        for split, count in (("validation", size.evaluation), ("train", size.training)):
+            rows, world.drawn[task] = [], []
+            for i in range(count):
+                question = span_question(world, SPAN_SLOTS[task], split == "validation")
+                if task == "squad_v2" and i % 3 == 0:
+                    question = unanswerable(world, question)
+                world.drawn[task].append(question)
+                rows.append(squad_row(world.english, f"{task}-{split}-{i}", *question))
+            write(folder, f"rajpurkar/{task}", config, split, rows, SQUAD_FEATURES)
+
+
+def span_question(world: World, slots: tuple[str, ...], evaluation: bool):
+    """(passage, asked fact, its question's facts, slot): two facts, one of which is asked about."""
+    slot = world.rng.choice(slots)
+    filled = {slot: 1.0} if slot in ("place", "day", "number") else {}
+
+    def draw():
+        while True:
+            passage = world.passage(2, **filled)
+            if all(asks_only(passage, i, slot) for i in (0, 1)):
+                return passage
+
+    passage = world.unseen(draw, evaluation)
+    return passage, world.rng.choice(passage), slot
+
+
+def asks_only(passage: tuple[Fact, ...], index: int, slot: str) -> bool:
+    """Whether a question for this slot of this fact has one answer in the passage."""
+    rest = [replace(fact, **{slot: None}) for fact in passage]
+    values = [getattr(fact, slot) for fact in passage]
+    return values[index] is not None and rest.count(rest[index]) == 1 and values[0] != values[1]
+
+
+def unanswerable(world: World, question):
+    """Ask about somebody who does not occur in the passage."""
+    passage, fact, slot = question
+    absent = [name for name in invented.NAMES if name not in {f.agent for f in passage}]
+    return passage, replace(fact, agent=world.rng.choice(absent)), slot
+
+
+def squad_row(language: Language, identifier: str, passage, fact: Fact, slot: str) -> dict:
+    """A passage with a question for one slot of a fact, as SQuAD's columns; may have no answer."""
+    context, answers = "", {"text": [], "answer_start": []}
+    for stated in passage:
+        sentence = language.sentence(stated)
+        if stated is fact:
+            text, start = language.answer(stated, slot)
+            answers = {"text": [text], "answer_start": [len(context) + start]}
+        context += sentence + " "
+    return {
+        "id": identifier,
+        "title": "world",
+        "context": context.strip(),
+        "question": language.question(fact, slot),
+        "answers": answers,
+    }
+
+
+# --------------------------------------------------------- sentence pairs and multiple choice
+
+
+def write_nli(folder: Path, world: World, size: Size) -> None:
+    """XNLI in every language (parallel) and MNLI in English: one fact against another."""
+    for split, count in (("test", size.evaluation), ("validation", size.evaluation)):
+        pairs = [nli_pair(world, i, True) for i in range(count)]
+        for code, language in world.languages.items():
+            write(
+                folder,
+                "facebook/xnli",
+                code,
+                split,
+                [nli_row(language, *p) for p in pairs],
+                NLI_FEATURES,
+            )
+    for split, count in (("validation_matched", size.evaluation), ("train", size.training)):
+        pairs = world.drawn["mnli"] = [nli_pair(world, i, split != "train") for i in range(count)]
+        rows = [nli_row(world.english, *pair) | {"idx": i} for i, pair in enumerate(pairs)]
+        write(folder, "nyu-mll/glue", "mnli", split, rows, NLI_FEATURES | {"idx": "int32"})
+
+
+def nli_pair(world: World, index: int, evaluation: bool) -> tuple[Fact, Fact, int]:
+    """Entailment leaves an adjunct out, neutral adds one, contradiction changes a slot."""
+    label = index % 3
+    filled = {"place": 0.8, "day": 0.8} if label != 1 else {"place": 0.5, "day": 0.0}
+    (fact,) = world.unseen(lambda: world.passage(1, **filled, negated=0.0), evaluation)
+    if label == 0:
+        slot = world.rng.choice(
+            [s for s in ("place", "day", "number", "adjective") if getattr(fact, s)] or ["day"]
+        )
+        return fact, replace(fact, **{slot: None}), label
+    if label == 1:
+        return fact, replace(fact, day=world.rng.choice(invented.DAYS)), label
+    return fact, changed(world, fact), label
+
+
+def changed(world: World, fact: Fact) -> Fact:
+    """The fact with another value in one of its slots."""
+    slot = world.rng.choice([s for s in ("agent", "object", "day") if getattr(fact, s)])
+    values = {"agent": invented.NAMES, "day": invented.DAYS}.get(slot) or [
+        noun for _, nouns, _ in invented.TOPICS.values() for noun in nouns
+    ]
+    return replace(
+        fact, **{slot: world.rng.choice([v for v in values if v != getattr(fact, slot)])}
+    )
+
+
+def nli_row(language: Language, premise: Fact, hypothesis: Fact, label: int) -> dict:
+    """Two facts as a premise, a hypothesis and a label 0..2, in MNLI's columns."""
+    return {
+        "premise": language.sentence(premise),
+        "hypothesis": language.sentence(hypothesis),
+        "label": label,
+    }
+
+
+def write_choice(folder: Path, world: World, size: Size) -> None:
+    """HellaSwag in English: which of four sentences goes on from the first?"""
+    for split, count in (("validation", size.evaluation), ("train", size.training)):
+        rows = [hellaswag_row(world, i, split) for i in range(count)]
+        write(folder, "Rowan/hellaswag", "default", split, rows, HELLASWAG_FEATURES)
+
+
+def hellaswag_row(world: World, index: int, split: str) -> dict:
+    """The right ending has the same agent and object and the next verb; the others do not."""
+
+    def draw():
+        passage = world.passage(1, negated=0.0)
+        return passage if continuation(passage[0]) else draw()
+
+    (fact,) = world.unseen(draw, split == "validation")
+    right = continuation(fact)
+    verbs = [verb for verbs, _, _ in invented.TOPICS.values() for verb in verbs]
+    wrong_verb = world.rng.choice([v for v in verbs if v not in (right.verb, fact.verb)])
+    endings = [
+        right,
+        changed(world, right),
+        changed(world, replace(right, verb=wrong_verb)),
+        replace(right, verb=wrong_verb),
+    ]
+    order = world.rng.sample(range(4), 4)
+    context = world.english.sentence(fact)
+    return {
+        "ind": index,
+        "activity_label": "world",
+        "ctx_a": context,
+        "ctx_b": "",
+        "ctx": context,
+        "endings": [world.english.sentence(endings[k]) for k in order],
+        "source_id": f"world~{index}",
+        "split": split,
+        "split_type": "indomain",
+        "label": str(order.index(0)),
+    }
+
+
+# ------------------------------------------------------------------------ tagging and retrieval
+
+
+def write_tagging(folder: Path, world: World, size: Size) -> None:
+    """UDPOS in every language (test) and in English (train, validation)."""
+    facts = [world.unseen(lambda: world.passage(1), True)[0] for _ in range(size.evaluation)]
+    for code, language in world.languages.items():
+        rows = [udpos_row(language, fact) for fact in facts]
+        write(
+            folder,
+            "google/xtreme",
+            f"udpos.{invented.LANGUAGES[code][0]}",
+            "test",
+            rows,
+            UDPOS_FEATURES,
+        )
+    for split, count, evaluation in (
+        ("validation", size.evaluation, True),
+        ("train", size.training, False),
+    ):
+        drawn = [world.unseen(lambda: world.passage(1), evaluation)[0] for _ in range(count)]
+        world.drawn["udpos"] = drawn
+        rows = [udpos_row(world.english, fact) for fact in drawn]
+        write(folder, "google/xtreme", "udpos.English", split, rows, UDPOS_FEATURES)
+
+
+def udpos_row(language: Language, fact: Fact) -> dict:
+    """A fact as tokens with their part-of-speech tags, the full stop included."""
+    pieces = language.pieces(fact)
+    return {
+        "tokens": [word for piece in pieces for word in piece.words] + ["."],
+        "pos_tags": [UPOS.index(t) for t in (*(tag for p in pieces for tag in p.tags), "PUNCT")],
+    }
+
+
+def write_parallel_sentences(folder: Path, world: World, size: Size) -> None:
+    """Tatoeba: different facts in a language and in English, row by row."""
+    facts = list(dict.fromkeys(world.passage(1, day=0.8)[0] for _ in range(2 * size.evaluation)))[
+        : size.evaluation
+    ]
+    for code, language in world.languages.items():
+        rows = [
+            {
+                "source_sentence": language.sentence(fact),
+                "target_sentence": world.english.sentence(fact),
+                "source_lang": code,
+                "target_lang": "en",
+            }
+            for fact in facts
+        ]
+        if code != "en":
+            write(folder, "google/xtreme", f"tatoeba.{code}", "validation", rows, TATOEBA_FEATURES)
+
+
+# ------------------------------------------------------------------------------- raw text
+
+
+def write_raw_text(folder: Path, world: World, size: Size) -> None:
+    """Raw text for masked language modelling, one document a row, laid out like Wikipedia."""
+    for code, language in world.languages.items():
+        rows = [
+            {"id": str(i), "url": "", "title": "world", "text": document(world, language)}
+            for i in range(size.documents)
+        ]
+        write(folder, "wikimedia/wikipedia", f"20231101.{code}", "train", rows, WIKIPEDIA_FEATURES)
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A fact as it is said: stated, or asked about and perhaps answered."""
+
+    fact: Fact
+    asked: str | None = None
+    answered: bool = False
+
+    def text(self, language: Language) -> str:
+        """What is said: a sentence, or a question with its answer if it is answered."""
+        if self.asked is None:
+            return language.sentence(self.fact)
+        question = language.question(self.fact, self.asked)
+        return (
+            f"{question} {language.answer(self.fact, self.asked)[0]}."
+            if self.answered
+            else question
+        )
+
+
+def document(world: World, language: Language) -> str:
+    """Two or three facts said twice: in the same language in other words, or in English (35%)."""
+    passage = world.passage(world.rng.choice([2, 3]))
+    if language is not world.english and world.chance(0.35):
+        first = again = [utterance(world, fact) for fact in passage]
+        other, shuffle = world.english, world.chance(0.5)
+    else:
+        first, again = (
+            [Utterance(fact) for fact in passage],
+            [restated(world, fact) for fact in passage],
+        )
+        other, shuffle = language, True
+    again = world.rng.sample(again, len(again)) if shuffle else again
+    halves = [[u.text(language) for u in first], [u.text(other) for u in again]]
+    if other is language and world.chance(0.3):
+        halves = [[mixed(world, language, text) for text in half] for half in halves]
+    return " ".join(
+        text for half in (halves if world.chance(0.5) else halves[::-1]) for text in half
+    )
+
+
+def restated(world: World, fact: Fact) -> Utterance:
+    """The fact again, 30% of its adjuncts left out, 40% of the time as a question."""
+    return utterance(
+        world, replace(fact, **{slot: None for slot in ("place", "day") if world.chance(0.3)})
+    )
+
+
+def utterance(world: World, fact: Fact) -> Utterance:
+    """A statement, or (40%) a question, most of them with their answer."""
+    if not world.chance(0.4):
+        return Utterance(fact)
+    slot = world.rng.choice([s for s in invented.QUESTION_WORD if getattr(fact, s)])
+    return Utterance(fact, slot, world.chance(0.7))
+
+
+def mixed(world: World, language: Language, text: str) -> str:
+    """Code-switching: 40% of the content words in English."""
+    english = _english_words(language)
+    return re.sub(r"\w+", lambda m: english.get(m[0], m[0]) if world.chance(0.4) else m[0], text)
+
+
+@cache
+def _english_words(language: Language) -> dict[str, str]:
+    return {language.words[lemma]: lemma for lemma in invented.CONTENT_WORDS}
+
+
+# --------------------------------------------------------------------------- files and tables
+
+_TEXT, _LABEL = "string", {"names": NLI_LABELS}
+SQUAD_FEATURES = {
+    "id": _TEXT,
+    "title": _TEXT,
+    "context": _TEXT,
+    "question": _TEXT,
+    "answers": {"text": [_TEXT], "answer_start": ["int32"]},
+}
+NLI_FEATURES = {"premise": _TEXT, "hypothesis": _TEXT, "label": _LABEL}
+HELLASWAG_FEATURES = (
+    {"ind": "int32"}
+    | dict.fromkeys(("activity_label", "ctx_a", "ctx_b", "ctx"), _TEXT)
+    | {"endings": [_TEXT]}
+    | dict.fromkeys(("source_id", "split", "split_type", "label"), _TEXT)
+)
+UDPOS_FEATURES = {"tokens": [_TEXT], "pos_tags": [{"names": UPOS}]}
+TATOEBA_FEATURES = dict.fromkeys(
+    ("source_sentence", "target_sentence", "source_lang", "target_lang"), _TEXT
+)
+WIKIPEDIA_FEATURES = dict.fromkeys(("id", "url", "title", "text"), _TEXT)
+
+
+def write(
+    folder: Path, dataset: str, config: str, split: str, rows: list[dict], features: dict
+) -> None:
+    """One split as the hub stores it, class labels with their names."""
+    import datasets
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def feature(spec):
+        if isinstance(spec, str):
+            return datasets.Value(spec)
+        if isinstance(spec, list):
+            return datasets.List(feature(spec[0]))
+        if "names" in spec:
+            return datasets.ClassLabel(names=spec["names"])
+        return {name: feature(inner) for name, inner in spec.items()}
+
+    path = folder / dataset / config / f"{split}-00000-of-00001.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    schema = datasets.Features(
+        {name: feature(spec) for name, spec in features.items()}
+    ).arrow_schema
+    columns = {name: [row[name] for row in rows] for name in features}
+    pq.write_table(pa.table(columns, schema=schema), path, compression="zstd")
+
+
+def write_tables(folder: Path, languages: dict[str, Language], spoken: dict) -> None:
+    """tasks.csv and invented.csv in the columns of the packaged ones.
+
+    spoken: the languages of the tasks that do not have all of them.
+    """
+    package = Path(__file__).parents[2]
+    codes = list(languages)
+    with open(package / "tasks.csv", newline="", encoding="utf-8") as file:
+        tasks = [
+            row for row in csv.DictReader(file) if row["role"] != "other" or row["name"] in spoken
+        ]
+    for row in tasks:
+        if row["role"] != "intermediate":
+            row["languages"] = " ".join(
+                c for c in spoken.get(row["name"], codes) if (row["name"], c) != ("tatoeba", "en")
+            )
+        row.update(revision="", note="generated")
+    _write_table(folder / "tasks.csv", tasks)
+    with open(package / "languages.csv", newline="", encoding="utf-8") as file:
+        blank = dict.fromkeys(csv.DictReader(file).fieldnames, "")
+    _write_table(
+        folder / "languages.csv",
+        [blank | language_row(language) for language in languages.values()],
+    )
+
+
+def language_row(language: Language) -> dict:
+    """Distances are what was built in: shares of changed words, 0 or 1 for word order."""
+    family = language.family
+    same = language.code == "en"
+    return {
+        "code": language.code,
+        "iso3": "eng" if same else language.code,
+        "name": language.name,
+        "family": family.name,
+        "group": family.name,
+        "xtreme_family": family.name,
+        "script": family.script,
+        "tatoeba": language.code,
+        "udpos": language.name,
+        "syntactic": 0.0 if same else round((family.verb_last + family.case) / 2, 2),
+        "distance_source": "as built",
+        "note": "invented",
+    }
+
+
+def _write_table(path: Path, rows: list[dict]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,45 @@
+"""The report's section on published work: its claims tested, its figures beside the study's own."""
+
+from xtsupport.report.contents import Material, interval
+from xtsupport.report.page import MARKS, Html, bullets, folded, paragraph, table
+from xtsupport.report.score_tables import score_rows
+from xtsupport.statistics.claims import beside_published
+
+
+def literature(found: Material) -> Html:
+    """What published papers claim, as far as this study can say."""
+    claims = found.claims
+    told = claims[claims["verdict"] != "not testable"]
+    shown = told[["text", "verdict", "gain", "published", "note"]].assign(bounds=interval(told))
+    silent = bullets(
+        f"{row.text}: {row.note.split(';')[0]}."
+        for row in claims[claims["verdict"] == "not testable"].itertuples()
+    )
+    text = (
+        f"{len(told)} of {len(claims)} published claims can be tested with the targets and "
+        "conditions of this study. Gain: of the treatment that decides, in points; published: the "
+        "figure of the paper, where it gives one."
+    )
+    parts = [paragraph(text)]
+    if len(told):
+        columns = ["text", "verdict", "gain", "bounds", "published", "note"]
+        parts.append(table(shown[columns], marks=MARKS))
+    parts.append(folded("Claims that this study cannot test", silent))
+    return Html("".join([*parts, *published(found)]))
+
+
+def published(found: Material) -> list[Html]:
+    """Published averages per target beside the study's own."""
+    beside = beside_published(score_rows(found.sums), found.data)
+    if beside.empty:
+        return []
+    invented = found.languages["note"].eq("invented").all()
+    text = (
+        "The languages are generated: the targets share only the name and the form with the "
+        "published ones, so the figures cannot be compared."
+        if invented
+        else "Averages over all languages with English, as published. Other encoders, languages or "
+        "examples make figures incomparable; the last column says what each is from."
+    )
+    body = [paragraph(text), table(beside)]
+    return [folded("Published averages per target beside this study's own", *body)]

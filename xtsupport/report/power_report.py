@@ -1,0 +1,130 @@
+"""The planning question answered for people: the power table as a picture, in words, as files."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
+
+from xtsupport.files import write_text
+from xtsupport.report.page import shown
+from xtsupport.report.print_tables import latex
+from xtsupport.report.sentences import points
+from xtsupport.report.style import (
+    INK,
+    family_colours,
+    group_markers,
+    level_order,
+    new_figure,
+    reference_line,
+)
+from xtsupport.statistics.verdicts import POWER
+
+NAMES = {"n_languages": "languages", "n_examples": "questions"}
+
+
+def power_curves(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
+    """Power against the number of seeds, a line per level, a panel per number of questions.
+
+    table: rows of ``power_table`` for one gain. Where languages were varied, their most counts.
+    """
+    table = table[table["n_languages"] == table.groupby("level")["n_languages"].transform("max")]
+    factors = sorted(table["questions"].unique())
+    figure, panels = new_figure(
+        f"How surely is a gain of {points(table['gain'].iloc[0])} found?",
+        "A line that reaches the dashed one has 80% power. Where it flattens below, no number of "
+        "seeds suffices: only more questions or languages help (compare the panels).",
+        columns=len(factors),
+        width=max(6.8, 2.6 + 3.0 * len(factors)),
+        height=max(3.8, 1.6 + 0.2 * table["level"].nunique()),
+        sharey=True,
+    )
+    levels = level_order(table["level"], languages)
+    for panel, factor in zip(panels, factors, strict=True):
+        reference_line(panel, 100 * POWER)
+        part = table[table["questions"] == factor]
+        for number, level in enumerate(levels):
+            _power_line(panel, part[part["level"] == level], level, number, languages)
+        title = "the pilot's questions" if factor == 1 else f"{factor:g} times the questions"
+        panel.set(title=title, xlabel="seeds", xscale="log", ylim=(0, 103))
+        panel.xaxis.set_major_locator(FixedLocator(sorted(part["n_seeds"].unique())))
+        panel.xaxis.set_major_formatter("{x:.0f}")
+        panel.minorticks_off()
+    panels[0].set_ylabel("power in %")
+    panels[-1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize="small")
+    return figure
+
+
+def _power_line(panel, rows, level, number, languages) -> None:
+    colours, markers = family_colours(languages), group_markers(languages)
+    marker = markers.get(level, "osD^v"[number % 5])
+    colour, width = (INK, 2.5) if level == "all" else (colours.get(level, INK), 1.2)
+    rows = rows.sort_values("n_seeds")
+    panel.plot(
+        rows["n_seeds"], 100 * rows["power"], color=colour, marker=marker, markersize=5,
+        linewidth=width, label=level,
+    )  # fmt: skip
+
+
+def power_sentences(table: pd.DataFrame) -> list[str]:
+    """One sentence per level: what the pilot's own design finds, and what the gain needs."""
+    sentences = []
+    for level, rows in table[table["questions"] == 1].groupby("level", sort=False):
+        row = rows.iloc[0]
+        place = "over all languages" if level == "all" else f"in {level}"
+        gain, where = f"a gain of {points(row['gain'])} {place}", _design(row)
+        found = f"With {where}, {gain} is found with {100 * row['power']:.0f}% power"
+        needs = [
+            f"{row[f'{what}_needed']:.0f} {what}"
+            for what in ("seeds", "questions", "languages")
+            if np.isfinite(row[f"{what}_needed"])
+        ]
+        wanted = f"{100 * POWER:.0f}% power needs {', or '.join(needs)}" if needs else row["note"]
+        also = f"; {row['note']}" if needs and row["note"] else ""
+        sentences.append(f"{found}; {wanted}{also} (unit: clusters x seeds).")
+    return sentences
+
+
+def _design(row) -> str:
+    more = "" if row["n_languages"] == 1 else "s"
+    size = f"{row['n_examples']} questions and {row['n_languages']} language{more}"
+    return f"{row['n_seeds']} seeds, {size}"
+
+
+def printable(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per level and size, for reading: power and MDE per number of seeds, what is needed.
+
+    The questions and languages needed are those of the smallest number of seeds of the table.
+    """
+    keys = ["level", "n_languages", "n_examples"]
+    cells = table.assign(
+        power=(100 * table["power"]).map("{:.0f}%".format), MDE=table["mde"].map("{:.1f}".format)
+    )
+    wide = cells.pivot(index=keys, columns="n_seeds", values=["power", "MDE"])
+    wide.columns = [f"{name}, {seeds} seeds" for name, seeds in wide.columns]
+    first = table.drop_duplicates(keys).set_index(keys)
+    for what in ("seeds", "questions", "languages"):
+        wide[f"{what} needed"] = first[f"{what}_needed"].map(lambda n: shown(n, 0))
+    return wide.loc[first.index].reset_index().rename(columns=NAMES)
+
+
+def write_power(table: pd.DataFrame, out, languages: pd.DataFrame) -> list[Path]:
+    """Write ``power.csv``, ``power.tex``, ``power.txt`` (sentences) and ``power.svg`` into ``out``.
+
+    Returns their paths, the picture last.
+    """
+    out = Path(out)
+    caption = (
+        f"Power to find a gain of {points(table['gain'].iloc[0])}, from the pilot's own noise. "
+        f"MDE: the gain in points that is found with {100 * POWER:.0f}% power. Needed for that "
+        f"power: the smallest number of seeds; with {table['n_seeds'].min()} seeds, of questions "
+        "per language or of languages, the rest unchanged. Unit of resampling: clusters x seeds."
+    )
+    files = [
+        write_text(out / "power.csv", table.to_csv(index=False)),
+        write_text(out / "power.tex", latex(printable(table), caption)),
+        write_text(out / "power.txt", "\n".join(power_sentences(table)) + "\n"),
+    ]
+    power_curves(table, languages).savefig(out / "power.svg")
+    return [*files, out / "power.svg"]

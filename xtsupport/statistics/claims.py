@@ -1,0 +1,302 @@
+"""What the literature claims, tested on the study at hand.
+
+``claims.csv`` states each claim so that a cube can answer it: which treatments over which baseline,
+averaged over which targets and languages, and from what on it would count. Kinds of claims:
+
+- ``gain``: every named treatment that the study has gains more than the threshold;
+- ``small``: the gain is below the threshold, on either side;
+- ``none``: no treatment gains more than the threshold;
+- ``most``: more than half of the treatments gain (Holm's count over treatments);
+- ``best``: choosing the best treatment per target gains (cross-fitted, see ``selection``);
+- ``inconsistent``: treatments with this suffix do not beat the same task without it everywhere.
+
+Verdicts: *supported* and *contradicted* need an interval on that side; *undetermined* otherwise;
+*not testable* where the study lacks targets, conditions or seeds, which are named. Averages include
+English where the published ones did, so they are not zero-shot means.
+"""
+
+import csv
+from collections.abc import Sequence
+from importlib.resources import files
+
+import pandas as pd
+from scipy import stats
+
+from xtsupport.errors import UserError
+from xtsupport.statistics.aggregates import Row, task_facts
+from xtsupport.statistics.best_intermediate import best_intermediate
+from xtsupport.statistics.clusters import contracted, moments
+from xtsupport.statistics.contrasts import Case, sides
+from xtsupport.statistics.declared import declared
+from xtsupport.statistics.inference import inference
+from xtsupport.statistics.variance import arm
+from xtsupport.statistics.verdicts import holm
+
+COLUMNS = [
+    "claim",
+    "text",
+    "verdict",
+    "gain",
+    "ci_low",
+    "ci_high",
+    "published",
+    "aggregate",
+    "split",
+]
+COLUMNS += ["unit", "source", "note"]
+
+
+def claims() -> list[dict[str, str]]:
+    """The packaged claims, one dict per row of claims.csv."""
+    return _read("claims.csv")
+
+
+def check_claims(
+    cube, rules=None, data="hub", source: str = "en", n_resamples=200, exposed: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Test every claim on a cube (a frame, a path or cluster sums), by the study's rules.
+
+    exposed: targets that the encoder had been trained on; what a claim says of them is not tested.
+
+    One row per claim with the columns ``COLUMNS``; gain and interval are those of the treatment
+    that decides (the weakest for a claim about all of them), in points.
+    """
+    rules = declared(rules)
+    sums = list(contracted(cube))
+    study = _Study(sums, rules, data, source, n_resamples, exposed)
+    lines = []
+    for claim in claims():
+        try:
+            found = KINDS[claim["kind"]](study, claim)
+        except _Untestable as lacking:
+            found = {"verdict": "not testable", "note": str(lacking)}
+        analogy = "generated languages: an analogy, no evidence" if data == "world" else ""
+        note = "; ".join(filter(None, [found.pop("note", ""), claim["note"], analogy]))
+        published = float(claim["published"] or "nan")
+        lines.append({**claim, "unit": rules.unit, **found, "published": published, "note": note})
+    return pd.DataFrame(lines).reindex(columns=COLUMNS)
+
+
+class _Untestable(Exception):
+    """The study lacks what a claim needs."""
+
+
+class _Study:
+    """A contracted cube with what claims ask of it."""
+
+    def __init__(self, sums, rules, data, source, n_resamples, exposed):
+        self.sums, self.rules, self.data, self.source = sums, rules, data, source
+        self.n_resamples, self.exposed = n_resamples, exposed
+        self.measured = [moments(one) for one in sums]
+        self.facts = task_facts(self.measured, data)
+        self.sides = sides(self.measured)
+
+    def targets(self, claim) -> list[str]:
+        wanted = claim["tasks"].split()
+        missing = [task for task in wanted if task not in self.facts]
+        if missing and (len(wanted) == 1 or claim["kind"] != "inconsistent"):
+            raise _Untestable(f"the study lacks the target(s) {', '.join(missing)}")
+        if met := [task for task in wanted if task in self.exposed]:
+            raise _Untestable(f"exposed: the encoder had been trained on {', '.join(met)}")
+        return [task for task in wanted if task in self.facts]
+
+    def treatments(self, claim) -> list[str]:
+        plain = [condition for condition, variant in self.sides if variant == "plain"]
+        single = [
+            c for c in plain if c != claim["baseline"] and c != "all" and not set("~+@") & set(c)
+        ]
+        wanted = single if claim["treatments"] == "any" else claim["treatments"].split()
+        found = [condition for condition in wanted if condition in plain]
+        if not found or claim["baseline"] not in plain:
+            lacking = " or ".join(wanted) if not found else claim["baseline"]
+            raise _Untestable(
+                f"the study has no condition {lacking or 'with an intermediate task'}"
+            )
+        return found
+
+    def test(self, treatment, baseline, tasks, least_seeds) -> dict:
+        """Gain of a condition on the mean over tasks of the mean over all their languages."""
+        case = average_case(self.measured, self.facts, treatment, baseline, tasks)
+        if case is None:
+            raise _Untestable(
+                f"{treatment} and {baseline} are not both finished on {', '.join(tasks)}"
+            )
+        row = inference([case], self.rules.unit, self.rules.alpha).iloc[0]
+        if row["n_seeds"] < int(least_seeds):
+            raise _Untestable(f"{row['n_seeds']:.0f} seed(s), fewer than {least_seeds}")
+        return {"treatment": treatment, **row}
+
+
+def average_case(
+    measured, facts, treatment: str, baseline: str, tasks: Sequence[str]
+) -> Case | None:
+    """The contrast on the mean over tasks of their official metrics' means over all languages."""
+    arms = []
+    for task in tasks:
+        wanted = (task, facts[task].metric)
+        one = next((m for m in measured if (m.task, m.metric) == wanted), None)
+        pair = ((treatment, "plain"), (baseline, "plain"))
+        cut = arm(one, *pair, True, facts[task].kind == "retrieval") if one else None
+        if cut is None or not cut.present.any():
+            return None
+        arms.append(cut)
+    weights = [one.present / one.present.sum() / len(arms) for one in arms]
+    languages = sorted({code for one in arms for code in one.moments.languages["language"]})
+    row = Row("average", "all", "all", "official", tuple(languages), dict(enumerate(weights)))
+    return Case(*pair, row, tuple(arms), tuple(weights), False)
+
+
+def _numbers(row) -> dict:
+    return {column: float(row[column]) for column in ("gain", "ci_low", "ci_high")}
+
+
+def _each(study: _Study, claim) -> list[dict]:
+    tasks = study.targets(claim)
+    return [
+        study.test(treatment, claim["baseline"], tasks, claim["least_seeds"])
+        for treatment in study.treatments(claim)
+    ]
+
+
+def _gain(study, claim) -> dict:
+    rows, bar = _each(study, claim), float(claim["threshold"])
+    weakest = min(rows, key=lambda row: row["gain"])
+    if all(row["ci_low"] > bar for row in rows):
+        verdict = "supported"
+    else:
+        verdict = "contradicted" if any(row["ci_high"] <= bar for row in rows) else "undetermined"
+    return {"verdict": verdict, **_numbers(weakest), "note": _listed(rows)}
+
+
+def _small(study, claim) -> dict:
+    row, bar = _each(study, claim)[0], float(claim["threshold"])
+    inside, outside = abs(row["gain"]) < bar, row["ci_low"] > bar or row["ci_high"] < -bar
+    settled = inside and row["ci_low"] > -bar and row["ci_high"] < bar
+    verdict = "supported" if settled else "contradicted" if outside else "undetermined"
+    return {"verdict": verdict, **_numbers(row), "note": _listed([row])}
+
+
+def _none(study, claim) -> dict:
+    rows, bar = _each(study, claim), float(claim["threshold"])
+    strongest = max(rows, key=lambda row: row["gain"])
+    adjusted = holm([row["p_value"] for row in rows])
+    gains = [
+        row["ci_low"] > 0 and row["gain"] > bar and p <= study.rules.alpha
+        for row, p in zip(rows, adjusted, strict=True)
+    ]
+    if any(gains):
+        verdict = "contradicted"
+    else:
+        verdict = "supported" if all(row["ci_high"] < bar for row in rows) else "undetermined"
+    return {"verdict": verdict, **_numbers(strongest), "note": _listed(rows)}
+
+
+def _most(study, claim) -> dict:
+    rows, alpha = _each(study, claim), study.rules.alpha
+    adjusted = holm([row["p_value"] for row in rows])
+    better = sum(p <= alpha and row["gain"] > 0 for row, p in zip(rows, adjusted, strict=True))
+    not_better = sum(row["ci_high"] < study.rules.margin for row in rows)
+    half = len(rows) / 2
+    verdict = (
+        "supported" if better > half else "contradicted" if not_better >= half else "undetermined"
+    )
+    middle = sorted(rows, key=lambda row: row["gain"])[len(rows) // 2]
+    note = f"{better} of {len(rows)} gain (Holm); {_listed(rows)}"
+    return {"verdict": verdict, **_numbers(middle), "note": note}
+
+
+def _best(study, claim) -> dict:
+    tasks, candidates = study.targets(claim), study.treatments(claim)
+    try:
+        table = best_intermediate(
+            study.sums,
+            tasks,
+            candidates,
+            claim["baseline"],
+            ("cross-fitted",),
+            n_resamples=study.n_resamples,
+            alpha=study.rules.alpha,
+            source=study.source,
+            data=study.data,
+        )
+    except UserError as error:
+        raise _Untestable(str(error)) from error
+    row = table.iloc[-1]
+    verdict = (
+        "supported"
+        if row["ci_low"] > 0
+        else "contradicted"
+        if row["ci_high"] < 0
+        else "undetermined"
+    )
+    each = ", ".join(f"{one.target}: {one.chosen}" for one in table.iloc[:-1].itertuples())
+    note = "; ".join(filter(None, [each, row["note"]]))
+    return {"verdict": verdict, **_numbers(row), "unit": row["unit"], "note": note}
+
+
+def _inconsistent(study, claim) -> dict:
+    suffix, bar = claim["treatments"], float(claim["threshold"])
+    have = {condition for condition, variant in study.sides if variant == "plain"}
+    pairs = [(c, c.removesuffix(suffix)) for c in sorted(have) if c.endswith(suffix)]
+    pairs = [(one, stem) for one, stem in pairs if stem in have]
+    if not pairs:
+        raise _Untestable(f"the study has no condition *{suffix} beside the one without it")
+    tasks = study.targets(claim)
+    rows = [
+        study.test(*pair, [task], claim["least_seeds"]) | {"treatment": f"{pair[0]} on {task}"}
+        for pair in pairs
+        for task in tasks
+    ]
+    weakest = min(rows, key=lambda row: row["ci_high"])
+    if all(row["ci_low"] > 0 for row in rows):
+        verdict = "contradicted"
+    else:
+        verdict = (
+            "supported" if _upper(weakest, study.rules.alpha, len(rows)) < bar else "undetermined"
+        )
+    return {"verdict": verdict, **_numbers(weakest), "note": f"weakest of {_listed(rows)}"}
+
+
+def _upper(row, alpha, looked_at: int) -> float:
+    """The upper end of the row's interval, widened because it is the lowest of several (Sidak)."""
+    level = (1 - alpha) ** (1 / looked_at)
+    return float(row["gain"] + stats.t.ppf((1 + level) / 2, row["df"]) * row["se"])
+
+
+def _listed(rows) -> str:
+    return ", ".join(f"{row['treatment']} {row['gain']:+.1f}" for row in rows)
+
+
+KINDS = {"gain": _gain, "small": _small, "none": _none, "most": _most, "best": _best}
+KINDS["inconsistent"] = _inconsistent
+
+
+def beside_published(scores: pd.DataFrame, data="hub") -> pd.DataFrame:
+    """Published averages per target and the study's own in one table (percent).
+
+    scores: ``score_table`` of a cube. Columns: task, metric, model, score, source. Averages are
+    over all languages with English, as published; the study's are also over seeds. A study of some
+    languages or examples only is not comparable, and its row says how many it has.
+    """
+    published = pd.DataFrame(_read("published.csv")).astype({"score": float})
+    plain = scores[scores["variant"] == "plain"]
+    each = plain.groupby(["condition", "task", "metric", "language"])[
+        ["score", "n_examples"]
+    ].mean()
+    own = each.groupby(["condition", "task", "metric"]).agg(
+        score=("score", "mean"), languages=("score", "size"), examples=("n_examples", "mean")
+    )
+    own = own.reset_index()
+    keys = published[["task", "metric"]].drop_duplicates()
+    own = own.merge(keys, on=["task", "metric"])
+    own["model"] = "this study, " + own["condition"]
+    examples = own["examples"].round().astype(int).astype(str)
+    own["source"] = own["languages"].astype(str) + " languages, " + examples + " examples each"
+    columns = ["task", "metric", "model", "score", "source"]
+    both = pd.concat([published[published["task"].isin(own["task"])], own], ignore_index=True)
+    return both[columns].sort_values(["task", "metric"], kind="stable", ignore_index=True)
+
+
+def _read(table: str) -> list[dict[str, str]]:
+    with files("xtsupport").joinpath(table).open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))

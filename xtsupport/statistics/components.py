@@ -1,0 +1,178 @@
+"""Where the noise comes from: variance components of a gain, in closed form, and a cross-check.
+
+Model of a paired difference of cluster g, seed s, language l (all random, crossed):
+
+    d_gsl = mean + seed + seed:language + cluster + cluster:language + cluster:seed + residual
+
+``components`` takes them from the moments of a contrast, so it needs no second look at the cube,
+covers micro F1 through its influences, and languages that share no clusters (whose ``cluster``
+part is then 0). For complete parallel designs it equals the expected-mean-squares estimates of the
+balanced analysis of variance, which ``anova`` gives for any array. Estimates may be negative; they
+are reported raw, and truncated only where they are used.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from xtsupport.errors import UserError
+from xtsupport.statistics.contrasts import Case
+
+PARTS = ("seed", "seed:language", "cluster", "cluster:language", "cluster:seed", "residual")
+
+
+def anova(values: np.ndarray, factors: Sequence[str] = ("cluster", "seed", "language")):
+    """Balanced crossed random-effects analysis of variance of a complete array, one axis a factor.
+
+    values: (clusters, seeds, languages) or as `factors` say. Returns a frame with one row per term
+    (the last is the residual): df, sum_of_squares, mean_square, and variance, the
+    expected-mean-squares estimate (raw, may be negative).
+    """
+    axes = tuple(range(values.ndim))
+    terms = [term for size in range(1, values.ndim + 1) for term in combinations(axes, size)]
+    lines = {}
+    for term in terms:
+        effect = sum(
+            (-1) ** (len(term) - size) * values.mean(tuple(set(axes) - set(part)), keepdims=True)
+            for size in range(len(term) + 1)
+            for part in combinations(term, size)
+        )
+        df = int(np.prod([values.shape[axis] - 1 for axis in term]))
+        total = float((np.broadcast_to(effect, values.shape) ** 2).sum())
+        lines[term] = {"df": df, "sum_of_squares": total, "mean_square": total / df}
+    for term in terms:
+        above = [other for other in terms if set(term) <= set(other)]
+        signed = [(-1) ** (len(o) - len(term)) * lines[o]["mean_square"] for o in above]
+        others = [values.shape[axis] for axis in axes if axis not in term]
+        lines[term]["variance"] = sum(signed) / float(np.prod(others))
+    names = [":".join(factors[axis] for axis in term) for term in terms]
+    table = pd.DataFrame(list(lines.values()), index=names).rename_axis("term")
+    return table.rename(index={names[-1]: "residual"})
+
+
+def components(case: Case) -> dict[str, float]:
+    """Variance components of one case of one task (squared points), and the design they are from.
+
+    Keys: ``PARTS``, then n_seeds, n_languages, n_clusters and n_examples (means per language).
+    With one language the parts with a language are 0 and contained in the others; with one seed
+    the parts with a seed are nan. UserError for aggregates and unpaired contrasts.
+    """
+    if len(case.arms) != 1 or not case.arms[0].paired:
+        raise UserError(f"{case.row.task}: variance components need one task and paired seeds")
+    arm = case.arms[0]
+    langs = np.flatnonzero(case.weights[0])
+    d, gram = paired_differences(arm, langs)
+    n_clusters = np.array([len(arm.moments.clusters[lang]) for lang in langs], float)
+    covariance = gram * np.sqrt(np.outer(n_clusters, n_clusters))
+    same, apart = (_over_pairs(covariance, equal_seeds) for equal_seeds in (True, False))
+    runs = _over_pairs(gram, True) - _over_pairs(gram, False)  # cluster:seed and residual, over G
+    between = np.cov(d.T, ddof=1).reshape(len(langs), -1) if len(d) > 1 else np.full((1, 1), np.nan)
+    seeds = _diagonal_and_rest(between) - runs
+    found = {
+        "seed": seeds[1],
+        "seed:language": seeds[0] - seeds[1],
+        "cluster": apart[1],
+        "cluster:language": apart[0] - apart[1],
+        "cluster:seed": same[1] - apart[1],
+        "residual": same[0] - same[1] - (apart[0] - apart[1]),
+    }
+    if len(langs) == 1:
+        found = {"seed": seeds[0], "seed:language": 0.0, "cluster": apart[0]}
+        found |= {"cluster:language": 0.0, "cluster:seed": same[0] - apart[0], "residual": 0.0}
+    design = {
+        "n_seeds": len(d),
+        "n_languages": len(langs),
+        "n_clusters": float(n_clusters.mean()),
+        "n_examples": float(arm.moments.examples[langs].mean()),
+    }
+    return {name: 1e4 * float(value) for name, value in found.items()} | design
+
+
+def paired_differences(arm, langs) -> tuple[np.ndarray, np.ndarray]:
+    """Gains (S, L) of some languages and the Gram matrix (S, S, L, L) of their influences."""
+    n = max(len(mix) for mix in arm.mix)
+    values, blocks = [], []
+    for side in (0, 1):
+        rows = np.arange(n) if len(arm.mix[side]) == n else np.zeros(n, int)
+        values.append(arm.values[side][rows][:, langs])
+        blocks.append(rows)
+    signs = ((0, 0, 1), (0, 1, -1), (1, 0, -1), (1, 1, 1))
+    gram = sum(
+        sign * arm.gram[a][b][np.ix_(blocks[a], blocks[b], langs, langs)] for a, b, sign in signs
+    )
+    return values[0] - values[1], gram
+
+
+def _over_pairs(gram: np.ndarray, equal_seeds: bool) -> np.ndarray:
+    """Mean over pairs of equal (or different) seeds, of equal and different languages: (2,)."""
+    n = len(gram)
+    total, diagonal = gram.sum((0, 1)), np.trace(gram)
+    if n == 1 and not equal_seeds:
+        return np.full(2, np.nan)
+    return _diagonal_and_rest(diagonal / n if equal_seeds else (total - diagonal) / (n * (n - 1)))
+
+
+def _diagonal_and_rest(matrix: np.ndarray) -> np.ndarray:
+    k = len(matrix)
+    rest = (matrix.sum() - np.trace(matrix)) / max(k * (k - 1), 1)
+    return np.array([np.trace(matrix) / k, rest])
+
+
+def mixed_model(case: Case, sums, blocks: int = 40, seed: int = 0) -> dict:
+    """The gain by a mixed model of statsmodels with crossed random clusters and seeds, in points.
+
+    A cross-check only: statsmodels solves crossed effects densely, so clusters are first joined to
+    ``blocks`` random blocks and languages averaged (40 blocks x 3 seeds: a second or two). Returns
+    gain, se, converged, and the variances of clusters, seeds and residual (squared points).
+    """
+    import warnings
+
+    import statsmodels.formula.api as smf
+
+    rows = _block_means(case, sums, blocks, seed)
+    model = smf.mixedlm(
+        "gain ~ 1",
+        rows.assign(one=1),
+        groups="one",
+        re_formula="0",
+        vc_formula={"cluster": "0 + C(cluster)", "seed": "0 + C(seed)"},
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = model.fit(reml=True)
+    variances = dict(zip(model.exog_vc.names, fit.vcomp, strict=True))
+    return {
+        "gain": float(fit.fe_params["Intercept"]),
+        "se": float(fit.bse_fe["Intercept"]),
+        "converged": bool(fit.converged),
+        "cluster": float(variances["cluster"]),
+        "seed": float(variances["seed"]),
+        "residual": float(fit.scale),
+    }
+
+
+def _block_means(case: Case, sums, blocks, seed) -> pd.DataFrame:
+    """Language-averaged gain (points) per block of clusters and seed; blocks weigh equally."""
+    from xtsupport.statistics.resampling import cluster_ids, part_of
+
+    arm, weights = case.arms[0], case.weights[0]
+    part = part_of([one for one in sums if one.task == arm.moments.task], arm)
+    ids = cluster_ids([part])
+    at = np.random.default_rng(seed).permutation(len(ids)) % min(blocks, len(ids))
+    n = at.max() + 1
+    langs = np.flatnonzero(weights)
+    gains, _ = paired_differences(arm, langs)
+    mean = gains @ weights[langs]
+    table = np.repeat(mean[None], n, axis=0)
+    for lang in langs:
+        psi = np.nan_to_num(part.influence(lang))
+        moved = arm.mix[0] @ psi - arm.mix[1] @ psi
+        place = at[np.searchsorted(ids, part.clusters[lang])]
+        for s in range(len(mean)):
+            table[:, s] += n * weights[lang] * np.bincount(place, moved[s], n)
+    block, replicate = np.indices(table.shape)
+    return pd.DataFrame(
+        {"gain": 100 * table.ravel(), "cluster": block.ravel(), "seed": replicate.ravel()}
+    )

@@ -1,0 +1,127 @@
+"""Which comparisons are made: pairs of (condition, variant), each with every row of its table.
+
+A contrast is explicit because one baseline does not serve all: ``mnli@translated`` is held against
+``mnli``, a robust or other-source phase 3 against its plain form, and an intermediate task also
+against the control ``none~task`` that trains as many steps without it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from xtsupport.errors import UserError
+from xtsupport.sides import Side, as_columns, short_name, side, source_of
+from xtsupport.statistics.aggregates import Facts, Row, rows
+from xtsupport.statistics.clusters import Moments
+from xtsupport.statistics.variance import Arm, arm
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of one contrast: the arms it averages over, and per arm the (L,) weights."""
+
+    treatment: Side
+    baseline: Side
+    row: Row
+    arms: tuple[Arm, ...]
+    weights: tuple[np.ndarray, ...]
+    same_data: bool
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether this is a difference in differences, whose weights cancel."""
+        return abs(sum(weight.sum() for weight in self.weights)) < 1e-9
+
+    @property
+    def labels(self) -> dict:
+        """The columns that identify the row in a table."""
+        return {
+            **as_columns(self.treatment, self.baseline),
+            "task": self.row.task,
+            "by": self.row.by,
+            "level": self.row.level,
+            "metric": self.row.metric,
+        }
+
+
+def cases(
+    measured: Sequence[Moments],
+    facts: dict[str, Facts],
+    pairs: Sequence[tuple[Side, Side]],
+    by: str,
+    paired: bool = True,
+    primary: str = "xquad",
+    source: str = "en",
+) -> list[Case]:
+    """Every row of every contrast, in the order of the contrasts; UserError if there is none."""
+    found = []
+    for pair in pairs:
+        cut = [arm(one, *pair, paired, facts[one.task].kind == "retrieval") for one in measured]
+        arms = [one for one in cut if one is not None]
+        excluded, conditions = trained_on(pair, source), [condition for condition, _ in pair]
+        for row in rows(arms, facts, by, excluded, primary, conditions):
+            used = sorted(row.weights)
+            shared = {name for j in used for name in facts[arms[j].moments.task].same_data}
+            chosen, weights = zip(*((arms[j], row.weights[j]) for j in used), strict=True)
+            found.append(Case(*pair, row, chosen, weights, pair[0][0] in shared))
+    if not found:
+        raise UserError("nothing to compare: no task has runs of both sides of any contrast")
+    return found
+
+
+def sides_of(
+    measured: Sequence[Moments], baseline: str, contrasts: Sequence | None
+) -> list[tuple[Side, Side]]:
+    """The contrasts as pairs of (condition, variant); without a list, everything over ``baseline``.
+
+    A variant is then compared with the baseline of the same variant, or the plain one. UserError
+    for a name that the cube does not have.
+    """
+    have = sides(measured)
+    if contrasts is None:
+        base = side(baseline)
+        pairs = [(one, _same_variant(base, one, have)) for one in have if one != base]
+    else:
+        pairs = [(side(a), side(b)) for a, b in contrasts]
+    shown = ", ".join(short_name(one) for one in have)
+    unknown = sorted({one for pair in pairs for one in pair} - set(have))
+    if unknown:
+        names = map(short_name, unknown)
+        raise UserError(*(f"contrast with {one!r}: the cube only has {shown}" for one in names))
+    if not pairs:
+        raise UserError(f"nothing to compare with {baseline!r}: the cube only has {shown}")
+    return pairs
+
+
+def _same_variant(base: Side, one: Side, have: Sequence[Side]) -> Side:
+    same = (base[0], one[1])
+    return same if same in have and same != one else base
+
+
+def default_contrasts(measured: Sequence[Moments], baseline: str = "none") -> list:
+    """The contrasts of a study that declares none, each with the baseline that fits it."""
+    have = sides(measured)
+    pairs = []
+    for condition, variant in have:
+        stem = condition.partition("@")[0].partition("+")[0]
+        if variant != "plain":
+            pairs.append(((condition, variant), (condition, "plain")))
+        elif stem != condition and (stem, "plain") in have:
+            pairs.append(((condition, variant), (stem, "plain")))
+        elif condition != baseline:
+            pairs.append(((condition, variant), (baseline, "plain")))
+            pairs.append(((condition, variant), (f"{baseline}~{condition}", "plain")))
+    return [pair for pair in pairs if set(pair) <= set(have)]
+
+
+def sides(measured: Sequence[Moments]) -> list[Side]:
+    """Every (condition, variant) of a cube, sorted."""
+    runs = pd.concat([one.runs[["condition", "variant"]] for one in measured])
+    return sorted(set(runs.itertuples(index=False, name=None)))
+
+
+def trained_on(pair: tuple[Side, Side], source: str = "en") -> set[str]:
+    """Languages of phase 3 on either side: the source, or that of a variant ``source=xx``."""
+    return {source} | {source_of(variant, source) for _, variant in pair}

@@ -1,0 +1,73 @@
+"""What a study declared before its first run: the primary comparison and the rules of judging.
+
+Everything that the params file does not declare is printed as exploratory.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xtsupport.statistics.variance import UNITS
+
+
+@dataclass(frozen=True)
+class Primary:
+    """The one comparison that was planned; its hypotheses are the levels of ``by``."""
+
+    treatment: str
+    baseline: str = "none"
+    target: str = "xquad"
+    metric: str = "f1"
+    by: str = "group"
+
+
+def apart(by: str) -> str:
+    """The level at which to look for differences: ``by``; families where that is one average."""
+    return "family" if by == "all" else by
+
+
+def reach(by: str) -> str:
+    """What a row at that level speaks about: `per group`, or `over all languages`."""
+    return "over all languages" if by == "all" else f"per {by}"
+
+
+def plural(by: str) -> str:
+    """`families`, `groups`, `languages`."""
+    return "families" if by == "family" else f"{by}s"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Contrasts (none: those that fit the cube), primary comparison, rules; margin in points.
+
+    ``late``: names of those that were changed after the first run. More contrasts do no harm, as
+    all but the primary one are exploratory; anything else makes that one exploratory, too.
+    """
+
+    contrasts: tuple = ()
+    primary: Primary | None = None
+    margin: float = 1.0
+    alpha: float = 0.05
+    adjustment: str = "holm"
+    unit: str = UNITS[0]
+    paired: bool = True
+    late: tuple[str, ...] = ()
+
+    @property
+    def in_advance(self) -> bool:
+        """Whether the primary comparison and its rules were declared before the first run."""
+        return self.primary is not None and set(self.late) <= {"contrasts"}
+
+
+def declared(settings=None) -> Declared:
+    """The declaration in a study's settings, its ``analysis`` part, a mapping, or nothing."""
+    if settings is None or isinstance(settings, Declared):
+        return settings or Declared()
+    part = getattr(settings, "analysis", settings)
+    given = dict(part) if isinstance(part, Mapping) else dict(vars(part))
+    given = {name: value for name, value in given.items() if name in Declared.__annotations__}
+    primary = given.get("primary")
+    if primary is not None and not isinstance(primary, Primary):
+        primary = Primary(**(primary if isinstance(primary, Mapping) else vars(primary)))
+    contrasts = tuple(tuple(pair) for pair in given.get("contrasts") or ())
+    late = tuple(getattr(settings, "late", ()))
+    return Declared(**{**given, "primary": primary, "contrasts": contrasts, "late": late})

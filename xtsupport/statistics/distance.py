@@ -1,0 +1,116 @@
+"""Does the gain fall with a language's distance from English?
+
+The slope of the gain over languages, by least squares, with and without covariates such as the
+size of a language's pretraining text (confounded with family) and the tokenizer's fertility. Its
+variance has two parts: the joint covariance of the gains (clusters x seeds; languages share both)
+and, for unit ``clusters x seeds x languages``, what languages scatter around the line beyond that
+(by moments). Languages are no random sample of anything: the slope describes these languages.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from xtsupport.errors import UserError
+from xtsupport.statistics.clusters import study_moments
+from xtsupport.statistics.declared import Primary, declared
+from xtsupport.statistics.inference import joint_estimate
+from xtsupport.statistics.primary import chosen_primary, primary_cases
+from xtsupport.statistics.variance import UNITS, standard_error
+from xtsupport.statistics.verdicts import t_inference
+
+LOGARITHMIC = ("pretraining_gb",)  # spans four orders of magnitude
+
+
+def distance_slope(
+    cube,
+    languages: pd.DataFrame,
+    rules=None,
+    distance: str = "syntactic",
+    adjust_for: Sequence[str] = ("pretraining_gb", "fertility"),
+    unit: str = UNITS[3],
+    data="hub",
+    source: str = "en",
+) -> pd.DataFrame:
+    """Slope of the primary contrast's gain on distance, for the target, the rest, the difference.
+
+    languages: a frame with ``code``, ``distance`` and the covariates (``views.language_table``; a
+    covariate that no language has is left out); languages without all of them are left out and
+    named. Per task one row without covariates, with each, and with all: slope, se, ci_low, ci_high
+    and the range of slopes when one language is left out (points per 0.1 of distance), spearman,
+    n_languages, p_value, unit, note.
+    """
+    rules, measured = declared(rules), study_moments(cube)
+    primary = chosen_primary(rules, measured)
+    primary = Primary(**{**vars(primary), "by": "language"})
+    found = primary_cases(measured, primary, rules.paired, data, source)
+    known = tuple(
+        name for name in adjust_for if name in languages and languages[name].notna().any()
+    )
+    lines = []
+    for task in (primary.target, "rest", f"{primary.target} - rest"):
+        rows = [c for c in found if c.row.task == task and c.row.by == "language"]
+        rows = [c for c in rows if c.row.metric in (primary.metric, "official")]
+        for covariates in dict.fromkeys([(), *((name,) for name in known), known]):
+            table = languages.set_index("code")[[distance, *covariates]].dropna()
+            kept = [c for c in rows if c.row.level in table.index]
+            if len(kept) < len(covariates) + 4:
+                continue
+            left = sorted({c.row.level for c in rows} - {c.row.level for c in kept})
+            numbers = slope(kept, design(table, [c.row.level for c in kept]), unit, rules.alpha)
+            note = "describes these languages" + (f"; without {', '.join(left)}" if left else "")
+            adjusted = " + ".join(covariates)
+            lines.append({"task": task, "adjusted_for": adjusted, **numbers, "note": note})
+    if not lines:
+        raise UserError(f"slope on {distance}: fewer than four zero-shot languages have it")
+    return pd.DataFrame(lines)
+
+
+def design(table: pd.DataFrame, codes: Sequence[str]) -> np.ndarray:
+    """Columns (languages, k): 1, distance in tenths, then centred covariates (sizes as log10)."""
+    rows = table.loc[list(codes)].astype(float)
+    for name in set(LOGARITHMIC) & set(rows):
+        rows[name] = np.log10(rows[name])
+    rows.iloc[:, 0] *= 10
+    rows.iloc[:, 1:] -= rows.iloc[:, 1:].mean()
+    return np.column_stack([np.ones(len(rows)), rows])
+
+
+def slope(found, x: np.ndarray, unit: str = UNITS[3], alpha: float = 0.05) -> dict:
+    """Slope (points per column-1 unit) of the cases' gains on ``x`` (n, p), with its inference."""
+    one = joint_estimate(found)
+    solve = np.linalg.pinv(x)
+    row = solve[1]
+    parts = [row @ part @ row for part in (one.clusters, one.seeds, one.cells)]
+    combined = type(one)(
+        gain=np.array([row @ one.gain]),
+        baseline=np.zeros(1),
+        clusters=np.array(parts[:1]),
+        seeds=np.array(parts[1:2]),
+        cells=np.array(parts[2:]),
+        df_clusters=one.df_clusters.min(keepdims=True),
+        df_seeds=one.df_seeds.min(keepdims=True),
+        n_seeds=one.n_seeds,
+    )
+    extra, df_extra = 0.0, np.inf
+    if "languages" in unit:
+        df_extra = len(x) - x.shape[1]
+        remove = np.eye(len(x)) - x @ solve
+        scatter = one.gain @ remove @ one.gain - np.trace(remove @ one.covariance())
+        extra = max(scatter / df_extra, 0.0) * float(row @ row)
+    se, df = standard_error(combined, unit, extra, df_extra)
+    numbers = t_inference(100 * combined.gain[0], 100 * se[0], df[0], alpha)
+    left = [
+        100 * np.linalg.pinv(np.delete(x, i, 0))[1] @ np.delete(one.gain, i) for i in range(len(x))
+    ]
+    return {
+        "n_languages": len(x),
+        "slope": float(numbers["gain"]),
+        **{name: float(numbers[name]) for name in ("se", "df", "ci_low", "ci_high", "p_value")},
+        "leave_one_out_low": min(left),
+        "leave_one_out_high": max(left),
+        "spearman": float(stats.spearmanr(x[:, 1], one.gain).statistic),
+        "unit": unit,
+    }

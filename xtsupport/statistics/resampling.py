@@ -1,0 +1,293 @@
+"""Bootstraps of clusters and of clusters x seeds, joint over languages, tasks and contrasts.
+
+Clusters are drawn once per replicate and used for every language, seed and condition, so that all
+covariances survive; a draw is a count per cluster, and a resampled score one matrix product.
+Micro F1 is formed from resampled counts. Unit ``clusters``: these trained models on new examples
+(Field & Welsh 2007). Unit ``clusters x seeds``: the recipe on new examples, by independent draws of
+clusters and of seeds whose weights multiply (the pigeonhole bootstrap, Owen 2007). Drawing S seeds
+shrinks their variance to (S - 1) / S, which is undone (the rescaling of Rao & Wu 1988). The
+interaction is counted about three times, so it is conservative where examples make most of the
+noise; where runs do and there are three of them, it is not (benchmarks/calibration.md). A check
+beside the two-way variance, not a replacement. Languages that share no clusters are drawn apart,
+tasks always.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+from xtsupport.errors import UserError
+from xtsupport.statistics.clusters import ClusterSums, ratio, sharing
+from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.variance import UNITS, Arm, common_replicates
+
+METHODS = ("percentile", "studentised", "bca")
+
+
+def cluster_counts(
+    n: int, n_resamples: int, rng: np.random.Generator, batch: int = 100
+) -> Iterator[np.ndarray]:
+    """How often each of n clusters is drawn, (batch, n) per step, ``n_resamples`` rows in all.
+
+    Draws the same indices as ``scipy.stats.bootstrap(batch=batch)`` from an equal generator.
+    """
+    for start in range(0, n_resamples, batch):
+        rows = min(batch, n_resamples - start)
+        drawn = rng.integers(0, n, (rows, n)) + np.arange(rows)[:, None] * n
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
+
+
+def bootstrap_means(
+    sums: np.ndarray,
+    sizes: np.ndarray | None = None,
+    n_resamples: int = 10_000,
+    rng: np.random.Generator | None = None,
+    batch: int = 100,
+) -> np.ndarray:
+    """Resampled means (n_resamples, columns) of ``sums`` (G, columns) over ``sizes`` (G,)."""
+    rng = np.random.default_rng(0) if rng is None else rng
+    sizes = np.ones(len(sums)) if sizes is None else sizes
+    counts = cluster_counts(len(sums), n_resamples, rng, batch)
+    return np.concatenate([drawn @ sums / (drawn @ sizes)[:, None] for drawn in counts])
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """R resampled gains of C cases, in points.
+
+    gain: (C,) observed; gains: (R, C); se: (C,) and ses: (R, C), standard errors of the observed
+    and the resampled gains (linearised clusters plus seeds), for studentising; acceleration: (C,).
+    """
+
+    cases: Sequence[Case]
+    unit: str
+    gain: np.ndarray
+    gains: np.ndarray
+    se: np.ndarray
+    ses: np.ndarray
+    acceleration: np.ndarray
+
+    def interval(self, method: str = "percentile", alpha: float = 0.05) -> np.ndarray:
+        """Two-sided intervals (C, 2): percentile, studentised (bootstrap t) or bca (Efron 1987)."""
+        if method == "studentised":
+            with np.errstate(invalid="ignore", divide="ignore"):
+                t = np.nan_to_num((self.gains - self.gain) / self.ses)
+            high, low = np.quantile(t, [alpha / 2, 1 - alpha / 2], axis=0)
+            return np.stack([self.gain - low * self.se, self.gain - high * self.se], axis=1)
+        if method == "percentile":
+            return np.quantile(self.gains, [alpha / 2, 1 - alpha / 2], axis=0).T
+        if method != "bca":
+            raise UserError(f"interval method {method!r}: allowed are {', '.join(METHODS)}")
+        distance = np.round(self.gains - self.gain, 9)  # ties must survive rounding errors
+        below = (distance < 0).mean(0) + (distance == 0).mean(0) / 2
+        z0 = stats.norm.ppf(np.clip(below, 1e-6, 1 - 1e-6))
+        z = stats.norm.ppf([[alpha / 2], [1 - alpha / 2]])
+        levels = stats.norm.cdf(z0 + (z0 + z) / (1 - self.acceleration * (z0 + z)))
+        columns = zip(self.gains.T, levels.T, strict=True)
+        return np.array([np.quantile(gains, level) for gains, level in columns])
+
+    def p_values(self) -> np.ndarray:
+        """Two-sided p-values by inverting the percentile interval; never 0. (C,)"""
+        tail = np.minimum((self.gains <= 0).sum(0), (self.gains >= 0).sum(0))
+        return np.minimum(2 * (1 + tail) / (1 + len(self.gains)), 1)
+
+
+def bootstrap(
+    sums: Sequence[ClusterSums],
+    found: Sequence[Case],
+    unit: str = UNITS[0],
+    n_resamples: int = 10_000,
+    seed: int = 0,
+    batch: int = 100,
+) -> Resamples:
+    """Resample all cases jointly. sums: the contracted cube that the cases were made from.
+
+    Languages with more than 2,000 clusters of their own are resampled in 500 random blocks of whole
+    clusters, which is as valid and bounds time and memory.
+    """
+    if unit not in UNITS[:2]:
+        raise UserError(f"unit={unit!r}: the bootstrap resamples {' or '.join(UNITS[:2])}")
+    rng = np.random.default_rng(seed)
+    arms = list({id(arm): arm for case in found for arm in case.arms}.values())
+    seeds = _SeedDraws(rng, arms, n_resamples, vary=unit == UNITS[0])
+    effects = [seed_effects(case) for case in found]
+    gains, squares = np.zeros((2, n_resamples, len(found)))
+    second, third = np.zeros((2, len(found)))
+    for task in sorted({arm.moments.task for arm in arms}):
+        parts = _in_blocks([one for one in sums if one.task == task])
+        mine = [arm for arm in arms if arm.moments.task == task]
+        z = influences(parts, found)
+        second, third = second + (z**2).sum(0), third + (z**3).sum(0)
+        for rows, counts in _joint_counts(parts, n_resamples, rng, batch):
+            scores = _resampled_gains(parts, mine, counts, seeds, rows)
+            gains[rows] += combine(found, scores)
+            squares[rows] += counts @ z**2 - (counts @ z) ** 2 / len(z)
+    if unit == UNITS[0]:
+        squares += seeds.variance(effects)
+        second = second + [sum(part.var() / (len(part) - 1 or 1) for part in e) for e in effects]
+        third = third + [sum(_third(part) for part in e) for e in effects]
+    return Resamples(
+        cases=found,
+        unit=unit,
+        gain=100 * np.array([_observed(case) for case in found]),
+        gains=100 * gains,
+        se=100 * np.sqrt(second),
+        ses=100 * np.sqrt(np.maximum(squares, 0)),
+        acceleration=np.divide(
+            third, 6 * second**1.5, out=np.zeros(len(found)), where=second > 1e-20
+        ),
+    )
+
+
+def _third(part: np.ndarray) -> float:
+    return float((((part - part.mean()) / len(part)) ** 3).sum())
+
+
+def _observed(case: Case) -> float:
+    means = [arm.values[0].mean(0) - arm.values[1].mean(0) for arm in case.arms]
+    return sum(np.nan_to_num(m) @ w for m, w in zip(means, case.weights, strict=True))
+
+
+def seed_effects(case: Case) -> list[np.ndarray]:
+    """The case's gain per replicate (R,): one array if paired, else one per side that varies."""
+    paired = all(arm.paired for arm in case.arms)
+    picks = common_replicates(case.arms, paired)
+    sides = []
+    for side, sign in ((0, 1), (1, -1)):
+        parts = zip(case.arms, picks[side], case.weights, strict=True)
+        sides.append(sign * sum(np.nan_to_num(arm.values[side])[p] @ w for arm, p, w in parts))
+    return [sides[0] + sides[1]] if paired else sides
+
+
+def influences(parts: Sequence[ClusterSums], found: Sequence[Case]) -> np.ndarray:
+    """Influence of each cluster of one task on each case, averaged over replicates, (G, C)."""
+    ids = cluster_ids(parts)
+    z = np.zeros((len(ids), len(found)))
+    for c, case in enumerate(found):
+        for arm, weights in zip(case.arms, case.weights, strict=True):
+            part = part_of(parts, arm)
+            for lang in np.flatnonzero(weights) if part else ():
+                psi = np.nan_to_num(part.influence(lang))
+                difference = arm.mix[0].mean(0) - arm.mix[1].mean(0)
+                at = np.searchsorted(ids, part.clusters[lang])
+                z[at, c] += weights[lang] * (difference @ psi)
+    return z
+
+
+def part_of(parts: Sequence[ClusterSums], arm: Arm) -> ClusterSums | None:
+    """The sums that an arm was cut from, if they are among ``parts``."""
+    key = (arm.moments.task, arm.moments.metric)
+    return next((part for part in parts if (part.task, part.metric) == key), None)
+
+
+def cluster_ids(parts: Sequence[ClusterSums]) -> np.ndarray:
+    """The clusters of a task, over all its metrics and languages, sorted. (G,)"""
+    return np.unique(np.concatenate([ids for part in parts for ids in part.clusters]))
+
+
+class _SeedDraws:
+    """Replicates drawn once for all contrasts; sides of an unpaired contrast are drawn apart."""
+
+    def __init__(self, rng, arms, n_resamples, vary):
+        most = max((len(labels) for arm in arms for labels in arm.labels if labels), default=1)
+        self.uniform = rng.random((2, n_resamples, most)) if vary else None
+
+    def draw(self, n: int, side: int, rows: slice) -> np.ndarray:
+        """Shares of n replicates in a draw, (batch, n), rows summing to 1."""
+        if self.uniform is None or n == 1:
+            return np.full((1, n), 1 / n)
+        drawn = (self.uniform[side, rows, :n] * n).astype(int)
+        return (drawn[:, :, None] == np.arange(n)).mean(1)
+
+    def of_side(self, arm: Arm, side: int, rows: slice) -> np.ndarray:
+        """Weights of an arm's replicates, (batch, n): shares, their spread rescaled (Rao & Wu)."""
+        n = len(arm.mix[side])
+        shares = self.draw(n, side if not arm.paired else 0, rows)
+        return 1 / n + (shares - 1 / n) * np.sqrt(n / max(n - 1, 1))
+
+    def variance(self, effects) -> np.ndarray:
+        """Var of each case's resampled gain over seeds, (R, C)."""
+        columns = []
+        for parts in effects:
+            total = 0.0
+            for side, values in enumerate(parts):
+                v = self.draw(len(values), side, slice(None))
+                n, lost = len(values), max(len(values) - 1, 1)
+                total = total + (v @ values**2 - (v @ values) ** 2) * n / lost**2
+            columns.append(np.broadcast_to(total, len(self.uniform[0])))
+        return np.stack(columns, axis=1)
+
+
+def _joint_counts(parts, n_resamples, rng, batch):
+    """Counts per batch (rows, (batch, G)), drawn apart for languages that share no cluster."""
+    ids = cluster_ids(parts)
+    every = [clusters for part in parts for clusters in part.clusters]
+    strata = [
+        np.searchsorted(ids, np.unique(np.concatenate([every[i] for i in together])))
+        for together in sharing(every)
+    ]
+    draws = [cluster_counts(len(at), n_resamples, rng, batch) for at in strata]
+    for start, drawn in zip(range(0, n_resamples, batch), zip(*draws, strict=True), strict=True):
+        counts = np.zeros((len(drawn[0]), len(ids)))
+        for at, here in zip(strata, drawn, strict=True):
+            counts[:, at] = here
+        yield slice(start, start + len(counts)), counts
+
+
+def _resampled_gains(parts, arms, counts, seeds, rows) -> dict[int, np.ndarray]:
+    """Gain of every language of some arms of one task under drawn counts: id(arm) -> (batch, L)."""
+    ids = cluster_ids(parts)
+    found = {}
+    for arm in arms:
+        part = part_of(parts, arm)
+        used = np.flatnonzero(np.any([mix.any(0) for mix in arm.mix], axis=0))
+        gains = np.zeros((len(counts), len(part.clusters)))
+        for lang in np.flatnonzero(arm.present):
+            drawn = counts[:, np.searchsorted(ids, part.clusters[lang])]
+            x = part.sums[lang][used]
+            totals = drawn @ x.transpose(1, 0, 2).reshape(x.shape[1], -1)
+            examples = np.maximum(drawn @ part.sizes[lang], 1)[:, None]
+            scores = ratio(totals.reshape(len(counts), len(used), -1), examples)
+            for side, sign in ((0, 1), (1, -1)):
+                each = scores @ arm.mix[side][:, used].T
+                gains[:, lang] += sign * (each * seeds.of_side(arm, side, rows)).sum(1)
+        found[id(arm)] = gains
+    return found
+
+
+def combine(found: Sequence[Case], gains: dict[int, np.ndarray]) -> np.ndarray:
+    """Each case's share (batch, C) from the languages' gains, id(arm) -> (batch, L)."""
+    total = np.zeros((len(next(iter(gains.values()))), len(found)))
+    for c, case in enumerate(found):
+        for arm, weight in zip(case.arms, case.weights, strict=True):
+            if id(arm) in gains:
+                total[:, c] += gains[id(arm)] @ weight
+    return total
+
+
+def _in_blocks(parts: list[ClusterSums], most: int = 2000, blocks: int = 500) -> list[ClusterSums]:
+    """The parts of a task, over-large sets of shared clusters merged into random blocks."""
+    every = [clusters for part in parts for clusters in part.clusters]
+    rng = np.random.default_rng(0)
+    block_of = np.arange(max(ids.max() for ids in every) + 1)
+    free = len(block_of)
+    for together in sharing(every):
+        ids = np.unique(np.concatenate([every[i] for i in together]))
+        if len(ids) > most:
+            block_of[ids] = free + rng.permutation(len(ids)) % blocks
+            free += blocks
+    return [_merge(part, block_of) for part in parts] if free > len(block_of) else parts
+
+
+def _merge(part: ClusterSums, block_of: np.ndarray) -> ClusterSums:
+    clusters, sizes, sums = [], [], []
+    for ids, size, total in zip(part.clusters, part.sizes, part.sums, strict=True):
+        names, at = np.unique(block_of[ids], return_inverse=True)
+        merged = np.zeros((len(total), len(names), total.shape[2]))
+        np.add.at(merged, (slice(None), at), total)
+        clusters.append(names)
+        sizes.append(np.bincount(at, size))
+        sums.append(merged)
+    return replace(part, clusters=clusters, sizes=sizes, sums=sums)

@@ -1,0 +1,55 @@
+"""The notebook kernel: this interpreter's ipykernel, dying with the process that started it."""
+
+import os
+import sys
+
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+
+from xtsupport.study.execution import kernel_server
+from xtsupport.study.execution.orphans import die_with_parent
+
+
+class OwnKernelManager(AsyncKernelManager):
+    """Starts the interpreter that runs us, whatever kernels the user has installed.
+
+    Sockets are files where the system has such: TCP ports are chosen before the kernel opens them,
+    and two nodes that start at once can get the same. JUPYTER_RUNTIME_DIR says where; it must be
+    the node's own and its name short (a socket's name has at most some 100 bytes).
+    """
+
+    def __init__(self, **options):
+        if os.name != "nt":
+            folder = os.environ["JUPYTER_RUNTIME_DIR"]
+            options |= {"transport": "ipc", "ip": os.path.join(folder, "kernel")}
+        super().__init__(**options)
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """A kernel that needs no installation."""
+        module = "kernel_server" if os.environ.get(kernel_server.NAME) else "kernel"
+        argv = [
+            sys.executable,
+            "-m",
+            f"xtsupport.study.execution.{module}",
+            "-f",
+            "{connection_file}",
+        ]
+        return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+
+def main() -> None:
+    """Run the kernel, as long as the process lives that started it."""
+    die_with_parent(int(os.environ.get("JPY_PARENT_PID") or os.getppid()))
+    launch()
+
+
+def launch() -> None:
+    """Run the kernel in this process, with its arguments."""
+    from ipykernel.kernelapp import launch_new_instance
+
+    launch_new_instance()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""One node: one papermill execution of one notebook, and the proof that its runs are whole.
+
+A node folder (``outputs/STUDY/nodes/NODE``) holds ``node.json`` (what to do), ``params.yaml`` (the
+notebook's parameters), the executed notebook, ``node.log`` and ``state.json`` (how it went).
+"""
+
+import json
+import logging
+import os
+import sys
+import tempfile
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from xtsupport import files, folders
+from xtsupport.errors import UserError, did_you_mean
+from xtsupport.study import runs
+from xtsupport.study.execution import devices
+from xtsupport.study.execution.orphans import die_with_parent
+
+SPEC, PARAMS, STATE, STAMP, LOG = "node.json", "params.yaml", "state.json", "done", "node.log"
+
+
+def execute(folder: Path) -> None:
+    """Do the node whose folder this is. Raises UserError when it did not come out whole.
+
+    The executed notebook is there in either case; ``state.json`` says done or failed, and why.
+    """
+    spec = json.loads((folder / SPEC).read_text(encoding="utf-8"))
+    busy = f"node {spec['name']} is being done by another process; wait for it or stop it"
+    with files.locked(folder / runs.LOCK, busy, wait=ORPHAN), logged(folder / LOG):
+        watch = runs.Stopwatch()
+        told = {"runner": spec["runner"], "pid": os.getpid(), "started": watch.started}
+        files.write_json(folder / STATE, told | {"state": "running"})
+        try:
+            run_notebook(spec, folder)
+            close(spec, folder, watch)
+        except BaseException as error:
+            failed = {"state": "failed", "seconds": watch.seconds, "error": first_line(error)}
+            files.write_json(folder / STATE, told | failed)
+            raise
+        files.write_json(folder / STATE, told | {"state": "done", "seconds": watch.seconds})
+        for stamp in (folder.parent / name / STAMP for name in spec.get("upstream", ())):
+            if stamp.exists():  # old, so that Snakemake does not give up when a clock was set back
+                os.utime(stamp, (0, 0))
+        (folder / STAMP).touch()
+
+
+def run_notebook(spec: dict, folder: Path) -> None:
+    """Execute the notebook into the node's folder, on one GPU if there is any."""
+    source = folders.notebooks() / f"{spec['notebook']}.ipynb"
+    parameters = yaml.safe_load((folder / PARAMS).read_text(encoding="utf-8"))
+    check_parameters(source, parameters)
+    with devices.one_device(spec["per_gpu"]) as device, own_environment(spec, device):
+        execute_notebook(source, folder / source.name, parameters)
+
+
+def execute_notebook(source: Path, executed: Path, parameters: dict) -> None:
+    """papermill with this interpreter's kernel. Raises UserError when any cell failed or exited."""
+    from papermill.exceptions import PapermillException
+    from papermill.execute import execute_notebook as papermill
+
+    from xtsupport.study.execution.kernel import OwnKernelManager
+
+    try:
+        done = papermill(
+            source,
+            executed,
+            parameters,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            log_output=True,
+            cwd=folders.root(),
+            start_timeout=300,
+            kernel_manager_class=OwnKernelManager,
+        )
+    except PapermillException as error:
+        ended, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", error)
+        raise UserError(text if ended == "UserError" else f"{ended}: {text}") from error
+    except RuntimeError as error:  # nbclient's DeadKernelError
+        raise UserError(
+            f"{error}: the notebook's process was killed; most often memory ran out (smaller "
+            "batches help), otherwise see the log"
+        ) from error
+    for output in (each for cell in done.cells for each in cell.get("outputs", ())):
+        if output.output_type == "error":  # papermill takes SystemExit(0) for success
+            raise UserError(f"{output.ename}: {output.evalue}: the notebook left before its end")
+
+
+def check_parameters(source: Path, parameters: dict) -> None:
+    """Refuse parameters the notebook does not have; papermill would only warn.
+
+    Raises UserError with the nearest name, one line for each.
+    """
+    if not source.is_file():
+        raise UserError(f"no notebook {source}; the notebooks of the study lie in notebooks/")
+    known = parameters_of(source)
+    unknown = [
+        f"{source.name}: has no parameter {name!r}{did_you_mean(name, known)}; "
+        f"it has {', '.join(known) or 'none (no cell is tagged `parameters`)'}"
+        for name in parameters
+        if name not in known
+    ]
+    if unknown:
+        raise UserError(*unknown)
+
+
+def parameters_of(source: Path) -> list[str]:
+    """The names in the cell tagged `parameters`; stripped notebooks need not name a kernel."""
+    import nbformat
+    from papermill.translators import papermill_translators
+
+    translator = papermill_translators.find_translator("python3", "python")
+    cells = nbformat.read(source, as_version=4).cells
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", ())]
+    return [each.name for cell in tagged[:1] for each in translator.inspect(cell)]
+
+
+def close(spec: dict, folder: Path, watch: runs.Stopwatch) -> None:
+    """Check that the notebook left its runs and outputs whole; give analysis nodes their record."""
+    outputs = [path for name in spec["outputs"] for path in files_of(folder.parent.parent / name)]
+    missing = [name for name in spec["outputs"] if not files_of(folder.parent.parent / name)]
+    if missing:
+        raise UserError(f"the notebook ended without writing {', '.join(missing)}")
+    if spec["record"]:
+        runs.seal(folder, spec["record"], outputs, watch)
+        return
+    unfinished = [
+        flaw
+        for run in spec["runs"]
+        for flaw in runs.flaws(folder.parent.parent / run["folder"], run["key"])
+    ]
+    if unfinished:
+        raise UserError("the notebook ended, but not all its runs are whole", *unfinished)
+
+
+def files_of(path: Path) -> list[Path]:
+    """A file itself, or the files of a folder."""
+    return (
+        [path] if path.is_file() else [each for each in sorted(path.rglob("*")) if each.is_file()]
+    )
+
+
+@contextmanager
+def own_environment(spec: dict, device: str | None):
+    """Threads, GPU and Jupyter's files for the kernel; nothing is read from or left in the home."""
+    wanted = environment(spec["threads"])
+    wanted |= {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
+    with tempfile.TemporaryDirectory(prefix="xtsupport-") as private:
+        wanted |= {"IPYTHONDIR": private, "JUPYTER_RUNTIME_DIR": private}
+        before = {name: os.environ.get(name) for name in wanted}
+        os.environ.update(wanted)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def environment(threads: int) -> dict[str, str]:
+    """What every kernel of a study finds in its environment."""
+    return {name: str(threads) for name in THREADS} | {
+        "XTSUPPORT_ROOT": str(folders.root()),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+@contextmanager
+def logged(path: Path):
+    """Append papermill's account of the notebook, with times, to the node's log."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logger = logging.getLogger("papermill")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error, with its type unless it speaks for itself."""
+    text = (str(error).strip().splitlines() or [""])[0]
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def main() -> int:
+    """``python -m xtsupport.study.execution.nodes FOLDER``: what Snakemake calls for each node."""
+    die_with_parent()
+    # nbformat's jsonschema would spend a second on compiling a grammar for URIs that nobody uses
+    sys.modules.setdefault("rfc3987_syntax", None)
+    try:
+        execute(Path(sys.argv[1]))
+    except UserError as error:
+        if os.environ.get("XTSUPPORT_DEBUG"):
+            traceback.print_exc()
+        print(*(f"xtsupport: error: {each}" for each in error.problems), sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+ORPHAN = 6 * 3600  # seconds to wait for a cluster job of a killed run that still does this node
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
+
+if __name__ == "__main__":
+    sys.exit(main())

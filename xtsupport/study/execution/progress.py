@@ -1,0 +1,201 @@
+"""What a person sees while a study runs, and afterwards."""
+
+import csv
+import re
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from xtsupport.sides import as_columns, side
+from xtsupport.study import runs
+from xtsupport.study.execution.runner import rule_name
+from xtsupport.study.execution.time_left import seconds_left, work
+from xtsupport.study.plan import Node, Study
+from xtsupport.tables import seen_before
+
+
+class Progress:
+    """Lines as nodes start and end; on a terminal also one line that is kept up to date."""
+
+    def __init__(self, todo: list[Node], total: int, stream=None, log: Path | None = None):
+        self.works = {node.name: work(node) for node in todo}
+        self.already, self.total = total - len(todo), total
+        self.stream, self.log = stream or sys.stderr, log
+        self.live = self.stream.isatty()
+        self.seen: dict[str, str] = {}
+        self.started = time.time()
+
+    def __call__(self, states: dict[str, dict]) -> None:
+        """Show what changed."""
+        for name, each in states.items():
+            if each["state"] != self.seen.get(name, "waiting"):
+                self.say(self.line(name, each, states))
+                self.seen[name] = each["state"]
+        if self.live:
+            running = ", ".join(name for name, each in states.items() if each["state"] == "running")
+            print(f"\r\x1b[K{self.count(states)}  {running}", end="", file=self.stream, flush=True)
+
+    def line(self, name: str, each: dict, states: dict[str, dict]) -> str:
+        """One event: ``[ 3/22] target-squad done in 12 s, about 4 min left``."""
+        text = f"{self.count(states)} {name} {VERBS[each['state']]}"
+        if each["state"] == "done":
+            text += f" in {duration(each['seconds'])}"
+        elif each["state"] == "failed":
+            text += f" after {duration(each['seconds'])}: {each['error']}"
+        return text
+
+    def count(self, states: dict[str, dict]) -> str:
+        """Nodes done of all, and the time left once there is a fair guess."""
+        done = self.already + sum(each["state"] == "done" for each in states.values())
+        left = seconds_left(self.works, states, self.started)
+        return f"[{done}/{self.total}{f', {duration(left)} left' if left else ''}]"
+
+    def say(self, text: str) -> None:
+        """A lasting line, also in the study's log."""
+        if self.log:
+            with self.log.open("a", encoding="utf-8") as log:
+                log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        print(f"\r\x1b[K{text}" if self.live else text, file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """Take the live line away."""
+        if self.live:
+            print("\r\x1b[K", end="", file=self.stream, flush=True)
+
+
+VERBS = {"running": "started", "done": "done", "failed": "failed", "waiting": "to be tried again"}
+
+
+def duration(seconds: float) -> str:
+    """``9 s``, ``4 min``, ``2 h 05 min``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def failures(study: Study, states: dict[str, dict]) -> list[str]:
+    """The table of what failed and what was withheld for it; empty when all went well."""
+    lines = []
+    for node in study.plan.nodes:
+        each = states.get(node.name, {"state": "done"})
+        if each["state"] in ("failed", "running"):
+            folder = study.folder / "nodes" / node.name
+            error = each.get("error") or killed_by_slurm(study, node)
+            error = error or last_line(folder / "output.log") or "was killed"
+            executed = folder / f"{node.notebook}.ipynb"
+            lines += [f"  {node.name}  failed    {error}", f"    {executed}"]
+        elif each["state"] == "waiting":
+            lines.append(f"  {node.name}  withheld  waits for {', '.join(node.upstream)}")
+    return lines
+
+
+def killed_by_slurm(study: Study, node: Node) -> str:
+    """Why Slurm ended the last job of a node, if it says so in the job's log."""
+    folder = study.folder / ".snakemake" / "slurm_logs" / f"rule_{rule_name(node.name)}"
+    logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)
+    text = logs[-1].read_text(encoding="utf-8", errors="replace") if logs else ""
+    found = re.search(r"CANCELLED AT \S+ DUE TO (.+?) \*\*\*|(oom.kill)", text, re.IGNORECASE)
+    if not found:
+        return ""
+    reason = "OUT OF MEMORY" if found[2] else found[1]
+    return f"{reason}: Slurm ended job {logs[-1].stem}; raise it in the profile"
+
+
+def last_line(path: Path) -> str:
+    """The last line of a text file that is not empty."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def status_lines(study: Study, runner: str | None, states: dict[str, dict]) -> list[str]:
+    """One line per node: its state and how many of its runs are whole; then totals, time left."""
+    lines, found = [], {}
+    for node in study.plan.nodes:
+        whole = sum(runs.is_whole(run) for run in node.runs)
+        state = node_state(node, whole, runner, states[node.name], found)
+        found[node.name] = state
+        error = f"  {states[node.name].get('error', '')}" if state == "failed" else ""
+        if state == "withheld":
+            blamed = [name for name in node.upstream if found[name] in ("failed", "withheld")]
+            error = f"  waits for {', '.join(blamed)}"
+        lines.append(f"{node.name:<34}{state:<10}{whole}/{len(node.runs)} runs{error}")
+    counted = [f"{count} {state}" for state, count in Counter(found.values()).items()]
+    left = time_left(study, runner, states, found)
+    return [*lines, ", ".join(counted) + (f"; about {duration(left)} left" if left else "")]
+
+
+def node_state(node: Node, whole: int, runner: str | None, told: dict, above: dict) -> str:
+    """The state of a node in one word. above: the states of the nodes before it."""
+    if whole == len(node.runs):
+        return "done"
+    if told["state"] == "running":
+        return "running" if runner is not None and told.get("runner") == runner else "stopped"
+    if told["state"] == "failed":
+        return "failed"
+    if any(above[name] in ("failed", "withheld") for name in node.upstream):
+        return "withheld"
+    records = [runs.read_record(run.folder) for run in node.runs]
+    return "stale" if any(records) else "to do"
+
+
+def time_left(
+    study: Study, runner: str | None, states: dict[str, dict], found: dict[str, str]
+) -> float | None:
+    """Seconds that the process which runs the study now still needs, if that can be told."""
+    mine = {name for name, each in states.items() if runner and each.get("runner") == runner}
+    if not mine:
+        return None
+    works = {
+        node.name: work(node)
+        for node in study.plan.nodes
+        if node.name in mine or found[node.name] not in ("done", "withheld")
+    }
+    return seconds_left(works, states, min(states[name]["started"] for name in mine))
+
+
+def headline(study: Study) -> list[str]:
+    """The primary comparison by level, from ``significance.csv``, and where the report lies."""
+    path, primary = study.folder / "significance.csv", study.settings.analysis.primary
+    lines = []
+    if primary and path.is_file():
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        wanted = as_columns(side(primary.treatment), side(primary.baseline))
+        wanted |= {"metric": primary.metric, "by": primary.by}
+        tasks = (primary.target, f"{primary.target} - rest")
+        planned = [row for row in rows if row["task"] in tasks and wanted.items() <= row.items()]
+        where = "over all languages" if primary.by == "all" else f"by {primary.by}"
+        title = f"{primary.treatment} against {primary.baseline}, gain in points {where}"
+        sure = f"{100 * (1 - study.settings.analysis.alpha):g}% interval"
+        lines = [title, HEADER.format(sure), *map(headline_row, planned)] if planned else []
+        lines += [seen_before(study.settings.encoder, [primary.target], study.data)]
+    report = study.folder / "report.html"
+    return [*lines, f"report: {report}"] if report.is_file() else lines
+
+
+def headline_row(row: dict) -> str:
+    """One level of the primary comparison."""
+    interval = f"[{number(row['ci_low'])}, {number(row['ci_high'])}]"
+    return (
+        f"  {row['task'] + ' ' + row['metric']:<24}{row['level']:<18}{row['n_languages']:>6}"
+        f"{number(row['baseline_score']):>10}{number(row['gain']):>8}  {interval:<16}"
+        f"{number(row['p_adjusted'], 3).replace('0.000', '<0.001'):>7}  {row['verdict']}"
+    )
+
+
+def number(text: str, digits: int = 1) -> str:
+    """A number of a CSV file, rounded; a dash where there is none."""
+    try:
+        return f"{float(text):.{digits}f}"
+    except ValueError:
+        return "-"
+
+
+HEADER = "  {:<24}{:<18}{:>6}{:>10}{:>8}  {{:<16}}{:>7}  {}".format(
+    "target", "level", "langs", "baseline", "gain", "p adj", "verdict"
+)

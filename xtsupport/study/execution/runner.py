@@ -1,0 +1,299 @@
+"""Run a study: what is stale, one Snakemake call over exactly that, and what came of it.
+
+Run keys decide what has to be done, before Snakemake starts; Snakemake orders the nodes, keeps the
+cores busy, retries a failure once and withholds its descendants.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+
+import yaml
+
+from xtsupport import files, folders
+from xtsupport.errors import UserError
+from xtsupport.study import runs
+from xtsupport.study.execution import kernel_server, nodes
+from xtsupport.study.execution.orphans import die_with_parent
+from xtsupport.study.params.settings import leaves
+from xtsupport.study.plan import Node, Study
+
+HERE = Path(__file__).parent
+
+
+def run_study(
+    study: Study, jobs: int, profile: str, show: Callable[[dict], None]
+) -> dict[str, dict]:
+    """Do whatever is not whole; returns the state of every node that had work to do.
+
+    show: called a few times a second with those states while Snakemake works.
+    Raises UserError when another process runs the study, or Snakemake itself cannot start.
+    """
+    with files.plain_disk_errors(study.folder), study_lock(study.folder) as holder:
+        keep_settings(study)
+        tidy(study)
+        todo = stale(study)
+        if todo:
+            graph = prepare(study, todo, holder)
+            with warm_kernels(study, todo, profile) as found:
+                code = snakemake(
+                    study, graph, jobs, profile, found, lambda: show(states(study, todo))
+                )
+            tidy(study)
+            found = states(study, todo)
+            if code and not any(each["state"] in ("failed", "running") for each in found.values()):
+                raise UserError(
+                    f"Snakemake ended with {code}; see {study.folder / 'snakemake.log'}"
+                )
+            return found
+    return {}
+
+
+def stale(study: Study) -> list[Node]:
+    """The nodes that have a run to do, in order."""
+    return [node for node in study.plan.nodes if not all(runs.is_whole(run) for run in node.runs)]
+
+
+def tidy(study: Study) -> None:
+    """Remove checkpoints of runs that are whole: what a kill between the two leaves."""
+    for run in study.plan.runs:
+        left = run.folder / runs.CHECKPOINT
+        if left.is_dir() and runs.is_whole(run):
+            shutil.rmtree(left)
+
+
+def harmed(study: Study) -> list[str]:
+    """What is wrong with runs that were whole once: files that changed or went, a line each."""
+    found = []
+    for run in study.plan.runs:
+        record = runs.read_record(run.folder)
+        if record is not None and record.get("run_key") == run.key:
+            found += runs.flaws(run.folder, run.key)
+        elif record is None and (run.folder / runs.RECORD).exists():
+            found.append(f"{run.folder / runs.RECORD}: cannot be read")
+    return found
+
+
+@contextmanager
+def study_lock(folder: Path) -> Iterator[str]:
+    """Hold the study; yields a token of this very run. A dead process holds nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    info = folder / "running.json"
+    with files.locked(folder / runs.LOCK, busy(folder), wait=1):
+        token = uuid.uuid4().hex
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        holder = {"token": token, "pid": os.getpid(), "host": socket.gethostname(), "since": since}
+        files.write_json(info, holder)
+        try:
+            yield token
+        finally:
+            info.unlink(missing_ok=True)
+
+
+def busy(folder: Path) -> str:
+    """Who holds a study."""
+    try:
+        holder = json.loads((folder / "running.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return f"study {folder.name} is being run by another process; wait for it or stop it"
+    return (
+        f"study {folder.name} is being run by process {holder['pid']} on {holder['host']} since "
+        f"{holder['since']}; wait for it or stop it"
+    )
+
+
+def runner_of(folder: Path) -> str | None:
+    """The token of the process that runs the study now; None when nobody does."""
+    try:
+        with files.locked(folder / runs.LOCK, "", wait=0):
+            return None
+    except UserError:
+        with suppress(OSError, ValueError):
+            return json.loads((folder / "running.json").read_text(encoding="utf-8"))["token"]
+    return "unknown"
+
+
+def keep_settings(study: Study) -> None:
+    """Leave the settings as given, their origins, and the comparison that was planned first."""
+    given = study.settings.model_dump(exclude_unset=True)
+    write_if_new(study.folder / "settings.yaml", yaml.safe_dump(given, sort_keys=False))
+    origins = {key: study.settings.origins[key] for key in leaves(given)}
+    write_if_new(study.folder / "origins.json", json.dumps(origins, indent=1) + "\n")
+    planned = study.folder / "planned.json"
+    if not planned.exists():
+        first = {"since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        files.write_json(planned, first | {"analysis": study.settings.analysis.model_dump()})
+
+
+def prepare(study: Study, todo: list[Node], holder: str) -> Path:
+    """Write what each node has to do, and the graph for Snakemake."""
+    names = {node.name for node in todo}
+    for node in todo:
+        write_node(study, node, holder)
+    graph = {"nodes": [rule(study, node, names) for node in todo]}
+    files.write_json(study.folder / "graph.json", graph)
+    return study.folder / "graph.json"
+
+
+def write_node(study: Study, node: Node, holder: str) -> None:
+    """A node's folder: its parameters (rewritten only when they change) and what must come out."""
+    folder = node_folder(study, node.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (nodes.STAMP, nodes.STATE):
+        (folder / name).unlink(missing_ok=True)
+    settings = folders.portable(study.folder / "settings.yaml")
+    given = {"params": settings, **node.parameters, "into": "study"}
+    write_if_new(folder / nodes.PARAMS, yaml.safe_dump(given, sort_keys=False))
+    analysis = node.runs[0].phase == "analysis"
+    spec = {
+        "name": node.name,
+        "notebook": node.notebook,
+        "runner": holder,
+        "threads": study.settings.threads,
+        "per_gpu": study.settings.nodes.per_gpu,
+        "runs": [{"folder": run.name, "key": run.key} for run in node.runs],
+        "upstream": list(node.upstream),
+        "outputs": list(node.outputs),
+        "record": runs.record_of(node.runs[0]) if analysis else None,
+    }
+    files.write_json(folder / nodes.SPEC, spec)
+
+
+def rule(study: Study, node: Node, names: set[str]) -> dict:
+    """A node as the Snakefile takes it; paths are relative to the study's folder."""
+    return {
+        "rule": rule_name(node.name),
+        "folder": f"nodes/{node.name}",
+        "stamp": f"nodes/{node.name}/{nodes.STAMP}",
+        "log": f"nodes/{node.name}/output.log",
+        "after": [f"nodes/{name}/{nodes.STAMP}" for name in node.upstream if name in names],
+        "threads": study.settings.threads,
+    }
+
+
+def rule_name(node: str) -> str:
+    """A node's name as Snakemake takes it for a rule."""
+    return "".join(each if each.isalnum() else "_" for each in node)
+
+
+def warm_kernels(study: Study, todo: list[Node], profile: str):
+    """Context manager: the environment of nodes whose kernels start warm, where that pays."""
+    if profile != "local" or len(todo) < 2:
+        return nullcontext({})
+    return kernel_server.server(uuid.uuid4().hex, nodes.environment(study.settings.threads))
+
+
+def snakemake(
+    study: Study,
+    graph: Path,
+    jobs: int,
+    profile: str,
+    environment: dict[str, str],
+    tick: Callable[[], None],
+) -> int:
+    """Call Snakemake and wait for it; it and all below it die with this process."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(HERE / "Snakefile")]
+    command += ["--directory", str(study.folder), "--nolock"]
+    command += ["--config", f"graph={graph}", f"python={sys.executable}"]
+    command += ["--profile", str(profile_folder(profile)), "--workflow-profile", "none"]
+    command += ["--cores" if profile == "local" else "--jobs", str(jobs)]
+    with (study.folder / "snakemake.log").open("a", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | {"XTSUPPORT_ROOT": str(folders.root())} | environment,
+            start_new_session=True,
+            preexec_fn=die_with_parent_of(os.getpid()),
+        )
+        try:
+            while process.poll() is None:
+                tick()
+                time.sleep(0.3)
+        except BaseException:
+            if profile != "local":
+                cancel(process)
+            stop(process)
+            if profile != "local":
+                take_back(study.folder)
+            raise
+    tick()
+    return process.returncode
+
+
+def die_with_parent_of(pid: int) -> Callable[[], None] | None:
+    """What a child does between fork and exec so that it does not outlive process ``pid``."""
+    return (lambda: die_with_parent(pid)) if sys.platform == "linux" else None
+
+
+def cancel(process: subprocess.Popen) -> None:
+    """Have Snakemake take back what it gave to a cluster; it does so only when interrupted."""
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=60)
+
+
+def take_back(folder: Path) -> None:
+    """Cancel Slurm jobs that work in a study's folder: one that was handed over at the moment of
+    the interruption is not known to Snakemake, which takes back only what it knows."""
+    if not shutil.which("squeue"):
+        return
+    listed = subprocess.run(["squeue", "-h", "-o", "%i %Z"], capture_output=True, text=True)
+    places = [line.partition(" ") for line in listed.stdout.splitlines()]
+    left = [number for number, _, place in places if folder.resolve() == Path(place).resolve()]
+    if left:
+        subprocess.run(["scancel", *left], capture_output=True)
+
+
+def stop(process: subprocess.Popen) -> None:
+    """End Snakemake and its jobs: politely, then not."""
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, sent)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+
+
+def profile_folder(name: str) -> Path:
+    """A packaged profile by name, or a folder with a ``config.yaml``."""
+    for folder in (HERE / "profiles" / name, Path(name)):
+        if (folder / "config.yaml").is_file():
+            return folder.resolve()
+    raise UserError(
+        f"--profile {name}: no such profile; allowed: local, slurm or a folder with config.yaml"
+    )
+
+
+def node_folder(study: Study, name: str) -> Path:
+    """Where a node keeps its notebook, log and state."""
+    return study.folder / "nodes" / name
+
+
+def states(study: Study, todo: list[Node]) -> dict[str, dict]:
+    """Node name -> its ``state.json``; ``waiting`` when it has not begun."""
+    found = {}
+    for node in todo:
+        try:
+            text = (node_folder(study, node.name) / nodes.STATE).read_text(encoding="utf-8")
+            found[node.name] = json.loads(text)
+        except (OSError, ValueError):
+            found[node.name] = {"state": "waiting"}
+    return found
+
+
+def write_if_new(path: Path, text: str) -> None:
+    """Write a text file only when its content changes, so that its time means something."""
+    with suppress(OSError, UnicodeDecodeError):
+        if path.read_text(encoding="utf-8") == text:
+            return
+    files.write_text(path, text)

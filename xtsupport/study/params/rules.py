@@ -1,0 +1,391 @@
+"""Rules between settings, and between settings and the tables of tasks and languages.
+
+Each rule yields (key path, what is wrong); it is skipped when a setting it reads is already wrong.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from xtsupport import folders
+from xtsupport.errors import UserError, did_you_mean
+from xtsupport.sides import side, source_of
+from xtsupport.study import conditions
+
+Problems = Iterator[tuple[tuple, str]]
+
+
+def broken(settings, given, bad: set[str]) -> list[str]:
+    """One line per broken rule: file and line, key, what is wrong."""
+    tables, problems = tables_of(settings, bad)
+    lines = [f"{given.where(('data',))}: {each}" for each in problems]
+    for rule, reads in RULES:
+        if not bad & set(reads):
+            lines += [f"{given.where(path)}: {text}" for path, text in rule(settings, *tables)]
+    return lines
+
+
+def tables_of(settings, bad: set[str]) -> tuple[tuple[dict, dict], list[str]]:
+    """The tables that the study's data bring along, and why they cannot be had."""
+    from xtsupport.tables import languages, tasks
+
+    try:
+        source = "hub" if "data" in bad else data_source(settings.data)
+        return (tasks(source), languages(source)), []
+    except UserError as error:
+        return (tasks("hub"), languages("hub")), [
+            f"data = {settings.data!r}: {each}" for each in error.problems
+        ]
+
+
+def data_source(data: str) -> str:
+    """A ``data`` setting as ``load(data=...)`` takes it: ``hub``, ``world`` or an absolute folder.
+
+    Folders are resolved against the project root, wherever the params file lies.
+    Raises UserError when there is no such folder.
+    """
+    if data in ("hub", "world"):
+        return data
+    if data == "world-tiny":
+        from xtsupport.data.world.world import world_folder
+
+        return str(world_folder(size="tiny"))
+    folder = (folders.root() / Path(data).expanduser()).resolve()
+    if not folder.is_dir():
+        raise UserError(
+            f"no folder {folder}{did_you_mean(data, ['hub', 'world'])}; "
+            "allowed: hub, world or a mirror folder"
+        )
+    return str(folder)
+
+
+def no_name_twice(settings, tasks, languages) -> Problems:
+    """Lists name things once."""
+    for key in ("conditions", "variants", "targets", "seeds", "languages"):
+        values = getattr(settings, key)
+        if isinstance(values, list):
+            for value, times in Counter(values).items():
+                if times > 1:
+                    yield (key,), f"{key}: {value} stands {times} times; keep one"
+
+
+def known_conditions(settings, tasks, languages) -> Problems:
+    """Every condition is none, all, an intermediate task, one of these changed, or none~X."""
+    trainable = sorted(name for name, task in tasks.items() if task.role == "intermediate")
+    for index, name in enumerate(settings.conditions):
+        path = ("conditions", index)
+        try:
+            condition = conditions.parse(name)
+        except ValueError as error:
+            yield path, f"conditions: {name!r}: {error}"
+            continue
+        if condition.base not in ("none", "all", *trainable):
+            yield (
+                path,
+                (
+                    f"conditions: unknown condition {name!r}"
+                    f"{did_you_mean(condition.base, ['none', 'all', *trainable])}; "
+                    f"allowed: none, all, none~TASK, {', '.join(trainable)}, and a task with "
+                    f"{', '.join(conditions.MARKS)}"
+                ),
+            )
+        elif condition.matched and condition.matched not in settings.conditions:
+            yield (
+                path,
+                f"conditions: {name!r} needs the condition {condition.matched!r}; add it",
+            )
+    singles = conditions.single_tasks(settings.conditions)
+    mixed = [name for name in settings.conditions if name in ("all", "all+mlm")]
+    if mixed and len(singles) < 2:
+        yield (
+            ("conditions",),
+            "conditions: `all` mixes the single tasks of the study and needs at least two of them",
+        )
+    if any(name.endswith("@matched") for name in settings.conditions) and not singles:
+        yield (
+            ("conditions",),
+            "conditions: @matched takes the rows of the smallest single task of the study; "
+            "add the single tasks",
+        )
+
+
+def known_variants(settings, tasks, languages) -> Problems:
+    """Every variant is a condition of the study with a way to train phase 3."""
+    ways = [*conditions.ROBUST, "source=LANGUAGE"]
+    for index, name in enumerate(settings.variants):
+        path, (condition, variant) = ("variants", index), side(name)
+        source = source_of(variant)
+        if condition not in settings.conditions:
+            yield (
+                path,
+                (
+                    f"variants: {name!r}: {condition!r} is not a condition of the study"
+                    f"{did_you_mean(condition, settings.conditions)}; "
+                    f"allowed: {', '.join(settings.conditions)}"
+                ),
+            )
+        if variant.startswith("source="):
+            if source == "en" or source not in languages:
+                yield (
+                    path,
+                    (
+                        f"variants: {name!r}: unknown source language {source!r}"
+                        f"{did_you_mean(source, languages)}; allowed: a code of the table of "
+                        "languages other than en, which is plain"
+                    ),
+                )
+        elif variant not in conditions.ROBUST:
+            yield (
+                path,
+                (
+                    f"variants: {name!r}: unknown variant {variant!r}{did_you_mean(variant, ways)}"
+                    f"; allowed: CONDITION/VARIANT with {', '.join(ways)}"
+                ),
+            )
+
+
+def known_targets(settings, tasks, languages) -> Problems:
+    """Every target is a target task of the tables, or another one that says what to train on."""
+    names = sorted(
+        name
+        for name, task in tasks.items()
+        if task.role == "target" or (task.role == "other" and task.training_task)
+    )
+    for index, name in enumerate(settings.targets):
+        if name not in names:
+            yield (
+                ("targets", index),
+                (
+                    f"targets: unknown target {name!r}{did_you_mean(name, names)}; "
+                    f"allowed: {', '.join(names)}"
+                ),
+            )
+
+
+def known_languages(settings, tasks, languages) -> Problems:
+    """Languages are codes of the table, and each target keeps at least one."""
+    if settings.languages == "all":
+        return
+    for index, code in enumerate(settings.languages):
+        if code not in languages:
+            names = {each.name.lower(): each.code for each in languages.values()}
+            hint = (
+                f" (did you mean {names[code.lower()]!r}?)"
+                if code.lower() in names
+                else did_you_mean(code, languages)
+            )
+            yield (
+                ("languages", index),
+                (
+                    f"languages: unknown language {code!r}{hint}; "
+                    f"allowed: all, or codes such as {', '.join(list(languages)[:8])}"
+                ),
+            )
+    for name in settings.targets:
+        if name in tasks and not set(settings.languages) & set(tasks[name].languages):
+            yield (
+                ("languages",),
+                (
+                    f"languages: none of them is a language of target {name}; "
+                    f"it has {', '.join(tasks[name].languages)}"
+                ),
+            )
+
+
+def known_overrides(settings, tasks, languages) -> Problems:
+    """Per-task settings name tasks that the study trains on."""
+    phase3 = sorted(
+        {tasks[name].training_task for name in settings.targets if name in tasks} - {""}
+    )
+    bases = {name.partition("@")[0].partition("+")[0] for name in settings.conditions}
+    phase2 = sorted(
+        {*bases & {*tasks, "all"}, *(name for name in settings.conditions if {"@", "+"} & {*name})}
+    )
+    for key, names in (("tasks", phase3), ("intermediate_tasks", phase2)):
+        for name in getattr(settings, key):
+            if name not in names:
+                yield (
+                    (key, name),
+                    (
+                        f"{key}.{name}: the study does not train on {name!r} there"
+                        f"{did_you_mean(name, names)}; allowed: {', '.join(names) or 'nothing'}"
+                    ),
+                )
+
+
+def unseen_evaluation(settings, tasks, languages) -> Problems:
+    """Phase 3 does not train on the rows of its own target's evaluation set."""
+    for name in set(settings.targets) & set(tasks):
+        own = settings.tasks.get(name)
+        trained = (own and own.train_split) or tasks[name].train_split
+        evaluated = settings.evaluation.splits.get(name) or tasks[name].eval_split
+        both = set(trained.split("+")) & set(evaluated.split("+"))
+        if both and tasks[name].training_task == name:
+            yield (
+                ("tasks", name, "train_split"),
+                (
+                    f"tasks.{name}.train_split = {trained!r}: {name} is evaluated on "
+                    f"{', '.join(sorted(both))}; train on other rows"
+                ),
+            )
+
+
+def known_evaluation(settings, tasks, languages) -> Problems:
+    """Splits and limits are of targets with a head; pairs of two languages of a parallel one."""
+    heads = sorted(n for n in settings.targets if n in tasks and tasks[n].kind != "retrieval")
+    most = settings.evaluation.max_clusters
+    limits = [("max_clusters", name) for name in (most if isinstance(most, dict) else ())]
+    for key, name in [*(("splits", name) for name in settings.evaluation.splits), *limits]:
+        if name not in heads:
+            yield (
+                ("evaluation", key, name),
+                (
+                    f"evaluation.{key}.{name}: is not a target of the study that is trained"
+                    f"{did_you_mean(name, heads)}; allowed: {', '.join(heads) or 'nothing'}"
+                ),
+            )
+    parallel = [name for name in heads if tasks[name].pairable]
+    spoken = {code for name in parallel for code in tasks[name].languages}
+    for index, pair in enumerate(settings.evaluation.pairs):
+        together = any(set(pair) <= set(tasks[name].languages) for name in parallel)
+        if pair[0] == pair[1] or not together:
+            yield (
+                ("evaluation", "pairs", index),
+                (
+                    f"evaluation.pairs: [{', '.join(pair)}] must be two languages of one of "
+                    f"{', '.join(parallel) or 'no target (none is parallel)'}; "
+                    f"allowed: {', '.join(sorted(spoken)) or 'nothing'}"
+                ),
+            )
+
+
+def sound_windows(settings, tasks, languages) -> Problems:
+    """Two windows overlap by less than their length, also after per-task settings."""
+    for phase, per_task in (("intermediate", "intermediate_tasks"), ("target", "tasks")):
+        base = getattr(settings, phase)
+        cases = [((phase, "stride"), base.stride, base.max_length)]
+        for name, own in getattr(settings, per_task).items():
+            length, stride = (
+                own.max_length or base.max_length,
+                base.stride if own.stride is None else own.stride,
+            )
+            cases.append(((per_task, name), stride, length))
+        for path, stride, length in cases:
+            if stride >= length // 2:
+                yield (
+                    path,
+                    (
+                        f"{'.'.join(path)}: stride {stride} must be less than half of max_length "
+                        f"{length}; two windows share stride tokens"
+                    ),
+                )
+
+
+def sound_encoder(settings, tasks, languages) -> Problems:
+    """The encoder that phase 1 builds can be built and read out."""
+    if settings.encoder != "pretrain":
+        yield from sound_folder(settings.encoder)
+        return
+    size = settings.pretraining
+    if size.hidden_size % size.heads:
+        yield (
+            ("pretraining", "heads"),
+            (f"pretraining.heads = {size.heads}: must divide hidden_size {size.hidden_size}"),
+        )
+    if settings.retrieval.layer > size.layers:
+        yield (
+            ("retrieval", "layer"),
+            (
+                f"retrieval.layer = {settings.retrieval.layer}: the encoder has "
+                f"{size.layers} layers; allowed: 0..{size.layers}"
+            ),
+        )
+    for phase in ("intermediate", "target"):
+        length = getattr(settings, phase).max_length
+        if length > size.max_length:
+            yield (
+                (phase, "max_length"),
+                (
+                    f"{phase}.max_length = {length}: the encoder takes at most "
+                    f"pretraining.max_length = {size.max_length} tokens"
+                ),
+            )
+
+
+def sound_folder(encoder: str) -> Problems:
+    """An encoder given as a path is a saved model."""
+    if encoder.startswith((".", "/", "~")):
+        folder = (folders.root() / Path(encoder).expanduser()).resolve()
+        if not (folder / "config.json").is_file():
+            yield (
+                ("encoder",),
+                (
+                    f"encoder = {encoder!r}: no model in {folder} (it has no config.json); "
+                    "allowed: pretrain, offline-e5, a hub id or the folder of a saved model"
+                ),
+            )
+
+
+def known_contrasts(settings, tasks, languages) -> Problems:
+    """Contrasts are ordered pairs of two sides of the study: conditions, or variants of them."""
+    pairs = [
+        (("analysis", "contrasts", index), pair)
+        for index, pair in enumerate(settings.analysis.contrasts)
+    ]
+    primary = settings.analysis.primary
+    if primary:
+        pairs.append((("analysis", "primary"), [primary.treatment, primary.baseline]))
+    known = [*settings.conditions, *settings.variants]
+    for path, pair in pairs:
+        for name in pair:
+            if name.removesuffix("/plain") not in known:
+                yield (
+                    path,
+                    (
+                        f"{'.'.join(map(str, path[:2]))}: {name!r} is not a condition of the study"
+                        f"{did_you_mean(name, known)}; allowed: {', '.join(known)}"
+                    ),
+                )
+        if pair[0] == pair[1]:
+            yield path, f"{'.'.join(map(str, path[:2]))}: {pair[0]!r} is compared with itself"
+
+
+def sound_primary(settings, tasks, languages) -> Problems:
+    """The primary comparison is on a target of the study and one of that target's metrics."""
+    primary, path = settings.analysis.primary, ("analysis", "primary")
+    if not primary:
+        return
+    if primary.target not in settings.targets:
+        yield (
+            (*path, "target"),
+            (
+                f"analysis.primary.target = {primary.target!r}: is not a target of the study"
+                f"{did_you_mean(primary.target, settings.targets)}; "
+                f"allowed: {', '.join(settings.targets)}"
+            ),
+        )
+    elif primary.target in tasks and primary.metric not in tasks[primary.target].metrics:
+        metrics = tasks[primary.target].metrics
+        yield (
+            (*path, "metric"),
+            (
+                f"analysis.primary.metric = {primary.metric!r}: {primary.target} has "
+                f"{', '.join(metrics)}"
+            ),
+        )
+
+
+RULES = (
+    (no_name_twice, ("conditions", "variants", "targets", "seeds", "languages")),
+    (known_conditions, ("conditions",)),
+    (known_variants, ("conditions", "variants")),
+    (known_targets, ("targets",)),
+    (known_languages, ("languages", "targets")),
+    (known_overrides, ("conditions", "targets", "tasks", "intermediate_tasks")),
+    (unseen_evaluation, ("targets", "tasks", "evaluation")),
+    (known_evaluation, ("targets", "evaluation")),
+    (sound_windows, ("intermediate", "target", "tasks", "intermediate_tasks")),
+    (sound_encoder, ("encoder", "pretraining", "retrieval", "intermediate", "target")),
+    (known_contrasts, ("analysis", "conditions", "variants")),
+    (sound_primary, ("analysis", "targets")),
+)

@@ -1,0 +1,362 @@
+"""The settings of a study: every key of a params file, its unit, its range and its default.
+
+``load_settings`` reads a params file and reports every problem at once. A setting that is not here
+is an error.
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+
+from xtsupport import folders
+from xtsupport.errors import UserError
+from xtsupport.study.params import params_file, rules
+from xtsupport.study.params.explained import explained
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@~=-]{0,63}$")]
+
+
+class Part(BaseModel):
+    """A frozen group of settings that refuses unknown keys and does not convert types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Pretraining(Part):
+    """Phase 1, when ``encoder: pretrain``: a small XLM-R-architecture masked language model."""
+
+    steps: Annotated[int, Field(ge=1, description="optimizer steps")] = 2000
+    batch_size: Annotated[int, Field(ge=1, description="documents per step")] = 32
+    learning_rate: Annotated[Rate, Field(description="peak, after warm-up")] = 4e-3
+    warmup: Annotated[Share, Field(description="share of the steps")] = 0.1
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
+    clip: Annotated[float, Field(gt=0, description="largest gradient norm")] = 1.0
+    mask: Annotated[float, Field(gt=0, lt=1, description="share of the tokens to predict")] = 0.2
+    hidden_size: Annotated[int, Field(ge=8, le=8192)] = 64
+    layers: Annotated[int, Field(ge=1, le=96)] = 2
+    heads: Annotated[int, Field(ge=1, le=128)] = 4
+    feed_forward: Annotated[int, Field(ge=8, le=65536)] = 128
+    vocabulary: Annotated[int, Field(ge=50, le=1_000_000, description="sub-word pieces")] = 800
+    max_length: Annotated[int, Field(ge=8, le=8192, description="tokens per document")] = 128
+    seed: Seed = 0
+
+
+class Phase(Part):
+    """What phases 2 and 3 have in common."""
+
+    epochs: Annotated[float, Field(gt=0, le=1000, description="passes over the training rows")] = 3
+    batch_size: Annotated[
+        int, Field(ge=1, le=65536, description="training rows per optimizer step")
+    ] = 32
+    learning_rate: Annotated[Rate, Field(description="peak, after warm-up")] = 1e-3
+    max_rows: Annotated[
+        Positive | None, Field(description="use only so many training rows; null: all")
+    ] = None
+    warmup: Annotated[Share, Field(description="share of the steps")] = 0.1
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
+    clip: Annotated[float, Field(gt=0, description="largest gradient norm")] = 1.0
+    max_length: Annotated[int, Field(ge=8, le=8192, description="tokens per window")] = 128
+    stride: Annotated[int, Field(ge=0, description="tokens two windows share")] = 32
+    dropout: Share = 0.0
+    freeze_embeddings: bool = False
+    pooling: Annotated[
+        Literal["first", "mean"], Field(description="what classification and choice heads read")
+    ] = "first"
+
+
+class Intermediate(Phase):
+    """Phase 2: English intermediate training."""
+
+    mixing_cap: Annotated[
+        int, Field(ge=1, description="`all`: a task counts at most so many rows")
+    ] = 100_000
+
+
+class Target(Phase):
+    """Phase 3: English training on the target task."""
+
+
+class Mlm(Part):
+    """``X+mlm``: masked language modelling that goes on during phase 2, in every language."""
+
+    share: Annotated[float, Field(gt=0, lt=1, description="share of the steps, beside X's own")] = (
+        0.2
+    )
+    mask: Annotated[float, Field(gt=0, lt=1, description="share of the tokens to predict")] = 0.15
+    documents: Annotated[int, Field(ge=1, description="raw texts per language, at most")] = 1000
+
+
+class Robust(Part):
+    """Phase 3 of the variants adversarial, smoothing and synonyms (training/robust.py)."""
+
+    radius: Annotated[
+        float, Field(gt=0, le=1, description="smoothing: largest noise, share of a norm")
+    ] = 0.1
+    adversarial_radius: Annotated[
+        float, Field(gt=0, le=1, description="the same for adversarial, which bears far less")
+    ] = 0.01
+    ascent_steps: Annotated[
+        int, Field(ge=1, le=50, description="adversarial: each costs a training step")
+    ] = 3
+    copies: Annotated[int, Field(ge=1, le=100, description="synonyms: changed copies of a row")] = 3
+    synonyms: Annotated[
+        str,
+        Field(min_length=1, description="embeddings, or a JSON file {word: [synonym, ...]}"),
+    ] = "embeddings"
+
+
+class Overrides(Part):
+    """Settings of one task that replace those of its phase; the absent ones stay."""
+
+    epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=65536)] | None = None
+    learning_rate: Rate | None = None
+    max_rows: Positive | None = None
+    warmup: Share | None = None
+    weight_decay: Annotated[float, Field(ge=0, le=1)] | None = None
+    clip: Annotated[float, Field(gt=0)] | None = None
+    max_length: Annotated[int, Field(ge=8, le=8192)] | None = None
+    stride: Annotated[int, Field(ge=0)] | None = None
+    dropout: Share | None = None
+    freeze_embeddings: bool | None = None
+    pooling: Literal["first", "mean"] | None = None
+    train_split: Annotated[str, Field(min_length=1)] | None = None  # for mirrors without the usual
+
+
+class Evaluation(Part):
+    """How predictions are made."""
+
+    max_clusters: Annotated[
+        Positive | dict[str, Positive] | None,
+        Field(description="whole clusters per language, or {target: clusters}; null: all"),
+    ] = None
+    batch_tokens: Annotated[
+        int, Field(ge=16, description="tokens per batch at most; no effect on scores")
+    ] = 8192
+    max_answer_length: Annotated[int, Field(ge=1, le=512, description="tokens of a span")] = 30
+    pairs: Annotated[
+        list[Annotated[list[str], Field(min_length=2, max_length=2)]],
+        Field(
+            description="also evaluate parallel targets with the context or first text in one "
+            "language and the question or second text in another"
+        ),
+    ] = []
+    splits: Annotated[
+        dict[str, Annotated[str, Field(min_length=1)]],
+        Field(description="per target: evaluate on this split, for mirrors without the usual one"),
+    ] = {}
+
+
+class Retrieval(Part):
+    """How a sentence becomes a vector; the same for every condition."""
+
+    layer: Annotated[int, Field(ge=0, le=96, description="0: the embeddings; n: after layer n")] = 1
+    pooling: Literal["mean", "cls"] = "mean"
+
+
+class Primary(Part):
+    """The one comparison that was planned; every other is printed as exploratory."""
+
+    treatment: str
+    baseline: str = "none"
+    target: str
+    metric: str = "f1"
+    by: Literal["group", "family", "language", "all"] = "group"
+
+
+class Analysis(Part):
+    """What is compared, and by which rules it counts as a finding."""
+
+    contrasts: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
+    primary: Primary | None = None
+    margin: Annotated[
+        float, Field(gt=0, le=100, description="points; smaller gains count as equivalent")
+    ] = 1.0
+    alpha: Annotated[
+        float, Field(gt=0, lt=0.5, description="error rate of the whole family of tests")
+    ] = 0.05
+    adjustment: Literal["holm", "bonferroni", "fdr_bh", "fdr_by", "none"] = "holm"
+    unit: Literal["clusters x seeds", "clusters", "seeds", "clusters x seeds x languages"] = (
+        "clusters x seeds"
+    )
+
+
+class Nodes(Part):
+    """How the work is cut into notebook executions."""
+
+    split: Annotated[
+        Literal["condition", "run"], Field(description="run: one node per run, for clusters")
+    ] = "condition"
+    per_gpu: Annotated[int, Field(ge=1, le=64, description="nodes that may share a GPU")] = 1
+
+
+class Settings(Part):
+    """One study. ``origins`` says where each value came from, ``late`` what was declared late."""
+
+    study: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+            description="name of the folder under outputs/",
+        ),
+    ]
+    data: Annotated[str, Field(min_length=1, description="hub, world, or a mirror folder")]
+    encoder: Annotated[
+        str, Field(min_length=1, description="pretrain, offline-e5, a hub id or a folder")
+    ]
+    conditions: Annotated[list[Name], Field(min_length=1)]
+    targets: Annotated[list[Name], Field(min_length=1)]
+    variants: Annotated[
+        list[Annotated[str, Field(min_length=1)]],
+        Field(description="CONDITION/VARIANT: phase 3 also in that way, as in squad/source=de"),
+    ] = []
+    seeds: Annotated[list[Seed], Field(min_length=1)] = [0, 1, 2]
+    languages: Literal["all"] | Annotated[list[str], Field(min_length=1)] = "all"
+    pretraining: Pretraining = Pretraining()
+    intermediate: Intermediate = Intermediate()
+    target: Target = Target()
+    tasks: Annotated[dict[str, Overrides], Field(description="phase 3, per training task")] = {}
+    intermediate_tasks: Annotated[
+        dict[str, Overrides], Field(description="phase 2, per condition")
+    ] = {}
+    mlm: Mlm = Mlm()
+    robust: Robust = Robust()
+    evaluation: Evaluation = Evaluation()
+    retrieval: Retrieval = Retrieval()
+    analysis: Analysis = Analysis()
+    nodes: Nodes = Nodes()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=1024, description="per node")] = 1
+    checkpoint_minutes: Annotated[float, Field(gt=0, le=1440)] = 5.0
+    tracking: Literal["tensorboard", "trackio"] | None = None
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _planned: dict = PrivateAttr(default_factory=dict)
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Dotted key of every resolved value -> the params file, ``--set`` or ``default``."""
+        return {key: self._origins.get(key, "default") for key in leaves(self.model_dump())}
+
+    @property
+    def late(self) -> list[str]:
+        """What of ``analysis``, by name, is no longer as it was before the study's first run."""
+        now = self.analysis.model_dump()
+        return [name for name, value in now.items() if self._planned.get(name, value) != value]
+
+    @field_validator("study")
+    @classmethod
+    def _a_folder_of_its_own(cls, name: str) -> str:
+        if name.lower() in RESERVED or name.endswith("."):
+            raise ValueError(f"is taken; choose another than {', '.join(sorted(RESERVED))}")
+        return name
+
+
+def load_settings(path: str | Path, overrides=()) -> Settings:
+    """Read, override and check a params file.
+
+    overrides: ``a.b=c`` texts as ``--set`` takes them, or a mapping from dotted key to value.
+    Raises UserError with every problem found: file and line, key, value, what is allowed.
+    """
+    path = Path(path)
+    given = params_file.read(path)
+    for key, value in as_pairs(overrides, given):
+        override(given, key, value)
+    settings, bad = validated(given)
+    given.problems += rules.broken(settings, given, bad)
+    if given.problems:
+        raise UserError(*given.problems)
+    settings._origins.update(kept_origins(path, given))
+    settings._planned.update(first_plan(path, settings.study))
+    return settings
+
+
+def as_pairs(overrides, given: params_file.Source) -> list[tuple[str, object]]:
+    """Overrides as (dotted key, value); a text without ``=`` is a problem."""
+    if isinstance(overrides, Mapping):
+        return list(overrides.items())
+    pairs = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if equals and key.strip():
+            pairs.append((key.strip(), params_file.scalar(value.strip())))
+        else:
+            given.problems.append(
+                f"--set {text}: must look like key=value, for example target.epochs=2"
+            )
+    return pairs
+
+
+def override(given: params_file.Source, key: str, value: object) -> None:
+    """Put one value where its dotted key says, as if the file had held it."""
+    *parents, last = key.split(".")
+    place = given.values
+    for name in parents:
+        if not isinstance(place.get(name), dict):
+            place[name] = {}
+        place = place[name]
+    place[last] = value
+    given.set_keys.add((*parents, last))
+
+
+def validated(given: params_file.Source) -> tuple[Settings, set[str]]:
+    """The settings, and the top-level keys whose values are wrong (stand-ins take their place)."""
+    try:
+        return Settings.model_validate(given.values), set()
+    except ValidationError as error:
+        given.problems += explained(error, given, Settings)
+        bad = {str(each["loc"][0]) for each in error.errors()}
+        sound = {key: value for key, value in given.values.items() if key not in bad}
+        return Settings.model_validate(STAND_INS | sound), bad
+
+
+def kept_origins(path: Path, given: params_file.Source) -> dict[str, str]:
+    """Where each given value came from; a study's own settings.yaml remembers the first source."""
+    known = path.with_name("origins.json")
+    earlier = (
+        json.loads(known.read_text()) if path.name == "settings.yaml" and known.exists() else {}
+    )
+    named = {}
+    for key in leaves(given.values):
+        by_hand = any(key == params_file.dotted(each) for each in given.set_keys)
+        named[key] = "--set" if by_hand else earlier.get(key, path.name)
+    return named
+
+
+def first_plan(path: Path, study: str) -> dict:
+    """``analysis`` as a study's planned.json keeps it; empty for a study that was never begun.
+
+    The file lies beside a study's own settings.yaml, else in the study's folder under outputs/.
+    """
+    own = [path.parent] if path.name == "settings.yaml" else []
+    for folder in [*own, folders.outputs() / study]:
+        with suppress(OSError, ValueError):
+            return json.loads((folder / "planned.json").read_text(encoding="utf-8"))["analysis"]
+    return {}
+
+
+def leaves(values: Mapping, before: str = "") -> dict[str, object]:
+    """Nested settings -> {dotted key: value}; lists are values."""
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        name = f"{before}{key}"
+        flat |= leaves(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+    return flat
+
+
+RESERVED = {"scratch", "con", "prn", "aux", "nul"}
+STAND_INS = {
+    "study": "study",
+    "data": "hub",
+    "encoder": "pretrain",
+    "conditions": ["none"],
+    "targets": ["xquad"],
+}

@@ -1,0 +1,1 @@
+"""What each phase does: training, evaluation, sentence retrieval."""

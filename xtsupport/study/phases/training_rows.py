@@ -1,0 +1,99 @@
+"""Which rows a run trains on: English ones, translated ones, those of another source, raw text."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from xtsupport import folders
+from xtsupport.data import load
+from xtsupport.errors import UserError
+from xtsupport.study.phases.exposure import training_split
+from xtsupport.study.runs import Run
+from xtsupport.tables import task
+from xtsupport.training.feature_cache import encoded
+from xtsupport.training.features import Features
+from xtsupport.training.robust import SynonymReplacer, nearest_words, words_of
+
+
+def training_features(name: str, rows: int, tokenizer, run: Run, encoder=None) -> Features:
+    """Features of `rows` training rows of a task, the same rows for every seed.
+
+    In English, in the run's source language (Turc et al. 2021, arXiv 2106.16171: any language can
+    be the source, also a machine-translated one; as many rows in each) or, for ``X@translated``
+    (Phang et al. 2020, arXiv 2005.13013), each row in one of the languages, in turn. So a row
+    occurs once, in one language, and the steps are those of X; the paper's amounts of translated
+    data could not be checked.
+    encoder: whose embeddings say what is a synonym, for runs that have ``copies``.
+    """
+    row = task(name, run.options["data"])
+    settings = run.settings
+    languages = settings.get("translations") or [settings.get("source", "en")]
+    examples = rows_in(languages, name, rows, run)
+    labels = row.labels or tags_of(examples, row.kind)
+    if "copies" in settings:
+        examples = with_synonyms(examples, row.kind, encoder, tokenizer, run)
+    return encoded(
+        examples, row.kind, tokenizer, settings["max_length"], settings["stride"], labels
+    )
+
+
+def rows_in(languages: list[str], name: str, rows: int, run: Run):
+    """`rows` rows of a task's training split, the k-th one in the k-th language, in turn."""
+    import datasets
+
+    split, data = training_split(name, run), run.options["data"]
+    found = [load(name, code, split, data) for code in languages]
+    count = min(map(len, found))
+    chosen = np.arange(count)
+    if rows < count:
+        chosen = np.sort(np.random.default_rng(0).permutation(count)[:rows])
+    if len(found) == 1:
+        return found[0] if len(chosen) == len(found[0]) else found[0].select(chosen)
+    parts = [each.select(chosen[k :: len(found)]) for k, each in enumerate(found)]
+    return datasets.concatenate_datasets([part for part in parts if len(part)])
+
+
+def tags_of(examples, kind: str) -> tuple[str, ...]:
+    """The tags of a training split, for a task whose table names none (CCG has hundreds)."""
+    found = {tag for tags in examples["tags"] for tag in tags} if kind == "tagging" else ()
+    return tuple(sorted(found))
+
+
+def with_synonyms(examples, kind: str, encoder, tokenizer, run: Run):
+    """`copies` copies of every row, with words replaced by synonyms (training/robust.py)."""
+    import datasets
+
+    columns = examples[:]
+    if run.settings["synonyms"] == "embeddings":
+        near = nearest_words(encoder, tokenizer, words_of(columns, kind))
+    else:
+        near = read_synonyms(folders.root() / Path(run.settings["synonyms"]).expanduser())
+    copied = SynonymReplacer(near).copies(columns, kind, run.settings["copies"], run.seed)
+    return datasets.Dataset.from_dict(copied, features=examples.features)
+
+
+def read_synonyms(path: Path) -> dict[str, list[str]]:
+    """A JSON object {word: [synonym, ...]}. Raises UserError when the file is no such thing."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"robust.synonyms = {path}: cannot be read ({error})") from error
+    if not isinstance(found, dict) or not all(isinstance(near, list) for near in found.values()):
+        raise UserError(
+            f"robust.synonyms = {path}: must hold one JSON object, word: [synonym, ...]"
+        )
+    return found
+
+
+def raw_features(tokenizer, run: Run) -> Features:
+    """Raw text of every language of the run, at most `documents` of each."""
+    import datasets
+
+    raw, data, parts = run.settings["raw"], run.options["data"], []
+    split = task(raw["task"], data).train_split
+    for code in raw["languages"]:
+        texts = load(raw["task"], code, split, data).select_columns("text")
+        parts.append(texts.select(range(min(len(texts), raw["documents"]))))
+    texts = datasets.concatenate_datasets(parts)
+    return encoded(texts, "masked", tokenizer, run.settings["max_length"], 0)

@@ -1,0 +1,260 @@
+"""The tables: what a task, a language and a known encoder is (tasks, languages, encoders.csv).
+
+A mirror folder that holds such a file at its root replaces the packaged one; this is how a user's
+own task or language, and the generated world, come in.
+"""
+
+import csv
+import string
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+
+from xtsupport.errors import UserError, did_you_mean
+
+PACKAGE = Path(__file__).parent
+ROLES = ("intermediate", "target", "raw", "other")
+KINDS = ("classification", "choice", "tagging", "span", "retrieval", "masked")
+EVALUATORS = ("accuracy", "token_accuracy", "squad_v1", "squad_v2", "mlqa", "seqeval", "pairs", "")
+
+
+@dataclass(frozen=True)
+class Language:
+    """One row of languages.csv.
+
+    `group` is the Glottolog family, with Indo-European split into its branches. `pretraining_gb`
+    is the language's size in GiB in CC-100 (XLM-R: Conneau et al. 2020, Table 6). `syntactic`,
+    `geographic` and `featural` are distances from English in 0..1, from `distance_source`.
+    Empty codes of a benchmark mean that it does not have the language.
+    """
+
+    code: str
+    iso3: str
+    name: str
+    family: str
+    group: str
+    xtreme_family: str = ""
+    script: str = ""
+    glottocode: str = ""
+    tatoeba: str = ""
+    udpos: str = ""
+    pretraining_gb: float | None = None
+    syntactic: float | None = None
+    geographic: float | None = None
+    featural: float | None = None
+    distance_source: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of tasks.csv.
+
+    `config` and `id_prefix` are patterns over the fields of a Language (`code_2` is the second
+    language's code). A split may join several with ``+``, and ``task/split`` names another row:
+    ``train_r1+snli/train``. `cluster` is the example column whose equal values form a cluster;
+    `parallel` says that row k means the same in every language. `evaluator` names the official
+    scorer. `chance` is in 0..100. `same_data` lists the intermediate tasks that share data with
+    this target. `revision` pins the files on the hub; where it is empty, no source at hand states
+    one, and the newest files are read.
+    """
+
+    name: str
+    role: str
+    kind: str
+    hub: str
+    config: str = ""
+    train_split: str = ""
+    eval_split: str = ""
+    dev_split: str = ""
+    training_task: str = ""
+    languages: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    evaluator: str = ""
+    chance: float | None = None
+    cluster: str = ""
+    parallel: bool = False
+    id_prefix: str = ""
+    same_data: tuple[str, ...] = ()
+    revision: str = ""
+    citation: str = ""
+    licence: str = ""
+    note: str = ""
+
+    @property
+    def pairable(self) -> bool:
+        """Whether its two texts can be in different languages (load(..., language_2=...))."""
+        return self.parallel and self.kind in ("span", "classification")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """One row of encoders.csv: the tasks whose data a published encoder was trained on."""
+
+    name: str
+    exposed: tuple[str, ...] = ()
+    source: str = ""
+    note: str = ""
+
+
+def mirror_folder(data: str | Path = "hub") -> Path | None:
+    """The folder that `data` stands for, or None for the hub.
+
+    Raises UserError if `data` is a path and not a folder.
+    """
+    if data == "hub":
+        return None
+    if data == "world":
+        from xtsupport.data.world.world import world_folder
+
+        return world_folder()
+    folder = Path(data).expanduser()
+    if not folder.is_dir():
+        raise UserError(
+            f"data: {str(data)!r} is not a folder; allowed: hub, world, or the path of a mirror"
+        )
+    return folder
+
+
+def tasks(data: str | Path = "hub") -> dict[str, Task]:
+    """All tasks by name, from the mirror's own tasks.csv if it has one; UserError if wrong."""
+    return _table("tasks.csv", Task, data)
+
+
+def languages(data: str | Path = "hub") -> dict[str, Language]:
+    """All languages by code, from the mirror's own languages.csv if it has one."""
+    return _table("languages.csv", Language, data)
+
+
+def encoders(data: str | Path = "hub") -> dict[str, Encoder]:
+    """The encoders whose training data are known, by name (hub id, offline-e5 or pretrain)."""
+    return _table("encoders.csv", Encoder, data)
+
+
+def exposed(encoder: str, data: str | Path = "hub") -> tuple[str, ...]:
+    """The tasks that an encoder was trained on, as far as that is known."""
+    row = encoders(data).get(encoder)
+    return row.exposed if row else ()
+
+
+def seen_before(encoder: str, names, data: str | Path = "hub") -> str:
+    """A sentence on which of the tasks `names` an encoder was trained on, to stand by results."""
+    row = encoders(data).get(encoder)
+    if row is None:
+        return f"It is not known which of these tasks the encoder {encoder} was trained on."
+    met = [name for name in names if name in row.exposed]
+    if not met:
+        return f"The encoder ({encoder}) was trained on data of none of these tasks before."
+    return (
+        f"EXPOSED: the encoder ({encoder}) was itself trained on data of {', '.join(met)}; scores "
+        f"and gains there are not zero-shot. Source: {row.source}."
+    )
+
+
+def task(name: str, data: str | Path = "hub") -> Task:
+    """The task of that name; UserError with the nearest name if there is none."""
+    return _pick(name, tasks(data), "task")
+
+
+def language(code: str, data: str | Path = "hub") -> Language:
+    """The language of that code; UserError with the nearest code if there is none."""
+    return _pick(code, languages(data), "language")
+
+
+def _pick(name, table, noun):
+    if name in table:
+        return table[name]
+    hint = did_you_mean(name, table)
+    raise UserError(f"unknown {noun} {name!r}{hint}; known: {', '.join(table)}")
+
+
+def _table(filename, row_type, data):
+    folder = mirror_folder(data)
+    path = PACKAGE / filename
+    if folder is not None and (folder / filename).is_file():
+        path = folder / filename
+    return dict(_read(path, path.stat().st_mtime_ns, row_type))
+
+
+@lru_cache(maxsize=16)
+def _read(path, _changed, row_type):
+    """Rows by their first column; every problem of the file in one UserError."""
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        lines = list(reader)
+    known = [field.name for field in fields(row_type)]
+    problems = [f"unknown column {c!r}" for c in reader.fieldnames or () if c not in known]
+    problems += [f"no column {c!r}" for c in known if c not in (reader.fieldnames or ())]
+    rows = {}
+    for number, line in enumerate([] if problems else lines, start=2):
+        row, wrong = _row(line, row_type)
+        key = getattr(row, known[0])
+        wrong += [f"{key!r} occurs twice"] if key in rows else []
+        problems += [f"line {number}: {problem}" for problem in wrong]
+        rows[key] = row
+    if problems:
+        raise UserError(*(f"{path}: {problem}" for problem in problems))
+    return rows
+
+
+def _row(line, row_type):
+    values, problems = {}, []
+    for field in fields(row_type):
+        text = (line[field.name] or "").strip()
+        try:
+            values[field.name] = _convert(text, field.type)
+        except ValueError:
+            problems.append(f"{field.name}: {text!r} is not {_EXPECTED[field.type]}")
+            values[field.name] = None
+    row = row_type(**values)
+    return row, problems + list(_CHECKS[row_type](row))
+
+
+_EXPECTED = {float | None: "a number", bool: "yes or no"}
+
+
+def _convert(text, kind):
+    if kind is bool:
+        if text not in ("yes", "no"):
+            raise ValueError
+        return text == "yes"
+    if kind == float | None:
+        return float(text) if text else None
+    return tuple(text.split()) if kind == tuple[str, ...] else text
+
+
+def _check_language(row):
+    for name in ("code", "iso3", "name", "family", "group"):
+        if not getattr(row, name):
+            yield f"{name} is empty"
+    for name in ("syntactic", "geographic", "featural"):
+        distance = getattr(row, name)
+        if distance is not None and not 0 <= distance <= 1:
+            yield f"{name}: {distance} is not in 0..1"
+    if row.pretraining_gb is not None and row.pretraining_gb < 0:
+        yield f"pretraining_gb: {row.pretraining_gb} is below 0"
+
+
+def _check_task(row):
+    for name, allowed in (("role", ROLES), ("kind", KINDS), ("evaluator", EVALUATORS)):
+        if getattr(row, name) not in allowed:
+            yield f"{name}: {getattr(row, name)!r} is not one of {', '.join(filter(None, allowed))}"
+    for name in ("name", "hub", "languages"):
+        if not getattr(row, name):
+            yield f"{name} is empty"
+    if row.chance is not None and not 0 <= row.chance <= 100:
+        yield f"chance: {row.chance} is not in 0..100"
+    allowed = {field.name for field in fields(Language)} | {"code_2"}
+    for name in ("config", "id_prefix"):
+        for _, key, _, _ in string.Formatter().parse(getattr(row, name)):
+            if key is not None and key not in allowed:
+                yield f"{name}: {{{key}}} is not a column of languages.csv"
+
+
+def _check_encoder(row):
+    if not row.name:
+        yield "name is empty"
+
+
+_CHECKS = {Language: _check_language, Task: _check_task, Encoder: _check_encoder}
