@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "outputs/README.md")
 LINKED = ("params", "outputs/reference")  # what pages link to or show
 KINDS = (".png", ".yaml", ".md", ".html", ".csv")
-AREAS = ("data", "training", "evaluation", "analysis", "study")
+AREAS = ("data", "training", "evaluation", "cube", "statistics", "report", "study")
 
 
 def gather(source: Path) -> None:
@@ -48,8 +48,9 @@ def modules(area: str = "") -> list[str]:
     import xtsupport
 
     place, name = Path(xtsupport.__file__).parent / area, f"xtsupport.{area}".rstrip(".")
-    found = pkgutil.iter_modules([str(place)], f"{name}.")
-    return [name, *sorted(each.name for each in found if not each.ispkg)]
+    look = pkgutil.walk_packages if area else pkgutil.iter_modules
+    found = look([str(place)], f"{name}.")
+    return [name, *sorted(each.name for each in found if area or not each.ispkg)]
 
 
 def api_page(title: str, names: list[str]) -> str:

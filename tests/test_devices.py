@@ -52,7 +52,7 @@ def test_nodes_share_a_device_only_when_told_to_and_spread_first():
 
 def test_a_killed_node_gives_its_device_back(tmp_path):
     code = (
-        "import sys, time; from xtsupport.study import devices; "
+        "import sys, time; from xtsupport.study.execution import devices; "
         "devices.tempfile.gettempdir = lambda: sys.argv[1]\n"
         "with devices.one_device() as device: print(device, flush=True); time.sleep(60)"
     )

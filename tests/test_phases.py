@@ -198,8 +198,8 @@ def test_a_target_of_xtreme_r_trained_on_another_task(tmp_path, tiny_encoder, mo
         )
 
     answers = {"answerA": "soup", "answerB": "chairs", "answerC": "Friday"}
-    train = [{"context": "Ada cooked.", "question": "Who?", **answers, "label": "2"}] * 4
-    put("allenai/social_i_qa/default", "train", train)
+    rows_in = [{"context": "Ada cooked.", "question": "Who?", **answers, "label": "2"}] * 4
+    put("allenai/social_i_qa/default", "train", rows_in)
     for code in ("id", "qu"):
         rows = [{"premise": "Ada cooked", "choice1": "soup", "choice2": "old chairs",
                  "question": "effect", "label": k % 2, "idx": k, "changed": False}

@@ -11,7 +11,7 @@ from xtsupport.data import bucc, load
 from xtsupport.data.world import world
 from xtsupport.evaluation import mining, score
 from xtsupport.study.cli import main
-from xtsupport.study.phases.train import sentence_retrieval, train
+from xtsupport.study.phases import sentence_retrieval, train
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import read_record
 
