@@ -16,8 +16,6 @@ from xtsupport.study import cost
 from xtsupport.study.plan import read_settings
 from xtsupport.study.runs import Run, read_record
 
-DEVICES = {"bfloat16": cost.DEVICES[0], "float32": cost.DEVICES[1], "auto": cost.DEVICES[1]}
-
 
 def finished(study: str) -> list[tuple[Run, dict]]:
     """The trained runs of a study, from their records alone."""
@@ -43,7 +41,7 @@ def compared(path: str) -> pd.DataFrame:
     """One row per phase and what it trains on: estimate, sum and fastest, in seconds."""
     settings = read_settings(path)
     done = finished(settings.study)
-    rate = DEVICES[settings.precision].rate
+    rate = cost.here(settings.resolved_precision).rate
     rows = []
     for run, record in done:
         (work,) = cost.estimate(settings, [run]).works

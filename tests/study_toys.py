@@ -84,6 +84,7 @@ def toy_settings(**changes) -> dict:
         "pretraining": {"steps": 4, "batch_size": 8, "max_length": 96},
         "intermediate": phase,
         "target": dict(phase),
+        "precision": "float32",  # keys and numbers are the same on every machine
     }
     return settings | changes
 

@@ -124,7 +124,7 @@ CHANGES = [
         ("intermediate/squad", "target/squad/squad", "retrieval/squad"),
     ),
     ({"pretraining": {"steps": 5, "batch_size": 8, "max_length": 96}}, ("",)),
-    ({"precision": "float32"}, ("",)),
+    ({"precision": "bfloat16"}, ("",)),
 ]
 
 

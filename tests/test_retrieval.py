@@ -32,6 +32,17 @@ def test_embeddings_do_not_depend_on_the_batch(tiny_encoder):
     assert np.allclose(together[-1, 0], by_hand, atol=1e-5)
 
 
+def test_bfloat16_vectors_point_the_same_way(tiny_encoder):
+    """To 8 bits of the mantissa; they are averaged and returned in float32."""
+    model, tokenizer = tiny_encoder
+    texts = ["Ada cooked soup", "Ben"]
+    exact = embed(model, tokenizer, texts)
+    rounded = embed(model, tokenizer, texts, precision="bfloat16")
+    cosine = (unit(exact) * unit(rounded)).sum(-1)
+    assert rounded.dtype == exact.dtype == np.float32 and not np.array_equal(exact, rounded)
+    assert cosine.min() > 0.999
+
+
 def test_centred_vectors_lose_what_all_share():
     vectors = np.array([[1.0, 100.0], [-1.0, 100.0]], dtype=np.float32)
     assert np.allclose(unit(vectors, centred=True), [[1, 0], [-1, 0]])

@@ -17,10 +17,12 @@ def embed(
     max_length: int = 128,
     pooling: str = "mean",
     batch_tokens: int = 16384,
+    precision: str = "float32",
     layer: int | None = None,
 ) -> np.ndarray:
     """Sentence vectors of every layer: (layers + 1, sentences, hidden), layer 0 the embeddings.
 
+    precision: float32 or bfloat16, of the encoder; vectors are averaged and kept in float32.
     layer: only this one, (1, sentences, hidden).
     """
     device = next(model.parameters()).device
@@ -31,10 +33,13 @@ def embed(
         batch = tokenizer.pad({"input_ids": [ids[i] for i in indices]}, return_tensors="pt").to(
             device
         )
-        states = model(**batch, output_hidden_states=True).hidden_states
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            states = model(**batch, output_hidden_states=True).hidden_states
         states = states if layer is None else states[layer : layer + 1]
         mask = batch["attention_mask"]
-        pooled = torch.stack([mean_pool(s, mask) if pooling == "mean" else s[:, 0] for s in states])
+        pooled = torch.stack(
+            [mean_pool(s.float(), mask) if pooling == "mean" else s[:, 0] for s in states]
+        )
         if vectors is None:
             vectors = np.zeros((len(pooled), len(ids), pooled.shape[-1]), dtype=np.float32)
         vectors[:, indices] = pooled.float().cpu().numpy()

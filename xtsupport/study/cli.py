@@ -139,6 +139,9 @@ def run(args) -> int:
     )
     for line in runner.harmed(study):
         print(f"note: {line}; done again", file=sys.stderr)
+    if todo and args.profile == "local":  # the nodes' devices are this machine's
+        for line in slow_precision(study.settings):
+            print(line, file=sys.stderr)
     os.environ["XTSUPPORT_DEBUG"] = "1" if args.debug else ""  # for the nodes
     shown = progress.Progress(todo, len(nodes), log=study.folder / "study.log")
     try:
@@ -163,6 +166,17 @@ def run(args) -> int:
         )
     print(*progress.headline(study), sep="\n")
     return 0
+
+
+def slow_precision(settings) -> list[str]:
+    """A line where this machine is slow in a study's precision; UserError where it may not run."""
+    from xtsupport.training import precision
+
+    own = settings.retrieval.precision
+    return [
+        *precision.check(settings.precision, settings.resolved_precision),
+        *precision.check(own, own),
+    ][:1]
 
 
 def plan(args) -> None:

@@ -3,7 +3,7 @@
 A run's ``settings`` hold everything that can change its numbers, ``data`` the fingerprints of what
 it reads; ``options`` hold what cannot. All are plain JSON.
 
-settings by phase (all of them also ``precision``)
+settings by phase (all of them also ``precision``, which is float32 or bfloat16)
   pretraining   task, languages, and all of ``pretraining:``
   intermediate  encoder, tasks {name: rows}, steps, and ``intermediate:`` after per-task overrides
   target        encoder, rows, steps (all of them), extra_steps (those of them that match phase 2 of
@@ -16,7 +16,7 @@ settings by phase (all of them also ``precision``)
                 source (source=de); noise, radius, ascent_steps (adversarial, smoothing); copies,
                 synonyms (synonyms)
 options: data (what ``load(data=)`` takes; run.json has it as the settings give it), threads,
-checkpoint_minutes, batch_tokens, tracking (where asked)
+checkpoint_minutes, batch_tokens, precision (as asked for, perhaps auto), tracking (where asked)
 """
 
 import math
@@ -354,6 +354,7 @@ class Planner:
             "threads": settings.threads,
             "checkpoint_minutes": settings.checkpoint_minutes,
             "batch_tokens": settings.evaluation.batch_tokens,
+            "precision": own.get("precision", settings.precision),
         }
         if settings.tracking:
             options["tracking"] = settings.tracking
@@ -365,7 +366,7 @@ class Planner:
             seed,
             name,
             folder,
-            own | {"precision": settings.precision},
+            {"precision": settings.resolved_precision} | own,
             data,
             options,
             settings.origins,

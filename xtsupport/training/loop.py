@@ -58,7 +58,7 @@ class Recipe:
     batch_tokens: int = 16384  # tokens that are in memory at a time; larger batches accumulate
     mixing_cap: int = 100_000  # examples; see batches.mixture
     mask: float = 0.15  # share of tokens masked, for tasks of kind `masked`
-    precision: str = "auto"
+    precision: str = "float32"  # or bfloat16: autocast; weights and optimiser stay float32
     masked_steps: int = 0  # of the steps, those on the task `mlm`
     noise: str = ""  # robust.py: adversarial or smoothing
     radius: float = 0.1  # of the noise, share of an embedding's norm
@@ -187,15 +187,8 @@ def _sync(accelerator, model, last: bool):
 
 def _accelerator(recipe: Recipe, several_heads: bool) -> Accelerator:
     handler = DistributedDataParallelKwargs(find_unused_parameters=several_heads)
-    precision = "bf16" if resolve_precision(recipe.precision) == "bfloat16" else "no"
+    precision = "bf16" if recipe.precision == "bfloat16" else "no"
     return Accelerator(mixed_precision=precision, kwargs_handlers=[handler])
-
-
-def resolve_precision(setting: str) -> str:
-    """``auto``: bfloat16 on GPUs that have it, float32 elsewhere."""
-    if setting != "auto":
-        return setting
-    return "bfloat16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "float32"
 
 
 def _weight_groups(model, decay: float) -> list[dict]:

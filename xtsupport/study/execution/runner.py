@@ -123,7 +123,8 @@ def runner_of(folder: Path) -> str | None:
 
 
 def keep_settings(study: Study) -> None:
-    """Leave the settings as given, their origins, and the comparison that was planned first."""
+    """Leave the settings as given, their origins, and what the first run fixes: the comparison that
+    was planned, and the precision."""
     given = study.settings.model_dump(exclude_unset=True)
     write_if_new(study.folder / "settings.yaml", yaml.safe_dump(given, sort_keys=False))
     origins = {key: study.settings.origins[key] for key in leaves(given)}
@@ -131,6 +132,7 @@ def keep_settings(study: Study) -> None:
     planned = study.folder / "planned.json"
     if not planned.exists():
         first = {"since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        first["precision"] = study.settings.resolved_precision
         files.write_json(planned, first | {"analysis": study.settings.analysis.model_dump()})
 
 

@@ -7,6 +7,7 @@ is an error.
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -160,6 +161,10 @@ class Retrieval(Part):
 
     layer: Annotated[int, Field(ge=0, le=96, description="0: the embeddings; n: after layer n")] = 1
     pooling: Literal["mean", "cls"] = "mean"
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        Field(description="of the encoder; neighbours are close calls"),
+    ] = "float32"
 
 
 class Primary(Part):
@@ -233,7 +238,10 @@ class Settings(Part):
     retrieval: Retrieval = Retrieval()
     analysis: Analysis = Analysis()
     nodes: Nodes = Nodes()
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Field(description="auto: bfloat16 where the machine of the first run is faster in it"),
+    ] = "auto"
     threads: Annotated[int, Field(ge=1, le=1024, description="per node")] = 1
     checkpoint_minutes: Annotated[float, Field(gt=0, le=1440)] = 5.0
     tracking: Literal["tensorboard", "trackio"] | None = None
@@ -246,11 +254,20 @@ class Settings(Part):
         """Dotted key of every resolved value -> the params file, ``--set`` or ``default``."""
         return {key: self._origins.get(key, "default") for key in leaves(self.model_dump())}
 
+    @cached_property
+    def resolved_precision(self) -> str:
+        """``float32`` or ``bfloat16``; of ``auto`` what the study's first run made of it."""
+        if self.precision != "auto":
+            return self.precision
+        from xtsupport.training.precision import resolve
+
+        return self._planned.get("precision") or resolve("auto")
+
     @property
     def late(self) -> list[str]:
         """What of ``analysis``, by name, is no longer as it was before the study's first run."""
-        now = self.analysis.model_dump()
-        return [name for name, value in now.items() if self._planned.get(name, value) != value]
+        now, then = self.analysis.model_dump(), self._planned.get("analysis", {})
+        return [name for name, value in now.items() if then.get(name, value) != value]
 
     @field_validator("study")
     @classmethod
@@ -332,14 +349,15 @@ def kept_origins(path: Path, given: params_file.Source) -> dict[str, str]:
 
 
 def first_plan(path: Path, study: str) -> dict:
-    """``analysis`` as a study's planned.json keeps it; empty for a study that was never begun.
+    """A study's planned.json: ``analysis`` and ``precision`` as they were before its first run;
+    empty for a study that was never begun.
 
     The file lies beside a study's own settings.yaml, else in the study's folder under outputs/.
     """
     own = [path.parent] if path.name == "settings.yaml" else []
     for folder in [*own, folders.outputs() / study]:
-        with suppress(OSError, ValueError):
-            return json.loads((folder / "planned.json").read_text(encoding="utf-8"))["analysis"]
+        with suppress(OSError, ValueError, TypeError):
+            return dict(json.loads((folder / "planned.json").read_text(encoding="utf-8")))
     return {}
 
 

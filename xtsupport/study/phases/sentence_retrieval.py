@@ -18,7 +18,7 @@ def align(target: str, code: str, model, tokenizer, run):
     A prediction is the row nearest to an English sentence, XTREME's direction.
     """
     examples, settings = load(target, code, None, run.options["data"]), run.settings
-    options = settings["max_length"], settings["pooling"], run.options["batch_tokens"]
+    options = embedding_options(run)
     texts = [examples[name][:] for name in ("text_2", "text")]
     sides = [embed(model, tokenizer, side, *options) for side in texts]
     by_layer = [
@@ -28,6 +28,12 @@ def align(target: str, code: str, model, tokenizer, run):
     found = nearest(*(unit(side[settings["layer"]]) for side in sides))[0][:, 0].tolist()
     cut = too_long(tokenizer, texts[0] + texts[1], settings["max_length"])
     return examples, found, by_layer, {"examples": len(examples), "truncated": cut}
+
+
+def embedding_options(run) -> tuple:
+    """What `embed` and `encode` take behind the sentences and the layer."""
+    own = run.settings
+    return own["max_length"], own["pooling"], run.options["batch_tokens"], own["precision"]
 
 
 def layer_scores(target: str, code: str, layer: int, first: np.ndarray, second: np.ndarray) -> dict:
@@ -48,7 +54,7 @@ def mine(target: str, code: str, model, tokenizer, run):
     pairs the threshold was tuned on: validation, or (flattering) test itself.
     """
     data, settings = run.options["data"], run.settings
-    options = settings["max_length"], settings["pooling"], run.options["batch_tokens"]
+    options = embedding_options(run)
     vectors = partial(_encode, model, tokenizer, settings["layer"], options)
     tuned_on = "validation" if bucc.present(code, "validation", data) else "test"
     candidates = {}

@@ -22,11 +22,12 @@ from xtsupport.study.phases.training_rows import raw_features, training_features
 from xtsupport.study.runs import Run, open_run, require
 from xtsupport.tables import languages, task
 from xtsupport.training import encoder as encoders
+from xtsupport.training import precision
 from xtsupport.training.attention import use_fast_attention
 from xtsupport.training.feature_cache import encoded
 from xtsupport.training.features import Features, featurise
 from xtsupport.training.heads import TaskModel
-from xtsupport.training.loop import MLM, Recipe, resolve_precision, train
+from xtsupport.training.loop import MLM, Recipe, train
 from xtsupport.training.masked import MaskedHead, MaskedModel, tiny_xlmr, train_tokenizer
 from xtsupport.training.tracking import tracked
 
@@ -110,8 +111,6 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
 def retrieve(run: Run) -> pd.DataFrame:
     """Sentence retrieval in every language; returns accuracy by layer, plain and mean-centred.
 
-    Encodes in float32 whatever the precision of training: neighbours are close calls.
-
     Writes ``examples.parquet``, ``scores.csv`` and ``layers.csv``; for pools of sentences (BUCC)
     ``mining.csv``, the scores by margin and by cosine.
     """
@@ -144,9 +143,11 @@ def retrieve(run: Run) -> pd.DataFrame:
 
 
 def prepare(run: Run) -> None:
-    """Threads and random state as the run wants them."""
+    """Threads and random state as the run wants them. Raises UserError where the study's automatic
+    precision is not one of this device's."""
     torch.set_num_threads(run.options["threads"])
     torch.manual_seed(run.seed)
+    print(*precision.check(run.options["precision"], run.settings["precision"]), sep="\n", end="")
 
 
 def starting_encoder(run: Run):
@@ -186,7 +187,7 @@ def starting_model(run: Run):
         encoder, layers, tokenizer = encoders.load_masked_encoder(starting_point(run))
     else:
         encoder, tokenizer = starting_encoder(run)
-    use_fast_attention(encoder, device(), resolve_precision(run.settings["precision"]))
+    use_fast_attention(encoder, device(), run.settings["precision"])
     encoders.set_dropout(encoder, run.settings["dropout"])
     if run.settings["freeze_embeddings"]:
         encoders.freeze_embeddings(encoder)
@@ -286,7 +287,7 @@ def answers(model, trained: str, trained_on: Features, examples, tokenizer, run:
         examples[:],
         tokenizer.pad_token_id,
         run.options["batch_tokens"],
-        resolve_precision(settings["precision"]),
+        settings["precision"],
         trained_on.unanswerable,
         settings.get("max_answer_length", 30),
     )
