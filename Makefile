@@ -1,4 +1,4 @@
-# make study · make lab · make test: each sets up .venv first, once. Needs Python 3.11 or 3.12, pip, make.
+# make study · make lab · make test: each sets up .venv first, once. Needs Python 3.11 to 3.13, pip, make.
 #
 #   PYTHON=python3.12   the interpreter to build .venv from
 #   TORCH=cpu|cuda      which build of torch (default: cuda where nvidia-smi answers, else cpu)
@@ -8,8 +8,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 ifeq ($(origin PYTHON), undefined)
-PYTHON := $(shell for each in python3.11 python3.12 python3 python; do \
-	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+PYTHON := $(shell for each in python3.11 python3.12 python3.13 python3 python; do \
+	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$each && break; done)
 endif
 ifeq ($(origin TORCH), undefined)
@@ -57,13 +57,16 @@ crash: $(READY)
 
 lint: $(READY)
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports --no-cache
+	.venv/bin/mypy
 
 setup: $(READY)
 
 # torch comes first and alone: pip finds a CPU build in its own find-links if it is told of one; else uv
 # knows where CPU builds lie; else the registry's build, which on Linux brings gigabytes of CUDA along.
 $(READY): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or 3.12 is needed; name it with PYTHON=..." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 to 3.13 is needed; name it with PYTHON=..." >&2; exit 1; }
 	@echo "setting up .venv with $(PYTHON), torch $(PIN) for $(TORCH)"
 	@.venv/bin/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv 2>/dev/null || { \
 		$(PYTHON) -m venv --clear --without-pip .venv; \
