@@ -12,10 +12,9 @@ from xtsupport.report.sentences import sentence
 from xtsupport.report.write import write_significance
 from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import study_moments
-from xtsupport.statistics.comparisons import COLUMNS, compare, is_primary, significance
+from xtsupport.statistics.comparisons import COLUMNS, compare, dependence, is_primary, significance
 from xtsupport.statistics.contrasts import cases, default_contrasts
 from xtsupport.statistics.declared import Declared, Primary, declared
-from xtsupport.statistics.dependence import dependence
 from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.primary import heterogeneity, levels_differ, on_scales
 from xtsupport.statistics.scales import on_scale

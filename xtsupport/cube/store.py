@@ -100,6 +100,20 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     )
 
 
+def load_task(dataset: ds.Dataset, task: str, columns: Sequence[str]) -> pd.DataFrame:
+    """The rows of one task of an open cube, those of the columns that it has.
+
+    Decoded one column after the other: at paper size a task fits into memory once its words are
+    small codes, but not while all its columns are decoded at once.
+    """
+    mine = pc.field("task") == task
+    found = {"task": pd.Categorical.from_codes([0], [task])}
+    for name in [name for name in columns if name in dataset.schema.names]:
+        found[name] = to_frame(dataset.to_table(columns=[name], filter=mine))[name].array
+    found["task"] = found["task"].repeat(dataset.count_rows(filter=mine))
+    return pd.DataFrame(found, copy=False)
+
+
 def build_cube(run_folders: Iterable, out, languages: Mapping | None = None) -> Path:
     """Gather the runs' ``examples.parquet`` into the cube folder ``out`` and return it.
 
