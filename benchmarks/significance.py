@@ -29,6 +29,7 @@ from scipy import stats  # noqa: E402
 from xtsupport.cube.columns import SCHEMA  # noqa: E402
 from xtsupport.statistics.clusters import study_moments  # noqa: E402
 from xtsupport.statistics.comparisons import significance  # noqa: E402
+from xtsupport.statistics.evidence import gather  # noqa: E402
 from xtsupport.statistics.resampling import bootstrap_means  # noqa: E402
 from xtsupport.statistics.signflip import sign_flip  # noqa: E402
 
@@ -207,7 +208,7 @@ def whole_study(folder: Path) -> pd.DataFrame:
     start = time.perf_counter(), time.process_time()
     measured = study_moments(folder)
     middle = time.perf_counter(), time.process_time()
-    table = significance(measured)
+    table = significance(gather(measured))
     end = time.perf_counter(), time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     steps = {"read and contract": (start, middle), "compare": (middle, end), "total": (start, end)}

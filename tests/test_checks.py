@@ -7,6 +7,7 @@ import pytest
 from study_toys import toy_root
 
 from xtsupport.errors import UserError
+from xtsupport.statistics.evidence import gather
 from xtsupport.study import checks, conclude, finished
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import into_scratch, open_run
@@ -99,10 +100,10 @@ def test_without_a_study_the_scores_are_simulated_and_say_so(study, capsys):
 def test_simulated_scores_have_the_variants_of_the_study(tmp_path, monkeypatch):
     monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
     study = open_study(PARAMS / "variants.yaml")
-    cube = pd.read_parquet(conclude.evidence(study))
+    cube = pd.read_parquet(conclude.find_cube(study))
     sides = set(cube["condition"] + "/" + cube["variant"])
     assert sides >= {"squad@translated/plain", "none/adversarial", "squad/source=qta"}
-    table = conclude.conclude(study, cube)
+    table = conclude.conclude(study, gather(cube, study.settings, study.data))
     robust = table[table["variant"].eq("smoothing")]
     assert set(robust["treatment"] + "-" + robust["baseline"]) == {"none-none/plain"}
 
@@ -110,7 +111,7 @@ def test_simulated_scores_have_the_variants_of_the_study(tmp_path, monkeypatch):
 def test_a_cube_of_the_study_comes_before_the_reference(study, capsys):
     for folder in ("outputs/reference/toy/cube", "outputs/toy/cube"):
         (study.folder.parents[1] / folder).mkdir(parents=True)
-        assert conclude.evidence(study) == study.folder.parents[1] / folder
+        assert conclude.find_cube(study) == study.folder.parents[1] / folder
     assert "SIMULATED" not in capsys.readouterr().out
 
 

@@ -1,12 +1,14 @@
 """The literature's claims: the table is sound, planted truths are recognised, gaps are named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from xtsupport.cube.store import score_table
+from xtsupport.cube.scores import score_table
 from xtsupport.statistics.claims import KINDS, beside_published, check_claims, claims
-from xtsupport.statistics.clusters import contract
+from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.simulate import simulate
 from xtsupport.tables import tasks
 
@@ -44,13 +46,18 @@ def cube():
 
 
 @pytest.fixture(scope="module")
-def table(cube):
-    return check_claims(cube, n_resamples=20).set_index("claim")
+def evidence(cube):
+    return gather(cube)
 
 
-def test_nothing_is_claimed_about_targets_that_the_encoder_had_met(cube, table):
+@pytest.fixture(scope="module")
+def table(evidence):
+    return check_claims(evidence, n_resamples=20).set_index("claim")
+
+
+def test_nothing_is_claimed_about_targets_that_the_encoder_had_met(evidence, table):
     """The other verdicts stay as they are."""
-    met = check_claims(cube, n_resamples=20, exposed=["tatoeba"]).set_index("claim")
+    met = check_claims(replace(evidence, exposed=("tatoeba",)), n_resamples=20).set_index("claim")
     told = table["verdict"] != "not testable"
     about = table.index.map({c["claim"]: "tatoeba" in c["tasks"].split() for c in claims()})
     assert (told & about).any() and (told & ~about).any()
@@ -103,7 +110,7 @@ def test_a_contradicted_claim():
     cube = simulate(
         {"squad": -8.0, "mnli": 0.0}, ("none", "squad", "mnli"), ("tatoeba",), ("de", "th")
     )
-    found = check_claims(contract(cube)).set_index("claim")
+    found = check_claims(gather(cube)).set_index("claim")
     assert found.loc["retrieval-tatoeba", "verdict"] == "contradicted"
     assert found.loc["squad-average", "verdict"] == "not testable"
     assert "xnli" in found.loc["squad-average", "note"]
@@ -111,7 +118,7 @@ def test_a_contradicted_claim():
 
 def test_too_few_seeds_are_not_testable():
     cube = simulate({"squad": 20.0}, tasks=("tatoeba",), languages=("de", "th"), seeds=2, size=0.3)
-    row = check_claims(cube).set_index("claim").loc["retrieval-tatoeba"]
+    row = check_claims(gather(cube)).set_index("claim").loc["retrieval-tatoeba"]
     assert row["verdict"] == "not testable" and "fewer than 3" in row["note"]
 
 

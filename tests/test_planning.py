@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from xtsupport.report.power_report import power_curves, power_sentences, printable, write_power
-from xtsupport.report.score_tables import language_table
+from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.power import power_table
 from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
+from xtsupport.tables import language_table
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +20,13 @@ def cube():
 
 
 @pytest.fixture(scope="module")
-def table(cube):
-    return power_table(cube, gain=2.0, seeds=(3, 10), questions=(1, 8))
+def evidence(cube):
+    return gather(cube)
+
+
+@pytest.fixture(scope="module")
+def table(evidence):
+    return power_table(evidence, gain=2.0, seeds=(3, 10), questions=(1, 8))
 
 
 def test_the_picture_draws_the_table(table):
@@ -75,15 +81,16 @@ def test_files_are_written(table, tmp_path):
     assert (tmp_path / "power.svg").read_text().startswith("<?xml")
 
 
-def test_needs_are_the_smallest_that_suffice(cube):
+def test_needs_are_the_smallest_that_suffice(evidence):
     """Each need, put back into the design, is enough, and the next smaller one is not."""
-    table = power_table(cube, gain=3.0, seeds=(10,), questions=(1,))
+    table = power_table(evidence, gain=3.0, seeds=(10,), questions=(1,))
     row = table[table["level"] == "all"].iloc[0]
-    again = power_table(cube, gain=3.0, seeds=(int(row["seeds_needed"]),), questions=(1,))
+    again = power_table(evidence, gain=3.0, seeds=(int(row["seeds_needed"]),), questions=(1,))
     assert again[again["level"] == "all"].iloc[0]["power"] >= 0.8
     k = int(row["languages_needed"])
     few, enough = (
-        power_table(cube, gain=3.0, seeds=(10,), questions=(1,), languages=(n,)) for n in (k - 1, k)
+        power_table(evidence, gain=3.0, seeds=(10,), questions=(1,), languages=(n,))
+        for n in (k - 1, k)
     )
     powers = [part[part["level"] == "all"].iloc[0]["power"] for part in (few, enough)]
     assert powers[0] < 0.8 <= powers[1]

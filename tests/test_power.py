@@ -9,6 +9,7 @@ from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.components import components
 from xtsupport.statistics.contrasts import cases
+from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.inference import inference
 from xtsupport.statistics.power import (
     design_power,
@@ -80,7 +81,7 @@ def test_seeds_needed_is_the_smallest_number_that_suffices():
 
 def test_the_table_warns_where_no_number_of_seeds_suffices():
     cube = simulate(tasks=("xquad",), languages=("en", "de", "th"), size=0.4)
-    table = power_table(cube, gain=0.6, seeds=(3, 5), questions=(1, 64))
+    table = power_table(gather(cube), gain=0.6, seeds=(3, 5), questions=(1, 64))
     assert set(table["level"]) == {"Germanic", "Tai-Kadai", "all"}
     small, large = (table[table["n_examples"] == n] for n in sorted(set(table["n_examples"])))
     assert small["note"].str.contains("no number of seeds suffices").all()
@@ -90,9 +91,9 @@ def test_the_table_warns_where_no_number_of_seeds_suffices():
 
 def test_bad_pilots_are_refused():
     with pytest.raises(UserError, match="one seed"):
-        power_table(simulate(seeds=1, languages=("en", "de"), size=0.1))
+        power_table(gather(simulate(seeds=1, languages=("en", "de"), size=0.1)))
     with pytest.raises(UserError, match="gain=0"):
-        power_table(simulate(seeds=2, languages=("en", "de"), size=0.1), gain=0)
+        power_table(gather(simulate(seeds=2, languages=("en", "de"), size=0.1)), gain=0)
 
 
 def test_a_planted_gain_is_found_as_often_as_predicted():

@@ -5,8 +5,10 @@ import json
 import pytest
 import yaml
 
-from xtsupport.statistics.comparisons import write_significance
+from xtsupport.report.write import write_significance
+from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
+from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.simulate import simulate
 from xtsupport.study import reference
 
@@ -41,7 +43,8 @@ def committed(empty):
     cube = simulate({("squad", "xquad"): 6.0}, ("none", "squad"), ("xquad",), size=0.1)
     (folder / "cube").mkdir()
     cube.to_parquet(folder / "cube" / "part.parquet")
-    write_significance(cube, folder, Declared(primary=Primary("squad")))
+    evidence = gather(cube, Declared(primary=Primary("squad")))
+    write_significance(significance(evidence), evidence, folder)
     return cube
 
 

@@ -13,11 +13,12 @@ import pytest
 from xtsupport.errors import UserError
 from xtsupport.report import page
 from xtsupport.report.appendix import cautions, contaminated, distinct, scores
-from xtsupport.report.contents import material
+from xtsupport.report.contents import contents
 from xtsupport.report.report import answer, banner, scores_words, standing, tally, write_report
-from xtsupport.report.score_tables import read_comparison
+from xtsupport.report.write import read_comparison
 from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
+from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
 from xtsupport.study.params.settings import load_settings
@@ -74,8 +75,13 @@ def rules():
 
 
 @pytest.fixture(scope="module")
-def comparison(cube, rules):
-    return significance(cube, rules)
+def evidence(cube, rules):
+    return gather(cube, rules)
+
+
+@pytest.fixture(scope="module")
+def comparison(evidence):
+    return significance(evidence)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +107,7 @@ RECORDS = [
 @pytest.fixture(scope="module")
 def text(cube, comparison, settings, tmp_path_factory):
     out = tmp_path_factory.mktemp("report") / "report.html"
-    assert write_report(out, comparison, cube, settings, "hub", RECORDS) == out
+    assert write_report(out, comparison, gather(cube, settings), settings, RECORDS) == out
     return out.read_text(encoding="utf-8")
 
 
@@ -157,7 +163,7 @@ def test_the_answer_table_holds_the_numbers_of_the_comparison(text, comparison):
 def alone(cube, comparison, tmp_path_factory):
     """The report of a cube without its study."""
     out = tmp_path_factory.mktemp("alone") / "report.html"
-    return write_report(out, comparison, cube).read_text(encoding="utf-8")
+    return write_report(out, comparison, gather(cube)).read_text(encoding="utf-8")
 
 
 def test_declared_and_exploratory_are_told_apart(text, alone):
@@ -175,18 +181,18 @@ def test_limits_of_this_very_design_are_named(text):
 
 
 def test_the_gain_over_as_many_steps_is_told_where_the_study_has_it(cube, comparison, settings):
-    lines = " ".join(cautions(material(comparison, cube, settings, "hub")))
+    lines = " ".join(cautions(contents(comparison, gather(cube, settings), settings)))
     assert "Compare with the control none~squad." in lines
     one = comparison.query("treatment == 'squad' and task == 'xquad' and by == 'all'")
     row = one[one["metric"] == "f1"].assign(baseline="none~squad", gain=-1.6, verdict="harms")
     more = pd.concat([comparison, row.assign(ci_low=-2.7, ci_high=-0.5)])
-    lines = " ".join(cautions(material(more, cube, settings, "hub")))
+    lines = " ".join(cautions(contents(more, gather(cube, settings), settings)))
     assert "as many steps, it is \N{MINUS SIGN}1.6 [\N{MINUS SIGN}2.7, \N{MINUS SIGN}0.5]" in lines
 
 
 def test_exposed_encoders_are_named(cube, comparison, settings):
     changed = settings.model_copy(update={"encoder": "offline-e5"})
-    lines = " ".join(cautions(material(comparison, cube, changed, "hub")))
+    lines = " ".join(cautions(contents(comparison, gather(cube, changed), changed)))
     assert "offline-e5 was itself trained on data of xquad, xnli, tatoeba" in lines
 
 
@@ -195,10 +201,10 @@ def test_what_the_encoder_had_seen_stands_by_the_answer_and_by_the_scores(
 ):
     changed = settings.model_copy(update={"encoder": "offline-e5"})
     for section in (answer, scores):
-        shown = section(material(comparison, cube, changed, "hub"))
+        shown = section(contents(comparison, gather(cube, changed), changed))
         assert shown.count("EXPOSED: the encoder (offline-e5) was itself trained on data of") == 1
-    assert "EXPOSED" not in scores(material(comparison, cube, settings, "hub"))
-    assert "The encoder" not in scores(material(comparison, cube))
+    assert "EXPOSED" not in scores(contents(comparison, gather(cube, settings), settings))
+    assert "The encoder" not in scores(contents(comparison, gather(cube)))
 
 
 def test_collapsed_runs_and_settings_are_shown(text):
@@ -209,23 +215,24 @@ def test_collapsed_runs_and_settings_are_shown(text):
 def test_what_was_declared_late_is_exploratory(cube, rules):
     """A changed margin or primary comparison; more contrasts are exploratory anyway."""
     late = replace(rules, late=("contrasts", "margin"))
-    notes = significance(cube, late)["note"]
+    notes = significance(gather(cube, late))["note"]
     assert not notes.str.contains("primary comparison").any()
     assert notes.str.startswith("exploratory; primary, declared late").sum() == (
-        significance(cube, rules)["note"].str.startswith("primary comparison").sum()
+        significance(gather(cube, rules))["note"].str.startswith("primary comparison").sum()
     )
     assert "everything on this page is exploratory" in standing(late)
     assert standing(replace(rules, late=("contrasts",))) == standing(rules)
 
 
 def test_simulated_scores_cannot_be_taken_for_results(cube, comparison):
-    assert "SIMULATED" in banner(material(comparison, cube.assign(study="simulated")))
+    assert "SIMULATED" in banner(contents(comparison, gather(cube.assign(study="simulated"))))
 
 
 def test_whatever_comes_from_data_is_escaped(cube, rules, tmp_path):
     named = cube.assign(group=cube["group"].where(cube["language"] != "de", EVIL), study=EVIL)
     named["condition"] = named["condition"].replace("mnli", EVIL)
-    out = write_report(tmp_path / "r.html", significance(named, rules), named)
+    evidence = gather(named, rules)
+    out = write_report(tmp_path / "r.html", significance(evidence), evidence)
     read = Reader(out.read_text(encoding="utf-8"))
     whole = out.read_text(encoding="utf-8")
     assert whole.count("<script") == 1 and EVIL in "".join(read.text)
@@ -234,18 +241,19 @@ def test_whatever_comes_from_data_is_escaped(cube, rules, tmp_path):
 
 
 def test_the_same_study_gives_the_same_page(alone, cube, comparison, tmp_path):
-    again = write_report(tmp_path / "again.html", comparison, cube)
+    again = write_report(tmp_path / "again.html", comparison, gather(cube))
     assert again.read_text(encoding="utf-8") == alone
 
 
 def test_a_comparison_without_the_declared_rows_is_refused(cube, comparison, settings):
     with pytest.raises(UserError, match="no row of squad over none on xquad"):
-        material(comparison[comparison["task"] != "xquad"], cube, settings)
+        contents(comparison[comparison["task"] != "xquad"], gather(cube, settings), settings)
 
 
 def test_a_cube_without_xquad_has_a_report_of_what_it_has(cube, tmp_path):
     rest = cube[cube["task"].isin(["xnli", "udpos"]) & (cube["seed"] == 0)]
-    out = write_report(tmp_path / "r.html", significance(rest), rest)
+    evidence = gather(rest)
+    out = write_report(tmp_path / "r.html", significance(evidence), evidence)
     assert "Does training on squad first raise" in out.read_text(encoding="utf-8")
 
 
@@ -301,8 +309,9 @@ def test_an_answer_that_is_one_average_is_drawn_with_its_families(cube, tmp_path
     """The planned row alone is the answer; whether families differ is answered all the same."""
     rules = Declared(primary=Primary("squad", by="all"))
     given = load_settings(TINY, {"analysis.primary.by": "all"})
-    compared = significance(cube, rules)
-    text = write_report(tmp_path / "r.html", compared, cube, given, "hub").read_text("utf-8")
+    compared = significance(gather(cube, rules))
+    out = write_report(tmp_path / "r.html", compared, gather(cube, given), given)
+    text = out.read_text("utf-8")
     assert "On xquad, squad scores above none over all 7 languages." in text
     assert "between families: the largest is" in text
     assert "Gain of squad over none per family and over all languages" in text

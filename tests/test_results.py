@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from xtsupport.cube.columns import by_language, complete, validate_cube
-from xtsupport.cube.store import build_cube, read_cube, score_table
+from xtsupport.cube.scores import score_table
+from xtsupport.cube.store import build_cube, read_cube
 from xtsupport.errors import UserError
 from xtsupport.statistics import clusters
 from xtsupport.statistics.clusters import study_moments

@@ -7,11 +7,11 @@ import pytest
 from xtsupport.errors import UserError
 from xtsupport.statistics.best_intermediate import best_intermediate
 from xtsupport.statistics.calibration import self_test
-from xtsupport.statistics.clusters import ClusterSums, study_moments
-from xtsupport.statistics.contrasts import cases
+from xtsupport.statistics.clusters import ClusterSums
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.distance import design, distance_slope, slope
-from xtsupport.statistics.dominance import almost_stochastic_order, violation
+from xtsupport.statistics.evidence import exactly, gather
+from xtsupport.statistics.sensitivity import almost_stochastic_order, violation
 from xtsupport.statistics.simulate import LANGUAGES, simulate
 
 NOISE = tuple(f"task{i}" for i in range(5))
@@ -38,9 +38,8 @@ def test_naive_choice_among_equals_is_optimistic_and_cross_fitting_is_not():
     rng = np.random.default_rng(0)
     gains = {"naive": [], "cross-fitted": []}
     for _ in range(60):
-        for row in best_intermediate(
-            [no_effect(rng)], ways=tuple(gains), n_resamples=1
-        ).itertuples():
+        evidence = gather([no_effect(rng)])
+        for row in best_intermediate(evidence, ways=tuple(gains), n_resamples=1).itertuples():
             gains[row.way].append(row.gain)
     naive, fair = np.array(gains["naive"]), np.array(gains["cross-fitted"])
     error = fair.std(ddof=1) / np.sqrt(60)
@@ -50,7 +49,7 @@ def test_naive_choice_among_equals_is_optimistic_and_cross_fitting_is_not():
 def test_a_clearly_best_condition_is_chosen_by_every_way():
     effects = {("task1", "xquad"): 12.0, ("task2", "xquad"): -3.0}
     cube = simulate(effects, ("none", *NOISE[:3]), languages=("en", "de", "th"), size=0.4)
-    table = best_intermediate(cube, n_resamples=40).set_index("way")
+    table = best_intermediate(gather(cube), n_resamples=40).set_index("way")
     assert set(table["chosen"]) == {"task1"} and (table["share"] > 0.99).all()
     assert np.ptp(table["gain"]) < 1e-9  # the same choice everywhere is the plain gain
     assert table["note"].str.contains("optimistic").to_dict() == {
@@ -63,7 +62,8 @@ def test_a_clearly_best_condition_is_chosen_by_every_way():
 
 def test_micro_f1_targets_are_chosen_through_their_counts():
     cube = simulate({"task1": 10.0}, ("none", *NOISE[:2]), ("udpos",), ("en", "de"), size=0.5)
-    row = best_intermediate(cube, "udpos", ways=("cross-fitted",), n_resamples=5).iloc[0]
+    table = best_intermediate(gather(cube), "udpos", ways=("cross-fitted",), n_resamples=5)
+    row = table.iloc[0]
     assert row["chosen"] == "task1" and row["gain"] > 3
 
 
@@ -75,7 +75,8 @@ def test_several_targets_are_averaged_with_shared_seeds():
         ("en", "de", "th"),
         size=0.5,
     )
-    table = best_intermediate(cube, ("xquad", "tatoeba"), ways=("cross-fitted",), n_resamples=30)
+    both, ways = ("xquad", "tatoeba"), ("cross-fitted",)
+    table = best_intermediate(gather(cube), both, ways=ways, n_resamples=30)
     rows = table.set_index("target")
     assert list(rows["chosen"]) == ["task0", "task1", "best of each target"]
     assert rows.loc["mean", "gain"] == pytest.approx(rows["gain"].iloc[:2].mean())
@@ -83,11 +84,11 @@ def test_several_targets_are_averaged_with_shared_seeds():
 
 
 def test_too_few_candidates_are_refused():
-    cube = simulate(languages=("en", "de"), size=0.1)
+    evidence = gather(simulate(languages=("en", "de"), size=0.1))
     with pytest.raises(UserError, match="two candidates or more; the cube has none, squad"):
-        best_intermediate(cube)
+        best_intermediate(evidence)
     with pytest.raises(UserError, match="no such task"):
-        best_intermediate(cube, "mlqa")
+        best_intermediate(evidence, "mlqa")
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +101,12 @@ def sloping():
     size, pieces = np.random.default_rng(0).uniform(1, 100, (2, 8))
     table = pd.DataFrame({"code": codes, "syntactic": far.values(), "pretraining_gb": size})
     table["fertility"] = pieces
-    return study_moments(cube), table
+    return gather(cube), table
 
 
 def test_planted_slope_is_found(sloping):
-    measured, table = sloping
-    lines = distance_slope(measured, table).set_index(["task", "adjusted_for"])
+    evidence, table = sloping
+    lines = distance_slope(evidence, table).set_index(["task", "adjusted_for"])
     for covariates in ("", "pretraining_gb", "fertility", "pretraining_gb + fertility"):
         row = lines.loc[("xquad", covariates)]
         assert row["ci_low"] < -2 < row["ci_high"] and row["ci_high"] < 0
@@ -116,14 +117,8 @@ def test_planted_slope_is_found(sloping):
 
 
 def test_slope_is_least_squares(sloping):
-    measured, table = sloping
-    from xtsupport.statistics.aggregates import task_facts
-
-    pair = [(("squad", "plain"), ("none", "plain"))]
-    found = cases(measured, task_facts(measured), pair, "language")
-    found = [
-        c for c in found if (c.row.task, c.row.metric, c.row.by) == ("xquad", "f1", "language")
-    ]
+    evidence, table = sloping
+    found = exactly(evidence.primary_cases("language"), "xquad", "f1", "language")
     codes = [case.row.level for case in found]
     x = design(table.set_index("code")[["syntactic"]], codes)
     gains = [
@@ -137,9 +132,9 @@ def test_slope_is_least_squares(sloping):
 
 
 def test_slope_needs_languages_with_a_distance(sloping):
-    measured, table = sloping
+    evidence, table = sloping
     with pytest.raises(UserError, match="fewer than four"):
-        distance_slope(measured, table.head(3))
+        distance_slope(evidence, table.head(3))
 
 
 def test_stochastic_order():
@@ -158,7 +153,8 @@ def test_stochastic_order():
 
 def test_self_test_is_quiet_without_a_gain_and_finds_a_planted_one():
     cube = simulate({("squad", "xquad"): 3.0}, languages=("en", "de", "th"), size=0.3, run_sd=0.3)
-    table = self_test(cube, Declared(primary=Primary("squad")), gain=6.0, studies=40)
+    rules = Declared(primary=Primary("squad"))
+    table = self_test(gather(cube, rules), gain=6.0, studies=40)
     null, planted = table.to_dict("records")
     assert null["planted"] == 0 and null["found"] <= null["high"] + 1e-9 and null["expected"] == 5
     assert planted["low"] <= planted["found"] <= planted["high"] and planted["found"] > 80
@@ -167,4 +163,4 @@ def test_self_test_is_quiet_without_a_gain_and_finds_a_planted_one():
 def test_self_test_refuses_counts():
     cube = simulate(tasks=("udpos",), languages=("en", "de"), size=0.2)
     with pytest.raises(UserError, match="as a mean of scores"):
-        self_test(cube, Declared(primary=Primary("squad", target="udpos")))
+        self_test(gather(cube, Declared(primary=Primary("squad", target="udpos"))))

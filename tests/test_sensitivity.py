@@ -6,9 +6,9 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from xtsupport.statistics.clusters import contract
+from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
-from xtsupport.statistics.primary import headline
+from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.sensitivity import (
     contradictions,
     mixed_check,
@@ -22,30 +22,32 @@ RULES = Declared(primary=Primary("squad"))
 
 
 @pytest.fixture(scope="module")
-def sums():
+def evidence():
     cube = simulate(
         {("squad", "xquad"): 8.0},
         tasks=("xquad", "xnli"),
         languages=("en", "de", "el", "th"),
         size=0.4,
     )
-    return contract(cube)
+    return gather(cube, RULES)
 
 
 @pytest.fixture(scope="module")
-def table(sums):
-    return other_methods(sums, RULES, n_resamples=1000)
+def table(evidence):
+    return other_methods(evidence, n_resamples=1000)
 
 
-def test_every_method_has_the_rows_of_the_headline(sums, table):
-    rows = headline(sums, RULES).set_index("level")
+def test_every_method_has_the_rows_of_the_answer(evidence, table):
+    compared = significance(evidence).query("by == 'group' and metric in ('f1', 'official')")
     for _, part in table.groupby(["method", "unit"]):
-        for task, side in (("xquad", "target"), ("rest", "rest"), ("xquad - rest", "difference")):
+        for task in ("xquad", "rest", "xquad - rest"):
+            rows = compared[compared["task"] == task].set_index("level")
             mine = part[part["task"] == task].set_index("level")
-            assert np.allclose(mine.loc[rows.index, "gain"], rows[f"{side}_gain"])
+            assert len(mine) == 3 and np.allclose(mine.loc[rows.index, "gain"], rows["gain"])
     assert len(table) == 3 * 3 * (2 + 3 + 3 + 1)
     first = table[table["method"] == "two-way variance"].query("task == 'xquad'")
-    assert np.allclose(first.set_index("level")["holm"][rows.index], rows["target_p_adjusted"])
+    rows = compared[compared["task"] == "xquad"].set_index("level")
+    assert np.allclose(first.set_index("level")["holm"][rows.index], rows["p_adjusted"])
 
 
 def test_every_row_names_what_it_resamples(table):
@@ -87,29 +89,30 @@ def test_contradictions_are_of_the_same_unit_only():
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_sides_that_never_differ_have_empty_intervals(seeds):
     one = simulate(languages=("en", "de", "th"), seeds=seeds, size=0.1).query("condition == 'none'")
-    table = other_methods(pd.concat([one, one.assign(condition="squad")]), RULES, n_resamples=50)
+    both = gather(pd.concat([one, one.assign(condition="squad")]), RULES)
+    table = other_methods(both, n_resamples=50)
     assert np.allclose(table[["gain", "ci_low", "ci_high"]].fillna(0), 0, atol=1e-6)
     assert (table["p_value"].dropna() > 0.99).all() and contradictions(table).empty
 
 
-def test_noise_is_attributed_and_the_mixed_model_agrees(sums):
-    parts, fit = noise(sums, RULES), mixed_check(sums, RULES)
+def test_noise_is_attributed_and_the_mixed_model_agrees(evidence):
+    parts, fit = noise(evidence), mixed_check(evidence)
     assert parts["share"].sum() == pytest.approx(100) and (parts["share"] >= 0).all()
     assert fit["gain"] == pytest.approx(fit["primary_gain"], abs=1e-6)
     assert fit["se"] == pytest.approx(fit["primary_se"], rel=0.3)
 
 
 def test_one_seed_says_nothing_of_runs():
-    cube = simulate(languages=("en", "de"), seeds=1, size=0.2)
-    parts = noise(cube, RULES)
-    assert mixed_check(cube, RULES) is None and parts["share"].isna().all()
+    evidence = gather(simulate(languages=("en", "de"), seeds=1, size=0.2), RULES)
+    parts = noise(evidence)
+    assert mixed_check(evidence) is None and parts["share"].isna().all()
     assert np.isnan(parts.set_index("part").loc["seed", "sd"])
 
 
-def test_stochastic_order_needs_five_runs(sums):
-    assert stochastic_order(sums, RULES) is None
+def test_stochastic_order_needs_five_runs(evidence):
+    assert stochastic_order(evidence) is None
     cube = simulate({"squad": 9.0}, languages=("en", "de", "th"), seeds=5, size=0.3)
-    found = stochastic_order(cube, RULES)
+    found = stochastic_order(gather(cube, RULES))
     assert found["n_seeds"] == 5 and found["epsilon_min"] < 0.2
     scores = cube.query("metric == 'f1' and language != 'en'").groupby(["condition", "seed"])[
         "score"

@@ -12,6 +12,7 @@ from statsmodels.stats.multitest import multipletests
 from xtsupport.errors import UserError
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.comparisons import COLUMNS, compare, significance
+from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.simulate import simulate
 from xtsupport.statistics.verdicts import adjust, equivalence_p, verdict
 
@@ -331,13 +332,13 @@ def test_bad_arguments_are_one_line(measured, arguments, message):
 
 def test_tasks_that_the_encoder_was_trained_on_are_noted(cube):
     settings = SimpleNamespace(encoder="offline-e5", contrasts=[("squad", "none")])
-    table = significance(cube, settings)
+    table = significance(gather(cube, settings))
     exposed = table["note"].str.endswith("exposed")
     named = table["task"].str.partition(" ")[0]
     assert set(named[exposed]) == {"xquad", "mlqa", "xnli", "tatoeba"}
     assert not exposed[named.isin(["udpos", "panx", "rest", "all"])].any()
     settings.encoder = "FacebookAI/xlm-roberta-base"
-    assert not significance(cube, settings)["note"].str.contains("exposed").any()
+    assert not significance(gather(cube, settings))["note"].str.contains("exposed").any()
 
 
 def test_contrasts_are_an_explicit_list(cube):

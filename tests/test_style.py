@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from xtsupport.report import style
-from xtsupport.report.score_tables import language_table
+from xtsupport.tables import language_table
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0: linear RGB as seen with the deficiency
 DEFICIENCIES = {

@@ -3,6 +3,8 @@
 import pandas as pd
 from figure_toys import comparison, toy_languages
 
+from xtsupport import tables
+from xtsupport.cube.scores import in_order, official, official_metrics, zero_shot_means
 from xtsupport.report import score_tables
 from xtsupport.statistics.declared import Primary
 
@@ -19,7 +21,7 @@ def test_official_keeps_the_first_metric_of_the_table_and_unknown_tasks():
         ("none", "xnli", "de", 0, "accuracy", 70.0),
         ("none", "mine", "de", 0, "bleu", 10.0),
     )
-    assert score_tables.official(scores)["metric"].tolist() == ["f1", "accuracy", "bleu"]
+    assert official(scores)["metric"].tolist() == ["f1", "accuracy", "bleu"]
 
 
 def test_zero_shot_means_leave_english_out_and_weigh_languages_equally():
@@ -29,7 +31,7 @@ def test_zero_shot_means_leave_english_out_and_weigh_languages_equally():
         ("none", "xquad", "de", 1, "f1", 60.0),
         ("none", "xquad", "fr", 0, "f1", 20.0),
     )
-    means = score_tables.zero_shot_means(scores)
+    means = zero_shot_means(scores)
     assert means.loc["none", "xquad"] == 37.5 and means.loc["none", "xquad (en)"] == 90.0
 
 
@@ -40,7 +42,7 @@ def test_rows_come_in_the_order_of_the_study():
         ("other", "xquad", "de", 0, "f1", 3.0),
         ("squad", "xquad", "de", 0, "f1", 4.0),
     )
-    rows = score_tables.in_order(scores, ["none", "squad"], ["xquad", "xnli"])
+    rows = in_order(scores, ["none", "squad"], ["xquad", "xnli"])
     assert rows["score"].tolist() == [4.0, 3.0, 2.0, 1.0]
 
 
@@ -96,12 +98,12 @@ def test_by_language_follows_the_answer():
 
 
 def test_tables_of_tasks_and_languages_are_the_packaged_ones():
-    assert score_tables.task_table().loc["xquad", "metrics"].split()[0] == "f1"
-    assert set(score_tables.language_table()["code"]) >= {"en", "de", "zh"}
-    fertility = score_tables.language_table().set_index("code")["fertility"]
+    assert tables.task_table().loc["xquad", "metrics"].split()[0] == "f1"
+    assert set(tables.language_table()["code"]) >= {"en", "de", "zh"}
+    fertility = tables.language_table().set_index("code")["fertility"]
     assert 1 < fertility["en"] < fertility["ml"] < 4 and fertility.notna().sum() >= 40
-    assert score_tables.language_table("world")["fertility"].isna().all()
-    assert score_tables.official_metrics("hub", ["xnli", "xquad"]) == {
+    assert tables.language_table("world")["fertility"].isna().all()
+    assert official_metrics("hub", ["xnli", "xquad"]) == {
         "xnli": "accuracy",
         "xquad": "f1",
     }

@@ -6,11 +6,15 @@ own task or language, and the generated world, come in.
 
 import csv
 import string
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xtsupport.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PACKAGE = Path(__file__).parent
 ROLES = ("intermediate", "target", "raw", "other")
@@ -258,3 +262,35 @@ def _check_encoder(row):
 
 
 _CHECKS = {Language: _check_language, Task: _check_task, Encoder: _check_encoder}
+
+
+def language_table(data: str = "hub") -> "pd.DataFrame":
+    """The languages of a data source, one row each: the columns of languages.csv, and fertility.
+
+    fertility: sub-tokens per word (fertility.csv, measured by ``xtsupport data fertility`` with the
+    tokenizer of multilingual-e5, which is XLM-R's); nan for languages of a mirror's own table.
+    """
+    import pandas as pd
+
+    known = languages(data)
+    table = pd.DataFrame([asdict(row) for row in known.values()])
+    if known != languages("hub"):
+        return table.assign(fertility=float("nan"))
+    measured = pd.read_csv(PACKAGE / "fertility.csv").set_index("code")["fertility"]
+    return table.assign(fertility=table["code"].map(measured))
+
+
+def task_table(data: str = "hub") -> "pd.DataFrame":
+    """The tasks of a data source by name, with the columns of tasks.csv; lists as text."""
+    import pandas as pd
+
+    table = pd.DataFrame([asdict(row) for row in tasks(data).values()]).set_index("name")
+    return table.map(lambda cell: " ".join(cell) if isinstance(cell, tuple) else cell)
+
+
+def encoder_table(data: str = "hub") -> "pd.DataFrame":
+    """The encoders whose training data are known, with the columns of encoders.csv."""
+    import pandas as pd
+
+    table = pd.DataFrame([asdict(row) for row in encoders(data).values()])
+    return table.assign(exposed=table["exposed"].map(" ".join))

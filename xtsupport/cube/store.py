@@ -9,14 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from xtsupport.cube.columns import COUNTS, REQUIRED, SCHEMA, WORD, complete, encode
+from xtsupport.cube.columns import REQUIRED, SCHEMA, WORD
 from xtsupport.errors import UserError
 from xtsupport.files import new_folder
 
@@ -101,47 +100,18 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     )
 
 
-def score_table(cube: pd.DataFrame) -> pd.DataFrame:
-    """Percentages per condition, variant, task, language, seed and metric.
+def load_task(dataset: ds.Dataset, task: str, columns: Sequence[str]) -> pd.DataFrame:
+    """The rows of one task of an open cube, those of the columns that it has.
 
-    Columns: condition, variant, task, language, language_2, family, group (where the cube has
-    them), seed, metric, score (0..100), n_examples. Micro F1 (rows with counts and no score) is
-    2tp / (2tp + fp + fn), 0 where there is nothing to count.
+    Decoded one column after the other: at paper size a task fits into memory once its words are
+    small codes, but not while all its columns are decoded at once.
     """
-    cube = complete(cube)
-    keys = [
-        name
-        for name in (
-            "condition",
-            "variant",
-            "task",
-            "language",
-            "language_2",
-            "family",
-            "group",
-            "seed",
-            "metric",
-        )
-        if name in cube
-    ]
-    code, table = encode(cube, keys)
-    score = cube["score"].to_numpy(dtype=float, na_value=np.nan)
-    scored = ~np.isnan(score)
-    total, n = (
-        np.bincount(code[scored], score[scored], len(table)),
-        np.bincount(code, minlength=len(table)),
-    )
-    tp, fp, fn = (
-        np.bincount(
-            code[~scored], cube[name].to_numpy(dtype=float, na_value=0)[~scored], len(table)
-        )
-        for name in COUNTS
-    )
-    micro = np.bincount(code[~scored], minlength=len(table)) > 0
-    f1 = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
-    table["score"] = 100 * np.where(micro, f1, total / n)
-    table["n_examples"] = n
-    return table
+    mine = pc.field("task") == task
+    found = {"task": pd.Categorical.from_codes([0], [task])}
+    for name in [name for name in columns if name in dataset.schema.names]:
+        found[name] = to_frame(dataset.to_table(columns=[name], filter=mine))[name].array
+    found["task"] = found["task"].repeat(dataset.count_rows(filter=mine))
+    return pd.DataFrame(found, copy=False)
 
 
 def build_cube(run_folders: Iterable, out, languages: Mapping | None = None) -> Path:

@@ -8,17 +8,12 @@ import pandas as pd
 import yaml
 
 from xtsupport import tables
+from xtsupport.cube.scores import SOURCE, official_metrics, zero_shot_means
 from xtsupport.errors import UserError
 from xtsupport.report import plots
-from xtsupport.report.contents import Material, interval, p_text, with_interval
+from xtsupport.report.contents import Contents, interval, p_text, with_interval
 from xtsupport.report.page import MARKS, Html, bullets, figure, folded, html, paragraph, table
-from xtsupport.report.score_tables import (
-    SOURCE,
-    answer_rows,
-    official_metrics,
-    overview,
-    zero_shot_means,
-)
+from xtsupport.report.score_tables import answer_rows, overview
 from xtsupport.report.sentences import points
 from xtsupport.sides import short_name, side
 from xtsupport.statistics.best_intermediate import WAYS, best_intermediate
@@ -29,12 +24,12 @@ ROWS = 400  # of the exploratory table; the rest is in significance.csv
 FIELDS = {"tokens": "sentence", "text_pair": "second text"}  # columns that need another name
 
 
-def limits(found: Material) -> Html:
+def limits(found: Contents) -> Html:
     """What a reader must not conclude, from the design of this very study."""
     return bullets(cautions(found))
 
 
-def cautions(found: Material) -> list[str]:
+def cautions(found: Contents) -> list[str]:
     """One sentence per limit of the design."""
     rows, primary = found.answer, found.primary
     target = rows[rows["task"] == primary.target]
@@ -64,10 +59,11 @@ def cautions(found: Material) -> list[str]:
             f"{primary.treatment} uses the training data of {primary.target} itself: its gain is "
             f"also that of more training. {over_control(found)}"
         )
-    if found.exposed:
+    if found.evidence.exposed:
         lines.append(
             f"The encoder {found.settings['encoder']} was itself trained on data of "
-            f"{', '.join(found.exposed)}: scores and gains there are exposed, not zero-shot."
+            f"{', '.join(found.evidence.exposed)}: scores and gains there are exposed, not "
+            "zero-shot."
         )
     met = contaminated(found.records)
     if met:
@@ -80,7 +76,7 @@ def cautions(found: Material) -> list[str]:
     return lines
 
 
-def over_control(found: Material) -> str:
+def over_control(found: Contents) -> str:
     """The gain over as many steps without the intermediate task, where the study has that."""
     condition, variant = side(found.primary.treatment)
     control = short_name((f"none~{condition}", variant))
@@ -95,20 +91,22 @@ def over_control(found: Material) -> str:
     )
 
 
-def runs_share(found: Material) -> float:
+def runs_share(found: Contents) -> float:
     """How much of the primary gain's uncertainty comes from runs, in percent; 0 if unknown."""
     if not found.rules.paired or found.answer["n_seeds"].min() < 2:
         return 0.0
-    parts = noise(found.sums, found.rules, found.data).set_index("part")
+    parts = noise(found.evidence).set_index("part")
     return float(parts.loc[["seed", "seed:language"], "share"].sum())
 
 
-def seen(found: Material) -> Html:
+def seen(found: Contents) -> Html:
     """What the encoder had seen of the tasks before; nothing where the study is not known."""
     encoder = found.settings.get("encoder")
     names = list(dict.fromkeys(found.scores["task"]))
     return (
-        paragraph(tables.seen_before(encoder, names, found.data), "note") if encoder else Html("")
+        paragraph(tables.seen_before(encoder, names, found.evidence.data), "note")
+        if encoder
+        else Html("")
     )
 
 
@@ -140,9 +138,12 @@ def _spoken(codes: list[str]) -> str:
     return f" ({codes[0]})" if len(codes) == 1 else f" (each of {len(codes)} languages)"
 
 
-def contrasts(found: Material) -> Html:
+def contrasts(found: Contents) -> Html:
     """The map of verdicts and the rows over all languages."""
-    rules, metrics = found.rules, official_metrics(found.data, found.settings.get("targets", ()))
+    rules, metrics = (
+        found.rules,
+        official_metrics(found.evidence.data, found.settings.get("targets", ())),
+    )
     level = overview(found.comparison, found.primary.by, metrics)
     total = found.comparison[found.comparison["by"] == "all"]
     shown = total[["treatment", "baseline", "task", "metric", "baseline_score"]].assign(
@@ -167,23 +168,22 @@ def contrasts(found: Material) -> Html:
     )
 
 
-def best(found: Material) -> list[Html]:
+def best(found: Contents) -> list[Html]:
     """What choosing the best intermediate per target gains, fairly and naively."""
     baseline, _ = side(found.primary.baseline)  # of the plain conditions
     tables = []
-    for target in dict.fromkeys(one.task for one in found.measured):
-        codes = [set(one.languages["language"]) for one in found.sums if one.task == target]
-        ways = [way for way in WAYS if way != "english" or SOURCE in codes[0]]
+    for target in dict.fromkeys(one.task for one in found.evidence.moments):
+        one = next(one for one in found.evidence.moments if one.task == target)
+        has_source = SOURCE in set(one.languages["language"])
+        ways = [way for way in WAYS if way != "english" or has_source]
         try:
             tables.append(
                 best_intermediate(
-                    found.sums,
+                    found.evidence,
                     target,
                     baseline=baseline,
                     ways=ways,
                     n_resamples=200,
-                    alpha=found.rules.alpha,
-                    data=found.data,
                 )
             )
         except UserError:
@@ -214,10 +214,10 @@ def every_row(comparison: pd.DataFrame) -> Html:
     return folded(summary, table(shown.assign(note=cut["note"]), marks=MARKS))
 
 
-def scores(found: Material) -> Html:
+def scores(found: Contents) -> Html:
     """Mean zero-shot scores, and a heat map per target."""
     means = zero_shot_means(found.scores).reset_index()
-    chance = {name: row.chance for name, row in tables.tasks(found.data).items()}
+    chance = {name: row.chance for name, row in tables.tasks(found.evidence.data).items()}
     tasks = list(dict.fromkeys(found.scores["task"]))
     return html(
         "{p}{seen}{t}{figures}",
@@ -234,7 +234,7 @@ def scores(found: Material) -> Html:
     )
 
 
-def runs(found: Material) -> Html:
+def runs(found: Contents) -> Html:
     """Time, versions, collapsed runs and settings."""
     if not found.records:
         return paragraph("This report was made from a cube alone; it has no records of runs.")

@@ -1,51 +1,47 @@
-"""What a report is made of, gathered once: comparison, sums, declaration, records of runs."""
+"""What a report is made of, gathered once: comparison, evidence, settings, records of runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 
-from xtsupport import tables
+from xtsupport.cube.scores import in_order, official
 from xtsupport.errors import UserError
-from xtsupport.report.score_tables import (
-    answer_rows,
-    forest_rows,
-    in_order,
-    language_table,
-    official,
-    official_metrics,
-    score_rows,
-)
-from xtsupport.sides import both_sides
+from xtsupport.report.score_tables import answer_rows, forest_rows
 from xtsupport.statistics.claims import check_claims
-from xtsupport.statistics.clusters import PAIRS, ClusterSums, Moments, contracted, study_moments
-from xtsupport.statistics.declared import Declared, Primary, declared
+from xtsupport.statistics.declared import Declared, Primary
+from xtsupport.statistics.evidence import Evidence
 
 
-@dataclass(frozen=True)
-class Material:
-    """What a report is made of."""
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What the sections of a report draw on."""
 
     comparison: pd.DataFrame
-    sums: list[ClusterSums]
-    measured: list[Moments]
-    given: Declared  # what the study declared, if anything
-    primary: Primary  # declared, or else the comparison that this cube allows
-    data: str
-    languages: pd.DataFrame
+    evidence: Evidence
     records: Sequence[Mapping]
     settings: Mapping
 
     @property
     def study(self) -> str:
         """Name of the study; `simulated` for invented scores."""
-        return self.sums[0].study or "without a name"
+        return self.evidence.study or "without a name"
 
     @property
     def rules(self) -> Declared:
-        """The rules, with the primary comparison that is shown."""
-        return replace(self.given, primary=self.primary)
+        """What the study declared."""
+        return self.evidence.rules
+
+    @property
+    def primary(self) -> Primary:
+        """The declared primary comparison, or else the one that this cube allows."""
+        return self.evidence.primary
+
+    @property
+    def languages(self) -> pd.DataFrame:
+        """The languages table, with every language of the cube."""
+        return self.evidence.languages
 
     @cached_property
     def answer(self) -> pd.DataFrame:
@@ -58,77 +54,28 @@ class Material:
         return forest_rows(self.comparison, self.primary, self.languages)
 
     @cached_property
-    def exposed(self) -> list[str]:
-        """Tasks of the cube whose data the encoder had seen before the study."""
-        have = {one.task for one in self.measured}
-        known = tables.exposed(self.settings.get("encoder", ""), self.data)
-        return [task for task in known if task in have]
-
-    @cached_property
     def claims(self) -> pd.DataFrame:
         """Published claims, tested as far as this study can: the columns of ``check_claims``."""
-        return check_claims(self.sums, self.rules, self.data, exposed=self.exposed)
+        return check_claims(self.evidence)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
         """Official scores per condition, task, language and seed."""
-        scores = official(score_rows(self.sums), self.data)
+        scores = official(self.evidence.scores, self.evidence.data)
         conditions, targets = (self.settings.get(key, []) for key in ("conditions", "targets"))
         return in_order(scores, conditions, targets)
 
 
-def material(comparison, cube, settings=None, data=None, records=()) -> Material:
-    """Gather what the sections need; UserError where there is nothing to answer with."""
-    rules, sums = declared(settings), list(contracted(cube))
-    measured = study_moments(sums)
-    data = data or source_of(measured)
-    primary = rules.primary or likely_primary(comparison, data)
-    rows = answer_rows(comparison, primary, language_table(data))
-    if not rows["task"].eq(primary.target).any():
+def contents(comparison, evidence: Evidence, settings=None, records=()) -> Contents:
+    """Gather what the sections need; UserError where the comparison has no rows of the answer."""
+    given = settings.model_dump() if settings else {}
+    found, primary = Contents(comparison, evidence, records, given), evidence.primary
+    if not found.answer["task"].eq(primary.target).any():
         raise UserError(
             f"report: the comparison has no row of {primary.treatment} over {primary.baseline} on "
             f"{primary.target} {primary.metric} by {primary.by}; give the significance of this cube"
         )
-    languages = known_languages(measured, data)
-    given = settings.model_dump() if settings else {}
-    return Material(comparison, sums, measured, rules, primary, data, languages, records, given)
-
-
-def likely_primary(comparison: pd.DataFrame, data: str) -> Primary:
-    """The rows to show of a comparison that declares none: squad on xquad, or what there is."""
-    metrics = official_metrics(data)
-    single = comparison[comparison["by"].eq("group") & comparison["task"].isin(metrics)]
-    single = single[single["metric"] == single["task"].map(metrics)]
-    if single.empty:
-        raise UserError("report: the comparison has no row of a known task by group")
-    wanted = single["task"].eq("xquad") * 2 + single["treatment"].eq("squad")
-    row = single.loc[wanted.idxmax()]
-    return Primary(*both_sides(row), row["task"], row["metric"], "group")
-
-
-def source_of(measured: Sequence[Moments]) -> str:
-    """The data source whose languages table has all of a cube's languages; `hub` if none has."""
-    codes = set(_languages(measured)["language"])
-    return next((data for data in ("hub", "world") if codes <= set(tables.languages(data))), "hub")
-
-
-def _languages(measured: Sequence[Moments]) -> pd.DataFrame:
-    """Language, family and group (``unknown`` where a cube has none) of a cube, pairs left out."""
-    columns = ["language", "family", "group"]
-    single = [one.languages for one in measured if not one.task.endswith(PAIRS)]
-    present = pd.concat(single or [one.languages for one in measured])
-    return present.reindex(columns=columns, fill_value="unknown").drop_duplicates().astype(str)
-
-
-def known_languages(measured: Sequence[Moments], data: str) -> pd.DataFrame:
-    """The languages table, with rows from the cube itself for languages that it lacks."""
-    known, present = language_table(data), _languages(measured)
-    strangers = present[~present["language"].isin(known["code"])].set_axis(
-        ["code", "family", "group"], axis=1
-    )
-    if strangers.empty:
-        return known
-    return pd.concat([known, strangers.assign(name=strangers["code"], script="")])
+    return found
 
 
 def with_interval(rows: pd.DataFrame) -> pd.Series:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from xtsupport.report import plots
-from xtsupport.report.contents import Material, interval, p_text
+from xtsupport.report.contents import Contents, interval, p_text
 from xtsupport.report.page import MARKS, Html, bullets, figure, folded, paragraph, table
 from xtsupport.report.power_report import power_sentences
 from xtsupport.report.print_tables import page_table
@@ -24,7 +24,7 @@ from xtsupport.statistics.sensitivity import (
 MINUS = "\N{MINUS SIGN}"
 
 
-def firm(found: Material) -> Html:
+def firm(found: Contents) -> Html:
     """The whole section."""
     single = by_language(found.comparison, found.answer)
     order = list(dict.fromkeys(found.answer["task"]))
@@ -34,9 +34,9 @@ def firm(found: Material) -> Html:
     return Html("".join(parts))
 
 
-def methods(found: Material) -> list[Html]:
+def methods(found: Contents) -> list[Html]:
     """The answer's rows by every other method, and which of them disagree."""
-    beside = other_methods(found.sums, found.rules, data=found.data)
+    beside = other_methods(found.evidence)
     against = contradictions(beside, found.rules.alpha)
     verdict = "They disagree on:" if len(against) else "They agree on every row of the answer."
     text = (
@@ -107,9 +107,9 @@ def with_labels(wide: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return wide.loc[rows.index]
 
 
-def scales(found: Material) -> list[Html]:
+def scales(found: Contents) -> list[Html]:
     """The answer's rows on other scales and metrics."""
-    rows = on_scales(found.measured, found.rules, found.data)
+    rows = on_scales(found.evidence)
     rows["95% interval"] = interval(rows)
     rows["p"] = rows["p_value"].map(p_text)
     text = (
@@ -122,7 +122,7 @@ def scales(found: Material) -> list[Html]:
     return [paragraph(text), folded("The answer on other metrics and scales", table(rows))]
 
 
-def languages(found: Material, single: pd.DataFrame) -> list[Html]:
+def languages(found: Contents, single: pd.DataFrame) -> list[Html]:
     """On how many languages the treatment is better for sure, and a row for each of them."""
     if single.empty:
         return []
@@ -146,12 +146,12 @@ def languages(found: Material, single: pd.DataFrame) -> list[Html]:
     ]
 
 
-def distance(found: Material, single: pd.DataFrame) -> list[Html]:
+def distance(found: Contents, single: pd.DataFrame) -> list[Html]:
     """Picture and table of the slope on distance, where at least four languages have one."""
     place = found.languages.set_index("code")["syntactic"].astype(float)
     if single["level"].map(place).dropna().groupby(single["level"]).first().size < 4:
         return []
-    slopes = distance_slope(found.measured, found.languages, found.rules, data=found.data)
+    slopes = distance_slope(found.evidence)
     slopes["95% interval"], slopes["one left out"] = (
         [f"{low:+.2f} to {high:+.2f}".replace("-", MINUS) for low, high in slopes[ends].to_numpy()]
         for ends in (["ci_low", "ci_high"], ["leave_one_out_low", "leave_one_out_high"])
@@ -166,19 +166,19 @@ def distance(found: Material, single: pd.DataFrame) -> list[Html]:
     ]
 
 
-def sources(found: Material) -> list[Html]:
+def sources(found: Contents) -> list[Html]:
     """Where the uncertainty comes from, with the mixed model and the order of whole runs."""
     if not found.rules.paired:
         return []
-    parts = noise(found.sums, found.rules, found.data)
-    fit = mixed_check(found.sums, found.rules, found.data)
+    parts = noise(found.evidence)
+    fit = mixed_check(found.evidence)
     text = (
         f"Where the uncertainty of the gain on {found.primary.target} over all languages comes "
         "from: standard deviation of each part in points, and its share of the squared standard "
         "error (variance components in closed form; negative estimates count as none)."
     )
     lines = [mixed_words(fit)] if fit else []
-    order = stochastic_order(found.sums, found.rules, found.data)
+    order = stochastic_order(found.evidence)
     if order:
         lines.append(
             f"Almost stochastic order of the {order['n_seeds']} runs a side: epsilon is at most "
@@ -201,12 +201,12 @@ def mixed_words(fit: dict) -> str:
     )
 
 
-def power(found: Material) -> list[Html]:
+def power(found: Contents) -> list[Html]:
     """What more seeds would find, from this study's own noise; needs two seeds."""
     if found.answer["n_seeds"].min() < 2 or not found.rules.paired:
         return []
     gain = found.rules.margin
-    plan = power_table(found.measured, found.rules, gain, questions=(1,), data=found.data)
+    plan = power_table(found.evidence, gain, questions=(1,))
     picture = plots.mde_picture(plan, "level", "n_seeds", found.rules.margin, found.languages)
     told = folded(
         f"What a gain of {points(found.rules.margin)} would need", bullets(power_sentences(plan))
@@ -214,7 +214,7 @@ def power(found: Material) -> list[Html]:
     return [figure(picture), told]
 
 
-def for_paper(found: Material) -> list[Html]:
+def for_paper(found: Contents) -> list[Html]:
     """The answer's p-values and smallest detectable gains in tables that fit a page."""
     tables = [
         part

@@ -1,12 +1,11 @@
 """The report's section on published work: its claims tested, its figures beside the study's own."""
 
-from xtsupport.report.contents import Material, interval
+from xtsupport.report.contents import Contents, interval
 from xtsupport.report.page import MARKS, Html, bullets, folded, paragraph, table
-from xtsupport.report.score_tables import score_rows
 from xtsupport.statistics.claims import beside_published
 
 
-def literature(found: Material) -> Html:
+def literature(found: Contents) -> Html:
     """What published papers claim, as far as this study can say."""
     claims = found.claims
     told = claims[claims["verdict"] != "not testable"]
@@ -28,9 +27,9 @@ def literature(found: Material) -> Html:
     return Html("".join([*parts, *published(found)]))
 
 
-def published(found: Material) -> list[Html]:
+def published(found: Contents) -> list[Html]:
     """Published averages per target beside the study's own."""
-    beside = beside_published(score_rows(found.sums), found.data)
+    beside = beside_published(found.evidence.scores)
     if beside.empty:
         return []
     invented = found.languages["note"].eq("invented").all()

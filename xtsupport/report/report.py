@@ -5,7 +5,6 @@ declared before the first run is kept apart from what is exploratory.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +12,8 @@ import pandas as pd
 from xtsupport.files import draft, write_text
 from xtsupport.report import appendix, plots
 from xtsupport.report.contents import (
-    Material,
-    material,
+    Contents,
+    contents,
     p_text,
     p_words,
     with_interval,
@@ -33,27 +32,26 @@ from xtsupport.report.page import (
 )
 from xtsupport.report.sentences import points, sentence
 from xtsupport.statistics.declared import Declared, Primary, apart, plural, reach
+from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.primary import heterogeneity
 
 
 def write_report(
     out,
     comparison: pd.DataFrame,
-    cube,
+    evidence: Evidence,
     settings=None,
-    data: str | None = None,
     records: Sequence[Mapping] = (),
 ) -> Path:
     """Write the report to the file `out` and return its path.
 
     Beside it go ``answer.png``, the answer's figure for slides and pages, and ``claims.csv``.
 
-    comparison: what ``significance`` made of `cube` (a frame, a path or cluster sums). settings: of
-    the study, with what it declared; data: its data source; records: the ``run.json`` of its runs.
-    A cube alone has a report, too. Raises UserError where the comparison has no row of the primary
-    contrast.
+    comparison: what ``significance`` made of the evidence. settings: of the study; records: the
+    ``run.json`` of its runs. A cube alone has a report, too. Raises UserError where the comparison
+    has no row of the primary contrast.
     """
-    found = material(comparison, cube, settings, data, records)
+    found = contents(comparison, evidence, settings, records)
     sections = [
         ("answer", "The answer", answer(found)),
         ("words", "The answer in words", words(found)),
@@ -72,7 +70,7 @@ def write_report(
     return write_text(Path(out), page(title, sections, banner(found)))
 
 
-def banner(found: Material) -> Html:
+def banner(found: Contents) -> Html:
     """Warnings that nobody may miss."""
     if found.study == "simulated":
         return paragraph(
@@ -87,7 +85,7 @@ def banner(found: Material) -> Html:
     return Html("")
 
 
-def answer(found: Material) -> Html:
+def answer(found: Contents) -> Html:
     """Question, answer in a few lines, table, figure."""
     primary, rows = found.primary, found.answer
     pooled = len(found.drawn) > len(rows)
@@ -102,12 +100,12 @@ def answer(found: Material) -> Html:
         question=paragraph(question),
         lines=[paragraph(line, "answer") for line in in_short(found)],
         standing=paragraph(
-            f"{standing(found.given)} {declaration(found)} Points are percent, 0 to 100; "
+            f"{standing(found.rules)} {declaration(found)} Points are percent, 0 to 100; "
             f"unit of resampling: {rows['unit'].iloc[0]}; {rows['n_seeds'].min()} seeds.",
             "note",
         ),
         seen=appendix.seen(found),
-        table=headline_table(rows, primary),
+        table=answer_table(rows, primary),
         figure=figure(plots.gain_forest(found.drawn, found.languages)),
         exploratory=paragraph(note, "note") if pooled else "",
     )
@@ -125,7 +123,7 @@ def standing(given: Declared) -> str:
     return "No comparison was declared in advance: everything on this page is exploratory."
 
 
-def declaration(found: Material) -> str:
+def declaration(found: Contents) -> str:
     """The primary comparison and the rules of judging, in words."""
     rules, primary = found.rules, found.primary
     return (
@@ -136,7 +134,7 @@ def declaration(found: Material) -> str:
     )
 
 
-def in_short(found: Material) -> list[str]:
+def in_short(found: Contents) -> list[str]:
     """The answer to the question's three parts, a sentence each, from the verdicts."""
     primary, rows = found.primary, found.answer
     sides = {task: part for task, part in rows.groupby("task", sort=False)}
@@ -190,11 +188,10 @@ GAINS = {
 }
 
 
-def families_differ(found: Material) -> list[str]:
+def families_differ(found: Contents) -> list[str]:
     """Whether the levels differ in their gain on the target, with the joint test."""
     by = apart(found.primary.by)
-    rules = replace(found.rules, primary=replace(found.primary, by=by))
-    test = heterogeneity(found.measured, rules, found.data)
+    test = heterogeneity(found.evidence, by)
     if test.empty:
         return []
     row = test.iloc[0]
@@ -207,7 +204,7 @@ def families_differ(found: Material) -> list[str]:
     ]
 
 
-def headline_table(rows: pd.DataFrame, primary: Primary) -> Html:
+def answer_table(rows: pd.DataFrame, primary: Primary) -> Html:
     """One line per level: gain with interval, p and verdict on target, rest and difference."""
     wide = {}
     for task, part in rows.groupby("task", sort=False):
@@ -224,7 +221,7 @@ def headline_table(rows: pd.DataFrame, primary: Primary) -> Html:
     return table(pd.DataFrame(wide), marks=MARKS)
 
 
-def words(found: Material) -> Html:
+def words(found: Contents) -> Html:
     """A sentence per row of the answer, by benchmark."""
     rules = found.rules
     parts = [paragraph("Each sentence is generated from its row and can be checked against it.")]

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.errors import UserError
-from xtsupport.statistics.aggregates import task_facts
-from xtsupport.statistics.clusters import contracted, ratio
+from xtsupport.statistics.clusters import ratio
+from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.resampling import cluster_ids
 from xtsupport.statistics.variance import UNITS
 
@@ -28,7 +28,7 @@ WAYS = ("cross-fitted", "english", "naive")
 
 
 def best_intermediate(
-    cube,
+    evidence: Evidence,
     targets: str | Sequence[str] = "xquad",
     candidates: Sequence[str] | None = None,
     baseline: str = "none",
@@ -36,14 +36,11 @@ def best_intermediate(
     folds: int = 5,
     n_resamples: int = 500,
     seed: int = 0,
-    alpha: float = 0.05,
-    source: str = "en",
-    data="hub",
 ) -> pd.DataFrame:
     """The gain (points, mean of zero-shot languages) of choosing the best condition per target.
 
-    cube: a frame, a path or cluster sums; candidates: conditions to choose from (None: all plain
-    ones but the baseline and its controls). One row per target and way, and for several targets one
+    candidates: conditions to choose from (None: all plain ones but the baseline and its controls).
+    One row per target and way, and for several targets one
     per way for their ``mean``: chosen (most often), share of choices it won, gain, ci_low, ci_high
     (percentile, clusters x seeds; seeds are drawn for all targets at once), unit, note. UserError
     for fewer than two candidates, or no source-language scores for ``english``.
@@ -51,10 +48,9 @@ def best_intermediate(
     unknown = [way for way in ways if way not in WAYS]
     if unknown:
         raise UserError(f"ways={unknown}: allowed are {', '.join(WAYS)}")
-    sums = list(contracted(cube))
     targets = [targets] if isinstance(targets, str) else list(targets)
-    chosen = [_target_scores(sums, name, candidates, baseline, source, data) for name in targets]
-    rng = np.random.default_rng(seed)
+    chosen = [_target_scores(evidence, name, candidates, baseline) for name in targets]
+    rng, alpha = np.random.default_rng(seed), evidence.rules.alpha
     fold = [rng.permutation(one.n_clusters) % folds for one in chosen]
     lines = []
     for way in ways:
@@ -103,11 +99,11 @@ class _Scores:
     n_seeds: int
 
 
-def _target_scores(sums, target, candidates, baseline, source, data) -> _Scores:
-    parts = [one for one in sums if one.task == target]
+def _target_scores(evidence, target, candidates, baseline) -> _Scores:
+    parts = [one for one in evidence.sums if one.task == target]
     if not parts:
         raise UserError(f"best intermediate for {target!r}: the cube has no such task")
-    facts = task_facts(parts, data)[target]
+    facts = evidence.facts[target]
     part = next(one for one in parts if one.metric == facts.metric)
     runs = part.runs[part.runs["variant"] == "plain"]
     names = list(dict.fromkeys(runs["condition"]))
@@ -132,8 +128,8 @@ def _target_scores(sums, target, candidates, baseline, source, data) -> _Scores:
         sums=[total[index] for total in part.sums],
         sizes=part.sizes,
         at=[np.searchsorted(ids, clusters) for clusters in part.clusters],
-        judged=[i for i, code in enumerate(languages) if code != source],
-        source=[i for i, code in enumerate(languages) if code == source],
+        judged=[i for i, code in enumerate(languages) if code != evidence.source],
+        source=[i for i, code in enumerate(languages) if code == evidence.source],
         n_clusters=len(ids),
         n_seeds=len(seeds),
     )

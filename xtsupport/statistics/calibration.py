@@ -15,29 +15,27 @@ from scipy import stats
 
 from xtsupport.errors import UserError
 from xtsupport.sides import side
-from xtsupport.statistics.aggregates import task_facts
-from xtsupport.statistics.clusters import ClusterSums, contracted, study_moments
+from xtsupport.statistics.clusters import ClusterSums
 from xtsupport.statistics.contrasts import cases
-from xtsupport.statistics.declared import declared
+from xtsupport.statistics.evidence import Evidence, gather
 from xtsupport.statistics.inference import inference
 from xtsupport.statistics.power import t_power
-from xtsupport.statistics.primary import chosen_primary
 
 
 def self_test(
-    cube, rules=None, gain: float = 2.0, studies: int = 100, seed: int = 0, data="hub"
+    evidence: Evidence, gain: float = 2.0, studies: int = 100, seed: int = 0
 ) -> pd.DataFrame:
     """Share of swapped studies that are significant at alpha, without and with ``gain`` points.
 
-    cube: a frame, a path or cluster sums; tested is the primary contrast on its target over all
+    Tested is the primary contrast on its target over all
     zero-shot languages. Columns: planted (points), studies, found, expected, low and high (percent;
     the range holds 95% of such counts if all is well: alpha without a gain, the t test's power
     with), unit.
     """
-    rules = declared(rules)
-    sums = list(contracted(cube))
-    primary = chosen_primary(rules, study_moments(sums))
-    wanted = [one for one in sums if (one.task, one.metric) == (primary.target, primary.metric)]
+    primary, alpha = evidence.primary, evidence.rules.alpha
+    wanted = [
+        one for one in evidence.sums if (one.task, one.metric) == (primary.target, primary.metric)
+    ]
     if not wanted or wanted[0].micro:
         raise UserError(f"self-test: needs {primary.target} {primary.metric} as a mean of scores")
     pair = (side(primary.treatment), side(primary.baseline))
@@ -46,11 +44,11 @@ def self_test(
     null, planted = [], []
     for _ in range(studies):
         swapped = _swap(part, rng)
-        null.append(_test(swapped, pair, rules, data))
-        planted.append(_test(_add(swapped, gain), pair, rules, data))
-    power = np.mean([t_power(gain, row["se"], row["df"], rules.alpha) for row in planted])
-    lines = [_line(0.0, null, rules.alpha, rules.alpha), _line(gain, planted, rules.alpha, power)]
-    return pd.DataFrame(lines).assign(unit=rules.unit)
+        null.append(_test(swapped, pair, evidence))
+        planted.append(_test(_add(swapped, gain), pair, evidence))
+    power = np.mean([t_power(gain, row["se"], row["df"], alpha) for row in planted])
+    lines = [_line(0.0, null, alpha, alpha), _line(gain, planted, alpha, power)]
+    return pd.DataFrame(lines).assign(unit=evidence.rules.unit)
 
 
 def _paired_runs(part: ClusterSums, pair) -> ClusterSums:
@@ -83,10 +81,9 @@ def _add(part: ClusterSums, gain: float) -> ClusterSums:
     return replace(part, sums=sums)
 
 
-def _test(part: ClusterSums, pair, rules, data) -> dict:
-    measured = study_moments([part])
-    facts = task_facts(measured, data)
-    found = cases(measured, facts, [pair], "all", rules.paired, part.task)
+def _test(part: ClusterSums, pair, evidence: Evidence) -> dict:
+    rules, one = evidence.rules, gather([part], data=evidence.data)
+    found = cases(one.moments, one.facts, [pair], "all", rules.paired, part.task, evidence.source)
     return inference(found[:1], rules.unit, rules.alpha).iloc[0].to_dict()
 
 

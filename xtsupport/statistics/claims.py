@@ -7,7 +7,7 @@ averaged over which targets and languages, and from what on it would count. Kind
 - ``small``: the gain is below the threshold, on either side;
 - ``none``: no treatment gains more than the threshold;
 - ``most``: more than half of the treatments gain (Holm's count over treatments);
-- ``best``: choosing the best treatment per target gains (cross-fitted, see ``selection``);
+- ``best``: choosing the best treatment per target gains (cross-fitted, see ``best_intermediate``);
 - ``inconsistent``: treatments with this suffix do not beat the same task without it everywhere.
 
 Verdicts: *supported* and *contradicted* need an interval on that side; *undetermined* otherwise;
@@ -23,11 +23,10 @@ import pandas as pd
 from scipy import stats
 
 from xtsupport.errors import UserError
-from xtsupport.statistics.aggregates import Row, task_facts
+from xtsupport.statistics.aggregates import Row
 from xtsupport.statistics.best_intermediate import best_intermediate
-from xtsupport.statistics.clusters import contracted, moments
 from xtsupport.statistics.contrasts import Case, sides
-from xtsupport.statistics.declared import declared
+from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import inference
 from xtsupport.statistics.variance import arm
 from xtsupport.statistics.verdicts import holm
@@ -51,29 +50,25 @@ def claims() -> list[dict[str, str]]:
     return _read("claims.csv")
 
 
-def check_claims(
-    cube, rules=None, data="hub", source: str = "en", n_resamples=200, exposed: Sequence[str] = ()
-) -> pd.DataFrame:
-    """Test every claim on a cube (a frame, a path or cluster sums), by the study's rules.
-
-    exposed: targets that the encoder had been trained on; what a claim says of them is not tested.
+def check_claims(evidence: Evidence, n_resamples: int = 200) -> pd.DataFrame:
+    """Test every claim on a study, by its rules; but not what it says of exposed targets.
 
     One row per claim with the columns ``COLUMNS``; gain and interval are those of the treatment
     that decides (the weakest for a claim about all of them), in points.
     """
-    rules = declared(rules)
-    sums = list(contracted(cube))
-    study = _Study(sums, rules, data, source, n_resamples, exposed)
+    study = _Study(evidence, n_resamples)
     lines = []
     for claim in claims():
         try:
             found = KINDS[claim["kind"]](study, claim)
         except _Untestable as lacking:
             found = {"verdict": "not testable", "note": str(lacking)}
-        analogy = "generated languages: an analogy, no evidence" if data == "world" else ""
+        analogy = "generated languages: an analogy, no evidence" if evidence.data == "world" else ""
         note = "; ".join(filter(None, [found.pop("note", ""), claim["note"], analogy]))
         published = float(claim["published"] or "nan")
-        lines.append({**claim, "unit": rules.unit, **found, "published": published, "note": note})
+        lines.append(
+            {**claim, "unit": evidence.rules.unit, **found, "published": published, "note": note}
+        )
     return pd.DataFrame(lines).reindex(columns=COLUMNS)
 
 
@@ -82,21 +77,19 @@ class _Untestable(Exception):
 
 
 class _Study:
-    """A contracted cube with what claims ask of it."""
+    """What claims ask of a study."""
 
-    def __init__(self, sums, rules, data, source, n_resamples, exposed):
-        self.sums, self.rules, self.data, self.source = sums, rules, data, source
-        self.n_resamples, self.exposed = n_resamples, exposed
-        self.measured = [moments(one) for one in sums]
-        self.facts = task_facts(self.measured, data)
-        self.sides = sides(self.measured)
+    def __init__(self, evidence: Evidence, n_resamples: int):
+        self.evidence, self.n_resamples = evidence, n_resamples
+        self.rules, self.facts = evidence.rules, evidence.facts
+        self.sides = sides(evidence.moments)
 
     def targets(self, claim) -> list[str]:
         wanted = claim["tasks"].split()
         missing = [task for task in wanted if task not in self.facts]
         if missing and (len(wanted) == 1 or claim["kind"] != "inconsistent"):
             raise _Untestable(f"the study lacks the target(s) {', '.join(missing)}")
-        if met := [task for task in wanted if task in self.exposed]:
+        if met := [task for task in wanted if task in self.evidence.exposed]:
             raise _Untestable(f"exposed: the encoder had been trained on {', '.join(met)}")
         return [task for task in wanted if task in self.facts]
 
@@ -116,7 +109,7 @@ class _Study:
 
     def test(self, treatment, baseline, tasks, least_seeds) -> dict:
         """Gain of a condition on the mean over tasks of the mean over all their languages."""
-        case = average_case(self.measured, self.facts, treatment, baseline, tasks)
+        case = average_case(self.evidence, treatment, baseline, tasks)
         if case is None:
             raise _Untestable(
                 f"{treatment} and {baseline} are not both finished on {', '.join(tasks)}"
@@ -128,15 +121,16 @@ class _Study:
 
 
 def average_case(
-    measured, facts, treatment: str, baseline: str, tasks: Sequence[str]
+    evidence: Evidence, treatment: str, baseline: str, tasks: Sequence[str]
 ) -> Case | None:
     """The contrast on the mean over tasks of their official metrics' means over all languages."""
     arms = []
     for task in tasks:
-        wanted = (task, facts[task].metric)
-        one = next((m for m in measured if (m.task, m.metric) == wanted), None)
+        facts = evidence.facts[task]
+        wanted = (task, facts.metric)
+        one = next((m for m in evidence.moments if (m.task, m.metric) == wanted), None)
         pair = ((treatment, "plain"), (baseline, "plain"))
-        cut = arm(one, *pair, True, facts[task].kind == "retrieval") if one else None
+        cut = arm(one, *pair, True, facts.kind == "retrieval") if one else None
         if cut is None or not cut.present.any():
             return None
         arms.append(cut)
@@ -209,15 +203,12 @@ def _best(study, claim) -> dict:
     tasks, candidates = study.targets(claim), study.treatments(claim)
     try:
         table = best_intermediate(
-            study.sums,
+            study.evidence,
             tasks,
             candidates,
             claim["baseline"],
             ("cross-fitted",),
             n_resamples=study.n_resamples,
-            alpha=study.rules.alpha,
-            source=study.source,
-            data=study.data,
         )
     except UserError as error:
         raise _Untestable(str(error)) from error
@@ -271,7 +262,7 @@ KINDS = {"gain": _gain, "small": _small, "none": _none, "most": _most, "best": _
 KINDS["inconsistent"] = _inconsistent
 
 
-def beside_published(scores: pd.DataFrame, data="hub") -> pd.DataFrame:
+def beside_published(scores: pd.DataFrame) -> pd.DataFrame:
     """Published averages per target and the study's own in one table (percent).
 
     scores: ``score_table`` of a cube. Columns: task, metric, model, score, source. Averages are

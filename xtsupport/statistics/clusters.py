@@ -23,9 +23,12 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.cube.columns import COUNTS, by_language, by_task, complete, encode, validate_cube
+from xtsupport.errors import UserError
 
 PAIRS = " (pairs)"  # a task whose two texts are in different languages is a task of its own
 _RUN = ["condition", "variant", "seed"]
+NEEDED = [*_RUN, "study", "language", "language_2", "family", "group", "example_id", "cluster_id"]
+NEEDED += ["metric", "score", *COUNTS, "phase2_run"]
 
 
 @dataclass(frozen=True)
@@ -264,13 +267,24 @@ def contracted(cube) -> Iterable[ClusterSums]:
     UserError for a cube that cannot be read or compared.
     """
     if isinstance(cube, str | Path):
-        from xtsupport.statistics.stored import contract_stored
-
-        return contract_stored(cube)
+        return _contract_stored(cube)
     if isinstance(cube, pd.DataFrame):
         validate_cube(cube)
         return contract(cube)
     return list(cube)
+
+
+def _contract_stored(path) -> Iterator[ClusterSums]:
+    """A cube on disk that is larger than memory: one task at a time, in small codes."""
+    from xtsupport.cube.store import cube_tasks, load_task, open_cube
+
+    dataset = open_cube(path)
+    if "task" not in dataset.schema.names:
+        raise UserError(f"{path}: the cube lacks the column task")
+    for task in cube_tasks(dataset):
+        rows = load_task(dataset, task, NEEDED)
+        validate_cube(rows)
+        yield from contract(rows)
 
 
 def study_moments(cube) -> list[Moments]:

@@ -6,29 +6,24 @@ column ``unit`` says what was resampled and so which population a row speaks abo
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from xtsupport.cube.columns import validate_cube
 from xtsupport.errors import UserError
-from xtsupport.files import write_text
-from xtsupport.report.contents import likely_primary
-from xtsupport.report.print_tables import latex_table
-from xtsupport.report.score_tables import compares
-from xtsupport.report.sentences import sentence
-from xtsupport.statistics.aggregates import LEVELS, task_facts
+from xtsupport.sides import as_columns, side
+from xtsupport.statistics.aggregates import task_facts
 from xtsupport.statistics.clusters import contract, study_moments
-from xtsupport.statistics.contrasts import cases, default_contrasts, sides_of
-from xtsupport.statistics.declared import Declared, Primary, declared
-from xtsupport.statistics.dependence import dependence
-from xtsupport.statistics.inference import tabulate
+from xtsupport.statistics.contrasts import Case, cases, sides_of
+from xtsupport.statistics.declared import Primary
+from xtsupport.statistics.evidence import Evidence
+from xtsupport.statistics.inference import inference, tabulate
 from xtsupport.statistics.multiplicity import step_down
 from xtsupport.statistics.resampling import bootstrap
+from xtsupport.statistics.scales import FACTOR
 from xtsupport.statistics.variance import UNITS
 from xtsupport.statistics.verdicts import ADJUSTMENTS, FAMILY, adjust, verdict
-from xtsupport.tables import exposed
 
 COLUMNS = [
     "treatment",
@@ -78,7 +73,7 @@ def compare(
 ) -> pd.DataFrame:
     """Gains of every condition over its baseline, in points, with the columns of ``COLUMNS``.
 
-    - cube: a frame with the columns of a cube, or what ``study_moments`` made of one
+    - cube: a frame with the columns of a cube, the path of one, or ``Evidence``
     - by: group, family, language or all; unit: what is resampled, one of ``UNITS``
     - paired: the seeds of treatment and baseline belong together
     - contrasts: pairs (treatment, baseline) of ``condition`` or ``condition/variant``; without
@@ -97,7 +92,8 @@ def compare(
     if isinstance(cube, pd.DataFrame):
         validate_cube(cube)
         cube = sums = contract(cube)
-    measured = [one for one in study_moments(cube) if metrics is None or one.metric in metrics]
+    every = cube.moments if isinstance(cube, Evidence) else study_moments(cube)
+    measured = [one for one in every if metrics is None or one.metric in metrics]
     if not measured:
         raise UserError(f"metrics={list(metrics)}: the cube has none of them")
     pairs = sides_of(measured, baseline, contrasts)
@@ -135,32 +131,27 @@ def judge(table: pd.DataFrame, adjustment: str, margin: float, alpha: float) -> 
     return table[COLUMNS]
 
 
-def significance(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
+def significance(evidence: Evidence) -> pd.DataFrame:
     """Every comparison of a study at every level, judged by the rules that it declared.
 
-    cube: a frame, a path, cluster sums or moments; rules: settings or a declaration. The levels of
-    the primary comparison are a family of hypotheses of their own; every other family is the
-    contrasts x levels of one task, metric and ``by``, and its notes say ``exploratory``. Rows of
-    the primary target, and of its difference to others, note on what they depend; rows of tasks
-    that the settings' encoder was trained on are noted as ``exposed``.
+    The levels of the primary comparison are a family of hypotheses of their own; every other family
+    is the contrasts x levels of one task, metric and ``by``, and its notes say ``exploratory``.
+    Rows of the primary target, and of its difference to others, note on what they depend; rows of
+    tasks that the encoder was trained on are noted as ``exposed``.
     """
-    met = exposed(getattr(rules, "encoder", ""), data)
-    rules, measured = declared(rules), study_moments(cube)
+    rules = evidence.rules
     _check(rules.unit, rules.adjustment, rules.margin, rules.alpha)
-    pairs = sides_of(measured, "none", rules.contrasts or default_contrasts(measured) or None)
-    facts = task_facts(measured, data)
-    target = rules.primary.target if rules.primary else "xquad"
     tables = []
-    for by in [by for by in LEVELS if by == "all" or _has_level(measured, by)]:
-        found = cases(measured, facts, pairs, by, rules.paired, target, source)
-        found = [case for case in found if case.row.by == by or by == LEVELS[0]]
+    for by in evidence.levels:
+        found = [c for c in evidence.cases(by) if c.row.by == by or by == evidence.levels[0]]
         tables.append(tabulate(found, rules.unit, rules.alpha))
-        tables[-1]["note"] += _dependence_notes(found, target, rules)
+        tables[-1]["note"] += _dependence_notes(found, evidence.primary.target, rules)
     table = pd.concat(tables, ignore_index=True)
-    table["planned"] = is_primary(table, rules)
+    table["planned"] = is_primary(table, rules.primary)
     table["p_adjusted"] = adjust(table, rules.adjustment, [*FAMILY, "planned"])
     primary = "primary comparison" if rules.in_advance else "exploratory; primary, declared late"
     standing = table["planned"].map({True: primary, False: "exploratory"})
+    met = evidence.exposed
     marks = ["; exposed" * (task.partition(" ")[0] in met) for task in table["task"]]
     table["note"] = (standing + "; " + table["note"] + marks).str.strip("; ")
     return judge(table, rules.adjustment, rules.margin, rules.alpha)
@@ -177,41 +168,44 @@ def _dependence_notes(found, target, rules) -> list[str]:
     return notes
 
 
-def _has_level(measured, by) -> bool:
-    return all(by in one.languages for one in measured)
+def dependence(found: Sequence[Case], unit: str = UNITS[0], alpha: float = 0.05) -> list[str]:
+    """Per case ``scale-dependent``, ``metric-dependent``, both, or an empty string.
 
-
-def is_primary(table: pd.DataFrame, rules: Declared) -> pd.Series:
-    """Which rows of a table are the comparison that was declared before the first run."""
-    if rules.primary is None:
-        return pd.Series(False, index=table.index)
-    wanted = rules.primary
-    same = compares(table, wanted.treatment, wanted.baseline)
-    same &= table["metric"].eq(wanted.metric) & table["by"].eq(wanted.by)
-    return same & table["task"].isin([wanted.target, f"{wanted.target} - rest"])
-
-
-def _shown(table, rules, data) -> Primary | None:
-    """The declared primary comparison, or the one that the report shows; None if there is none."""
-    try:
-        return rules.primary or likely_primary(table, data)
-    except UserError:
-        return None
-
-
-def write_significance(cube, out, rules=None, data="hub", source: str = "en") -> Path:
-    """Write ``significance.csv``, ``sentences.txt`` (one per row) and ``primary.tex`` into ``out``.
-
-    Returns the path of the table. cube, rules, data, source: as for ``significance``; without a
-    declared primary comparison ``primary.tex`` holds the one that the report shows, as exploratory.
+    F1 points differ in headroom, and XQuAD's whitespace F1 is nearly exact match in Chinese and
+    Thai, so each row is also judged on the other scales and under its target's other metrics: those
+    that ``found`` has for the same contrast, task and level. A conclusion is the sign of a gain
+    whose interval excludes 0, or that there is none.
     """
-    table = significance(cube, rules, data, source)
-    rules, out = declared(rules), Path(out)
-    rows = table.to_dict("records")
-    words = [sentence(row, rules.margin, rules.alpha) for row in rows]
-    write_text(out / "sentences.txt", "\n".join(words) + "\n")
-    primary = table[is_primary(table, replace(rules, primary=_shown(table, rules, data)))]
-    if len(primary):
-        parts = [latex_table(part, rules.alpha) for _, part in primary.groupby("task", sort=False)]
-        write_text(out / "primary.tex", "\n".join(parts))
-    return write_text(out / "significance.csv", table.to_csv(index=False))
+    by_scale = np.stack([conclusions(found, unit, alpha, scale) for scale in FACTOR])
+    points = by_scale[0]
+    by_row: dict[tuple, set] = {}
+    rows = [(*case.labels.values(),)[:-1] for case in found]  # every label but the metric
+    for row, sign in zip(rows, points, strict=True):
+        by_row.setdefault(row, set()).add(sign)
+    labels = []
+    for row, signs in zip(rows, by_scale.T, strict=True):
+        flips = {"scale-dependent": set(signs), "metric-dependent": by_row[row]}
+        labels.append(", ".join(name for name, values in flips.items() if len(values) > 1))
+    return labels
+
+
+def conclusions(found: Sequence[Case], unit: str, alpha: float, scale: str) -> np.ndarray:
+    """1, -1 or 0 per case (cases,): which side of 0 its interval lies on, or neither."""
+    table = inference(found, unit, alpha, scale)
+    return np.where(table["ci_low"] > 0, 1, np.where(table["ci_high"] < 0, -1, 0))
+
+
+def is_primary(table: pd.DataFrame, primary: Primary | None) -> pd.Series:
+    """Which rows of a table are those of the primary comparison; none if there is no such."""
+    if primary is None:
+        return pd.Series(False, index=table.index)
+    same = compares(table, primary.treatment, primary.baseline)
+    same &= table["metric"].eq(primary.metric) & table["by"].eq(primary.by)
+    return same & table["task"].isin([primary.target, f"{primary.target} - rest"])
+
+
+def compares(table: pd.DataFrame, treatment: str, baseline: str) -> pd.Series:
+    """Which rows of a comparison (treatment, baseline, variant, ...) hold one side against another,
+    both named as in params files."""
+    named = as_columns(side(treatment), side(baseline))
+    return (table[list(named)] == pd.Series(named)).all(axis=1)

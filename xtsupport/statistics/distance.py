@@ -14,10 +14,8 @@ import pandas as pd
 from scipy import stats
 
 from xtsupport.errors import UserError
-from xtsupport.statistics.clusters import study_moments
-from xtsupport.statistics.declared import Primary, declared
+from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import joint_estimate
-from xtsupport.statistics.primary import chosen_primary, primary_cases
 from xtsupport.statistics.variance import UNITS, standard_error
 from xtsupport.statistics.verdicts import t_inference
 
@@ -25,27 +23,22 @@ LOGARITHMIC = ("pretraining_gb",)  # spans four orders of magnitude
 
 
 def distance_slope(
-    cube,
-    languages: pd.DataFrame,
-    rules=None,
+    evidence: Evidence,
+    languages: pd.DataFrame | None = None,
     distance: str = "syntactic",
     adjust_for: Sequence[str] = ("pretraining_gb", "fertility"),
     unit: str = UNITS[3],
-    data="hub",
-    source: str = "en",
 ) -> pd.DataFrame:
     """Slope of the primary contrast's gain on distance, for the target, the rest, the difference.
 
-    languages: a frame with ``code``, ``distance`` and the covariates (``views.language_table``; a
+    languages: a frame with ``code``, ``distance`` and the covariates (None: the languages table; a
     covariate that no language has is left out); languages without all of them are left out and
     named. Per task one row without covariates, with each, and with all: slope, se, ci_low, ci_high
     and the range of slopes when one language is left out (points per 0.1 of distance), spearman,
     n_languages, p_value, unit, note.
     """
-    rules, measured = declared(rules), study_moments(cube)
-    primary = chosen_primary(rules, measured)
-    primary = Primary(**{**vars(primary), "by": "language"})
-    found = primary_cases(measured, primary, rules.paired, data, source)
+    languages = evidence.languages if languages is None else languages
+    primary, found = evidence.primary, evidence.primary_cases("language")
     known = tuple(
         name for name in adjust_for if name in languages and languages[name].notna().any()
     )
@@ -59,7 +52,8 @@ def distance_slope(
             if len(kept) < len(covariates) + 4:
                 continue
             left = sorted({c.row.level for c in rows} - {c.row.level for c in kept})
-            numbers = slope(kept, design(table, [c.row.level for c in kept]), unit, rules.alpha)
+            x = design(table, [c.row.level for c in kept])
+            numbers = slope(kept, x, unit, evidence.rules.alpha)
             note = "describes these languages" + (f"; without {', '.join(left)}" if left else "")
             adjusted = " + ".join(covariates)
             lines.append({"task": task, "adjusted_for": adjusted, **numbers, "note": note})

@@ -26,10 +26,8 @@ import pandas as pd
 from scipy import optimize, stats
 
 from xtsupport.errors import UserError
-from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.components import PARTS, components
-from xtsupport.statistics.declared import declared
-from xtsupport.statistics.primary import chosen_primary, primary_cases
+from xtsupport.statistics.evidence import Evidence, exactly
 from xtsupport.statistics.variance import UNITS, satterthwaite
 from xtsupport.statistics.verdicts import POWER
 
@@ -96,22 +94,17 @@ def t_power(gain: float, se: float, df: float, alpha: float = 0.05) -> float:
 
 
 def power_table(
-    cube,
-    rules=None,
+    evidence: Evidence,
     gain: float = 1.0,
     seeds: Sequence[int] = (3, 5, 10, 20),
     questions: Sequence[float] = (1, 4),
     languages: Sequence[int] | None = None,
-    alpha: float | None = None,
-    data="hub",
-    source: str = "en",
 ) -> pd.DataFrame:
     """Power to see a gain of ``gain`` points in each level, from the pilot's own noise.
 
-    cube: a frame, a path, cluster sums or moments of a pilot with two seeds or more; rules:
-    settings or a declaration, whose primary contrast, target, metric and level are planned for, and
-    over all languages. seeds: numbers of seeds; questions: factors on the pilot's examples per
-    language; languages: numbers of languages (None: as many as the level has).
+    evidence: of a pilot with two seeds or more; its primary contrast, target, metric and level are
+    planned for, and the same over all languages. seeds: numbers of seeds; questions: factors on the
+    pilot's examples per language; languages: numbers of languages (None: as many as the level has).
 
     One row per level and design: level, n_languages, n_seeds, questions (the factor), n_examples,
     se, df, mde (the gain found with 80% power), gain, power; seeds_needed, questions_needed
@@ -122,10 +115,8 @@ def power_table(
     """
     if not gain > 0:
         raise UserError(f"gain={gain}: must be a positive number of points")
-    rules, measured = declared(rules), study_moments(cube)
-    alpha = rules.alpha if alpha is None else alpha
-    lines = []
-    found = pilot_cases(measured, rules, data, source)
+    lines, alpha = [], evidence.rules.alpha
+    found = pilot_cases(evidence)
     pooled = components(found[-1])
     if np.isnan(pooled["seed"]):
         raise UserError(
@@ -152,16 +143,14 @@ def _shared(parts: dict, pooled: dict) -> dict:
     return parts
 
 
-def pilot_cases(measured, rules, data="hub", source: str = "en") -> list:
+def pilot_cases(evidence: Evidence) -> list:
     """The primary contrast on its target: every level it declares, then all languages together."""
-    primary = chosen_primary(rules, measured)
-    found = []
-    for by in dict.fromkeys((primary.by, "all")):
-        wanted = (primary.target, primary.metric, by)
-        one = type(primary)(**{**vars(primary), "by": by})
-        every = primary_cases(measured, one, rules.paired, data, source)
-        found += [c for c in every if (c.row.task, c.row.metric, c.row.by) == wanted]
-    return found
+    primary = evidence.primary
+    return [
+        case
+        for by in dict.fromkeys((primary.by, "all"))
+        for case in exactly(evidence.primary_cases(by), primary.target, primary.metric, by)
+    ]
 
 
 def _designs(level, parts, gain, seeds, factor, k, alpha) -> list[dict]:

@@ -1,128 +1,37 @@
-"""The study's question: is the gain the same on XQuAD as on the rest, and does it differ by family?
-
-``headline`` puts the primary contrast's gain on the primary target beside its gain on the rest, per
-level, with their difference (matched languages; seeds shared by the two sides covary). A conclusion
-that changes with the scale (points, share of errors, log odds) is labelled *scale-dependent*, one
-that changes with the primary's metric (official F1, exact match, segmented F1) *metric-dependent*.
+"""The primary comparison looked at closely: do its levels differ, and does the scale matter?
 
 ``heterogeneity`` asks whether levels differ, with their joint covariance: languages share questions
 and runs, so Cochran's Q with independent levels would be wrong. Only tasks that every compared
 language has enter the rest, or a difference between families would be one between task mixes.
+``on_scales`` puts the answer on the scales of points, share of errors and log odds.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from xtsupport.errors import UserError
-from xtsupport.sides import side
-from xtsupport.statistics.aggregates import task_facts
-from xtsupport.statistics.clusters import study_moments
-from xtsupport.statistics.contrasts import Case, cases, default_contrasts
-from xtsupport.statistics.declared import Declared, Primary, declared
-from xtsupport.statistics.dependence import dependence
-from xtsupport.statistics.inference import inference, joint_estimate, tabulate
+from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.evidence import Evidence, exactly, select
+from xtsupport.statistics.inference import inference, joint_estimate
 from xtsupport.statistics.scales import FACTOR
 from xtsupport.statistics.variance import UNITS
-from xtsupport.statistics.verdicts import adjust, verdict
 
 
-def headline(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
-    """The primary contrast per level: on the target, on the rest, and the difference, in points.
-
-    cube: a frame or ``study_moments`` of one; rules: a declaration (``declared``) or settings.
-    Columns: level, languages, n_seeds, unit, and for each side (target, rest, difference) its gain,
-    ci_low, ci_high, p_adjusted (over the levels) and verdict; depends_on. UserError where the
-    cube lacks the primary comparison.
-    """
-    rules, measured = declared(rules), study_moments(cube)
-    primary = chosen_primary(rules, measured)
-    found = primary_cases(measured, primary, rules.paired, data, source)
-    rest = f"{primary.target} - rest"
-    parts = {"target": primary.target, "rest": "rest", "difference": rest}
-    tables = {
-        part: _side_table(_select(found, task, primary.metric, primary.by), rules)
-        for part, task in parts.items()
-    }
-    sides = [table.add_prefix(f"{part}_") for part, table in tables.items() if len(table)]
-    joined = tables["target"][["languages", "n_seeds", "unit"]].join(sides)
-    drop = [name for name in joined if name.endswith(("_languages", "_n_seeds", "_unit"))]
-    asked = [case for case in found if case.row.by == primary.by]
-    labels = dict(zip(_keys(asked), dependence(asked, rules.unit, rules.alpha), strict=True))
-    task = rest if len(tables["difference"]) else primary.target
-    depends = [labels[task, primary.metric, level] for level in joined.index]
-    return joined.drop(columns=drop).assign(depends_on=depends).rename_axis("level").reset_index()
-
-
-def _keys(found: Sequence[Case]) -> list[tuple]:
-    return [(case.row.task, case.row.metric, case.row.level) for case in found]
-
-
-def chosen_primary(rules: Declared, measured) -> Primary:
-    """The declared primary comparison, or the first contrast of the cube on XQuAD F1 by group."""
-    if rules.primary is not None:
-        return rules.primary
-    pairs = default_contrasts(measured)
-    if not pairs:
-        raise UserError("the cube has no two conditions to compare")
-    names = [treatment[0] for treatment, _ in pairs]
-    treatment, baseline = pairs[names.index("squad") if "squad" in names else 0]
-    return Primary("/".join(treatment), "/".join(baseline))
-
-
-def primary_cases(
-    measured, primary: Primary, paired: bool, data="hub", source: str = "en"
-) -> list[Case]:
-    """All rows of the primary contrast at its level; UserError if it has none on the target."""
-    pair = (side(primary.treatment), side(primary.baseline))
-    facts = task_facts(measured, data)
-    found = cases(measured, facts, [pair], primary.by, paired, primary.target, source)
-    if not _select(found, primary.target, primary.metric, primary.by):
-        raise UserError(
-            f"primary comparison: the cube has no {primary.target} {primary.metric} "
-            f"for {primary.treatment} and {primary.baseline} in a language not trained on"
-        )
-    return found
-
-
-def _select(found: Sequence[Case], task: str, metric: str, by: str) -> list[Case]:
-    return _exactly(found, task, metric, by) or _exactly(found, task, "official", by)
-
-
-def _exactly(found: Sequence[Case], task: str, metric: str, by: str) -> list[Case]:
-    return [
-        case
-        for case in found
-        if (case.row.task, case.row.metric, case.row.by) == (task, metric, by)
-    ]
-
-
-def _side_table(found: Sequence[Case], rules: Declared) -> pd.DataFrame:
-    if not found:
-        return pd.DataFrame()
-    table = tabulate(found, rules.unit, rules.alpha)
-    table["p_adjusted"] = adjust(table, rules.adjustment)
-    rows = table.to_dict("records")
-    table["verdict"] = [verdict(row, rules.margin, rules.alpha) for row in rows]
-    table["languages"] = [", ".join(case.row.languages) for case in found]
-    kept = ["gain", "ci_low", "ci_high", "p_adjusted", "verdict", "languages", "n_seeds", "unit"]
-    return table.set_index("level")[kept]
-
-
-def on_scales(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
-    """The headline's target, rest and difference under every metric and scale, per level.
+def on_scales(evidence: Evidence) -> pd.DataFrame:
+    """The primary contrast on target, rest and difference, by every metric and scale, per level.
 
     Columns: task, level, metric, scale, gain, ci_low, ci_high, p_value (unadjusted), unit; the gain
     is in points, percent of the baseline's errors, or log odds.
     """
-    rules, measured = declared(rules), study_moments(cube)
-    primary = chosen_primary(rules, measured)
-    found = primary_cases(measured, primary, rules.paired, data, source)
+    rules, primary = evidence.rules, evidence.primary
     tasks = (primary.target, "rest", f"{primary.target} - rest")
-    chosen = [case for case in found if case.row.task in tasks and case.row.by == primary.by]
+    chosen = [
+        case
+        for case in evidence.primary_cases()
+        if case.row.task in tasks and case.row.by == primary.by
+    ]
     labels = pd.DataFrame([case.labels for case in chosen])[["task", "level", "metric"]]
     columns = ["gain", "ci_low", "ci_high", "p_value"]
     tables = [
@@ -132,42 +41,27 @@ def on_scales(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).assign(unit=rules.unit)
 
 
-def headline_cases(
-    measured, rules: Declared, data="hub", source: str = "en", by: str | None = None
-) -> list[Case]:
-    """The cases behind the headline: target, rest and difference at every level of ``by``.
-
-    by: None is the declared one.
-    """
-    primary = chosen_primary(rules, measured)
-    primary = replace(primary, by=by or primary.by)
-    found = primary_cases(measured, primary, rules.paired, data, source)
-    tasks = (primary.target, "rest", f"{primary.target} - rest")
-    return [case for task in tasks for case in _select(found, task, primary.metric, primary.by)]
-
-
-def heterogeneity(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
+def heterogeneity(evidence: Evidence, by: str | None = None) -> pd.DataFrame:
     """Do levels differ in the gain on the target, on the rest, in the difference? One row each.
 
-    Columns: task, metric, n_levels, statistic (Q / df1), df1, df2, p_value, spread (the largest
-    minus the smallest gain, points), depends_on (scale or metric by which the answer at alpha
-    changes), unit, note. Descriptive where levels are single languages: these languages, not
-    families.
+    by: the level, None for the declared one. Columns: task, metric, n_levels, statistic (Q / df1),
+    df1, df2, p_value, spread (the largest minus the smallest gain, points), depends_on (metric by
+    which the answer at alpha changes), unit, note. Descriptive where levels are single languages:
+    these languages, not families.
     """
-    rules, measured = declared(rules), study_moments(cube)
-    primary = chosen_primary(rules, measured)
-    found = primary_cases(measured, primary, rules.paired, data, source)
+    primary, by = evidence.primary, by or evidence.primary.by
+    found = evidence.primary_cases(by)
     names = {case.row.task for case in found}
     rest = "rest (common)" if "rest (common)" in names else "rest"
     lines = []
     for task in (primary.target, rest, f"{primary.target} - {rest}"):
-        chosen = _select(found, task, primary.metric, primary.by)
+        chosen = select(found, task, primary.metric, by)
         if len(chosen) > 1:
             line = levels_differ(chosen)
             others = sorted({case.row.metric for case in found if case.row.task == task})
-            answers = [levels_differ(_exactly(found, task, m, primary.by)) for m in others]
+            answers = [levels_differ(exactly(found, task, metric, by)) for metric in others]
             p = [one["p_value"] for one in answers] + [line["p_value"]]
-            depends = len({value <= rules.alpha for value in p}) > 1
+            depends = len({value <= evidence.rules.alpha for value in p}) > 1
             lines.append(
                 {
                     "task": task,

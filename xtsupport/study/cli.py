@@ -270,17 +270,13 @@ def world(args) -> None:
 
 def power(args) -> None:
     """``xtsupport power``."""
-    cube, rules, source = evidence(args.cube)
     from xtsupport import folders
-    from xtsupport.report.contents import known_languages, source_of
     from xtsupport.report.power_report import power_sentences, printable, write_power
-    from xtsupport.statistics.clusters import study_moments
     from xtsupport.statistics.power import power_table
 
-    measured = study_moments(cube)
-    source = source if rules else source_of(measured)
+    evidence, _ = evidence_of(args.cube)
     design = {name: getattr(args, name) for name in ("gain", "seeds", "questions", "languages")}
-    table = power_table(measured, rules, **design, data=source)
+    table = power_table(evidence, **design)
     if args.level:
         levels = table["level"].unique()
         if args.level not in levels:
@@ -288,22 +284,20 @@ def power(args) -> None:
         table = table[table["level"] == args.level]
     print(printable(table).to_string(index=False), *power_sentences(table), sep="\n")
     out = args.out or folders.scratch() / "power"
-    print(*write_power(table, out, known_languages(measured, source)), sep="\n")
+    print(*write_power(table, out, evidence.languages), sep="\n")
 
 
 def significance(args) -> None:
     """``xtsupport significance``."""
-    cube, rules, source = evidence(args.cube)
     from xtsupport.report.report import write_report
-    from xtsupport.report.score_tables import read_comparison
-    from xtsupport.statistics.clusters import contracted
-    from xtsupport.statistics.comparisons import write_significance
+    from xtsupport.report.write import write_significance
+    from xtsupport.statistics.comparisons import significance as compared
 
-    sums = list(contracted(cube))
-    print(path := write_significance(sums, args.out, rules, source))
-    data = source if rules else None  # a cube alone: its languages tell
-    out, comparison = path.with_name("report.html"), read_comparison(path)
-    print(write_report(out, comparison, sums, rules, data, run_records(args.cube)))
+    evidence, settings = evidence_of(args.cube)
+    comparison = compared(evidence)
+    print(path := write_significance(comparison, evidence, args.out))
+    out, records = path.with_name("report.html"), run_records(args.cube)
+    print(write_report(out, comparison, evidence, settings, records))
 
 
 def run_records(cube: str) -> list[dict]:
@@ -316,22 +310,23 @@ def run_records(cube: str) -> list[dict]:
     return [record for folder in found if (record := runs.read_record(folder))]
 
 
-def evidence(path: str):
-    """A cube's path, the settings of the study it lies in (None: none), and that study's data."""
+def evidence_of(path: str):
+    """A cube's evidence, and the settings of the study that it lies in (None: it lies in none)."""
     cube = existing(path)
+    from xtsupport.statistics.evidence import gather
     from xtsupport.study.params.rules import data_source
     from xtsupport.study.params.settings import load_settings
 
     declared = cube.resolve().parent / "settings.yaml"
     if not declared.is_file():
-        return cube, None, "hub"
+        return gather(cube), None
     try:
-        rules = load_settings(declared)
+        settings = load_settings(declared)
     except UserError as error:
         if not all("data = " in problem for problem in error.problems):
             raise
-        rules = load_settings(declared, {"data": "hub"})  # rows are not read, only the tables
-    return cube, rules, data_source(rules.data)
+        settings = load_settings(declared, {"data": "hub"})  # no rows are read, only the tables
+    return gather(cube, settings, data_source(settings.data)), settings
 
 
 def export_xtreme(args) -> None:

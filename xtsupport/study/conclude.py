@@ -12,11 +12,11 @@ from xtsupport.study.plan import Study
 
 
 def collect(study: Study, into: str = "scratch") -> Path:
-    """The study's cube: built from its runs when `into` is study, else what ``evidence`` finds."""
-    return build(study) if into == "study" else evidence(study)
+    """The study's cube: built from its runs when `into` is study, else what ``find_cube`` finds."""
+    return build(study) if into == "study" else find_cube(study)
 
 
-def evidence(study: Study) -> Path:
+def find_cube(study: Study) -> Path:
     """The cube to draw conclusions from, and a line that says which it is.
 
     The study's own if there is one, else the committed reference results, else a simulated study
@@ -73,27 +73,27 @@ def simulated(study: Study) -> Path:
     return path
 
 
-def conclude(study: Study, cube, into: str = "scratch") -> pd.DataFrame:
+def conclude(study: Study, evidence, into: str = "scratch") -> pd.DataFrame:
     """Compare as the study declared, at every level; keeps the table and its rows in words.
 
-    cube: a frame, a path, or cluster sums (``contracted``), which a cube of any size fits into.
-    Returns the columns of ``compare``. ``significance.csv`` and ``sentences.txt`` go to the study's
-    folder or, interactively, to scratch.
+    evidence: of the study's cube (``gather``). Returns the columns of ``compare``. The files of
+    ``write_significance`` go to the study's folder or, interactively, to scratch.
     """
-    from xtsupport.report.score_tables import read_comparison
-    from xtsupport.statistics.comparisons import write_significance
+    from xtsupport.report.write import write_significance
+    from xtsupport.statistics.comparisons import significance
 
-    path = write_significance(cube, place(study, into), study.settings, study.data)
-    return read_comparison(path)
+    table = significance(evidence)
+    write_significance(table, evidence, place(study, into))
+    return table
 
 
-def publish(study: Study, comparison: pd.DataFrame, cube, into: str) -> Path:
-    """Write ``report.html`` beside the comparison's table; returns its path. cube: as above."""
+def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path:
+    """Write ``report.html`` beside the comparison's table; returns its path."""
     from xtsupport.report.report import write_report
 
     records = [record for run in study.plan.runs if (record := runs.read_record(run.folder))]
     out = place(study, into) / "report.html"
-    return write_report(out, comparison, cube, study.settings, study.data, records)
+    return write_report(out, comparison, evidence, study.settings, records)
 
 
 def place(study: Study, into: str) -> Path:

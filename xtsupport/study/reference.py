@@ -57,8 +57,8 @@ def reference_scores() -> pd.DataFrame:
     if folder is None or not (folder / "cube").is_dir():
         print(ABSENT)
         return pd.DataFrame()
-    from xtsupport.cube.store import read_cube, score_table
-    from xtsupport.report.score_tables import in_order, official
+    from xtsupport.cube.scores import in_order, official, score_table
+    from xtsupport.cube.store import read_cube
 
     settings, scores = reference_settings(), official(score_table(read_cube(folder / "cube")))
     return in_order(scores, settings["conditions"], settings["targets"])
@@ -70,8 +70,10 @@ def reference_answer() -> pd.DataFrame:
     if folder is None or not (folder / "significance.csv").is_file():
         print(ABSENT)
         return pd.DataFrame()
-    from xtsupport.report.score_tables import forest_rows, language_table, read_comparison
+    from xtsupport.report.score_tables import forest_rows
+    from xtsupport.report.write import read_comparison
     from xtsupport.statistics.declared import Primary
+    from xtsupport.tables import language_table
 
     primary = Primary(**reference_settings()["analysis"]["primary"])
     comparison = read_comparison(folder / "significance.csv")

@@ -1,0 +1,33 @@
+"""What a comparison leaves in a folder: the table, its rows in words, LaTeX of the primary rows."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from xtsupport.files import write_text
+from xtsupport.report.print_tables import latex_table
+from xtsupport.report.sentences import sentence
+from xtsupport.statistics.comparisons import is_primary
+from xtsupport.statistics.evidence import Evidence
+
+
+def write_significance(table: pd.DataFrame, evidence: Evidence, out) -> Path:
+    """Write ``significance.csv``, ``sentences.txt`` (one per row) and ``primary.tex`` into ``out``.
+
+    table: ``significance`` of the evidence. Returns the path of the table. Where no primary
+    comparison was declared, ``primary.tex`` holds the one that the report shows, as exploratory.
+    """
+    rules, out = evidence.rules, Path(out)
+    words = [sentence(row, rules.margin, rules.alpha) for row in table.to_dict("records")]
+    write_text(out / "sentences.txt", "\n".join(words) + "\n")
+    primary = table[is_primary(table, evidence.primary)]
+    if len(primary):
+        parts = [latex_table(part, rules.alpha) for _, part in primary.groupby("task", sort=False)]
+        write_text(out / "primary.tex", "\n".join(parts))
+    return write_text(out / "significance.csv", table.to_csv(index=False))
+
+
+def read_comparison(path) -> pd.DataFrame:
+    """The table of a ``significance.csv``; words stay words (`none`, `na`), no number is nan."""
+    table = pd.read_csv(path, keep_default_na=False, na_values={"baseline_score": [""]})
+    return table.assign(df=table["df"].astype(float))

@@ -1,0 +1,212 @@
+"""What a study's scores are, once: every statistic takes this object and nothing else.
+
+``gather`` contracts a cube to sums per cluster. What follows from them is computed when it is first
+asked for and kept: moments, facts of the tasks, the languages, the contrasts, the one primary
+comparison, its cases. The rules that the study declared travel along.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from xtsupport import tables
+from xtsupport.errors import UserError
+from xtsupport.sides import Side, side
+from xtsupport.statistics.aggregates import LEVELS, Facts, task_facts
+from xtsupport.statistics.clusters import PAIRS, ClusterSums, Moments, contracted, study_moments
+from xtsupport.statistics.contrasts import Case, cases, default_contrasts, sides_of, trained_on
+from xtsupport.statistics.declared import Declared, Primary, declared
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """A contracted cube with the rules to judge it by; make it with ``gather``.
+
+    - parts: cluster sums of every task and metric; moments are enough for all but resampling
+    - rules: what the study declared; data: whose tables of tasks and languages apply
+    - source: the language of phase 3; exposed: its tasks that the encoder had been trained on
+    """
+
+    parts: tuple[ClusterSums | Moments, ...]
+    rules: Declared
+    data: str
+    source: str
+    exposed: tuple[str, ...]
+    _primary_cases: dict = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def sums(self) -> tuple[ClusterSums, ...]:
+        """The cluster sums; UserError if the evidence was made from moments."""
+        if any(isinstance(one, Moments) for one in self.parts):
+            raise UserError("resampling needs a cube or its cluster sums, not moments alone")
+        return self.parts
+
+    @property
+    def study(self) -> str:
+        """Name of the study; empty if the cube gives none."""
+        return getattr(self.parts[0], "study", "")
+
+    @cached_property
+    def moments(self) -> list[Moments]:
+        """The moments of every task and metric."""
+        return study_moments(self.parts)
+
+    @cached_property
+    def facts(self) -> dict[str, Facts]:
+        """Kind, official metric and shared data of every task."""
+        return task_facts(self.moments, self.data)
+
+    @cached_property
+    def languages(self) -> pd.DataFrame:
+        """The languages table, with rows from the cube itself for languages that it lacks."""
+        known, present = tables.language_table(self.data), _languages(self.parts)
+        strangers = present[~present["language"].isin(known["code"])]
+        if strangers.empty:
+            return known
+        strangers = strangers.set_axis(["code", "family", "group"], axis=1)
+        return pd.concat([known, strangers.assign(name=strangers["code"], script="")])
+
+    @cached_property
+    def levels(self) -> list[str]:
+        """The levels, from ``LEVELS``, by which this cube can be compared."""
+        return [by for by in LEVELS if by == "all" or all(by in m.languages for m in self.moments)]
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """``score_table`` of the cube: percentages per run, language and metric (condition,
+        variant, seed, language, n_examples, score, task, metric).
+        """
+        return pd.concat([_scores(one) for one in self.sums], ignore_index=True)
+
+    @cached_property
+    def contrasts(self) -> list[tuple[Side, Side]]:
+        """The declared contrasts, or those that fit the cube."""
+        wanted = self.rules.contrasts or default_contrasts(self.moments) or None
+        return sides_of(self.moments, "none", wanted)
+
+    @cached_property
+    def primary(self) -> Primary:
+        """The declared primary comparison, or the one that answers the study's question best.
+
+        Best is xquad, else another span target, else one that is no retrieval, else what there is;
+        on it squad, else a condition that is neither a variant nor a control; by the coarsest of
+        group, family and language that the cube has, under the target's official metric. UserError
+        if no target has scores of both sides of a contrast in a language not trained on.
+        """
+        if self.rules.primary is not None:
+            return self.rules.primary
+        found = [
+            (self._rank(pair, one), pair, one)
+            for pair in self.contrasts
+            for one in self.moments
+            if one.metric == self.facts[one.task].metric and self._judges(pair, one)
+        ]
+        if not found:
+            raise UserError(
+                "nothing to compare: no task has scores of both sides of a contrast in a language "
+                "that was not trained on"
+            )
+        _, (treatment, baseline), one = min(found, key=lambda each: each[0])
+        named = "/".join(treatment), "/".join(baseline)
+        return Primary(*(name.removesuffix("/plain") for name in named), one.task, one.metric,
+                       self.levels[0])  # fmt: skip
+
+    def _rank(self, pair, one: Moments) -> tuple[bool, ...]:
+        (condition, variant), _ = pair
+        kind = self.facts[one.task].kind
+        task = (one.task != "xquad", kind != "span", kind in ("retrieval", "unknown"))
+        return *task, condition != "squad", variant != "plain", "~" in condition
+
+    def _judges(self, pair, one: Moments) -> bool:
+        """Whether a task has scores of both sides in a language that neither trained on."""
+        runs = one.runs[["condition", "variant"]].apply(tuple, axis=1)
+        scored = [np.isfinite(one.values[(runs == each).to_numpy()]).any(0) for each in pair]
+        away = ~one.languages["language"].isin(trained_on(pair, self.source)).to_numpy()
+        return not one.task.endswith(PAIRS) and bool((scored[0] & scored[1] & away).any())
+
+    def cases(self, by: str) -> list[Case]:
+        """Every row of every contrast at a level. Not kept: in a large study they are large."""
+        return self._cases(self.contrasts, by)
+
+    def primary_cases(self, by: str | None = None) -> list[Case]:
+        """All rows of the primary contrast at a level (None: the declared one), kept.
+
+        UserError if the cube has none on the target.
+        """
+        primary, by = self.primary, by or self.primary.by
+        if by not in self._primary_cases:
+            pair = (side(primary.treatment), side(primary.baseline))
+            found = self._cases([pair], by)
+            if not select(found, primary.target, primary.metric, by):
+                raise UserError(
+                    f"primary comparison: the cube has no {primary.target} {primary.metric} for "
+                    f"{primary.treatment} and {primary.baseline} in a language not trained on"
+                )
+            self._primary_cases[by] = found
+        return self._primary_cases[by]
+
+    def answer_cases(self, by: str | None = None) -> list[Case]:
+        """The primary contrast's rows on the target, the rest and their difference, per level."""
+        found, primary = self.primary_cases(by), self.primary
+        tasks = (primary.target, "rest", f"{primary.target} - rest")
+        return [
+            case for task in tasks for case in select(found, task, primary.metric, by or primary.by)
+        ]
+
+    def _cases(self, pairs, by) -> list[Case]:
+        paired, target = self.rules.paired, self.primary.target
+        return cases(self.moments, self.facts, pairs, by, paired, target, self.source)
+
+
+def gather(cube, rules=None, data=None, source: str = "en") -> Evidence:
+    """The evidence of a cube: a frame, a path (read task by task), cluster sums or moments.
+
+    rules: a study's settings or a declaration; data: whose tables apply (None: those that have the
+    cube's languages); source: the language of phase 3. UserError for a cube that cannot be read or
+    compared.
+    """
+    parts = tuple(contracted(cube))
+    if not parts:
+        raise UserError("the cube is empty; finish at least one run of every condition first")
+    data = likely_data(parts) if data is None else data
+    have = {one.task.removesuffix(PAIRS) for one in parts}
+    exposed = [task for task in tables.exposed(getattr(rules, "encoder", ""), data) if task in have]
+    return Evidence(parts, declared(rules), data, source, tuple(exposed))
+
+
+def likely_data(parts: Sequence[ClusterSums | Moments]) -> str:
+    """The data source whose languages table has all of a cube's languages; `hub` if none has."""
+    codes = set(_languages(parts)["language"])
+    return next((data for data in ("hub", "world") if codes <= set(tables.languages(data))), "hub")
+
+
+def select(found: Sequence[Case], task: str, metric: str, by: str) -> list[Case]:
+    """The cases of a task at a level under a metric, or else under the official one."""
+    return exactly(found, task, metric, by) or exactly(found, task, "official", by)
+
+
+def exactly(found: Sequence[Case], task: str, metric: str, by: str) -> list[Case]:
+    """The cases of a task at a level under a metric."""
+    wanted = (task, metric, by)
+    return [case for case in found if (case.row.task, case.row.metric, case.row.by) == wanted]
+
+
+def _languages(parts: Sequence[ClusterSums | Moments]) -> pd.DataFrame:
+    """Language, family and group (``unknown`` where a cube has none) of a cube, pairs left out."""
+    columns = ["language", "family", "group"]
+    single = [one.languages for one in parts if not one.task.endswith(PAIRS)]
+    present = pd.concat(single or [one.languages for one in parts])
+    return present.reindex(columns=columns, fill_value="unknown").drop_duplicates().astype(str)
+
+
+def _scores(one: ClusterSums) -> pd.DataFrame:
+    values = 100 * one.values()
+    run, language = (index.ravel() for index in np.indices(values.shape))
+    rows = one.runs[["condition", "variant", "seed"]].iloc[run].reset_index(drop=True)
+    rows["language"] = one.languages["language"].to_numpy()[language]
+    rows["n_examples"] = np.array([int(m.sum()) for m in one.sizes])[language]
+    rows["score"] = values.ravel()
+    return rows.dropna(subset="score").assign(task=one.task, metric=one.metric)
