@@ -27,7 +27,7 @@ from xtsupport.statistics.dependence import dependence
 from xtsupport.statistics.inference import inference, joint_estimate, tabulate
 from xtsupport.statistics.scales import FACTOR
 from xtsupport.statistics.variance import UNITS
-from xtsupport.statistics.verdicts import adjust, verdict
+from xtsupport.statistics.verdicts import judge
 
 
 def headline(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
@@ -104,9 +104,7 @@ def _side_table(found: Sequence[Case], rules: Declared) -> pd.DataFrame:
     if not found:
         return pd.DataFrame()
     table = tabulate(found, rules.unit, rules.alpha)
-    table["p_adjusted"] = adjust(table, rules.adjustment)
-    rows = table.to_dict("records")
-    table["verdict"] = [verdict(row, rules.margin, rules.alpha) for row in rows]
+    table = judge(table, rules.adjustment, rules.margin, rules.alpha)
     table["languages"] = [", ".join(case.row.languages) for case in found]
     kept = ["gain", "ci_low", "ci_high", "p_adjusted", "verdict", "languages", "n_seeds", "unit"]
     return table.set_index("level")[kept]
