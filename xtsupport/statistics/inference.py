@@ -51,7 +51,7 @@ def inference(
     table = pd.concat(parts, ignore_index=True)
     table.index = [i for rows in together.values() for i in rows]
     table = _lend(found, table.sort_index())
-    spread = _spread(table, unit)
+    spread = spread_of(table, unit)
     names = ["n_languages", "n_seeds", "n_clusters", "n_examples", "baseline_score"]
     counts = table[names].assign(runs_pooled=_described(table, spread, unit))
     hidden = {one.name: getattr(spread, one.name) for one in fields(Spread)}
@@ -68,22 +68,27 @@ def _measure(group: Sequence[Case], unit, scale) -> pd.DataFrame:
     gain = one.gain if scale == "points" else np.array([value for value, _ in scaled])
     sampled = "languages" in unit
     extra = np.array([_language_variance(case) if sampled else (0.0, np.inf) for case in group])
-    squares = FACTOR[scale] ** 2
+    factor = FACTOR[scale]
+    counts = pd.DataFrame(_counts(group, one)).assign(gain=factor * gain)
+    return counts.join(mean_squares(one, factor, *extra.T))
+
+
+def mean_squares(one: Estimate, factor: float, extra, df_extra) -> pd.DataFrame:
+    """What the spread of a gain is made of, per row, in the unit that ``factor`` leads to."""
+    parts = {"v_p": one.clusters, "v_s": one.seeds, "v_c": one.cells, "prior": one.pooled}
+    squares = {name: factor**2 * np.maximum(part, 0) for name, part in parts.items()}
     return pd.DataFrame(
         {
-            **_counts(group, one),
-            "gain": FACTOR[scale] * gain,
-            "v_p": squares * np.maximum(one.clusters, 0),  # rounding can leave -1e-20
+            **squares,  # not below 0: rounding can leave -1e-20
             "df_p": one.df_clusters,
-            "v_s": squares * np.maximum(one.seeds, 0),
             "df_s": one.df_seeds,
-            "v_c": squares * np.maximum(one.cells, 0),
-            "prior": squares * np.maximum(one.pooled, 0),
+            "n_seeds": one.n_seeds,
             "weight": PRIOR,
+            "lent": 0,
             "informed": one.informed,
             "conditions": one.conditions,
-            "extra": squares * extra[:, 0],
-            "df_extra": extra[:, 1],
+            "extra": factor**2 * extra,
+            "df_extra": df_extra,
         }
     )
 
@@ -94,7 +99,6 @@ def _counts(group: Sequence[Case], one: Estimate) -> dict:
     pairs = [list(zip([arm.moments for arm in arms], used, strict=True)) for used in reached]
     return {
         "n_languages": [len(case.row.languages) for case in group],
-        "n_seeds": one.n_seeds,
         "n_clusters": [sum(m.count_clusters(where) for m, where in pair) for pair in pairs],
         "n_examples": [int(sum(m.examples[where].sum() for m, where in pair)) for pair in pairs],
         "baseline_score": [np.nan if case.is_difference else _baseline(case) for case in group],
@@ -108,16 +112,21 @@ def _lend(found: Sequence[Case], table: pd.DataFrame) -> pd.DataFrame:
         if len(case.row.languages) == 1 and case.row.by in ("group", "family", "language"):
             labels = {**case.labels, "level": n_seeds}
             levels.setdefault(tuple(labels.values()), []).append(i)
-    table["lent"] = 0
+    own, prior, lent = table["v_s"].to_numpy(), table["prior"].to_numpy(copy=True), [0] * len(found)
     for rows in levels.values():
         if len(rows) >= LEVELS_THAT_LEND:
-            shared = levels_prior(table.loc[rows, "v_s"], table.loc[rows, "prior"])
-            table.loc[rows, ["prior", "weight", "lent"]] = shared, PRIOR_OF_LEVELS, len(rows)
-    return table
+            prior[rows] = levels_prior(own[rows], prior[rows])
+            for i in rows:
+                lent[i] = len(rows)
+    weight = np.where(np.array(lent) > 0, PRIOR_OF_LEVELS, PRIOR)
+    return table.assign(prior=prior, weight=weight, lent=lent)
 
 
-def _spread(table: pd.DataFrame, unit: str) -> Spread:
-    """The distribution of each gain around the truth, by the primary of its unit."""
+def spread_of(table: pd.DataFrame, unit: str) -> Spread:
+    """The distribution of each gain around the truth, by the primary of its unit.
+
+    table: the mean squares, with ``prior``: q, or what levels lend.
+    """
     v_p, df_p, v_s, df_s, v_c, extra, df_extra = (
         table[name].to_numpy(float)
         for name in ("v_p", "df_p", "v_s", "df_s", "v_c", "extra", "df_extra")
@@ -210,10 +219,21 @@ def _notes(case: Case, n_seeds: int, unit: str, runs_pooled: str) -> list[str]:
 
 def joint_estimate(found: Sequence[Case]) -> Estimate:
     """The joint estimate of cases of one contrast that may average over different tasks."""
+    return estimate(*_together(found), joint=True)
+
+
+def combined_estimate(found: Sequence[Case], by: np.ndarray) -> Estimate:
+    """The estimate of one weighted sum of such cases; by: (cases,) weights."""
+    arms, weights = _together(found)
+    return estimate(arms, [np.tensordot(by, weight, 1)[None] for weight in weights])
+
+
+def _together(found: Sequence[Case]) -> tuple[list, list[np.ndarray]]:
+    """Every arm of some cases, and per arm the (cases, 2, L) weights."""
     arms = list({id(arm): arm for case in found for arm in case.arms}.values())
     place = {id(arm): j for j, arm in enumerate(arms)}
     weights = [np.zeros((len(found), 2, len(arm.moments.languages))) for arm in arms]
     for row, case in enumerate(found):
         for arm, weight in zip(case.arms, case.weights, strict=True):
             weights[place[id(arm)]][row] = weight, -weight
-    return estimate(arms, weights, joint=True)
+    return arms, weights

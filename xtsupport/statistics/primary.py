@@ -26,6 +26,7 @@ from xtsupport.statistics.declared import Declared, Primary, declared
 from xtsupport.statistics.dependence import dependence
 from xtsupport.statistics.inference import inference, joint_estimate, tabulate
 from xtsupport.statistics.scales import FACTOR
+from xtsupport.statistics.spread import PRIOR, moderate
 from xtsupport.statistics.variance import UNITS
 from xtsupport.statistics.verdicts import judge
 
@@ -147,7 +148,7 @@ def headline_cases(
 def heterogeneity(cube, rules=None, data="hub", source: str = "en") -> pd.DataFrame:
     """Do levels differ in the gain on the target, on the rest, in the difference? One row each.
 
-    Columns: task, metric, n_levels, statistic (Q / df1), df1, df2, p_value, spread (the largest
+    Columns: task, metric, n_levels, statistic (F), df1, df2, p_value, spread (the largest
     minus the smallest gain, points), depends_on (scale or metric by which the answer at alpha
     changes), unit, note. Descriptive where levels are single languages: these languages, not
     families.
@@ -180,32 +181,36 @@ def heterogeneity(cube, rules=None, data="hub", source: str = "en") -> pd.DataFr
 
 
 def levels_differ(found: Sequence[Case]) -> dict:
-    """Wald test that all cases (levels of one row) have the same gain, with their joint covariance.
+    """F test that all cases (levels of one row) have the same gain, with their joint covariance.
 
-    The cluster part of the covariance is estimated in full. The seed part has only S - 1 degrees
-    of freedom for E levels, so it is modelled: a run moves all languages alike, which cancels in
-    contrasts, plus an independent run x language effect of one variance, estimated by moments from
-    (S - 1)(E - 1) degrees of freedom. Q / r is referred to F(r, df2), 1 / df2 = sum of the parts'
-    shares / df.
+    The cluster part of the covariance is estimated in full. The run part has too few degrees of
+    freedom for that, so it is modelled: a run moves all levels alike, which cancels in contrasts,
+    and each a little by itself (run x level), with one variance. That is moderated as the primary
+    is, by r = E - 1 contrasts at once: (S - 1) r degrees of freedom of the contrast's own runs and
+    2 r of those pooled over conditions. With 1 / df = sum of the parts' shares / df, Q / r is
+    referred to F(r, df2), df2 = df - r + 1, after Hotelling's factor df2 / df, as a covariance that
+    is itself estimated asks for; p is 1 where nothing is left of df2.
     """
     one = joint_estimate(found)
-    e, s = len(found), one.n_seeds
-    scale = np.diag([1 / len(case.row.languages) for case in found])
-    centre = np.eye(e) - 1 / e
-    noise = max(np.trace(centre @ (one.seeds - one.cells)) / np.trace(centre @ scale), 0.0)
-    basis = np.linalg.svd(centre)[0][:, : e - 1]
-    parts = [basis.T @ part @ basis for part in (one.clusters, noise * scale)]
+    r, s = len(found) - 1, one.n_seeds
+    basis = np.linalg.svd(np.eye(r + 1) - 1 / (r + 1))[0][:, :r]
+    clusters, own, cells, pooled = (
+        basis.T @ part @ basis for part in (one.clusters, one.seeds, one.cells, one.pooled)
+    )
+    runs, df_runs = moderate(np.trace(own), max((s - 1) * r, 1), np.trace(pooled), PRIOR * r)
+    parts = clusters, max(float(runs - np.trace(cells)) / r, 0.0) * np.eye(r)
     gains = basis.T @ one.gain
-    inverse = np.linalg.pinv(parts[0] + parts[1], hermitian=True)
-    q = float(gains @ inverse @ gains)
-    shares = [np.trace(inverse @ part) / (e - 1) for part in parts]
-    df_seeds = max((s - 1) * (e - 1), 1)
-    df2 = 1 / (shares[0] / one.df_clusters.min() + shares[1] / df_seeds)
+    inverse = np.linalg.pinv(sum(parts), hermitian=True)
+    f = float(gains @ inverse @ gains) / r
+    shares = [np.trace(inverse @ part) / r for part in parts]
+    df = 1 / (shares[0] / one.df_clusters.min() + shares[1] / df_runs) if any(shares) else np.inf
+    df2 = max(df - r + 1, 0.0)
+    factor = 1.0 if np.isinf(df) else df2 / df
     return {
-        "n_levels": e,
-        "statistic": q / (e - 1),
-        "df1": e - 1,
+        "n_levels": r + 1,
+        "statistic": f * factor,
+        "df1": r,
         "df2": df2,
-        "p_value": float(stats.f.sf(q / (e - 1), e - 1, df2)),
+        "p_value": float(stats.f.sf(f * factor, r, df2)) if df2 > 0 else 1.0,
         "spread": 100 * float(np.ptp(one.gain)),
     }

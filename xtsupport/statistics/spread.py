@@ -132,7 +132,10 @@ class Mixture:
         known, place = np.unique(df_s, return_inverse=True)
         w = np.stack([stats.chi2.ppf(QUANTILES, one) for one in known])[place]
         between = np.multiply(df_s, v_s)[:, None] / w - np.asarray(v_c)[:, None]
-        return cls(np.sqrt(np.asarray(v_p)[:, None] + np.maximum(between, 0)), _column(df_p))
+        return cls(
+            np.sqrt(np.asarray(v_p)[:, None] + np.maximum(between, 0)),
+            np.minimum(_column(df_p), 1e9),
+        )
 
     def tail(self, x: np.ndarray) -> np.ndarray:
         """P(estimate - truth > x) for x (n,)."""
@@ -142,19 +145,23 @@ class Mixture:
         """The x (n,) that is exceeded with probability ``rate`` (n,): safeguarded Newton steps."""
         t = stats.t.isf(rate, self.df[:, 0])
         low, high = t * self.scales.min(1), t * self.scales.max(1)
-        x = np.sqrt(low * high)
+        x, open_rows = np.sqrt(low * high), np.flatnonzero(high > low)
         for _ in range(60):
-            error = self.tail(x) - rate
-            low, high = np.where(error > 0, x, low), np.where(error > 0, high, x)
-            if (np.abs(error) <= 1e-12 * rate).all() or (high - low <= 1e-12 * high).all():
+            if not len(open_rows):
                 break
-            slope = self._density(x) * x / np.maximum(error + rate, 1e-300)
-            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-                step = x * np.exp(np.log1p(error / rate) / slope)
-            x = np.where((step > low) & (step < high), step, (low + high) / 2)
+            i, here = open_rows, Mixture(self.scales[open_rows], self.df[open_rows])
+            found = here.tail(x[i])
+            over = found > rate[i]
+            low[i], high[i] = np.where(over, x[i], low[i]), np.where(over, high[i], x[i])
+            error = np.log(found / rate[i])
+            step = x[i] * np.exp(error * found / (here.density(x[i]) * x[i]))
+            inside = (step > low[i]) & (step < high[i])
+            x[i] = np.where(inside, step, (low[i] + high[i]) / 2)
+            open_rows = i[(np.abs(error) > 1e-11) & (high[i] - low[i] > 1e-13 * high[i])]
         return x
 
-    def _density(self, x: np.ndarray) -> np.ndarray:
+    def density(self, x: np.ndarray) -> np.ndarray:
+        """The density at x (n,)."""
         z = _over(x[:, None], self.scales)
         log_top = special.gammaln((self.df + 1) / 2) - special.gammaln(self.df / 2)
         log_top = log_top - np.log(self.df * np.pi) / 2
