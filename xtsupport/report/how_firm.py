@@ -40,9 +40,9 @@ def methods(found: Material) -> list[Html]:
     against = contradictions(beside, found.rules.alpha)
     verdict = "They disagree on:" if len(against) else "They agree on every row of the answer."
     text = (
-        "The intervals above come from the two-way variance with Satterthwaite's degrees of "
-        "freedom. Beside it stand the same variance with more cautious degrees of freedom and "
-        "three intervals of the clusters x seeds bootstrap, which make the same claim. Methods "
+        "The answer comes from the two-way variance with Satterthwaite's degrees of freedom. "
+        "Beside it stand three intervals of the clusters x seeds bootstrap, which make the same "
+        "claim; all intervals here are unadjusted. Methods "
         "that resample clusters only, or swap labels, speak about these trained models, not about "
         "the recipe; they usually find more. Equivalent: p-value of the two one-sided tests for a "
         f"gain within {points(found.rules.margin)}. {verdict}"

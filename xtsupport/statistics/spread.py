@@ -26,6 +26,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pandas as pd
 from scipy import special, stats
+from scipy.optimize import elementwise
 
 PRIOR, PRIOR_OF_LEVELS = 2, 4  # degrees of freedom that the pooled run variance counts for
 QUANTILES = (np.arange(2000) + 0.5) / 2000  # of W, by the midpoint rule
@@ -142,31 +143,20 @@ class Mixture:
         return special.stdtr(self.df, -_over(x[:, None], self.scales)).mean(1)
 
     def reach(self, rate: np.ndarray) -> np.ndarray:
-        """The x (n,) that is exceeded with probability ``rate`` (n,): safeguarded Newton steps."""
+        """The x (n,) that is exceeded with probability ``rate`` (n,)."""
         t = stats.t.isf(rate, self.df[:, 0])
         low, high = t * self.scales.min(1), t * self.scales.max(1)
-        x, open_rows = np.sqrt(low * high), np.flatnonzero(high > low)
-        for _ in range(60):
-            if not len(open_rows):
-                break
-            i, here = open_rows, Mixture(self.scales[open_rows], self.df[open_rows])
-            found = here.tail(x[i])
-            over = found > rate[i]
-            low[i], high[i] = np.where(over, x[i], low[i]), np.where(over, high[i], x[i])
-            error = np.log(found / rate[i])
-            step = x[i] * np.exp(error * found / (here.density(x[i]) * x[i]))
-            inside = (step > low[i]) & (step < high[i])
-            x[i] = np.where(inside, step, (low[i] + high[i]) / 2)
-            open_rows = i[(np.abs(error) > 1e-11) & (high[i] - low[i] > 1e-13 * high[i])]
-        return x
 
-    def density(self, x: np.ndarray) -> np.ndarray:
-        """The density at x (n,)."""
-        z = _over(x[:, None], self.scales)
-        log_top = special.gammaln((self.df + 1) / 2) - special.gammaln(self.df / 2)
-        log_top = log_top - np.log(self.df * np.pi) / 2
-        power = np.exp(log_top - (self.df + 1) / 2 * np.log1p(z**2 / self.df))
-        return np.divide(power, self.scales, out=np.zeros_like(z), where=self.scales > 0).mean(1)
+        def error(log_x, i):
+            i = i.astype(int)
+            return np.log(Mixture(self.scales[i], self.df[i]).tail(np.exp(log_x)) / rate[i])
+
+        wide = np.flatnonzero(high > low * (1 + 1e-12))
+        if len(wide):
+            ends = np.log(low[wide]) - 1e-9, np.log(high[wide]) + 1e-9
+            found = elementwise.find_root(error, ends, args=(wide,), tolerances={"xrtol": 1e-13})
+            high[wide] = np.exp(found.x)
+        return high
 
 
 def fiducial(v_p, df_p, v_s, df_s, v_c) -> Spread:
