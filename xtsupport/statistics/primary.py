@@ -187,9 +187,14 @@ def levels_differ(found: Sequence[Case]) -> dict:
     freedom for that, so it is modelled: a run moves all levels alike, which cancels in contrasts,
     and each a little by itself (run x level), with one variance. That is moderated as the primary
     is, by r = E - 1 contrasts at once: (S - 1) r degrees of freedom of the contrast's own runs and
-    2 r of those pooled over conditions. With 1 / df = sum of the parts' shares / df, Q / r is
-    referred to F(r, df2), df2 = df - r + 1, after Hotelling's factor df2 / df, as a covariance that
-    is itself estimated asks for; p is 1 where nothing is left of df2.
+    2 r of those pooled over conditions.
+
+    A covariance that is itself estimated makes Q too large (Hotelling): on nu degrees of freedom
+    F = Q / r (nu - r + 1) / nu follows F(r, nu - r + 1). A run part of known shape needs no such
+    factor. With a the share of the clusters, the factor is 1 - a (r - 1) / nu, and 1 / df2 = a /
+    (nu - r + 1) + (1 - a) / df_runs. (True null, 5%, 3 seeds, 5 or 10 levels, run x level SD 0 to
+    6: rejected in 4.3 to 5.3% of 300 studies; with the whole factor for both parts .3 to 3.3%.)
+    p is 1 where fewer clusters than levels leave no degree of freedom.
     """
     one = joint_estimate(found)
     r, s = len(found) - 1, one.n_seeds
@@ -202,15 +207,15 @@ def levels_differ(found: Sequence[Case]) -> dict:
     gains = basis.T @ one.gain
     inverse = np.linalg.pinv(sum(parts), hermitian=True)
     f = float(gains @ inverse @ gains) / r
-    shares = [np.trace(inverse @ part) / r for part in parts]
-    df = 1 / (shares[0] / one.df_clusters.min() + shares[1] / df_runs) if any(shares) else np.inf
-    df2 = max(df - r + 1, 0.0)
-    factor = 1.0 if np.isinf(df) else df2 / df
+    share = [np.trace(inverse @ part) / r for part in parts]
+    nu, left = one.df_clusters.min(), max(one.df_clusters.min() - r + 1, 0.0)
+    f *= max(1 - share[0] * (r - 1) / nu, 0.0)
+    df2 = 0.0 if not left else 1 / (share[0] / left + share[1] / df_runs) if any(share) else np.inf
     return {
         "n_levels": r + 1,
-        "statistic": f * factor,
+        "statistic": f,
         "df1": r,
         "df2": df2,
-        "p_value": float(stats.f.sf(f * factor, r, df2)) if df2 > 0 else 1.0,
+        "p_value": float(stats.f.sf(f, r, df2)) if df2 > 0 else 1.0,
         "spread": 100 * float(np.ptp(one.gain)),
     }

@@ -145,7 +145,8 @@ class Mixture:
     def reach(self, rate: np.ndarray) -> np.ndarray:
         """The x (n,) that is exceeded with probability ``rate`` (n,)."""
         t = stats.t.isf(rate, self.df[:, 0])
-        low, high = t * self.scales.min(1), t * self.scales.max(1)
+        high = t * self.scales.max(1)
+        low = np.maximum(t * self.scales.min(1), 1e-12 * high)
 
         def error(log_x, i):
             i = i.astype(int)
@@ -155,7 +156,8 @@ class Mixture:
         if len(wide):
             ends = np.log(low[wide]) - 1e-9, np.log(high[wide]) + 1e-9
             found = elementwise.find_root(error, ends, args=(wide,), tolerances={"xrtol": 1e-13})
-            high[wide] = np.exp(found.x)
+            inside = np.isfinite(found.x)  # else all but a tail of it is certain
+            high[wide] = np.where(inside, np.exp(found.x), low[wide])
         return high
 
 
