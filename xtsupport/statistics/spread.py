@@ -63,7 +63,8 @@ def primary(v_p, df_p, v_s, df_s, v_c, q, weight=PRIOR):
     parts = ((v_p, df_p), (v_star, df_star), (v_c, np.multiply(df_p, df_s)))
     noise = sum(np.square(part) / df for part, df in parts)
     df = np.full(np.shape(variance), np.inf)
-    return np.sqrt(variance), np.divide(np.square(variance), noise, out=df, where=noise > 0)
+    varies = (noise > 0) & (variance > 0)
+    return np.sqrt(variance), np.divide(np.square(variance), noise, out=df, where=varies)
 
 
 def levels_prior(v_s, q) -> float:
