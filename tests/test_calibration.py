@@ -44,7 +44,7 @@ def test_studies_are_kept_and_not_repeated(calibration, tmp_path, monkeypatch):
     again = calibration.run_all(4, keep)
     assert len(first) == 6 and len(again) == 12
     fresh = calibration.run_all(4, None)
-    key = ["part", "design", "primary", "step-down"]
+    key = ["part", "design", "primary", "Holm"]
     one, other = (table[key].sort_values(key, ignore_index=True) for table in (again, fresh))
     pd.testing.assert_frame_equal(one, other)
     tables = calibration.report(again)

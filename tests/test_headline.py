@@ -191,7 +191,7 @@ def test_sentences_name_the_unit_and_the_numbers(table):
     rows = table.query("task == 'xquad' and metric == 'f1' and by == 'group'").set_index("level")
     words = sentence(rows.loc["Greek"].to_dict() | {"level": "Greek"})
     assert words.startswith("On xquad, squad scores ") and "F1 points above none in Greek" in words
-    assert "clusters x seeds" in words and "3 seeds" in words and "95% interval" in words
+    assert "clusters x seeds" in words and "3 seeds" in words and "98.75% interval" in words
     few = sentence(
         rows.loc["Greek"].to_dict() | {"level": "Greek", "verdict": "too few", "n_seeds": 2}
     )

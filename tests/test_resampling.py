@@ -1,4 +1,4 @@
-"""Bootstraps, sign-flips and step-down against scipy, enumeration and brute force."""
+"""Bootstraps, and sign-flips against scipy, enumeration and brute force."""
 
 import numpy as np
 import pandas as pd
@@ -8,15 +8,12 @@ from scipy import stats
 from xtsupport.errors import UserError
 from xtsupport.statistics.aggregates import Facts, task_facts
 from xtsupport.statistics.clusters import contract, study_moments
-from xtsupport.statistics.comparisons import compare
 from xtsupport.statistics.contrasts import cases, sides_of
 from xtsupport.statistics.inference import inference
 from xtsupport.statistics.multiplicity import (
     better_on,
     holds_on,
     partial_conjunction,
-    romano_wolf,
-    step_down,
 )
 from xtsupport.statistics.resampling import METHODS, bootstrap, bootstrap_means
 from xtsupport.statistics.signflip import sign_flip, sign_flip_cases
@@ -182,49 +179,6 @@ def test_sign_flip_of_cases_is_that_of_their_blocks(cube):
     micro = only(found, "udpos", "f1", "all")
     p = sign_flip_cases(sums, micro, 2000)[0]
     assert p == pytest.approx(inference(micro, "clusters")["p_value"][0], abs=0.1)  # ties
-
-
-def test_step_down_properties():
-    rng = np.random.default_rng(0)
-    drawn = np.abs(rng.normal(size=(20_000, 4)))
-    one = romano_wolf(np.array([2.0]), drawn[:, :1])
-    assert one[0] == pytest.approx(2 * stats.norm.sf(2.0), abs=0.005)
-    observed = np.array([2.5, 0.3, 1.8, 2.1])
-    adjusted = romano_wolf(observed, drawn)
-    raw = 2 * stats.norm.sf(observed)
-    assert adjusted[0] == pytest.approx(1 - (1 - raw[0]) ** 4, abs=0.005)  # Sidak
-    assert (adjusted >= raw - 0.005).all() and (adjusted <= holm(raw) + 0.01).all()
-    assert (np.diff(adjusted[np.argsort(-observed)]) >= 0).all()
-    same = romano_wolf(np.full(5, 2.0), np.repeat(drawn[:, :1], 5, axis=1))
-    assert same == pytest.approx(np.full(5, one[0]))
-
-
-def test_compare_takes_the_step_down(cube):
-    table = compare(cube, adjustment="romano-wolf", n_resamples=500)
-    plain = compare(cube)
-    assert set(table["adjustment"]) == {"romano-wolf"}
-    assert np.allclose(table["p_value"], plain["p_value"])
-    assert table["p_adjusted"].between(1 / 501, 1).all()
-    strong, weak = (
-        table.query(f"task == '{task}' and by == 'group'") for task in ("xquad", "xnli")
-    )
-    assert strong["p_adjusted"].min() < weak["p_adjusted"].min()
-    with pytest.raises(UserError, match="give the cube itself"):
-        compare(study_moments(cube), adjustment="romano-wolf")
-
-
-def test_family_wise_error_of_the_step_down():
-    """60 null studies of 8 hypotheses: at most 5% with a false rejection, up to binomial error."""
-    rng = np.random.default_rng(1)
-    pair = [(("squad", "plain"), ("none", "plain"))]
-    wrong = 0
-    for _ in range(60):
-        sums = [simulate_differences(rng, 3, 8, 0.5, 0.3)]
-        found = cases(study_moments(sums), {"xquad": Facts("span", "f1")}, pair, "language")
-        found = [case for case in found if case.row.task == "xquad"]
-        p = inference(found)["p_value"].to_numpy()
-        wrong += step_down(bootstrap(sums, found, n_resamples=400), p).min() <= 0.05
-    assert wrong <= 7  # 95% quantile of binomial(60, 0.05)
 
 
 def test_partial_conjunction_anchor():

@@ -44,7 +44,7 @@ def test_every_method_has_the_rows_of_the_answer(evidence, table):
             rows = compared[compared["task"] == task].set_index("level")
             mine = part[part["task"] == task].set_index("level")
             assert len(mine) == 3 and np.allclose(mine.loc[rows.index, "gain"], rows["gain"])
-    assert len(table) == 3 * 3 * (2 + 3 + 3 + 1)
+    assert len(table) == 3 * 3 * (1 + 3 + 3 + 1)
     first = table[table["method"] == "two-way variance"].query("task == 'xquad'")
     rows = compared[compared["task"] == "xquad"].set_index("level")
     assert np.allclose(first.set_index("level")["holm"][rows.index], rows["p_adjusted"])
@@ -68,10 +68,7 @@ def test_a_planted_gain_is_found_by_all_and_its_absence_by_none(table):
     alone = table[table["task"] == "xquad"]
     assert (alone.loc[alone["ci_low"].notna(), "ci_low"] > 0).all()
     assert (alone["p_value"].dropna() < 0.05).all()
-    stepped = alone["romano-wolf"].dropna()
-    assert (
-        len(stepped) == 3 and (stepped < 0.05).all() and (alone["equivalent"].dropna() > 0.9).all()
-    )
+    assert (alone["equivalent"].dropna() > 0.9).all()
 
 
 def test_contradictions_are_of_the_same_unit_only():
@@ -99,6 +96,9 @@ def test_noise_is_attributed_and_the_mixed_model_agrees(evidence):
     parts, fit = noise(evidence), mixed_check(evidence)
     assert parts["share"].sum() == pytest.approx(100) and (parts["share"] >= 0).all()
     assert fit["gain"] == pytest.approx(fit["primary_gain"], abs=1e-6)
+    names = ("none", "squad", "mnli")
+    more = simulate(conditions=names, languages=("en", "de", "el", "th"), seeds=6, size=0.4)
+    fit = mixed_check(gather(more, RULES))  # two conditions and three runs know little of the run variance
     assert fit["se"] == pytest.approx(fit["primary_se"], rel=0.3)
 
 

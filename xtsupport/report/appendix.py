@@ -37,9 +37,13 @@ def cautions(found: Contents) -> list[str]:
         f"The unit of resampling is {target['unit'].iloc[0]}, over {target['n_seeds'].min()} "
         "seeds: the intervals speak about new questions and new runs of the same recipe, not about "
         "other encoders, other pretraining runs or other languages.",
-        f"Gains below about {target['mde'].median():.1f} points (the median smallest detectable "
-        f"gain {reach(primary.by)}) could not be found here: undetermined does not mean none.",
     ]
+    if target["mde"].notna().any():
+        lines.append(
+            f"Gains below about {target['mde'].median():.1f} points (the median smallest "
+            f"detectable gain {reach(primary.by)}) could not be found here: undetermined does not "
+            "mean none."
+        )
     share = runs_share(found)
     if share > 50 and target["n_seeds"].min() < 5:
         lines.append(

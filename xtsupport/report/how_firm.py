@@ -40,9 +40,9 @@ def methods(found: Contents) -> list[Html]:
     against = contradictions(beside, found.rules.alpha)
     verdict = "They disagree on:" if len(against) else "They agree on every row of the answer."
     text = (
-        "The intervals above come from the two-way variance with Satterthwaite's degrees of "
-        "freedom. Beside it stand the same variance with more cautious degrees of freedom and "
-        "three intervals of the clusters x seeds bootstrap, which make the same claim. Methods "
+        "The answer comes from the two-way variance with Satterthwaite's degrees of freedom. "
+        "Beside it stand three intervals of the clusters x seeds bootstrap, which make the same "
+        "claim; all intervals here are unadjusted. Methods "
         "that resample clusters only, or swap labels, speak about these trained models, not about "
         "the recipe; they usually find more. Equivalent: p-value of the two one-sided tests for a "
         f"gain within {points(found.rules.margin)}. {verdict}"
@@ -71,7 +71,7 @@ def side_by_side(beside: pd.DataFrame) -> pd.DataFrame:
     fixed = beside["unit"].eq("clusters") & beside["method"].ne("bootstrap, percentile")
     known = beside[beside["ci_low"].notna() & ~fixed]
     for (unit, method), rows in known.groupby(["unit", "method"], sort=False):
-        name = method.removeprefix("bootstrap, ").replace("two-way variance, ", "")
+        name = method.removeprefix("bootstrap, ")
         wide[unit, name] = interval(rows.set_index(["task", "level"]))
     return with_labels(pd.DataFrame(wide), first)
 
@@ -79,11 +79,10 @@ def side_by_side(beside: pd.DataFrame) -> pd.DataFrame:
 def p_values(beside: pd.DataFrame) -> pd.DataFrame:
     """One line per row of the answer: every p-value, under what it resamples."""
     keys = ["task", "level"]
-    own, cautious, drawn, fixed, flipped = (
+    own, drawn, fixed, flipped = (
         beside[(beside["method"] == method) & beside["unit"].str.startswith(unit)].set_index(keys)
         for method, unit in (
             ("two-way variance", ""),
-            ("two-way variance, cautious df", ""),
             ("bootstrap, percentile", "clusters x"),
             ("bootstrap, percentile", "clusters"),
             ("sign-flip", ""),
@@ -91,10 +90,10 @@ def p_values(beside: pd.DataFrame) -> pd.DataFrame:
     )
     fixed = fixed[fixed["unit"] == "clusters"]
     unit = own["unit"].iloc[0]
-    names = {"p_value": "two-way", "holm": "Holm", "fdr_bh": "BH", "romano-wolf": "Romano-Wolf"}
+    names = {"p_value": "two-way", "holm": "Holm", "fdr_bh": "BH"}
     wide = {(unit, name): own[column] for column, name in names.items()}
-    wide |= {(unit, "cautious df"): cautious["p_value"], (unit, "equivalent"): own["equivalent"]}
-    wide |= {(unit, "bootstrap"): drawn["p_value"], ("clusters", "bootstrap"): fixed["p_value"]}
+    wide |= {(unit, "equivalent"): own["equivalent"], (unit, "bootstrap"): drawn["p_value"]}
+    wide["clusters", "bootstrap"] = fixed["p_value"]
     wide["labels", "sign-flip"] = flipped["p_value"]
     return with_labels(pd.DataFrame(wide).map(p_text), own)
 

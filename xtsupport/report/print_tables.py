@@ -29,7 +29,7 @@ def page_table(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     )
     shown["p"] = table["p_adjusted"].map(lambda p: "<.001" if p < 0.001 else f"{p:.3f}"[1:])
     shown.loc[table["p_adjusted"] >= 0.9995, "p"] = "1"
-    shown["MDE"] = table["mde"].map("{:.1f}".format)
+    shown["MDE"] = [f"{mde:.1f}" if mde == mde else "" for mde in table["mde"]]
     shown["verdict"] = table["verdict"]
     return shown.reset_index(drop=True)
 

@@ -1,6 +1,8 @@
 """A row of a comparison as a sentence that a careful author could paste into a paper."""
 
+import re
 from collections.abc import Mapping
+from math import isnan
 
 from xtsupport.sides import both_sides
 
@@ -36,12 +38,18 @@ def sentence(row: Mapping, margin: float = 1.0, alpha: float = 0.05) -> str:
     """
     p = "p < .001" if row["p_adjusted"] < 0.001 else f"p = {row['p_adjusted']:.3f}"
     adjusted = {"none": "", "holm": "Holm-adjusted "}.get(row["adjustment"], "adjusted ")
-    interval = f"{100 * (1 - alpha):g}% interval {row['ci_low']:.1f} to {row['ci_high']:.1f}"
+    interval = f"{level(row, alpha)}% interval {row['ci_low']:.1f} to {row['ci_high']:.1f}"
     return (
         f"{_finding(row, margin, alpha)} ({interval}, {adjusted}{p.replace(' 0.', ' .')}); "
         f"resampling {row['unit']} ({_count(row['n_clusters'], 'cluster')}, "
         f"{_count(row['n_seeds'], 'seed')}) speaks about {CLAIMS.get(row['unit'], row['unit'])}."
     )
+
+
+def level(row: Mapping, alpha: float) -> str:
+    """The level of the interval that belongs to the verdict, in percent: as noted, or 1 - alpha."""
+    noted = re.search(r"([\d.]+)% interval", str(row.get("note", "")))
+    return noted[1] if noted else f"{100 * (1 - alpha):g}"
 
 
 def _finding(row, margin, alpha) -> str:
@@ -70,6 +78,8 @@ def _finding(row, margin, alpha) -> str:
 def _open(row, alpha) -> str:
     if row["p_value"] <= alpha:
         return ", which does not stand among so many comparisons"
+    if isnan(row["mde"]):
+        return ", which leaves it open"
     return f", which leaves it open (80% power only for {points(round(row['mde'], 1))})"
 
 

@@ -19,11 +19,9 @@ from xtsupport.statistics.contrasts import Case, cases, sides_of
 from xtsupport.statistics.declared import Primary
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import inference, tabulate
-from xtsupport.statistics.multiplicity import step_down
-from xtsupport.statistics.resampling import bootstrap
 from xtsupport.statistics.scales import FACTOR
 from xtsupport.statistics.variance import UNITS
-from xtsupport.statistics.verdicts import ADJUSTMENTS, FAMILY, adjust, verdict
+from xtsupport.statistics.verdicts import ADJUSTMENTS, FAMILY, judge
 
 COLUMNS = [
     "treatment",
@@ -80,33 +78,24 @@ def compare(
       them every condition and variant is compared with ``baseline``
     - metrics: only these; primary: the target that aggregates are matched to
     - margin: of equivalence, in points; alpha: of tests and intervals
-    - adjustment: holm, bonferroni, fdr_bh, fdr_by, none, or romano-wolf (which resamples clusters
-      x seeds ``n_resamples`` times from ``seed`` and needs the frame), per task, metric and ``by``
+    - adjustment: holm, bonferroni, fdr_bh, fdr_by or none, per task, metric and ``by``; the
+      interval of a row is the one that belongs to its verdict (``verdicts``)
+    - n_resamples, seed: unused by the analytic primary
     - source: the language of phase 3; data: whose tasks table to use
 
     UserError for a bad argument or a cube that cannot be compared.
     """
-    step = adjustment == "romano-wolf"
-    _check(unit, "none" if step else adjustment, margin, alpha)
-    sums = None
+    _check(unit, adjustment, margin, alpha)
     if isinstance(cube, pd.DataFrame):
         validate_cube(cube)
-        cube = sums = contract(cube)
+        cube = contract(cube)
     every = cube.moments if isinstance(cube, Evidence) else study_moments(cube)
     measured = [one for one in every if metrics is None or one.metric in metrics]
     if not measured:
         raise UserError(f"metrics={list(metrics)}: the cube has none of them")
     pairs = sides_of(measured, baseline, contrasts)
     found = cases(measured, task_facts(measured, data), pairs, by, paired, primary, source)
-    table = tabulate(found, unit, alpha)
-    if step:
-        if sums is None:
-            raise UserError("adjustment='romano-wolf' resamples clusters: give the cube itself")
-        resamples = bootstrap(sums, found, n_resamples=n_resamples, seed=seed)
-        table["p_adjusted"] = step_down(resamples, table["p_value"].to_numpy())
-    else:
-        table["p_adjusted"] = adjust(table, adjustment)
-    return judge(table, adjustment, margin, alpha)
+    return judge(tabulate(found, unit, alpha), adjustment, margin, alpha)[COLUMNS]
 
 
 def _check(unit, adjustment, margin, alpha) -> None:
@@ -122,13 +111,6 @@ def _check(unit, adjustment, margin, alpha) -> None:
         problems.append(f"alpha={alpha}: must lie between 0 and 0.5")
     if problems:
         raise UserError(*problems)
-
-
-def judge(table: pd.DataFrame, adjustment: str, margin: float, alpha: float) -> pd.DataFrame:
-    """Add the verdicts to rows with adjusted p-values, and put the columns in their order."""
-    table = table.assign(adjustment=adjustment)
-    table["verdict"] = [verdict(row, margin, alpha) for row in table.to_dict("records")]
-    return table[COLUMNS]
 
 
 def significance(evidence: Evidence) -> pd.DataFrame:
@@ -148,13 +130,13 @@ def significance(evidence: Evidence) -> pd.DataFrame:
         tables[-1]["note"] += _dependence_notes(found, evidence.primary.target, rules)
     table = pd.concat(tables, ignore_index=True)
     table["planned"] = is_primary(table, rules.primary)
-    table["p_adjusted"] = adjust(table, rules.adjustment, [*FAMILY, "planned"])
     primary = "primary comparison" if rules.in_advance else "exploratory; primary, declared late"
     standing = table["planned"].map({True: primary, False: "exploratory"})
     met = evidence.exposed
     marks = ["; exposed" * (task.partition(" ")[0] in met) for task in table["task"]]
     table["note"] = (standing + "; " + table["note"] + marks).str.strip("; ")
-    return judge(table, rules.adjustment, rules.margin, rules.alpha)
+    family = [*FAMILY, "planned"]
+    return judge(table, rules.adjustment, rules.margin, rules.alpha, family)[COLUMNS]
 
 
 def _dependence_notes(found, target, rules) -> list[str]:

@@ -8,6 +8,7 @@ and, for unit ``clusters x seeds x languages``, what languages scatter around th
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,15 @@ from scipy import stats
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.evidence import Evidence
-from xtsupport.statistics.inference import joint_estimate
-from xtsupport.statistics.variance import UNITS, standard_error
-from xtsupport.statistics.verdicts import t_inference
+from xtsupport.statistics.inference import (
+    combined_estimate,
+    joint_estimate,
+    mean_squares,
+    spread_of,
+)
+from xtsupport.statistics.spread import Spread, moderate
+from xtsupport.statistics.variance import UNITS
+from xtsupport.statistics.verdicts import describe
 
 LOGARITHMIC = ("pretraining_gb",)  # spans four orders of magnitude
 
@@ -76,35 +83,40 @@ def slope(found, x: np.ndarray, unit: str = UNITS[3], alpha: float = 0.05) -> di
     """Slope (points per column-1 unit) of the cases' gains on ``x`` (n, p), with its inference."""
     one = joint_estimate(found)
     solve = np.linalg.pinv(x)
-    row = solve[1]
-    parts = [row @ part @ row for part in (one.clusters, one.seeds, one.cells)]
-    combined = type(one)(
-        gain=np.array([row @ one.gain]),
-        baseline=np.zeros(1),
-        clusters=np.array(parts[:1]),
-        seeds=np.array(parts[1:2]),
-        cells=np.array(parts[2:]),
-        df_clusters=one.df_clusters.min(keepdims=True),
-        df_seeds=one.df_seeds.min(keepdims=True),
-        n_seeds=one.n_seeds,
-    )
     extra, df_extra = 0.0, np.inf
     if "languages" in unit:
         df_extra = len(x) - x.shape[1]
         remove = np.eye(len(x)) - x @ solve
         scatter = one.gain @ remove @ one.gain - np.trace(remove @ one.covariance())
-        extra = max(scatter / df_extra, 0.0) * float(row @ row)
-    se, df = standard_error(combined, unit, extra, df_extra)
-    numbers = t_inference(100 * combined.gain[0], 100 * se[0], df[0], alpha)
+        extra = max(scatter / df_extra, 0.0) * float(solve[1] @ solve[1])
+    line = combined_estimate(found, solve[1])
+    parts = mean_squares(line, 100.0, np.array([extra]), df_extra)
+    numbers = describe(100 * line.gain, _by_shares(parts, spread_of(parts, unit), unit), alpha)
     left = [
         100 * np.linalg.pinv(np.delete(x, i, 0))[1] @ np.delete(one.gain, i) for i in range(len(x))
     ]
     return {
         "n_languages": len(x),
-        "slope": float(numbers["gain"]),
-        **{name: float(numbers[name]) for name in ("se", "df", "ci_low", "ci_high", "p_value")},
+        "slope": float(numbers["gain"][0]),
+        **{name: float(numbers[name][0]) for name in ("se", "df", "ci_low", "ci_high", "p_value")},
         "leave_one_out_low": min(left),
         "leave_one_out_high": max(left),
         "spearman": float(stats.spearmanr(x[:, 1], one.gain).statistic),
         "unit": unit,
     }
+
+
+def _by_shares(parts: pd.DataFrame, spread: Spread, unit: str) -> Spread:
+    """A slope's spread with the degrees of freedom that its parts' shares of the variance give.
+
+    1 / df = sum(share / df), fewer than Satterthwaite's: languages share clusters and runs, so the
+    mean squares of a joint covariance are not independent.
+    """
+    if "clusters" not in unit or "seeds" not in unit or spread.is_fiducial.any():
+        return spread
+    row = parts.iloc[0]
+    runs, df_runs = moderate(row["v_s"], row["df_s"], row["prior"])
+    runs = max(float(runs) - row["v_c"], 0.0) if row["n_seeds"] > 1 else 0.0
+    shares = ((row["v_p"], row["df_p"]), (runs, df_runs), (row["extra"], row["df_extra"]))
+    total, spent = sum(v for v, _ in shares), sum(v / df for v, df in shares)
+    return replace(spread, df=np.array([total / spent if spent > 0 else np.inf]))

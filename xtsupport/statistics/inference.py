@@ -1,14 +1,27 @@
 """From cases to numbers: the rows of a comparison with interval, p-value and notes."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 
+from xtsupport.sides import short_name
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.scales import FACTOR, on_scale
-from xtsupport.statistics.variance import UNITS, Estimate, estimate, satterthwaite, standard_error
-from xtsupport.statistics.verdicts import t_inference
+from xtsupport.statistics.spread import (
+    PRIOR,
+    PRIOR_OF_LEVELS,
+    Spread,
+    fiducial,
+    levels_prior,
+    primary,
+    satterthwaite,
+)
+from xtsupport.statistics.variance import UNITS, Estimate, estimate
+from xtsupport.statistics.verdicts import describe
+
+LEVELS_THAT_LEND = 3  # one-language levels of a table, from which on they pool run variance
 
 
 def tabulate(found: Sequence[Case], unit: str, alpha: float = 0.05) -> pd.DataFrame:
@@ -16,67 +29,150 @@ def tabulate(found: Sequence[Case], unit: str, alpha: float = 0.05) -> pd.DataFr
     numbers = inference(found, unit, alpha)
     lines = []
     for case, row in zip(found, numbers.to_dict("records"), strict=True):
-        note = "; ".join(_notes(case, row["n_seeds"], unit))
+        note = "; ".join(_notes(case, row["n_seeds"], unit, row.pop("runs_pooled")))
         lines.append({**case.labels, **row, "unit": unit, "note": note})
     return pd.DataFrame(lines)
 
 
 def inference(
-    found: Sequence[Case],
-    unit: str = UNITS[0],
-    alpha: float = 0.05,
-    scale: str = "points",
-    degrees=satterthwaite,
+    found: Sequence[Case], unit: str = UNITS[0], alpha: float = 0.05, scale: str = "points"
 ) -> pd.DataFrame:
-    """Counts, gain, interval, p-value and smallest detectable gain of each case.
+    """Counts, gain, interval, p-value and smallest detectable gain of each case, unadjusted.
 
     n_clusters counts what is resampled (languages share parallel clusters), n_examples the scores
-    of one run. baseline_score is in points, the rest in the units of the scale. degrees: as for
-    ``standard_error``.
+    of one run. baseline_score is in points, the rest in the units of the scale; runs_pooled says
+    where the run variance comes from. Levels of one language lend to each other (``spread``), so
+    give all levels of a table together. The fields of ``Spread`` are columns, too.
     """
     together: dict[tuple, list[int]] = {}
     for i, case in enumerate(found):
         together.setdefault(tuple(map(id, case.arms)), []).append(i)
-    parts = [
-        _infer([found[i] for i in rows], unit, alpha, scale, degrees) for rows in together.values()
-    ]
+    parts = [_measure([found[i] for i in rows], unit, scale) for rows in together.values()]
     table = pd.concat(parts, ignore_index=True)
     table.index = [i for rows in together.values() for i in rows]
-    return table.sort_index()
+    table = _lend(found, table.sort_index())
+    spread = spread_of(table, unit)
+    names = ["n_languages", "n_seeds", "n_clusters", "n_examples", "baseline_score"]
+    counts = table[names].assign(runs_pooled=_described(table, spread, unit))
+    hidden = {one.name: getattr(spread, one.name) for one in fields(Spread)}
+    numbers = describe(table["gain"].to_numpy(), spread, alpha)
+    return counts.assign(**{**hidden, **numbers})
 
 
-def _infer(group: Sequence[Case], unit, alpha, scale, degrees) -> pd.DataFrame:
-    """Cases that average over the same arms, at once."""
+def _measure(group: Sequence[Case], unit, scale) -> pd.DataFrame:
+    """Gain and mean squares of cases that average over the same arms, at once."""
     arms = group[0].arms
     scaled = [_scaled(case, scale) for case in group]
     weights = [np.stack([own[j] for _, own in scaled]) for j in range(len(arms))]
     one = estimate(arms, weights)
     gain = one.gain if scale == "points" else np.array([value for value, _ in scaled])
     sampled = "languages" in unit
-    extra = [_language_variance(case) if sampled else (0.0, np.inf) for case in group]
-    se, df = standard_error(one, unit, *np.array(extra).T, degrees)
-    reached = [[np.flatnonzero(weight) for weight in case.weights] for case in group]
+    extra = np.array([_language_variance(case) if sampled else (0.0, np.inf) for case in group])
     factor = FACTOR[scale]
-    counts = {
+    counts = pd.DataFrame(_counts(group, one)).assign(gain=factor * gain)
+    return counts.join(mean_squares(one, factor, *extra.T))
+
+
+def mean_squares(one: Estimate, factor: float, extra, df_extra) -> pd.DataFrame:
+    """What the spread of a gain is made of, per row, in the unit that ``factor`` leads to."""
+    parts = {"v_p": one.clusters, "v_s": one.seeds, "v_c": one.cells, "prior": one.pooled}
+    squares = {name: factor**2 * np.maximum(part, 0) for name, part in parts.items()}
+    return pd.DataFrame(
+        {
+            **squares,  # not below 0: rounding can leave -1e-20
+            "df_p": one.df_clusters,
+            "df_s": one.df_seeds,
+            "n_seeds": one.n_seeds,
+            "weight": PRIOR,
+            "lent": 0,
+            "informed": one.informed,
+            "conditions": one.conditions,
+            "extra": factor**2 * extra,
+            "df_extra": df_extra,
+        }
+    )
+
+
+def _counts(group: Sequence[Case], one: Estimate) -> dict:
+    arms = group[0].arms
+    reached = [[np.flatnonzero(weight) for weight in case.weights] for case in group]
+    pairs = [list(zip([arm.moments for arm in arms], used, strict=True)) for used in reached]
+    return {
         "n_languages": [len(case.row.languages) for case in group],
-        "n_seeds": one.n_seeds,
-        "n_clusters": [
-            sum(one.moments.count_clusters(where) for one, where in zip(arms, used, strict=True))
-            for used in reached
-        ],
-        "n_examples": [
-            int(sum(a.moments.examples[where].sum() for a, where in zip(arms, used, strict=True)))
-            for used in reached
-        ],
+        "n_clusters": [sum(m.count_clusters(where) for m, where in pair) for pair in pairs],
+        "n_examples": [int(sum(m.examples[where].sum() for m, where in pair)) for pair in pairs],
         "baseline_score": [np.nan if case.is_difference else _baseline(case) for case in group],
     }
-    return pd.DataFrame({**counts, **t_inference(factor * gain, factor * se, df, alpha)})
+
+
+def _lend(found: Sequence[Case], table: pd.DataFrame) -> pd.DataFrame:
+    """Levels of one language of the same contrast, task and metric share their run variance."""
+    levels: dict[tuple, list[int]] = {}
+    for i, (case, n_seeds) in enumerate(zip(found, table["n_seeds"], strict=True)):
+        if len(case.row.languages) == 1 and case.row.by in ("group", "family", "language"):
+            labels = {**case.labels, "level": n_seeds}
+            levels.setdefault(tuple(labels.values()), []).append(i)
+    own, prior, lent = table["v_s"].to_numpy(), table["prior"].to_numpy(copy=True), [0] * len(found)
+    for rows in levels.values():
+        if len(rows) >= LEVELS_THAT_LEND:
+            prior[rows] = levels_prior(own[rows], prior[rows])
+            for i in rows:
+                lent[i] = len(rows)
+    weight = np.where(np.array(lent) > 0, PRIOR_OF_LEVELS, PRIOR)
+    return table.assign(prior=prior, weight=weight, lent=lent)
+
+
+def spread_of(table: pd.DataFrame, unit: str) -> Spread:
+    """The distribution of each gain around the truth, by the primary of its unit.
+
+    table: the mean squares, with ``prior``: q, or what levels lend.
+    """
+    v_p, df_p, v_s, df_s, v_c, extra, df_extra = (
+        table[name].to_numpy(float)
+        for name in ("v_p", "df_p", "v_s", "df_s", "v_c", "extra", "df_extra")
+    )
+    runs, one_seed = unit not in ("clusters",), table["n_seeds"].to_numpy() < 2
+    df_p = np.where(extra > 0, satterthwaite([(v_p, df_p), (extra, df_extra)]), df_p)
+    v_p = v_p + extra
+    se, df = np.sqrt(v_p), df_p.copy()
+    parts = np.full((4, len(table)), np.nan)
+    if unit == "seeds":
+        se, df = np.where(one_seed, se, np.sqrt(v_s)), np.where(one_seed, df, df_s)
+    elif runs:
+        prior, weight = table["prior"].to_numpy(float), table["weight"].to_numpy(float)
+        with_runs = primary(v_p, df_p, v_s, df_s, v_c, prior, weight)
+        se, df = (np.where(one_seed, a, b) for a, b in zip((se, df), with_runs, strict=True))
+        alone = ~one_seed & ~table["informed"].to_numpy(bool) & (table["lent"].to_numpy() == 0)
+        if alone.any():
+            mixed = fiducial(*(part[alone] for part in (v_p, df_p, v_s, df_s, v_c)))
+            se[alone], df[alone] = mixed.se, mixed.df
+            parts[:, alone] = mixed.clusters, mixed.runs, mixed.cells, mixed.df_runs
+    return Spread(se, df, *parts)
+
+
+def _described(table: pd.DataFrame, spread: Spread, unit: str) -> list[str]:
+    """Where the run variance of each row comes from."""
+    if unit in ("clusters", "seeds"):
+        return [""] * len(table)
+    texts = []
+    mixed = spread.is_fiducial
+    columns = ("n_seeds", "conditions", "lent", "informed")
+    rows = table[list(columns)].itertuples(index=False, name=None)
+    for (n_seeds, conditions, lent, informed), alone in zip(rows, mixed, strict=True):
+        names = ", ".join(map(short_name, conditions)) if informed else ""
+        over = [names] * bool(names) + [f"{lent} levels"] * bool(lent)
+        text = f"run variance pooled over {' and '.join(over)}" if over else ""
+        texts.append("" if n_seeds < 2 else "fiducial" if alone else text)
+    return texts
 
 
 def _scaled(case: Case, scale: str) -> tuple[float, list[np.ndarray]]:
     """The case's gain on a scale and, per arm, the (2, L) weights that its variance needs."""
     value, weights = 0.0, []
     for one, weight in zip(case.arms, case.weights, strict=True):
+        if scale == "points":
+            weights.append(np.stack([weight, -weight]))
+            continue
         k, b = (np.nan_to_num(scores.mean(0)) for scores in one.values)
         gains, by_k, by_b = on_scale(scale, k, b, one.moments.examples)
         value += float(weight @ gains)
@@ -105,7 +201,7 @@ def _language_variance(case: Case) -> tuple[float, float]:
     return max(float(np.var(joint.gain, ddof=1)) / k - float(chance), 0.0), k - 1
 
 
-def _notes(case: Case, n_seeds: int, unit: str) -> list[str]:
+def _notes(case: Case, n_seeds: int, unit: str, runs_pooled: str) -> list[str]:
     row = case.row
     found = [row.note, *(one.note for one in case.arms)]
     if row.by in ("group", "family") and len(row.languages) == 1:
@@ -117,15 +213,27 @@ def _notes(case: Case, n_seeds: int, unit: str) -> list[str]:
         found.append("one seed: the interval covers other questions, not other runs")
     if case.same_data:
         found.append("the treatment uses this target's own training data")
+    found.append(runs_pooled)
     return list(dict.fromkeys(filter(None, found)))
 
 
 def joint_estimate(found: Sequence[Case]) -> Estimate:
     """The joint estimate of cases of one contrast that may average over different tasks."""
+    return estimate(*_together(found), joint=True)
+
+
+def combined_estimate(found: Sequence[Case], by: np.ndarray) -> Estimate:
+    """The estimate of one weighted sum of such cases; by: (cases,) weights."""
+    arms, weights = _together(found)
+    return estimate(arms, [np.tensordot(by, weight, 1)[None] for weight in weights])
+
+
+def _together(found: Sequence[Case]) -> tuple[list, list[np.ndarray]]:
+    """Every arm of some cases, and per arm the (cases, 2, L) weights."""
     arms = list({id(arm): arm for case in found for arm in case.arms}.values())
     place = {id(arm): j for j, arm in enumerate(arms)}
     weights = [np.zeros((len(found), 2, len(arm.moments.languages))) for arm in arms]
     for row, case in enumerate(found):
         for arm, weight in zip(case.arms, case.weights, strict=True):
             weights[place[id(arm)]][row] = weight, -weight
-    return estimate(arms, weights, joint=True)
+    return arms, weights

@@ -20,10 +20,10 @@ from xtsupport.statistics.components import PARTS, components, mixed_model
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import inference
-from xtsupport.statistics.multiplicity import step_down
 from xtsupport.statistics.resampling import METHODS, bootstrap
 from xtsupport.statistics.signflip import sign_flip_cases
-from xtsupport.statistics.variance import UNITS, cautious_degrees
+from xtsupport.statistics.spread import Spread
+from xtsupport.statistics.variance import UNITS
 from xtsupport.statistics.verdicts import ADJUSTMENTS, equivalence_p
 
 FEWEST = 5  # runs a side for a stochastic order
@@ -34,21 +34,14 @@ def other_methods(evidence: Evidence, n_resamples: int = 2000, seed: int = 0) ->
 
     One row per task, level and method: task, level, method, unit (what it resamples), gain, ci_low,
     ci_high (points; nan for a test without an interval), p_value, and the p-values adjusted over
-    the levels by holm, fdr_bh and, for the primary method, romano-wolf; equivalent is TOST's
+    the levels by holm and fdr_bh; intervals are unadjusted; equivalent is the primary's TOST
     p-value at the declared margin. n_resamples: of the bootstraps and the sign-flips.
     """
     rules, sums, found = evidence.rules, evidence.sums, evidence.answer_cases()
     both, clusters = (bootstrap(sums, found, unit, n_resamples, seed) for unit in UNITS[:2])
     primary = inference(found, rules.unit, rules.alpha)
-    cautious = inference(found, rules.unit, rules.alpha, degrees=cautious_degrees)
-    stepped = step_down(both, primary["p_value"].to_numpy())
-    margin = [equivalence_p(*row, rules.margin) for row in primary[["gain", "se", "df"]].to_numpy()]
-    tables = [
-        _rows(found, "two-way variance", rules.unit, primary).assign(
-            **{"romano-wolf": stepped, "equivalent": margin}
-        ),
-        _rows(found, "two-way variance, cautious df", rules.unit, cautious),
-    ]
+    equal = equivalence_p(primary["gain"].to_numpy(), Spread.of(primary), rules.margin)
+    tables = [_rows(found, "two-way variance", rules.unit, primary).assign(equivalent=equal)]
     for resamples in (both, clusters):
         for method in METHODS:
             low, high = resamples.interval(method, rules.alpha).T

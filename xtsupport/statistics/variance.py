@@ -1,22 +1,13 @@
-"""The primary inference: the two-way (clusters x seeds) variance of a gain.
+"""The variance of a gain from the moments of a contrast: clusters, seeds, cells, pooled runs.
 
-A gain is a weighted sum of score differences. With d_gs its influence per cluster g and seed s,
-
-    V  = V_clusters + max(V_seeds - V_cells, 0)
-    df = V^2 / (V_clusters^2 / (G - 1) + max(V_seeds - V_cells, 0)^2 / (S - 1))
-
-where V_clusters is the cluster-robust variance of the seed-averaged gain, V_seeds Var_s(gain_s)/S,
-and V_cells the variance of the interaction residuals d_gs - d_g. - d_.s + d_.. that both contain
-(Cameron, Gelbach & Miller 2011, with the analysis-of-variance form of the cell term). The degrees
-of freedom are those of Satterthwaite (1946); tasks, and sides that are not paired, enter with their
-own. Shared runs need no special care: the seed term is computed on the whole weighted sum, so two
-tasks scored from one run, or from runs that share a phase-2 encoder, covary through their seed.
-
-In the designs of benchmarks/calibration.md a true null is rejected in 4 to 7% of studies at 5%,
-with one known exception: the formula takes the shares of V for known, and where three runs make
-most of the noise their share is estimated from two degrees of freedom, too small just when the
-interval is too short; then it is 9% (with five runs 6 to 7%). ``cautious_degrees``, whose shares
-enter unsquared, is the check that ``sensitivity`` reports beside it (4 to 5%, and 7% there).
+A gain is a weighted sum of score differences. With d_gs its influence per cluster g and seed s, V_p
+is the cluster-robust variance of the seed-averaged gain, V_s = Var_s(gain_s) / S, and V_c the
+variance of the interaction residuals d_gs - d_g. - d_.s + d_.. that both contain (Cameron, Gelbach
+& Miller 2011, with the analysis-of-variance form of the cell term). ``spread`` makes a standard
+error of them, with the run variance that ``runs`` pools over conditions. Tasks, and sides that are
+not paired, enter with their own degrees of freedom. Shared runs need no special care: the seed term
+is computed on the whole weighted sum, so two tasks scored from one run, or from runs that share a
+phase-2 encoder, covary through their seed.
 
 Valid for which population:
 
@@ -35,6 +26,8 @@ import numpy as np
 from xtsupport.errors import UserError
 from xtsupport.sides import Side
 from xtsupport.statistics.clusters import Moments
+from xtsupport.statistics.runs import pool
+from xtsupport.statistics.spread import PRIOR, satterthwaite
 
 UNITS = ("clusters x seeds", "clusters", "seeds", "clusters x seeds x languages")
 
@@ -48,7 +41,7 @@ class Arm:
     labels[a]: the replicates of a side, None where one run serves every seed (retrieval without
     phase 2); values[a]: (S[a], L) scores 0..1, NaN for a language that the side does not have;
     gram[a][b]: (S[a], S[b], L, L) cluster products of the sides' influences;
-    mix[a]: (S[a], R), how a replicate averages the task's runs.
+    mix[a]: (S[a], R), how a replicate averages the task's runs; sides: (condition, variant) each.
     """
 
     moments: Moments
@@ -57,6 +50,8 @@ class Arm:
     gram: tuple[tuple[np.ndarray, ...], ...]
     mix: tuple[np.ndarray, np.ndarray]
     paired: bool
+    sides: tuple[Side, Side]
+    retrieval: bool = False
     note: str = ""
 
     @property
@@ -107,7 +102,8 @@ def arm(
     labels = tuple(
         None if alone else known for alone, (known, _) in zip(single, mixes, strict=True)
     )
-    return Arm(moments, labels, values, gram, mix, paired, "; ".join(notes))
+    pair = (treatment, baseline)
+    return Arm(moments, labels, values, gram, mix, paired, pair, retrieval, "; ".join(notes))
 
 
 def _replicate_means(rows, names, n_runs) -> tuple[tuple, np.ndarray]:
@@ -138,8 +134,10 @@ def _mix(moments, mixes):
 class Estimate:
     """E weighted sums of scores with their variance, in fractions where the weights are numbers.
 
-    gain, baseline: (E,); clusters, seeds, cells: the three terms of the module's formula, (E,), or
-    (E, E) if estimated jointly; df_clusters, df_seeds: (E,); n_seeds: of the side that has fewer.
+    gain, baseline: (E,); clusters, seeds, cells, pooled: V_p, V_s, V_c and q, (E,), or (E, E) if
+    estimated jointly; df_clusters, df_seeds, df_pooled: (E,); n_seeds: of the side that has fewer;
+    conditions: per sum the sides that q is pooled over; informed: (E,) whether they are more than
+    the contrast's own.
     """
 
     gain: np.ndarray
@@ -147,50 +145,24 @@ class Estimate:
     clusters: np.ndarray
     seeds: np.ndarray
     cells: np.ndarray
+    pooled: np.ndarray
     df_clusters: np.ndarray
     df_seeds: np.ndarray
+    df_pooled: np.ndarray
     n_seeds: int
+    conditions: list[tuple[Side, ...]]
+    informed: np.ndarray
 
     def covariance(self) -> np.ndarray:
-        """The (E, E) covariance over clusters x seeds, its seed part made positive semidefinite."""
-        values, vectors = np.linalg.eigh(self.seeds - self.cells)
+        """The (E, E) covariance over clusters x seeds, its run part made positive semidefinite.
+
+        The run part is the moderated one; that it is never below the levels' own, as in ``spread``,
+        has no counterpart for a matrix.
+        """
+        df = self.df_seeds.min()
+        run = (PRIOR * self.pooled + df * self.seeds) / (PRIOR + df) - self.cells
+        values, vectors = np.linalg.eigh(run)
         return self.clusters + (vectors * np.maximum(values, 0)) @ vectors.T
-
-
-def satterthwaite(parts, otherwise: float = np.inf):
-    """Degrees of freedom of a sum of variances: (sum V)^2 / sum(V^2 / df) (Satterthwaite 1946).
-
-    parts: pairs (V, df) of arrays that broadcast; ``otherwise`` where every V is 0.
-    """
-    total = sum(np.asarray(variance, float) for variance, _ in parts)
-    spread = sum(np.square(variance) / df for variance, df in parts)
-    default = np.full(np.shape(total), float(otherwise))
-    return np.divide(total**2, spread, out=default, where=spread > 0)
-
-
-def cautious_degrees(parts):
-    """Fewer: sum V / sum(V / df), to first order the critical value of Cochran & Cox (1950)."""
-    total = sum(np.asarray(variance, float) for variance, _ in parts)
-    spread = sum(np.asarray(variance, float) / df for variance, df in parts)
-    return np.divide(total, spread, out=np.full(np.shape(total), np.inf), where=spread > 0)
-
-
-def standard_error(
-    one: Estimate, unit: str = UNITS[0], extra=0.0, df_extra=np.inf, degrees=satterthwaite
-):
-    """Standard errors and degrees of freedom, (E,) and (E,), by the module's formula.
-
-    ``extra`` is an independent variance to add, such as that of languages, with ``df_extra``
-    degrees of freedom. degrees: ``satterthwaite`` or ``cautious_degrees``.
-    """
-    parts = (_own(part) for part in (one.clusters, one.seeds, one.cells))
-    clusters, seeds, cells = (np.maximum(part, 0) for part in parts)  # rounding can leave -1e-20
-    if unit == "seeds" and one.n_seeds > 1:
-        return np.sqrt(seeds), one.df_seeds
-    seeds_count = unit != "clusters" and one.n_seeds > 1
-    between = np.maximum(seeds - cells, 0) if seeds_count else np.zeros_like(clusters)
-    parts = [(clusters, one.df_clusters), (between, one.df_seeds), (extra, df_extra)]
-    return np.sqrt(clusters + between + extra), degrees(parts)
 
 
 def _own(part: np.ndarray) -> np.ndarray:
@@ -221,7 +193,25 @@ def estimate(arms: Sequence[Arm], weights: Sequence[np.ndarray], joint: bool = F
         df_clusters=df_clusters,
         df_seeds=satterthwaite([(_own(v), max(n - 1, 1)) for v, _, n in parts], fewest),
         n_seeds=min(_replicates_that_vary(arms, picks, paired), default=1),
+        **_pooled(arms, weights, picks, paired, seeds),
     )
+
+
+def _pooled(arms, weights, picks, paired, seeds) -> dict:
+    """q, its degrees of freedom and the conditions behind it; V_s where q is unknown."""
+    vary = [a for a in (0, 1) if any(one.labels[a] is not None for one in arms)]
+    crossed = paired and len(vary) == 2
+    found = pool(arms, weights, crossed, seeds.ndim == 2)
+    counts = [len(picks[a][0]) for a in vary]
+    q = found.mean_square * sum(1 / n for n in counts)
+    known = np.isfinite(_own(q))
+    more = np.array([len(names) > max(len(vary), 1) for names in found.conditions])
+    return {
+        "pooled": np.where(np.isfinite(q), q, seeds),
+        "df_pooled": found.df,
+        "conditions": found.conditions,
+        "informed": known & more,
+    }
 
 
 def _replicates_that_vary(arms, picks, paired) -> list[int]:

@@ -1,4 +1,17 @@
-"""From an estimate and its standard error to an interval, a p-value, an adjusted one, a verdict."""
+"""From estimates and their spread to p-values, adjusted ones, verdicts and their intervals.
+
+Every row's interval belongs to its verdict. An adjustment rejects a hypothesis whose p-value is at
+most its *own rate*; the interval at that rate excludes 0 exactly then:
+
+- holm: ranks i = 1.. of m hypotheses by p-value; alpha / (m - i + 1) up to the first that is not
+  rejected, whose rate all later ones share;
+- bonferroni: alpha / m; none: alpha;
+- fdr_bh, fdr_by: R alpha / m for the R rejected (Benjamini & Yekutieli 2005), (R + 1) alpha / m for
+  the others, the first rate that rejects none of them; fdr_by with alpha / sum(1 / i).
+
+Equivalence (two one-sided tests) is adjusted in the same way, in its own order: a row is equivalent
+where its interval at 1 - 2 times its rate lies within ±margin, and that is then its interval.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -7,49 +20,103 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from xtsupport.statistics.spread import Spread
+
 VERDICTS = ("improves", "harms", "equivalent", "undetermined", "too few")
 FAMILY = ("task", "by", "metric")  # a family of hypotheses: contrasts x levels of a task and metric
 POWER = 0.8
 
 
-def t_inference(gain, se, df, alpha: float = 0.05) -> dict:
-    """Two-sided t interval (1 - alpha), p-value, and the gain found with 80% power; arrays too."""
-    gain, se, df = np.broadcast_arrays(gain, se, df)
-    half, reach = stats.t.ppf(1 - alpha / 2, df), stats.t.ppf(POWER, df)
-    size = np.abs(gain)
-    certain = np.where(size < 1e-9, 0.0, np.inf)  # nothing varies: no gain at all, or a sure one
-    t = np.divide(size, se, out=certain, where=se > 0)
+def describe(gain: np.ndarray, spread: Spread, alpha: float = 0.05) -> dict:
+    """Two-sided interval (1 - alpha), p-value, and the gain found with 80% power (NaN: fiducial).
+
+    gain: (n,); all in its unit, unadjusted.
+    """
+    half = spread.reach(alpha / 2)
+    reach = (stats.t.ppf(1 - alpha / 2, spread.df) + stats.t.ppf(POWER, spread.df)) * spread.se
     return {
         "gain": gain,
-        "se": se,
-        "df": df,
-        "ci_low": gain - half * se,
-        "ci_high": gain + half * se,
-        "p_value": 2 * stats.t.sf(t, df),
-        "mde": (half + reach) * se,
+        "se": spread.se,
+        "df": spread.df,
+        "ci_low": gain - half,
+        "ci_high": gain + half,
+        "p_value": np.minimum(2 * spread.tail(np.abs(gain)), 1),
+        "mde": np.where(spread.is_fiducial, np.nan, reach),
     }
 
 
-def equivalence_p(gain: float, se: float, df: float, margin: float) -> float:
+def equivalence_p(gain: np.ndarray, spread: Spread, margin: float) -> np.ndarray:
     """TOST (Schuirmann 1987): the larger of the one-sided p-values against -margin and +margin."""
-    if se == 0:
-        return float(abs(gain) >= margin)
-    return float(max(stats.t.sf((gain + margin) / se, df), stats.t.cdf((gain - margin) / se, df)))
+    return np.maximum(spread.tail(gain + margin), spread.tail(margin - gain))
 
 
-def verdict(row: dict, margin: float = 1.0, alpha: float = 0.05) -> str:
-    """One of ``VERDICTS``: by the adjusted p-value, else by equivalence within ±margin points.
+def judge(
+    table: pd.DataFrame,
+    adjustment: str,
+    margin: float,
+    alpha: float,
+    family: Sequence[str] = FAMILY,
+) -> pd.DataFrame:
+    """Add p_adjusted, adjustment, verdict and the interval that belongs to it; its level is noted.
 
-    ``too few``: under three seeds for a claim about the recipe (a unit with seeds), or two
-    languages for a claim about a family; a single language is judged as that language.
+    table: rows with the columns of ``tabulate``. ``too few``: under three seeds for a claim about
+    the recipe (a unit with seeds), or two languages for a claim about a family; a single language
+    is judged as that language.
     """
-    family = row["by"] in ("group", "family") or "languages" in row["unit"]
-    if ("seeds" in row["unit"] and row["n_seeds"] < 3) or (family and row["n_languages"] == 2):
-        return "too few"
-    if row["p_adjusted"] <= alpha:
-        return "improves" if row["gain"] > 0 else "harms"
-    equivalent = equivalence_p(row["gain"], row["se"], row["df"], margin) <= alpha
-    return "equivalent" if equivalent else "undetermined"
+    spread, gain = Spread.of(table), table["gain"].to_numpy(float)
+    p, equal = table["p_value"].to_numpy(float), equivalence_p(gain, spread, margin)
+    own, own_equal = np.ones((2, len(table)))
+    for rows in table.groupby(list(family), sort=False).indices.values():
+        own[rows], own_equal[rows] = (rates(q[rows], adjustment, alpha) for q in (p, equal))
+    found = np.where(p <= own, np.where(gain > 0, "improves", "harms"), "undetermined")
+    found[(p > own) & (equal <= own_equal)] = "equivalent"
+    tail = np.where(found == "equivalent", own_equal, own / 2)
+    found = np.where(_too_few(table), "too few", found)
+    half = spread.reach(tail)
+    known = table["note"] if "note" in table else [""] * len(table)
+    levels = np.where(
+        np.isclose(2 * tail, alpha, rtol=1e-6),
+        "",
+        [f"{100 - 200 * rate:.4g}% interval" for rate in tail],
+    )
+    notes = ["; ".join(filter(None, pair)) for pair in zip(known, levels, strict=True)]
+    return table.assign(
+        p_adjusted=adjust(table, adjustment, family),
+        adjustment=adjustment,
+        verdict=found,
+        ci_low=gain - half,
+        ci_high=gain + half,
+        note=notes,
+    )
+
+
+def _too_few(table: pd.DataFrame) -> pd.Series:
+    recipe, many = table["unit"].str.contains("seeds"), table["unit"].str.contains("languages")
+    family = table["by"].isin(("group", "family")) | many
+    return (recipe & (table["n_seeds"] < 3)) | (family & (table["n_languages"] == 2))
+
+
+def rates(p: Sequence[float], adjustment: str, alpha: float) -> np.ndarray:
+    """The error rate (n,) at which each hypothesis is tested, so that p <= rate rejects it.
+
+    p: (n,) raw p-values of one family; adjustment: a name of ``ADJUSTMENTS``.
+    """
+    p, m = np.asarray(p, float), len(p)
+    order, rank = np.argsort(p, kind="stable"), np.arange(1, len(p) + 1)
+    if adjustment == "none":
+        return np.full(m, alpha)
+    if adjustment == "bonferroni":
+        return np.full(m, alpha / m)
+    if adjustment == "holm":
+        bars = alpha / (m - rank + 1)
+        first = np.flatnonzero(np.append(p[order] > bars, True))[0]
+        bars[first:] = bars[min(first, m - 1)]
+    else:
+        per = alpha / m / (np.sum(1 / rank) if adjustment == "fdr_by" else 1)
+        under = np.flatnonzero(p[order] <= rank * per)
+        rejected = under[-1] + 1 if len(under) else 0
+        bars = np.where(rank <= rejected, rejected, rejected + 1) * per
+    return bars[np.argsort(order, kind="stable")]
 
 
 def adjust(table: pd.DataFrame, method: str, family: Sequence[str] = FAMILY) -> pd.Series:
