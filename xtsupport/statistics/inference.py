@@ -69,8 +69,8 @@ def _measure(group: Sequence[Case], unit, scale) -> pd.DataFrame:
     sampled = "languages" in unit
     extra = np.array([_language_variance(case) if sampled else (0.0, np.inf) for case in group])
     factor = FACTOR[scale]
-    counts = pd.DataFrame(_counts(group, one)).assign(gain=factor * gain)
-    return counts.join(mean_squares(one, factor, *extra.T))
+    squares = mean_squares(one, factor, *extra.T)
+    return squares.assign(**_counts(group, one), gain=factor * gain)
 
 
 def mean_squares(one: Estimate, factor: float, extra, df_extra) -> pd.DataFrame:

@@ -40,15 +40,15 @@ def pool(arms: Sequence, weights: Sequence[np.ndarray], crossed: bool, joint: bo
     paired. joint: also the products between the rows, over the conditions that all rows have.
     """
     cells = _common_cells(arms)
-    conditions = np.array([number for number, _ in cells], int)
+    names = list(dict.fromkeys((*arms[0].sides, *(side for side, _ in cells))))
+    conditions = np.array([names.index(side) for side, _ in cells], int)
     seeds = np.unique([label for _, label in cells], return_inverse=True)[1]
-    scores, usable = _scores(arms, weights, cells, list(cells))
+    scores, usable = _scores(arms, weights, cells, conditions)
     if joint:
         usable[:] = usable.all(1, keepdims=True)
     for number in np.unique(conditions):
         mine = conditions == number
         usable[mine] &= usable[mine].sum(0) > 1
-    names = _sides(arms)
     rows = scores.shape[1]
     square, df = np.full((rows, rows) if joint else rows, np.nan), np.zeros(rows)
     patterns, which = np.unique(usable, axis=1, return_inverse=True)
@@ -74,35 +74,23 @@ def _residual(y, conditions, seeds, crossed) -> tuple[np.ndarray, int]:
     return y - basis @ (basis.T @ y), len(y) - basis.shape[1]
 
 
-def _sides(arms) -> list[Side]:
-    """Every (condition, variant) that may take part, treatment and baseline first."""
-    own = list(arms[0].sides)
-    found = [side for one in arms for side in zip(*_columns(one)[:2], strict=True)]
-    return own + [s for s in dict.fromkeys(found) if s not in own and "{" not in s[0]]
-
-
-def _columns(one) -> list[list]:
+def cells_of(one) -> tuple[dict, set[Side]]:
+    """(side, replicate) -> rows of an arm's runs, for every condition of its task; sides whose one
+    run of retrieval, without phase 2, serves all replicates.
+    """
     names = ("condition", "variant", "seed", "replicate", "phase2")
-    return [one.moments.runs[name].tolist() for name in names]
-
-
-def _runs_of_cells(one, number: dict[Side, int]) -> tuple[dict, set[int]]:
-    """(number of a side, replicate) -> rows of runs, and the sides whose one run serves all."""
-    runs = list(zip(*_columns(one), strict=True))
+    runs = zip(*(one.moments.runs[name].tolist() for name in names), strict=True)
+    by_side: dict[Side, list] = {}
+    for row, (condition, variant, *rest) in enumerate(runs):
+        if "{" not in condition or (condition, variant) in one.sides:
+            by_side.setdefault((condition, variant), []).append((row, *rest))
     joined = _joined_seeds(one)
-    by_side: dict[int, list] = {}
-    for row, (condition, variant, seed, replicate, phase2) in enumerate(runs):
-        side = number.get((condition, variant))
-        if side is not None:
-            by_side.setdefault(side, []).append((row, seed, replicate, phase2))
-    cells: dict[tuple[int, int], list[int]] = {}
+    cells: dict[tuple[Side, int], list[int]] = {}
     alone = set()
     for side, mine in by_side.items():
-        own, shared = (
-            [replicate for *_, replicate, _ in mine],
-            [joined.get(seed, replicate) for _, seed, replicate, _ in mine],
-        )
-        labels = own if len(set(own)) < len(set(shared)) else shared
+        own = [replicate for _, _, replicate, _ in mine]
+        labels = [joined.get(seed, replicate) for _, seed, replicate, _ in mine]
+        labels = own if len(set(own)) < len(set(labels)) else labels
         if one.retrieval and len(mine) == 1 and not mine[0][3]:
             alone.add(side)
         for (row, *_), label in zip(mine, labels, strict=True):
@@ -122,39 +110,33 @@ def _joined_seeds(one) -> dict[int, int]:
     }
 
 
-def _common_cells(arms) -> dict[tuple[int, int], list[list[int]]]:
-    """(number of a side, replicate) -> per arm the rows of runs, for cells that all arms have."""
-    number = {side: i for i, side in enumerate(_sides(arms))}
-    parts = [_runs_of_cells(one, number) for one in arms]
-    lone = [
-        {key[0]: rows for key, rows in cells.items() if key[0] in alone} for cells, alone in parts
-    ]
+def _common_cells(arms) -> dict[tuple[Side, int], list[list[int]]]:
+    """(side, replicate) -> per arm the rows of runs, for cells that all arms have."""
+    parts = [one.cells for one in arms]
+    lone = [{key[0]: rows for key, rows in cells.items() if key[0] in one} for cells, one in parts]
     every = sorted({key for cells, alone in parts for key in cells if key[0] not in alone})
     found = {}
     for key in every:
-        rows = [
-            cells.get(key) or single.get(key[0])
-            for (cells, _), single in zip(parts, lone, strict=True)
-        ]
+        pairs = zip(parts, lone, strict=True)
+        rows = [cells.get(key) or single.get(key[0]) for (cells, _), single in pairs]
         if all(rows):
             found[key] = rows
     return found
 
 
-def _scores(arms, weights, cells, keys) -> tuple[np.ndarray, np.ndarray]:
+def _scores(arms, weights, cells, conditions) -> tuple[np.ndarray, np.ndarray]:
     """Weighted scores (cells, E) with the treatment's sign, and which cells have all of a row."""
-    rows = len(weights[0])
-    scores, lacking = np.zeros((len(keys), rows)), np.zeros((len(keys), rows))
-    sides = np.array([number for number, _ in keys], int)
+    scores, lacking = np.zeros((2, len(cells), len(weights[0])))
     for j, (one, weight) in enumerate(zip(arms, weights, strict=True)):
-        mix = np.zeros((len(keys), len(one.moments.runs)))
-        for i, key in enumerate(keys):
-            mix[i, cells[key][j]] = 1 / len(cells[key][j])
+        mix = np.zeros((len(cells), len(one.moments.runs)))
+        for i, rows in enumerate(cells.values()):
+            mix[i, rows[j]] = 1 / len(rows[j])
         known = ~np.isnan(one.moments.values)
         values = mix @ np.where(known, one.moments.values, 0.0)
         both = (weight[:, 0], -weight[:, 1], (weight[:, 0] - weight[:, 1]) / 2)
         for kind, counts in enumerate(both):
-            mine = np.minimum(sides, 2) == kind
+            mine = np.minimum(conditions, 2) == kind
             scores[mine] += values[mine] @ counts.T
-        lacking += (mix @ ~known) @ weight.any(1).T
+        if not known.all():
+            lacking += (mix @ ~known) @ weight.any(1).T
     return scores, lacking <= 1e-12

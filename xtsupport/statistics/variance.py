@@ -20,13 +20,14 @@ Valid for which population:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from xtsupport.errors import UserError
 from xtsupport.sides import Side
 from xtsupport.statistics.clusters import Moments
-from xtsupport.statistics.runs import pool
+from xtsupport.statistics.runs import cells_of, pool
 from xtsupport.statistics.spread import PRIOR, satterthwaite
 
 UNITS = ("clusters x seeds", "clusters", "seeds", "clusters x seeds x languages")
@@ -53,6 +54,11 @@ class Arm:
     sides: tuple[Side, Side]
     retrieval: bool = False
     note: str = ""
+
+    @cached_property
+    def cells(self) -> tuple[dict, set[Side]]:
+        """The runs of every condition of the task, as ``runs.cells_of`` groups them."""
+        return cells_of(self)
 
     @property
     def present(self) -> np.ndarray:

@@ -46,7 +46,10 @@ def describe(gain: np.ndarray, spread: Spread, alpha: float = 0.05) -> dict:
 
 
 def equivalence_p(gain: np.ndarray, spread: Spread, margin: float) -> np.ndarray:
-    """TOST (Schuirmann 1987): the larger of the one-sided p-values against -margin and +margin."""
+    """TOST (Schuirmann 1987), (n,): the larger one-sided p-value against -margin and +margin.
+
+    gain: (n,) and margin in the unit of the spread.
+    """
     return np.maximum(spread.tail(gain + margin), spread.tail(margin - gain))
 
 
