@@ -98,7 +98,9 @@ def test_noise_is_attributed_and_the_mixed_model_agrees(evidence):
     assert fit["gain"] == pytest.approx(fit["primary_gain"], abs=1e-6)
     names = ("none", "squad", "mnli")
     more = simulate(conditions=names, languages=("en", "de", "el", "th"), seeds=6, size=0.4)
-    fit = mixed_check(gather(more, RULES))  # two conditions and three runs know little of the run variance
+    fit = mixed_check(
+        gather(more, RULES)
+    )  # two conditions and three runs know little of the run variance
     assert fit["se"] == pytest.approx(fit["primary_se"], rel=0.3)
 
 

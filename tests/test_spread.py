@@ -15,6 +15,7 @@ from xtsupport.statistics.clusters import contract, study_moments
 from xtsupport.statistics.comparisons import compare
 from xtsupport.statistics.contrasts import cases
 from xtsupport.statistics.declared import Declared, Primary
+from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.inference import combined_estimate, inference, joint_estimate
 from xtsupport.statistics.primary import heterogeneity
 from xtsupport.statistics.simulate import simulate
@@ -112,7 +113,8 @@ def test_the_reference_study_by_compare(reference):
 
 @pytest.mark.parametrize(("by", "p"), [("language", 0.091), ("family", 0.153)])
 def test_levels_of_the_reference_study(reference, by, p):
-    table = heterogeneity(reference, Declared(primary=Primary("squad", by=by))).set_index("task")
+    rules = Declared(primary=Primary("squad", by=by))
+    table = heterogeneity(gather(reference, rules)).set_index("task")
     assert table.loc["xquad", "p_value"] == pytest.approx(p, abs=6e-4)
 
 
