@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, ValidationError
 
-from xtsupport.errors import did_you_mean
+from xtsupport.errors import did_you_mean, shorten
 from xtsupport.study.params.params_file import Source, dotted
 
 Schema = dict
@@ -110,12 +110,6 @@ def bounds(found: Schema) -> Iterator[str]:
     ):
         if key in found:
             yield f"{sign} {found[key]}"
-
-
-def shorten(value: object) -> str:
-    """A value as one short line."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 TYPES = {
