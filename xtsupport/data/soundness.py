@@ -128,7 +128,7 @@ def _answers(examples, task, name):
               "answers without a place in the context": len(lost)}  # fmt: skip
     made = pa.array(answers, examples.schema.field("answers").type)
     place = examples.column_names.index("answers")
-    return examples.set_column(place, "answers", made).take(kept), counts
+    return examples.set_column(place, "answers", made).take(pa.array(kept, pa.int64())), counts
 
 
 def _start(context, text, start):

@@ -36,7 +36,7 @@ def predict(
 @torch.inference_mode()
 def model_outputs(model, task, features, pad: int, batch_tokens, precision, max_answer) -> list:
     """What decoding needs, per feature: logits (labels,), (options,) with -inf beyond its own, or
-    (length, labels); for spans the best span and the score of no answer (start, end, score, null score)."""
+    (length, labels); for spans (start, end, score of that best span, score of no answer)."""
     device = next(model.parameters()).device
     model.eval()
     outputs: list = [None] * len(features)

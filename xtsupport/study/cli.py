@@ -231,9 +231,11 @@ def data_check(args) -> None:
     settings = load_settings(args.file, args.set)
     table = check(settings, data_source(settings.data))
     print(table.drop(columns="note").astype(object).fillna("-").to_string(index=False))
-    missing = table.loc[table["status"] == "missing", "note"]
-    if len(missing):
-        raise UserError(*missing)
+    for row in table[(table["status"] == "present") & (table["note"] != "")].itertuples():
+        print(f"{row.task} {row.language} {row.split}: {row.note}")
+    lacking = table.loc[table["status"].isin(["missing", "wrong"]), "note"]
+    if len(lacking):
+        raise UserError(*lacking)
 
 
 def fertility(args) -> None:

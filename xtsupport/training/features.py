@@ -165,8 +165,8 @@ def check_room(max_length: int, stride: int, special: int, question: int = 0) ->
     if stride >= room:
         taken = f"{special} special ones" + (f" and {question} of the question" if question else "")
         raise UserError(
-            f"stride = {stride}: must be less than {max(0, room)}, the tokens of text in a window "
-            f"(max_length {max_length} without {taken}); raise max_length or lower stride"
+            f"max_length = {max_length} leaves {max(0, room)} tokens of text in a window (without "
+            f"{taken}), and stride = {stride} must be less; raise max_length or lower stride"
         )
 
 

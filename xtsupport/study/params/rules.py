@@ -260,25 +260,55 @@ def known_evaluation(settings, tasks, languages) -> Problems:
 
 
 def sound_windows(settings, tasks, languages) -> Problems:
-    """Two windows overlap by less than their length, also after per-task settings."""
-    for phase, per_task in (("intermediate", "intermediate_tasks"), ("target", "tasks")):
-        base = getattr(settings, phase)
-        cases = [((phase, "stride"), base.stride, base.max_length)]
-        for name, own in getattr(settings, per_task).items():
-            length, stride = (
-                own.max_length or base.max_length,
-                base.stride if own.stride is None else own.stride,
+    """Windows over long texts move on: they share less than the text that one of them holds."""
+    told = set()
+    for path, name, length, stride in windows(settings, tasks):
+        special, question = TAKEN.get(tasks[name].kind, (0, 0))
+        room = length - special - question
+        if special and stride >= room and path not in told:
+            told.add(path)
+            taken = f"{special} special ones" + f" and {question} of a question" * bool(question)
+            yield (
+                path,
+                (
+                    f"{'.'.join(path)}: max_length {length} leaves {max(0, room)} tokens of text "
+                    f"in a window of {name} (without {taken}), and stride {stride} must be less; "
+                    "raise max_length or lower stride"
+                ),
             )
-            cases.append(((per_task, name), stride, length))
-        for path, stride, length in cases:
-            if stride >= length // 2:
-                yield (
-                    path,
-                    (
-                        f"{'.'.join(path)}: stride {stride} must be less than half of max_length "
-                        f"{length}; two windows share stride tokens"
-                    ),
-                )
+
+
+def windows(settings, tasks) -> Iterator[tuple[tuple, str, int, int]]:
+    """(key path, task, max_length, stride) of every task that the study trains on."""
+    singles = conditions.single_tasks(settings.conditions)
+    for name in settings.conditions:
+        base = name.partition("+")[0].partition("@")[0].partition("~")[0]
+        own = [key for key in dict.fromkeys((base, name)) if key in settings.intermediate_tasks]
+        for task in singles if base == "all" else [base]:
+            if task in tasks:
+                yield task_window(settings, "intermediate", "intermediate_tasks", own, task)
+    for name in dict.fromkeys(tasks[t].training_task for t in settings.targets if t in tasks):
+        if name in tasks:
+            own = [name] if name in settings.tasks else []
+            yield task_window(settings, "target", "tasks", own, name)
+
+
+def task_window(settings, phase: str, per_task: str, own: list[str], task: str) -> tuple:
+    """(key path, task, max_length, stride) after the overrides `own`, the last one first."""
+    path, base = (phase, "stride"), getattr(settings, phase)
+    length, stride = base.max_length, base.stride
+    for name in own:
+        changed = getattr(settings, per_task)[name]
+        if changed.max_length is not None or changed.stride is not None:
+            path = (per_task, name)
+            length = length if changed.max_length is None else changed.max_length
+            stride = stride if changed.stride is None else changed.stride
+    return path, task, length, stride
+
+
+# Tokens of a window that are none of its text: special ones of a pair at most (XLM-R has 4), and
+# the longest question (training/features.py, whose imports take seconds).
+TAKEN = {"span": (4, 64), "tagging": (2, 0)}
 
 
 def sound_encoder(settings, tasks, languages) -> Problems:
@@ -384,7 +414,10 @@ RULES = (
     (known_overrides, ("conditions", "targets", "tasks", "intermediate_tasks")),
     (unseen_evaluation, ("targets", "tasks", "evaluation")),
     (known_evaluation, ("targets", "evaluation")),
-    (sound_windows, ("intermediate", "target", "tasks", "intermediate_tasks")),
+    (
+        sound_windows,
+        ("conditions", "targets", "intermediate", "target", "tasks", "intermediate_tasks"),
+    ),
     (sound_encoder, ("encoder", "pretraining", "retrieval", "intermediate", "target")),
     (known_contrasts, ("analysis", "conditions", "variants")),
     (sound_primary, ("analysis", "targets")),
