@@ -6,7 +6,7 @@ import random
 import signal
 import time
 from dataclasses import replace
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -270,7 +270,9 @@ class Vocabulary:
     """A tokenizer of 60 pieces with special tokens first, in the middle and last, as XLM-R's."""
 
     all_special_ids, mask_token_id = (0, 1, 59), 59
-    added_tokens_decoder = {30: SimpleNamespace(special=True), 31: SimpleNamespace(special=False)}
+    added_tokens_decoder = MappingProxyType(
+        {30: SimpleNamespace(special=True), 31: SimpleNamespace(special=False)}
+    )
 
     def __len__(self):
         return 60
