@@ -169,7 +169,7 @@ def _pick(name, table, noun):
     if name in table:
         return table[name]
     hint = did_you_mean(name, table)
-    raise UserError(f"unknown {noun} {name!r}{hint}; known: {', '.join(table)}")
+    raise UserError(f"unknown {noun} {shorten(name)}{hint}; known: {', '.join(table)}")
 
 
 def _table(filename, row_type, data):
@@ -208,11 +208,11 @@ def _cells(path):
     """(column names, [(line number, cells)]) of a CSV file as spreadsheets save it: UTF-8 with or
     without a mark or UTF-16, commas, semicolons or tabs, empty rows at the end."""
     content = path.read_bytes()
-    coding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    coding = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "UTF-8"
     try:
-        text = content.decode(coding)
+        text = content.decode(coding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not {coding.removesuffix('-sig').upper()} text (byte {error.start}); "
+        raise UserError(f"{path}: is not {coding} text (byte {error.start}); "
                         "save it as CSV in UTF-8") from None  # fmt: skip
     first = text.partition("\n")[0]
     reader = csv.reader(
