@@ -1,6 +1,7 @@
 """Predictions and references as people give them, in one form, or refused in one line.
 
-What could only score 0 is refused: text where a list belongs, labels of another vocabulary. Names and numbers of labels, None, and the forms of SQuAD's files are taken.
+What could only score 0 is refused: text where a list belongs, labels of another vocabulary. Names
+and numbers of labels, None, and the forms of SQuAD's files are taken.
 """
 
 from collections.abc import Iterable, Mapping

@@ -226,8 +226,8 @@ def _column(examples, name):
 
 def _same_length(task, language, predictions, references, where=""):
     if len(predictions) != len(references):
-        raise UserError(f"{task.name} ({brief(language)}): {where}{len(predictions)} predictions for "
-                        f"{len(references)} references; there must be one each")  # fmt: skip
+        raise UserError(f"{task.name} ({brief(language)}): {where}{len(predictions)} predictions "
+                        f"for {len(references)} references; there must be one each")  # fmt: skip
 
 
 def _percentages(results):
