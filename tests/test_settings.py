@@ -46,7 +46,7 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
     assert f"{name}:5: conditions: unknown condition 'sqaud' (did you mean 'squad'?)" in text
     assert f"{name}:7: target.epochs = -1: must be a number, > 0, <= 1000" in text
     assert f"{name}:7: target.batch_size = 'two': must be a whole number, >= 1" in text
-    assert f"{name}:8: seeds = []: must be a list of at least 1" in text
+    assert f"{name}:8: seeds = []: must be a list of 1 to 1000" in text
     assert f"{name}:9: precision = 'fp16': must be auto or float32 or bfloat16" in text
     assert len(found) == 6
 

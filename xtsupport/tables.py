@@ -13,6 +13,7 @@ from functools import lru_cache
 from math import isfinite
 from pathlib import Path
 
+from xtsupport import folders
 from xtsupport.errors import UserError, did_you_mean, shorten
 
 PACKAGE = Path(__file__).parent
@@ -112,10 +113,11 @@ def mirror_folder(data: str | Path = "hub") -> Path | None:
         from xtsupport.data.world.world import world_folder
 
         return world_folder()
-    folder = Path(data).expanduser()
+    folder = folders.typed(data, Path())
     if not folder.is_dir():
         raise UserError(
-            f"data: {str(data)!r} is not a folder; allowed: hub, world, or the path of a mirror"
+            f"data: {shorten(str(data))} is not a folder; "
+            "allowed: hub, world, or the path of a mirror"
         )
     return folder
 

@@ -97,7 +97,9 @@ def allowed(found: Schema, schema: Schema) -> str:
 def length(found: Schema) -> str:
     """How many items a list may have."""
     least, most = found.get("minItems", 0), found.get("maxItems")
-    return f" of exactly {least}" if least == most else f" of at least {least}" if least else ""
+    if least == most:
+        return f" of exactly {least}"
+    return f" of {least} to {most}" if most else f" of at least {least}" if least else ""
 
 
 def bounds(found: Schema) -> Iterator[str]:

@@ -5,10 +5,9 @@ Each rule yields (key path, what is wrong); it is skipped when a setting it read
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from xtsupport import folders
-from xtsupport.errors import UserError, did_you_mean
+from xtsupport.errors import UserError, did_you_mean, shorten
 from xtsupport.sides import side, source_of
 from xtsupport.study import conditions
 
@@ -34,7 +33,7 @@ def tables_of(settings, bad: set[str]) -> tuple[tuple[dict, dict], list[str]]:
         return (tasks(source), languages(source)), []
     except UserError as error:
         return (tasks("hub"), languages("hub")), [
-            f"data = {settings.data!r}: {each}" for each in error.problems
+            f"data = {shorten(settings.data)}: {each}" for each in error.problems
         ]
 
 
@@ -50,7 +49,7 @@ def data_source(data: str) -> str:
         from xtsupport.data.world.world import world_folder
 
         return str(world_folder(size="tiny"))
-    folder = (folders.root() / Path(data).expanduser()).resolve()
+    folder = folders.typed(data).resolve()
     if not folder.is_dir():
         raise UserError(
             f"no folder {folder}{did_you_mean(data, ['hub', 'world'])}; "
@@ -138,8 +137,9 @@ def known_variants(settings, tasks, languages) -> Problems:
             yield (
                 path,
                 (
-                    f"variants: {name!r}: unknown variant {variant!r}{did_you_mean(variant, ways)}"
-                    f"; allowed: CONDITION/VARIANT with {', '.join(ways)}"
+                    f"variants: {shorten(name)}: unknown variant {shorten(variant)}"
+                    f"{did_you_mean(variant, ways)}; "
+                    f"allowed: CONDITION/VARIANT with {', '.join(ways)}"
                 ),
             )
 
@@ -344,16 +344,31 @@ def sound_encoder(settings, tasks, languages) -> Problems:
 
 def sound_folder(encoder: str) -> Problems:
     """An encoder given as a path is a saved model."""
-    if encoder.startswith((".", "/", "~")):
-        folder = (folders.root() / Path(encoder).expanduser()).resolve()
-        if not (folder / "config.json").is_file():
-            yield (
-                ("encoder",),
-                (
-                    f"encoder = {encoder!r}: no model in {folder} (it has no config.json); "
-                    "allowed: pretrain, offline-e5, a hub id or the folder of a saved model"
-                ),
-            )
+    try:
+        folder = folders.typed(encoder).resolve()
+    except UserError as error:
+        yield ("encoder",), f"encoder: {error}"
+        return
+    if encoder.startswith((".", "/", "~")) and not (folder / "config.json").is_file():
+        yield (
+            ("encoder",),
+            (
+                f"encoder = {encoder!r}: no model in {folder} (it has no config.json); "
+                "allowed: pretrain, offline-e5, a hub id or the folder of a saved model"
+            ),
+        )
+
+
+def sound_synonyms(settings, tasks, languages) -> Problems:
+    """A list of synonyms is a file."""
+    name, path = settings.robust.synonyms, ("robust", "synonyms")
+    if name == "embeddings" or not any(side(v)[1] == "synonyms" for v in settings.variants):
+        return
+    try:
+        if not folders.typed(name).is_file():
+            yield path, f"robust.synonyms = {name!r}: is no file; allowed: embeddings, a JSON file"
+    except UserError as error:
+        yield path, f"robust.synonyms: {error}"
 
 
 def known_contrasts(settings, tasks, languages) -> Problems:
@@ -419,6 +434,7 @@ RULES = (
         ("conditions", "targets", "intermediate", "target", "tasks", "intermediate_tasks"),
     ),
     (sound_encoder, ("encoder", "pretraining", "retrieval", "intermediate", "target")),
+    (sound_synonyms, ("robust", "variants")),
     (known_contrasts, ("analysis", "conditions", "variants")),
     (sound_primary, ("analysis", "targets")),
 )
