@@ -1,7 +1,12 @@
 """Encoders of every architecture: random, tiny, saved to disk, loaded back, trained, evaluated."""
 
+import inspect
 import json
+from itertools import pairwise
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -24,10 +29,12 @@ from transformers import (
     XLMRobertaConfig,
 )
 
+from xtsupport.data.fertility import fertility
 from xtsupport.errors import UserError
 from xtsupport.evaluation.predict import predict
 from xtsupport.training.attention import NAME as BMM
 from xtsupport.training.attention import use_fast_attention
+from xtsupport.training.batches import collate
 from xtsupport.training.encoder import (
     freeze_embeddings,
     load_encoder,
@@ -74,8 +81,9 @@ SPECIAL = {
 }
 
 
-def tokenizer_of(kind):
-    """Sub-word tokenizers as SentencePiece (unigram), BERT (WordPiece) and GPT (byte BPE) cut."""
+def tokenizer_of(kind, segments=False):
+    """Sub-word tokenizers as SentencePiece (unigram), BERT (WordPiece) and ModernBERT (byte BPE,
+    no blank before a word that has none) cut; segments: ids of the second text are 1."""
     special = SPECIAL[kind]
     first, last, unknown = special[0], special[2], special[3]
     if kind == "unigram":
@@ -94,7 +102,7 @@ def tokenizer_of(kind):
         )
     else:
         made = Tokenizer(models.BPE(unk_token=unknown))
-        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         made.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=90, special_tokens=list(special), show_progress=False
@@ -103,18 +111,23 @@ def tokenizer_of(kind):
     between = f"{last} {last}" if kind == "unigram" else last
     made.post_processor = processors.TemplateProcessing(
         single=f"{first} $A {last}",
-        pair=f"{first} $A {between} $B {last}",
+        pair=f"{first} $A {between} $B:1 {last}:1"
+        if segments
+        else f"{first} $A {between} $B {last}",
         special_tokens=[(first, made.token_to_id(first)), (last, made.token_to_id(last))],
     )
     names = ("cls_token", "pad_token", "sep_token", "unk_token", "mask_token")
-    return PreTrainedTokenizerFast(tokenizer_object=made, **dict(zip(names, special, strict=True)))
+    inputs = ["input_ids", *(["token_type_ids"] if segments else []), "attention_mask"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, model_input_names=inputs, **dict(zip(names, special, strict=True))
+    )
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
 def folder(request, tmp_path_factory):
     """An encoder with its masked-LM head on disk, as the hub's checkpoints are."""
     kind, own, pieces = CONFIGS[request.param]
-    tokenizer = tokenizer_of(pieces)
+    tokenizer = tokenizer_of(pieces, segments=request.param in ("bert", "deberta-v3"))
     own = {"pad_token_id": tokenizer.pad_token_id} | own | SHAPE | {"vocab_size": len(tokenizer)}
     if kind is ModernBertConfig:
         ids = ("bos", "eos", "cls", "sep")
@@ -208,6 +221,78 @@ def test_the_loaded_encoder_gives_what_transformers_gives(folder):
         ours = encoder.eval()(ids).last_hidden_state
         theirs = AutoModel.from_pretrained(folder).eval()(ids).last_hidden_state
     assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+PAIRS = [("Who cooked soup?", TEXTS[0]), ("Who sold 3 old chairs?", "Ben sold 3 old chairs.")]
+
+
+def states_of(examples, kind, encoder, tokenizer, max_length=64):
+    """Hidden states of every sequence of a dataset, in one padded batch, with its mask."""
+    features = featurise(examples, kind, tokenizer, max_length, 2, ("yes", "no"))
+    batch = collate(features, np.arange(len(features)), tokenizer.pad_token_id)
+    with torch.no_grad():
+        return TaskModel(encoder.eval()).states(batch), batch["mask"].bool()
+
+
+def test_pairs_and_single_texts_have_the_states_that_transformers_gives(folder):
+    """Of every kind, segment ids included; windows of a long context too."""
+    encoder, tokenizer = load_encoder(folder)
+    theirs = AutoModel.from_pretrained(folder).eval()
+    first, second = (list(texts) for texts in zip(*PAIRS, strict=True))
+    labels = {"label": ["yes", "no"]}
+    answers = {"answers": [{"text": ["Ada"], "answer_start": [0]},
+                           {"text": ["Ben"], "answer_start": [0]}]}  # fmt: skip
+    choices = {"context": first, "question": ["", ""], "choices": [[s, "Ada"] for s in second]}
+    cut = dict(truncation="only_second", max_length=40, stride=2, return_overflowing_tokens=True)
+    cases = [
+        ("classification", {"text": first, "text_pair": second} | labels, (first, second), {}),
+        ("classification", {"text": first, "text_pair": ["", ""]} | labels, (first,), {}),
+        ("choice", choices | {"label": [0, 0]},
+         ([f for f in first for _ in range(2)], [c for s in second for c in (s, "Ada")]), {}),
+        ("span", {"question": first, "context": second} | answers, (first, second), cut),
+        ("masked", {"text": first}, (first,), {}),
+    ]  # fmt: skip
+    for kind, examples, texts, options in cases:
+        ours, real = states_of(examples, kind, encoder, tokenizer, options.get("max_length", 64))
+        given = tokenizer(*texts, padding=True, return_tensors="pt", **options)
+        given.pop("overflow_to_sample_mapping", None)
+        forward = inspect.signature(theirs.forward).parameters
+        given = {name: value for name, value in given.items() if name in forward}
+        with torch.no_grad():
+            expected = theirs(**given).last_hidden_state
+        assert torch.equal(real, given["attention_mask"].bool())
+        assert (ours[real] - expected[real]).abs().max() < 1e-5, kind
+        if theirs.config.model_type == "bert" and kind == "span" and "token_type_ids" in given:
+            with torch.no_grad():
+                without = theirs(given["input_ids"], attention_mask=given["attention_mask"])
+            assert (without.last_hidden_state[real] - expected[real]).abs().max() > 0.01
+
+
+def test_tagged_words_are_the_pieces_of_the_running_sentence(folder):
+    _, tokenizer = load_encoder(folder)
+    sentences = [text.split() for text in (TEXTS[0], "Ben sold 3 old", "soup soup")]
+    tags = [["N"] * len(words) for words in sentences]
+    features = featurise({"tokens": sentences, "tags": tags}, "tagging", tokenizer, 48, 8, ("N",))
+    for row, words in zip(features.rows, sentences, strict=True):
+        whole = tokenizer(" ".join(words), return_offsets_mapping=True)
+        assert row["ids"] == whole["input_ids"]
+        ends = np.cumsum([len(word) + 1 for word in words]) - 1  # a blank is of the word after it
+        found = [int(np.searchsorted(ends, offset[1])) if offset[1] else -1
+                 for offset in whole["offset_mapping"]]  # fmt: skip
+        starts = [word if word != before else -1 for before, word in pairwise([-1, *found])]
+        assert row["words"] == starts
+
+
+def test_fertility_counts_the_pieces_of_running_sentences(folder, tmp_path):
+    _, tokenizer = load_encoder(folder)
+    place = tmp_path / "google/xtreme/udpos.German"
+    place.mkdir(parents=True)
+    sentences = [TEXTS[0].split(), ["Ben", "sold", "soup"]]
+    rows = {"tokens": sentences, "pos_tags": [["NOUN"] * len(words) for words in sentences]}
+    pq.write_table(pa.table(rows), place / "test-00000-of-00001.parquet")
+    (row,) = fertility(tokenizer, str(tmp_path), ["de"]).to_dict("records")
+    pieces = sum(len(tokenizer.tokenize(" ".join(words))) for words in sentences)
+    assert row["fertility"] == pieces / sum(map(len, sentences))
 
 
 def test_the_masked_head_gives_what_transformers_gives(folder):

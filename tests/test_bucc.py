@@ -46,6 +46,29 @@ def test_what_to_get_and_where_to_put_it(folder):
         bucc.pools("zh", "train", folder)
 
 
+@pytest.mark.parametrize(
+    ("ending", "text", "message"),
+    [
+        ("gold", "en-1\tzh-1\nen-3\tzh-3\n", r"gold: 2 ids or pairs have the English id first"),
+        ("gold", "zh-1\ten-1\nzh-9\ten-3\n", r"1 ids or pairs are not in the pools: \('zh-9'"),
+        ("gold", "zh-1\ten-1\nzh-1\ten-1\n", r"gold: 1 ids or pairs stand there more than once"),
+        ("zh", "zh-1\t一\nzh-3\t二\nzh-3\t三\n", r"training.zh: 1 ids .* more than once: 'zh-3'"),
+        ("en", "en-1\tone\nen-3\tthree\nen 4\tsix\n", r"training.en: 1 ids .* in them: 'en 4'"),
+    ],
+)  # fmt: skip
+def test_wrong_ids_are_refused(folder, ending, text, message):
+    (folder / "bucc2018/zh-en" / f"zh-en.training.{ending}").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=message) as error:
+        bucc.pools("zh", "test", folder)
+    assert len(error.value.problems) == 1
+
+
+def test_one_sentence_may_have_two_translations(folder):
+    path = folder / "bucc2018/zh-en/zh-en.training.gold"
+    path.write_text("\ufeffzh-1\ten-1\nzh-1\ten-2\n", encoding="utf-8")
+    assert bucc.pools("zh", "test", folder).gold == [("zh-1", "en-1"), ("zh-1", "en-2")]
+
+
 def test_a_line_without_a_tab_is_named(folder):
     path = folder / "bucc2018" / "zh-en" / "zh-en.training.en"
     path.write_text("en-1\tone\nen-2 two\n", encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from xtsupport.errors import UserError
@@ -76,8 +78,34 @@ def test_a_damaged_file_is_an_error(tmp_path):
     place = tmp_path / "facebook" / "xnli" / "de"
     place.mkdir(parents=True)
     (place / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match="is not a whole parquet file"):
-        data_check.check(study(targets=["xnli"], data=tmp_path))
+    frame = data_check.check(study(targets=["xnli"], data=tmp_path, languages=["de"]))
+    (row,) = frame[frame["language"] == "de"].itertuples()
+    assert row.status == "wrong" and "is not a whole parquet file" in row.note
+
+
+def test_rows_that_were_mended_or_cannot_be_used_are_told(tmp_path):
+    """Off by four and repaired; hidden gold; another task's columns."""
+    context, one = "Ada cooked soup. Ben sold 3 chairs.", {"text": ["Ben sold"]}
+    good = {
+        "id": "1",
+        "context": context,
+        "question": "Who?",
+        "answers": one | {"answer_start": [17]},
+    }
+    moved = good | {"id": "2", "answers": one | {"answer_start": [21]}}
+    hidden = good | {"answers": {"text": [""], "answer_start": [0]}}
+    for language, rows in {"de": [good, moved], "ru": [hidden] * 2, "el": [{"text": "a"}]}.items():
+        place = tmp_path / f"google/xtreme/XQuAD.{language}"
+        place.mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows), place / "validation-00000-of-00001.parquet")
+    frame = data_check.check(
+        study(targets=["xquad"], data=tmp_path, languages=["de", "ru", "el"], conditions=["none"])
+    ).set_index("language")
+    frame = frame[frame["task"] == "xquad"]
+    assert frame["status"].to_dict() == {"de": "present", "ru": "wrong", "el": "wrong"}
+    assert frame["note"]["de"] == "1 answer moved to where the text is"
+    assert "none of its 2 rows has a gold answer" in frame["note"]["ru"]
+    assert "xquad: not the columns of a span dataset" in frame["note"]["el"]
 
 
 def test_pools_of_bucc_are_looked_for_in_the_users_folder(tmp_path, monkeypatch):

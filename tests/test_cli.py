@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import re
 import subprocess
 import sys
@@ -44,6 +45,62 @@ def test_plan_and_status_of_a_fresh_study(call):
     assert re.search(r"^target-squad +04_target_transfer +1 runs  to do$", out, re.MULTILINE)
     code, out, errors = call("status", "params/toy.yaml")
     assert (code, out.splitlines()[-1]) == (0, "7 to do")
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        (
+            "data=~nosuchuser/x",
+            "data = '~nosuchuser/x': '~nosuchuser/x' cannot be a path",
+        ),
+        ('data="a\\0b"', "cannot be a path (embedded null byte)"),
+        ("data=" + "x" * 5000, "cannot be a path (file name too long)"),
+        ("data=/dev/zero", "data = '/dev/zero': no folder /dev/zero"),
+        ("data=" + "x/" * 2000, "no folder"),
+        ("encoder=~nosuchuser/x", "encoder: '~nosuchuser/x' cannot be a path"),
+        ('encoder="a\\0b"', "cannot be a path (embedded null byte)"),
+        ("encoder=" + "x" * 5000, "cannot be a path (file name too long)"),
+        ("pretraining.steps=" + "9" * 400, "pretraining.steps = '999"),
+        ("evaluation.max_clusters=" + "9" * 40, "evaluation.max_clusters = '999"),
+        ("seeds=" + str(list(range(20_000))), "must be a list of 1 to 1000"),
+        ("variants=['none/" + "x" * 5000 + "']", "unknown variant 'xxx"),
+        ("conditions=[" + ", ".join(["squad"] * 5000) + "]", "squad stands 5000 times"),
+        ("evaluation.splits={xquad: '" + "x" * 5000 + "'}", "has no xxx"),
+    ],
+)
+def test_nothing_that_can_be_typed_is_a_fault(call, setting, expected):
+    code, _, errors = call("plan", "params/toy.yaml", "--set", setting)
+    assert code == 1 and any(expected in line for line in errors)
+    assert all(line.startswith("xtsupport: error: ") and len(line) < 1500 for line in errors)
+    assert not any("fault of xtsupport" in line for line in errors)
+
+
+@pytest.mark.parametrize("synonyms", ["pipe", "/dev/zero", "nowhere.json", "~nosuchuser/x", "."])
+def test_synonyms_are_a_file(call, tmp_path, synonyms):
+    os.mkfifo(tmp_path / "pipe")
+    chosen = ["--set", f"robust.synonyms={synonyms}", "--set", "variants=[none/synonyms]"]
+    code, _, (error,) = call("plan", "params/toy.yaml", *chosen)
+    assert code == 1 and "robust.synonyms" in error
+    assert "is no file" in error or "cannot be a path" in error
+
+
+@pytest.mark.parametrize("command", [["plan"], ["status"], ["data", "check"], ["run"]])
+@pytest.mark.parametrize("path", ["pipe", "/dev/null", "/dev/zero", "~nosuchuser/x", "x" * 5000])
+def test_pipes_and_devices_are_no_params_files(call, tmp_path, command, path):
+    os.mkfifo(tmp_path / "pipe")
+    code, _, (error,) = call(*command, path)
+    assert code == 1 and "fault of xtsupport" not in error and len(error) < 1500
+    told = "is no file; give" if path in ("pipe", "/dev/null", "/dev/zero") else path[:10]
+    assert told in error
+
+
+def test_absurd_numbers_in_a_file(call, tmp_path):
+    path = tmp_path / "params/toy.yaml"
+    path.write_text(path.read_text() + "\nmlm: {documents: 1" + "0" * 40 + "}\n")
+    code, _, (error,) = call("plan", "params/toy.yaml")
+    assert code == 1 and "mlm.documents = 1000" in error
+    assert "must be at most 1,000,000,000,000,000" in error
 
 
 @pytest.mark.parametrize(

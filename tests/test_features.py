@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xtsupport.data import load
-from xtsupport.training.features import IGNORED, featurise
+from xtsupport.data import load, soundness
+from xtsupport.errors import UserError
+from xtsupport.training.features import IGNORED, _short_questions, check_learnable, featurise
 
 CONTEXT = "Ada cooked soup in the kitchen. Ben sold 3 old chairs on Friday."
 
@@ -61,6 +62,58 @@ def test_endless_questions_leave_room_for_the_context(tiny_encoder):
     assert features.truncated == 1 and all(
         (row["offsets"][:, 0] >= 0).any() for row in features.rows
     )
+
+
+BOB = "Bob Miller was born in 1950. Ada sold chairs."
+
+
+@pytest.mark.parametrize("before", ["", " ", "\u200b", "\u200e\xa0"])
+@pytest.mark.parametrize("after", ["", " ", "\u200b", "\u200e", "\xa0", "\u3000"])
+def test_blanks_and_invisible_characters_around_an_answer_do_not_hide_it(
+    tiny_encoder, before, after
+):
+    """TyDiQA and MLQA have such answers, as "Bob Miller " at 0."""
+    context = BOB.replace("Bob Miller", f"{before}Bob Miller{after}")
+    examples = span_examples(f"{before}Bob Miller{after}", 0, context)
+    features = featurise(examples, "span", tiny_encoder[1], 96, 8)
+    (row,) = features.rows
+    found = context[row["offsets"][row["start"]][0] : row["offsets"][row["end"]][1]]
+    assert soundness.core(found)[0] == "Bob Miller" and features.unplaced == 0
+
+
+@pytest.mark.parametrize("start", [500, -1, 4])
+def test_an_answer_without_a_place_is_counted_and_not_learned_as_no_answer(tiny_encoder, start):
+    features = featurise(span_examples("Bob Miller", start, BOB), "span", tiny_encoder[1], 96, 8)
+    assert features.unplaced == 1 and not features.unanswerable
+    assert {row[side] for row in features.rows for side in ("start", "end")} == {IGNORED}
+    with pytest.raises(UserError, match="squad: none of the 1 training rows has an answer in its"):
+        check_learnable("squad", features)
+
+
+def test_an_answer_that_no_window_holds_whole_is_counted(tiny_encoder):
+    context = "Ben sold 3 old chairs on Friday. " * 6
+    examples = span_examples(context[:150], 0, context)
+    features = featurise(examples, "span", tiny_encoder[1], 40, 8)
+    assert features.unplaced == 1 and len(features) > 1
+    assert all(row["start"] == row["end"] == IGNORED for row in features.rows)
+
+
+def test_stride_that_leaves_windows_without_text_is_refused(tiny_encoder):
+    """One token less of overlap is taken; at the limit the tokenizer itself would panic."""
+    tokenizer, question = tiny_encoder[1], "Who sold chairs? " * 40
+    context = "Ben sold 3 old chairs on Friday. " * 20
+    examples = span_examples("Ben", 0, context, question)
+    cut, _, longest = _short_questions([question], tokenizer)
+    assert 60 <= longest <= 66 and len(tokenizer(cut[0], add_special_tokens=False)[0]) == longest
+    room = 128 - longest - 4
+    assert len(featurise(examples, "span", tokenizer, 128, room - 1)) > 50
+    for length, stride in ((128, room), (64, 16)):
+        with pytest.raises(UserError, match=f"max_length = {length} leaves .* stride = {stride}"):
+            featurise(examples, "span", tokenizer, length, stride)
+    tags = {"tokens": [["Ada"] * 40], "tags": [["N"] * 40]}
+    assert len(featurise(tags, "tagging", tokenizer, 16, 13, ("N",))) > 20
+    with pytest.raises(UserError, match="leaves 14 tokens of text in a window"):
+        featurise(tags, "tagging", tokenizer, 16, 14, ("N",))
 
 
 words = st.lists(

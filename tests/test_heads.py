@@ -17,7 +17,7 @@ def test_logits_have_the_shapes_of_their_kind(tiny_encoder):
     ids = torch.randint(5, 50, (4, 7))
     mask = torch.ones_like(ids)
     mask[0, 5:] = 0
-    batch = {"ids": ids, "mask": mask, "labels": torch.tensor([0, 1])}
+    batch = {"ids": ids, "mask": mask, "options": torch.tensor([2, 2])}
     assert model.logits("a", batch).shape == (4, 3)
     assert model.logits("b", batch).shape == (2, 2)
     assert model.logits("c", batch).shape == (4, 7, 5)

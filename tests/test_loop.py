@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from dataclasses import replace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from safetensors import safe_open
 from training_toys import train_until_killed
 
 from xtsupport.errors import UserError
+from xtsupport.training.batches import collate
 from xtsupport.training.encoder import freeze_embeddings
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
-from xtsupport.training.loop import Diverged, Recipe, rate, train
+from xtsupport.training.loop import Diverged, Recipe, _pieces, rate, train
+from xtsupport.training.masked import MaskedModel, mask_tokens, special_ids, tiny_xlmr
 from xtsupport.training.tracking import tracked
 
 RECIPE = Recipe(steps=12, batch_size=4, learning_rate=1e-2, seed=3)
@@ -215,3 +218,72 @@ def test_a_dashboard_is_closed_where_training_fails(tmp_path, monkeypatch):
     assert tracker.log == ["start", "finish"]
     with tracked(None, tmp_path, "run") as tracker:
         assert tracker is None
+
+
+def tagged(tokenizer, tags):
+    words = {"tokens": [["Ada", "cooked"]] * len(tags), "tags": [[tag] * 2 for tag in tags]}
+    return featurise(words, "tagging", tokenizer, 16, 4, ("N",))
+
+
+@pytest.mark.parametrize("noise", ["", "smoothing", "adversarial"])
+def test_a_batch_with_nothing_to_learn_is_no_divergence(setting, noise):
+    """Rows of which every tag is `_`, in batches of one: their loss is 0 and their step too."""
+    make, _, tokenizer = setting
+    model, features = make(), tagged(tokenizer, ["_", "_", "N", "_"])
+    model.add_head("t", "tagging", 2, seed=0)
+    recipe = Recipe(steps=8, batch_size=1, learning_rate=1e-3, weight_decay=0, noise=noise)
+    history = train(model, {"t": features}, tokenizer, recipe, progress=False)
+    assert (history.loss == 0).sum() == 6 and (history.loss > 0.1).sum() == 2
+
+
+def test_only_rows_with_nothing_to_learn_are_refused(setting):
+    make, _, tokenizer = setting
+    features = tagged(tokenizer, ["_", "_"])
+    with pytest.raises(UserError, match="t: none of the 2 training rows has a tag that is one of"):
+        train(make(), {"t": features}, tokenizer, RECIPE, progress=False)
+
+
+def test_masked_batches_in_which_nothing_was_masked(tiny_encoder):
+    """Texts of one word: at 15% most batches of one have no masked token."""
+    tokenizer = tiny_encoder[1]
+    model = MaskedModel(tiny_xlmr(len(tokenizer), 16, 1, 2, 32, 64, seed=0))
+    features = featurise({"text": ["Ada", "soup"]}, "masked", tokenizer, 16, 0)
+    recipe = Recipe(steps=20, batch_size=1, learning_rate=1e-3)
+    history = train(model, {"masked": features}, tokenizer, recipe, progress=False)
+    assert (history.loss == 0).any() and (history.loss > 1).any()
+
+
+@pytest.mark.parametrize("task", ["mnli", "squad"])
+def test_a_process_without_a_share_of_a_batch_takes_part(setting, task):
+    make, data, tokenizer = setting
+    batch = collate(data[task], np.array([0]), tokenizer.pad_token_id)
+    second = SimpleNamespace(num_processes=2, process_index=1)
+    (piece,) = _pieces(batch, data[task].lengths[:1], 1000, second)
+    model = make()
+    loss = model(task, piece)
+    loss.backward()
+    used = [w for name, w in model.named_parameters() if task in name or "encoder" in name]
+    assert float(loss) == 0 and all(w.grad is not None and not w.grad.any() for w in used)
+
+
+class Vocabulary:
+    """A tokenizer of 60 pieces with special tokens first, in the middle and last, as XLM-R's."""
+
+    all_special_ids, mask_token_id = (0, 1, 59), 59
+    added_tokens_decoder = MappingProxyType(
+        {30: SimpleNamespace(special=True), 31: SimpleNamespace(special=False)}
+    )
+
+    def __len__(self):
+        return 60
+
+
+def test_random_replacements_are_never_special_tokens():
+    assert special_ids(Vocabulary()) == [0, 1, 30, 59]
+    ids = torch.full((200, 100), 7)
+    ids[:, 0] = 30
+    found = mask_tokens({"ids": ids}, Vocabulary(), 0.9, np.random.default_rng(0))
+    drawn = found["ids"][(found["ids"] != 59) & (found["ids"] != 7)]
+    counts = torch.bincount(drawn[drawn != 30], minlength=60)
+    assert (found["ids"][:, 0] == 30).all() and (found["labels"][:, 0] == -100).all()
+    assert set(np.flatnonzero(counts)) == set(range(60)) - {0, 1, 30, 59, 7}

@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 import seqeval.metrics
 from hypothesis import given, settings
@@ -378,3 +379,95 @@ def test_tatoeba_gold_is_the_row_number(mirror):
     examples = load("tatoeba", "he", None, mirror).select(range(4))
     frame = score_examples("tatoeba", examples, [0, 1, 3, 3], "he")
     assert frame["score"].tolist() == [1, 1, 0, 1]
+
+
+# ------------------------------------------------------------------- as people give them
+
+
+GUESS = {"1": "Ada", "2": "soup"}
+RIGHT = near(f1=100, exact_match=100, f1_segmented=100)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda text: text,
+        lambda text: [text],
+        lambda text: {"text": [text], "answer_start": [3]},
+        lambda text: {"text": text, "answer_start": 3},
+        lambda text: [{"text": text, "answer_start": 3}],
+        lambda text: np.array([text, text]),
+    ],
+)
+def test_gold_answers_of_every_form(answer):
+    references = [{"id": key, "answers": answer(text)} for key, text in GUESS.items()]
+    assert score("xquad", GUESS, references, "de") == RIGHT
+    listed = [{"id": key, "prediction_text": text} for key, text in GUESS.items()]
+    assert score("xquad", listed, references, "de") == RIGHT
+    numbers = [row | {"id": int(row["id"])} for row in references]
+    assert score("xquad", GUESS, numbers, "de") == RIGHT
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), ""])
+def test_a_null_prediction_is_no_answer(nothing):
+    references = [{"id": "1", "answers": []}, {"id": "2", "answers": None},
+                  {"id": "3", "answers": ["soup"]}]  # fmt: skip
+    found = score("squad_v2", {"1": nothing, "2": nothing, "3": nothing}, references)
+    assert found == near(f1=200 / 3, exact_match=200 / 3, f1_segmented=200 / 3)
+    references = [{"id": key, "answers": [text]} for key, text in GUESS.items()]
+    assert score("xquad", GUESS | {"2": nothing}, references)["f1"] == 50
+
+
+@pytest.mark.parametrize("task", ["pawsx", "hellaswag", "tatoeba"])
+@pytest.mark.parametrize("kind", [str, int, float, np.int64, np.str_, bool])
+def test_labels_of_another_type_are_the_same_labels(task, kind):
+    gold, guess = [0, 1, 1, 0], [kind(value) for value in (0, 1, 0, 0)]
+    if kind is bool:
+        assert score(task, [True, True], [1, 0]) == near(accuracy=50)
+    else:
+        assert score(task, guess, gold) == score(task, gold, guess) == near(accuracy=75)
+
+
+def test_labels_by_name_and_by_number():
+    gold = ["entailment", "neutral", "contradiction", "neutral"]
+    assert score("xnli", [0, 1, 2, 2], gold, "sw") == near(accuracy=75)
+    assert score("xnli", ["0", "1", "2", None], gold, "sw") == near(accuracy=75)
+    assert tables.task("panx").labels[:2] == ("O", "B-PER")
+    assert score("panx", [[1, 0]], [["B-PER", "O"]], "de")["f1"] == 100
+
+
+@pytest.mark.parametrize(
+    ("task", "predictions", "references", "message"),
+    [
+        ("xnli", ["ENTAILMENT"] * 2, ["entailment"] * 2, "'ENTAILMENT' is no label of the task"),
+        ("xnli", ["LABEL_0"] * 2, [0, 0], "allowed: entailment, neutral, contradiction"),
+        ("hellaswag", ["A", "B"], [0, 1], "'A' is no label .* numbers, counted from 0"),
+        ("panx", ["O B-PER"], [["O", "B-PER"]], "sentence 0: its tags must be a list, not 'O"),
+        ("panx", [["O", None]], [["O", "O"]], "sentence 0: a word without a tag"),
+        ("bucc", ["ab"], [("a", "b")], "predictions must be pairs .* not 'ab'"),
+        ("xquad", {"1": ["Ada"]}, [{"id": "1", "answers": ["Ada"]}], "prediction 1 must be text"),
+        ("xquad", {"1": "Ada"}, {"1": ["Ada"]}, "references must be a list of {'id'"),
+        ("xquad", ["Ada"], [{"id": "1", "answers": ["Ada"]}], "predictions must be a list of {'id"),
+        ("xquad", {"1": "Ada"}, [{"answers": ["Ada"]}], "references must be a list of {'id'"),
+    ],
+)  # fmt: skip
+def test_what_could_only_score_0_is_refused(task, predictions, references, message):
+    with pytest.raises(UserError, match=message):
+        score(task, predictions, references, "de")
+
+
+def test_errors_stay_short():
+    huge = "Ada " * 50_000
+    for task, predictions, references in (
+        ("xquad", {huge: "x"}, [{"id": "1", "answers": ["x"]}]),
+        ("xquad", {"1": "x"}, [{"id": huge, "answers": ["x"]}]),
+        ("xquad", [huge], [huge]),
+        ("xnli", [huge], ["neutral"]),
+        ("panx", [huge], [["O"]]),
+        ("bucc", [huge], [("a", "b")]),
+        (huge, [], []),
+    ):
+        for language in ("de", huge):
+            with pytest.raises(UserError) as error:
+                score(task, predictions, references, language)
+            assert all(len(problem) < 500 for problem in error.value.problems)

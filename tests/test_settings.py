@@ -46,7 +46,7 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
     assert f"{name}:5: conditions: unknown condition 'sqaud' (did you mean 'squad'?)" in text
     assert f"{name}:7: target.epochs = -1: must be a number, > 0, <= 1000" in text
     assert f"{name}:7: target.batch_size = 'two': must be a whole number, >= 1" in text
-    assert f"{name}:8: seeds = []: must be a list of at least 1" in text
+    assert f"{name}:8: seeds = []: must be a list of 1 to 1000" in text
     assert f"{name}:9: precision = 'fp16': must be auto or float32 or bfloat16" in text
     assert len(found) == 6
 
@@ -72,7 +72,23 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
         ({"languages": ["en"]}, "none of them is a language of target tatoeba"),
         ({"tasks": {"xquad": {"epochs": 1}}}, "tasks.xquad: the study does not train on 'xquad'"),
         ({"tasks": {"squad": {"epoch": 1}}}, "tasks.squad.epoch: unknown setting"),
-        ({"tasks": {"squad": {"max_length": 20}}}, "stride 16 must be less than half"),
+        (
+            {"tasks": {"squad": {"max_length": 64}}},
+            "tasks.squad: max_length 64 leaves 0 tokens of text in a window of squad (without 4 "
+            "special ones and 64 of a question), and stride 16 must be less",
+        ),
+        (
+            {"target": {"max_length": 128, "stride": 60}},
+            "target.stride: max_length 128 leaves 60 tokens of text",
+        ),
+        (
+            {"conditions": ["none", "squad"], "intermediate": {"max_length": 96, "stride": 28}},
+            "intermediate.stride: max_length 96 leaves 28 tokens of text",
+        ),
+        (
+            {"targets": ["panx"], "tasks": {"panx": {"max_length": 34, "stride": 32}}},
+            "tasks.panx: max_length 34 leaves 32 tokens of text",
+        ),
         ({"intermediate_tasks": {"mnli": {}}}, "intermediate_tasks.mnli: the study does not"),
         (
             {"targets": ["udpos"], "tasks": {"udpos": {"train_split": "validation+test"}}},

@@ -1,6 +1,7 @@
 """The packaged tables against the published ones, and what a user's own table may get wrong."""
 
 import csv
+import io
 from dataclasses import asdict
 
 import pytest
@@ -173,3 +174,71 @@ def test_wrong_values_of_a_task_are_named(tmp_path):
     assert "kind: 'essay' is not one of classification" in text
     assert "config: {langage} is not a column of languages.csv" in text
     assert "chance: 120.0 is not in 0..100" in text
+
+
+# ------------------------------------------------------------------- as spreadsheets save them
+
+
+def packaged(name):
+    return (tables.PACKAGE / name).read_text(encoding="utf-8")
+
+
+def resaved(name, delimiter, encoding):
+    """A packaged table as a spreadsheet saves it, with empty rows at its end."""
+    out = io.StringIO()
+    rows = list(csv.reader(io.StringIO(packaged(name))))
+    writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n")
+    writer.writerows([*rows, [""] * len(rows[0]), [""] * len(rows[0])])
+    return out.getvalue().encode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_tables_as_spreadsheets_save_them_read_alike(tmp_path, delimiter, encoding):
+    for name in ("tasks.csv", "languages.csv", "encoders.csv"):
+        (tmp_path / name).write_bytes(resaved(name, delimiter, encoding))
+    assert tables.tasks(tmp_path) == tables.tasks()
+    assert tables.languages(tmp_path) == tables.languages()
+    assert tables.encoders(tmp_path) == tables.encoders()
+
+
+def broken(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError) as error:
+        tables.tasks(tmp_path) if name == "tasks.csv" else tables.languages(tmp_path)
+    return error.value.problems
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("not_duplicate duplicate", "duplicate duplicate", "4: labels: 'duplicate' occurs twice"),
+        (",en de es fr ja ko zh,", ",en de es de zh,", "line 12: languages: 'de' occurs twice"),
+        (",Quora terms of use,", ",Quora, terms of use,", "line 4: 23 cells, but 22 columns"),
+        ("qqp,intermediate,", "qqp,", "line 4: 21 cells, but 22 columns"),
+        ("\nqqp,", "\nq/qp,", "line 4: name: 'q/qp' must be letters, digits"),
+        (",50,,no,,,bcdc", ",nan,,no,,,bcdc", "line 4: chance: 'nan' is not a number"),
+        ("name,role,kind", "name,role,role", "the column 'role' occurs twice"),
+        ("\nqqp,", '\n"qqp,', "line 4: ',' expected after"),
+    ],
+)  # fmt: skip
+def test_a_table_is_never_read_shifted(tmp_path, old, new, message):
+    text = packaged("tasks.csv")
+    assert text.count(old) == 1
+    problems = broken(tmp_path, "tasks.csv", text.replace(old, new))
+    assert message in "\n".join(problems) and all(len(each) < 300 for each in problems)
+
+
+def test_a_table_in_another_coding_is_refused(tmp_path):
+    text = packaged("languages.csv").replace("Afrikaans", "Afrikaans é", 1)
+    (problem,) = broken(tmp_path, "languages.csv", text.encode("latin-1", "replace"))
+    assert "is not UTF-8 text (byte" in problem and "save it as CSV in UTF-8" in problem
+    assert "no column 'code'" in broken(tmp_path, "languages.csv", b"")[0]
+
+
+def test_decimal_commas_are_refused(tmp_path):
+    text = resaved("languages.csv", ";", "utf-8").decode().replace(";0.42;", ";0,42;")
+    assert "syntactic: '0,42' is not a number such as 0.42" in "\n".join(
+        broken(tmp_path, "languages.csv", text)
+    )

@@ -1,7 +1,10 @@
 """Every folder of the project has one name here."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
+
+from xtsupport.errors import UserError, shorten
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -16,6 +19,21 @@ def root() -> Path:
         return Path(chosen).resolve()
     checkout = PACKAGE.parent
     return checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
+
+
+def typed(path: str | Path, start: Path | None = None) -> Path:
+    """A path that somebody typed, `~` expanded, from `start` (None: the project root).
+
+    UserError if there can be no such path: an unknown user, NUL in it, too long.
+    """
+    try:
+        found = (root() if start is None else start) / Path(path).expanduser()
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            found.stat()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise UserError(f"{shorten(str(path))} cannot be a path ({reason.lower()})") from None
+    return found
 
 
 def portable(path: str | Path) -> str:

@@ -5,13 +5,17 @@ own task or language, and the generated world, come in.
 """
 
 import csv
+import io
+import re
 import string
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xtsupport.errors import UserError, did_you_mean
+from xtsupport import folders
+from xtsupport.errors import UserError, did_you_mean, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,10 +117,11 @@ def mirror_folder(data: str | Path = "hub") -> Path | None:
         from xtsupport.data.world.world import world_folder
 
         return world_folder()
-    folder = Path(data).expanduser()
+    folder = folders.typed(data, Path())
     if not folder.is_dir():
         raise UserError(
-            f"data: {str(data)!r} is not a folder; allowed: hub, world, or the path of a mirror"
+            f"data: {shorten(str(data))} is not a folder; "
+            "allowed: hub, world, or the path of a mirror"
         )
     return folder
 
@@ -170,7 +175,7 @@ def _pick(name, table, noun):
     if name in table:
         return table[name]
     hint = did_you_mean(name, table)
-    raise UserError(f"unknown {noun} {name!r}{hint}; known: {', '.join(table)}")
+    raise UserError(f"unknown {noun} {shorten(name)}{hint}; known: {', '.join(table)}")
 
 
 def _table(filename, row_type, data):
@@ -184,15 +189,18 @@ def _table(filename, row_type, data):
 @lru_cache(maxsize=16)
 def _read(path, _changed, row_type):
     """Rows by their first column; every problem of the file in one UserError."""
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        lines = list(reader)
+    names, lines = _cells(path)
     known = [field.name for field in fields(row_type)]
-    problems = [f"unknown column {c!r}" for c in reader.fieldnames or () if c not in known]
-    problems += [f"no column {c!r}" for c in known if c not in (reader.fieldnames or ())]
+    problems = [f"unknown column {shorten(c)}" for c in names if c not in known]
+    problems += [f"no column {c!r}" for c in known if c not in names]
+    problems += [f"the column {c!r} occurs twice" for c in _twice(names)]
     rows = {}
-    for number, line in enumerate([] if problems else lines, start=2):
-        row, wrong = _row(line, row_type)
+    for number, cells in [] if problems else lines:
+        if len(cells) != len(names):
+            problems.append(f"line {number}: {len(cells)} cells, but {len(names)} columns; "
+                            "put a cell that has a comma into quotation marks")  # fmt: skip
+            continue
+        row, wrong = _row(dict(zip(names, cells, strict=True)), row_type)
         key = getattr(row, known[0])
         wrong += [f"{key!r} occurs twice"] if key in rows else []
         problems += [f"line {number}: {problem}" for problem in wrong]
@@ -202,20 +210,49 @@ def _read(path, _changed, row_type):
     return rows
 
 
+def _cells(path):
+    """(column names, [(line number, cells)]) of a CSV file as spreadsheets save it: UTF-8 with or
+    without a mark or UTF-16, commas, semicolons or tabs, empty rows at the end."""
+    content = path.read_bytes()
+    coding = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "UTF-8"
+    try:
+        text = content.decode(coding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not {coding} text (byte {error.start}); "
+                        "save it as CSV in UTF-8") from None  # fmt: skip
+    first = text.partition("\n")[0]
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True
+    )
+    try:
+        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    except csv.Error as error:
+        raise UserError(f"{path}: line {reader.line_num}: {error}") from None
+    lines = [(number, cells) for number, cells in lines if any(cells)]
+    return lines[0][1] if lines else [], lines[1:]
+
+
+def _twice(names):
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
 def _row(line, row_type):
     values, problems = {}, []
     for field in fields(row_type):
-        text = (line[field.name] or "").strip()
+        text = line[field.name]
         try:
             values[field.name] = _convert(text, field.type)
         except ValueError:
-            problems.append(f"{field.name}: {text!r} is not {_EXPECTED[field.type]}")
+            problems.append(f"{field.name}: {shorten(text)} is not {_EXPECTED[field.type]}")
             values[field.name] = None
+        if isinstance(values[field.name], tuple):
+            twice = _twice(values[field.name])
+            problems += [f"{field.name}: {shorten(each)} occurs twice" for each in twice]
     row = row_type(**values)
     return row, problems + list(_CHECKS[row_type](row))
 
 
-_EXPECTED = {float | None: "a number", bool: "yes or no"}
+_EXPECTED = {float | None: "a number such as 0.42", bool: "yes or no"}
 
 
 def _convert(text, kind):
@@ -224,11 +261,20 @@ def _convert(text, kind):
             raise ValueError
         return text == "yes"
     if kind == float | None:
-        return float(text) if text else None
+        number = float(text) if text else None
+        if number is not None and not isfinite(number):
+            raise ValueError
+        return number
     return tuple(text.split()) if kind == tuple[str, ...] else text
 
 
+def _check_name(name, value):
+    if value and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
+        yield f"{name}: {shorten(value)} must be letters, digits and . _ - (at most 64)"
+
+
 def _check_language(row):
+    yield from _check_name("code", row.code)
     for name in ("code", "iso3", "name", "family", "group"):
         if not getattr(row, name):
             yield f"{name} is empty"
@@ -241,6 +287,7 @@ def _check_language(row):
 
 
 def _check_task(row):
+    yield from _check_name("name", row.name)
     for name, allowed in (("role", ROLES), ("kind", KINDS), ("evaluator", EVALUATORS)):
         if getattr(row, name) not in allowed:
             yield f"{name}: {getattr(row, name)!r} is not one of {', '.join(filter(None, allowed))}"

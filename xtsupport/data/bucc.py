@@ -13,11 +13,12 @@ validation here as on the hub. The sample is optional: see xtsupport/evaluation/
 """
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from xtsupport.data import hub, parquet
-from xtsupport.errors import UserError
+from xtsupport.errors import UserError, shorten
 
 FILES = {"test": "training", "validation": "sample"}
 
@@ -38,7 +39,9 @@ def pools(language, split="test", data="hub") -> Pools:
 
     Raises UserError that says what to get and where to put it, or names the line that is wrong.
     """
-    source, target, gold = (_two_columns(path) for path in files(language, split, data))
+    paths = files(language, split, data)
+    source, target, gold = (_two_columns(path) for path in paths)
+    _check_ids(paths, source, target, gold)
     return Pools(*_apart(source), *_apart(target), gold)
 
 
@@ -86,9 +89,38 @@ def gold_pools(language, split="test", data="hub") -> Pools:
     return Pools(list(ids[0].values()), sides[0], list(ids[1].values()), sides[1], gold)
 
 
+def _check_ids(paths, source, target, gold):
+    """Ids are unique and without blanks, and the gold pairs are pairs of them, none twice."""
+    problems = []
+    for path, rows in zip(paths, (source, target, gold), strict=True):
+        ids = Counter(rows if rows is gold else (identifier for identifier, _ in rows))
+        twice = [identifier for identifier, count in ids.items() if count > 1]
+        problems += _some(path, twice, "stand there more than once")
+    for path, rows in zip(paths[:2], (source, target), strict=True):
+        blank = [identifier for identifier, _ in rows if len(identifier.split()) != 1]
+        problems += _some(path, blank, "are empty or have a blank in them")
+    pools = [{identifier for identifier, _ in rows} for rows in (source, target)]
+    stray = [pair for pair in gold if pair[0] not in pools[0] or pair[1] not in pools[1]]
+    swapped = stray and all(pair[1] in pools[0] and pair[0] in pools[1] for pair in stray)
+    what = "have the English id first; it must be second" if swapped else "are not in the pools"
+    problems += _some(paths[2], stray, what)
+    if problems:
+        raise UserError(*problems)
+
+
+def _some(path, wrong, what):
+    """A line on some ids or pairs of a file, none if none is wrong."""
+    first = ", ".join(shorten(each) for each in wrong[:3]) + (", ..." if len(wrong) > 3 else "")
+    return [f"{path}: {len(wrong)} ids or pairs {what}: {first}"] if wrong else []
+
+
 def _two_columns(path):
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text (byte {error.start})") from None
+    for number, line in enumerate(text.split("\n"), start=1):
         fields = line.rstrip("\r").split("\t", 1)
         if len(fields) == 2:
             rows.append((fields[0].strip(), fields[1].strip()))

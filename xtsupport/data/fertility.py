@@ -7,8 +7,8 @@ from xtsupport.data import hub
 def fertility(tokenizer, data="hub", languages=None, sentences=1000):
     """A frame of language, fertility, parity, words_from and words, one row per language.
 
-    fertility: sub-tokens per word (Rust et al. 2021, arXiv 2012.15613), over the words of up to
-    `sentences` sentences of UDPOS, or of PAN-X (words_from) where there is no UDPOS. parity:
+    fertility: sub-tokens per word (Rust et al. 2021, arXiv 2012.15613) of up to `sentences` running
+    sentences of UDPOS, or of PAN-X (words_from) where there is no UDPOS. parity:
     sub-tokens of the Tatoeba sentences over those of their English translations (Petrov et al.
     2023, arXiv 2305.15425), which does not depend on what a word is. Null where data are missing.
     tokenizer: a callable like those of transformers. languages: codes; None: all of the table.
@@ -18,14 +18,14 @@ def fertility(tokenizer, data="hub", languages=None, sentences=1000):
     records = []
     for code in tables.languages(data) if languages is None else languages:
         source, tokens = _words(code, data, sentences)
-        words = [word for sentence in tokens for word in sentence]
-        pieces = _pieces(tokenizer, words)
+        words = sum(map(len, tokens))
+        pieces = _pieces(tokenizer, [" ".join(sentence) for sentence in tokens])
         records.append({
             "language": code,
-            "fertility": pieces / len(words) if words else None,
+            "fertility": pieces / words if words else None,
             "parity": _parity(tokenizer, code, data, sentences),
             "words_from": source,
-            "words": len(words),
+            "words": words,
         })  # fmt: skip
     return pd.DataFrame(records)
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xtsupport import tables
-from xtsupport.data import ccgbank, parquet, readers
+from xtsupport.data import ccgbank, parquet, readers, soundness
 from xtsupport.errors import UserError
 from xtsupport.tables import Task
 
@@ -61,7 +61,12 @@ def load(task, language="en", split=None, data="hub", language_2=None):
         lacking = ", ".join(str(source) for source in found if source not in there)
         used = ", ".join(map(str, there))
         warnings.warn(f"{task}: {data} lacks {lacking}; using {used} only", stacklevel=2)
-    parts = [_examples(source, len(found) > 1) for source in there]
+    parts = []
+    for source in there:
+        part, unsound = examples_of(source, len(found) > 1)
+        parts.append(part)
+        if unsound.keys() - {"rows without gold"}:
+            warnings.warn(f"{task}: {source}: {soundness.in_words(unsound)}", stacklevel=2)
     examples = pa.concat_tables(parts, promote_options="permissive")
     if language_2 not in (None, language) and "{code_2}" not in row.config:
         examples = _paired(examples, load(task, language_2, split, data).data.table, row)
@@ -200,19 +205,23 @@ def missing(source, data) -> str:
             f"no {source}-*.parquet, {has}")  # fmt: skip
 
 
-def _examples(source, combined):
-    """The examples of one part; ids of several parts are kept apart by the part's name."""
+def examples_of(source, combined=False) -> tuple[pa.Table, dict[str, int]]:
+    """The examples of one part, and what soundness.sound() found in them.
+
+    combined: ids of several parts are kept apart by the part's name.
+    """
     raw = _raw(source)
     if source.id_prefix:
         raw = raw.filter(pc.starts_with(raw["id"], source.id_prefix))
     pattern = "{row}" if source.task.parallel else source.language + "-{row}"
     examples = readers.read(raw, source.task, pattern)
+    examples, found = soundness.sound(examples, raw.num_rows, source.task, str(source))
     if combined:
         for name in ("example_id", "cluster_id"):
             prefixed = pc.binary_join_element_wise(f"{source}-", examples[name], "")
             position = examples.column_names.index(name)
             examples = examples.set_column(position, name, prefixed)
-    return examples
+    return examples, found
 
 
 def _raw(source):
@@ -220,14 +229,15 @@ def _raw(source):
         return ccgbank.read(source.files)
     if source.files is None:
         return _from_hub(source)
-    return pa.concat_tables(parquet.read(path) for path in source.files)
+    return parquet.together(source.files)
 
 
 def _from_hub(source):
     import datasets
 
     loaded = _ask_hub(datasets.load_dataset, source, split=source.split)
-    return loaded.data.table.replace_schema_metadata(loaded.features.arrow_schema.metadata)
+    metadata = loaded.features.arrow_schema.metadata
+    return parquet.plain(loaded.data.table.replace_schema_metadata(metadata))
 
 
 def _count_on_hub(source):

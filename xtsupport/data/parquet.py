@@ -12,26 +12,72 @@ from xtsupport.errors import UserError
 
 
 def shards(folder: Path, split: str) -> tuple[Path, ...]:
-    """The split's files in order, () if there are none; UserError if one of several is absent."""
+    """The split's files in order, () if there are none.
+
+    UserError unless they are one whole set: none absent, none twice, none of another set.
+    """
     if folder.name == "default" and not folder.is_dir():
         folder = folder.with_name("data")  # where the hub keeps a dataset's only configuration
     name = re.compile(rf"{re.escape(split)}-(\d+)-of-(\d+)(-\w+)?\.parquet")
     paths = sorted(folder.glob(f"{split}-*.parquet"))
-    found = {int(hit[1]): (path, int(hit[2])) for path in paths if (hit := name.match(path.name))}
-    total = max((total for _, total in found.values()), default=0)
-    absent = sorted(set(range(total)) - set(found))
+    hits = [(int(hit[1]), int(hit[2]), path) for path in paths if (hit := name.match(path.name))]
+    totals = sorted({total for _, total, _ in hits})
+    if len(totals) > 1:
+        raise UserError(f"{folder}: files of {split!r} in {' and in '.join(map(str, totals))} "
+                        "parts; keep one set of them")  # fmt: skip
+    found: dict[int, Path] = {}
+    for number, total, path in hits:
+        if number in found or number >= total:
+            beside = f" beside {found[number].name}" if number in found else ""
+            raise UserError(f"{path}: one file too many{beside}; keep one set of {total}")
+        found[number] = path
+    absent = sorted(set(range(sum(totals))) - set(found))
     if absent:
-        raise UserError(f"{folder}: {split}-{absent[0]:05}-of-{total:05}.parquet is missing "
-                        f"({len(found)} of {total} files there)")  # fmt: skip
-    return tuple(found[number][0] for number in sorted(found))
+        raise UserError(f"{folder}: {split}-{absent[0]:05}-of-{totals[0]:05}.parquet is missing "
+                        f"({len(found)} of {totals[0]} files there)")  # fmt: skip
+    return tuple(found[number] for number in sorted(found))
 
 
 def read(path: Path, columns=None) -> pa.Table:
-    """All rows of a file; UserError if it is truncated or damaged."""
+    """All rows of a file in `plain` types; UserError if it is truncated or damaged."""
     try:
-        return pq.read_table(path, columns=columns)
+        return plain(pq.read_table(path, columns=columns, partitioning=None))
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
+
+
+def together(paths: tuple[Path, ...], columns=None) -> pa.Table:
+    """The rows of a split's files; UserError if a column is of another kind in one of them."""
+    tables = [read(path, columns) for path in paths]
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise UserError(f"{paths[0].parent}: the files of a split do not fit together "
+                        f"({str(error).splitlines()[0]})") from error  # fmt: skip
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """The same values in one type for each kind, as others write them in several."""
+    metadata = table.schema.metadata
+    return table.cast(pa.schema([(f.name, _plain(f.type)) for f in table.schema], metadata))
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """large_string -> string, dictionary -> its values, int32 -> int64, large_list -> list, ..."""
+    is_ = pa.types
+    if is_.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if is_.is_large_string(kind) or is_.is_string_view(kind):
+        return pa.string()
+    if is_.is_integer(kind):
+        return pa.int64()
+    if is_.is_floating(kind):
+        return pa.float64()
+    if is_.is_struct(kind):
+        return pa.struct([(field.name, _plain(field.type)) for field in kind])
+    lists = (is_.is_list, is_.is_large_list, is_.is_fixed_size_list, is_.is_list_view,
+             is_.is_large_list_view)  # fmt: skip
+    return pa.list_(_plain(kind.value_type)) if any(test(kind) for test in lists) else kind
 
 
 def rows(path: Path) -> int:

@@ -15,10 +15,11 @@ labels, SNLI pairs without a majority) are dropped.
 
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xtsupport.errors import UserError
+from xtsupport.errors import UserError, shorten
 from xtsupport.tables import Task
 
 PAIR_COLUMNS = (
@@ -28,6 +29,8 @@ PAIR_COLUMNS = (
     ("question1", "question2"),
 )
 TAG_COLUMNS = ("tags", "pos_tags", "ner_tags")
+HIDDEN = ("", "-", "-1", "hidden", "None", "null")  # what stands for a label that is not given
+ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int64()))])
 
 
 def read(raw: pa.Table, task: Task, identifier: str = "{row}") -> pa.Table:
@@ -43,6 +46,8 @@ def read(raw: pa.Table, task: Task, identifier: str = "{row}") -> pa.Table:
             f"{task.name}: not the columns of a {task.kind} dataset ({missing.args[0]}); "
             f"found {', '.join(raw.column_names)}"
         ) from None
+    except UserError as error:
+        raise UserError(*(f"{task.name}: {each}" for each in error.problems)) from None
     examples = pa.table({"example_id": _example_ids(raw, identifier), **columns})
     for name in ("label", "tags"):
         if name in examples.column_names:
@@ -75,50 +80,75 @@ def _example_ids(raw, identifier):
     own = next((name for name in ("example_id", "id", "uid") if name in raw.column_names), None)
     if own is None:
         return pa.array([identifier.format(row=row) for row in range(raw.num_rows)], pa.string())
-    ids = raw[own].cast(pa.string())
-    if pc.count_distinct(ids).as_py() == len(ids):
+    return unique(_texts(raw, own))
+
+
+def unique(ids: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """Ids of which none occurs twice: the second `a` becomes `a#2`, or the next that is free."""
+    if pc.count_distinct(ids, mode="all").as_py() == len(ids) and not ids.null_count:
         return ids
-    seen, unique = {}, []
+    taken, seen, made = set(ids.to_pylist()), set(), []
     for value in ids.to_pylist():
-        seen[value] = seen.get(value, 0) + 1
-        unique.append(value if seen[value] == 1 else f"{value}#{seen[value]}")
-    return pa.array(unique, pa.string())
+        name, number = value, 1
+        while name is None or name in seen or (number > 1 and name in taken):
+            number += 1
+            name = f"{value}#{number}"
+        seen.add(name)
+        made.append(name)
+    return pa.array(made, pa.string())
+
+
+def _texts(raw, name):
+    """A column as text; UserError naming it if it holds something else. KeyError: not there."""
+    column = raw[name]
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowException:
+        raise UserError(f"column {name!r} must be text, not {column.type}") from None
 
 
 def _span(raw, task):
-    return {name: raw[name] for name in ("question", "context", "answers")}
+    texts = {name: _texts(raw, name) for name in ("question", "context")}
+    answers = raw["answers"]
+    if not answers.type.equals(ANSWERS):
+        answers = pa.array([_answer(value) for value in answers.to_pylist()], ANSWERS)
+    return texts | {"answers": answers}
+
+
+def _answer(value):
+    """{"text": [str], "answer_start": [int]} of one row's answers, also of a list of {text,
+    answer_start}, of one such answer, and of none. An unknown place is -1."""
+    if isinstance(value, dict) and not isinstance(value["text"], list):
+        value = [value]
+    if isinstance(value, list):
+        value = {name: [each[name] for each in value] for name in ("text", "answer_start")}
+    value = value or {"text": [], "answer_start": []}
+    starts = [-1 if place is None or place != place else int(place)  # NaN is not itself
+              for place in value["answer_start"] or ()]  # fmt: skip
+    return {"text": [text or "" for text in value["text"] or ()], "answer_start": starts}
 
 
 def _classification(raw, task):
     first, second = next(
         (pair for pair in PAIR_COLUMNS if pair[0] in raw.column_names), PAIR_COLUMNS[0]
     )
-    other = raw[second] if second in raw.column_names else pa.array([""] * raw.num_rows)
-    return {"text": raw[first], "text_pair": other, "label": _label_names(raw, "label", task)}
+    other = pa.array([""] * raw.num_rows)
+    if second in raw.column_names:
+        other = pc.fill_null(_texts(raw, second), "")
+    return {"text": _texts(raw, first), "text_pair": other,
+            "label": _label_names(raw, "label", task)}  # fmt: skip
 
 
 def _choice(raw, task):
-    columns = set(raw.column_names)
-    rows = raw.to_pylist()
-    if "endings" in columns:  # HellaSwag: the second question part opens every ending
-        built = [(r["ctx_a"], r["ctx_b"], r["endings"], _index(r["label"], "0")) for r in rows]
-    elif "answerKey" in columns:  # CommonsenseQA
-        built = [("", r["question"], r["choices"]["text"], _index(r["answerKey"], "A"))
-                 for r in rows]  # fmt: skip
-    elif "answerA" in columns:  # Social IQa
-        built = [(r["context"], r["question"], [r["answerA"], r["answerB"], r["answerC"]],
-                  _index(r["label"], "1")) for r in rows]  # fmt: skip
-    elif "answer0" in columns:  # CosmosQA
-        built = [(r["context"], r["question"], [r[f"answer{k}"] for k in range(4)], r["label"])
-                 for r in rows]  # fmt: skip
-    elif "choice1" in columns:  # COPA
-        built = [(r["premise"], r["question"], [r["choice1"], r["choice2"]], r["label"])
-                 for r in rows]  # fmt: skip
-    else:
-        wanted = ("context", "question", "choices", "label")
-        built = [tuple(r[name] for name in wanted) for r in rows]
+    build = next((build for column, build in CHOICES.items() if column in raw.column_names), _plain)
+    built = []
+    for number, row in enumerate(raw.to_pylist()):
+        context, question, choices, label, names = build(row)
+        if not choices or None in choices:
+            raise UserError(f"row {number}: its options are {shorten(choices)}; each must be text")
+        label = _index(label, names, number, len(choices))
+        built.append((context or "", question or "", choices, label))
     context, question, choices, label = zip(*built, strict=True) if built else ((), (), (), ())
-    label = [None if number is None or number < 0 else number for number in label]
     return {
         "context": pa.array(context, pa.string()),
         "question": pa.array(question, pa.string()),
@@ -127,24 +157,87 @@ def _choice(raw, task):
     }
 
 
-def _index(label, first):
-    """Position of a one-character label counted from `first`; None where it is hidden."""
-    return ord(label) - ord(first) if label else None
+def _hellaswag(row):  # the second question part opens every ending
+    return row["ctx_a"], row["ctx_b"], row["endings"], row["label"], None
+
+
+def _commonsense_qa(row):  # also ARC, whose options are A..E or 1..5
+    choices = row["choices"]
+    return "", row["question"], choices["text"], row["answerKey"], choices["label"]
+
+
+def _social_i_qa(row):
+    choices = [row[f"answer{letter}"] for letter in "ABC"]
+    return row["context"], row["question"], choices, row["label"], ["1", "2", "3"]
+
+
+def _cosmos_qa(row):
+    choices = [row[f"answer{k}"] for k in range(4)]
+    return row["context"], row["question"], choices, row["label"], None
+
+
+def _copa(row):
+    choices = [row["choice1"], row["choice2"]]
+    return row["premise"], row["question"], choices, row["label"], None
+
+
+def _plain(row):
+    return row["context"], row["question"], row["choices"], row["label"], None
+
+
+CHOICES = {  # by a column that no other layout has
+    "endings": _hellaswag,
+    "answerKey": _commonsense_qa,
+    "answerA": _social_i_qa,
+    "answer0": _cosmos_qa,
+    "choice1": _copa,
+}
+
+
+def _index(label, names, number, choices):
+    """Position of the right option, from its name (None: counted from 0); None: hidden."""
+    label, names = plain_label(label), names or [str(k) for k in range(choices)]
+    if label in names:
+        return names.index(label)
+    if label in HIDDEN:
+        return None
+    raise UserError(f"row {number}: the right option is {label!r}; allowed: {', '.join(names)}")
+
+
+def plain_label(label) -> str:
+    """A label as text, alike for 1, 1.0, True and "1"; "" for none and NaN."""
+    if label is None or label != label:  # NaN is not itself
+        return ""
+    if isinstance(label, int | float | np.integer | np.floating) and int(label) == label:
+        label = int(label)
+    return str(label).strip()
 
 
 def _tagging(raw, task):
     column = next((name for name in TAG_COLUMNS if name in raw.column_names), TAG_COLUMNS[0])
-    return {"tokens": raw["tokens"], "tags": _label_names(raw, column, task)}
+    return {"tokens": _words(raw["tokens"]), "tags": _label_names(raw, column, task)}
+
+
+def _words(tokens):
+    """Lists of text, none of it null."""
+    try:
+        lists = tokens.cast(pa.list_(pa.string())).combine_chunks()
+    except pa.ArrowException:
+        raise UserError(f"column 'tokens' must be lists of text, not {tokens.type}") from None
+    if lists.flatten().null_count or lists.null_count:
+        raise UserError("column 'tokens' has a word or a sentence that is null")
+    return lists
 
 
 def _retrieval(raw, task):
+    both = ("text", "text_2")
     if "source_sentence" in raw.column_names:
-        return {"text": raw["source_sentence"], "text_2": raw["target_sentence"]}
-    return {"text": raw["text"], "text_2": raw["text_2"]}
+        both = ("source_sentence", "target_sentence")
+    return {"text": _texts(raw, both[0]), "text_2": _texts(raw, both[1])}
 
 
 def _masked(raw, task):
-    return {"text": raw["text"]}
+    return {"text": _texts(raw, "text")}
 
 
 READERS = {
@@ -158,28 +251,43 @@ READERS = {
 
 
 def _label_names(raw, column, task):
-    """Class numbers as names (from the file's own metadata, else the task's labels); -1 as null."""
+    """Labels as names: from numbers (by the file's own metadata, else the task's labels), texts of
+    numbers, or names. Hidden ones are null."""
     labels = raw[column].combine_chunks()
-    names = pa.array(_metadata_names(raw, column) or task.labels, pa.string())
-    if task.labels and not set(names.to_pylist()) <= set(task.labels):
-        raise UserError(f"{task.name}: column {column!r} has the labels {names.to_pylist()}, "
-                        f"tasks.csv has {list(task.labels)}")  # fmt: skip
-    values = labels.flatten() if pa.types.is_list(labels.type) else labels
-    if pa.types.is_integer(values.type):
-        numbers = pc.if_else(pc.less(values, 0), None, values)
-        highest = pc.max(numbers).as_py()
-        if highest is not None and highest >= len(names):
-            raise UserError(f"{task.name}: column {column!r} has the label number {highest}, "
-                            f"but there are {len(names)} labels")  # fmt: skip
-        values = names.take(numbers)
-    elif task.labels:
-        unknown = set(pc.unique(values).to_pylist()) - set(task.labels) - {None}
-        if unknown:
-            raise UserError(f"{task.name}: column {column!r} has the labels {sorted(unknown)}, "
-                            f"tasks.csv has {list(task.labels)}")  # fmt: skip
-    if not pa.types.is_list(labels.type):
+    names = _metadata_names(raw, column) or list(task.labels)
+    if task.labels and not set(names) <= set(task.labels):
+        raise UserError(f"column {column!r} has the labels {shorten(names)}, tasks.csv has "
+                        f"{shorten(list(task.labels))}")  # fmt: skip
+    nested = pa.types.is_list(labels.type)
+    values = labels.flatten() if nested else labels
+    numbers = not (pa.types.is_string(values.type) or pa.types.is_null(values.type))
+    values = values.dictionary_encode()
+    known = [_name(value, names, numbers, column) for value in values.dictionary.to_pylist()]
+    values = pa.array(known, pa.string()).take(values.indices)
+    if not nested:
         return values
+    if values.null_count and values.null_count == len(values):
+        return pa.nulls(len(labels), pa.list_(pa.string()))
+    if values.null_count:
+        raise UserError(f"column {column!r} has tags that are hidden or null beside others")
     return pa.ListArray.from_arrays(pc.subtract(labels.offsets, labels.offsets[0]), values)
+
+
+def _name(value, names, number, column):
+    """The name of one label, None if it is hidden."""
+    label = plain_label(value)
+    if not number and label in names:
+        return label
+    if (label in HIDDEN and (names or not label)) or (number and label.startswith("-")):
+        return None
+    place = int(label) if label.isdecimal() and (number or names) else None
+    if place is not None and place < len(names):
+        return names[place]
+    if names or number:
+        what = f"label {shorten(label)}" if place is None else f"label number {place}"
+        raise UserError(f"column {column!r} has the {what}, but the labels are "
+                        f"{shorten(names)}")  # fmt: skip
+    return label
 
 
 def _metadata_names(raw, column):

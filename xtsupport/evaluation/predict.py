@@ -35,12 +35,12 @@ def predict(
 
 @torch.inference_mode()
 def model_outputs(model, task, features, pad: int, batch_tokens, precision, max_answer) -> list:
-    """What decoding needs, per feature: logits (labels,), (choices,) or (length, labels); for spans
-    the best span and the score of no answer (start, end, score, null score)."""
+    """What decoding needs, per feature: logits (labels,), (options,) with -inf beyond its own, or
+    (length, labels); for spans (start, end, score of that best span, score of no answer)."""
     device = next(model.parameters()).device
     model.eval()
     outputs: list = [None] * len(features)
-    sizes = features.lengths * np.array([len(row.get("choices", [0])) for row in features.rows])
+    sizes = features.lengths * max((len(r.get("choices", [0])) for r in features.rows), default=1)
     half = precision == "bfloat16"
     few_lengths = half and device.type == "cpu"  # its kernels are made, and kept, for each length
     with torch.autocast(device.type, torch.bfloat16, enabled=half):  # around all: one cast a weight

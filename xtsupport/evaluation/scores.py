@@ -10,6 +10,7 @@ import numpy as np
 
 from xtsupport import tables
 from xtsupport.errors import UserError
+from xtsupport.evaluation import given
 from xtsupport.evaluation.answer_f1 import (
     MLQA_ARTICLES,
     segmented_tokens,
@@ -17,6 +18,7 @@ from xtsupport.evaluation.answer_f1 import (
     token_f1,
     token_f1_v2,
 )
+from xtsupport.evaluation.given import brief
 from xtsupport.tables import Task
 
 
@@ -24,18 +26,18 @@ def score(task, predictions, references, language="en", language_2=None, data="h
     """The official scores of a task as percentages (f1, exact_match, accuracy, precision, recall).
 
     span: predictions {id: text}, references [{"id", "answers": [text, ...]}], language that of the
-    answers. tagging: lists of lists of tags. classification, choice, Tatoeba: lists of labels.
-    BUCC: lists of (source id, target id). language_2 changes no score.
+    answers; also in the forms of SQuAD's files. tagging: lists of lists of tags. classification,
+    choice, Tatoeba: lists of labels, as names or numbers. BUCC: lists of (source id, target id).
+    None is no answer. language_2 changes no score.
     Raises UserError, naming task, language and both counts, when predictions are missing or left
-    over.
+    over, and when they are of a form that could only score 0.
     """
     row = tables.task(task, data)
+    where = f"{row.name} ({brief(language)})"
     if row.kind == "span":
-        ids = [reference["id"] for reference in references]
-        _same_ids(row, language, predictions, ids)
-        predictions = [predictions[identifier] for identifier in ids]
-        references = [_texts(reference["answers"]) for reference in references]
+        predictions, references = given.answers(predictions, references, where)
     if row.evaluator == "pairs":
+        predictions, references = given.pairs(predictions, references, where)
         return _percentages({"f1": _pairs(references, predictions)[1]})
     return _percentages(_evaluate(row, references, predictions, language))
 
@@ -76,6 +78,11 @@ def _evaluate(task: Task, gold, predictions, language):
     _same_length(task, language, predictions, gold)
     if not len(gold):
         raise UserError(f"{task.name} ({language}): nothing to score: 0 examples")
+    where = f"{task.name} ({brief(language)})"
+    if task.kind == "tagging":
+        gold, predictions = (given.tags(side, task.labels, where) for side in (gold, predictions))
+    elif task.kind != "span":
+        gold, predictions = given.labels(gold, predictions, task, where)
     return EVALUATORS[task.evaluator](task, gold, predictions, language)
 
 
@@ -84,8 +91,8 @@ def _accuracy(task, gold, predictions, language):
     pairs = list(zip(predictions, gold, strict=True))
     results = {"accuracy": np.array([float(guess == true) for guess, true in pairs])}
     if "f1" in task.metrics:
-        positive = (task.labels[-1], len(task.labels) - 1)  # by name or by number
-        found = [(guess in positive, true in positive) for guess, true in pairs]
+        positive = task.labels[-1]
+        found = [(guess == positive, true == positive) for guess, true in pairs]
         results["f1"] = np.array([(g and t, g and not t, t and not g) for g, t in found], float)
     return results
 
@@ -205,14 +212,10 @@ EVALUATORS = {
 
 def _gold(task, examples, count):
     if task.kind == "span":
-        return [_texts(answers) for answers in _column(examples, "answers")]
+        return [given.texts(answers) for answers in _column(examples, "answers")]
     if task.kind == "retrieval":
         return list(range(count))
     return _column(examples, "tags" if task.kind == "tagging" else "label")
-
-
-def _texts(answers):
-    return list(answers["text"] if isinstance(answers, dict) else answers)
 
 
 def _column(examples, name):
@@ -223,20 +226,8 @@ def _column(examples, name):
 
 def _same_length(task, language, predictions, references, where=""):
     if len(predictions) != len(references):
-        raise UserError(f"{task.name} ({language}): {where}{len(predictions)} predictions for "
-                        f"{len(references)} references; there must be one each")  # fmt: skip
-
-
-def _same_ids(task, language, predictions, ids):
-    missing = sorted(set(ids) - set(predictions))
-    extra = sorted(set(predictions) - set(ids))
-    for problem, found in (("missing", missing), ("not among the references", extra)):
-        if found:
-            raise UserError(
-                f"{task.name} ({language}): {len(predictions)} predictions for {len(ids)} "
-                f"references; {len(found)} ids {problem}: {', '.join(map(str, found[:3]))}"
-                + (", ..." if len(found) > 3 else "")
-            )
+        raise UserError(f"{task.name} ({brief(language)}): {where}{len(predictions)} predictions "
+                        f"for {len(references)} references; there must be one each")  # fmt: skip
 
 
 def _percentages(results):

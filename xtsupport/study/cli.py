@@ -9,6 +9,8 @@ from pathlib import Path
 from xtsupport import __version__
 from xtsupport.errors import UserError
 
+LONGEST = 1200  # characters of an error line: whatever was typed, it can be read
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse and do; 0 only on success. Errors are lines ``xtsupport: error: ...`` on stderr."""
@@ -22,6 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output left, as in `xtsupport plan FILE | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # of the machine: a path, a disk, a right
+        named = f"{error.filename}: " if error.filename else ""
+        report(args, error, f"{named}{error.strerror or error}")
     except Exception as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
         report(args, error, f"{text} (this is a fault of xtsupport; --debug shows where)")
@@ -32,8 +37,9 @@ def report(args: argparse.Namespace, error: BaseException | None, *lines: str) -
     """Print error lines, with the traceback only when asked for."""
     if args.debug and error is not None:
         traceback.print_exception(error)
-    for line in lines:
-        print(f"xtsupport: error: {' '.join(line.split())}", file=sys.stderr)
+    for line in (" ".join(line.split()) for line in lines):
+        short = line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-200:]}"
+        print(f"xtsupport: error: {short}", file=sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):
@@ -245,9 +251,11 @@ def data_check(args) -> None:
     settings = load_settings(args.file, args.set)
     table = check(settings, data_source(settings.data))
     print(table.drop(columns="note").astype(object).fillna("-").to_string(index=False))
-    missing = table.loc[table["status"] == "missing", "note"]
-    if len(missing):
-        raise UserError(*missing)
+    for row in table[(table["status"] == "present") & (table["note"] != "")].itertuples():
+        print(f"{row.task} {row.language} {row.split}: {row.note}")
+    lacking = table.loc[table["status"].isin(["missing", "wrong"]), "note"]
+    if len(lacking):
+        raise UserError(*lacking)
 
 
 def fertility(args) -> None:

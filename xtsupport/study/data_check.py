@@ -3,7 +3,7 @@
 import re
 
 from xtsupport import tables
-from xtsupport.data import bucc, hub
+from xtsupport.data import bucc, hub, soundness
 from xtsupport.errors import UserError
 from xtsupport.sides import side, source_of
 
@@ -13,10 +13,10 @@ def check(settings, data=None):
 
     settings needs data, conditions, targets, languages and encoder as a study's settings have
     them (tasks and intermediate_tasks where they name other training splits); `data` replaces
-    settings.data (a path is taken as it is). status: present; missing; missing part, where other
-    parts of a joined split are there; hub, where rows and presence are known only after loading.
-    note: what was looked for. One row per part of a joined split.
-    Raises UserError for an unknown task, and for a damaged file.
+    settings.data (a path is taken as it is). status: present; wrong, where rows or files cannot be
+    used; missing; missing part, where other parts of a joined split are there; hub, where rows and
+    presence are known only after loading. note: what was looked for, or is wrong, or was mended.
+    One row per part of a joined split. Raises UserError for an unknown task.
     """
     import pandas as pd
 
@@ -110,7 +110,11 @@ def _pools(language, split, data):
         mark = bucc.fingerprint(language, split, data)
     except UserError as error:
         return split, None, "missing", "", str(error)
-    return split, len(bucc.pools(language, split, data).gold), "present", mark[:12], ""
+    try:
+        gold = bucc.pools(language, split, data).gold
+    except UserError as error:
+        return split, None, "wrong", mark[:12], str(error)
+    return split, len(gold), "present", mark[:12], ""
 
 
 def _state(part, task, data, absent):
@@ -119,4 +123,9 @@ def _state(part, task, data, absent):
         return split, None, "hub", hub.checksum(part)[:12], ""
     if not part.files:
         return split, None, absent, "", hub.missing(part, data)
-    return split, hub.count(part), "present", hub.checksum(part)[:12], ""
+    mark = hub.checksum(part)[:12]
+    try:
+        _, found = hub.examples_of(part)
+    except UserError as error:
+        return split, None, "wrong", mark, str(error)
+    return split, hub.count(part), "present", mark, soundness.in_words(found)

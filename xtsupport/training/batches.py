@@ -101,21 +101,27 @@ def evaluation_batches(lengths: np.ndarray, max_tokens: int, encoder) -> list[np
 def collate(
     features: Features, indices: np.ndarray, pad: int, few_lengths: bool = False
 ) -> dict[str, torch.Tensor]:
-    """One padded batch: ids and mask (batch, length); for `choice` (batch * choices, length).
+    """One padded batch: ids, mask and, of pairs, segments (batch, length).
 
+    Of `choice` these have one row per option, (sum of options, length), and options (batch,) says
+    how many of them are each example's.
     length: of the longest sequence; with `few_lengths` up to an eighth more (eight lengths per
     doubling), but not beyond the longest of all features.
     """
     rows = [features.rows[i] for i in indices]
-    sequences = [seq for row in rows for seq in row.get("choices", ())] or [
-        row["ids"] for row in rows
-    ]
+    choice = features.kind == "choice"
+    sequences = [ids for row in rows for ids in (row["choices"] if choice else [row["ids"]])]
     length = max(map(len, sequences))
     if few_lengths:
         unit = 1 << max(0, length.bit_length() - 4)
         length = min(-(-length // unit) * unit, int(features.lengths.max()))
     batch = {"ids": _pad(sequences, length, pad)}
     batch["mask"] = _pad([[1] * len(s) for s in sequences], length, 0)
+    if "segments" in rows[0]:
+        pairs = [ids for row in rows for ids in (row["segments"] if choice else [row["segments"]])]
+        batch["segments"] = _pad(pairs, length, 0)
+    if choice:
+        batch["options"] = torch.tensor([len(row["choices"]) for row in rows])
     if features.kind == "tagging":
         batch["labels"] = _pad([row["labels"] for row in rows], length, IGNORED)
     elif features.kind == "span":

@@ -26,7 +26,7 @@ from xtsupport.training import features
 from xtsupport.training.features import Features, featurise
 
 LIMIT = 4 << 30  # bytes
-FACTS = ("kind", "examples", "labels", "unanswerable", "truncated")
+FACTS = ("kind", "examples", "labels", "unanswerable", "truncated", "unplaced")
 
 
 def encoded(examples, kind: str, tokenizer, max_length: int, stride: int, labels=()) -> Features:

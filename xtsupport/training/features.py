@@ -5,18 +5,26 @@ A feature is one sequence for the encoder: a dict with ``ids`` (list of int, wit
 
 =============== ===============================================================================
 classification  ``label`` (int)
-choice          ``label`` (int), ``choices`` (list of ids, one sequence per choice) instead of ids
+choice          ``label`` (int), ``choices`` (list of ids, one sequence per option, as many as the
+                question has) instead of ids
 tagging         ``labels`` (int per token, -100 where no word starts or its tag is none of the
                 task's), ``words`` (index or -1)
-span            ``start``, ``end`` (token positions, 0 where the window has no answer),
+span            ``start``, ``end`` (token positions, 0 where the window has no answer, -100 where
+                no window of the example has its answer),
                 ``offsets`` (characters of the context per token, (-1, -1) outside the context)
 masked          nothing
 =============== ===============================================================================
+
+Pairs have ``segments`` besides (like ids: 0 and 1, which text a token belongs to) where the
+tokenizer gives segment ids that differ.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from xtsupport.data import soundness
+from xtsupport.errors import UserError
 
 IGNORED = -100  # label of tokens that do not count, as in torch.nn.functional.cross_entropy
 MAX_QUESTION = 64  # tokens; XTREME's max_query_length
@@ -32,6 +40,7 @@ class Features:
     labels: tuple[str, ...] = ()
     unanswerable: bool = False  # span: some training question has no answer
     truncated: int = 0  # examples that lost text
+    unplaced: int = 0  # span: examples whose answer no window holds whole; they are not trained on
     lengths: np.ndarray = field(init=False)  # tokens per feature, the longest choice for `choice`
 
     def __post_init__(self):
@@ -42,6 +51,17 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+def check_learnable(task: str, features: Features) -> None:
+    """UserError where no row has anything to learn from, so that training would do nothing."""
+    labels = {"tagging": "labels", "span": "start"}.get(features.kind)
+    if labels and all(np.all(np.equal(row[labels], IGNORED)) for row in features.rows):
+        lack = "a tag that is one of its labels" if labels == "labels" else "an answer in its text"
+        raise UserError(
+            f"{task}: none of the {features.examples} training rows has {lack}; "
+            "there is nothing to learn"
+        )
 
 
 def featurise(examples, kind: str, tokenizer, max_length: int, stride: int, labels=()) -> Features:
@@ -61,13 +81,15 @@ def featurise(examples, kind: str, tokenizer, max_length: int, stride: int, labe
 
 
 def _pairs(examples, tokenizer, max_length, stride, labels) -> Features:
-    ids, truncated = _encode_pairs(tokenizer, examples["text"], examples["text_pair"], max_length)
+    found = _encode_pairs(tokenizer, examples["text"], examples["text_pair"], max_length)
     index = {label: i for i, label in enumerate(labels)}
     rows = [
-        {"ids": i, "example": n, "label": index[label]}
-        for n, (i, label) in enumerate(zip(ids, examples["label"], strict=True))
+        {"ids": encoding.ids, "example": n, "label": index[label]}
+        for n, (encoding, label) in enumerate(zip(found, examples["label"], strict=True))
     ]
-    return Features("classification", rows, len(rows), labels, truncated=truncated)
+    for row, segments in zip(rows, _segments(tokenizer, found), strict=False):
+        row["segments"] = segments
+    return Features("classification", rows, len(rows), labels, truncated=_cut(found))
 
 
 def _choices(examples, tokenizer, max_length, stride, labels) -> Features:
@@ -77,25 +99,42 @@ def _choices(examples, tokenizer, max_length, stride, labels) -> Features:
     ):
         first += [context or question] * len(choices)
         second += [f"{question} {choice}" if context and question else choice for choice in choices]
-    ids, truncated = _encode_pairs(tokenizer, first, second, max_length)
-    rows, position = [], 0
-    for n, (choices, label) in enumerate(zip(examples["choices"], examples["label"], strict=True)):
-        rows.append(
-            {"choices": ids[position : position + len(choices)], "example": n, "label": label}
+    found = _encode_pairs(tokenizer, first, second, max_length)
+    parts = {"choices": [encoding.ids for encoding in found]}
+    if segments := _segments(tokenizer, found):
+        parts["segments"] = segments
+    bounds = np.cumsum([0, *map(len, examples["choices"])]).tolist()
+    rows = [
+        {name: part[start:end] for name, part in parts.items()} | {"example": n, "label": label}
+        for n, (start, end, label) in enumerate(
+            zip(bounds[:-1], bounds[1:], examples["label"], strict=True)
         )
-        position += len(choices)
-    return Features("choice", rows, len(rows), truncated=truncated)
+    ]
+    return Features("choice", rows, len(rows), truncated=_cut(found))
 
 
-def _encode_pairs(tokenizer, first, second, max_length) -> tuple[list[list[int]], int]:
-    """Ids of pairs (single texts where every second is empty), and how many had to be cut."""
+def _encode_pairs(tokenizer, first, second, max_length) -> list:
+    """Encodings of pairs, or of single texts where every second is empty."""
     texts = (list(first), list(second)) if any(second) else (list(first),)
-    encodings = tokenizer(*texts, truncation="longest_first", max_length=max_length).encodings
-    return [e.ids for e in encodings], sum(bool(e.overflowing) for e in encodings)
+    return tokenizer(*texts, truncation="longest_first", max_length=max_length).encodings or []
+
+
+def _cut(encodings) -> int:
+    """How many texts had to be cut."""
+    return sum(bool(encoding.overflowing) for encoding in encodings)
+
+
+def _segments(tokenizer, encodings) -> list[list[int]]:
+    """Segment ids as transformers gives them; [] where the tokenizer gives none that differ."""
+    if "token_type_ids" not in tokenizer.model_input_names:
+        return []
+    found = [encoding.type_ids for encoding in encodings]
+    return found if any(map(any, found)) else []
 
 
 def _tagging(examples, tokenizer, max_length, stride, labels) -> Features:
-    words = _never_empty(examples["tokens"], tokenizer)
+    check_room(max_length, stride, tokenizer.num_special_tokens_to_add())
+    words = _never_empty(running(examples["tokens"], tokenizer), tokenizer)
     encoded = tokenizer(
         words,
         is_split_into_words=True,
@@ -115,6 +154,33 @@ def _tagging(examples, tokenizer, max_length, stride, labels) -> Features:
         row_labels = [index.get(tags[word], IGNORED) if word >= 0 else IGNORED for word in starts]
         rows.append({"ids": encoding.ids, "example": n, "labels": row_labels, "words": starts})
     return Features("tagging", rows, len(words), labels)
+
+
+def check_room(max_length: int, stride: int, special: int, question: int = 0) -> None:
+    """UserError where windows of `max_length` tokens that share `stride` would not move on.
+
+    special, question: tokens of every window that are none of its text.
+    """
+    room = max_length - special - question
+    if stride >= room:
+        taken = f"{special} special ones" + (f" and {question} of the question" if question else "")
+        raise UserError(
+            f"max_length = {max_length} leaves {max(0, room)} tokens of text in a window (without "
+            f"{taken}), and stride = {stride} must be less; raise max_length or lower stride"
+        )
+
+
+def running(sentences, tokenizer) -> list[list[str]]:
+    """Words as the running sentence has them, for a tokenizer that takes them one by one.
+
+    One that puts no blank before a word (ModernBERT's, mmBERT's) would else read every word as
+    the end of another.
+    """
+    probe = ["a", "b"]
+    apart = tokenizer(probe, is_split_into_words=True, add_special_tokens=False)["input_ids"]
+    if apart == tokenizer(" ".join(probe), add_special_tokens=False)["input_ids"]:
+        return list(sentences)
+    return [[*words[:1], *(f" {word}" for word in words[1:])] for words in sentences]
 
 
 def _never_empty(sentences, tokenizer) -> list[list[str]]:
@@ -150,50 +216,77 @@ def _owner_windows(windows) -> dict[tuple[int, int], int]:
 
 
 def _span(examples, tokenizer, max_length, stride, labels) -> Features:
-    questions, truncated = _short_questions(examples["question"], tokenizer)
+    questions, truncated, longest = _short_questions(examples["question"], tokenizer)
+    check_room(max_length, stride, tokenizer.num_special_tokens_to_add(pair=True), longest)
+    contexts = list(examples["context"])
     encoded = tokenizer(
         questions,
-        list(examples["context"]),
+        contexts,
         truncation="only_second",
         max_length=max_length,
         stride=stride,
         return_overflowing_tokens=True,
     )
     answers = examples["answers"]
+    places = [_answer_place(*both) for both in zip(contexts, answers, strict=True)]
     rows = []
     for encoding, n in zip(encoded.encodings, encoded["overflow_to_sample_mapping"], strict=True):
         inside = np.array([s == 1 for s in encoding.sequence_ids])
         offsets = np.where(inside[:, None], np.array(encoding.offsets), -1)
-        start, end = _answer_tokens(offsets, answers[n])
+        start, end = _answer_tokens(offsets, places[n])
         rows.append(
             {"ids": encoding.ids, "example": n, "start": start, "end": end, "offsets": offsets}
         )
+    for row, segments in zip(rows, _segments(tokenizer, encoded.encodings), strict=False):
+        row["segments"] = segments
     unanswerable = any(not answer["text"] for answer in answers)
-    return Features("span", rows, len(questions), unanswerable=unanswerable, truncated=truncated)
+    unplaced = {n for n, answer in enumerate(answers) if answer["text"]}
+    unplaced -= {row["example"] for row in rows if row["start"]}
+    for row in rows:
+        if row["example"] in unplaced:
+            row["start"] = row["end"] = IGNORED  # there is an answer: nothing says "no answer"
+    return Features(
+        "span",
+        rows,
+        len(questions),
+        unanswerable=unanswerable,
+        truncated=truncated,
+        unplaced=len(unplaced),
+    )
 
 
-def _short_questions(questions, tokenizer) -> tuple[list[str], int]:
+def _short_questions(questions, tokenizer) -> tuple[list[str], int, int]:
+    """Questions of at most MAX_QUESTION tokens, how many were cut, and the most tokens of one."""
     encodings = tokenizer(list(questions), add_special_tokens=False).encodings
     long = [len(e.ids) > MAX_QUESTION for e in encodings]
     cut = [
         question[: e.offsets[MAX_QUESTION - 1][1]] if is_long else question
         for question, e, is_long in zip(questions, encodings, long, strict=True)
     ]
-    return cut, sum(long)
+    if any(long):  # half a word may be more tokens than it was as part of the whole
+        encodings = tokenizer(cut, add_special_tokens=False).encodings
+    return cut, sum(long), max((len(e.ids) for e in encodings), default=0)
 
 
-def _answer_tokens(offsets: np.ndarray, answer: dict) -> tuple[int, int]:
-    """First and last token of the first gold answer; (0, 0) where the window lacks part of it."""
-    if not answer["text"]:
+def _answer_place(context: str, answer: dict) -> tuple[int, int] | None:
+    """First character and end of the first gold answer that lies where it says, else None.
+
+    Blanks and invisible characters around it do not belong to it: no token need cover them.
+    """
+    pairs = zip(answer["text"], answer["answer_start"], strict=True)
+    places = (soundness.place(context, text, start) for text, start in pairs)
+    return next((place for place in places if place), None)
+
+
+def _answer_tokens(offsets: np.ndarray, place: tuple[int, int] | None) -> tuple[int, int]:
+    """First and last token of an answer; (0, 0) where the window lacks part of it."""
+    inside = np.flatnonzero(offsets[:, 0] >= 0)
+    if place is None or not len(inside):
         return 0, 0
-    first = answer["answer_start"][0]
-    last = first + len(answer["text"][0])
-    touched = np.flatnonzero(
-        (offsets[:, 0] < last) & (offsets[:, 1] > first) & (offsets[:, 0] >= 0)
-    )
-    if not len(touched) or offsets[touched[-1], 1] < last or offsets[touched[0], 0] > first:
-        return 0, 0
-    return int(touched[0]), int(touched[-1])
+    first, last = place
+    touched = inside[(offsets[inside, 0] < last) & (offsets[inside, 1] > first)]
+    whole = offsets[inside[0], 0] <= first and offsets[inside[-1], 1] >= last
+    return (int(touched[0]), int(touched[-1])) if whole and len(touched) else (0, 0)
 
 
 def _masked(examples, tokenizer, max_length, stride, labels) -> Features:

@@ -4,6 +4,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from xtsupport.training.encoder import takes_segments
+from xtsupport.training.features import IGNORED
+
 
 class TextHead(nn.Module):
     """Classification and multiple choice: one vector per sequence -> `outputs` logits.
@@ -44,6 +47,7 @@ class TaskModel(nn.Module):
     def __init__(self, encoder: nn.Module, dropout: float = 0.0, pooling: str = "first"):
         super().__init__()
         self.encoder = encoder
+        self.segmented = takes_segments(encoder)
         self.heads = nn.ModuleDict()
         self.kinds: dict[str, str] = {}
         self.dropout, self.pooling = dropout, pooling
@@ -67,27 +71,48 @@ class TaskModel(nn.Module):
         self.heads[task], self.kinds[task] = head, "masked"
 
     def logits(self, task: str, batch: dict) -> torch.Tensor:
-        """Float32 logits: classification (batch, labels), choice (batch, choices), tagging
-        (batch, length, labels), span (batch, length, 2) with -inf on padding."""
+        """Float32 logits: classification (batch, labels), choice (batch, most options) with -inf
+        where an example has fewer, tagging (batch, length, labels), span (batch, length, 2) with
+        -inf on padding."""
         logits = self.heads[task](self.states(batch), batch["mask"]).float()
         if self.kinds[task] == "choice":
-            return logits.view(len(batch["labels"]), -1)
+            return by_example(logits[:, 0], batch["options"])
         if self.kinds[task] == "span":
             return logits.masked_fill(batch["mask"][..., None] == 0, -torch.inf)
         return logits
 
     def states(self, batch: dict) -> torch.Tensor:
         """What the encoder makes of every token, (batch, length, hidden)."""
-        return self.encoder(input_ids=batch["ids"], attention_mask=batch["mask"]).last_hidden_state
+        given = {"input_ids": batch["ids"], "attention_mask": batch["mask"]}
+        if self.segmented and "segments" in batch:
+            given["token_type_ids"] = batch["segments"]
+        return self.encoder(**given).last_hidden_state
 
     def forward(self, task: str, batch: dict) -> torch.Tensor:
-        """The training loss, a scalar: mean cross-entropy; for spans over starts and ends."""
+        """The training loss, a scalar: `mean_loss`; for spans over starts and ends."""
         if self.kinds[task] == "masked":
             return self.heads[task](self.states(batch), batch["labels"])
         logits = self.logits(task, batch)
         if self.kinds[task] == "span":  # (batch, length, 2) -> one row per start and per end
             logits = logits.transpose(1, 2)
-        return cross_entropy(logits.flatten(0, -2), batch["labels"].flatten())
+        return mean_loss(logits.flatten(0, -2), batch["labels"].flatten())
+
+
+def mean_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy over the labels (n,) that count, of logits (n, classes).
+
+    0 where none counts; every weight still takes part, as data parallelism demands.
+    """
+    if (labels != IGNORED).any():
+        return cross_entropy(logits, labels, ignore_index=IGNORED)
+    return logits.masked_fill(logits.isinf(), 0.0).sum() * 0
+
+
+def by_example(logits: torch.Tensor, options: torch.Tensor) -> torch.Tensor:
+    """One row per example: logits (all options,) and numbers of options (batch,) -> (batch, most
+    options), -inf where an example has fewer."""
+    there = torch.arange(int(options.max()), device=options.device) < options[:, None]
+    return logits.new_full(there.shape, -torch.inf).masked_scatter(there, logits)
 
 
 def mean_pool(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

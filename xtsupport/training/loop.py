@@ -29,7 +29,7 @@ from xtsupport.training.batches import (
     schedule,
     token_batches,
 )
-from xtsupport.training.features import IGNORED, Features
+from xtsupport.training.features import IGNORED, Features, check_learnable
 from xtsupport.training.masked import mask_tokens
 from xtsupport.training.progress import ProgressLine
 from xtsupport.training.robust import robust_loss
@@ -82,6 +82,8 @@ def train(
     gradient norm and learning rate of every step. Raises Diverged when the
     loss or the gradient is not finite.
     """
+    for task, features in data.items():
+        check_learnable(task, features)
     torch.manual_seed(recipe.seed)
     accelerator = _accelerator(recipe, len(data) > 1)
     optimizer = torch.optim.AdamW(
@@ -139,7 +141,7 @@ def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) 
     if features.kind == "masked":
         batch = mask_tokens(batch, tokenizer, recipe.mask, rng)
     pieces = list(_pieces(batch, features.lengths[indices], recipe.batch_tokens, accelerator))
-    pieces = [piece for piece in pieces if _counted(piece)] or pieces[:1]  # nothing to learn from
+    pieces = [piece for piece in pieces if _counted(piece)] or pieces[:1]  # nothing to learn: 0
     total = max(1, _counted(batch))
     loss = 0.0
     for number, piece in enumerate(pieces, 1):
@@ -160,20 +162,34 @@ def _loss(model, accelerator, task, piece, recipe) -> torch.Tensor:
 
 
 def _pieces(batch, lengths, max_tokens, accelerator):
-    """This process's share of a batch, cut into parts of at most `max_tokens` tokens."""
+    """This process's share of a batch, cut into parts of at most `max_tokens` tokens.
+
+    A process without a share gets one row whose label does not count: all take part in a step.
+    """
     if accelerator.num_processes == 1 and batch["ids"].numel() <= max_tokens:
         yield batch
         return
     mine = np.arange(len(lengths))[accelerator.process_index :: accelerator.num_processes]
-    per_row = len(batch["ids"]) // len(lengths)  # choices per example, else 1
-    for rows in token_batches(lengths[mine] * per_row, max_tokens):
-        rows = torch.from_numpy(mine[rows])
-        yield {
-            name: tensor.view(len(lengths), -1, *tensor.shape[1:])[rows].flatten(0, 1)
-            if name in ("ids", "mask")
-            else tensor[rows]
-            for name, tensor in batch.items()
+    if not len(mine):
+        yield _part(batch, np.array([0])) | {
+            "labels": torch.full_like(batch["labels"][:1], IGNORED)
         }
+    most = int(batch["options"].max()) if "options" in batch else 1
+    for rows in token_batches(lengths[mine] * most, max_tokens):
+        yield _part(batch, mine[rows])
+
+
+def _part(batch, rows):
+    """The examples `rows` (n,) of a batch, with all options of each."""
+    rows = torch.from_numpy(rows)
+    sequences = rows
+    if "options" in batch:
+        sequences = torch.arange(len(batch["ids"])).split(batch["options"].tolist())
+        sequences = torch.cat([sequences[row] for row in rows])
+    return {
+        name: tensor[sequences if name in ("ids", "mask", "segments") else rows]
+        for name, tensor in batch.items()
+    }
 
 
 def _counted(batch) -> int:

@@ -12,10 +12,10 @@ from tokenizers import (
     trainers,
 )
 from torch import nn
-from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from xtsupport.training.features import IGNORED
+from xtsupport.training.heads import mean_loss
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
@@ -92,7 +92,7 @@ class MaskedModel(nn.Module):
             input_ids=batch["ids"], attention_mask=batch["mask"]
         ).last_hidden_state
         counted = batch["labels"] != IGNORED
-        return cross_entropy(self.model.lm_head(states[counted]).float(), batch["labels"][counted])
+        return mean_loss(self.model.lm_head(states[counted]).float(), batch["labels"][counted])
 
 
 class MaskedHead(nn.Module):
@@ -110,22 +110,27 @@ class MaskedHead(nn.Module):
         """states (batch, length, hidden), labels (batch, length) -> mean cross-entropy of the
         masked tokens, a scalar; 0 where nothing is masked."""
         counted = labels != IGNORED
-        if not counted.any():
-            return states.sum() * 0
         logits = states[counted]
         for layer in self.layers:
             logits = layer(logits)
-        return cross_entropy(logits.float(), labels[counted])
+        return mean_loss(logits.float(), labels[counted])
+
+
+def special_ids(tokenizer) -> list[int]:
+    """Ids of special tokens, wherever in the vocabulary they are: XLM-R's mask is the last."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    return sorted({*tokenizer.all_special_ids, *(i for i, t in added.items() if t.special)})
 
 
 def mask_tokens(batch: dict, tokenizer, share: float, rng: np.random.Generator) -> dict:
     """BERT's masking (Devlin et al. 2019, section 3.1): of `share` of the tokens, 80% become the
     mask, 10% a random token, 10% stay; labels are -100 elsewhere. Special tokens are spared."""
     ids = batch["ids"].numpy()
-    special = np.isin(ids, tokenizer.all_special_ids)
-    chosen = (rng.random(ids.shape) < share) & ~special
+    special = special_ids(tokenizer)
+    ordinary = np.setdiff1d(np.arange(len(tokenizer)), special)
+    chosen = (rng.random(ids.shape) < share) & ~np.isin(ids, special)
     how = rng.random(ids.shape)
-    random_ids = rng.integers(len(SPECIAL), len(tokenizer), ids.shape)
+    random_ids = ordinary[rng.integers(len(ordinary), size=ids.shape)]
     masked = np.where(how < 0.8, tokenizer.mask_token_id, np.where(how < 0.9, random_ids, ids))
     labels = torch.from_numpy(np.where(chosen, ids, IGNORED))
     return batch | {"ids": torch.from_numpy(np.where(chosen, masked, ids)), "labels": labels}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, ValidationError
 
-from xtsupport.errors import did_you_mean
+from xtsupport.errors import did_you_mean, shorten
 from xtsupport.study.params.params_file import Source, dotted
 
 Schema = dict
@@ -97,7 +97,9 @@ def allowed(found: Schema, schema: Schema) -> str:
 def length(found: Schema) -> str:
     """How many items a list may have."""
     least, most = found.get("minItems", 0), found.get("maxItems")
-    return f" of exactly {least}" if least == most else f" of at least {least}" if least else ""
+    if least == most:
+        return f" of exactly {least}"
+    return f" of {least} to {most}" if most else f" of at least {least}" if least else ""
 
 
 def bounds(found: Schema) -> Iterator[str]:
@@ -110,12 +112,6 @@ def bounds(found: Schema) -> Iterator[str]:
     ):
         if key in found:
             yield f"{sign} {found[key]}"
-
-
-def shorten(value: object) -> str:
-    """A value as one short line."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 TYPES = {

@@ -12,9 +12,11 @@ from typing import ClassVar
 
 import yaml
 
-from xtsupport.errors import UserError
+from xtsupport import folders
+from xtsupport.errors import UserError, shorten
 
 BIGGEST = 1_000_000  # bytes
+LARGEST = 10**15  # of whole numbers: more than any count here, and exact as a float
 
 
 class Loader(yaml.SafeLoader):
@@ -54,8 +56,10 @@ class Source:
 
 def read(path: str | Path, name: str | None = None) -> Source:
     """Parse a params file and collect its problems. UserError when it cannot be read at all."""
-    path = Path(path)
+    path = folders.typed(path, Path())
     source = Source(name or str(path))
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path}: is no file; give a params file such as params/demo.yaml")
     try:
         text = path.read_bytes()
     except IsADirectoryError:
@@ -116,7 +120,13 @@ def plain(node: yaml.Node, path: tuple, source: Source, seen: set[int]) -> objec
         return [plain(each, (*path, index), source, seen) for index, each in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
         return mapping(node, path, source, seen)
-    return SCALARS[node.tag](node.value)
+    value = SCALARS[node.tag](node.value)
+    if isinstance(value, int) and abs(value) > LARGEST:
+        source.problems.append(
+            f"{source.where(path)}: {dotted(path)} = {shorten(value)}: must be at most {LARGEST:,}"
+        )
+        return LARGEST
+    return value
 
 
 def mapping(node: yaml.MappingNode, path: tuple, source: Source, seen: set[int]) -> dict:

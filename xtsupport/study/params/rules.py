@@ -5,10 +5,9 @@ Each rule yields (key path, what is wrong); it is skipped when a setting it read
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from xtsupport import folders
-from xtsupport.errors import UserError, did_you_mean
+from xtsupport.errors import UserError, did_you_mean, shorten
 from xtsupport.sides import side, source_of
 from xtsupport.study import conditions
 
@@ -34,7 +33,7 @@ def tables_of(settings, bad: set[str]) -> tuple[tuple[dict, dict], list[str]]:
         return (tasks(source), languages(source)), []
     except UserError as error:
         return (tasks("hub"), languages("hub")), [
-            f"data = {settings.data!r}: {each}" for each in error.problems
+            f"data = {shorten(settings.data)}: {each}" for each in error.problems
         ]
 
 
@@ -50,7 +49,7 @@ def data_source(data: str) -> str:
         from xtsupport.data.world.world import world_folder
 
         return str(world_folder(size="tiny"))
-    folder = (folders.root() / Path(data).expanduser()).resolve()
+    folder = folders.typed(data).resolve()
     if not folder.is_dir():
         raise UserError(
             f"no folder {folder}{did_you_mean(data, ['hub', 'world'])}; "
@@ -138,8 +137,9 @@ def known_variants(settings, tasks, languages) -> Problems:
             yield (
                 path,
                 (
-                    f"variants: {name!r}: unknown variant {variant!r}{did_you_mean(variant, ways)}"
-                    f"; allowed: CONDITION/VARIANT with {', '.join(ways)}"
+                    f"variants: {shorten(name)}: unknown variant {shorten(variant)}"
+                    f"{did_you_mean(variant, ways)}; "
+                    f"allowed: CONDITION/VARIANT with {', '.join(ways)}"
                 ),
             )
 
@@ -260,25 +260,55 @@ def known_evaluation(settings, tasks, languages) -> Problems:
 
 
 def sound_windows(settings, tasks, languages) -> Problems:
-    """Two windows overlap by less than their length, also after per-task settings."""
-    for phase, per_task in (("intermediate", "intermediate_tasks"), ("target", "tasks")):
-        base = getattr(settings, phase)
-        cases = [((phase, "stride"), base.stride, base.max_length)]
-        for name, own in getattr(settings, per_task).items():
-            length, stride = (
-                own.max_length or base.max_length,
-                base.stride if own.stride is None else own.stride,
+    """Windows over long texts move on: they share less than the text that one of them holds."""
+    told = set()
+    for path, name, length, stride in windows(settings, tasks):
+        special, question = TAKEN.get(tasks[name].kind, (0, 0))
+        room = length - special - question
+        if special and stride >= room and path not in told:
+            told.add(path)
+            taken = f"{special} special ones" + f" and {question} of a question" * bool(question)
+            yield (
+                path,
+                (
+                    f"{'.'.join(path)}: max_length {length} leaves {max(0, room)} tokens of text "
+                    f"in a window of {name} (without {taken}), and stride {stride} must be less; "
+                    "raise max_length or lower stride"
+                ),
             )
-            cases.append(((per_task, name), stride, length))
-        for path, stride, length in cases:
-            if stride >= length // 2:
-                yield (
-                    path,
-                    (
-                        f"{'.'.join(path)}: stride {stride} must be less than half of max_length "
-                        f"{length}; two windows share stride tokens"
-                    ),
-                )
+
+
+def windows(settings, tasks) -> Iterator[tuple[tuple, str, int, int]]:
+    """(key path, task, max_length, stride) of every task that the study trains on."""
+    singles = conditions.single_tasks(settings.conditions)
+    for name in settings.conditions:
+        base = name.partition("+")[0].partition("@")[0].partition("~")[0]
+        own = [key for key in dict.fromkeys((base, name)) if key in settings.intermediate_tasks]
+        for task in singles if base == "all" else [base]:
+            if task in tasks:
+                yield task_window(settings, "intermediate", "intermediate_tasks", own, task)
+    for name in dict.fromkeys(tasks[t].training_task for t in settings.targets if t in tasks):
+        if name in tasks:
+            own = [name] if name in settings.tasks else []
+            yield task_window(settings, "target", "tasks", own, name)
+
+
+def task_window(settings, phase: str, per_task: str, own: list[str], task: str) -> tuple:
+    """(key path, task, max_length, stride) after the overrides `own`, the last one first."""
+    path, base = (phase, "stride"), getattr(settings, phase)
+    length, stride = base.max_length, base.stride
+    for name in own:
+        changed = getattr(settings, per_task)[name]
+        if changed.max_length is not None or changed.stride is not None:
+            path = (per_task, name)
+            length = length if changed.max_length is None else changed.max_length
+            stride = stride if changed.stride is None else changed.stride
+    return path, task, length, stride
+
+
+# Tokens of a window that are none of its text: special ones of a pair at most (XLM-R has 4), and
+# the longest question (training/features.py, whose imports take seconds).
+TAKEN = {"span": (4, 64), "tagging": (2, 0)}
 
 
 def sound_encoder(settings, tasks, languages) -> Problems:
@@ -314,16 +344,31 @@ def sound_encoder(settings, tasks, languages) -> Problems:
 
 def sound_folder(encoder: str) -> Problems:
     """An encoder given as a path is a saved model."""
-    if encoder.startswith((".", "/", "~")):
-        folder = (folders.root() / Path(encoder).expanduser()).resolve()
-        if not (folder / "config.json").is_file():
-            yield (
-                ("encoder",),
-                (
-                    f"encoder = {encoder!r}: no model in {folder} (it has no config.json); "
-                    "allowed: pretrain, offline-e5, a hub id or the folder of a saved model"
-                ),
-            )
+    try:
+        folder = folders.typed(encoder).resolve()
+    except UserError as error:
+        yield ("encoder",), f"encoder: {error}"
+        return
+    if encoder.startswith((".", "/", "~")) and not (folder / "config.json").is_file():
+        yield (
+            ("encoder",),
+            (
+                f"encoder = {encoder!r}: no model in {folder} (it has no config.json); "
+                "allowed: pretrain, offline-e5, a hub id or the folder of a saved model"
+            ),
+        )
+
+
+def sound_synonyms(settings, tasks, languages) -> Problems:
+    """A list of synonyms is a file."""
+    name, path = settings.robust.synonyms, ("robust", "synonyms")
+    if name == "embeddings" or not any(side(v)[1] == "synonyms" for v in settings.variants):
+        return
+    try:
+        if not folders.typed(name).is_file():
+            yield path, f"robust.synonyms = {name!r}: is no file; allowed: embeddings, a JSON file"
+    except UserError as error:
+        yield path, f"robust.synonyms: {error}"
 
 
 def known_contrasts(settings, tasks, languages) -> Problems:
@@ -384,8 +429,12 @@ RULES = (
     (known_overrides, ("conditions", "targets", "tasks", "intermediate_tasks")),
     (unseen_evaluation, ("targets", "tasks", "evaluation")),
     (known_evaluation, ("targets", "evaluation")),
-    (sound_windows, ("intermediate", "target", "tasks", "intermediate_tasks")),
+    (
+        sound_windows,
+        ("conditions", "targets", "intermediate", "target", "tasks", "intermediate_tasks"),
+    ),
     (sound_encoder, ("encoder", "pretraining", "retrieval", "intermediate", "target")),
+    (sound_synonyms, ("robust", "variants")),
     (known_contrasts, ("analysis", "conditions", "variants")),
     (sound_primary, ("analysis", "targets")),
 )

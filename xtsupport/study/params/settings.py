@@ -223,7 +223,7 @@ class Settings(Part):
         list[Annotated[str, Field(min_length=1)]],
         Field(description="CONDITION/VARIANT: phase 3 also in that way, as in squad/source=de"),
     ] = []
-    seeds: Annotated[list[Seed], Field(min_length=1)] = [0, 1, 2]
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=1000)] = [0, 1, 2]
     languages: Literal["all"] | Annotated[list[str], Field(min_length=1)] = "all"
     pretraining: Pretraining = Pretraining()
     intermediate: Intermediate = Intermediate()

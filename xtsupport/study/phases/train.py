@@ -225,12 +225,13 @@ def fit(model, data: dict[str, Features], tokenizer, run: Run, out, progress: bo
 
 
 def sizes(features: Features) -> dict[str, int]:
-    """Rows, what became of them, and how many of the rows lost text."""
+    """Rows, what became of them, and how many of the rows lost text or answer."""
     return {
         "examples": features.examples,
         "features": len(features),
         "tokens": int(features.lengths.sum()),
         "truncated": features.truncated,
+        "unplaced": features.unplaced,
     }
 
 

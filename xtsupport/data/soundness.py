@@ -1,0 +1,154 @@
+"""One soundness pass over the rows of a split: what is wrong is mended, counted or refused.
+
+load() and `data check` do it. Mended: answers whose `answer_start` points elsewhere, where it is
+clear which place is meant. Counted: those, answers without a place, rows without a gold label and
+rows without a text. Refused, in one line: a split whose gold is hidden, too many answers without a
+place, tags that are not one for each token.
+"""
+
+import unicodedata
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from xtsupport.errors import UserError, shorten
+from xtsupport.tables import Task
+
+NEAR = 32  # characters around `answer_start` in which an answer is looked for
+MOST = 0.05  # share of the rows whose answers may have no place
+TEXTS = {
+    "classification": ("text",),
+    "choice": ("context", "question"),
+    "span": ("question", "context"),
+    "tagging": (),
+    "retrieval": ("text", "text_2"),
+    "masked": ("text",),
+}
+
+
+def sound(examples: pa.Table, raw_rows: int, task: Task, name: str) -> tuple[pa.Table, dict]:
+    """The examples with what could be mended, and {what was found: rows}.
+
+    examples: as readers.read() gives them; raw_rows: how many rows they were read from; name: of
+    the split, for messages. Raises UserError for a split that cannot be used.
+    """
+    found = {"rows without gold": raw_rows - examples.num_rows}
+    rows = examples.num_rows
+    for column in TEXTS[task.kind]:
+        examples = examples.filter(pc.is_valid(examples[column]))
+    found["rows without text"] = rows - examples.num_rows
+    if task.kind == "span":
+        examples, of_answers = _answers(examples, task, name)
+        found["rows without gold"] += of_answers.pop("rows without gold")
+        found |= of_answers
+    if task.kind == "tagging":
+        _one_tag_each(examples, name)
+    if raw_rows and not examples.num_rows:
+        raise UserError(
+            f"{name}: none of its {raw_rows} rows has a gold answer or label: they are hidden, as "
+            "leaderboards do; take another split"
+        )
+    return examples, {what: count for what, count in found.items() if count}
+
+
+def in_words(found: dict) -> str:
+    """``12 rows without gold, 1 answer moved to where its text is``."""
+    return ", ".join(
+        f"{count} {what.removesuffix('s') if count == 1 else what} {rest}"
+        for key, count in found.items()
+        for what, rest in [key.split(" ", 1)]
+    )
+
+
+def unseen(character: str) -> bool:
+    """Whether it is a blank of any width (Unicode Z), a control or a format character (Cc, Cf)."""
+    category = unicodedata.category(character)
+    return category[0] == "Z" or category in ("Cc", "Cf")
+
+
+def core(text: str) -> tuple[str, int]:
+    """A text without the blanks and invisible characters around it, and how many stood before."""
+    first, last = 0, len(text)
+    while first < last and unseen(text[first]):
+        first += 1
+    while first < last and unseen(text[last - 1]):
+        last -= 1
+    return text[first:last], first
+
+
+def place(context: str, text: str, start: int) -> tuple[int, int] | None:
+    """First character and end of an answer's core in the context, None if it is not at `start`."""
+    inner, before = core(text)
+    for first in (start + before, start):
+        if inner and first >= 0 and context.startswith(inner, first):
+            return first, first + len(inner)
+    return None
+
+
+def mended(context: str, text: str, start: int) -> int | None:
+    """The `answer_start` that is meant: the only place of the answer in the context, or the only
+    one within NEAR characters of `start`; None where there is no such place."""
+    inner, _ = core(text)
+    places, first = [], context.find(inner) if inner else -1
+    while first >= 0:
+        places.append(first)
+        first = context.find(inner, first + 1)
+    near = [first for first in places if abs(first - start) <= NEAR]
+    only = places if len(places) == 1 else near
+    return only[0] if len(only) == 1 else None
+
+
+def _answers(examples, task, name):
+    """Answers that lie where they say, rows of hidden gold left out, and what was found."""
+    second = task.evaluator == "squad_v2"
+    contexts, kept, moved, lost = examples["context"].to_pylist(), [], 0, []
+    answers = examples["answers"].to_pylist()
+    for n, (context, answer) in enumerate(zip(contexts, answers, strict=True)):
+        if len(answer["text"]) != len(answer["answer_start"]):
+            raise UserError(
+                f"{name}: row {examples['example_id'][n]} has {len(answer['text'])} answers and "
+                f"{len(answer['answer_start'])} places of answers; there must be one each"
+            )
+        pairs = list(zip(answer["text"], answer["answer_start"], strict=True))
+        pairs = [(text, start) for text, start in pairs if core(text or "")[0]]
+        if pairs or second:
+            kept.append(n)
+        starts = [_start(context, *pair) for pair in pairs]
+        moved += any(new not in (None, old) for new, (_, old) in zip(starts, pairs, strict=True))
+        if pairs and all(new is None for new in starts):
+            lost.append(n)
+        answers[n] = {"text": [text for text, _ in pairs],
+                      "answer_start": [-1 if new is None else new for new in starts]}  # fmt: skip
+    if kept and not any(answer["text"] for answer in answers):
+        kept = []  # SQuAD v2 has questions without an answer, but not only such
+    if len(lost) > MOST * len(kept):
+        _refuse(examples, lost, len(kept), name)
+    counts = {"rows without gold": examples.num_rows - len(kept),
+              "answers moved to where the text is": moved,
+              "answers without a place in the context": len(lost)}  # fmt: skip
+    made = pa.array(answers, examples.schema.field("answers").type)
+    place = examples.column_names.index("answers")
+    return examples.set_column(place, "answers", made).take(pa.array(kept, pa.int64())), counts
+
+
+def _start(context, text, start):
+    return start if place(context, text, start) else mended(context, text, start)
+
+
+def _refuse(examples, lost, rows, name):
+    row = examples.slice(lost[0], 1).to_pylist()[0]
+    answer = row["answers"]
+    raise UserError(
+        f"{name}: {len(lost)} of {rows} answers are not in their contexts (at most "
+        f"{MOST:.0%} may be): answer {shorten(answer['text'][0])} of row {row['example_id']} is "
+        f"not at its answer_start; is that counted in bytes, or of another context?"
+    )
+
+
+def _one_tag_each(examples, name):
+    sizes = [pc.list_value_length(examples[column]) for column in ("tokens", "tags")]
+    wrong = pc.invert(pc.equal(*sizes)).to_pylist()
+    if any(wrong):
+        n = wrong.index(True)
+        raise UserError(f"{name}: row {examples['example_id'][n]} has {sizes[0][n]} tokens and "
+                        f"{sizes[1][n]} tags; there must be one each")  # fmt: skip
