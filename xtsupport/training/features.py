@@ -44,11 +44,21 @@ class Features:
         return len(self.rows)
 
 
-def featurise(examples, kind: str, tokenizer, max_length: int, stride: int, labels=()) -> Features:
+def featurise(
+    examples,
+    kind: str,
+    tokenizer,
+    max_length: int,
+    stride: int,
+    labels=(),
+    step: int | None = None,
+) -> Features:
     """Features of a dataset of examples (columns as `xtsupport.data.load` gives them).
 
     Long contexts and sentences become overlapping windows of `max_length` tokens that share
-    `stride` tokens; sentence pairs and raw text are cut, and counted in `truncated`.
+    `stride` tokens or, with `step`, begin so many tokens apart (what XTREME's scripts and
+    transformers' SQuAD processor call doc_stride); sentence pairs and raw text are cut, and counted
+    in `truncated`.
     """
     build = {
         "classification": _pairs,
@@ -57,6 +67,8 @@ def featurise(examples, kind: str, tokenizer, max_length: int, stride: int, labe
         "span": _span,
         "masked": _masked,
     }
+    if step is not None and kind in ("span", "tagging"):
+        return build[kind](examples, tokenizer, max_length, stride, tuple(labels), step)
     return build[kind](examples, tokenizer, max_length, stride, tuple(labels))
 
 
@@ -94,8 +106,10 @@ def _encode_pairs(tokenizer, first, second, max_length) -> tuple[list[list[int]]
     return [e.ids for e in encodings], sum(bool(e.overflowing) for e in encodings)
 
 
-def _tagging(examples, tokenizer, max_length, stride, labels) -> Features:
+def _tagging(examples, tokenizer, max_length, stride, labels, step=None) -> Features:
     words = _never_empty(examples["tokens"], tokenizer)
+    if step is not None:
+        stride = _overlap(tokenizer, max_length, step)
     encoded = tokenizer(
         words,
         is_split_into_words=True,
@@ -149,19 +163,40 @@ def _owner_windows(windows) -> dict[tuple[int, int], int]:
     return {key: w for key, (_, w) in best.items()}
 
 
-def _span(examples, tokenizer, max_length, stride, labels) -> Features:
+def _overlap(tokenizer, max_length: int, step: int, question: int | None = None) -> int:
+    """Tokens that two windows share where they begin `step` apart, beside a question of so many."""
+    special = tokenizer.num_special_tokens_to_add(pair=question is not None)
+    return max(0, max_length - special - (question or 0) - step)
+
+
+def _span_windows(questions, contexts, tokenizer, max_length, stride, step):
+    """(encoding, example) of every window, in order; the tokenizer takes one overlap a call."""
+    shares = [stride] * len(questions)
+    if step is not None:
+        ids = tokenizer(questions, add_special_tokens=False)["input_ids"] if questions else []
+        shares = [_overlap(tokenizer, max_length, step, len(each)) for each in ids]
+    windows = []
+    for share in sorted(set(shares)):
+        chosen = [n for n, each in enumerate(shares) if each == share]
+        encoded = tokenizer(
+            [questions[n] for n in chosen],
+            [contexts[n] for n in chosen],
+            truncation="only_second",
+            max_length=max_length,
+            stride=share,
+            return_overflowing_tokens=True,
+        )
+        examples = (chosen[k] for k in encoded["overflow_to_sample_mapping"])
+        windows += zip(encoded.encodings, examples, strict=True)
+    return sorted(windows, key=lambda window: window[1])
+
+
+def _span(examples, tokenizer, max_length, stride, labels, step=None) -> Features:
     questions, truncated = _short_questions(examples["question"], tokenizer)
-    encoded = tokenizer(
-        questions,
-        list(examples["context"]),
-        truncation="only_second",
-        max_length=max_length,
-        stride=stride,
-        return_overflowing_tokens=True,
-    )
+    contexts = list(examples["context"])
     answers = examples["answers"]
     rows = []
-    for encoding, n in zip(encoded.encodings, encoded["overflow_to_sample_mapping"], strict=True):
+    for encoding, n in _span_windows(questions, contexts, tokenizer, max_length, stride, step):
         inside = np.array([s == 1 for s in encoding.sequence_ids])
         offsets = np.where(inside[:, None], np.array(encoding.offsets), -1)
         start, end = _answer_tokens(offsets, answers[n])

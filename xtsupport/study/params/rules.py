@@ -263,13 +263,14 @@ def sound_windows(settings, tasks, languages) -> Problems:
     """Two windows overlap by less than their length, also after per-task settings."""
     for phase, per_task in (("intermediate", "intermediate_tasks"), ("target", "tasks")):
         base = getattr(settings, phase)
-        cases = [((phase, "stride"), base.stride, base.max_length)]
+        cases = [] if base.step else [((phase, "stride"), base.stride, base.max_length)]
         for name, own in getattr(settings, per_task).items():
             length, stride = (
                 own.max_length or base.max_length,
                 base.stride if own.stride is None else own.stride,
             )
-            cases.append(((per_task, name), stride, length))
+            if not (own.step if "step" in own.model_fields_set else base.step):
+                cases.append(((per_task, name), stride, length))
         for path, stride, length in cases:
             if stride >= length // 2:
                 yield (
@@ -292,22 +293,49 @@ def sound_encoder(settings, tasks, languages) -> Problems:
             ("pretraining", "heads"),
             (f"pretraining.heads = {size.heads}: must divide hidden_size {size.hidden_size}"),
         )
-    if settings.retrieval.layer > size.layers:
-        yield (
-            ("retrieval", "layer"),
-            (
-                f"retrieval.layer = {settings.retrieval.layer}: the encoder has "
-                f"{size.layers} layers; allowed: 0..{size.layers}"
-            ),
-        )
+    for path, own in retrieval_settings(settings):
+        if own.layer is not None and own.layer > size.layers:
+            yield (
+                (*path, "layer"),
+                (
+                    f"{'.'.join(path)}.layer = {own.layer}: the encoder has "
+                    f"{size.layers} layers; allowed: 0..{size.layers}"
+                ),
+            )
+        if (own.max_length or 0) > size.max_length:
+            yield (*path, "max_length"), too_long(".".join(path), own.max_length, size)
     for phase in ("intermediate", "target"):
         length = getattr(settings, phase).max_length
         if length > size.max_length:
+            yield (phase, "max_length"), too_long(phase, length, size)
+
+
+def too_long(group: str, length: int, size) -> str:
+    """Longer sequences than the encoder of phase 1 has positions."""
+    return (
+        f"{group}.max_length = {length}: the encoder takes at most "
+        f"pretraining.max_length = {size.max_length} tokens"
+    )
+
+
+def retrieval_settings(settings) -> list[tuple[tuple, object]]:
+    """(key path, settings) of retrieval in general and of every target that has its own."""
+    special = settings.retrieval.tasks.items()
+    return [(("retrieval",), settings.retrieval)] + [
+        (("retrieval", "tasks", name), own) for name, own in special
+    ]
+
+
+def known_retrieval(settings, tasks, languages) -> Problems:
+    """Retrieval settings of a task are of a retrieval target of the study."""
+    names = [n for n in settings.targets if n in tasks and tasks[n].kind == "retrieval"]
+    for name in settings.retrieval.tasks:
+        if name not in names:
             yield (
-                (phase, "max_length"),
+                ("retrieval", "tasks", name),
                 (
-                    f"{phase}.max_length = {length}: the encoder takes at most "
-                    f"pretraining.max_length = {size.max_length} tokens"
+                    f"retrieval.tasks.{name}: is not a retrieval target of the study"
+                    f"{did_you_mean(name, names)}; allowed: {', '.join(names) or 'nothing'}"
                 ),
             )
 
@@ -386,6 +414,7 @@ RULES = (
     (known_evaluation, ("targets", "evaluation")),
     (sound_windows, ("intermediate", "target", "tasks", "intermediate_tasks")),
     (sound_encoder, ("encoder", "pretraining", "retrieval", "intermediate", "target")),
+    (known_retrieval, ("targets", "retrieval")),
     (known_contrasts, ("analysis", "conditions", "variants")),
     (sound_primary, ("analysis", "targets")),
 )
