@@ -1,24 +1,25 @@
 """What a study needs of the data, and what the mirror has of it."""
 
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
 from xtsupport.errors import UserError
 from xtsupport.study import data_check
+from xtsupport.study.params.settings import Settings, load_settings
+from xtsupport.study.planner import Planner
 
 
 def study(**changes):
-    values = {"data": "hub", "conditions": ["none", "mnli"], "targets": ["xquad", "xnli"],
-              "languages": ["de", "sw"], "encoder": "offline-e5"}  # fmt: skip
-    return SimpleNamespace(**values | changes)
+    values = {"study": "check", "data": "hub", "conditions": ["none", "mnli"],
+              "targets": ["xquad", "xnli"], "languages": ["de", "sw"], "encoder": "offline-e5",
+              "precision": "float32"}  # fmt: skip
+    return Settings.model_validate(values | changes)
 
 
-def test_conditions_name_tasks():
-    names = ["none", "all", "squad", "none~squad", "mnli+mlm", "mnli@translated"]
-    assert [task.name for task in data_check.intermediate_tasks(names)] == ["squad", "mnli"]
-    with pytest.raises(UserError, match=r"unknown task 'mnil' \(did you mean 'mnli'\?\)"):
-        data_check.intermediate_tasks(["mnil"])
+def listed(**changes):
+    """What is read for training, evaluation and selection."""
+    return [[read[:3] for read in part] for part in data_check.reads(study(**changes))]
 
 
 def test_everything_that_is_read_is_listed_once():
@@ -27,34 +28,58 @@ def test_everything_that_is_read_is_listed_once():
         ("mnli", "en", "train"),
         ("squad", "en", "train"),
         ("xquad", "de", "validation"),
-        ("xnli", "en", "validation"),
         ("xnli", "de", "test"),
         ("xnli", "sw", "test"),
     ]
     assert set(frame["status"]) == {"hub"} and frame["rows"].isna().all()
 
 
+def test_every_shipped_study_reads_what_its_planner_marks(monkeypatch):
+    """The fingerprints that a plan asks for are the rows of the table, and nothing else."""
+    for path in sorted((Path(__file__).parents[1] / "params").glob("*.yaml")):
+        settings = load_settings(path, {"data": "world-tiny"}) if "world" in path.read_text() else (
+            load_settings(path, {"data": "hub"}))  # fmt: skip
+        asked = []
+        monkeypatch.setattr(Planner, "mark", lambda self, *read: asked.append(read) or "")
+        monkeypatch.setattr(Planner, "rows", lambda *_: 1)
+        Planner(settings).all_runs()
+        monkeypatch.undo()
+        whole = {(*read, None)[:4] for read in asked}
+        assert set(data_check.needed(settings)) == whole, path.name
+
+
+def test_pairs_of_languages_and_development_rows_are_read_where_asked_for():
+    pairs = {"pairs": [["de", "en"]]}
+    _, evaluation, development = data_check.reads(study(evaluation=pairs))
+    assert ("xquad", "de", "validation", "en") in evaluation and not development
+    *_, development = listed(target={"dev_every": 100})
+    assert development == [
+        ("squad", "en", "validation"),
+        ("xquad", "en", "validation"),
+        ("mnli", "en", "validation_matched"),
+        ("xnli", "en", "test"),
+    ]
+
+
 def test_other_training_splits_are_the_ones_that_are_read():
-    own = {"mnli": SimpleNamespace(train_split="validation_mismatched"), "other": None}
-    found = data_check.training(study(intermediate_tasks=own), "hub")
-    assert found == [("mnli", "en", "validation_mismatched"), ("squad", "en", "train"),
-                     ("mnli", "en", "train")]  # fmt: skip
+    own = {"mnli": {"train_split": "validation_mismatched"}}
+    training, *_ = listed(intermediate_tasks=own)
+    assert training == [("mnli", "en", "validation_mismatched"), ("squad", "en", "train"),
+                        ("mnli", "en", "train")]  # fmt: skip
 
 
 def test_other_sources_and_translations_are_read_too(tmp_path):
     for place in ("nyu-mll/glue/mnli.de", "nyu-mll/glue/mnli.fi"):  # fi: no language of the study
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / "train-00000-of-00001.parquet").touch()
-    varied = study(conditions=["none", "mnli@translated"], variants=["none/source=sw"],
-                   targets=["xquad"])  # fmt: skip
-    assert data_check.training(varied, tmp_path) == [
-        ("mnli", "en", "train"), ("mnli", "de", "train"), ("squad", "en", "train"),
-        ("squad", "sw", "train")
-    ]  # fmt: skip
+    training, *_ = listed(
+        data=str(tmp_path), conditions=["none", "mnli@translated"], variants=["none/source=sw"],
+        targets=["xquad"])  # fmt: skip
+    assert training == [("mnli", "de", "train"), ("squad", "en", "train"), ("squad", "sw", "train")]
 
 
 def test_raw_text_is_needed_for_pretraining():
-    frame = data_check.check(study(encoder="pretrain"))
+    frame = data_check.check(study(encoder="pretrain", pretraining={"max_length": 128}))
     assert (frame["task"] == "wikipedia").sum() == 41
 
 
@@ -77,7 +102,7 @@ def test_a_damaged_file_is_an_error(tmp_path):
     place.mkdir(parents=True)
     (place / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match="is not a whole parquet file"):
-        data_check.check(study(targets=["xnli"], data=tmp_path))
+        data_check.check(study(targets=["xnli"], data=str(tmp_path)))
 
 
 def test_pools_of_bucc_are_looked_for_in_the_users_folder(tmp_path, monkeypatch):

@@ -175,7 +175,10 @@ def test_what_is_cut_off_in_evaluation_is_counted(study, tmp_path):
     assert all(long)
     for name, count, phase in (("xnli/en", long[0], "target"), ("tatoeba/qta", long[1], "")):
         run = only(study, phase or "retrieval", "none", "mnli" if phase else "")
-        run = replace(run, settings=run.settings | {"max_length": 12}, folder=tmp_path / name)
+        short = {"max_length": 12}
+        if not phase:
+            short = {"embedding": {"tatoeba": run.settings["embedding"]["tatoeba"] | short}}
+        run = replace(run, settings=run.settings | short, folder=tmp_path / name)
         train.train_target(run, progress=False) if phase else train.retrieve(run)
         assert read_record(run.folder)["evaluation"][name]["truncated"] == count
 

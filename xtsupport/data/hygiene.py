@@ -11,7 +11,6 @@ from functools import lru_cache
 
 from xtsupport import tables
 from xtsupport.data import hub
-from xtsupport.study import data_check
 
 NGRAM = 13
 FIELDS = {
@@ -29,21 +28,10 @@ MARKS = "".join(  # vowel signs and accents, which regular expressions do not co
 WORD = re.compile(rf"[{UNSEGMENTED}]|(?:[^\W_{UNSEGMENTED}][{MARKS}]*)+")
 
 
-def report(settings, data=None):
-    """contamination() of every training split of a study against its evaluation sets.
-
-    settings and data as data_check.check() takes them; what a mirror lacks is left out.
-    """
-    data = settings.data if data is None else data
-    training = [each for each in data_check.training(settings, data) if hub.present(*each, data)]
-    evaluated = data_check.evaluation(settings, data, select=False)
-    return contamination(training, [each for each in evaluated if hub.present(*each, data)], data)
-
-
 def by_pair(found):
-    """Which training sets and targets share texts: of report(), the worst language of each pair.
+    """Which training sets and targets share texts: the worst language of each pair.
 
-    Rows of report() with a share above 0, one per training split, target and field, the largest
+    Rows of contamination() with a share above 0, one per training split, target and field, the largest
     share first, and `languages`: in how many languages of the target it is above 0.
     """
     keys = ["training", "training_split", "target", "field"]

@@ -239,11 +239,9 @@ def status(args) -> None:
 def data_check(args) -> None:
     """``xtsupport data check``."""
     from xtsupport.study.data_check import check
-    from xtsupport.study.params.rules import data_source
     from xtsupport.study.params.settings import load_settings
 
-    settings = load_settings(args.file, args.set)
-    table = check(settings, data_source(settings.data))
+    table = check(load_settings(args.file, args.set))
     print(table.drop(columns="note").astype(object).fillna("-").to_string(index=False))
     missing = table.loc[table["status"] == "missing", "note"]
     if len(missing):

@@ -28,6 +28,7 @@ from xtsupport.study.runs import Run
 from xtsupport.training.recipe import Recipe, masked_steps, steps_of, weights
 
 BYTES_PER_SCORE = 8  # of examples.parquet: of demo and small 1 to 8
+DEV_ROWS = 10_000  # of a development set that is not here (MNLI's has 9,815, PAN-X's 10,000)
 STATE = 16  # bytes a trained weight takes on the device: itself, gradient, two moments, float32
 ACTIVATION = 34  # bytes x width that a token leaves in each layer for the way back, in 16 bits
 # Beside the operations, fitted to the runs of the demo: per run (loading, saving), step and score.
@@ -190,7 +191,7 @@ class Estimate:
 
     def evaluation(self, run: Run) -> list[tuple[int, float, np.ndarray]]:
         """(examples, sequences, lengths (n,) in tokens) of every evaluation set of a run."""
-        own, found = run.settings, []
+        own, found = run.settings, self.development(run)
         for target, codes in own.get("targets", {}).items():
             split = own.get("eval_splits", {}).get(target)
             for code in [*codes, *(pair[0] for pair in own.get("pairs", {}).get(target, ()))]:
@@ -200,6 +201,19 @@ class Estimate:
                 rows = round(about.rows * share)
                 each = about.sequences * len(sizes) / len(about.quantiles)
                 found.append((rows, rows * each, sizes))
+        return found
+
+    def development(self, run: Run) -> list[tuple[int, float, np.ndarray]]:
+        """The same of the evaluations on development rows, all of them together."""
+        own, found = run.settings, []
+        for task, split in own.get("dev_splits", {}).items():
+            about = self.lengths(task, "train", "en", split)
+            there = about.rows if about.measured else min(about.rows, DEV_ROWS)
+            sizes = self.windows(task, about, own)
+            times = -(-self.steps(run)[0] // own["dev_every"])
+            rows = times * min(own["dev_rows"] or there, there)
+            each = about.sequences * len(sizes) / len(about.quantiles)
+            found.append((rows, rows * each, sizes))
         return found
 
     def windows(self, task: str, about: Lengths, own: dict) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The training loop: one loop for pretraining, intermediate and target training.
 
-Devices, precision and data parallelism come from `accelerate`; the order of the data is a
+Devices and data parallelism come from `accelerate`; the order of the data is a
 function of the seed and the step, so a killed run continues from its last checkpoint and ends
 with the same weights (bitwise on one machine's CPU).
 """
@@ -68,7 +68,7 @@ def train(
     loss or the gradient is not finite.
     """
     torch.manual_seed(recipe.seed)
-    accelerator = _accelerator(recipe, len(data) > 1)
+    accelerator = _accelerator(len(data) > 1)
     optimizer = torch.optim.AdamW(
         _weight_groups(model, recipe.weight_decay), betas=recipe.betas, fused=True
     )
@@ -143,12 +143,13 @@ def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) 
     pieces = list(_pieces(batch, features.lengths[indices], recipe.batch_tokens, accelerator))
     pieces = [piece for piece in pieces if _counted(piece)] or pieces[:1]  # nothing to learn from
     total = max(1, _counted(batch))
-    loss = 0.0
+    loss, half = 0.0, recipe.precision == "bfloat16"
     for number, piece in enumerate(pieces, 1):
         share = _counted(piece) / total
         piece = {name: tensor.to(accelerator.device) for name, tensor in piece.items()}
         with _sync(accelerator, model, number == len(pieces)):
-            part = _loss(model, accelerator, task, piece, recipe) * share
+            with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=half):
+                part = _loss(model, accelerator, task, piece, recipe) * share
             accelerator.backward(part * accelerator.num_processes)
         loss += part.detach()
     return float(accelerator.reduce(loss, "sum"))
@@ -187,10 +188,9 @@ def _sync(accelerator, model, last: bool):
     return nullcontext() if last else accelerator.no_sync(model)
 
 
-def _accelerator(recipe: Recipe, several_heads: bool) -> Accelerator:
+def _accelerator(several_heads: bool) -> Accelerator:
     handler = DistributedDataParallelKwargs(find_unused_parameters=several_heads)
-    precision = "bf16" if recipe.precision == "bfloat16" else "no"
-    return Accelerator(mixed_precision=precision, kwargs_handlers=[handler])
+    return Accelerator(mixed_precision="no", kwargs_handlers=[handler])  # _step casts
 
 
 def _weight_groups(model, decay: float) -> list[dict]:

@@ -108,8 +108,7 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
         rows = run.settings["rows"]
         features = training_features(run.training_task, rows, tokenizer, run, model.encoder)
         add_head(model, run.training_task, features, run)
-        steps = steps_of(run.settings, {run.training_task: len(features)})
-        recipe = recipe_of(run, steps + extra_steps(run, tokenizer))
+        recipe = recipe_of(run, phase3_steps(run, features, tokenizer))
         data = {run.training_task: features}
         dev = development.evaluator(run, answerer(model, data, tokenizer, run))
         history = fit(model, data, tokenizer, recipe, run, out, progress, dev)
@@ -227,12 +226,18 @@ def phase2_steps(run: Run, windows: dict[str, int]) -> tuple[int, int]:
     return steps + masked, masked
 
 
-def extra_steps(run: Run, tokenizer) -> int:
-    """The steps of ``none~X`` beyond its own: those of X's phase 2, counted on the same windows."""
-    if "matched" not in run.settings:
-        return 0
-    phase2 = replace(run, settings=run.settings["matched"])
-    return phase2_steps(phase2, window_counts(phase2, tokenizer))[0]
+def phase3_steps(run: Run, features: Features, tokenizer) -> int:
+    """Steps of a run of phase 3; ``none~X`` takes those of X's phase 2 as well, counted on the same
+    windows, and copies of rows with synonyms take no more steps than the rows themselves."""
+    own, name = run.settings, run.training_task
+    if "copies" in own:
+        plain = replace(run, settings={key: own[key] for key in own if key != "copies"})
+        features = training_features(name, own["rows"], tokenizer, plain)
+    steps = steps_of(own, {name: len(features)})
+    if "matched" in own:
+        phase2 = replace(run, settings=own["matched"])
+        steps += phase2_steps(phase2, window_counts(phase2, tokenizer))[0]
+    return steps
 
 
 def recipe_of(run: Run, steps: int, masked: int = 0) -> Recipe:
