@@ -9,6 +9,8 @@ from xtsupport.study import data_check
 from xtsupport.study.params.settings import Settings, load_settings
 from xtsupport.study.planner import Planner
 
+PARAMS = sorted((Path(__file__).parents[1] / "params").glob("*.yaml"))
+
 
 def study(**changes):
     values = {"study": "check", "data": "hub", "conditions": ["none", "mnli"],
@@ -34,18 +36,17 @@ def test_everything_that_is_read_is_listed_once():
     assert set(frame["status"]) == {"hub"} and frame["rows"].isna().all()
 
 
-def test_every_shipped_study_reads_what_its_planner_marks(monkeypatch):
+@pytest.mark.parametrize("path", PARAMS, ids=lambda path: path.stem)
+def test_what_is_listed_is_what_the_planner_marks(path, monkeypatch):
     """The fingerprints that a plan asks for are the rows of the table, and nothing else."""
-    for path in sorted((Path(__file__).parents[1] / "params").glob("*.yaml")):
-        settings = load_settings(path, {"data": "world-tiny"}) if "world" in path.read_text() else (
-            load_settings(path, {"data": "hub"}))  # fmt: skip
-        asked = []
-        monkeypatch.setattr(Planner, "mark", lambda self, *read: asked.append(read) or "")
-        monkeypatch.setattr(Planner, "rows", lambda *_: 1)
+    invented = "world" in path.read_text(encoding="utf-8").partition("data: ")[2].splitlines()[0]
+    settings = load_settings(path, {"data": "world-tiny" if invented else "hub"})
+    asked = []
+    with monkeypatch.context() as patched:
+        patched.setattr(Planner, "mark", lambda self, *read: asked.append(read) or "")
+        patched.setattr(Planner, "rows", lambda *_: 1)
         Planner(settings).all_runs()
-        monkeypatch.undo()
-        whole = {(*read, None)[:4] for read in asked}
-        assert set(data_check.needed(settings)) == whole, path.name
+    assert set(data_check.needed(settings)) == {(*read, None)[:4] for read in asked}
 
 
 def test_pairs_of_languages_and_development_rows_are_read_where_asked_for():

@@ -31,8 +31,8 @@ WORD = re.compile(rf"[{UNSEGMENTED}]|(?:[^\W_{UNSEGMENTED}][{MARKS}]*)+")
 def by_pair(found):
     """Which training sets and targets share texts: the worst language of each pair.
 
-    Rows of contamination() with a share above 0, one per training split, target and field, the largest
-    share first, and `languages`: in how many languages of the target it is above 0.
+    Rows of contamination() with a share above 0, one per training split, target and field, the
+    largest share first, and `languages`: in how many languages of the target it is above 0.
     """
     keys = ["training", "training_split", "target", "field"]
     met = found[found["share"] > 0].sort_values("share", ascending=False, kind="stable")

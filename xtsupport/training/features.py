@@ -57,8 +57,8 @@ def featurise(
 
     Long contexts and sentences become overlapping windows of `max_length` tokens that share
     `stride` tokens or, with `step`, begin so many tokens apart (what XTREME's scripts and
-    transformers' SQuAD processor call doc_stride); sentence pairs and raw text are cut, and counted
-    in `truncated`.
+    transformers' SQuAD processor call doc_stride; fewer where a window holds fewer). Sentence pairs
+    and raw text are cut, and counted in `truncated`.
     """
     build = {
         "classification": _pairs,

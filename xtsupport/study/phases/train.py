@@ -17,6 +17,7 @@ from xtsupport.data.hub import available
 from xtsupport.errors import UserError
 from xtsupport.evaluation.predict import predict
 from xtsupport.evaluation.scores import corpus_score, score_examples
+from xtsupport.study.params.settings import Evaluation
 from xtsupport.study.phases import development, exposure, sentence_retrieval
 from xtsupport.study.phases.exposure import training_split
 from xtsupport.study.phases.training_rows import (
@@ -37,6 +38,7 @@ from xtsupport.training.masked import MaskedHead, MaskedModel, tiny_xlmr, train_
 from xtsupport.training.recipe import Recipe, masked_steps, steps_of
 from xtsupport.training.tracking import tracked
 
+MAX_ANSWER = Evaluation.model_fields["max_answer_length"].default  # of validation in phase 2
 VALIDATION_CLUSTERS = 400  # English validation after phase 2: enough to see that it learned
 
 
@@ -348,7 +350,7 @@ def answers(model, trained: str, trained_on: Features, examples, tokenizer, run:
         run.options["batch_tokens"],
         settings["precision"],
         trained_on.unanswerable,
-        settings.get("max_answer_length", 30),
+        settings.get("max_answer_length", MAX_ANSWER),
     )
     return predictions, sizes(features)
 
