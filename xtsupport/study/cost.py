@@ -204,7 +204,7 @@ class Estimate:
         return found
 
     def development(self, run: Run) -> list[tuple[int, float, np.ndarray]]:
-        """The same of the evaluations on development rows, all of them together."""
+        """(examples, sequences, lengths (n,) in tokens) of all evaluations on development rows."""
         own, found = run.settings, []
         for task, split in own.get("dev_splits", {}).items():
             about = self.lengths(task, "train", "en", split)

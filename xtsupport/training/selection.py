@@ -31,7 +31,10 @@ class Selection:
         return bool(self.patience) and later >= self.patience
 
     def look(self, model, weights: dict[str, torch.Tensor], done: int, last: bool) -> None:
-        """After `done` steps: evaluate where it is due, and keep `weights` where they are best."""
+        """After `done` steps: evaluate where it is due, and keep `weights` where they are best.
+
+        weights: every trained tensor by name, in whatever shape (parameter,) it has.
+        """
         if self.evaluate is None or (done % self.every and not last):
             return
         self.scores[done] = float(self.evaluate())
@@ -40,7 +43,7 @@ class Selection:
             self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
 
     def restore(self, weights: dict[str, torch.Tensor]) -> None:
-        """Put the best weights back."""
+        """Put the best weights back into these tensors, each of its shape (parameter,)."""
         with torch.no_grad():
             for name, value in self.best.items():
                 weights[name].copy_(value)
