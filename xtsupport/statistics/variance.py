@@ -35,8 +35,7 @@ import numpy as np
 from xtsupport.errors import UserError
 from xtsupport.sides import Side
 from xtsupport.statistics.clusters import Moments
-
-UNITS = ("clusters x seeds", "clusters", "seeds", "clusters x seeds x languages")
+from xtsupport.statistics.declared import UNITS
 
 
 @dataclass(frozen=True)

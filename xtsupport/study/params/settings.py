@@ -23,7 +23,7 @@ from pydantic import (
 
 from xtsupport import folders
 from xtsupport.errors import UserError
-from xtsupport.statistics.declared import Declared
+from xtsupport.statistics.declared import UNITS, Declared
 from xtsupport.statistics.declared import Primary as Declaration
 from xtsupport.study.params import params_file, rules
 from xtsupport.study.params.explained import explained
@@ -263,9 +263,7 @@ class Analysis(Part):
         float, Field(gt=0, lt=0.5, description="error rate of the whole family of tests")
     ] = Declared.alpha
     adjustment: Literal["holm", "bonferroni", "fdr_bh", "fdr_by", "none"] = Declared.adjustment
-    unit: Literal["clusters x seeds", "clusters", "seeds", "clusters x seeds x languages"] = (
-        Declared.unit
-    )
+    unit: Literal[UNITS] = Declared.unit
 
 
 class Nodes(Part):
