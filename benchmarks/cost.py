@@ -32,8 +32,8 @@ def finished(study: str) -> list[tuple[Run, dict]]:
 
 def trained_tokens(record: dict) -> float:
     """Tokens that a run trained on: those of its features, as often as its steps saw them."""
-    own, sets = record["settings"], record["training"].values()  # of several choices the longest
-    drawn = own["steps"] * own["batch_size"]
+    sets = record["training"].values()  # of several choices the longest
+    drawn = record["steps"] * record["settings"]["batch_size"]
     return drawn * sum(s["tokens"] for s in sets) / sum(s["features"] for s in sets)
 
 

@@ -75,7 +75,7 @@ def both_models(task, precision, device, options):
     for kind in (TaskModel, PackedModel):
         torch.manual_seed(0)
         found, tokenizer = model_of(options)
-        set_dropout(found.encoder, 0.1)
+        set_dropout(found.encoder, 0.1, 0.0)
         model = kind(found.encoder, 0.1, "mean")
         model.add_head(task, TASKS[task][3], 3, seed=0)
         models.append(model.to(device))

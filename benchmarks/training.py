@@ -156,7 +156,7 @@ def train_ours(model, features, tokenizer, options, task, way) -> float:
     from xtsupport.training.loop import Recipe, train
 
     _, batch_size, updates, _ = TASKS[task]
-    set_dropout(model.encoder, 0.1)
+    set_dropout(model.encoder, 0.1, 0.0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     use_fast_attention(model.encoder, device, options.precision)
     recipe = Recipe(updates, batch_size, 3e-5, precision=options.precision)

@@ -1,26 +1,28 @@
 """What a study needs of the data, and what the mirror has of it."""
 
-from types import SimpleNamespace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xtsupport.errors import UserError
 from xtsupport.study import data_check
+from xtsupport.study.params.settings import Settings, load_settings
+from xtsupport.study.planner import Planner
+
+PARAMS = sorted((Path(__file__).parents[1] / "params").glob("*.yaml"))
 
 
 def study(**changes):
-    values = {"data": "hub", "conditions": ["none", "mnli"], "targets": ["xquad", "xnli"],
-              "languages": ["de", "sw"], "encoder": "offline-e5"}  # fmt: skip
-    return SimpleNamespace(**values | changes)
+    values = {"study": "check", "data": "hub", "conditions": ["none", "mnli"],
+              "targets": ["xquad", "xnli"], "languages": ["de", "sw"], "encoder": "offline-e5",
+              "precision": "float32"}  # fmt: skip
+    return Settings.model_validate(values | changes)
 
 
-def test_conditions_name_tasks():
-    names = ["none", "all", "squad", "none~squad", "mnli+mlm", "mnli@translated"]
-    assert [task.name for task in data_check.intermediate_tasks(names)] == ["squad", "mnli"]
-    with pytest.raises(UserError, match=r"unknown task 'mnil' \(did you mean 'mnli'\?\)"):
-        data_check.intermediate_tasks(["mnil"])
+def listed(**changes):
+    """What is read for training, evaluation and selection."""
+    return [[read[:3] for read in part] for part in data_check.reads(study(**changes))]
 
 
 def test_everything_that_is_read_is_listed_once():
@@ -29,34 +31,57 @@ def test_everything_that_is_read_is_listed_once():
         ("mnli", "en", "train"),
         ("squad", "en", "train"),
         ("xquad", "de", "validation"),
-        ("xnli", "en", "validation"),
         ("xnli", "de", "test"),
         ("xnli", "sw", "test"),
     ]
     assert set(frame["status"]) == {"hub"} and frame["rows"].isna().all()
 
 
+@pytest.mark.parametrize("path", PARAMS, ids=lambda path: path.stem)
+def test_what_is_listed_is_what_the_planner_marks(path, monkeypatch):
+    """The fingerprints that a plan asks for are the rows of the table, and nothing else."""
+    invented = "world" in path.read_text(encoding="utf-8").partition("data: ")[2].splitlines()[0]
+    settings = load_settings(path, {"data": "world-tiny" if invented else "hub"})
+    asked = []
+    with monkeypatch.context() as patched:
+        patched.setattr(Planner, "mark", lambda self, *read: asked.append(read) or "")
+        patched.setattr(Planner, "rows", lambda *_: 1)
+        Planner(settings).all_runs()
+    assert set(data_check.needed(settings)) == {(*read, None)[:4] for read in asked}
+
+
+def test_pairs_of_languages_and_development_rows_are_read_where_asked_for():
+    pairs = {"pairs": [["de", "en"]]}
+    _, evaluation, development = data_check.reads(study(evaluation=pairs))
+    assert ("xquad", "de", "validation", "en") in evaluation and not development
+    *_, development = listed(target={"dev_every": 100})
+    assert development == [
+        ("squad", "en", "validation"),
+        ("xquad", "en", "validation"),
+        ("mnli", "en", "validation_matched"),
+        ("xnli", "en", "test"),
+    ]
+
+
 def test_other_training_splits_are_the_ones_that_are_read():
-    own = {"mnli": SimpleNamespace(train_split="validation_mismatched"), "other": None}
-    found = data_check.training(study(intermediate_tasks=own), "hub")
-    assert found == [("mnli", "en", "validation_mismatched"), ("squad", "en", "train"),
-                     ("mnli", "en", "train")]  # fmt: skip
+    own = {"mnli": {"train_split": "validation_mismatched"}}
+    training, *_ = listed(intermediate_tasks=own)
+    assert training == [("mnli", "en", "validation_mismatched"), ("squad", "en", "train"),
+                        ("mnli", "en", "train")]  # fmt: skip
 
 
 def test_other_sources_and_translations_are_read_too(tmp_path):
     for place in ("nyu-mll/glue/mnli.de", "nyu-mll/glue/mnli.fi"):  # fi: no language of the study
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / "train-00000-of-00001.parquet").touch()
-    varied = study(conditions=["none", "mnli@translated"], variants=["none/source=sw"],
-                   targets=["xquad"])  # fmt: skip
-    assert data_check.training(varied, tmp_path) == [
-        ("mnli", "en", "train"), ("mnli", "de", "train"), ("squad", "en", "train"),
-        ("squad", "sw", "train")
-    ]  # fmt: skip
+    training, *_ = listed(
+        data=str(tmp_path), conditions=["none", "mnli@translated"], variants=["none/source=sw"],
+        targets=["xquad"])  # fmt: skip
+    assert training == [("mnli", "de", "train"), ("squad", "en", "train"), ("squad", "sw", "train")]
 
 
 def test_raw_text_is_needed_for_pretraining():
-    frame = data_check.check(study(encoder="pretrain"))
+    frame = data_check.check(study(encoder="pretrain", pretraining={"max_length": 128}))
     assert (frame["task"] == "wikipedia").sum() == 41
 
 
@@ -78,8 +103,13 @@ def test_a_damaged_file_is_an_error(tmp_path):
     place = tmp_path / "facebook" / "xnli" / "de"
     place.mkdir(parents=True)
     (place / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
-    frame = data_check.check(study(targets=["xnli"], data=tmp_path, languages=["de"]))
-    (row,) = frame[frame["language"] == "de"].itertuples()
+    (row,) = (
+        data_check.check(
+            study(targets=["xnli"], data=str(tmp_path), languages=["de"], conditions=["none"])
+        )
+        .query("language == 'de'")
+        .itertuples()
+    )
     assert row.status == "wrong" and "is not a whole parquet file" in row.note
 
 
@@ -98,9 +128,8 @@ def test_rows_that_were_mended_or_cannot_be_used_are_told(tmp_path):
         place = tmp_path / f"google/xtreme/XQuAD.{language}"
         place.mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(rows), place / "validation-00000-of-00001.parquet")
-    frame = data_check.check(
-        study(targets=["xquad"], data=tmp_path, languages=["de", "ru", "el"], conditions=["none"])
-    ).set_index("language")
+    read = {"data": str(tmp_path), "languages": ["de", "ru", "el"], "conditions": ["none"]}
+    frame = data_check.check(study(targets=["xquad"], **read)).set_index("language")
     frame = frame[frame["task"] == "xquad"]
     assert frame["status"].to_dict() == {"de": "present", "ru": "wrong", "el": "wrong"}
     assert frame["note"]["de"] == "1 answer moved to where the text is"

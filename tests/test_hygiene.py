@@ -1,13 +1,14 @@
 """Contamination: planted copies are found, the real ones are those that brute force finds."""
 
 import time
-from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from xtsupport.data import hygiene, load
+from xtsupport.study import data_check
+from xtsupport.study.params.settings import Settings
 
 WORDS = [f"w{k}" for k in range(40)]
 
@@ -91,13 +92,13 @@ def test_squad_part_and_xquad_are_disjoint(mirror):
 
 @pytest.mark.slow
 def test_a_whole_study_in_well_under_a_minute(mirror):
-    study = SimpleNamespace(
-        data=mirror, languages="all", encoder="offline-e5",
+    study = Settings(
+        study="whole", data=str(mirror), encoder="offline-e5", precision="float32",
         conditions=["none", "squad", "squad_v2", "mnli", "qqp", "commonsense_qa"],
         targets=["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "tatoeba"],
     )  # fmt: skip
     start = time.process_time()
-    frame = hygiene.report(study)
+    frame = data_check.contamination(study)
     assert time.process_time() - start < 45
     assert set(frame["target"]) >= {"xnli", "udpos", "xquad", "tatoeba"}
     assert {"squad", "squad_v2", "mnli", "qqp", "commonsense_qa", "udpos", "panx"} <= set(

@@ -143,6 +143,19 @@ def test_pieces_of_a_batch_add_up_to_the_batch(setting):
     assert torch.allclose(results[0][1], results[1][1], atol=1e-5)
 
 
+@pytest.mark.parametrize("order", [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_one_process_trains_in_both_precisions(setting, order):
+    """As in a notebook whose settings change; weights stay float32, the losses differ a little."""
+    losses = []
+    for precision in order:
+        make, data, tokenizer = setting
+        model = make()
+        recipe = Recipe(steps=2, batch_size=4, learning_rate=1e-3, precision=precision)
+        losses.append(train(model, data, tokenizer, recipe, progress=False).loss)
+        assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    assert not losses[0].equals(losses[1]) and np.allclose(losses[0], losses[1], rtol=0.02)
+
+
 def test_the_rate_by_hand():
     recipe = Recipe(steps=10, batch_size=1, learning_rate=1.0, warmup=0.2)
     assert [round(rate(step, recipe), 3) for step in range(10)] == [

@@ -96,7 +96,8 @@ def test_the_control_trains_as_many_steps_as_phases_2_and_3(study):
     control = only(study, "target", "none~squad", "squad")
     train.train_target(control, progress=False)
     steps = len(pd.read_csv(control.folder / "history.csv"))
-    assert steps == phase2.settings["steps"] + phase3.settings["steps"]
+    before = [len(pd.read_csv(run.folder / "history.csv")) for run in (phase2, phase3)]
+    assert steps == sum(before)
 
 
 def test_an_untrained_encoder_is_reported_as_collapsed(study):
@@ -110,7 +111,11 @@ def test_retrieval_by_layer_and_by_row(study):
     run = only(study, "retrieval", "squad")
     layers = train.retrieve(run)
     rows = pd.read_parquet(run.folder / "examples.parquet")
-    chosen = layers[layers.layer == run.settings["layer"]].set_index("language").accuracy
+    chosen = (
+        layers[layers.layer == run.settings["embedding"]["tatoeba"]["layer"]]
+        .set_index("language")
+        .accuracy
+    )
     assert np.allclose(chosen, 100 * rows.groupby("language").score.mean()[chosen.index])
     assert (rows.seed == 0).all() and rows.phase3_run.isna().all()
 
@@ -170,7 +175,10 @@ def test_what_is_cut_off_in_evaluation_is_counted(study, tmp_path):
     assert all(long)
     for name, count, phase in (("xnli/en", long[0], "target"), ("tatoeba/qta", long[1], "")):
         run = only(study, phase or "retrieval", "none", "mnli" if phase else "")
-        run = replace(run, settings=run.settings | {"max_length": 12}, folder=tmp_path / name)
+        short = {"max_length": 12}
+        if not phase:
+            short = {"embedding": {"tatoeba": run.settings["embedding"]["tatoeba"] | short}}
+        run = replace(run, settings=run.settings | short, folder=tmp_path / name)
         train.train_target(run, progress=False) if phase else train.retrieve(run)
         assert read_record(run.folder)["evaluation"][name]["truncated"] == count
 

@@ -10,6 +10,7 @@ from study_toys import toy_settings
 from xtsupport.data import hub
 from xtsupport.errors import UserError
 from xtsupport.study.plan import open_study
+from xtsupport.training.recipe import steps_of
 
 CONDITIONS = ["none", "squad", "mnli", "all", "none~squad", "none~all"]
 
@@ -80,15 +81,17 @@ def test_controls_take_as_many_steps_as_what_they_control(study):
         )
     )
     squad, mixed = (math.ceil(3 * rows / 7) for rows in (20, 15 + 10))  # squad counts only the cap
-    own = math.ceil(16 / 8)
-    steps = {name: run.settings["steps"] for name, run in runs.items() if "seed0" in name[-5:] and
-             run.phase in ("intermediate", "target")}  # fmt: skip
-    assert steps["intermediate/squad/seed0"] == squad
-    assert steps["intermediate/all/seed0"] == mixed
-    assert steps["target/squad/none/plain/seed0"] == steps["target/squad/all/plain/seed0"] == own
-    assert steps["target/squad/none~squad/plain/seed0"] == own + squad
-    assert steps["target/squad/none~all/plain/seed0"] == own + mixed
-    assert runs["target/squad/none~all/plain/seed0"].settings["extra_steps"] == mixed
+    matched = {
+        name: runs[f"target/squad/none~{name}/plain/seed0"].settings["matched"]
+        for name in ("squad", "all")
+    }
+    for name, expected in (("squad", squad), ("all", mixed)):
+        own = runs[f"intermediate/{name}/seed0"].settings
+        for each in (own, matched[name]):  # one window a row
+            assert steps_of(each, each["tasks"]) == expected
+            assert steps_of(each, dict.fromkeys(each["tasks"], 30)) == math.ceil(3 * 30 / 7)
+    plain = runs["target/squad/none/plain/seed0"].settings
+    assert "matched" not in plain and steps_of(plain, {"squad": plain["rows"]}) == 2
 
 
 def test_all_mixes_every_single_task_of_the_study(study):
@@ -234,7 +237,6 @@ def test_another_training_split_changes_only_the_runs_that_read_it(study):
     assert run.settings == before.settings | {
         "train_splits": {"squad": "validation"},
         "tasks": {"squad": 12},  # of the smallest world, which has 48 training rows
-        "steps": 2,
     }
     assert run.data["squad/en/train"] != before.data["squad/en/train"]
     assert other["target/squad/none/plain/seed0"].key == plain["target/squad/none/plain/seed0"].key

@@ -120,6 +120,21 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
         ),
         ({"pretraining": {"heads": 3, "max_length": 96}}, "heads = 3: must divide hidden_size"),
         ({"retrieval": {"layer": 3}}, "retrieval.layer = 3: the encoder has 2 layers"),
+        (
+            {"targets": ["tatoeba"], "retrieval": {"tasks": {"tatoeba": {"layer": 3}}}},
+            "retrieval.tasks.tatoeba.layer = 3: the encoder has 2 layers",
+        ),
+        (
+            {"retrieval": {"tasks": {"xquad": {"layer": 1}}}},
+            "retrieval.tasks.xquad: is not a retrieval target of the study",
+        ),
+        ({"retrieval": {"max_length": 999}}, "retrieval.max_length = 999: the encoder takes at"),
+        ({"target": {"betas": [0.9]}}, "target.betas = [0.9]: must be a list of exactly 2 each"),
+        (
+            {"intermediate": {"sampler": "size"}},
+            "must be proportional or capped or temperature or uniform",
+        ),
+        ({"target": {"warmpu": 0.1}}, "target.warmpu: unknown setting (did you mean 'warmup'?)"),
         ({"pretraining": {"max_length": 90}}, "target.max_length = 96: the encoder takes at most"),
         ({"analysis": {"contrasts": [["squad", "mnli"]]}}, "'mnli' is not a condition"),
         ({"analysis": {"contrasts": [["squad", "squad"]]}}, "'squad' is compared with itself"),

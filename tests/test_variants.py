@@ -83,7 +83,7 @@ def test_every_condition_and_variant_of_the_study_is_trained_and_scored(study):
 def test_masked_batches_are_added_to_all_steps_of_the_task(study):
     """A fifth of the steps: 3 of MNLI, and 3 * 0.2 / 0.8 = 0.75, so 1 of masked words."""
     plain, mixed = (run_of(study, "intermediate", name) for name in ("mnli", "mnli+mlm"))
-    assert (plain.settings["steps"], mixed.settings["steps"]) == (3, 4)
+    assert mixed.settings["masked_share"] == 0.2 and "masked_share" not in plain.settings
     _, history = trained(study, "intermediate", "mnli+mlm")
     assert history.task.value_counts().to_dict() == {"mnli": 3, "mlm": 1}
     assert read_record(mixed.folder)["training"]["mlm"]["examples"] == 3 * 4
@@ -95,7 +95,7 @@ def test_translated_rows_are_the_same_rows_each_in_one_language(study):
     run = run_of(study, "intermediate", "squad@translated")
     plain = run_of(study, "intermediate", "squad")
     assert run.settings["translations"] == ["qta", "qga"]
-    assert run.settings["steps"] == plain.settings["steps"]
+    assert run.settings["tasks"] == plain.settings["tasks"]
     chosen = training_rows.rows_in(["qta", "qga"], "squad", 24, run)
     english = training_rows.rows_in(["en"], "squad", 24, plain)
     assert sorted(chosen["example_id"]) == sorted(english["example_id"])

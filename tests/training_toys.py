@@ -9,7 +9,9 @@ class Killed(Exception):
     """Stands for kill -9."""
 
 
-def train_until_killed(monkeypatch, after: int, model, data, tokenizer, recipe, state) -> None:
+def train_until_killed(
+    monkeypatch, after: int, model, data, tokenizer, recipe, state, evaluate=None
+) -> None:
     """Train with a checkpoint per step at `state`, and die once that of step `after` is written."""
     save = loop.save_checkpoint
 
@@ -21,4 +23,6 @@ def train_until_killed(monkeypatch, after: int, model, data, tokenizer, recipe, 
     with monkeypatch.context() as patched:
         patched.setattr(loop, "save_checkpoint", save_and_die)
         with pytest.raises(Killed):
-            loop.train(model, data, tokenizer, recipe, state, minutes=0.0, progress=False)
+            loop.train(
+                model, data, tokenizer, recipe, state, 0.0, progress=False, evaluate=evaluate
+            )

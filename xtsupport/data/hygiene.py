@@ -11,7 +11,6 @@ from functools import lru_cache
 
 from xtsupport import tables
 from xtsupport.data import hub
-from xtsupport.study import data_check
 
 NGRAM = 13
 FIELDS = {
@@ -29,22 +28,11 @@ MARKS = "".join(  # vowel signs and accents, which regular expressions do not co
 WORD = re.compile(rf"[{UNSEGMENTED}]|(?:[^\W_{UNSEGMENTED}][{MARKS}]*)+")
 
 
-def report(settings, data=None):
-    """contamination() of every training split of a study against its evaluation sets.
-
-    settings and data as data_check.check() takes them; what a mirror lacks is left out.
-    """
-    data = settings.data if data is None else data
-    training = [each for each in data_check.training(settings, data) if hub.present(*each, data)]
-    evaluated = data_check.evaluation(settings, data, select=False)
-    return contamination(training, [each for each in evaluated if hub.present(*each, data)], data)
-
-
 def by_pair(found):
-    """Which training sets and targets share texts: of report(), the worst language of each pair.
+    """Which training sets and targets share texts: the worst language of each pair.
 
-    Rows of report() with a share above 0, one per training split, target and field, the largest
-    share first, and `languages`: in how many languages of the target it is above 0.
+    Rows of contamination() with a share above 0, one per training split, target and field, the
+    largest share first, and `languages`: in how many languages of the target it is above 0.
     """
     keys = ["training", "training_split", "target", "field"]
     met = found[found["share"] > 0].sort_values("share", ascending=False, kind="stable")
@@ -79,15 +67,15 @@ def contamination(training, evaluation, data):
     records = []
     for target, language, split in evaluation:
         for field, texts in fields(target, language, split, data).items():
-            words = {tuple(WORD.findall(text.lower())): text for text in texts}
-            words.pop((), None)
-            hashes = {key: (hash(key), set(ngrams(key))) for key in words}
+            found = {words(text): text for text in texts}
+            found.pop((), None)
+            hashes = {key: (hash(key), set(ngrams(key))) for key in found}
             for (source, _, part), (whole, grams) in zip(training, seen, strict=True):
                 exact = {key for key, (own, _) in hashes.items() if own in whole}
                 shared = {key for key, (_, own) in hashes.items() if not own.isdisjoint(grams)}
-                first = next((words[key] for key in words if key in exact | shared), "")
-                share = 100 * len(exact | shared) / len(words) if words else 0.0
-                records.append((source, part, target, language, field, len(words), len(exact),
+                first = next((found[key] for key in found if key in exact | shared), "")
+                share = 100 * len(exact | shared) / len(found) if found else 0.0
+                records.append((source, part, target, language, field, len(found), len(exact),
                                 len(shared), share, first))  # fmt: skip
     columns = ["training", "training_split", "target", "language", "field", "texts", "exact",
                "ngram", "share", "example"]  # fmt: skip
@@ -104,15 +92,20 @@ def _index(task, language, split, data, _fingerprint):
     whole, grams = set(), set()
     for texts in fields(task, language, split, data).values():
         for text in set(texts):
-            words = tuple(WORD.findall(text.lower()))
-            whole.add(hash(words))
-            grams.update(ngrams(words))
+            key = words(text)
+            whole.add(hash(key))
+            grams.update(ngrams(key))
     return whole, grams
 
 
-def ngrams(words):
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text in lower case."""
+    return tuple(WORD.findall(text.lower()))
+
+
+def ngrams(key: tuple[str, ...]):
     """Hashes of the runs of 13 words."""
-    return (hash(words[start : start + NGRAM]) for start in range(len(words) - NGRAM + 1))
+    return (hash(key[start : start + NGRAM]) for start in range(len(key) - NGRAM + 1))
 
 
 def fields(task, language, split, data) -> dict[str, list[str]]:

@@ -31,10 +31,13 @@ class Lengths:
     quantiles: tuple[int, ...]
     measured: bool  # on these very rows with this tokenizer, and not taken from the table
 
-    def windows(self, max_length: int, stride: int, cut: bool) -> np.ndarray:
+    def windows(
+        self, max_length: int, stride: int, cut: bool, step: int | None = None
+    ) -> np.ndarray:
         """Lengths (n,) in tokens of what a row becomes, one per window of each quantile.
 
-        A longer sequence is cut off (`cut`), or becomes windows that share `stride` tokens.
+        A longer sequence is cut off (`cut`), or becomes windows that share `stride` tokens, or
+        begin `step` tokens apart.
         """
         whole = np.array(self.quantiles)
         if cut:
@@ -43,7 +46,7 @@ class Lengths:
         for length in whole.tolist():
             while length > max_length:
                 parts.append(max_length)
-                length -= max_length - stride
+                length -= step or max_length - stride
             parts.append(length)
         return np.array(parts)
 

@@ -20,9 +20,9 @@ import pandas as pd
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.clusters import ratio
+from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.resampling import cluster_ids
-from xtsupport.statistics.variance import UNITS
 
 WAYS = ("cross-fitted", "english", "naive")
 

@@ -16,11 +16,10 @@ from xtsupport.sides import as_columns, side
 from xtsupport.statistics.aggregates import task_facts
 from xtsupport.statistics.clusters import contract, study_moments
 from xtsupport.statistics.contrasts import Case, cases, sides_of
-from xtsupport.statistics.declared import Primary
+from xtsupport.statistics.declared import UNITS, Primary
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import inference, tabulate
 from xtsupport.statistics.scales import FACTOR
-from xtsupport.statistics.variance import UNITS
 from xtsupport.statistics.verdicts import ADJUSTMENTS, FAMILY, judge
 
 COLUMNS = [

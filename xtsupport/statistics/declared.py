@@ -6,7 +6,7 @@ Everything that the params file does not declare is printed as exploratory.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xtsupport.statistics.variance import UNITS
+UNITS = ("clusters x seeds", "clusters", "seeds", "clusters x seeds x languages")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from xtsupport.errors import UserError
+from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import (
     combined_estimate,
@@ -23,7 +24,6 @@ from xtsupport.statistics.inference import (
     spread_of,
 )
 from xtsupport.statistics.spread import Spread, moderate
-from xtsupport.statistics.variance import UNITS
 from xtsupport.statistics.verdicts import describe
 
 LOGARITHMIC = ("pretraining_gb",)  # spans four orders of magnitude

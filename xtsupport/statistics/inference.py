@@ -8,6 +8,7 @@ import pandas as pd
 
 from xtsupport.sides import short_name
 from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.scales import FACTOR, on_scale
 from xtsupport.statistics.spread import (
     PRIOR,
@@ -18,7 +19,7 @@ from xtsupport.statistics.spread import (
     primary,
     satterthwaite,
 )
-from xtsupport.statistics.variance import UNITS, Estimate, estimate
+from xtsupport.statistics.variance import Estimate, estimate
 from xtsupport.statistics.verdicts import describe
 
 LEVELS_THAT_LEND = 3  # one-language levels of a table, from which on they pool run variance

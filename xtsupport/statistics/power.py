@@ -27,8 +27,9 @@ from scipy import optimize, stats
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.components import PARTS, components
+from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence, exactly
-from xtsupport.statistics.variance import UNITS, satterthwaite
+from xtsupport.statistics.variance import satterthwaite
 from xtsupport.statistics.verdicts import POWER
 
 LUCK = (np.arange(300) + 0.5) / 300  # quantiles of the seeds' estimated variance

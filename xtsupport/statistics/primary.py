@@ -13,11 +13,11 @@ import pandas as pd
 from scipy import stats
 
 from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence, exactly, select
 from xtsupport.statistics.inference import inference, joint_estimate
 from xtsupport.statistics.scales import FACTOR
 from xtsupport.statistics.spread import PRIOR, moderate
-from xtsupport.statistics.variance import UNITS
 
 
 def on_scales(evidence: Evidence) -> pd.DataFrame:

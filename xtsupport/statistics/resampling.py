@@ -21,7 +21,8 @@ from scipy import stats
 from xtsupport.errors import UserError
 from xtsupport.statistics.clusters import ClusterSums, ratio, sharing
 from xtsupport.statistics.contrasts import Case
-from xtsupport.statistics.variance import UNITS, Arm, common_replicates
+from xtsupport.statistics.declared import UNITS
+from xtsupport.statistics.variance import Arm, common_replicates
 
 METHODS = ("percentile", "studentised", "bca")
 

@@ -18,12 +18,12 @@ from scipy import stats
 from xtsupport.errors import UserError
 from xtsupport.statistics.components import PARTS, components, mixed_model
 from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import inference
 from xtsupport.statistics.resampling import METHODS, bootstrap
 from xtsupport.statistics.signflip import sign_flip_cases
 from xtsupport.statistics.spread import Spread
-from xtsupport.statistics.variance import UNITS
 from xtsupport.statistics.verdicts import ADJUSTMENTS, equivalence_p
 
 FEWEST = 5  # runs a side for a stochastic order

@@ -30,8 +30,6 @@ from xtsupport.statistics.clusters import Moments
 from xtsupport.statistics.runs import cells_of, pool
 from xtsupport.statistics.spread import PRIOR, satterthwaite
 
-UNITS = ("clusters x seeds", "clusters", "seeds", "clusters x seeds x languages")
-
 
 @dataclass(frozen=True)
 class Arm:

@@ -8,6 +8,7 @@ from xtsupport.errors import UserError
 from xtsupport.study import installed, provenance, runs  # noqa: F401 installed asks
 from xtsupport.study.plan import Study
 from xtsupport.study.runs import Run
+from xtsupport.training.recipe import rows_drawn
 
 STEP_SECONDS = 0.001  # per training row of the demo's encoder, on one core; a rough guide
 SCORE_SECONDS = 0.0006  # per evaluated row of the same
@@ -72,7 +73,7 @@ def minutes(study: Study, left: Sequence[Run]) -> str:
         return "nothing to wait for"
     if study.settings.encoder != "pretrain":
         return "time unknown: it depends on the encoder and the device"
-    rows = sum(run.settings.get("steps", 0) * run.settings.get("batch_size", 0) for run in left)
+    rows = sum(rows_drawn(run.settings) for run in left)
     scored = sum(len(codes) for run in left for codes in run.settings.get("targets", {}).values())
     seconds = STEP_SECONDS * rows + SCORE_SECONDS * 600 * scored
     return f"about {max(1, math.ceil(seconds / 60))} minute(s) on one core"

@@ -245,11 +245,9 @@ def status(args) -> None:
 def data_check(args) -> None:
     """``xtsupport data check``."""
     from xtsupport.study.data_check import check
-    from xtsupport.study.params.rules import data_source
     from xtsupport.study.params.settings import load_settings
 
-    settings = load_settings(args.file, args.set)
-    table = check(settings, data_source(settings.data))
+    table = check(load_settings(args.file, args.set))
     print(table.drop(columns="note").astype(object).fillna("-").to_string(index=False))
     for row in table[(table["status"] == "present") & (table["note"] != "")].itertuples():
         print(f"{row.task} {row.language} {row.split}: {row.note}")

@@ -11,7 +11,7 @@ the maker's figure for 16-bit floats. benchmarks/cost.py holds estimates against
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,10 @@ from xtsupport.study import runs
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.planner import Planner
 from xtsupport.study.runs import Run
+from xtsupport.training.recipe import Recipe, masked_steps, steps_of, weights
 
 BYTES_PER_SCORE = 8  # of examples.parquet: of demo and small 1 to 8
+DEV_ROWS = 10_000  # of a development set that is not here (MNLI's has 9,815, PAN-X's 10,000)
 STATE = 16  # bytes a trained weight takes on the device: itself, gradient, two moments, float32
 ACTIVATION = 34  # bytes x width that a token leaves in each layer for the way back, in 16 bits
 # Beside the operations, fitted to the runs of the demo: per run (loading, saving), step and score.
@@ -136,7 +138,7 @@ class Estimate:
             run.phase,
             sum(count * sizes.mean() for count, sizes in trained),
             sum(passes * count * each(sizes) / len(sizes) for count, sizes in trained),
-            run.settings.get("steps", 0),
+            self.steps(run)[0],
             sum(count * sizes.mean() for _, count, sizes in evaluated),
             sum(count * each(sizes) / len(sizes) for _, count, sizes in evaluated),
             sum(rows for rows, _, _ in evaluated),
@@ -145,20 +147,41 @@ class Estimate:
     def training(self, run: Run) -> list[tuple[float, np.ndarray]]:
         """(how many sequences a run trains on, their lengths (n,) in tokens), per task."""
         own = run.settings
-        if "steps" not in own:
-            return []
         if run.phase == "pretraining":
             return [self.sequences(own["task"], own["steps"] * own["batch_size"], own)]
-        tasks = {run.training_task: 1} if run.phase == "target" else own["tasks"]
-        masked = own.get("masked_steps", 0)
-        drawn = (own["steps"] - masked) * own["batch_size"]
-        capped = {name: min(rows, own.get("mixing_cap", rows)) for name, rows in tasks.items()}
-        found = [
-            self.sequences(name, drawn * rows / sum(capped.values()), own)
-            for name, rows in capped.items()
-        ]
+        if "epochs" not in own:
+            return []
+        steps, masked = self.steps(run)
+        drawn = (steps - masked) * own["batch_size"]
+        if run.phase == "target":
+            return [self.sequences(run.training_task, drawn, own)]
+        windows = self.train_windows(own["tasks"], own)
+        names = ("sampler", "mixing_cap", "temperature")
+        counted = weights(windows, *(own.get(name, getattr(Recipe, name)) for name in names))
+        total = sum(counted.values())
+        found = [self.sequences(name, drawn * n / total, own) for name, n in counted.items()]
         if masked:
             found.append(self.sequences(own["raw"]["task"], masked * own["batch_size"], own))
+        return found
+
+    def steps(self, run: Run) -> tuple[int, int]:
+        """(all steps, masked-LM steps among them) of a run, by the windows its rows should make."""
+        own = run.settings
+        if "epochs" not in own:
+            return own.get("steps", 0), 0
+        tasks = own.get("tasks") or {run.training_task: own["rows"]}
+        found = steps_of(own, self.train_windows(tasks, own))
+        masked, matched = masked_steps(found, own.get("masked_share", 0)), own.get("matched")
+        more = self.steps(replace(run, settings=matched))[0] if matched else 0
+        return found + masked + more, masked
+
+    def train_windows(self, tasks: dict[str, int], own: dict) -> dict[str, int]:
+        """Task -> how many windows so many rows of it should make in training."""
+        found = {}
+        for name, rows in tasks.items():
+            about = self.lengths(name, "train", own.get("source", "en"))
+            each = len(self.windows(name, about, own)) / len(about.quantiles)
+            found[name] = round(rows * each)
         return found
 
     def sequences(self, task: str, features: float, own: dict) -> tuple[float, np.ndarray]:
@@ -168,7 +191,7 @@ class Estimate:
 
     def evaluation(self, run: Run) -> list[tuple[int, float, np.ndarray]]:
         """(examples, sequences, lengths (n,) in tokens) of every evaluation set of a run."""
-        own, found = run.settings, []
+        own, found = run.settings, self.development(run)
         for target, codes in own.get("targets", {}).items():
             split = own.get("eval_splits", {}).get(target)
             for code in [*codes, *(pair[0] for pair in own.get("pairs", {}).get(target, ()))]:
@@ -180,10 +203,24 @@ class Estimate:
                 found.append((rows, rows * each, sizes))
         return found
 
+    def development(self, run: Run) -> list[tuple[int, float, np.ndarray]]:
+        """(examples, sequences, lengths (n,) in tokens) of all evaluations on development rows."""
+        own, found = run.settings, []
+        for task, split in own.get("dev_splits", {}).items():
+            about = self.lengths(task, "train", "en", split)
+            there = about.rows if about.measured else min(about.rows, DEV_ROWS)
+            sizes = self.windows(task, about, own)
+            times = -(-self.steps(run)[0] // own["dev_every"])
+            rows = times * min(own["dev_rows"] or there, there)
+            each = about.sequences * len(sizes) / len(about.quantiles)
+            found.append((rows, rows * each, sizes))
+        return found
+
     def windows(self, task: str, about: Lengths, own: dict) -> np.ndarray:
         """The lengths (n,) in tokens after long sequences are cut, or become windows."""
         cut = tables.task(task, self.data).kind not in ("span", "tagging")
-        return about.windows(own["max_length"], own.get("stride", 0), cut)
+        most = own["embedding"][task] if "embedding" in own else own
+        return about.windows(most["max_length"], own.get("stride", 0), cut, own.get("step"))
 
     def lengths(self, task: str, role: str, code: str, split: str | None = None) -> Lengths:
         """Of the rows themselves where they are here, else of the table."""

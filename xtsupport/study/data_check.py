@@ -1,107 +1,88 @@
 """What a study needs of the data, and what is there."""
 
-import re
-
 from xtsupport import tables
-from xtsupport.data import bucc, hub, soundness
+from xtsupport.data import bucc, hub, hygiene, soundness
 from xtsupport.errors import UserError
-from xtsupport.sides import side, source_of
+from xtsupport.study.params.rules import data_source
+from xtsupport.study.planner import Planner
+
+Read = tuple[str, str, str, str | None]  # task, language, split, second language
 
 
-def check(settings, data=None):
+def check(settings):
     """A frame of every split a study reads: task, language, split, rows, status, fingerprint.
 
-    settings needs data, conditions, targets, languages and encoder as a study's settings have
-    them (tasks and intermediate_tasks where they name other training splits); `data` replaces
-    settings.data (a path is taken as it is). status: present; wrong, where rows or files cannot be
-    used; missing; missing part, where other parts of a joined split are there; hub, where rows and
-    presence are known only after loading. note: what was looked for, or is wrong, or was mended.
-    One row per part of a joined split. Raises UserError for an unknown task.
+    The splits are those that the study's planner takes fingerprints of. status: present; wrong,
+    where rows or files cannot be used; missing; missing part, where other parts of a joined split
+    are there; hub, where rows and presence are known only after loading. note: what was looked for,
+    or is wrong, or was mended. One row per part of a joined split. Raises UserError for an unknown
+    task.
     """
     import pandas as pd
 
-    data = settings.data if data is None else data
+    data = data_source(settings.data)
     records = []
-    for task, language, split in needed(settings, data):
+    for task, language, split, other in needed(settings):
         if tables.task(task, data).evaluator == "pairs":
             records.append((task, language, *_pools(language, split, data)))
             continue
         try:
-            parts = hub.sources(task, language, split, data)
+            parts = hub.sources(task, language, split, data, other)
         except UserError as error:
             records.append((task, language, split, pd.NA, "missing", "", str(error)))
             continue
+        language += f"+{other}" if other else ""
         absent = "missing part" if any(part.files != () for part in parts) else "missing"
         records += [(task, language, *_state(part, task, data, absent)) for part in parts]
     columns = ["task", "language", "split", "rows", "status", "fingerprint", "note"]
     return pd.DataFrame(records, columns=columns).astype({"rows": "Int64"})
 
 
-def needed(settings, data) -> list[tuple[str, str, str]]:
-    """(task, language, split) of everything a study reads, each once, training splits first."""
-    return list(dict.fromkeys([*training(settings, data), *evaluation(settings, data)]))
+class Listing(Planner):
+    """A study's plan without a look at its rows: every fingerprint is what would be read."""
+
+    def rows(self, task, most, split=None, code="en") -> int:
+        """No row is counted."""
+        return 1
+
+    def mark(self, task, language, split, language_2=None) -> Read:
+        """What load() takes."""
+        return task, language, split, language_2
+
+    def encoder_data(self) -> dict:
+        """An encoder is no data."""
+        return {}
 
 
-def training(settings, data) -> list[tuple[str, str, str]]:
-    """(task, language, split) of everything a study trains on, raw text last."""
-    known = tables.tasks(data)
-    targets = [tables.task(name, data) for name in settings.targets]
-    phase2 = intermediate_tasks(settings.conditions, data)
-    phase3 = [tables.task(t.training_task, data) for t in targets if t.training_task]
-    found = []
-    own2, own3 = getattr(settings, "intermediate_tasks", {}), getattr(settings, "tasks", {})
-    found += [(t.name, "en", _split(own2.get(t.name)) or t.train_split) for t in phase2]
-    found += translated(settings, data)
-    found += [
-        (t.name, code, _split(own3.get(t.name)) or t.train_split)
-        for code in sources(settings)
-        for t in phase3
-    ]
-    if getattr(settings, "encoder", "") == "pretrain":
-        raw = (task for task in known.values() if task.kind == "masked")
-        found += [(task.name, code, task.train_split) for task in raw for code in task.languages]
-    return list(dict.fromkeys(found))
+def reads(settings) -> tuple[list[Read], list[Read], list[Read]]:
+    """What the runs of a study train on, evaluate, and select on, each once, in their order."""
+    training, evaluation, development = {}, {}, {}
+    for run in Listing(settings).all_runs():
+        trained = run.phase in ("pretraining", "intermediate")
+        for key, read in run.data.items():
+            if key.endswith("/dev"):
+                development[read] = True
+            elif isinstance(read, tuple):  # not the checksum of a list of synonyms
+                (training if trained or key.endswith("/train") else evaluation)[read] = True
+    return list(training), list(evaluation), list(development)
 
 
-def sources(settings) -> list[str]:
-    """The languages that phase 3 trains on: English, and those of variants `source=xx`."""
-    named = [side(name) for name in getattr(settings, "variants", ())]
-    return list(dict.fromkeys(["en", *(source_of(variant) for _, variant in named)]))
+def needed(settings) -> list[Read]:
+    """(task, language, split, language_2) of everything a study reads, training splits first."""
+    return list(dict.fromkeys(read for part in reads(settings) for read in part))
 
 
-def translated(settings, data) -> list[tuple[str, str, str]]:
-    """(task, language, split) of the translations there are for conditions `X@translated`."""
-    own, found = getattr(settings, "intermediate_tasks", {}), []
-    spoken = {code for _, code, _ in evaluation(settings, data, select=False)} - {"en"}
-    for name in (name for name in settings.conditions if "@translated" in name):
-        for task in intermediate_tasks([name], data):
-            split = _split(own.get(name)) or _split(own.get(task.name)) or task.train_split
-            found += [(task.name, code, split) for code in sorted(spoken)
-                      if hub.available(task.name, code, split, data)]  # fmt: skip
-    return found
+def contamination(settings):
+    """hygiene.contamination() of every training split of a study against its evaluation sets.
 
-
-def evaluation(settings, data, select=True) -> list[tuple[str, str, str]]:
-    """(task, language, split) of what a study evaluates, and selects on (English) before."""
-    chosen, found = settings.languages, []
-    named = getattr(getattr(settings, "evaluation", None), "splits", {})
-    for task in (tables.task(name, data) for name in settings.targets):
-        codes = task.languages if chosen == "all" else [c for c in chosen if c in task.languages]
-        if select and task.dev_split and task.evaluator != "pairs":  # BUCC's sample is optional
-            found.append((task.name, "en", task.dev_split))
-        found += [(task.name, code, named.get(task.name) or task.eval_split) for code in codes]
-    return found
-
-
-def _split(overrides):
-    return overrides and overrides.train_split
-
-
-def intermediate_tasks(conditions, data="hub") -> list[tables.Task]:
-    """The tasks that a study's conditions name: mnli, mnli+mlm and none~mnli all name mnli."""
-    names = [re.split(r"[+@]", name.partition("~")[2] or name)[0] for name in conditions]
-    names = [name for name in dict.fromkeys(names) if name not in ("none", "all")]
-    return [tables.task(name, data) for name in names]
+    What a mirror lacks is left out, and so are pairs of two languages, whose texts are the same.
+    """
+    data = data_source(settings.data)
+    training, evaluation, _ = (
+        [read[:3] for read in part if read[3] is None and hub.present(*read[:3], data)]
+        for part in reads(settings)
+    )
+    return hygiene.contamination(training, evaluation, data)
 
 
 def _pools(language, split, data):

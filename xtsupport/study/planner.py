@@ -5,21 +5,21 @@ it reads; ``options`` hold what cannot. All are plain JSON.
 
 settings by phase (all of them also ``precision``, which is float32 or bfloat16)
   pretraining   task, languages, and all of ``pretraining:``
-  intermediate  encoder, tasks {name: rows}, steps, and ``intermediate:`` after per-task overrides
-  target        encoder, rows, steps (all of them), extra_steps (those of them that match phase 2 of
-                a ``none~X``), ``target:`` after per-task overrides, targets {name: [languages]},
+  intermediate  encoder, tasks {name: rows}, and ``intermediate:`` after per-task overrides
+  target        encoder, rows, ``target:`` after per-task overrides, targets {name: [languages]},
                 max_clusters, max_answer_length
-  retrieval     encoder, targets {name: [languages]}, layer, pooling, max_length
+  retrieval     encoder, targets {name: [languages]}, embedding {name: layer, pooling, max_length}
   where asked   train_splits {task: split} (intermediate, target); eval_splits {target: split} and
                 pairs {target: [[language, language_2], ...]} (target); translations [language]
-                (X@translated); masked_steps, mask, raw {task, languages, documents} (X+mlm);
+                (X@translated); masked_share, mask, raw {task, languages, documents} (X+mlm);
+                matched (none~X: what decides the steps of X's phase 2, which it takes as well);
+                dev_splits {task: split}, dev_apart {target: split} (dev_every);
                 source (source=de); noise, radius, ascent_steps (adversarial, smoothing); copies,
                 synonyms (synonyms)
 options: data (what ``load(data=)`` takes; run.json has it as the settings give it), threads,
 checkpoint_minutes, batch_tokens, precision (as asked for, perhaps auto), tracking (where asked)
 """
 
-import math
 from pathlib import Path
 
 from xtsupport import folders
@@ -121,10 +121,10 @@ class Planner:
         """Phase 2: training on one task, or on all single tasks of the study; in English, unless
         the condition says ``@translated``."""
         names = self.phase2_tasks(condition)
-        own, masked = self.phase2_settings(condition), self.masked_steps(condition)
+        own, mixed = self.phase2_settings(condition), "+mlm" in condition.marks
         splits = self.phase2_splits(condition)
         translations = self.translations(condition, names, splits)
-        raw = self.raw_text() if masked else {}
+        raw, mlm = self.raw_text() if mixed else {}, self.settings.mlm
         return self.run(
             "intermediate",
             condition.name,
@@ -133,12 +133,13 @@ class Planner:
             {
                 "encoder": self.settings.encoder,
                 "tasks": self.phase2_rows(condition),
-                "steps": self.phase2_steps(condition),
                 **own,
                 **asked(train_splits=splits, translations=translations, raw=raw),
-                **asked(masked_steps=masked, mask=masked and self.settings.mlm.mask),
+                **asked(masked_share=mixed and mlm.share, mask=mixed and mlm.mask),
+                **(dev := self.development(names, own)),
             },
             self.training_data(names, splits, translations or ["en"])
+            | self.development_data(dev)
             | self.raw_data(raw)
             | self.encoder_data(),
             start,
@@ -154,7 +155,8 @@ class Planner:
         per_task, own = self.settings.intermediate_tasks, self.settings.intermediate.model_dump()
         for name in (condition.base, condition.name):
             own |= overridden(per_task.get(name))
-        return own if condition.base == "all" else {k: own[k] for k in own if k != "mixing_cap"}
+        mixing = () if condition.base == "all" else ("sampler", "mixing_cap", "temperature")
+        return {key: own[key] for key in own if key not in mixing}
 
     def phase2_splits(self, condition) -> dict[str, str]:
         """The training splits that were named for a condition's tasks, or for the condition."""
@@ -162,20 +164,24 @@ class Planner:
         special = own_splits(per_task, [condition.name])
         return own_splits(per_task, names) | {n: s for s in special.values() for n in names}
 
-    def phase2_steps(self, condition) -> int:
-        """Optimizer steps of phase 2, masked-LM ones included."""
-        return self.task_steps(condition) + self.masked_steps(condition)
+    def matched(self, name: str) -> dict:
+        """What decides the steps of a condition's phase 2, for the control that takes as many."""
+        condition = conditions.parse(name)
+        own, names = self.phase2_settings(condition), self.phase2_tasks(condition)
+        splits = self.phase2_splits(condition)
+        decide = ("epochs", "batch_size", "max_length", "stride", "step", "sampler", "mixing_cap")
+        return {
+            "tasks": self.phase2_rows(condition),
+            **{key: own[key] for key in decide if key in own},
+            **asked(train_splits=splits, translations=self.translations(condition, names, splits)),
+            **asked(masked_share="+mlm" in condition.marks and self.settings.mlm.share),
+        }
 
-    def task_steps(self, condition) -> int:
-        """Optimizer steps of phase 2 on its tasks."""
-        own, rows = self.phase2_settings(condition), self.phase2_rows(condition).values()
-        return steps(sum(min(each, own.get("mixing_cap", each)) for each in rows), own)
-
-    def masked_steps(self, condition) -> int:
-        """Masked-LM steps of ``X+mlm``: X keeps all of its own, so that these are `share`."""
-        share = self.settings.mlm.share
-        more = round(self.task_steps(condition) * share / (1 - share))
-        return max(1, more) if "+mlm" in condition.marks else 0
+    def matched_data(self, matched: dict) -> dict:
+        """Fingerprints of the rows that are counted for it."""
+        splits, spoken = matched.get("train_splits", {}), matched.get("translations", ["en"])
+        found = self.training_data([*matched.get("tasks", ())], splits, spoken)
+        return {f"matched/{name}": mark for name, mark in found.items()}
 
     def phase2_rows(self, condition) -> dict[str, int]:
         """How many rows of each task phase 2 trains on."""
@@ -254,8 +260,8 @@ class Planner:
         own = merged(self.settings.target, self.settings.tasks.get(task))
         splits = own_splits(self.settings.tasks, [task])
         rows = self.phase3_rows(task, own["max_rows"], splits.get(task))
-        source, matched = source_of(variant), condition.matched
-        extra = self.phase2_steps(conditions.parse(matched)) if matched else 0
+        source = source_of(variant)
+        matched = self.matched(condition.matched) if condition.matched else {}
         served = {
             name: self.spoken(name)
             for name in self.settings.targets
@@ -272,17 +278,19 @@ class Planner:
             {
                 "encoder": self.settings.encoder,
                 "rows": rows,
-                "steps": steps(rows, own) + extra,
-                "extra_steps": extra,
                 **own,
+                **asked(matched=matched),
                 "targets": served,
                 "max_clusters": only(evaluation.max_clusters, served),
                 "max_answer_length": evaluation.max_answer_length,
                 **asked(train_splits=splits, eval_splits=evaluated, pairs=pairs),
                 **asked(source=source if source != "en" else ""),
                 **self.robust_settings(variant),
+                **(dev := self.development([task], own)),
             },
             self.training_data([task], splits, [source])
+            | self.development_data(dev)
+            | self.matched_data(matched)
             | self.evaluation_data(served, pairs)
             | self.encoder_data()
             | self.synonym_data(variant),
@@ -290,6 +298,33 @@ class Planner:
             task,
             variant,
         )
+
+    def development(self, names: list[str], own: dict) -> dict:
+        """The development splits of training tasks, and the evaluation sets to keep apart from."""
+        if not own["dev_every"]:
+            return {}
+        splits = {}
+        for name in names:
+            row = self.tables[name]
+            free = row.role != "target" or own["dev_overlap"]  # its test is not a target's
+            splits[name] = row.dev_split or (row.eval_split if free else "")
+            if not splits[name]:
+                self.problems.append(
+                    f"dev_every: {name} has no development rows but those it is evaluated on; set "
+                    f"tasks.{name}.dev_every: null, or tasks.{name}.dev_overlap: true to take them"
+                )
+        kinds = {self.tables[name].kind for name in names}
+        apart = {
+            name: self.settings.evaluation.splits.get(name) or self.tables[name].eval_split
+            for name in self.settings.targets
+            if self.tables[name].kind in kinds and "en" in self.tables[name].languages
+        }
+        return {"dev_splits": splits, "dev_apart": {} if own["dev_overlap"] else apart}
+
+    def development_data(self, dev: dict) -> dict:
+        """Fingerprints of development sets, and of the evaluation sets they are kept apart from."""
+        read = [*dev.get("dev_splits", {}).items(), *dev.get("dev_apart", {}).items()]
+        return {f"{name}/en/dev": self.mark(name, "en", split) for name, split in read if split}
 
     def phase3_rows(self, task: str, most: int | None, split: str | None) -> int:
         """Rows of phase 3: as many in every source language of the study (Turc et al. 2021)."""
@@ -327,8 +362,8 @@ class Planner:
             {
                 "encoder": self.settings.encoder,
                 "targets": served,
-                **self.settings.retrieval.model_dump(),
-                "max_length": self.settings.target.max_length,
+                "embedding": {name: self.settings.embedding(name) for name in served},
+                "precision": self.settings.retrieval.precision,
             },
             self.evaluation_data(served) | self.encoder_data(),
             above,
@@ -487,8 +522,3 @@ def only(most: int | dict[str, int] | None, served) -> int | dict[str, int] | No
 def asked(**settings) -> dict:
     """Settings of a run that are absent unless somebody asked for them: run keys stay the same."""
     return {key: value for key, value in settings.items() if value}
-
-
-def steps(rows: int, own: dict) -> int:
-    """Optimizer steps of ``epochs`` passes over ``rows`` training rows, at least one."""
-    return max(1, math.ceil(own["epochs"] * rows / own["batch_size"]))

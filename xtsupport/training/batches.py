@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from xtsupport.training.features import IGNORED, Features
+from xtsupport.training.recipe import Recipe, weights
 
 POOL = 50  # batches whose features are sorted together: little padding, still random batches
 CACHED = 2**18  # numbers, a layer's output for one batch: 1 MiB in float32, a CPU core's cache
@@ -47,20 +48,27 @@ def batch_stream(features: Features, batch_size: int, seed: int, task: str) -> I
         epoch += 1
 
 
-def mixture(sizes: dict[str, int], cap: int) -> dict[str, float]:
-    """Share of each task in a multi-task mixture: p_t = min(n_t, cap) / sum_u min(n_u, cap).
+def mixture(
+    sizes: dict[str, int],
+    sampler: str = Recipe.sampler,
+    cap: int = Recipe.mixing_cap,
+    temperature: float = Recipe.temperature,
+) -> dict[str, float]:
+    """Share of each task in a multi-task mixture: p_t = w(n_t) / sum_u w(n_u).
 
-    Examples-proportional mixing with an artificial limit (Raffel et al. 2020, arXiv 1910.10683,
-    section 3.5.2), so that the largest task does not crowd out the others.
+    w is n (proportional), min(n, cap) (capped: examples-proportional mixing with an artificial
+    limit), n^(1/T) (temperature) or 1 (uniform); Raffel et al. 2020, arXiv 1910.10683, section
+    3.5.2. Raises ValueError where a task has no examples.
     """
-    capped = {task: min(size, cap) for task, size in sizes.items()}
-    total = sum(capped.values())
-    return {task: size / total for task, size in capped.items()}
+    if not all(sizes.values()):
+        raise ValueError(f"a task without examples cannot be mixed: {sizes}")
+    counted = weights(sizes, sampler, cap, temperature)
+    total = sum(counted.values())
+    return {task: size / total for task, size in counted.items()}
 
 
-def schedule(sizes: dict[str, int], steps: int, cap: int, seed: int) -> list[str]:
-    """The task of every step, drawn with the probabilities of `mixture`."""
-    shares = mixture(sizes, cap)
+def schedule(shares: dict[str, float], steps: int, seed: int) -> list[str]:
+    """The task of every step, drawn with the shares of a `mixture`."""
     if len(shares) == 1:
         return list(shares) * steps
     drawn = np.random.default_rng([seed, 2]).choice(

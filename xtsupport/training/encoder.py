@@ -82,24 +82,27 @@ def takes_segments(model) -> bool:
     return kinds > 1 and "token_type_ids" in inspect.signature(model.forward).parameters
 
 
-def set_dropout(model, hidden: float) -> None:
-    """Dropout of the hidden layers; attention dropout is always 0.
+def set_dropout(model, hidden: float, attention: float | None = None) -> None:
+    """Dropout of the hidden layers and of attention; attention None: as the checkpoint has it.
 
-    With attention dropout the attention of PyTorch leaves its fast path on CPUs.
+    With attention dropout above 0 PyTorch's attention leaves its fast path on CPUs.
     """
+    names = ("attention_probs_dropout_prob", "attention_dropout")
+    names = [name for name in names if hasattr(model.config, name)]
+    if attention is None:
+        attention = max((getattr(model.config, name) for name in names), default=0.0)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = hidden
     for module in model.modules():
         if hasattr(module, "attention_dropout"):
-            module.attention_dropout = 0.0
+            module.attention_dropout = attention
         if hasattr(module, "is_causal") and isinstance(
             getattr(module, "dropout", None), torch.nn.Dropout
         ):
-            module.dropout.p = 0.0  # BERT and XLM-R keep their attention dropout in a layer
-    for name in ("attention_probs_dropout_prob", "attention_dropout"):
-        if hasattr(model.config, name):
-            setattr(model.config, name, 0.0)
+            module.dropout.p = attention  # BERT and XLM-R keep their attention dropout in a layer
+    for name in names:
+        setattr(model.config, name, attention)
 
 
 def freeze_embeddings(model) -> None:

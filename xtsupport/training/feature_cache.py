@@ -29,9 +29,17 @@ LIMIT = 4 << 30  # bytes
 FACTS = ("kind", "examples", "labels", "unanswerable", "truncated", "unplaced")
 
 
-def encoded(examples, kind: str, tokenizer, max_length: int, stride: int, labels=()) -> Features:
+def encoded(
+    examples,
+    kind: str,
+    tokenizer,
+    max_length: int,
+    stride: int,
+    labels=(),
+    step: int | None = None,
+) -> Features:
     """featurise() of a `datasets.Dataset` of examples, read from the cache if it is there."""
-    settings = kind, max_length, stride, tuple(labels)
+    settings = kind, max_length, stride, tuple(labels), step
     path = folder() / key(examples, tokenizer, settings)
     found = read(path)
     if found is None:

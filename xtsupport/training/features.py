@@ -64,11 +64,21 @@ def check_learnable(task: str, features: Features) -> None:
         )
 
 
-def featurise(examples, kind: str, tokenizer, max_length: int, stride: int, labels=()) -> Features:
+def featurise(
+    examples,
+    kind: str,
+    tokenizer,
+    max_length: int,
+    stride: int,
+    labels=(),
+    step: int | None = None,
+) -> Features:
     """Features of a dataset of examples (columns as `xtsupport.data.load` gives them).
 
     Long contexts and sentences become overlapping windows of `max_length` tokens that share
-    `stride` tokens; sentence pairs and raw text are cut, and counted in `truncated`.
+    `stride` tokens or, with `step`, begin so many tokens apart (what XTREME's scripts and
+    transformers' SQuAD processor call doc_stride; fewer where a window holds fewer). Sentence pairs
+    and raw text are cut, and counted in `truncated`.
     """
     build = {
         "classification": _pairs,
@@ -77,6 +87,8 @@ def featurise(examples, kind: str, tokenizer, max_length: int, stride: int, labe
         "span": _span,
         "masked": _masked,
     }
+    if step is not None and kind in ("span", "tagging"):
+        return build[kind](examples, tokenizer, max_length, stride, tuple(labels), step)
     return build[kind](examples, tokenizer, max_length, stride, tuple(labels))
 
 
@@ -132,7 +144,9 @@ def _segments(tokenizer, encodings) -> list[list[int]]:
     return found if any(map(any, found)) else []
 
 
-def _tagging(examples, tokenizer, max_length, stride, labels) -> Features:
+def _tagging(examples, tokenizer, max_length, stride, labels, step=None) -> Features:
+    if step is not None:
+        stride = _overlap(tokenizer, max_length, step)
     check_room(max_length, stride, tokenizer.num_special_tokens_to_add())
     words = _never_empty(running(examples["tokens"], tokenizer), tokenizer)
     encoded = tokenizer(
@@ -215,29 +229,52 @@ def _owner_windows(windows) -> dict[tuple[int, int], int]:
     return {key: w for key, (_, w) in best.items()}
 
 
-def _span(examples, tokenizer, max_length, stride, labels) -> Features:
+def _overlap(tokenizer, max_length: int, step: int, question: int | None = None) -> int:
+    """Tokens that two windows share where they begin `step` apart, beside a question of so many."""
+    special = tokenizer.num_special_tokens_to_add(pair=question is not None)
+    return max(0, max_length - special - (question or 0) - step)
+
+
+def _span_windows(questions, contexts, tokenizer, max_length, stride, step):
+    """(encoding, example) of every window, in order; the tokenizer takes one overlap a call."""
+    shares = [stride] * len(questions)
+    if step is not None:
+        ids = tokenizer(questions, add_special_tokens=False)["input_ids"] if questions else []
+        shares = [_overlap(tokenizer, max_length, step, len(each)) for each in ids]
+    windows = []
+    for share in sorted(set(shares)):
+        chosen = [n for n, each in enumerate(shares) if each == share]
+        encoded = tokenizer(
+            [questions[n] for n in chosen],
+            [contexts[n] for n in chosen],
+            truncation="only_second",
+            max_length=max_length,
+            stride=share,
+            return_overflowing_tokens=True,
+        )
+        examples = (chosen[k] for k in encoded["overflow_to_sample_mapping"])
+        windows += zip(encoded.encodings, examples, strict=True)
+    return sorted(windows, key=lambda window: window[1])
+
+
+def _span(examples, tokenizer, max_length, stride, labels, step=None) -> Features:
     questions, truncated, longest = _short_questions(examples["question"], tokenizer)
-    check_room(max_length, stride, tokenizer.num_special_tokens_to_add(pair=True), longest)
+    special = tokenizer.num_special_tokens_to_add(pair=True)
+    check_room(max_length, stride if step is None else 0, special, longest)
     contexts = list(examples["context"])
-    encoded = tokenizer(
-        questions,
-        contexts,
-        truncation="only_second",
-        max_length=max_length,
-        stride=stride,
-        return_overflowing_tokens=True,
-    )
+    windows = _span_windows(questions, contexts, tokenizer, max_length, stride, step)
     answers = examples["answers"]
     places = [_answer_place(*both) for both in zip(contexts, answers, strict=True)]
     rows = []
-    for encoding, n in zip(encoded.encodings, encoded["overflow_to_sample_mapping"], strict=True):
+    for encoding, n in windows:
         inside = np.array([s == 1 for s in encoding.sequence_ids])
         offsets = np.where(inside[:, None], np.array(encoding.offsets), -1)
         start, end = _answer_tokens(offsets, places[n])
         rows.append(
             {"ids": encoding.ids, "example": n, "start": start, "end": end, "offsets": offsets}
         )
-    for row, segments in zip(rows, _segments(tokenizer, encoded.encodings), strict=False):
+    encodings = [encoding for encoding, _ in windows]
+    for row, segments in zip(rows, _segments(tokenizer, encodings), strict=False):
         row["segments"] = segments
     unanswerable = any(not answer["text"] for answer in answers)
     unplaced = {n for n, answer in enumerate(answers) if answer["text"]}

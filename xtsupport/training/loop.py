@@ -1,6 +1,6 @@
 """The training loop: one loop for pretraining, intermediate and target training.
 
-Devices, precision and data parallelism come from `accelerate`; the order of the data is a
+Devices and data parallelism come from `accelerate`; the order of the data is a
 function of the seed and the step, so a killed run continues from its last checkpoint and ends
 with the same weights (bitwise on one machine's CPU).
 """
@@ -9,8 +9,8 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -26,13 +26,16 @@ from xtsupport.training.batches import (
     batch_stream,
     collate,
     interleaved,
+    mixture,
     schedule,
     token_batches,
 )
 from xtsupport.training.features import IGNORED, Features, check_learnable
 from xtsupport.training.masked import mask_tokens
 from xtsupport.training.progress import ProgressLine
+from xtsupport.training.recipe import Recipe
 from xtsupport.training.robust import robust_loss
+from xtsupport.training.selection import Selection
 
 MLM = "mlm"  # the name of the masked-LM task that a mixture may have beside the others
 
@@ -44,27 +47,6 @@ class Diverged(RuntimeError):
     """The loss or the gradient is no longer a number."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How to train; the names and units are those of the params file."""
-
-    steps: int  # optimiser steps
-    batch_size: int  # examples per step, over all processes
-    learning_rate: float  # peak
-    warmup: float = 0.1  # share of the steps
-    weight_decay: float = 0.01
-    clip: float = 1.0  # norm of the gradient
-    seed: int = 0
-    batch_tokens: int = 16384  # tokens that are in memory at a time; larger batches accumulate
-    mixing_cap: int = 100_000  # examples; see batches.mixture
-    mask: float = 0.15  # share of tokens masked, for tasks of kind `masked`
-    precision: str = "float32"  # or bfloat16: autocast; weights and optimiser stay float32
-    masked_steps: int = 0  # of the steps, those on the task `mlm`
-    noise: str = ""  # robust.py: adversarial or smoothing
-    radius: float = 0.1  # of the noise, share of an embedding's norm
-    ascent_steps: int = 3  # adversarial: steps towards the worst noise
-
-
 def train(
     model,
     data: dict[str, Features],
@@ -74,63 +56,83 @@ def train(
     minutes: float = 5.0,
     progress: bool = True,
     tracker: GeneralTracker | None = None,
+    evaluate: Callable[[], float] | None = None,
 ) -> pd.DataFrame:
     """Train `model` in place on one task or a mixture; returns the history (step, task, loss).
 
     `model(task, batch)` returns the mean loss of a batch. With `checkpoint` (a file) the state is
     saved every `minutes` and a run that finds one continues from it. `tracker` is told loss,
-    gradient norm and learning rate of every step. Raises Diverged when the
+    gradient norm and learning rate of every step. `evaluate` scores the model on development rows
+    (larger is better) every `dev_every` steps: the best weights are kept, the history has the
+    scores as `dev`, and it ends early where the recipe's patience does. Raises Diverged when the
     loss or the gradient is not finite.
     """
     for task, features in data.items():
         check_learnable(task, features)
     torch.manual_seed(recipe.seed)
-    accelerator = _accelerator(recipe, len(data) > 1)
+    accelerator = _accelerator(len(data) > 1)
     optimizer = torch.optim.AdamW(
-        _weight_groups(model, recipe.weight_decay), betas=(0.9, 0.98), fused=True
+        _weight_groups(model, recipe.weight_decay), betas=recipe.betas, fused=True
     )
     tasks = schedule_of(recipe, {t: len(f) for t, f in data.items()})
     losses = np.full(recipe.steps, np.nan, dtype=np.float32)
+    selection = Selection(_together(accelerator, evaluate), recipe.dev_every, recipe.dev_patience)
     wrapped, optimizer = accelerator.prepare(model.train(), optimizer)
-    first = resume(checkpoint, model, optimizer, losses) if checkpoint else 0
+    first = resume(checkpoint, model, optimizer, losses, selection) if checkpoint else 0
     streams = {
         t: islice(batch_stream(f, recipe.batch_size, recipe.seed, t), tasks[:first].count(t), None)
         for t, f in data.items()
     }
 
-    saved = time.monotonic()
+    saved, done = time.monotonic(), first
     line = ProgressLine(recipe.steps, first, progress and accelerator.is_main_process)
-    for step in range(first, recipe.steps):
-        task, indices = tasks[step], next(streams[tasks[step]])
-        _set_rate(optimizer, rate(step, recipe))
-        losses[step] = _step(
-            wrapped, accelerator, task, data[task], indices, tokenizer, recipe, step
+    while done < recipe.steps and not selection.finished:
+        task, indices = tasks[done], next(streams[tasks[done]])
+        _set_rate(optimizer, rate(done, recipe))
+        losses[done] = _step(
+            wrapped, accelerator, task, data[task], indices, tokenizer, recipe, done
         )
         norm = accelerator.clip_grad_norm_(wrapped.parameters(), recipe.clip)
-        for name, value in (("loss", losses[step]), ("gradient", float(norm))):
-            if not np.isfinite(value):
-                place = f"at step {step + 1} of {recipe.steps}"
-                raise Diverged(f"the {name} of {task} is {value} {place}; {REMEDY}")
+        _check(task, losses[done], float(norm), done, recipe)
         optimizer.step()
         optimizer.zero_grad()
-        line.step(step + 1, losses, int(data[task].lengths[indices].sum()))
         if tracker:
-            told = {f"loss/{task}": float(losses[step]), "gradient": float(norm)}
-            tracker.log(told | {"learning_rate": rate(step, recipe)}, step=step + 1)
+            told = {f"loss/{task}": float(losses[done]), "gradient": float(norm)}
+            tracker.log(told | {"learning_rate": rate(done, recipe)}, step=done + 1)
+        done += 1
+        selection.look(model, _weights(model), done, last=done == recipe.steps)
+        line.step(done, losses, int(data[task].lengths[indices].sum()), str(selection))
         if checkpoint and time.monotonic() - saved > 60 * minutes and accelerator.is_main_process:
-            save_checkpoint(checkpoint, model, optimizer, losses, step + 1)
+            save_checkpoint(checkpoint, model, optimizer, losses, selection, done)
             saved = time.monotonic()
+    selection.restore(_weights(model))
     model.eval()
-    return pd.DataFrame({"step": np.arange(1, recipe.steps + 1), "task": tasks, "loss": losses})
+    history = {"step": np.arange(1, done + 1), "task": tasks[:done], "loss": losses[:done]}
+    return pd.DataFrame(history | ({"dev": selection.column(done)} if evaluate else {}))
+
+
+def _together(accelerator, evaluate):
+    """The same score in every process: their mean."""
+    if evaluate is None or accelerator.num_processes == 1:
+        return evaluate
+    return lambda: float(accelerator.reduce(torch.tensor(evaluate()), "mean"))
+
+
+def _check(task: str, loss: float, norm: float, step: int, recipe: Recipe) -> None:
+    """Raise Diverged where the loss or the norm of the gradient is no longer a number."""
+    for name, value in (("loss", loss), ("gradient", norm)):
+        if not np.isfinite(value):
+            place = f"at step {step + 1} of {recipe.steps}"
+            raise Diverged(f"the {name} of {task} is {value} {place}; {REMEDY}")
 
 
 def schedule_of(recipe: Recipe, sizes: dict[str, int]) -> list[str]:
     """The task of every step; `masked_steps` of them are masked-LM batches between the others."""
+    others = {task: size for task, size in sizes.items() if task != MLM or not recipe.masked_steps}
+    shares = mixture(others, recipe.sampler, recipe.mixing_cap, recipe.temperature)
+    tasks = schedule(shares, recipe.steps - recipe.masked_steps, recipe.seed)
     if not recipe.masked_steps:
-        return schedule(sizes, recipe.steps, recipe.mixing_cap, recipe.seed)
-    others = {task: size for task, size in sizes.items() if task != MLM}
-    steps = recipe.steps - recipe.masked_steps
-    tasks = schedule(others, steps, recipe.mixing_cap, recipe.seed)
+        return tasks
     return interleaved(tasks, MLM, recipe.masked_steps, recipe.seed)
 
 
@@ -143,12 +145,13 @@ def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) 
     pieces = list(_pieces(batch, features.lengths[indices], recipe.batch_tokens, accelerator))
     pieces = [piece for piece in pieces if _counted(piece)] or pieces[:1]  # nothing to learn: 0
     total = max(1, _counted(batch))
-    loss = 0.0
+    loss, half = 0.0, recipe.precision == "bfloat16"
     for number, piece in enumerate(pieces, 1):
         share = _counted(piece) / total
         piece = {name: tensor.to(accelerator.device) for name, tensor in piece.items()}
         with _sync(accelerator, model, number == len(pieces)):
-            part = _loss(model, accelerator, task, piece, recipe) * share
+            with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=half):
+                part = _loss(model, accelerator, task, piece, recipe) * share
             accelerator.backward(part * accelerator.num_processes)
         loss += part.detach()
     return float(accelerator.reduce(loss, "sum"))
@@ -201,10 +204,9 @@ def _sync(accelerator, model, last: bool):
     return nullcontext() if last else accelerator.no_sync(model)
 
 
-def _accelerator(recipe: Recipe, several_heads: bool) -> Accelerator:
+def _accelerator(several_heads: bool) -> Accelerator:
     handler = DistributedDataParallelKwargs(find_unused_parameters=several_heads)
-    precision = "bf16" if recipe.precision == "bfloat16" else "no"
-    return Accelerator(mixed_precision=precision, kwargs_handlers=[handler])
+    return Accelerator(mixed_precision="no", kwargs_handlers=[handler])  # _step casts
 
 
 def _weight_groups(model, decay: float) -> list[dict]:
@@ -232,16 +234,22 @@ def _set_rate(optimizer, value: float) -> None:
 # ------------------------------------------------------------------------------ checkpoints
 
 
-def save_checkpoint(path: Path, model, optimizer, losses: np.ndarray, step: int) -> None:
-    """Weights, optimiser, random state, losses (steps,) in one safetensors file, at once or not."""
+def save_checkpoint(
+    path: Path, model, optimizer, losses: np.ndarray, selection: Selection, step: int
+) -> None:
+    """Weights, optimiser, random state, losses (steps,), the scores on development rows and the
+    best weights in one safetensors file, at once or not."""
     tensors = {f"model.{name}": value for name, value in _weights(model).items()}
+    tensors |= {f"best.{name}": value for name, value in selection.best.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
     tensors |= {"random.cpu": torch.get_rng_state(), "losses": torch.from_numpy(losses)}
     tensors |= {f"random.cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
     tensors = {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
     draft = path.with_name(path.name + ".part")
-    save_file(tensors, draft, {"step": json.dumps(step), "sha256": _checksum(tensors)})
+    about = {"step": step, "dev": list(selection.scores.items())}
+    about = {name: json.dumps(value) for name, value in about.items()}
+    save_file(tensors, draft, about | {"sha256": _checksum(tensors)})
     with open(draft, "rb") as file:
         os.fsync(file.fileno())
     draft.replace(path)
@@ -262,25 +270,27 @@ def _checksum(tensors: dict[str, torch.Tensor]) -> str:
     return found.hexdigest()
 
 
-def _read_checkpoint(path: Path) -> tuple[int, dict[str, torch.Tensor]]:
-    """Steps done and tensors; SafetensorError or ValueError for a damaged file."""
+def _read_checkpoint(path: Path) -> tuple[int, dict[int, float], dict[str, torch.Tensor]]:
+    """Steps done, scores on development rows by step, and tensors; SafetensorError or ValueError
+    for a damaged file."""
     with safe_open(path, "pt") as file:
         about = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if about.get("sha256", "") not in ("", _checksum(tensors)):  # older files carry none
         raise ValueError("its checksum is another")
-    return json.loads(about["step"]), tensors
+    return json.loads(about["step"]), dict(json.loads(about.get("dev", "[]"))), tensors
 
 
-def resume(path: Path, model, optimizer, losses: np.ndarray) -> int:
-    """Continue from a checkpoint if any; fills losses (steps,), returns how many steps are done.
+def resume(path: Path, model, optimizer, losses: np.ndarray, selection: Selection) -> int:
+    """Continue from a checkpoint if any; fills losses (steps,) and `selection`, returns how many
+    steps are done.
 
     A damaged checkpoint is named and removed, and training starts over.
     """
     if not path.exists():
         return 0
     try:
-        step, tensors = _read_checkpoint(path)
+        step, selection.scores, tensors = _read_checkpoint(path)
     except (SafetensorError, ValueError, OSError) as error:
         print(f"{path} is damaged ({error}); training starts over")
         path.unlink()
@@ -290,6 +300,8 @@ def resume(path: Path, model, optimizer, losses: np.ndarray) -> int:
             weight.copy_(tensors[f"model.{name}"])
     state = optimizer.state_dict()
     for name, value in tensors.items():
+        if name.startswith("best."):
+            selection.best[name.removeprefix("best.")] = value
         if name.startswith("optimizer."):
             _, index, part = name.split(".")
             state["state"].setdefault(int(index), {})[part] = value

@@ -22,7 +22,7 @@ from xtsupport.files import write_json
 FORMATS = ("float32", "bfloat16")
 FASTER = 1.2  # bfloat16 is taken where its products are at least so many times as fast
 PRODUCT = (256, 384, 1536)  # rows, inputs, outputs: one feed-forward layer of a small encoder
-ROUNDS = 6  # the fastest counts; some 20 ms in all on a CPU core
+ROUNDS = 20  # the fastest counts, also on a busy machine; 2 or 3 ms each on a CPU core
 ENOUGH = 0.1  # seconds; nobody waits for more rounds of what is slow
 CAPS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
@@ -65,15 +65,17 @@ def product_rates() -> dict[str, float]:
 
     CPUs are measured once; the user's cache keeps what was found.
     """
-    kept, signature = user_cache() / "product_rates.json", cpu_signature()
-    with suppress(OSError, ValueError, KeyError):
-        return json.loads(kept.read_text(encoding="utf-8"))[signature]
+    kept, signature, known = user_cache() / "product_rates.json", cpu_signature(), {}
+    with suppress(OSError, ValueError, TypeError):
+        known = dict(json.loads(kept.read_text(encoding="utf-8")))
+    if signature in known:
+        return known[signature]
     import torch
 
     rates = measured(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if signature:
         with suppress(OSError):
-            write_json(kept, {signature: rates})
+            write_json(kept, known | {signature: rates})
     return rates
 
 

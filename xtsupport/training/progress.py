@@ -22,13 +22,15 @@ class ProgressLine:
         self.tokens = 0
         self.handle = self._show("training starts") if shown and in_notebook() else None
 
-    def step(self, done: int, losses: np.ndarray, tokens: int) -> None:
-        """`done` steps are made; `losses` (steps,) so far, `tokens` of the last one."""
+    def step(self, done: int, losses: np.ndarray, tokens: int, note: str = "") -> None:
+        """`done` steps are made; `losses` (steps,) so far, `tokens` of the last one; `note` is
+        shown behind the rest."""
         self.tokens += tokens
         now = time.monotonic()
         if self.shown and (now - self.last > EVERY or done == self.total):
             self.last = now
-            self._write(self.text(done, losses[:done], now - self.begun), done == self.total)
+            told = self.text(done, losses[:done], now - self.begun)
+            self._write(f"{told} · {note}" if note else told, done == self.total)
 
     def text(self, done: int, losses: np.ndarray, seconds: float) -> str:
         """``120 of 400 steps · loss 1.234 · 950 tokens/s · 3 min left``; losses (steps,)."""

@@ -8,6 +8,7 @@ now, or as there have been so far.
 import time
 
 from xtsupport.study.plan import Node
+from xtsupport.training.recipe import rows_drawn
 
 START = 7.0  # seconds of a node without training: kernel, imports, reading
 SET = 150  # evaluating one target in one language, in training rows
@@ -19,9 +20,8 @@ def work(node: Node) -> float:
     """The work of a node in training rows of the study."""
     total = 0.0
     for run in node.runs:
-        own = run.settings
-        total += own.get("steps", 0) * own.get("batch_size", 0)
-        total += SET * sum(len(codes) for codes in own.get("targets", {}).values())
+        total += rows_drawn(run.settings)
+        total += SET * sum(len(codes) for codes in run.settings.get("targets", {}).values())
     return total
 
 

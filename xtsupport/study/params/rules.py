@@ -296,14 +296,15 @@ def windows(settings, tasks) -> Iterator[tuple[tuple, str, int, int]]:
 def task_window(settings, phase: str, per_task: str, own: list[str], task: str) -> tuple:
     """(key path, task, max_length, stride) after the overrides `own`, the last one first."""
     path, base = (phase, "stride"), getattr(settings, phase)
-    length, stride = base.max_length, base.stride
+    length, stride, step = base.max_length, base.stride, base.step
     for name in own:
         changed = getattr(settings, per_task)[name]
+        step = changed.step if "step" in changed.model_fields_set else step
         if changed.max_length is not None or changed.stride is not None:
             path = (per_task, name)
             length = length if changed.max_length is None else changed.max_length
             stride = stride if changed.stride is None else changed.stride
-    return path, task, length, stride
+    return path, task, length, 0 if step else stride  # with a step windows always move on
 
 
 # Tokens of a window that are none of its text: special ones of a pair at most (XLM-R has 4), and
@@ -322,22 +323,49 @@ def sound_encoder(settings, tasks, languages) -> Problems:
             ("pretraining", "heads"),
             (f"pretraining.heads = {size.heads}: must divide hidden_size {size.hidden_size}"),
         )
-    if settings.retrieval.layer > size.layers:
-        yield (
-            ("retrieval", "layer"),
-            (
-                f"retrieval.layer = {settings.retrieval.layer}: the encoder has "
-                f"{size.layers} layers; allowed: 0..{size.layers}"
-            ),
-        )
+    for path, own in retrieval_settings(settings):
+        if own.layer is not None and own.layer > size.layers:
+            yield (
+                (*path, "layer"),
+                (
+                    f"{'.'.join(path)}.layer = {own.layer}: the encoder has "
+                    f"{size.layers} layers; allowed: 0..{size.layers}"
+                ),
+            )
+        if (own.max_length or 0) > size.max_length:
+            yield (*path, "max_length"), too_long(".".join(path), own.max_length, size)
     for phase in ("intermediate", "target"):
         length = getattr(settings, phase).max_length
         if length > size.max_length:
+            yield (phase, "max_length"), too_long(phase, length, size)
+
+
+def too_long(group: str, length: int, size) -> str:
+    """Longer sequences than the encoder of phase 1 has positions."""
+    return (
+        f"{group}.max_length = {length}: the encoder takes at most "
+        f"pretraining.max_length = {size.max_length} tokens"
+    )
+
+
+def retrieval_settings(settings) -> list[tuple[tuple, object]]:
+    """(key path, settings) of retrieval in general and of every target that has its own."""
+    special = settings.retrieval.tasks.items()
+    return [(("retrieval",), settings.retrieval)] + [
+        (("retrieval", "tasks", name), own) for name, own in special
+    ]
+
+
+def known_retrieval(settings, tasks, languages) -> Problems:
+    """Retrieval settings of a task are of a retrieval target of the study."""
+    names = [n for n in settings.targets if n in tasks and tasks[n].kind == "retrieval"]
+    for name in settings.retrieval.tasks:
+        if name not in names:
             yield (
-                (phase, "max_length"),
+                ("retrieval", "tasks", name),
                 (
-                    f"{phase}.max_length = {length}: the encoder takes at most "
-                    f"pretraining.max_length = {size.max_length} tokens"
+                    f"retrieval.tasks.{name}: is not a retrieval target of the study"
+                    f"{did_you_mean(name, names)}; allowed: {', '.join(names) or 'nothing'}"
                 ),
             )
 
@@ -435,6 +463,7 @@ RULES = (
     ),
     (sound_encoder, ("encoder", "pretraining", "retrieval", "intermediate", "target")),
     (sound_synonyms, ("robust", "variants")),
+    (known_retrieval, ("targets", "retrieval")),
     (known_contrasts, ("analysis", "conditions", "variants")),
     (sound_primary, ("analysis", "targets")),
 )

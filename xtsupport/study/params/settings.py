@@ -11,17 +11,32 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    create_model,
+    field_validator,
+)
 
 from xtsupport import folders
 from xtsupport.errors import UserError
+from xtsupport.statistics.declared import UNITS, Declared
+from xtsupport.statistics.declared import Primary as Declaration
 from xtsupport.study.params import params_file, rules
 from xtsupport.study.params.explained import explained
+from xtsupport.training.recipe import SAMPLERS, Recipe
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Betas = Annotated[
+    list[Annotated[float, Field(ge=0, lt=1)]],
+    Field(min_length=2, max_length=2, description="of AdamW: decay of both moments"),
+]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@~=-]{0,63}$")]
 
 
@@ -37,9 +52,10 @@ class Pretraining(Part):
     steps: Annotated[int, Field(ge=1, description="optimizer steps")] = 2000
     batch_size: Annotated[int, Field(ge=1, description="documents per step")] = 32
     learning_rate: Annotated[Rate, Field(description="peak, after warm-up")] = 4e-3
-    warmup: Annotated[Share, Field(description="share of the steps")] = 0.1
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
-    clip: Annotated[float, Field(gt=0, description="largest gradient norm")] = 1.0
+    warmup: Annotated[Share, Field(description="share of the steps")] = Recipe.warmup
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = Recipe.weight_decay
+    betas: Betas = [0.9, 0.98]  # as RoBERTa was pretrained (Liu et al. 2019, section 3.1)
+    clip: Annotated[float, Field(gt=0, description="largest gradient norm")] = Recipe.clip
     mask: Annotated[float, Field(gt=0, lt=1, description="share of the tokens to predict")] = 0.2
     hidden_size: Annotated[int, Field(ge=8, le=8192)] = 64
     layers: Annotated[int, Field(ge=1, le=96)] = 2
@@ -53,32 +69,67 @@ class Pretraining(Part):
 class Phase(Part):
     """What phases 2 and 3 have in common."""
 
-    epochs: Annotated[float, Field(gt=0, le=1000, description="passes over the training rows")] = 3
-    batch_size: Annotated[
-        int, Field(ge=1, le=65536, description="training rows per optimizer step")
-    ] = 32
+    epochs: Annotated[
+        float,
+        Field(gt=0, le=1000, description="passes over the windows that the training rows make"),
+    ] = 3
+    batch_size: Annotated[int, Field(ge=1, le=65536, description="windows per optimizer step")] = 32
     learning_rate: Annotated[Rate, Field(description="peak, after warm-up")] = 1e-3
     max_rows: Annotated[
         Positive | None, Field(description="use only so many training rows; null: all")
     ] = None
-    warmup: Annotated[Share, Field(description="share of the steps")] = 0.1
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
-    clip: Annotated[float, Field(gt=0, description="largest gradient norm")] = 1.0
+    warmup: Annotated[Share, Field(description="share of the steps")] = Recipe.warmup
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = Recipe.weight_decay
+    betas: Betas = list(Recipe.betas)
+    clip: Annotated[float, Field(gt=0, description="largest gradient norm")] = Recipe.clip
     max_length: Annotated[int, Field(ge=8, le=8192, description="tokens per window")] = 128
-    stride: Annotated[int, Field(ge=0, description="tokens two windows share")] = 32
+    stride: Annotated[
+        int, Field(ge=0, description="tokens two windows share (not XTREME's doc_stride: see step)")
+    ] = 32
+    step: Annotated[
+        Positive | None,
+        Field(description="tokens from one window to the next, in place of stride; null: stride"),
+    ] = None
     dropout: Share = 0.0
+    attention_dropout: Annotated[
+        Share | None, Field(description="null: the checkpoint's; above 0 slow on CPUs")
+    ] = None
     freeze_embeddings: bool = False
     pooling: Annotated[
         Literal["first", "mean"], Field(description="what classification and choice heads read")
     ] = "first"
+    dev_every: Annotated[
+        Positive | None,
+        Field(
+            description="steps between evaluations on English development rows, the best weights "
+            "are kept; null: none, the last ones"
+        ),
+    ] = None
+    dev_patience: Annotated[
+        Positive | None,
+        Field(description="evaluations without a better one that end the training; null: never"),
+    ] = None
+    dev_rows: Annotated[
+        Positive | None, Field(description="development rows, at most; null: all")
+    ] = 500
+    dev_overlap: Annotated[
+        bool,
+        Field(description="keep development rows whose context, premise or sentence is evaluated"),
+    ] = False
 
 
 class Intermediate(Phase):
     """Phase 2: English intermediate training."""
 
+    sampler: Annotated[
+        Literal[SAMPLERS], Field(description="`all`: how often a task's turn comes, by its size")
+    ] = Recipe.sampler
     mixing_cap: Annotated[
-        int, Field(ge=1, description="`all`: a task counts at most so many rows")
-    ] = 100_000
+        int, Field(ge=1, description="sampler capped: a task counts at most so many windows")
+    ] = Recipe.mixing_cap
+    temperature: Annotated[
+        float, Field(ge=1, le=1000, description="sampler temperature: size to the power of 1/T")
+    ] = Recipe.temperature
 
 
 class Target(Phase):
@@ -91,7 +142,9 @@ class Mlm(Part):
     share: Annotated[float, Field(gt=0, lt=1, description="share of the steps, beside X's own")] = (
         0.2
     )
-    mask: Annotated[float, Field(gt=0, lt=1, description="share of the tokens to predict")] = 0.15
+    mask: Annotated[float, Field(gt=0, lt=1, description="share of the tokens to predict")] = (
+        Recipe.mask
+    )
     documents: Annotated[int, Field(ge=1, description="raw texts per language, at most")] = 1000
 
 
@@ -100,13 +153,13 @@ class Robust(Part):
 
     radius: Annotated[
         float, Field(gt=0, le=1, description="smoothing: largest noise, share of a norm")
-    ] = 0.1
+    ] = Recipe.radius
     adversarial_radius: Annotated[
         float, Field(gt=0, le=1, description="the same for adversarial, which bears far less")
     ] = 0.01
     ascent_steps: Annotated[
         int, Field(ge=1, le=50, description="adversarial: each costs a training step")
-    ] = 3
+    ] = Recipe.ascent_steps
     copies: Annotated[int, Field(ge=1, le=100, description="synonyms: changed copies of a row")] = 3
     synonyms: Annotated[
         str,
@@ -114,22 +167,27 @@ class Robust(Part):
     ] = "embeddings"
 
 
-class Overrides(Part):
-    """Settings of one task that replace those of its phase; the absent ones stay."""
+def overrides_of(name: str, of: type[Part], about: str, **more) -> type[Part]:
+    """The settings of a group, none of them set, for what replaces some of them."""
+    fields = {key: (field.rebuild_annotation(), None) for key, field in of.model_fields.items()}
+    return create_model(
+        name,
+        __base__=Part,
+        __doc__=about,
+        **{key: (kind | None, default) for key, (kind, default) in fields.items()},
+        **more,
+    )
 
-    epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
-    batch_size: Annotated[int, Field(ge=1, le=65536)] | None = None
-    learning_rate: Rate | None = None
-    max_rows: Positive | None = None
-    warmup: Share | None = None
-    weight_decay: Annotated[float, Field(ge=0, le=1)] | None = None
-    clip: Annotated[float, Field(gt=0)] | None = None
-    max_length: Annotated[int, Field(ge=8, le=8192)] | None = None
-    stride: Annotated[int, Field(ge=0)] | None = None
-    dropout: Share | None = None
-    freeze_embeddings: bool | None = None
-    pooling: Literal["first", "mean"] | None = None
-    train_split: Annotated[str, Field(min_length=1)] | None = None  # for mirrors without the usual
+
+Overrides = overrides_of(
+    "Overrides",
+    Phase,
+    "Settings of one task that replace those of its phase; the absent ones stay.",
+    train_split=(  # for mirrors without the usual one
+        Annotated[str, Field(min_length=1)] | None,
+        None,
+    ),
+)
 
 
 class Evaluation(Part):
@@ -156,25 +214,41 @@ class Evaluation(Part):
     ] = {}
 
 
-class Retrieval(Part):
+class Embedding(Part):
     """How a sentence becomes a vector; the same for every condition."""
 
-    layer: Annotated[int, Field(ge=0, le=96, description="0: the embeddings; n: after layer n")] = 1
+    layer: Annotated[
+        int,
+        Field(ge=0, le=96, description="0: the embeddings; n: after layer n (XTREME's n - 1)"),
+    ] = 1
     pooling: Literal["mean", "cls"] = "mean"
+    max_length: Annotated[
+        Annotated[int, Field(ge=8, le=8192)] | None,
+        Field(description="tokens per sentence, at most; null: target.max_length"),
+    ] = None
+
+
+class Retrieval(Embedding):
+    """How a sentence becomes a vector; the same for every condition."""
+
     precision: Annotated[
         Literal["float32", "bfloat16"],
         Field(description="of the encoder; neighbours are close calls"),
     ] = "float32"
+    tasks: Annotated[
+        dict[str, overrides_of("EmbeddingOverrides", Embedding, "Of one retrieval task.")],
+        Field(description="settings of one target that replace those above"),
+    ] = {}
 
 
 class Primary(Part):
     """The one comparison that was planned; every other is printed as exploratory."""
 
     treatment: str
-    baseline: str = "none"
+    baseline: str = Declaration.baseline
     target: str
-    metric: str = "f1"
-    by: Literal["group", "family", "language", "all"] = "group"
+    metric: str = Declaration.metric
+    by: Literal["group", "family", "language", "all"] = Declaration.by
 
 
 class Analysis(Part):
@@ -184,14 +258,12 @@ class Analysis(Part):
     primary: Primary | None = None
     margin: Annotated[
         float, Field(gt=0, le=100, description="points; smaller gains count as equivalent")
-    ] = 1.0
+    ] = Declared.margin
     alpha: Annotated[
         float, Field(gt=0, lt=0.5, description="error rate of the whole family of tests")
-    ] = 0.05
-    adjustment: Literal["holm", "bonferroni", "fdr_bh", "fdr_by", "none"] = "holm"
-    unit: Literal["clusters x seeds", "clusters", "seeds", "clusters x seeds x languages"] = (
-        "clusters x seeds"
-    )
+    ] = Declared.alpha
+    adjustment: Literal["holm", "bonferroni", "fdr_bh", "fdr_by", "none"] = Declared.adjustment
+    unit: Literal[UNITS] = Declared.unit
 
 
 class Nodes(Part):
@@ -248,6 +320,13 @@ class Settings(Part):
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _planned: dict = PrivateAttr(default_factory=dict)
+
+    def embedding(self, target: str) -> dict:
+        """Layer, pooling and max_length of a retrieval target."""
+        own, special = self.retrieval, self.retrieval.tasks.get(target)
+        found = own.model_dump(include=set(Embedding.model_fields))
+        found |= special.model_dump(exclude_unset=True) if special else {}
+        return found | {"max_length": found["max_length"] or self.target.max_length}
 
     @property
     def origins(self) -> dict[str, str]:

@@ -17,8 +17,9 @@ def align(target: str, code: str, model, tokenizer, run):
 
     A prediction is the row nearest to an English sentence, XTREME's direction.
     """
-    examples, settings = load(target, code, None, run.options["data"]), run.settings
-    options = embedding_options(run)
+    examples = load(target, code, None, run.options["data"])
+    settings = run.settings["embedding"][target]
+    options = embedding_options(target, run)
     texts = [examples[name][:] for name in ("text_2", "text")]
     sides = [embed(model, tokenizer, side, *options) for side in texts]
     by_layer = [
@@ -30,10 +31,10 @@ def align(target: str, code: str, model, tokenizer, run):
     return examples, found, by_layer, {"examples": len(examples), "truncated": cut}
 
 
-def embedding_options(run) -> tuple:
+def embedding_options(target: str, run) -> tuple:
     """What `embed` and `encode` take behind the sentences and the layer."""
-    own = run.settings
-    return own["max_length"], own["pooling"], run.options["batch_tokens"], own["precision"]
+    own, precision = run.settings["embedding"][target], run.settings["precision"]
+    return own["max_length"], own["pooling"], run.options["batch_tokens"], precision
 
 
 def layer_scores(target: str, code: str, layer: int, first: np.ndarray, second: np.ndarray) -> dict:
@@ -53,8 +54,8 @@ def mine(target: str, code: str, model, tokenizer, run):
     The pairs are those by ratio margin; the records, of both margin and cosine, say which gold
     pairs the threshold was tuned on: validation, or (flattering) test itself.
     """
-    data, settings = run.options["data"], run.settings
-    options = embedding_options(run)
+    data, settings = run.options["data"], run.settings["embedding"][target]
+    options = embedding_options(target, run)
     vectors = partial(_encode, model, tokenizer, settings["layer"], options)
     tuned_on = "validation" if bucc.present(code, "validation", data) else "test"
     candidates = {}

@@ -5,6 +5,7 @@ above it, or from the study's `encoder` setting. Heads are never carried over.
 """
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,21 +17,28 @@ from xtsupport.data.hub import available
 from xtsupport.errors import UserError
 from xtsupport.evaluation.predict import predict
 from xtsupport.evaluation.scores import corpus_score, score_examples
-from xtsupport.study.phases import exposure, sentence_retrieval
+from xtsupport.study.params.settings import Evaluation
+from xtsupport.study.phases import development, exposure, sentence_retrieval
 from xtsupport.study.phases.exposure import training_split
-from xtsupport.study.phases.training_rows import raw_features, training_features
+from xtsupport.study.phases.training_rows import (
+    raw_features,
+    training_features,
+    window_counts,
+    windows_of,
+)
 from xtsupport.study.runs import Run, open_run, require
 from xtsupport.tables import languages, task
 from xtsupport.training import encoder as encoders
 from xtsupport.training import precision
 from xtsupport.training.attention import use_fast_attention
-from xtsupport.training.feature_cache import encoded
 from xtsupport.training.features import Features, featurise
 from xtsupport.training.heads import TaskModel
-from xtsupport.training.loop import MLM, Recipe, train
+from xtsupport.training.loop import MLM, train
 from xtsupport.training.masked import MaskedHead, MaskedModel, tiny_xlmr, train_tokenizer
+from xtsupport.training.recipe import Recipe, masked_steps, steps_of
 from xtsupport.training.tracking import tracked
 
+MAX_ANSWER = Evaluation.model_fields["max_answer_length"].default  # of validation in phase 2
 VALIDATION_CLUSTERS = 400  # English validation after phase 2: enough to see that it learned
 
 
@@ -56,7 +64,10 @@ def pretrain(run: Run, progress: bool = True) -> pd.DataFrame:
         }
         model = tiny_xlmr(len(tokenizer), **shape)
         features = featurise({"text": texts}, "masked", tokenizer, settings["max_length"], 0)
-        history = fit(MaskedModel(model), {"masked": features}, tokenizer, run, out, progress)
+        recipe = recipe_of(run, settings["steps"])
+        history = fit(
+            MaskedModel(model), {"masked": features}, tokenizer, recipe, run, out, progress
+        )
         save_encoder(model, tokenizer, out)
     return history
 
@@ -76,7 +87,9 @@ def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
         for name, features in data.items():
             add_head(model, name, features, run)
         masked = {MLM: raw_features(tokenizer, run)} if "raw" in run.settings else {}
-        history = fit(model, data | masked, tokenizer, run, out, progress)
+        recipe = recipe_of(run, *phase2_steps(run, {name: len(data[name]) for name in data}))
+        dev = development.evaluator(run, answerer(model, data, tokenizer, run))
+        history = fit(model, data | masked, tokenizer, recipe, run, out, progress, dev)
         scores = [
             validate(model, name, features, tokenizer, run, out) for name, features in data.items()
         ]
@@ -97,7 +110,10 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
         rows = run.settings["rows"]
         features = training_features(run.training_task, rows, tokenizer, run, model.encoder)
         add_head(model, run.training_task, features, run)
-        history = fit(model, {run.training_task: features}, tokenizer, run, out, progress)
+        recipe = recipe_of(run, phase3_steps(run, features, tokenizer))
+        data = {run.training_task: features}
+        dev = development.evaluator(run, answerer(model, data, tokenizer, run))
+        history = fit(model, data, tokenizer, recipe, run, out, progress, dev)
         parts = [
             evaluate(model, run.training_task, features, target, *codes, tokenizer, run, out)
             for target, *codes in evaluation_sets(run)
@@ -160,7 +176,9 @@ def starting_encoder(run: Run):
 def check_length(encoder, run: Run) -> None:
     """Raise UserError where the run's sequences are longer than the encoder has positions."""
     shift = 2 if "roberta" in encoder.config.model_type else 0  # it counts positions from 2
-    most, wanted = encoder.config.max_position_embeddings - shift, run.settings["max_length"]
+    most, own = encoder.config.max_position_embeddings - shift, run.settings
+    lengths = [each["max_length"] for each in own.get("embedding", {}).values()]
+    wanted = max(lengths or [own["max_length"]])
     if wanted > most:
         raise UserError(
             f"{run.phase}.max_length = {wanted}: the encoder {starting_point(run)} takes at most "
@@ -188,7 +206,7 @@ def starting_model(run: Run):
     else:
         encoder, tokenizer = starting_encoder(run)
     use_fast_attention(encoder, device(), run.settings["precision"])
-    encoders.set_dropout(encoder, run.settings["dropout"])
+    encoders.set_dropout(encoder, run.settings["dropout"], run.settings["attention_dropout"])
     if run.settings["freeze_embeddings"]:
         encoders.freeze_embeddings(encoder)
     model = TaskModel(encoder, run.settings["dropout"], run.settings["pooling"])
@@ -203,21 +221,71 @@ def add_head(model: TaskModel, name: str, features: Features, run: Run) -> None:
     model.add_head(name, features.kind, labels, run.seed)
 
 
-def fit(model, data: dict[str, Features], tokenizer, run: Run, out, progress: bool) -> pd.DataFrame:
-    """Train as the run's settings say; leaves ``history.csv`` and facts for ``run.json``."""
-    keys = Recipe.__dataclass_fields__.keys() & run.settings.keys()
-    recipe = Recipe(
-        **{k: run.settings[k] for k in keys}
-        | {"seed": run.seed, "batch_tokens": run.options["batch_tokens"]}
+def phase2_steps(run: Run, windows: dict[str, int]) -> tuple[int, int]:
+    """(all steps, masked-LM steps among them) of a run of phase 2 with so many windows a task."""
+    steps = steps_of(run.settings, windows)
+    masked = masked_steps(steps, run.settings.get("masked_share", 0))
+    return steps + masked, masked
+
+
+def phase3_steps(run: Run, features: Features, tokenizer) -> int:
+    """Steps of a run of phase 3; ``none~X`` takes those of X's phase 2 as well, counted on the same
+    windows, and copies of rows with synonyms take no more steps than the rows themselves."""
+    own, name = run.settings, run.training_task
+    if "copies" in own:
+        plain = replace(run, settings={key: own[key] for key in own if key != "copies"})
+        features = training_features(name, own["rows"], tokenizer, plain)
+    steps = steps_of(own, {name: len(features)})
+    if "matched" in own:
+        phase2 = replace(run, settings=own["matched"])
+        steps += phase2_steps(phase2, window_counts(phase2, tokenizer))[0]
+    return steps
+
+
+def recipe_of(run: Run, steps: int, masked: int = 0) -> Recipe:
+    """How a run trains, by its settings; KeyError where one of them is absent."""
+    own = run.settings
+    given = ("batch_size", "learning_rate", "warmup", "weight_decay", "clip", "precision")
+    some = ("mask", "sampler", "mixing_cap", "temperature", "noise", "radius", "ascent_steps")
+    return Recipe(
+        steps=steps,
+        masked_steps=masked,
+        seed=run.seed,
+        batch_tokens=run.options["batch_tokens"],
+        betas=tuple(own["betas"]),
+        dev_every=own.get("dev_every") or 0,  # phase 1 has none
+        dev_patience=own.get("dev_patience") or 0,
+        **{name: own[name] for name in given},
+        **{name: own[name] for name in some if name in own},  # of some phases and variants only
     )
+
+
+def answerer(model, data: dict[str, Features], tokenizer, run: Run):
+    """(task, examples) -> predictions of the model as it is."""
+    return lambda name, rows: answers(model, name, data[name], rows, tokenizer, run)[0]
+
+
+def fit(
+    model, data: dict[str, Features], tokenizer, recipe: Recipe, run: Run, out, progress, dev=None
+) -> pd.DataFrame:
+    """Train by a recipe; leaves ``history.csv`` and facts for ``run.json``.
+
+    dev: the score of the model on development rows, for recipes that keep the best weights.
+    """
+    for name, features in data.items():
+        if progress and len(features) != features.examples:
+            more = len(features) / features.examples
+            print(f"{name}: {features.examples} rows, {more:.2f} windows a row")
     checkpoint = out.checkpoint / "state.safetensors"
     minutes = run.options["checkpoint_minutes"]
     dashboard = run.options.get("tracking"), folders.outputs() / run.study, run.name
     with tracked(*dashboard) as tracker:
-        history = train(model, data, tokenizer, recipe, checkpoint, minutes, progress, tracker)
+        history = train(model, data, tokenizer, recipe, checkpoint, minutes, progress, tracker, dev)
     out.write_csv("history.csv", history)
     out.note(
         training={name: sizes(features) for name, features in data.items()},
+        steps=recipe.steps,
+        kept_step=int(history["dev"].idxmax()) + 1 if dev else len(history),
         final_loss=float(history.loss.tail(max(1, len(history) // 20)).mean()),
         device=device().type,
     )
@@ -273,14 +341,7 @@ def evaluate(
 def answers(model, trained: str, trained_on: Features, examples, tokenizer, run: Run):
     """(predictions, sizes of the features) of evaluation rows."""
     settings = run.settings
-    features = encoded(
-        examples,
-        trained_on.kind,
-        tokenizer,
-        settings["max_length"],
-        settings["stride"],
-        trained_on.labels,
-    )
+    features = windows_of(examples, trained_on.kind, tokenizer, settings, trained_on.labels)
     predictions = predict(
         model,
         trained,
@@ -290,7 +351,7 @@ def answers(model, trained: str, trained_on: Features, examples, tokenizer, run:
         run.options["batch_tokens"],
         settings["precision"],
         trained_on.unanswerable,
-        settings.get("max_answer_length", 30),
+        settings.get("max_answer_length", MAX_ANSWER),
     )
     return predictions, sizes(features)
 

@@ -33,9 +33,25 @@ def training_features(name: str, rows: int, tokenizer, run: Run, encoder=None) -
     labels = row.labels or tags_of(examples, row.kind)
     if "copies" in settings:
         examples = with_synonyms(examples, row.kind, encoder, tokenizer, run)
-    return encoded(
-        examples, row.kind, tokenizer, settings["max_length"], settings["stride"], labels
-    )
+    return windows_of(examples, row.kind, tokenizer, settings, labels)
+
+
+def windows_of(examples, kind: str, tokenizer, settings: dict, labels=()) -> Features:
+    """Features of rows, cut into windows as a run's settings say."""
+    step = settings.get("step")
+    cut = settings["max_length"], settings["stride"]
+    return encoded(examples, kind, tokenizer, *cut, labels, step)
+
+
+def window_counts(run: Run, tokenizer) -> dict[str, int]:
+    """Task -> windows that its rows make in training, for the tasks of a run of phase 2."""
+    kinds = {name: task(name, run.options["data"]).kind for name in run.settings["tasks"]}
+    return {
+        name: len(training_features(name, rows, tokenizer, run))
+        if kinds[name] in ("span", "tagging")
+        else rows
+        for name, rows in run.settings["tasks"].items()
+    }
 
 
 def rows_in(languages: list[str], name: str, rows: int, run: Run):

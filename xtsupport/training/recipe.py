@@ -1,0 +1,71 @@
+"""How to train: the settings that the loop reads, their defaults, and how many steps they make."""
+
+import math
+from dataclasses import dataclass
+
+SAMPLERS = ("proportional", "capped", "temperature", "uniform")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; the names and units are those of the params file, and so are the defaults."""
+
+    steps: int  # optimiser steps
+    batch_size: int  # examples per step, over all processes
+    learning_rate: float  # peak
+    warmup: float = 0.1  # share of the steps
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)  # of AdamW
+    clip: float = 1.0  # norm of the gradient
+    seed: int = 0
+    batch_tokens: int = 16384  # tokens that are in memory at a time; larger batches accumulate
+    sampler: str = "capped"  # of tasks in a mixture; see batches.mixture
+    mixing_cap: int = 100_000  # examples
+    temperature: float = 2.0
+    mask: float = 0.15  # share of tokens masked, for tasks of kind `masked`
+    precision: str = "float32"  # or bfloat16: autocast; weights and optimiser stay float32
+    masked_steps: int = 0  # of the steps, those on the task `mlm`
+    noise: str = ""  # robust.py: adversarial or smoothing
+    radius: float = 0.1  # of the noise, share of an embedding's norm
+    ascent_steps: int = 3  # adversarial: steps towards the worst noise
+    dev_every: int = 0  # steps between evaluations on development rows; 0: none
+    dev_patience: int = 0  # evaluations without a better one that end the training; 0: never
+
+
+def weights(sizes: dict[str, int], sampler: str, cap: int, temperature: float) -> dict[str, float]:
+    """What each task of a mixture counts, by its examples: n, min(n, cap), n^(1/T), or 1."""
+    counted = {
+        "proportional": lambda size: size,
+        "capped": lambda size: min(size, cap),
+        "temperature": lambda size: size ** (1 / temperature),
+        "uniform": lambda size: 1,
+    }[sampler]
+    return {task: counted(size) for task, size in sizes.items()}
+
+
+def steps_of(own: dict, sizes: dict[str, int]) -> int:
+    """Optimiser steps of ``epochs`` passes over training sets of so many windows, at least one.
+
+    own: a run's settings. A pass over a mixture counts of each task what its sampler takes at most:
+    all windows, but of a capped one `mixing_cap`.
+    """
+    capped = own.get("sampler") == "capped"
+    windows = sum(min(size, own["mixing_cap"]) if capped else size for size in sizes.values())
+    return max(1, math.ceil(own["epochs"] * windows / own["batch_size"]))
+
+
+def masked_steps(steps: int, share: float) -> int:
+    """Masked-LM steps beside `steps` of the task, which keeps all of its own: `share` of all."""
+    return max(1, round(steps * share / (1 - share))) if share else 0
+
+
+def rows_drawn(own: dict) -> float:
+    """About how many rows a run trains on, by its settings: one window for each."""
+    if "steps" in own:  # phase 1
+        return own["steps"] * own["batch_size"]
+    if "epochs" not in own:
+        return 0.0
+    sizes = own.get("tasks") or {"": own["rows"]}
+    done = steps_of(own, sizes)
+    done += masked_steps(done, own.get("masked_share", 0))
+    return done * own["batch_size"] + rows_drawn(own.get("matched", {}))
