@@ -34,6 +34,19 @@ def read(path: Path, columns=None) -> pa.Table:
         raise _damaged(path, error) from error
 
 
+def first(source, wanted: int) -> pa.Table:
+    """The first rows of a path or stream, of which no more row groups are read than needed."""
+    try:
+        file = pq.ParquetFile(source)
+        groups, there = 0, 0
+        while groups < file.num_row_groups and there < wanted:
+            there += file.metadata.row_group(groups).num_rows
+            groups += 1
+        return file.read_row_groups(list(range(groups))).slice(0, wanted)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(source, error) from error
+
+
 def rows(path: Path) -> int:
     """The number of rows, from the file's metadata; UserError if it is truncated."""
     try:
