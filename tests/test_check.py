@@ -31,7 +31,7 @@ def test_everything_that_is_read_is_listed_once():
         ("xnli", "de", "test"),
         ("xnli", "sw", "test"),
     ]
-    assert set(frame["status"]) == {"hub"} and frame["rows"].isna().all()
+    assert set(frame["status"]) == {"unreachable"} and frame["rows"].isna().all()
 
 
 def test_other_training_splits_are_the_ones_that_are_read():

@@ -8,10 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hub_server import Hub, running
+from hub_server import Hub, forget, put, running
 from huggingface_hub import constants
 
 from xtsupport import tables
@@ -19,34 +17,9 @@ from xtsupport.data import commits, download, fingerprint, load, remote, rows
 from xtsupport.errors import Unreachable, UserError
 
 
-def put(root, name, path, examples, **options):
-    """Write rows as a file of a data set."""
-    place = root / name / path
-    place.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(examples), place, **options)
-
-
 def question(identifier):
     return {"id": identifier, "title": "", "context": "He is old.", "question": "How?",
             "answers": {"text": ["old"], "answer_start": [6]}}  # fmt: skip
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """Caches of one's own, and no study."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
-    monkeypatch.setenv("XTSUPPORT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    forget()
-    yield tmp_path
-    forget()
-
-
-def forget():
-    """As in a new process."""
-    commits._frozen.clear()
-    commits._place.clear()
-    remote.ask_again()
 
 
 @pytest.fixture

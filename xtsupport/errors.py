@@ -45,6 +45,12 @@ def together(problems: list[UserError]) -> UserError:
     return UserError(*dict.fromkeys(rest), *(one.problems if one else ()))
 
 
+def shown(value: object) -> str:
+    """A value as messages quote it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:60]}...{text[-1]}"
+
+
 def did_you_mean(name: object, allowed) -> str:
     """`` (did you mean 'xquad'?)`` for the closest allowed name, or an empty string."""
     close = get_close_matches(str(name), [str(each) for each in allowed], n=1, cutoff=0.5)

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from xtsupport.errors import UserError, shown
+
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -27,6 +29,20 @@ def portable(path: str | Path) -> str:
         return str(path)
     near = Path(path).is_relative_to(root().parent)
     return Path(os.path.relpath(path, root())).as_posix() if near else Path(path).name
+
+
+def given(text: str | Path, start: Path | None = None) -> Path:
+    """The path that somebody typed, from `start`, by default the project root.
+
+    Raises UserError where no path can be so: zero bytes, thousands of characters, ~nobody.
+    """
+    try:
+        path = (root() if start is None else start) / Path(text).expanduser()
+        path.resolve().exists()
+        return path
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{shown(str(text))} is not a path ({reason})") from error
 
 
 def outputs() -> Path:

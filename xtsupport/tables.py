@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
+from xtsupport import folders
 from xtsupport.errors import UserError, did_you_mean
 
 PACKAGE = Path(__file__).parent
@@ -109,7 +110,7 @@ def mirror_folder(data: str | Path = "hub") -> Path | None:
         from xtsupport.data.world.world import world_folder
 
         return world_folder()
-    folder = Path(data).expanduser()
+    folder = folders.given(data, Path())
     if not folder.is_dir():
         raise UserError(
             f"data: {str(data)!r} is not a folder; allowed: hub, world, or the path of a mirror"
@@ -134,13 +135,18 @@ def encoders(data: str | Path = "hub") -> dict[str, Encoder]:
 
 def exposed(encoder: str, data: str | Path = "hub") -> tuple[str, ...]:
     """The tasks that an encoder was trained on, as far as that is known."""
-    row = encoders(data).get(encoder)
+    row = known_encoder(encoder, data)
     return row.exposed if row else ()
+
+
+def known_encoder(name: str, data: str | Path = "hub") -> Encoder | None:
+    """The row of an encoder, at whatever revision (``owner/name@revision``); None: no row."""
+    return encoders(data).get(name.partition("@")[0])
 
 
 def seen_before(encoder: str, names, data: str | Path = "hub") -> str:
     """A sentence on which of the tasks `names` an encoder was trained on, to stand by results."""
-    row = encoders(data).get(encoder)
+    row = known_encoder(encoder, data)
     if row is None:
         return f"It is not known which of these tasks the encoder {encoder} was trained on."
     met = [name for name in names if name in row.exposed]

@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 from xtsupport import __version__
-from xtsupport.errors import UserError
+from xtsupport.errors import Unreachable, UserError, together
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,7 +71,15 @@ def parser() -> argparse.ArgumentParser:
         )
         return each
 
-    each = study("run", run, "run a study: whatever is not finished yet")
+    def updating(each: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        each.add_argument(
+            "--update",
+            action="store_true",
+            help="take what the hub holds now, and not the commits that the study was planned with",
+        )
+        return each
+
+    each = updating(study("run", run, "run a study: whatever is not finished yet"))
     each.add_argument(
         "--jobs",
         type=positive,
@@ -84,12 +92,18 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="local, slurm, or a folder with a Snakemake profile (default: local)",
     )
-    study("plan", plan, "show the runs and nodes of a study, and what is left to do")
+    updating(study("plan", plan, "show the runs and nodes of a study, and what is left to do"))
     study("status", status, "show what is done, running, failed or stale")
     data = commands.add_parser("data", help="look at a study's data").add_subparsers(
         metavar="COMMAND", required=True
     )
     study("check", data_check, "check that all data of a study are there and sound", data)
+    each = study("get", data_get, "fetch everything that a study needs from the hub", data)
+    each.add_argument("--to", metavar="DIR", help="make a mirror there (default: cache only)")
+    each = command("convert", data_convert, "make a mirror of XTREME's download folder, or of "
+                   "SQuAD-style JSON, CoNLL and TSV files", data)  # fmt: skip
+    each.add_argument("source", metavar="XTREME_DOWNLOAD", help="a folder of files as published")
+    each.add_argument("out", metavar="OUT", help="the mirror folder to make or to add to")
     each = command(
         "fertility", fertility, "how finely an encoder's tokenizer cuts each language", data
     )
@@ -125,9 +139,8 @@ def parser() -> argparse.ArgumentParser:
 def run(args) -> int:
     """``xtsupport run``."""
     from xtsupport.study.execution import progress, runner
-    from xtsupport.study.plan import open_study
 
-    study = open_study(args.file, args.set)
+    study = opened(args)
     runner.profile_folder(args.profile)
     todo = runner.stale(study)
     nodes = study.plan.nodes
@@ -165,16 +178,37 @@ def run(args) -> int:
     return 0
 
 
-def plan(args) -> None:
+def opened(args):
+    """The study of a params file, its encoder checked; says which names of the hub have moved."""
+    from xtsupport import folders
+    from xtsupport.data import commits
+    from xtsupport.study.plan import open_study, read_settings
+
+    if args.update:
+        commits.update(folders.outputs() / read_settings(args.file, args.set).study)
+    study = open_study(args.file, args.set)
+    for line in commits.moved():
+        print(f"note: {line}", file=sys.stderr)
+    if study.settings.encoder != "pretrain":
+        from xtsupport.training import checkpoint
+
+        checkpoint.check(study.settings.encoder)
+    return study
+
+
+def plan(args) -> int:
     """``xtsupport plan``."""
     from xtsupport.study.execution.runner import stale
-    from xtsupport.study.plan import open_study
 
     try:
-        study = open_study(args.file, args.set)
-    except UserError:
-        print(*cost_without_data(args), sep="\n", flush=True)
-        raise
+        study = opened(args)
+    except UserError as error:
+        lines = cost_without_data(args)
+        print(*lines, sep="\n", flush=True)
+        if not isinstance(error, Unreachable) or any("cost unknown" in line for line in lines):
+            raise
+        print(f"missing      {error}")
+        return 0
     waiting = {node.name for node in stale(study)}
     for node in study.plan.nodes:
         print(
@@ -186,6 +220,7 @@ def plan(args) -> None:
         f"they go to {study.folder}"
     )
     print(*cost_lines(study.settings, study.plan.runs), sep="\n")
+    return 0
 
 
 def cost_lines(settings, made) -> list[str]:
@@ -231,9 +266,27 @@ def data_check(args) -> None:
     settings = load_settings(args.file, args.set)
     table = check(settings, data_source(settings.data))
     print(table.drop(columns="note").astype(object).fillna("-").to_string(index=False))
-    missing = table.loc[table["status"] == "missing", "note"]
-    if len(missing):
-        raise UserError(*missing)
+    missing = [UserError(note) for note in table.loc[table["status"] == "missing", "note"]]
+    if missing or table.attrs["away"]:
+        raise together([*table.attrs["away"], *missing])
+
+
+def data_get(args) -> None:
+    """``xtsupport data get``."""
+    from xtsupport.study import fetching
+    from xtsupport.study.plan import read_settings
+
+    to = Path(args.to) if args.to else None
+    for line in fetching.get(read_settings(args.file, args.set), to):
+        print(line, flush=True)
+
+
+def data_convert(args) -> None:
+    """``xtsupport data convert``."""
+    from xtsupport.data.convert import convert
+
+    for line in convert(existing(args.source), Path(args.out)):
+        print(line, flush=True)
 
 
 def fertility(args) -> None:
@@ -328,10 +381,13 @@ def export_xtreme(args) -> None:
 
 
 def existing(path: str) -> Path:
-    """A path that must be there."""
-    if not Path(path).exists():
+    """A file or folder that must be there."""
+    from xtsupport import folders
+
+    found = folders.given(path, Path())
+    if not found.is_file() and not found.is_dir():
         raise UserError(f"{path}: no such file or folder")
-    return Path(path)
+    return found
 
 
 def positive(text: str) -> int:

@@ -4,7 +4,7 @@ import re
 
 from xtsupport import tables
 from xtsupport.data import bucc, hub
-from xtsupport.errors import UserError
+from xtsupport.errors import Unreachable, UserError
 from xtsupport.sides import side, source_of
 
 
@@ -14,14 +14,15 @@ def check(settings, data=None):
     settings needs data, conditions, targets, languages and encoder as a study's settings have
     them (tasks and intermediate_tasks where they name other training splits); `data` replaces
     settings.data (a path is taken as it is). status: present; missing; missing part, where other
-    parts of a joined split are there; hub, where rows and presence are known only after loading.
+    parts of a joined split are there; hub, where the hub has the files; unreachable, where it does
+    not answer (attrs["away"] of the frame has the errors).
     note: what was looked for. One row per part of a joined split.
     Raises UserError for an unknown task, and for a damaged file.
     """
     import pandas as pd
 
     data = settings.data if data is None else data
-    records = []
+    records, away = [], []
     for task, language, split in needed(settings, data):
         if tables.task(task, data).evaluator == "pairs":
             records.append((task, language, *_pools(language, split, data)))
@@ -31,10 +32,12 @@ def check(settings, data=None):
         except UserError as error:
             records.append((task, language, split, pd.NA, "missing", "", str(error)))
             continue
-        absent = "missing part" if any(part.files != () for part in parts) else "missing"
-        records += [(task, language, *_state(part, task, data, absent)) for part in parts]
+        absent = "missing part" if any(part.files for part in parts) else "missing"
+        records += [(task, language, *_state(part, task, data, absent, away)) for part in parts]
     columns = ["task", "language", "split", "rows", "status", "fingerprint", "note"]
-    return pd.DataFrame(records, columns=columns).astype({"rows": "Int64"})
+    frame = pd.DataFrame(records, columns=columns).astype({"rows": "Int64"})
+    frame.attrs["away"] = away
+    return frame
 
 
 def needed(settings, data) -> list[tuple[str, str, str]]:
@@ -113,10 +116,16 @@ def _pools(language, split, data):
     return split, len(bucc.pools(language, split, data).gold), "present", mark[:12], ""
 
 
-def _state(part, task, data, absent):
+def _state(part, task, data, absent, away):
     split = part.split if part.task.name == task else f"{part.task.name}/{part.split}"
     if part.files is None:
-        return split, None, "hub", hub.checksum(part)[:12], ""
+        try:
+            return split, None, "hub", hub.checksum(part)[:12], ", ".join(part.paths)
+        except Unreachable as error:
+            away.append(error)
+            return split, None, "unreachable", "", error.reason
+        except UserError as error:
+            return split, None, absent, "", str(error)
     if not part.files:
         return split, None, absent, "", hub.missing(part, data)
     return split, hub.count(part), "present", hub.checksum(part)[:12], ""

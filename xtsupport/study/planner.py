@@ -20,16 +20,17 @@ checkpoint_minutes, batch_tokens, tracking (where asked)
 """
 
 import math
-from pathlib import Path
 
 from xtsupport import folders
-from xtsupport.errors import UserError
+from xtsupport.data import commits
+from xtsupport.errors import Unreachable, UserError, together
 from xtsupport.files import checksum
 from xtsupport.sides import side, source_of
 from xtsupport.study import conditions
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings
 from xtsupport.study.runs import Run
+from xtsupport.training import checkpoint
 
 
 class Planner:
@@ -43,6 +44,8 @@ class Planner:
         self.tables = tables.tasks(self.source)
         self.languages = tables.languages(self.source)
         self.problems: list[str] = []
+        self.away: list[Unreachable] = []  # what the hub did not give
+        commits.freeze(folders.outputs() / settings.study)
 
     def all_runs(self) -> list[Run]:
         """Every run, upstream first."""
@@ -67,8 +70,8 @@ class Planner:
             if self.of_kind("retrieval") and not each.matched
             for seed in (settings.seeds if each.has_phase2 else settings.seeds[:1])
         ]
-        if self.problems:
-            raise UserError(*dict.fromkeys(self.problems))
+        if self.problems or self.away:
+            raise together([*self.away, *map(UserError, self.problems)])
         return [*start, *phase2.values(), *phase3, *retrieval]
 
     def above(self, condition, seed, phase2, start) -> list[Run]:
@@ -314,7 +317,7 @@ class Planner:
         name = self.settings.robust.synonyms
         if variant != "synonyms" or name == "embeddings":
             return {}
-        return {"synonyms": checksum(folders.root() / Path(name).expanduser())}
+        return {"synonyms": checksum(folders.given(name))}
 
     def retrieval(self, condition, seed: int, above: list[Run]) -> Run:
         """Sentence retrieval with the encoder as it is."""
@@ -418,9 +421,20 @@ class Planner:
         return marks
 
     def encoder_data(self) -> dict:
-        """Checksums of an encoder that is a folder; a name carries its own version."""
-        folder = (folders.root() / Path(self.settings.encoder).expanduser()).resolve()
-        if self.settings.encoder == "pretrain" or not (folder / "config.json").is_file():
+        """Checksums of an encoder that is a folder, the commit of one on the hub."""
+        name = self.settings.encoder
+        if name in ("pretrain", checkpoint.OFFLINE):
+            return {}
+        try:
+            folder = checkpoint.own_folder(name)
+            if folder is None:
+                identifier, _, revision = name.partition("@")
+                return {"encoder/commit": commits.resolve("models", identifier, revision).commit}
+        except Unreachable as error:
+            self.away.append(error)
+            return {}
+        except UserError as error:
+            self.problems += error.problems
             return {}
         return {
             f"encoder/{path.name}": checksum(path)
@@ -443,6 +457,8 @@ class Planner:
                 f"data = {self.settings.data!r}: has no {split} split of {task} in {both}; "
                 f"add it, or leave {less} out of the study"
             )
+        except Unreachable as error:
+            self.away.append(error)
         except UserError as error:
             self.problems += error.problems
         return ""
@@ -451,11 +467,13 @@ class Planner:
         """How many training rows of a language are used."""
         from xtsupport.data import hub
 
+        found = 1
         try:
             found = hub.rows(task, code, split or self.tables[task].train_split, self.source)
+        except Unreachable as error:
+            self.away.append(error)
         except UserError as error:
             self.problems += error.problems
-            found = 1
         return min(found, most or found)
 
 

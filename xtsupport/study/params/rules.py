@@ -5,12 +5,13 @@ Each rule yields (key path, what is wrong); it is skipped when a setting it read
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from xtsupport import folders
-from xtsupport.errors import UserError, did_you_mean
+from xtsupport.data import commits
+from xtsupport.errors import UserError, did_you_mean, shown
 from xtsupport.sides import side, source_of
 from xtsupport.study import conditions
+from xtsupport.training import checkpoint
 
 Problems = Iterator[tuple[tuple, str]]
 
@@ -34,7 +35,7 @@ def tables_of(settings, bad: set[str]) -> tuple[tuple[dict, dict], list[str]]:
         return (tasks(source), languages(source)), []
     except UserError as error:
         return (tasks("hub"), languages("hub")), [
-            f"data = {settings.data!r}: {each}" for each in error.problems
+            f"data = {shown(settings.data)}: {each}" for each in error.problems
         ]
 
 
@@ -50,7 +51,7 @@ def data_source(data: str) -> str:
         from xtsupport.data.world.world import world_folder
 
         return str(world_folder(size="tiny"))
-    folder = (folders.root() / Path(data).expanduser()).resolve()
+    folder = folders.given(data).resolve()
     if not folder.is_dir():
         raise UserError(
             f"no folder {folder}{did_you_mean(data, ['hub', 'world'])}; "
@@ -284,7 +285,7 @@ def sound_windows(settings, tasks, languages) -> Problems:
 def sound_encoder(settings, tasks, languages) -> Problems:
     """The encoder that phase 1 builds can be built and read out."""
     if settings.encoder != "pretrain":
-        yield from sound_folder(settings.encoder)
+        yield from sound_name(settings.encoder)
         return
     size = settings.pretraining
     if size.hidden_size % size.heads:
@@ -312,18 +313,22 @@ def sound_encoder(settings, tasks, languages) -> Problems:
             )
 
 
-def sound_folder(encoder: str) -> Problems:
-    """An encoder given as a path is a saved model."""
-    if encoder.startswith((".", "/", "~")):
-        folder = (folders.root() / Path(encoder).expanduser()).resolve()
-        if not (folder / "config.json").is_file():
-            yield (
-                ("encoder",),
-                (
-                    f"encoder = {encoder!r}: no model in {folder} (it has no config.json); "
-                    "allowed: pretrain, offline-e5, a hub id or the folder of a saved model"
-                ),
-            )
+def sound_name(encoder: str) -> Problems:
+    """An encoder is the packaged one, the folder of a saved model, or can be a name of the hub."""
+    try:
+        folder = checkpoint.own_folder(encoder)
+    except UserError as error:
+        yield ("encoder",), str(error)
+        return
+    if folder is None and not commits.NAME.fullmatch(encoder.partition("@")[0]):
+        yield (
+            ("encoder",),
+            (
+                f"encoder = {shown(encoder)}: is no folder with a config.json and no name of the "
+                "hub; allowed: pretrain, offline-e5, owner/name[@revision] or the folder of a "
+                "saved model"
+            ),
+        )
 
 
 def known_contrasts(settings, tasks, languages) -> Problems:

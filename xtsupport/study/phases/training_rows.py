@@ -68,7 +68,7 @@ def with_synonyms(examples, kind: str, encoder, tokenizer, run: Run):
     if run.settings["synonyms"] == "embeddings":
         near = nearest_words(encoder, tokenizer, words_of(columns, kind))
     else:
-        near = read_synonyms(folders.root() / Path(run.settings["synonyms"]).expanduser())
+        near = read_synonyms(folders.given(run.settings["synonyms"]))
     copied = SynonymReplacer(near).copies(columns, kind, run.settings["copies"], run.seed)
     return datasets.Dataset.from_dict(copied, features=examples.features)
 
@@ -93,7 +93,7 @@ def raw_features(tokenizer, run: Run) -> Features:
     raw, data, parts = run.settings["raw"], run.options["data"], []
     split = task(raw["task"], data).train_split
     for code in raw["languages"]:
-        texts = load(raw["task"], code, split, data).select_columns("text")
-        parts.append(texts.select(range(min(len(texts), raw["documents"]))))
+        texts = load(raw["task"], code, split, data, first=raw["documents"])
+        parts.append(texts.select_columns("text"))
     texts = datasets.concatenate_datasets(parts)
     return encoded(texts, "masked", tokenizer, run.settings["max_length"], 0)
