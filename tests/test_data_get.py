@@ -160,7 +160,7 @@ def test_a_silent_hub(hub, capsys, fault):
 
 
 def test_data_check_touches_the_hub(hub, cache, capsys):
-    code, out, err = command(capsys, "data", "check", "online.yaml")
+    code, _, err = command(capsys, "data", "check", "online.yaml")
     assert (code, err) == (0, []) and hub.asked_for("/tree/")
     shutil.rmtree(cache / "data/google/xtreme/XQuAD.de")
     shutil.rmtree(cache / "cache")

@@ -190,6 +190,7 @@ def _tree(repo: Repo) -> dict[str, dict]:
 
 
 def entry_of(repo: Repo, path: str) -> dict:
+    """What the list of files says of one; UserError if it is not on the list."""
     found = listing(repo)
     if path not in found:
         raise UserError(f"{repo} at commit {repo.commit[:12]}: has no file {path}")
@@ -197,6 +198,7 @@ def entry_of(repo: Repo, path: str) -> dict:
 
 
 def timeout():
+    """How long to wait for a connection and for the next byte."""
     from huggingface_hub.utils import get_session
 
     kind = type(get_session().timeout)  # the client's own class: httpx or its successor
@@ -204,7 +206,7 @@ def timeout():
 
 
 def accepted(response, repo: Repo):
-    """The response if it is one; the sentence for what else hubs answer."""
+    """The response if it is what was asked for; else the error for what hubs answer instead."""
     code, error = response.status_code, response.headers.get("X-Error-Code", "")
     if code < 300:
         commits = [r.headers.get("X-Repo-Commit") for r in [*response.history, response]]
@@ -234,6 +236,7 @@ def silent(error, repo: Repo) -> Unreachable:
 
 
 def check_reachable(repo: Repo) -> None:
+    """Raise Unreachable without asking where no answer is to be expected."""
     from huggingface_hub import constants
 
     if constants.is_offline_mode():
