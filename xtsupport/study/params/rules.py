@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from xtsupport import folders
 from xtsupport.data import commits
+from xtsupport.data.published import recognised
 from xtsupport.errors import UserError, did_you_mean, shown
 from xtsupport.sides import side, source_of
 from xtsupport.study import conditions
@@ -56,6 +57,11 @@ def data_source(data: str) -> str:
         raise UserError(
             f"no folder {folder}{did_you_mean(data, ['hub', 'world'])}; "
             "allowed: hub, world or a mirror folder"
+        )
+    if next(folder.rglob("*.parquet"), None) is None and next(recognised(folder), None):
+        raise UserError(
+            f"{folder} holds files as they are published and no parquet; make a mirror of it with "
+            f"`xtsupport data convert {data} NEW_FOLDER` and set `data: NEW_FOLDER`"
         )
     return str(folder)
 
