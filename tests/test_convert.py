@@ -198,6 +198,20 @@ def test_files_as_they_are_published(tmp_path):
     assert load("tatoeba", "de", None, out)[1]["text_2"] == "dog"
 
 
+def test_languages_of_xtreme_r(tmp_path):
+    root, out = tmp_path / "own", tmp_path / "mirror"
+    write(root / "panx/test-gu.tsv", "અમદાવાદ\tB-LOC\n")
+    write(root / "udpos/test-wo.tsv", "dem\tVERB\n")
+    write(root / "tatoeba.ron-eng.ron", "Zero\nCâine\nMăr\n")
+    write(root / "tatoeba.ron-eng.eng", "zero\ndog\napple\n")
+    squad(root / "xquad.ro.json", [("x1", "Ada")])
+    list(convert(root, out))
+    assert load("panx", "gu", None, out)["tags"][:] == [["B-LOC"]]
+    assert load("udpos", "wo", None, out)["tags"][:] == [["VERB"]]
+    assert load("tatoeba", "ro", None, out)["text"][:] == ["Zero", "Câine", "Măr"]
+    assert load("xquad", "ro", None, out)["example_id"][:] == ["x1"]
+
+
 def test_tydiqa_per_language_gets_ids_of_its_own(tmp_path):
     """XTREME cuts ids to their last part, which repeats."""
     folder = tmp_path / "download/tydiqa/tydiqa-goldp-v1.1-train"
@@ -220,6 +234,7 @@ def test_tydiqa_per_language_gets_ids_of_its_own(tmp_path):
         ("squad/train-v1.1.json", "{", "not JSON as SQuAD has it"),
         ("squad/train-v1.1.json", '{"data": [{}]}', "not JSON as SQuAD has it"),
         ("tatoeba.deu-eng.deu", "a\nb\n", "tatoeba.deu-eng.eng: is missing"),
+        ("xcopa/val.et.jsonl", "{", "val.et.jsonl: "),
         ("notes.txt", "x", "no file here is known"),
     ],
 )

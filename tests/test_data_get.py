@@ -129,6 +129,15 @@ def test_get_into_a_mirror(hub, cache, capsys, monkeypatch):
     load_encoder(cache / "carried/some/encoder")
 
 
+def test_a_language_from_elsewhere_on_the_hub_has_its_place_in_a_mirror(hub, cache, capsys):
+    put(cache / "data", "google/xquad", "xquad.ro/validation-0.parquet", [question("r1")])
+    named = ("--set", "languages=[ro]")
+    code, _, err = command(capsys, "data", "get", "online.yaml", *named, "--to", "carried")
+    assert (code, err) == (0, [])
+    there = ("--set", "data=carried", "--set", "encoder=./carried/some/encoder")
+    assert command(capsys, "data", "check", "online.yaml", *named, *there)[0] == 0
+
+
 def test_first_documents_go_into_a_mirror(hub, cache, capsys):
     texts = [{"text": f"Text {k}"} for k in range(500)]
     for code in ("de", "en"):

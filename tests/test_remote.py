@@ -13,7 +13,7 @@ from hub_server import Hub, forget, put, running
 from huggingface_hub import constants
 
 from xtsupport import tables
-from xtsupport.data import commits, download, fingerprint, load, remote, rows
+from xtsupport.data import available, commits, download, fingerprint, load, remote, rows
 from xtsupport.errors import Unreachable, UserError
 
 
@@ -139,6 +139,15 @@ def test_what_is_missing_is_named_with_what_is_there(hub):
     ).unlink()
     with pytest.raises(UserError, match=r"train has 1 of 00002 files"):
         load("wikipedia", "de", "train")
+
+
+def test_languages_of_xtreme_r_come_from_where_the_hub_has_them(hub):
+    put(hub.roots["datasets"], "google/xquad", "xquad.ro/validation-0.parquet", [question("r1")])
+    assert load("xquad", "ro")["example_id"][:] == ["r1"] and available("xquad", "ro")
+    words = {"tokens": ["Bakı"], "ner_tags": [5], "langs": ["az"]}
+    put(hub.roots["datasets"], "unimelb-nlp/wikiann", "az/test-00000-of-00001.parquet", [words])
+    assert load("panx", "az")["tags"][:] == [["B-LOC"]] and available("panx", "az")
+    assert not available("tatoeba", "az") and not available("udpos", "wo")  # no hub has them
 
 
 def test_a_folder_of_that_name_is_never_read_instead(hub):

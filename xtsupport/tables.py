@@ -16,6 +16,7 @@ from xtsupport.errors import UserError, did_you_mean
 PACKAGE = Path(__file__).parent
 ROLES = ("intermediate", "target", "raw", "other")
 KINDS = ("classification", "choice", "tagging", "span", "retrieval", "masked")
+LATER = ("more_languages", "more_source")  # columns that a user's table may lack
 EVALUATORS = ("accuracy", "token_accuracy", "squad_v1", "squad_v2", "mlqa", "seqeval", "pairs", "")
 
 
@@ -55,9 +56,10 @@ class Task:
     language's code). A split may join several with ``+``, and ``task/split`` names another row:
     ``train_r1+snli/train``. `cluster` is the example column whose equal values form a cluster;
     `parallel` says that row k means the same in every language. `evaluator` names the official
-    scorer. `chance` is in 0..100. `same_data` lists the intermediate tasks that share data with
-    this target. `revision` pins the files on the hub; where it is empty, no source at hand states
-    one, and the newest files are read.
+    scorer. `more_languages` are read only where a study names them (XTREME-R's), on the hub from
+    the row `more_source`, if any. `chance` is in 0..100. `same_data` lists the intermediate tasks
+    that share data with this target. `revision` pins the files on the hub (a commit, tag or
+    branch); where it is empty, each study freezes the commit that it finds.
     """
 
     name: str
@@ -70,6 +72,8 @@ class Task:
     dev_split: str = ""
     training_task: str = ""
     languages: tuple[str, ...] = ()
+    more_languages: tuple[str, ...] = ()
+    more_source: str = ""
     labels: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     evaluator: str = ""
@@ -82,6 +86,17 @@ class Task:
     citation: str = ""
     licence: str = ""
     note: str = ""
+
+    @property
+    def every_language(self) -> tuple[str, ...]:
+        """Its languages, and those that have to be named."""
+        return self.languages + self.more_languages
+
+    def spoken(self, chosen) -> list[str]:
+        """The languages that a study's `languages` choose of it: ``all``, or a list of codes."""
+        if chosen == "all":
+            return list(self.languages)
+        return [code for code in self.every_language if code in chosen]
 
     @property
     def pairable(self) -> bool:
@@ -191,7 +206,7 @@ def _read(path, _changed, row_type):
         lines = list(reader)
     known = [field.name for field in fields(row_type)]
     problems = [f"unknown column {c!r}" for c in reader.fieldnames or () if c not in known]
-    problems += [f"no column {c!r}" for c in known if c not in (reader.fieldnames or ())]
+    problems += [f"no column {c!r}" for c in known if c not in (*(reader.fieldnames or ()), *LATER)]
     rows = {}
     for number, line in enumerate([] if problems else lines, start=2):
         row, wrong = _row(line, row_type)
@@ -207,7 +222,7 @@ def _read(path, _changed, row_type):
 def _row(line, row_type):
     values, problems = {}, []
     for field in fields(row_type):
-        text = (line[field.name] or "").strip()
+        text = (line.get(field.name) or "").strip()
         try:
             values[field.name] = _convert(text, field.type)
         except ValueError:

@@ -36,7 +36,7 @@ def convert(folder: Path, out: Path) -> Iterator[str]:
     """
     parts: dict[tuple, list[tuple[Path, Part]]] = {}
     for path, hit, reader in recognised(folder.resolve()):
-        for part in reader(path, hit):
+        for part in _read(path, hit, reader):
             if part.why:
                 yield f"left out: {path.relative_to(folder.resolve())}: {part.why}"
                 continue
@@ -47,7 +47,8 @@ def convert(folder: Path, out: Path) -> Iterator[str]:
         raise UserError(f"{folder}: no file here is known and has labels; `xtsupport data convert` "
                         "takes XTREME's download folder and the files it is made from")  # fmt: skip
     for (task, language, language_2, split), found in _merged(parts).items():
-        (source,) = hub.sources(task, language, split, "hub", language_2)
+        out.mkdir(parents=True, exist_ok=True)
+        (source,) = hub.sources(task, language, split, out, language_2)
         table = pa.Table.from_pylist([row for _, part in found for row in part.rows])
         try:
             readers.read(table, source.task)
@@ -58,6 +59,16 @@ def convert(folder: Path, out: Path) -> Iterator[str]:
         names = ", ".join(path.name for path, _ in found[:3]) + (", ..." if len(found) > 3 else "")
         yield f"{source}: {table.num_rows:,} rows from {names}"
     yield from pools
+
+
+def _read(path, hit, reader) -> list[Part]:
+    """The parts of a file; UserError, with its name, for what cannot be read."""
+    try:
+        return list(reader(path, hit))
+    except UserError:
+        raise
+    except ValueError as error:  # not UTF-8, not JSON
+        raise UserError(f"{path}: {error}") from error
 
 
 def _merged(parts):

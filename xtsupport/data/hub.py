@@ -143,6 +143,8 @@ def sources(task, language="en", split=None, data="hub", language_2=None) -> lis
     for part in (split or row.eval_split).split("+"):
         name, _, subset = part.rpartition("/")
         owner = tables.task(name, data) if name else row
+        if data == "hub" and owner.more_source and language in owner.more_languages:
+            owner = tables.task(owner.more_source, data)
         found.append(_source(owner, first, second, subset, data))
     return found
 

@@ -129,7 +129,7 @@ def _words(path, hit):
 
 def _conllu(path, hit):
     """A treebank; ranges and empty nodes, whose numbers are no whole ones, are no words."""
-    if hit["code"] not in tables.task("udpos").languages:
+    if hit["code"] not in tables.task("udpos").every_language:
         return
     sentences = [[]]
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
@@ -210,7 +210,7 @@ def _tatoeba(path, hit):
     """Line k of one file is the translation of line k of the other."""
     by_code = {row.tatoeba: code for code, row in tables.languages().items() if row.tatoeba}
     code, english = by_code.get(hit["code"], hit["code"]), path.with_suffix(f".{hit['end']}")
-    if code not in tables.task("tatoeba").languages:
+    if code not in tables.task("tatoeba").every_language:
         return
     sides = [_lines(path), _lines(english)]
     if len(sides[0]) != len(sides[1]):

@@ -89,7 +89,7 @@ def evaluation(settings, data, select=True) -> list[tuple[str, str, str]]:
     chosen, found = settings.languages, []
     named = getattr(getattr(settings, "evaluation", None), "splits", {})
     for task in (tables.task(name, data) for name in settings.targets):
-        codes = task.languages if chosen == "all" else [c for c in chosen if c in task.languages]
+        codes = task.spoken(chosen)
         if select and task.dev_split and task.evaluator != "pairs":  # BUCC's sample is optional
             found.append((task.name, "en", task.dev_split))
         found += [(task.name, code, named.get(task.name) or task.eval_split) for code in codes]

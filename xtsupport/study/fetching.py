@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xtsupport import tables
 from xtsupport.data import download, hub, hub_layout, parquet, remote
 from xtsupport.files import draft, write_parquet
 from xtsupport.study.cost import WithoutData
@@ -61,15 +60,19 @@ class Reads(WithoutData):
             self.splits[raw["task"], code, split, None, raw["documents"]] = None
         return {}
 
-    def items(self) -> Iterator[Item]:
+    def items(self, to: Path | None) -> Iterator[Item]:
         """The files, in the order in which the plan names them; each may come more than once."""
         self.all_runs()
         for task, language, split, language_2, first in self.splits:
-            pair = language_2 and "{code_2}" not in tables.task(task, self.source).config
-            for code in [language, language_2] if pair else [language]:
-                for source in hub.sources(task, code, split, self.source, language_2):
+            single = "{code_2}" not in self.tables[task].config  # a pair is read as two languages
+            for code in [language, language_2] if language_2 and single else [language]:
+                asked = {"task": task, "language": code, "split": split}
+                asked |= {} if single else {"language_2": language_2}
+                found = hub.sources(data=self.source, **asked)
+                named = hub.sources(data=to or self.source, **asked)  # as a mirror has them
+                for source, own in zip(found, named, strict=True):
                     if source.files is None:
-                        yield from files_of(source, first)
+                        yield from files_of(source, own, first)
         name = self.settings.encoder
         if name not in ("pretrain", checkpoint.OFFLINE) and checkpoint.own_folder(name) is None:
             repo, paths = checkpoint.on_hub(name)
@@ -77,9 +80,9 @@ class Reads(WithoutData):
                 yield Item(repo, path, place=f"{repo.name}/{path}")
 
 
-def files_of(source: hub.Source, first: int | None) -> list[Item]:
-    """The files of a part of a split, with the names that a mirror gives them."""
-    folder = f"{source.task.hub}/{source.config or 'default'}"
+def files_of(source: hub.Source, named: hub.Source, first: int | None) -> list[Item]:
+    """The files of a part of a split, with the names of the same part in a mirror."""
+    folder = f"{named.task.hub}/{named.config or 'default'}"
     paths = source.paths
     if first:
         place = f"{folder}/{source.split}-00000-of-00001.parquet"
@@ -96,7 +99,9 @@ def get(settings, to: Path | None = None) -> Iterator[str]:
 
     Raises Unreachable or UserError at the first file that does not come; those before it are kept.
     """
-    items = list({item.place: item for item in Reads(settings).items()}.values())
+    if to:
+        to.mkdir(parents=True, exist_ok=True)
+    items = list({item.place: item for item in Reads(settings).items(to)}.values())
     size, there = sum(i.size for i in items), sum(i.size for i in items if i.there)
     yield f"{len(items)} files, {amount(size)}, of which the cache has {amount(there)}"
     for item in items:

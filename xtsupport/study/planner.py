@@ -234,7 +234,7 @@ class Planner:
             )
             return {}
         spoken = {code for target in self.settings.targets for code in self.spoken(target)} | {"en"}
-        codes = [code for code in task.languages if code in spoken]
+        codes = task.spoken(spoken)
         return {
             "task": task.name,
             "languages": codes,
@@ -379,8 +379,7 @@ class Planner:
 
     def spoken(self, target: str) -> list[str]:
         """The languages a target is evaluated in."""
-        chosen = self.settings.languages
-        return [code for code in self.tables[target].languages if chosen == "all" or code in chosen]
+        return self.tables[target].spoken(self.settings.languages)
 
     def training_data(self, names: list[str], splits: dict[str, str], languages=("en",)) -> dict:
         """Fingerprints of training sets, of other splits than usual where asked."""

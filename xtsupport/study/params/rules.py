@@ -189,12 +189,12 @@ def known_languages(settings, tasks, languages) -> Problems:
                 ),
             )
     for name in settings.targets:
-        if name in tasks and not set(settings.languages) & set(tasks[name].languages):
+        if name in tasks and not tasks[name].spoken(settings.languages):
             yield (
                 ("languages",),
                 (
                     f"languages: none of them is a language of target {name}; "
-                    f"it has {', '.join(tasks[name].languages)}"
+                    f"it has {', '.join(tasks[name].every_language)}"
                 ),
             )
 
