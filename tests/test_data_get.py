@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from xtsupport.errors import UserError
 from xtsupport.study.cli import main
 from xtsupport.study.plan import open_study
+from xtsupport.tables import task
 from xtsupport.training import checkpoint
 from xtsupport.training.encoder import load_encoder
 
@@ -68,6 +69,10 @@ def test_a_plan_freezes_commits_and_fetches_no_weights(hub, cache, capsys):
     assert all(part for _, part in hub.asked_for("/elsewhere/"))
     (run,) = (run for run in open_study("online.yaml").plan.runs if run.phase == "intermediate")
     assert run.data["encoder/commit"] == "a" * 40
+    assert run.options["commits"] == {"rajpurkar/squad": task("squad").revision}
+    (run,) = (run for run in open_study("online.yaml").runs("target", "none"))
+    assert run.options["commits"]["google/xtreme"] == "a" * 40
+    (run,) = open_study("online.yaml").runs("intermediate")
     old = run.key
     hub.commits = {"google/xtreme": "b" * 40, "some/encoder": "c" * 40}
     code, out, err = command(capsys, "plan", "online.yaml")

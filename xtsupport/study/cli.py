@@ -375,9 +375,9 @@ def evidence(path: str):
 
 def export_xtreme(args) -> None:
     """``xtsupport export-xtreme``."""
-    from xtsupport.study.export_xtreme import export
+    from xtsupport.study.export_xtreme import export, summary
 
-    export(existing(args.study), Path(args.out))
+    print(*summary(export(existing(args.study), Path(args.out))), sep="\n")
 
 
 def existing(path: str) -> Path:

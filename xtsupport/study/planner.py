@@ -15,11 +15,12 @@ settings by phase (all of them also ``precision``)
                 (X@translated); masked_steps, mask, raw {task, languages, documents} (X+mlm);
                 source (source=de); noise, radius, ascent_steps (adversarial, smoothing); copies,
                 synonyms (synonyms)
-options: data (what ``load(data=)`` takes; run.json has it as the settings give it), threads,
-checkpoint_minutes, batch_tokens, tracking (where asked)
+options: data (what ``load(data=)`` takes; run.json has it as the settings give it), commits (of
+the hub's data sets, whose fingerprints hold them too), threads, checkpoint_minutes, batch_tokens, tracking (where asked)
 """
 
 import math
+from contextlib import suppress
 
 from xtsupport import folders
 from xtsupport.data import commits
@@ -358,6 +359,8 @@ class Planner:
             "checkpoint_minutes": settings.checkpoint_minutes,
             "batch_tokens": settings.evaluation.batch_tokens,
         }
+        if self.source == "hub":
+            options["commits"] = self.commits(data)
         if settings.tracking:
             options["tracking"] = settings.tracking
         folder = folders.outputs() / settings.study / name
@@ -376,6 +379,19 @@ class Planner:
             variant=variant,
             training_task=training_task,
         )
+
+    def commits(self, data: dict) -> dict[str, str]:
+        """{data set: commit} of what a run reads from the hub, as the fingerprints hold it."""
+        from xtsupport.data import hub
+
+        found = {}
+        for name in dict.fromkeys(key.partition("/")[0] for key in data):
+            row = self.tables.get(name)
+            splits = "+".join(filter(None, (row.train_split, row.eval_split))) if row else ""
+            for part in hub.sources(name, row.languages[0], splits, "hub") if row else ():
+                with suppress(UserError):  # said where the data are looked up
+                    found[part.task.hub] = part.repo.commit if part.files is None else ""
+        return {name: commit for name, commit in found.items() if commit}
 
     def spoken(self, target: str) -> list[str]:
         """The languages a target is evaluated in."""
