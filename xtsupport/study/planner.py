@@ -16,7 +16,8 @@ settings by phase (all of them also ``precision``)
                 source (source=de); noise, radius, ascent_steps (adversarial, smoothing); copies,
                 synonyms (synonyms)
 options: data (what ``load(data=)`` takes; run.json has it as the settings give it), commits (of
-the hub's data sets, whose fingerprints hold them too), threads, checkpoint_minutes, batch_tokens, tracking (where asked)
+the hub's data sets, whose fingerprints hold them too), threads, checkpoint_minutes, batch_tokens,
+tracking (where asked)
 """
 
 import math
