@@ -75,7 +75,7 @@ def _append(repo, path, part, done, bar) -> None:
     from huggingface_hub.errors import HTTPError
 
     remote.check_reachable(repo)
-    headers = utils.build_hf_headers(library_name="xtsupport") | {"Accept-Encoding": "identity"}
+    headers = remote.own_headers() | {"accept-encoding": "identity"}
     if done:
         headers["Range"] = f"bytes={done}-"
     try:

@@ -7,6 +7,8 @@ conversions), and `data/` in the place of a configuration called default.
 
 import re
 from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
 
 from xtsupport.data import download, remote
 from xtsupport.data.remote import Repo
@@ -18,7 +20,8 @@ NUMBERED = re.compile(r"-(\d+)-of-(\d+)(-\w+)?\.parquet$")
 def split_files(repo: Repo, config: str, split: str) -> list[str]:
     """Paths of a split's parquet files in order; UserError where there are none, or not all."""
     names = sorted(name for name in remote.listing(repo) if name.endswith(".parquet"))
-    found = [name for name in names if _belongs(name, patterns(repo, config, split))]
+    wanted = patterns(repo, config, split)
+    found = [name for name in names if any(fnmatchcase(name, each) for each in wanted)]
     if not found:
         there = sorted({name for path in names if (name := _split_of(path, config))})
         has = f"there are the splits {', '.join(there)}" if there else "there is no such folder"
@@ -50,17 +53,23 @@ def patterns(repo: Repo, config: str, split: str) -> list[str]:
 
 def card(repo: Repo) -> dict:
     """What the front matter of README.md says; {} where there is none."""
-    import yaml
-
     if "README.md" not in remote.listing(repo):
         return {}
     try:
-        text = download.fetch(repo, "README.md").read_text(encoding="utf-8")
+        return _front_matter(download.fetch(repo, "README.md").resolve())
     except Unreachable:  # listed from the cache, which came from elsewhere
         return {}
+
+
+@cache
+def _front_matter(path: Path) -> dict:
+    """The YAML at the head of a file, whose name in the cache is its checksum."""
+    import yaml
+
+    text = path.read_text(encoding="utf-8")
     front = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
     try:
-        found = yaml.safe_load(front[1]) if front else {}
+        found = yaml.load(front[1], getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if front else {}
     except yaml.YAMLError:
         return {}
     return found if isinstance(found, dict) else {}
@@ -81,10 +90,6 @@ def with_label_names(table, repo: Repo, config: str):
                 return table
             return table.replace_schema_metadata(features.arrow_schema.metadata)
     return table
-
-
-def _belongs(name: str, wanted: list[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in wanted)
 
 
 def _split_of(path: str, config: str) -> str:

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from xtsupport import __version__
 from xtsupport.errors import Unreachable, UserError
 from xtsupport.files import write_json
 
@@ -159,11 +160,11 @@ def _ask(url: str, repo: Repo, headers: dict | None = None):
     from huggingface_hub.errors import HTTPError
 
     check_reachable(repo)
-    headers = utils.build_hf_headers(library_name="xtsupport") | (headers or {})
     try:
         response = utils.get_session().request(
-            "GET", url, headers=headers, timeout=timeout(), follow_redirects=True
-        )
+            "GET", url, headers=own_headers() | (headers or {}), timeout=timeout(),
+            follow_redirects=True,
+        )  # fmt: skip
     except (HTTPError, OSError) as error:
         raise silent(error, repo) from error
     return accepted(response, repo)
@@ -187,6 +188,15 @@ def _tree(repo: Repo) -> dict[str, dict]:
                 found[each["path"]] = {"size": lfs.get("size", each["size"]), **checks}
         url = response.links.get("next", {}).get("url")
     return found
+
+
+def own_headers() -> dict[str, str]:
+    """Who asks, and the login if there is one. (The client's own function asks another server.)"""
+    from huggingface_hub.utils import get_token
+
+    token = get_token()
+    login = {"authorization": f"Bearer {token}"} if token else {}
+    return {"user-agent": f"xtsupport/{__version__}"} | login
 
 
 def entry_of(repo: Repo, path: str) -> dict:

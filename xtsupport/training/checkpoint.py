@@ -6,12 +6,15 @@ fetched nor run. The checks read the configuration and the first bytes of the we
 header says must agree with the file's size and with the model that the configuration describes.
 """
 
+import hashlib
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 from xtsupport import folders
 from xtsupport.data import commits, download, remote
 from xtsupport.errors import UserError
+from xtsupport.files import write_text
 
 OFFLINE = "offline-e5"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -86,12 +89,24 @@ def check(name: str | Path) -> None:
         def opened(each):
             return (remote.opened if each in weights else download.fetch)(repo, each)
 
-    config = configuration(name, opened("config.json"))
+    config = _json(name, "config.json", opened("config.json"))
     found = {}
     for each in weights:
         if each != INDEX:
             found |= header(name, each, opened(each))
-    agree(name, config, found)
+    agreed(name, config, found)
+
+
+def agreed(name, config: dict, found: dict) -> None:
+    """Compare both, once for the same files and transformers: that takes seconds of imports."""
+    from xtsupport.data.world.world import user_cache
+
+    seen = json.dumps([version("transformers"), config, sorted(found.items())])
+    note = user_cache() / "encoders" / hashlib.sha256(seen.encode()).hexdigest()
+    if not note.is_file():
+        sound_configuration(name, config)
+        agree(name, config, found)
+        write_text(note, f"{name}: config.json and weights agree\n")
 
 
 def config_file(name: str | Path) -> Path:
@@ -119,22 +134,20 @@ def weight_files(name, names: list[str], opened) -> list[str]:
     )
 
 
-def configuration(name, path: Path) -> dict:
-    """config.json; UserError where it needs code of its own or has sizes that cannot be."""
+def sound_configuration(name, config: dict) -> None:
+    """UserError where config.json needs code of its own or has sizes that cannot be."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    found = _json(name, "config.json", path)
-    kind = found.get("model_type")
+    kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         own = "transformers does not know it"
-        if "auto_map" in found:
+        if "auto_map" in config:
             own = "it needs code of its own, which xtsupport never runs"
         raise UserError(f"encoder '{name}': config.json has model_type {kind!r}: {own}; choose an "
                         "encoder that transformers knows")  # fmt: skip
-    for key, value in found.items():
+    for key, value in config.items():
         if isinstance(value, int) and abs(value) > ABSURD:
             raise UserError(f"encoder '{name}': config.json has {key} = {value}, which cannot be")
-    return found
 
 
 def header(name, file: str, source) -> dict[str, tuple[int, ...]]:
