@@ -297,3 +297,16 @@ def test_names_that_cannot_be(hub, cache, capsys, name):
         assert not any("fault of xtsupport" in line for line in err), err
     with pytest.raises(UserError):
         checkpoint.check(name)
+
+
+@pytest.mark.parametrize("name", ["~nosuchuser/x", "x" * 5000, "/dev/null", "online.yaml"])
+def test_places_that_cannot_be_written(hub, cache, capsys, name):
+    folder = cache / "own" / "xquad"
+    folder.mkdir(parents=True)
+    article = {"context": "a b", "qas": [
+        {"id": "1", "question": "?", "answers": [{"text": "a", "answer_start": 0}]}]}  # fmt: skip
+    (folder / "xquad.de.json").write_text(json.dumps({"data": [{"paragraphs": [article]}]}))
+    for words in (["data", "get", "online.yaml", "--to", name], ["data", "convert", "own", name]):
+        code, _, err = command(capsys, *words)
+        assert code == 1 and len(err) == 1 and len(err[0]) < 300, err
+        assert "fault of xtsupport" not in err[0]

@@ -13,6 +13,7 @@ from hub_server import Hub, forget, put, running
 from huggingface_hub import constants
 
 from xtsupport import tables
+from xtsupport.cube.browse import side_by_side
 from xtsupport.data import available, commits, download, fingerprint, load, remote, rows
 from xtsupport.errors import Unreachable, UserError
 
@@ -193,6 +194,18 @@ def test_without_network_the_cached_commit_is_used(hub, cache, monkeypatch):
     assert load("xquad", "de")["example_id"][:] == known
     with pytest.raises(Unreachable, match=r"HF_HUB_OFFLINE is set"):
         load("xnli", "de")
+
+
+def test_examples_side_by_side_without_some_of_them(hub, capsys):
+    name = "XQuAD.th/validation-00000-of-00001.parquet"
+    put(hub.roots["datasets"], "google/xtreme", name, [question("t1")])
+    load("xquad", "de")
+    hub.fault = "500"
+    shown = side_by_side("xquad", codes=["de", "th"])
+    assert shown["language"].tolist() == ["German"]
+    assert "xquad: 1 languages are not shown: the hub" in capsys.readouterr().out
+    empty = side_by_side("xquad", codes=["th"])
+    assert len(empty) == 0 and list(empty) == list(shown)
 
 
 def test_an_update_without_network_changes_nothing(hub, cache):

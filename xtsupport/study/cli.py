@@ -273,20 +273,28 @@ def data_check(args) -> None:
 
 def data_get(args) -> None:
     """``xtsupport data get``."""
+    from xtsupport import folders
+    from xtsupport.files import plain_disk_errors
     from xtsupport.study import fetching
     from xtsupport.study.plan import read_settings
 
-    to = Path(args.to) if args.to else None
-    for line in fetching.get(read_settings(args.file, args.set), to):
-        print(line, flush=True)
+    to = folders.given(args.to, Path()) if args.to else None
+    settings = read_settings(args.file, args.set)
+    with plain_disk_errors(to or folders.root()):
+        for line in fetching.get(settings, to):
+            print(line, flush=True)
 
 
 def data_convert(args) -> None:
     """``xtsupport data convert``."""
+    from xtsupport import folders
     from xtsupport.data.convert import convert
+    from xtsupport.files import plain_disk_errors
 
-    for line in convert(existing(args.source), Path(args.out)):
-        print(line, flush=True)
+    out = folders.given(args.out, Path())
+    with plain_disk_errors(out):
+        for line in convert(existing(args.source), out):
+            print(line, flush=True)
 
 
 def fertility(args) -> None:
@@ -375,9 +383,13 @@ def evidence(path: str):
 
 def export_xtreme(args) -> None:
     """``xtsupport export-xtreme``."""
+    from xtsupport import folders
+    from xtsupport.files import plain_disk_errors
     from xtsupport.study.export_xtreme import export, summary
 
-    print(*summary(export(existing(args.study), Path(args.out))), sep="\n")
+    out = folders.given(args.out, Path())
+    with plain_disk_errors(out):
+        print(*summary(export(existing(args.study), out)), sep="\n")
 
 
 def existing(path: str) -> Path:
