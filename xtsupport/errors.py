@@ -45,13 +45,13 @@ def together(problems: list[UserError]) -> UserError:
     return UserError(*dict.fromkeys(rest), *(one.problems if one else ()))
 
 
-def shown(value: object) -> str:
-    """A value as messages quote it, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:60]}...{text[-1]}"
-
-
 def did_you_mean(name: object, allowed) -> str:
     """`` (did you mean 'xquad'?)`` for the closest allowed name, or an empty string."""
     close = get_close_matches(str(name), [str(each) for each in allowed], n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def shorten(value: object, most: int = 60) -> str:
+    """A value as Python writes it, cut to about `most` characters: errors stay one short line."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."

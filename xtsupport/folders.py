@@ -1,9 +1,10 @@
 """Every folder of the project has one name here."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from xtsupport.errors import UserError, shown
+from xtsupport.errors import UserError, shorten
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -20,6 +21,21 @@ def root() -> Path:
     return checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
 
 
+def typed(path: str | Path, start: Path | None = None) -> Path:
+    """A path that somebody typed, `~` expanded, from `start` (None: the project root).
+
+    UserError if there can be no such path: an unknown user, NUL in it, too long.
+    """
+    try:
+        found = (root() if start is None else start) / Path(path).expanduser()
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            found.stat()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise UserError(f"{shorten(str(path))} cannot be a path ({reason.lower()})") from None
+    return found
+
+
 def portable(path: str | Path) -> str:
     """A path as other machines may know it: from the project root, or a neighbour's; else a name.
 
@@ -29,20 +45,6 @@ def portable(path: str | Path) -> str:
         return str(path)
     near = Path(path).is_relative_to(root().parent)
     return Path(os.path.relpath(path, root())).as_posix() if near else Path(path).name
-
-
-def given(text: str | Path, start: Path | None = None) -> Path:
-    """The path that somebody typed, from `start`, by default the project root.
-
-    Raises UserError where no path can be so: zero bytes, thousands of characters, ~nobody.
-    """
-    try:
-        path = (root() if start is None else start) / Path(text).expanduser()
-        path.resolve().exists()
-        return path
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{shown(str(text))} is not a path ({reason})") from error
 
 
 def outputs() -> Path:

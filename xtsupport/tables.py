@@ -125,7 +125,7 @@ def mirror_folder(data: str | Path = "hub") -> Path | None:
         from xtsupport.data.world.world import world_folder
 
         return world_folder()
-    folder = folders.given(data, Path())
+    folder = folders.typed(data, Path())
     if not folder.is_dir():
         raise UserError(
             f"data: {str(data)!r} is not a folder; allowed: hub, world, or the path of a mirror"

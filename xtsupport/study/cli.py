@@ -278,7 +278,7 @@ def data_get(args) -> None:
     from xtsupport.study import fetching
     from xtsupport.study.plan import read_settings
 
-    to = folders.given(args.to, Path()) if args.to else None
+    to = folders.typed(args.to, Path()) if args.to else None
     settings = read_settings(args.file, args.set)
     with plain_disk_errors(to or folders.root()):
         for line in fetching.get(settings, to):
@@ -291,7 +291,7 @@ def data_convert(args) -> None:
     from xtsupport.data.convert import convert
     from xtsupport.files import plain_disk_errors
 
-    out = folders.given(args.out, Path())
+    out = folders.typed(args.out, Path())
     with plain_disk_errors(out):
         for line in convert(existing(args.source), out):
             print(line, flush=True)
@@ -387,7 +387,7 @@ def export_xtreme(args) -> None:
     from xtsupport.files import plain_disk_errors
     from xtsupport.study.export_xtreme import export, summary
 
-    out = folders.given(args.out, Path())
+    out = folders.typed(args.out, Path())
     with plain_disk_errors(out):
         print(*summary(export(existing(args.study), out)), sep="\n")
 
@@ -396,7 +396,7 @@ def existing(path: str) -> Path:
     """A file or folder that must be there."""
     from xtsupport import folders
 
-    found = folders.given(path, Path())
+    found = folders.typed(path, Path())
     if not found.is_file() and not found.is_dir():
         raise UserError(f"{path}: no such file or folder")
     return found

@@ -282,7 +282,7 @@ def shape_of(settings) -> Shape:
 
 def cut_of(settings, made: list[Run]):
     """What counts the tokens of texts for this encoder; None where its tokenizer is not here."""
-    places = [folders.given(settings.encoder)]
+    places = [folders.typed(settings.encoder)]
     if settings.encoder == "pretrain":
         found = (runs.find(run) for run in made if run.phase == "pretraining")
         places = [folder / "model" for folder in found if folder]

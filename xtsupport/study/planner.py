@@ -319,7 +319,7 @@ class Planner:
         name = self.settings.robust.synonyms
         if variant != "synonyms" or name == "embeddings":
             return {}
-        return {"synonyms": checksum(folders.given(name))}
+        return {"synonyms": checksum(folders.typed(name))}
 
     def retrieval(self, condition, seed: int, above: list[Run]) -> Run:
         """Sentence retrieval with the encoder as it is."""

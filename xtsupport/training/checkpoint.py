@@ -42,7 +42,7 @@ def own_folder(name: str | Path) -> Path | None:
     """The folder that a path names, from the project root; None for a name of the hub."""
     text = str(name)
     try:
-        folder = folders.given(text).resolve()
+        folder = folders.typed(text).resolve()
     except UserError as error:
         raise UserError(f"encoder = {error}") from error
     saved = (folder / "config.json").is_file()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from xtsupport import folders
 from xtsupport.data import commits
 from xtsupport.data.published import recognised
-from xtsupport.errors import UserError, did_you_mean, shown
+from xtsupport.errors import UserError, did_you_mean, shorten
 from xtsupport.sides import side, source_of
 from xtsupport.study import conditions
 from xtsupport.training import checkpoint
@@ -36,7 +36,7 @@ def tables_of(settings, bad: set[str]) -> tuple[tuple[dict, dict], list[str]]:
         return (tasks(source), languages(source)), []
     except UserError as error:
         return (tasks("hub"), languages("hub")), [
-            f"data = {shown(settings.data)}: {each}" for each in error.problems
+            f"data = {shorten(settings.data)}: {each}" for each in error.problems
         ]
 
 
@@ -52,7 +52,7 @@ def data_source(data: str) -> str:
         from xtsupport.data.world.world import world_folder
 
         return str(world_folder(size="tiny"))
-    folder = folders.given(data).resolve()
+    folder = folders.typed(data).resolve()
     if not folder.is_dir():
         raise UserError(
             f"no folder {folder}{did_you_mean(data, ['hub', 'world'])}; "
@@ -330,7 +330,7 @@ def sound_name(encoder: str) -> Problems:
         yield (
             ("encoder",),
             (
-                f"encoder = {shown(encoder)}: is no folder with a config.json and no name of the "
+                f"encoder = {shorten(encoder)}: is no folder with a config.json and no name of the "
                 "hub; allowed: pretrain, offline-e5, owner/name[@revision] or the folder of a "
                 "saved model"
             ),

@@ -68,7 +68,7 @@ def with_synonyms(examples, kind: str, encoder, tokenizer, run: Run):
     if run.settings["synonyms"] == "embeddings":
         near = nearest_words(encoder, tokenizer, words_of(columns, kind))
     else:
-        near = read_synonyms(folders.given(run.settings["synonyms"]))
+        near = read_synonyms(folders.typed(run.settings["synonyms"]))
     copied = SynonymReplacer(near).copies(columns, kind, run.settings["copies"], run.seed)
     return datasets.Dataset.from_dict(copied, features=examples.features)
 
