@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: a second thread only waits
 
+os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # no test asks the real hub; nobody is there
+
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,17 @@ def tiny_encoder():
     texts = [*texts, "Ben sold 3 old chairs."] * 30
     tokenizer = train_tokenizer(texts, 120)
     return tiny_xlmr(len(tokenizer), 16, 2, 2, 32, 64, seed=0).base_model, tokenizer
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A folder with caches of one's own for the hub, and no study."""
+    from hub_server import forget
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setenv("XTSUPPORT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    forget()
+    yield tmp_path
+    forget()

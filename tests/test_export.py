@@ -13,7 +13,8 @@ from xtsupport import tables
 from xtsupport.data import bucc, load
 from xtsupport.errors import UserError
 from xtsupport.evaluation import score
-from xtsupport.study.export_xtreme import export
+from xtsupport.study.cli import main
+from xtsupport.study.export_xtreme import export, summary
 from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study
 
@@ -118,8 +119,48 @@ def test_every_condition_and_seed_has_a_folder_of_its_own(tmp_path, mirror_of_th
 
 def test_a_part_of_a_test_set_is_refused(tmp_path, mirror_of_three):
     run(tmp_path / "study", TARGET, mirror_of_three, "xquad", {"a": "", "b": ""}, SPAN)
+    labels = dict.fromkeys("012", "neutral")
+    other = "target/mnli/squad/plain/seed0"
+    run(tmp_path / "study", other, mirror_of_three, "xnli", labels, ["accuracy"])
     with pytest.raises(UserError, match=r"xquad \(de\): 2 predictions for 3 examples"):
         export(tmp_path / "study", tmp_path / "out")
+    assert not (tmp_path / "out").exists()  # no half-filled folder
+
+
+def test_a_study_that_carries_records_only(tmp_path, capsys):
+    """The committed reference has scores and no predictions: one line says so."""
+    reference = Path(__file__).parents[1] / "outputs" / "reference"
+    assert main(["export-xtreme", str(reference), str(tmp_path / "out")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "runs carry scores without predictions (no examples.parquet)" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_retrieval_without_phase_2_stands_under_every_seed(tmp_path, mirror_of_three):
+    rows = {"de-0": "0", "de-1": "2", "de-2": "1"}
+    for seed in (0, 1):
+        place = f"target/squad/none/plain/seed{seed}"
+        run(tmp_path / "study", place, mirror_of_three, "xquad", dict.fromkeys("abc", ""), SPAN,
+            phase="target", condition="none", seed=seed)  # fmt: skip
+    run(tmp_path / "study", "retrieval/none/seed0", mirror_of_three, "tatoeba", rows, ["accuracy"],
+        phase="retrieval", condition="none")  # fmt: skip
+    files = export(tmp_path / "study", tmp_path / "out")
+    assert (
+        len(files) == 4 and len({path.read_text() for path in files if "tatoeba" in str(path)}) == 1
+    )
+    assert summary(files)[:2] == [
+        f"{tmp_path}/out/none/plain/seed0: tatoeba (de), xquad (de)",
+        f"{tmp_path}/out/none/plain/seed1: tatoeba (de), xquad (de)",
+    ]
+
+
+def test_what_xtreme_would_still_ask_for_is_said(tmp_path, mirror_of_three):
+    run(tmp_path / "study", TARGET, mirror_of_three, "xquad", dict.fromkeys("abc", ""), SPAN)
+    _, languages, tasks = summary(export(tmp_path / "study", tmp_path / "out"))
+    assert languages.startswith("note: xquad lacks en, ar, el, es, hi, ru, th, tr, vi, zh;")
+    assert "bucc2018" in tasks and "xquad" not in tasks
+    invented = summary([tmp_path / "none/plain/seed0/xquad/test-qka.json"])
+    assert invented[-1] == "note: the languages are invented; XTREME cannot score them"
 
 
 def test_a_study_without_runs(tmp_path):
@@ -168,13 +209,20 @@ def gold(task, language, data):
 
 
 def submitted(path, task):
-    """A file as XTREME's evaluator reads it: json, sentences of tags, pairs, or lines."""
-    text = path.read_text(encoding="utf-8")
+    """A file as the three readers of XTREME's evaluate.py read it, and BUCC's metric its lines."""
     if path.suffix == ".json":
-        return json.loads(text)
-    if task in ("udpos", "panx"):
-        return [block.split("\n") for block in text.strip().split("\n\n")]
-    return [tuple(line.split("\t")) if task == "bucc" else line for line in text.splitlines()]
+        return json.loads(path.read_text(encoding="utf-8"))  # read_squad
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines(keepends=True)]
+    if task not in ("udpos", "panx"):
+        return [tuple(line.split("\t")) if task == "bucc" else line for line in lines]  # read_label
+    sentences, words = [], []  # read_tag
+    for line in lines:
+        if line:
+            words.append(line)
+        else:
+            sentences.append(words)
+            words = []
+    return sentences + ([words] if words else [])
 
 
 def test_the_submission_of_every_target_scores_what_the_study_says(finished, tmp_path):
@@ -186,6 +234,8 @@ def test_the_submission_of_every_target_scores_what_the_study_says(finished, tmp
         ending = "json" if task in ("xquad", "mlqa", "tydiqa") else "tsv"
         folder = tmp_path / "none" / "plain" / "seed0" / {"bucc": "bucc2018"}.get(task, task)
         found = submitted(folder / f"test-{language}.{ending}", task)
+        if task != "bucc":  # evaluate.py asks for as many as there are labels
+            assert len(found) == len(gold(task, language, finished.data))
         again = score(
             task, found, gold(task, language, finished.data), language, data=finished.data
         )

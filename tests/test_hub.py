@@ -2,7 +2,6 @@
 
 from itertools import permutations
 
-import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,8 +9,6 @@ import pytest
 from xtsupport import tables
 from xtsupport.data import available, fingerprint, hub, load, rows
 from xtsupport.errors import UserError
-
-NLI = ["entailment", "neutral", "contradiction"]
 
 
 def put(folder, dataset, config, split, examples, shards=1):
@@ -216,57 +213,9 @@ def test_a_users_own_task(tmp_path):
     }  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------- the hub
-
-
-@pytest.fixture
-def hub_calls(monkeypatch):
-    """A hub that holds one SQuAD question; returns the calls it got."""
-    calls = []
-
-    def load_dataset(name, config, split, revision):
-        calls.append((name, config, split, revision))
-        return datasets.Dataset.from_list([question("h1")])
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    return calls
-
-
-def test_hub_is_asked_for_the_pinned_revision(hub_calls):
-    assert list(load("squad", split="train")["example_id"]) == ["h1"]
-    revision = tables.task("squad").revision
-    assert hub_calls == [("rajpurkar/squad", "plain_text", "train", revision)]
-    load("xquad", "de")
-    assert hub_calls[1] == ("google/xtreme", "XQuAD.de", "validation", None)
-
-
-def test_hub_label_names_are_read(monkeypatch):
-    features = datasets.Features(
-        {"premise": datasets.Value("string"), "hypothesis": datasets.Value("string"),
-         "label": datasets.ClassLabel(names=NLI[::-1])}
-    )  # fmt: skip
-    stored = datasets.Dataset.from_dict(
-        {"premise": ["p"], "hypothesis": ["h"], "label": [0]}, features=features
-    )
-    monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: stored)
-    assert load("mnli", split="train")[0]["label"] == "contradiction"
-
-
-def test_hub_fingerprint_needs_no_network():
+def test_what_the_tables_say_of_the_hub_needs_no_network():
     assert fingerprint("squad", "en", "train") != fingerprint("squad", "en", "validation")
     assert available("xquad", "th") and not available("xquad", "fi")
-
-
-def test_no_network_names_both_remedies(monkeypatch):
-    def load_dataset(*args, **kwargs):
-        raise ConnectionError("no route to host")
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    with pytest.raises(UserError) as caught:
-        load("xquad", "de")
-    (line,) = caught.value.problems
-    assert "google/xtreme/XQuAD.de/validation" in line and "no route to host" in line
-    assert "connect to the network" in line and "`data:`" in line
 
 
 # --------------------------------------------------------------------------- the real mirror

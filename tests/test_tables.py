@@ -46,18 +46,30 @@ def test_tasks_are_those_of_the_paper():
     assert [name for name, task in known.items() if task.role == "target"] == TARGETS
 
 
-XTREME_R = {"ro", "ht", "qu"}  # of its further languages, those that some task here has
+# What XTREME-R adds to XTREME's languages (Ruder et al. 2021, table 7).
+XTREME_R = {"az", "gu", "ht", "lt", "pa", "pl", "qu", "ro", "uk", "wo"}
+FURTHER = {"panx": "az gu lt pa pl qu ro uk", "udpos": "lt pl ro uk wo",
+           "tatoeba": "az lt pl ro uk", "xquad": "ro"}  # fmt: skip
 
 
-def test_languages_are_those_of_xtreme_and_some_of_xtreme_r():
+def test_languages_are_those_of_xtreme_and_xtreme_r():
     known = tables.languages()
-    assert len(known) == 43
+    assert len(known) == 50
     used = {code for name in TARGETS for code in tables.task(name).languages}
     assert used == set(known) - XTREME_R
     assert len({known[code].family for code in used}) == 14
     assert len({known[code].xtreme_family for code in used}) == 14
-    further = {code for name in ("xcopa", "xquad_ro") for code in tables.task(name).languages}
-    assert further - used == XTREME_R
+    further = {code for name in TARGETS for code in tables.task(name).more_languages}
+    assert further | set(tables.task("xcopa").languages) - used == XTREME_R
+
+
+def test_a_study_names_the_languages_of_xtreme_r():
+    for name in TARGETS:
+        task = tables.task(name)
+        assert set(task.more_languages) == set(FURTHER.get(name, "").split())
+        assert task.spoken("all") == list(task.languages)
+    assert tables.task("panx").spoken(["uk", "de", "wo"]) == ["de", "uk"]
+    assert set(tables.task("wikipedia").every_language) == set(tables.languages())
 
 
 def test_coverage_per_group_and_task():
@@ -93,7 +105,7 @@ def test_english_is_at_distance_zero_and_others_are_not():
 def test_yoruba_is_the_only_language_of_xtreme_outside_cc100():
     known = tables.languages().values()
     without = {language.code for language in known if language.pretraining_gb is None}
-    assert without == {"yo", "ht", "qu"}
+    assert without == {"yo", "ht", "qu", "wo"}
 
 
 def test_offline_encoder_is_exposed_and_xlmr_is_not():
@@ -154,6 +166,13 @@ def test_all_problems_of_a_table_at_once(tmp_path):
     assert "line 3: geographic: 1.5 is not in 0..1" in text
     assert "line 3: 'xx' occurs twice" in text
     assert "line 4: name is empty" in text
+
+
+def test_a_table_without_the_later_columns(tmp_path):
+    row = asdict(tables.task("xquad")) | {"languages": "de", "metrics": "f1", "same_data": ""}
+    row |= {"labels": "", "parallel": "yes"}
+    write(tmp_path / "tasks.csv", [{k: v for k, v in row.items() if not k.startswith("more_")}])
+    assert tables.task("xquad", tmp_path).every_language == ("de",)
 
 
 def test_wrong_columns_are_named(tmp_path):

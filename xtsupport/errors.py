@@ -19,6 +19,32 @@ class UserError(ValueError):
         return [f"xtsupport: error: {problem}" for problem in self.problems]
 
 
+class Unreachable(UserError):
+    """The hub does not answer, and `wanted` is not in the cache: mended by a network, or a mirror.
+
+    A plan goes on without it; see `together`.
+    """
+
+    def __init__(self, reason: str, *wanted: str):
+        self.reason, self.wanted = reason, wanted
+        super().__init__(
+            f"{reason}; not in the cache: {', '.join(wanted)}. Connect to the network and try "
+            "again, fetch everything beforehand with `xtsupport data get FILE`, or set `data:` "
+            "(and `encoder:`) to folders"
+        )
+
+
+def together(problems: list[UserError]) -> UserError:
+    """Several errors as one, each line once; what the hub did not give as a single line."""
+    away = [error for error in problems if isinstance(error, Unreachable)]
+    rest = [line for error in problems if error not in away for line in error.problems]
+    names = dict.fromkeys(name for error in away for name in error.wanted)
+    one = Unreachable(away[0].reason, *names) if away else None
+    if one and not rest:
+        return one
+    return UserError(*dict.fromkeys(rest), *(one.problems if one else ()))
+
+
 def did_you_mean(name: object, allowed) -> str:
     """`` (did you mean 'xquad'?)`` for the closest allowed name, or an empty string."""
     close = get_close_matches(str(name), [str(each) for each in allowed], n=1, cutoff=0.5)

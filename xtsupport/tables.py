@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent
 ROLES = ("intermediate", "target", "raw", "other")
 KINDS = ("classification", "choice", "tagging", "span", "retrieval", "masked")
+LATER = ("more_languages", "more_source")  # columns that a user's table may lack
 EVALUATORS = ("accuracy", "token_accuracy", "squad_v1", "squad_v2", "mlqa", "seqeval", "pairs", "")
 
 
@@ -62,9 +63,10 @@ class Task:
     language's code). A split may join several with ``+``, and ``task/split`` names another row:
     ``train_r1+snli/train``. `cluster` is the example column whose equal values form a cluster;
     `parallel` says that row k means the same in every language. `evaluator` names the official
-    scorer. `chance` is in 0..100. `same_data` lists the intermediate tasks that share data with
-    this target. `revision` pins the files on the hub; where it is empty, no source at hand states
-    one, and the newest files are read.
+    scorer. `more_languages` are read only where a study names them (XTREME-R's), on the hub from
+    the row `more_source`, if any. `chance` is in 0..100. `same_data` lists the intermediate tasks
+    that share data with this target. `revision` pins the files on the hub (a commit, tag or
+    branch); where it is empty, each study freezes the commit that it finds.
     """
 
     name: str
@@ -77,6 +79,8 @@ class Task:
     dev_split: str = ""
     training_task: str = ""
     languages: tuple[str, ...] = ()
+    more_languages: tuple[str, ...] = ()
+    more_source: str = ""
     labels: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     evaluator: str = ""
@@ -89,6 +93,17 @@ class Task:
     citation: str = ""
     licence: str = ""
     note: str = ""
+
+    @property
+    def every_language(self) -> tuple[str, ...]:
+        """Its languages, and those that have to be named."""
+        return self.languages + self.more_languages
+
+    def spoken(self, chosen) -> list[str]:
+        """The languages that a study's `languages` choose of it: ``all``, or a list of codes."""
+        if chosen == "all":
+            return list(self.languages)
+        return [code for code in self.every_language if code in chosen]
 
     @property
     def pairable(self) -> bool:
@@ -143,13 +158,18 @@ def encoders(data: str | Path = "hub") -> dict[str, Encoder]:
 
 def exposed(encoder: str, data: str | Path = "hub") -> tuple[str, ...]:
     """The tasks that an encoder was trained on, as far as that is known."""
-    row = encoders(data).get(encoder)
+    row = known_encoder(encoder, data)
     return row.exposed if row else ()
+
+
+def known_encoder(name: str, data: str | Path = "hub") -> Encoder | None:
+    """The row of an encoder, at whatever revision (``owner/name@revision``); None: no row."""
+    return encoders(data).get(name.partition("@")[0])
 
 
 def seen_before(encoder: str, names, data: str | Path = "hub") -> str:
     """A sentence on which of the tasks `names` an encoder was trained on, to stand by results."""
-    row = encoders(data).get(encoder)
+    row = known_encoder(encoder, data)
     if row is None:
         return f"It is not known which of these tasks the encoder {encoder} was trained on."
     met = [name for name in names if name in row.exposed]
@@ -192,7 +212,7 @@ def _read(path, _changed, row_type):
     names, lines = _cells(path)
     known = [field.name for field in fields(row_type)]
     problems = [f"unknown column {shorten(c)}" for c in names if c not in known]
-    problems += [f"no column {c!r}" for c in known if c not in names]
+    problems += [f"no column {c!r}" for c in known if c not in (*names, *LATER)]
     problems += [f"the column {c!r} occurs twice" for c in _twice(names)]
     rows = {}
     for number, cells in [] if problems else lines:
@@ -239,7 +259,7 @@ def _twice(names):
 def _row(line, row_type):
     values, problems = {}, []
     for field in fields(row_type):
-        text = line[field.name]
+        text = (line.get(field.name) or "").strip()
         try:
             values[field.name] = _convert(text, field.type)
         except ValueError:

@@ -5,7 +5,17 @@ from collections.abc import Sequence
 import pandas as pd
 
 from xtsupport.data import load
+from xtsupport.errors import Unreachable
 from xtsupport.tables import languages, task
+
+COLUMNS = {  # of an example of each kind
+    "span": ("question", "context", "answers"),
+    "classification": ("text", "text_pair", "label"),
+    "choice": ("context", "question", "choices", "label"),
+    "tagging": ("tokens", "tags"),
+    "retrieval": ("text", "text_2"),
+    "masked": ("text",),
+}
 
 
 def side_by_side(
@@ -13,15 +23,24 @@ def side_by_side(
 ) -> pd.DataFrame:
     """Example number `index` of a task's evaluation set in several languages (default: all).
 
-    One row per language: its name, family, and the example's columns.
+    One row per language: its name, family, and the example's columns. Languages whose data the
+    hub does not give now are left out, and said.
     """
     table, about = languages(data), task(name, data)
-    rows = []
+    rows, away = [], []
     for code in codes or about.languages:
-        example = load(name, code, None, data)[index]
+        try:
+            example = load(name, code, None, data)[index]
+        except Unreachable as error:
+            away.append(error)
+            continue
         row = {"language": table[code].name, "family": table[code].family, **plain(example)}
         rows.append({key: row[key] for key in row if key not in ("example_id", "cluster_id")})
-    return pd.DataFrame(rows)
+    if away:
+        print(f"{name}: {len(away)} languages are not shown: {away[0].reason}")
+    return pd.DataFrame(
+        rows, columns=None if rows else ["language", "family", *COLUMNS[about.kind]]
+    )
 
 
 def plain(example: dict) -> dict:

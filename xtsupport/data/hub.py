@@ -8,19 +8,26 @@ the columns of the hub's datasets. Data that no hub may carry (CCGbank, the BUCC
 import hashlib
 import os
 import re
-import socket
 import warnings
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from xtsupport import tables
-from xtsupport.data import ccgbank, parquet, readers, soundness
+from xtsupport.data import (
+    ccgbank,
+    commits,
+    download,
+    hub_layout,
+    parquet,
+    readers,
+    remote,
+    soundness,
+)
 from xtsupport.errors import UserError
+from xtsupport.files import write_parquet
 from xtsupport.tables import Task
 
 
@@ -41,8 +48,18 @@ class Source:
     def __str__(self):
         return "/".join(part for part in (self.task.hub, self.config, self.split) if part)
 
+    @property
+    def repo(self) -> remote.Repo:
+        """Its repository at the commit that is used; UserError if nobody knows it."""
+        return commits.resolve("datasets", self.task.hub, self.task.revision)
 
-def load(task, language="en", split=None, data="hub", language_2=None):
+    @property
+    def paths(self) -> list[str]:
+        """Its files on the hub; UserError if there are none, or not all."""
+        return hub_layout.split_files(self.repo, self.config, self.split)
+
+
+def load(task, language="en", split=None, data="hub", language_2=None, first=None):
     """The examples of a split as a `datasets.Dataset` with the columns of its kind (readers.py).
 
     split: None means the task's evaluation split. "a+b" joins splits, "task/split" takes one of
@@ -50,6 +67,7 @@ def load(task, language="en", split=None, data="hub", language_2=None):
     dataset's `info.description` says which parts were used.
     language_2: the language of the question (mlqa, xquad) or of text_pair (xnli, pawsx), where
     rows are parallel.
+    first: only so many rows of each part; from the hub no more than these are fetched.
     Raises UserError, naming the dataset and the remedy, when nothing can be loaded.
     """
     import datasets
@@ -63,7 +81,7 @@ def load(task, language="en", split=None, data="hub", language_2=None):
         warnings.warn(f"{task}: {data} lacks {lacking}; using {used} only", stacklevel=2)
     parts = []
     for source in there:
-        part, unsound = examples_of(source, len(found) > 1)
+        part, unsound = examples_of(source, len(found) > 1, first)
         parts.append(part)
         if unsound.keys() - {"rows without gold"}:
             warnings.warn(f"{task}: {source}: {soundness.in_words(unsound)}", stacklevel=2)
@@ -73,7 +91,9 @@ def load(task, language="en", split=None, data="hub", language_2=None):
     return datasets.Dataset(
         datasets.table.InMemoryTable(examples.combine_chunks()),
         info=datasets.DatasetInfo(description=" + ".join(map(str, there))),
-        fingerprint=fingerprint(task, language, split, data, language_2),
+        fingerprint=hashlib.sha256(
+            f"{fingerprint(task, language, split, data, language_2)} {first}".encode()
+        ).hexdigest(),
     )
 
 
@@ -112,7 +132,7 @@ def fingerprint(task, language="en", split=None, data="hub", language_2=None) ->
     """A hex string that changes whenever load() would give other examples.
 
     Mirrors: sha256 over the files' sha256 (cached by path, size and time of change). Hub: over
-    the pinned revision, or "main" where tasks.csv pins none. Raises UserError like load().
+    the commit. Raises UserError like load().
     """
     digest = hashlib.sha256(f"{task} {language} {language_2}".encode())
     row = tables.task(task, data)
@@ -137,26 +157,28 @@ def sources(task, language="en", split=None, data="hub", language_2=None) -> lis
     for part in (split or row.eval_split).split("+"):
         name, _, subset = part.rpartition("/")
         owner = tables.task(name, data) if name else row
+        if data == "hub" and owner.more_source and language in owner.more_languages:
+            owner = tables.task(owner.more_source, data)
         found.append(_source(owner, first, second, subset, data))
     return found
 
 
 def count(source) -> int:
-    """The rows of one part, from the parquet metadata or the hub's card; 0 if it is missing."""
+    """The rows of one part, from the parquet metadata; 0 if it is missing."""
     if source.task.hub == "ccgbank":
         return ccgbank.read(source.files).num_rows
-    if source.files is None:
-        return _count_on_hub(source)
+    if source.files is None and not source.id_prefix:
+        return sum(remote.rows(source.repo, path) for path in source.paths)
     if not source.id_prefix:
         return sum(parquet.rows(path) for path in source.files)
-    ids = [parquet.read(path, ["id"])["id"] for path in source.files]
+    ids = [parquet.read(path, ["id"])["id"] for path in _opened(source)]
     return sum(_with_prefix(column, source.id_prefix) for column in ids)
 
 
 def checksum(source) -> str:
-    """The sha256 of a part's files, or the revision it is pinned to on the hub."""
+    """The sha256 of a part's files, or the commit that is used of the hub's."""
     if source.files is None:
-        return source.task.revision or "main"
+        return source.repo.commit
     return hashlib.sha256("".join(map(parquet.sha256, source.files)).encode()).hexdigest()
 
 
@@ -205,12 +227,12 @@ def missing(source, data) -> str:
             f"no {source}-*.parquet, {has}")  # fmt: skip
 
 
-def examples_of(source, combined=False) -> tuple[pa.Table, dict[str, int]]:
+def examples_of(source, combined=False, first=None) -> tuple[pa.Table, dict[str, int]]:
     """The examples of one part, and what soundness.sound() found in them.
 
-    combined: ids of several parts are kept apart by the part's name.
+    combined: ids of several parts are kept apart by the part's name; first: only so many rows.
     """
-    raw = _raw(source)
+    raw = _raw(source, first)
     if source.id_prefix:
         raw = raw.filter(pc.starts_with(raw["id"], source.id_prefix))
     pattern = "{row}" if source.task.parallel else source.language + "-{row}"
@@ -224,68 +246,46 @@ def examples_of(source, combined=False) -> tuple[pa.Table, dict[str, int]]:
     return examples, found
 
 
-def _raw(source):
+def _raw(source, first=None):
     if source.task.hub == "ccgbank":
-        return ccgbank.read(source.files)
-    if source.files is None:
-        return _from_hub(source)
-    return parquet.together(source.files)
+        return ccgbank.read(source.files).slice(0, first)
+    if source.files is not None:
+        return parquet.together(source.files).slice(0, first)
+    repo, paths = source.repo, source.paths
+    if first is None:
+        table = parquet.together(tuple(download.fetch(repo, path) for path in paths))
+    else:
+        table = parquet.read(first_rows(source, first))
+    return hub_layout.with_label_names(table, repo, source.config)
 
 
-def _from_hub(source):
-    import datasets
+def first_rows(source, first) -> Path:
+    """A parquet file with the first rows of a part of the hub's, kept in the user's cache."""
+    from xtsupport.data.world.world import user_cache
 
-    loaded = _ask_hub(datasets.load_dataset, source, split=source.split)
-    metadata = loaded.features.arrow_schema.metadata
-    return parquet.plain(loaded.data.table.replace_schema_metadata(metadata))
+    repo = source.repo
+    name = f"{repo.name.replace('/', '--')}-{repo.commit}-{source.config}-{source.split}-{first}"
+    place = user_cache() / "hub" / "first" / f"{name}.parquet"
+    if not place.is_file():
+        parts, missing = [], first
+        for path in source.paths:
+            parts.append(parquet.first(remote.opened(repo, path), missing))
+            missing -= parts[-1].num_rows
+            if missing <= 0:
+                break
+        write_parquet(place, pa.concat_tables(parts))
+    return place
 
 
-def _count_on_hub(source):
-    import datasets
-
-    splits = _ask_hub(datasets.load_dataset_builder, source).info.splits or {}
-    if source.split in splits and not source.id_prefix:
-        return splits[source.split].num_examples
-    table = _from_hub(source)
-    return _with_prefix(table["id"], source.id_prefix) if source.id_prefix else table.num_rows
+def _opened(source):
+    """What parquet can be read from, a part's files or the hub's, without fetching them whole."""
+    if source.files is not None:
+        return source.files
+    return [remote.opened(source.repo, path) for path in source.paths]
 
 
 def _with_prefix(ids, prefix):
     return pc.sum(pc.starts_with(ids, prefix)).as_py() or 0
-
-
-def _ask_hub(question, source, **options):
-    """Call a function of `datasets` on a part's dataset; one line if the hub does not answer."""
-    import datasets
-
-    task = source.task
-    use_cache_without_network()
-    try:
-        return question(task.hub, source.config or None, revision=task.revision or None, **options)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"{task.name}: cannot load {source} from the hub ({reason}); connect to the network, "
-            f"or set `data:` to a mirror folder that holds {source}-00000-of-00001.parquet"
-        ) from error
-
-
-@cache
-def use_cache_without_network() -> None:
-    """Without network, let the hub's client read its cache and give up at once.
-
-    It would try each file again for half a minute. Behind a proxy names need not resolve.
-    """
-    import datasets
-    import huggingface_hub
-
-    place = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
-    if any(name.lower().endswith("_proxy") for name in os.environ):
-        return
-    try:
-        socket.getaddrinfo(place.hostname, place.port or 443)
-    except OSError:
-        huggingface_hub.constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
 
 
 def _paired(examples, other, task):

@@ -56,6 +56,19 @@ def together(paths: tuple[Path, ...], columns=None) -> pa.Table:
                         f"({str(error).splitlines()[0]})") from error  # fmt: skip
 
 
+def first(source, wanted: int) -> pa.Table:
+    """The first rows of a path or stream, of which no more row groups are read than needed."""
+    try:
+        file = pq.ParquetFile(source)
+        groups, there = 0, 0
+        while groups < file.num_row_groups and there < wanted:
+            there += file.metadata.row_group(groups).num_rows
+            groups += 1
+        return file.read_row_groups(list(range(groups))).slice(0, wanted)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(source, error) from error
+
+
 def plain(table: pa.Table) -> pa.Table:
     """The same values in one type for each kind, as others write them in several."""
     metadata = table.schema.metadata

@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 from xtsupport import __version__
-from xtsupport.errors import UserError
+from xtsupport.errors import Unreachable, UserError, together
 
 LONGEST = 1200  # characters of an error line: whatever was typed, it can be read
 
@@ -77,7 +77,15 @@ def parser() -> argparse.ArgumentParser:
         )
         return each
 
-    each = study("run", run, "run a study: whatever is not finished yet")
+    def updating(each: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        each.add_argument(
+            "--update",
+            action="store_true",
+            help="take what the hub holds now, and not the commits that the study was planned with",
+        )
+        return each
+
+    each = updating(study("run", run, "run a study: whatever is not finished yet"))
     each.add_argument(
         "--jobs",
         type=positive,
@@ -90,12 +98,18 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="local, slurm, or a folder with a Snakemake profile (default: local)",
     )
-    study("plan", plan, "show the runs and nodes of a study, and what is left to do")
+    updating(study("plan", plan, "show the runs and nodes of a study, and what is left to do"))
     study("status", status, "show what is done, running, failed or stale")
     data = commands.add_parser("data", help="look at a study's data").add_subparsers(
         metavar="COMMAND", required=True
     )
     study("check", data_check, "check that all data of a study are there and sound", data)
+    each = study("get", data_get, "fetch everything that a study needs from the hub", data)
+    each.add_argument("--to", metavar="DIR", help="make a mirror there (default: cache only)")
+    each = command("convert", data_convert, "make a mirror of XTREME's download folder, or of "
+                   "SQuAD-style JSON, CoNLL and TSV files", data)  # fmt: skip
+    each.add_argument("source", metavar="XTREME_DOWNLOAD", help="a folder of files as published")
+    each.add_argument("out", metavar="OUT", help="the mirror folder to make or to add to")
     each = command(
         "fertility", fertility, "how finely an encoder's tokenizer cuts each language", data
     )
@@ -131,9 +145,8 @@ def parser() -> argparse.ArgumentParser:
 def run(args) -> int:
     """``xtsupport run``."""
     from xtsupport.study.execution import progress, runner
-    from xtsupport.study.plan import open_study
 
-    study = open_study(args.file, args.set)
+    study = opened(args)
     runner.profile_folder(args.profile)
     todo = runner.stale(study)
     nodes = study.plan.nodes
@@ -185,16 +198,37 @@ def slow_precision(settings) -> list[str]:
     ][:1]
 
 
-def plan(args) -> None:
+def opened(args):
+    """The study of a params file, its encoder checked; says which names of the hub have moved."""
+    from xtsupport import folders
+    from xtsupport.data import commits
+    from xtsupport.study.plan import open_study, read_settings
+
+    if args.update:
+        commits.update(folders.outputs() / read_settings(args.file, args.set).study)
+    study = open_study(args.file, args.set)
+    for line in commits.moved():
+        print(f"note: {line}", file=sys.stderr)
+    if study.settings.encoder != "pretrain":
+        from xtsupport.training import checkpoint
+
+        checkpoint.check(study.settings.encoder)
+    return study
+
+
+def plan(args) -> int:
     """``xtsupport plan``."""
     from xtsupport.study.execution.runner import stale
-    from xtsupport.study.plan import open_study
 
     try:
-        study = open_study(args.file, args.set)
-    except UserError:
-        print(*cost_without_data(args), sep="\n", flush=True)
-        raise
+        study = opened(args)
+    except UserError as error:
+        lines = cost_without_data(args)
+        print(*lines, sep="\n", flush=True)
+        if not isinstance(error, Unreachable) or any("cost unknown" in line for line in lines):
+            raise
+        print(f"missing      {error}")
+        return 0
     waiting = {node.name for node in stale(study)}
     for node in study.plan.nodes:
         print(
@@ -206,6 +240,7 @@ def plan(args) -> None:
         f"they go to {study.folder}"
     )
     print(*cost_lines(study.settings, study.plan.runs), sep="\n")
+    return 0
 
 
 def cost_lines(settings, made) -> list[str]:
@@ -252,8 +287,34 @@ def data_check(args) -> None:
     for row in table[(table["status"] == "present") & (table["note"] != "")].itertuples():
         print(f"{row.task} {row.language} {row.split}: {row.note}")
     lacking = table.loc[table["status"].isin(["missing", "wrong"]), "note"]
-    if len(lacking):
-        raise UserError(*lacking)
+    if len(lacking) or table.attrs["away"]:
+        raise together([*table.attrs["away"], *map(UserError, lacking)])
+
+
+def data_get(args) -> None:
+    """``xtsupport data get``."""
+    from xtsupport import folders
+    from xtsupport.files import plain_disk_errors
+    from xtsupport.study import fetching
+    from xtsupport.study.plan import read_settings
+
+    to = folders.typed(args.to, Path()) if args.to else None
+    settings = read_settings(args.file, args.set)
+    with plain_disk_errors(to or folders.root()):
+        for line in fetching.get(settings, to):
+            print(line, flush=True)
+
+
+def data_convert(args) -> None:
+    """``xtsupport data convert``."""
+    from xtsupport import folders
+    from xtsupport.data.convert import convert
+    from xtsupport.files import plain_disk_errors
+
+    out = folders.typed(args.out, Path())
+    with plain_disk_errors(out):
+        for line in convert(existing(args.source), out):
+            print(line, flush=True)
 
 
 def fertility(args) -> None:
@@ -337,16 +398,23 @@ def evidence_of(path: str):
 
 def export_xtreme(args) -> None:
     """``xtsupport export-xtreme``."""
-    from xtsupport.study.export_xtreme import export
+    from xtsupport import folders
+    from xtsupport.files import plain_disk_errors
+    from xtsupport.study.export_xtreme import export, summary
 
-    export(existing(args.study), Path(args.out))
+    out = folders.typed(args.out, Path())
+    with plain_disk_errors(out):
+        print(*summary(export(existing(args.study), out)), sep="\n")
 
 
 def existing(path: str) -> Path:
-    """A path that must be there."""
-    if not Path(path).exists():
+    """A file or folder that must be there."""
+    from xtsupport import folders
+
+    found = folders.typed(path, Path())
+    if not found.is_file() and not found.is_dir():
         raise UserError(f"{path}: no such file or folder")
-    return Path(path)
+    return found
 
 
 def positive(text: str) -> int:

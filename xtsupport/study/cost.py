@@ -12,7 +12,6 @@ the maker's figure for 16-bit floats. benchmarks/cost.py holds estimates against
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from xtsupport.study import runs
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.planner import Planner
 from xtsupport.study.runs import Run
+from xtsupport.training import checkpoint
 from xtsupport.training.recipe import Recipe, masked_steps, steps_of, weights
 
 BYTES_PER_SCORE = 8  # of examples.parquet: of demo and small 1 to 8
@@ -312,24 +312,24 @@ def shape_of(settings) -> Shape:
     own = settings.pretraining
     if settings.encoder == "pretrain":
         return Shape(own.layers, own.hidden_size, own.feed_forward, own.vocabulary)
-    if settings.encoder in SHAPES:
-        return SHAPES[settings.encoder]
-    path = folders.root() / Path(settings.encoder).expanduser() / "config.json"
+    known = SHAPES.get(settings.encoder.partition("@")[0])
+    if known:
+        return known
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(checkpoint.config_file(settings.encoder).read_text(encoding="utf-8"))
         keys = ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size")
         return Shape(*(int(config[key]) for key in keys))
     except (OSError, ValueError, KeyError) as error:
-        known = ", ".join(SHAPES)
+        names = ", ".join(SHAPES)
         raise UserError(
             f"encoder = {settings.encoder!r}: its size is not known here, and so no cost; known: "
-            f"pretrain, folders with a config.json, {known}"
+            f"pretrain, folders with a config.json, {names}"
         ) from error
 
 
 def cut_of(settings, made: list[Run]):
     """What counts the tokens of texts for this encoder; None where its tokenizer is not here."""
-    places = [folders.root() / Path(settings.encoder).expanduser()]
+    places = [folders.typed(settings.encoder)]
     if settings.encoder == "pretrain":
         found = (runs.find(run) for run in made if run.phase == "pretraining")
         places = [folder / "model" for folder in found if folder]
@@ -350,6 +350,10 @@ class WithoutData(Planner):
     def mark(self, task, language, split, language_2=None) -> str:
         """No data, no fingerprint."""
         return ""
+
+    def encoder_data(self) -> dict:
+        """No checksums."""
+        return {}
 
 
 def estimate(settings, made: list[Run]) -> Estimate:

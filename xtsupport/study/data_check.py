@@ -2,7 +2,7 @@
 
 from xtsupport import tables
 from xtsupport.data import bucc, hub, hygiene, soundness
-from xtsupport.errors import UserError
+from xtsupport.errors import Unreachable, UserError
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.planner import Planner
 
@@ -14,14 +14,14 @@ def check(settings):
 
     The splits are those that the study's planner takes fingerprints of. status: present; wrong,
     where rows or files cannot be used; missing; missing part, where other parts of a joined split
-    are there; hub, where rows and presence are known only after loading. note: what was looked for,
-    or is wrong, or was mended. One row per part of a joined split. Raises UserError for an unknown
-    task.
+    are there; hub, where the hub has the files; unreachable, where it does not answer
+    (attrs["away"] of the frame has the errors). note: what was looked for, or is wrong, or was
+    mended. One row per part of a joined split. Raises UserError for an unknown task.
     """
     import pandas as pd
 
     data = data_source(settings.data)
-    records = []
+    records, away = [], []
     for task, language, split, other in needed(settings):
         if tables.task(task, data).evaluator == "pairs":
             records.append((task, language, *_pools(language, split, data)))
@@ -32,10 +32,12 @@ def check(settings):
             records.append((task, language, split, pd.NA, "missing", "", str(error)))
             continue
         language += f"+{other}" if other else ""
-        absent = "missing part" if any(part.files != () for part in parts) else "missing"
-        records += [(task, language, *_state(part, task, data, absent)) for part in parts]
+        absent = "missing part" if any(part.files for part in parts) else "missing"
+        records += [(task, language, *_state(part, task, data, absent, away)) for part in parts]
     columns = ["task", "language", "split", "rows", "status", "fingerprint", "note"]
-    return pd.DataFrame(records, columns=columns).astype({"rows": "Int64"})
+    frame = pd.DataFrame(records, columns=columns).astype({"rows": "Int64"})
+    frame.attrs["away"] = away
+    return frame
 
 
 class Listing(Planner):
@@ -98,10 +100,16 @@ def _pools(language, split, data):
     return split, len(gold), "present", mark[:12], ""
 
 
-def _state(part, task, data, absent):
+def _state(part, task, data, absent, away):
     split = part.split if part.task.name == task else f"{part.task.name}/{part.split}"
     if part.files is None:
-        return split, None, "hub", hub.checksum(part)[:12], ""
+        try:
+            return split, None, "hub", hub.checksum(part)[:12], ", ".join(part.paths)
+        except Unreachable as error:
+            away.append(error)
+            return split, None, "unreachable", "", error.reason
+        except UserError as error:
+            return split, None, absent, "", str(error)
     if not part.files:
         return split, None, absent, "", hub.missing(part, data)
     mark = hub.checksum(part)[:12]

@@ -12,8 +12,11 @@ from pathlib import Path
 from xtsupport import tables
 from xtsupport.data import hub
 from xtsupport.errors import UserError
+from xtsupport.files import write_text
+from xtsupport.study.conditions import parse
 from xtsupport.study.params.rules import data_source
 
+EXAMPLES = "examples.parquet"
 XTREME_NAMES = {"bucc": "bucc2018"}
 
 
@@ -21,40 +24,97 @@ def export(study: str | Path, out: str | Path, data=None) -> list[Path]:
     """Write one submission folder per condition, variant and seed of a study; returns its files.
 
     A submission lies in `out/<condition>/<variant>/seed<k>/`. Targets that are not XTREME's and
-    pairs in two languages are left out. data: where the study's data are; None: as run.json says.
-    Raises UserError if the study has no finished runs, or evaluated only a part of a test set.
+    pairs in two languages are left out; retrieval without phase 2, done once, stands under every
+    seed. data: where the study's data are; None: as run.json says.
+    Raises UserError, and writes nothing, if the study has no finished runs, lacks predictions, or
+    evaluated only a part of a test set.
     """
-    records = sorted([*Path(study).glob("target/*/*/*/seed*/run.json"),
-                      *Path(study).glob("retrieval/*/seed*/run.json")])  # fmt: skip
-    if not records:
+    made = finished_runs(Path(study))
+    if not made:
         raise UserError(f"{study}: no finished target or retrieval run; run the study first")
-    written = []
-    for path in records:
-        run = json.loads(path.read_text(encoding="utf-8"))
+    lacking = sum(not (place / EXAMPLES).is_file() for place, _ in made)
+    if lacking:
+        raise UserError(
+            f"{study}: {lacking} of its {len(made)} runs carry scores without predictions (no "
+            f"{EXAMPLES}), as a study does that is handed on; export one that was run here"
+        )
+    files, problems = {}, []
+    for place, run in made:
         source = data or data_source(run.get("options", {}).get("data", "hub"))
-        folder = Path(out) / run["condition"] / run["variant"] / f"seed{run['seed']}"
-        written += _export_run(path.parent / "examples.parquet", folder, source)
-    return written
+        try:
+            texts = _submissions(place / EXAMPLES, source)
+        except UserError as error:
+            problems += error.problems
+            continue
+        for seed in _seeds(run, made):
+            folder = Path(out) / run["condition"] / run["variant"] / f"seed{seed}"
+            files |= {folder / name: text for name, text in texts.items()}
+    if problems:
+        raise UserError(*dict.fromkeys(problems))
+    return [write_text(path, text) for path, text in files.items()]
 
 
-def _export_run(path, folder, data):
+def finished_runs(study: Path) -> list[tuple[Path, dict]]:
+    """(folder, record) of every run of phase 3 and of retrieval."""
+    paths = [*study.glob("target/*/*/*/seed*/run.json"), *study.glob("retrieval/*/seed*/run.json")]
+    return [(path.parent, json.loads(path.read_text(encoding="utf-8"))) for path in sorted(paths)]
+
+
+def summary(written: list[Path]) -> list[str]:
+    """What was written, and what XTREME's evaluator would still ask for."""
+    folders: dict[Path, dict[str, list[str]]] = {}
+    for path in written:
+        code = path.stem.removeprefix("test-")
+        folders.setdefault(path.parents[1], {}).setdefault(path.parent.name, []).append(code)
+    lines = [
+        f"{folder}: " + ", ".join(f"{task} ({' '.join(codes)})" for task, codes in of.items())
+        for folder, of in folders.items()
+    ]
+    known = tables.languages("hub")
+    if any(code not in known for of in folders.values() for codes in of.values() for code in codes):
+        return [*lines, "note: the languages are invented; XTREME cannot score them"]
+    ours = {theirs: own for own, theirs in XTREME_NAMES.items()}
+    for task in dict.fromkeys(task for of in folders.values() for task in of):
+        wanted = tables.task(ours.get(task, task), "hub").languages
+        there = [set(of[task]) for of in folders.values() if task in of]
+        absent = [code for code in wanted if not all(code in codes for codes in there)]
+        if absent:
+            lines.append(f"note: {task} lacks {', '.join(absent)}; XTREME's evaluator wants them")
+    tasks = [XTREME_NAMES.get(n, n) for n, t in tables.tasks("hub").items() if t.role == "target"]
+    without = [task for task in tasks if not all(task in of for of in folders.values())]
+    if without:
+        lines.append(f"note: XTREME's overall score also needs {', '.join(without)}")
+    return lines
+
+
+def _seeds(run, made) -> list[int]:
+    """The seeds that a run stands for: its own, or all where nothing was drawn (no phase 2)."""
+    if run.get("phase") != "retrieval" or parse(run["condition"]).has_phase2:
+        return [run["seed"]]
+    others = (other for _, other in made if other["condition"] == run["condition"])
+    return sorted({other["seed"] for other in others if other["variant"] == run["variant"]})
+
+
+def _submissions(path, data) -> dict[str, str]:
+    """{file in a submission: its text} of one run; UserError with every test set not whole."""
     import pandas as pd
 
     columns = ["task", "language", "language_2", "example_id", "metric", "prediction"]
     cube = pd.read_parquet(path, columns=columns)
-    written = []
+    texts, problems = {}, []
     for (name, language), rows in cube[cube["language_2"].isna()].groupby(["task", "language"]):
         task = tables.task(name, data)
         if task.role != "target":
             continue
-        rows = rows[rows["metric"] == task.metrics[0]]
-        lines = _submission(task, language, rows, data)
         ending = "json" if task.kind == "span" else "tsv"
-        target = folder / XTREME_NAMES.get(name, name) / f"test-{language}.{ending}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(lines, encoding="utf-8", newline="\n")
-        written.append(target)
-    return written
+        file = f"{XTREME_NAMES.get(name, name)}/test-{language}.{ending}"
+        try:
+            texts[file] = _submission(task, language, rows[rows["metric"] == task.metrics[0]], data)
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(*problems)
+    return texts
 
 
 def _submission(task, language, rows, data):

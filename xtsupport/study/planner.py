@@ -16,20 +16,23 @@ settings by phase (all of them also ``precision``, which is float32 or bfloat16)
                 dev_splits {task: split}, dev_apart {target: split} (dev_every);
                 source (source=de); noise, radius, ascent_steps (adversarial, smoothing); copies,
                 synonyms (synonyms)
-options: data (what ``load(data=)`` takes; run.json has it as the settings give it), threads,
-checkpoint_minutes, batch_tokens, precision (as asked for, perhaps auto), tracking (where asked)
+options: data (what ``load(data=)`` takes; run.json has it as the settings give it), commits (of
+the hub's data sets, whose fingerprints hold them too), threads, checkpoint_minutes, batch_tokens,
+precision (as asked for, perhaps auto), tracking (where asked)
 """
 
-from pathlib import Path
+from contextlib import suppress
 
 from xtsupport import folders
-from xtsupport.errors import UserError
+from xtsupport.data import commits
+from xtsupport.errors import Unreachable, UserError, together
 from xtsupport.files import checksum
 from xtsupport.sides import side, source_of
 from xtsupport.study import conditions
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings
 from xtsupport.study.runs import Run
+from xtsupport.training import checkpoint
 
 
 class Planner:
@@ -43,6 +46,8 @@ class Planner:
         self.tables = tables.tasks(self.source)
         self.languages = tables.languages(self.source)
         self.problems: list[str] = []
+        self.away: list[Unreachable] = []  # what the hub did not give
+        commits.freeze(folders.outputs() / settings.study)
 
     def all_runs(self) -> list[Run]:
         """Every run, upstream first."""
@@ -67,8 +72,8 @@ class Planner:
             if self.of_kind("retrieval") and not each.matched
             for seed in (settings.seeds if each.has_phase2 else settings.seeds[:1])
         ]
-        if self.problems:
-            raise UserError(*dict.fromkeys(self.problems))
+        if self.problems or self.away:
+            raise together([*self.away, *map(UserError, self.problems)])
         return [*start, *phase2.values(), *phase3, *retrieval]
 
     def above(self, condition, seed, phase2, start) -> list[Run]:
@@ -237,7 +242,7 @@ class Planner:
             )
             return {}
         spoken = {code for target in self.settings.targets for code in self.spoken(target)} | {"en"}
-        codes = [code for code in task.languages if code in spoken]
+        codes = task.spoken(spoken)
         return {
             "task": task.name,
             "languages": codes,
@@ -391,6 +396,8 @@ class Planner:
             "batch_tokens": settings.evaluation.batch_tokens,
             "precision": own.get("precision", settings.precision),
         }
+        if self.source == "hub":
+            options["commits"] = self.commits(data)
         if settings.tracking:
             options["tracking"] = settings.tracking
         folder = folders.outputs() / settings.study / name
@@ -410,10 +417,22 @@ class Planner:
             training_task=training_task,
         )
 
+    def commits(self, data: dict) -> dict[str, str]:
+        """{data set: commit} of what a run reads from the hub, as the fingerprints hold it."""
+        from xtsupport.data import hub
+
+        found = {}
+        for name in dict.fromkeys(key.partition("/")[0] for key in data):
+            row = self.tables.get(name)
+            splits = "+".join(filter(None, (row.train_split, row.eval_split))) if row else ""
+            for part in hub.sources(name, row.languages[0], splits, "hub") if row else ():
+                with suppress(UserError):  # said where the data are looked up
+                    found[part.task.hub] = part.repo.commit if part.files is None else ""
+        return {name: commit for name, commit in found.items() if commit}
+
     def spoken(self, target: str) -> list[str]:
         """The languages a target is evaluated in."""
-        chosen = self.settings.languages
-        return [code for code in self.tables[target].languages if chosen == "all" or code in chosen]
+        return self.tables[target].spoken(self.settings.languages)
 
     def training_data(self, names: list[str], splits: dict[str, str], languages=("en",)) -> dict:
         """Fingerprints of training sets, of other splits than usual where asked."""
@@ -454,9 +473,20 @@ class Planner:
         return marks
 
     def encoder_data(self) -> dict:
-        """Checksums of an encoder that is a folder; a name carries its own version."""
-        folder = (folders.root() / Path(self.settings.encoder).expanduser()).resolve()
-        if self.settings.encoder == "pretrain" or not (folder / "config.json").is_file():
+        """Checksums of an encoder that is a folder, the commit of one on the hub."""
+        name = self.settings.encoder
+        if name in ("pretrain", checkpoint.OFFLINE):
+            return {}
+        try:
+            folder = checkpoint.own_folder(name)
+            if folder is None:
+                identifier, _, revision = name.partition("@")
+                return {"encoder/commit": commits.resolve("models", identifier, revision).commit}
+        except Unreachable as error:
+            self.away.append(error)
+            return {}
+        except UserError as error:
+            self.problems += error.problems
             return {}
         return {
             f"encoder/{path.name}": checksum(path)
@@ -479,6 +509,8 @@ class Planner:
                 f"data = {self.settings.data!r}: has no {split} split of {task} in {both}; "
                 f"add it, or leave {less} out of the study"
             )
+        except Unreachable as error:
+            self.away.append(error)
         except UserError as error:
             self.problems += error.problems
         return ""
@@ -487,11 +519,13 @@ class Planner:
         """How many training rows of a language are used."""
         from xtsupport.data import hub
 
+        found = 1
         try:
             found = hub.rows(task, code, split or self.tables[task].train_split, self.source)
+        except Unreachable as error:
+            self.away.append(error)
         except UserError as error:
             self.problems += error.problems
-            found = 1
         return min(found, most or found)
 
 

@@ -8,15 +8,15 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 from transformers.utils import logging
 
 from xtsupport.errors import UserError
-
-OFFLINE = "offline-e5"
+from xtsupport.training import checkpoint
 
 
 def load_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
     """(model, tokenizer) of an encoder without any head.
 
-    `name` is a hub id, a folder in transformers' layout, or ``offline-e5`` (the packaged
-    multilingual-e5-small). Weights are read from safetensors only and no remote code is run.
+    `name` is a hub id (``owner/name`` or ``owner/name@revision``), a folder in transformers'
+    layout, or ``offline-e5`` (the packaged multilingual-e5-small). Weights are read from
+    safetensors only and no remote code is run.
     Raises UserError when the encoder cannot be found or read.
     """
     model, tokenizer, missing = _read(AutoModel, name, dtype)
@@ -48,23 +48,23 @@ def load_masked_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
 
 def _read(auto, name, dtype):
     """(model, tokenizer, names of the weights that the checkpoint lacks)."""
-    if str(name) == OFFLINE:
-        from xtsupport.training.offline_encoder import offline_encoder_folder
-
-        name = offline_encoder_folder()
+    checkpoint.check(name)
+    folder = checkpoint.located(name)
     logging.set_verbosity_error()  # its report lists the absent pooler, which nothing here uses
     logging.disable_progress_bar()
+    local = {"local_files_only": True, "trust_remote_code": False}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **local)
         model, info = auto.from_pretrained(
-            name, dtype=dtype, use_safetensors=True, output_loading_info=True
+            folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **local
         )
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # whatever damaged files can make transformers raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if "trust_remote_code" in str(error):
+            reason = "it needs code of its own, which xtsupport never runs"
         raise UserError(
-            f"encoder '{name}' cannot be loaded ({reason}): name a hub id, a folder with "
-            f"config.json, model.safetensors and tokenizer files, or {OFFLINE}; without network "
-            "only folders work"
+            f"encoder '{name}' cannot be loaded ({reason[:300]}): a folder needs config.json, "
+            "model.safetensors and tokenizer files that transformers knows"
         ) from error
     return model, tokenizer, sorted(info["missing_keys"])
 

@@ -19,8 +19,11 @@ def load_masked(folder: Path):
 
     Only an encoder with its prediction head can fill masks.
     """
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    local = {"local_files_only": True, "trust_remote_code": False}
+    tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+    model = AutoModelForMaskedLM.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True, **local
+    )
     return model.eval(), tokenizer
 
 

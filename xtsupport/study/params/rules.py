@@ -7,9 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 from xtsupport import folders
+from xtsupport.data import commits
+from xtsupport.data.published import recognised
 from xtsupport.errors import UserError, did_you_mean, shorten
 from xtsupport.sides import side, source_of
 from xtsupport.study import conditions
+from xtsupport.training import checkpoint
 
 Problems = Iterator[tuple[tuple, str]]
 
@@ -54,6 +57,11 @@ def data_source(data: str) -> str:
         raise UserError(
             f"no folder {folder}{did_you_mean(data, ['hub', 'world'])}; "
             "allowed: hub, world or a mirror folder"
+        )
+    if next(folder.rglob("*.parquet"), None) is None and next(recognised(folder), None):
+        raise UserError(
+            f"{folder} holds files as they are published and no parquet; make a mirror of it with "
+            f"`xtsupport data convert {data} NEW_FOLDER` and set `data: NEW_FOLDER`"
         )
     return str(folder)
 
@@ -182,12 +190,12 @@ def known_languages(settings, tasks, languages) -> Problems:
                 ),
             )
     for name in settings.targets:
-        if name in tasks and not set(settings.languages) & set(tasks[name].languages):
+        if name in tasks and not tasks[name].spoken(settings.languages):
             yield (
                 ("languages",),
                 (
                     f"languages: none of them is a language of target {name}; "
-                    f"it has {', '.join(tasks[name].languages)}"
+                    f"it has {', '.join(tasks[name].every_language)}"
                 ),
             )
 
@@ -315,7 +323,7 @@ TAKEN = {"span": (4, 64), "tagging": (2, 0)}
 def sound_encoder(settings, tasks, languages) -> Problems:
     """The encoder that phase 1 builds can be built and read out."""
     if settings.encoder != "pretrain":
-        yield from sound_folder(settings.encoder)
+        yield from sound_name(settings.encoder)
         return
     size = settings.pretraining
     if size.hidden_size % size.heads:
@@ -370,19 +378,20 @@ def known_retrieval(settings, tasks, languages) -> Problems:
             )
 
 
-def sound_folder(encoder: str) -> Problems:
-    """An encoder given as a path is a saved model."""
+def sound_name(encoder: str) -> Problems:
+    """An encoder is the packaged one, the folder of a saved model, or can be a name of the hub."""
     try:
-        folder = folders.typed(encoder).resolve()
+        folder = checkpoint.own_folder(encoder)
     except UserError as error:
-        yield ("encoder",), f"encoder: {error}"
+        yield ("encoder",), str(error)
         return
-    if encoder.startswith((".", "/", "~")) and not (folder / "config.json").is_file():
+    if folder is None and not commits.NAME.fullmatch(encoder.partition("@")[0]):
         yield (
             ("encoder",),
             (
-                f"encoder = {encoder!r}: no model in {folder} (it has no config.json); "
-                "allowed: pretrain, offline-e5, a hub id or the folder of a saved model"
+                f"encoder = {shorten(encoder)}: is no folder with a config.json and no name of the "
+                "hub; allowed: pretrain, offline-e5, owner/name[@revision] or the folder of a "
+                "saved model"
             ),
         )
 

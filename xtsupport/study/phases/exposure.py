@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from xtsupport.data import hub, hygiene
 from xtsupport.study.runs import Run
-from xtsupport.tables import encoders, task
+from xtsupport.tables import known_encoder, task
 
 
 def exposed(run: Run, names: Iterable[str]) -> list[str] | None:
     """The tasks among `names` that the encoder was trained on, by encoders.csv; None: unknown."""
-    known = encoders(run.options["data"]).get(run.settings["encoder"])
+    known = known_encoder(run.settings["encoder"], run.options["data"])
     return known and [name for name in names if name in known.exposed]
 
 

@@ -187,8 +187,11 @@ def check_length(encoder, run: Run) -> None:
 
 
 def starting_point(run: Run):
-    """The folder or name of the encoder that a run starts from."""
-    return require(run.upstream[0]) / "model" if run.upstream else run.settings["encoder"]
+    """The folder, or name at its commit, of the encoder that a run starts from."""
+    if run.upstream:
+        return require(run.upstream[0]) / "model"
+    name, commit = run.settings["encoder"], run.data.get("encoder/commit")
+    return f"{name.partition('@')[0]}@{commit}" if commit else name
 
 
 def device() -> torch.device:

@@ -109,7 +109,7 @@ def raw_features(tokenizer, run: Run) -> Features:
     raw, data, parts = run.settings["raw"], run.options["data"], []
     split = task(raw["task"], data).train_split
     for code in raw["languages"]:
-        texts = load(raw["task"], code, split, data).select_columns("text")
-        parts.append(texts.select(range(min(len(texts), raw["documents"]))))
+        texts = load(raw["task"], code, split, data, first=raw["documents"])
+        parts.append(texts.select_columns("text"))
     texts = datasets.concatenate_datasets(parts)
     return encoded(texts, "masked", tokenizer, run.settings["max_length"], 0)

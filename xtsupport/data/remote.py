@@ -1,0 +1,288 @@
+"""The hub over HTTP: commits, lists of files, parts of files (whole ones: download.py).
+
+Everything but a commit is asked for by commit. Whatever keeps the hub from answering is one
+Unreachable within 15 seconds, and then it is left alone for a minute.
+"""
+
+import io
+import json
+import os
+import socket
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from xtsupport import __version__
+from xtsupport.errors import Unreachable, UserError
+from xtsupport.files import write_json
+
+CONNECT, ANSWER = 4, 6  # seconds; two attempts without a byte end a download
+NOUNS = {"datasets": "data set", "models": "encoder"}
+_down: list = [0.0, "", ""]  # until when not to ask again, whom, and why
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A repository of the hub at a commit; kind: datasets or models."""
+
+    kind: str
+    name: str
+    commit: str
+
+    def __str__(self):
+        return f"{NOUNS[self.kind]} {self.name}"
+
+    @property
+    def folder(self) -> Path:
+        """Its folder in the cache of the hub's client."""
+        from huggingface_hub import constants
+
+        return Path(constants.HF_HUB_CACHE) / f"{self.kind}--{self.name.replace('/', '--')}"
+
+    def cached(self, path: str) -> Path:
+        """Where a file lies in the cache, or would."""
+        return self.folder / "snapshots" / self.commit / path
+
+    def url(self, path: str) -> str:
+        """Where the hub has a file."""
+        prefix = "datasets/" if self.kind == "datasets" else ""
+        return f"{endpoint()}/{prefix}{self.name}/resolve/{self.commit}/{quote(path)}"
+
+
+def endpoint() -> str:
+    """The hub's address: $HF_ENDPOINT, by default the public one."""
+    from huggingface_hub import constants
+
+    return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+
+
+def latest(kind: str, name: str, revision: str) -> str:
+    """The commit that a branch or tag of a repository stands at now.
+
+    Raises Unreachable, or UserError when the hub has no such repository or revision.
+    """
+    repo = Repo(kind, name, revision)
+    url = f"{endpoint()}/api/{kind}/{name}/revision/{quote(revision, safe='')}"
+    return _json(_ask(url, repo), repo)["sha"]
+
+
+def listing(repo: Repo) -> dict[str, dict]:
+    """{path: {size, sha256 or oid}} of every file, kept in the cache.
+
+    Without network: of the files that are in the cache, whose checksums nobody states.
+    """
+    kept = _notes(repo, "files")
+    if kept.is_file():
+        return json.loads(kept.read_text(encoding="utf-8"))
+    try:
+        found = _tree(repo)
+    except Unreachable:
+        root = repo.cached("")
+        found = {
+            path.relative_to(root).as_posix(): {"size": path.stat().st_size}
+            for path in sorted(root.rglob("*"))
+            if path.is_file()
+        }
+        if not found:
+            raise
+        return found
+    write_json(kept, found)
+    return found
+
+
+def opened(repo: Repo, path: str):
+    """A file to read parts of: the cached one's path, else one that asks the hub for each part."""
+    place = repo.cached(path)
+    return place if place.is_file() else RemoteFile(repo, path, entry_of(repo, path)["size"])
+
+
+def rows(repo: Repo, path: str) -> int:
+    """The rows of a parquet file, from its last bytes only; kept in the cache."""
+    from xtsupport.data import parquet
+
+    kept = _notes(repo, "rows")
+    known = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    if path not in known:
+        known[path] = parquet.rows(opened(repo, path))
+        write_json(kept, known)
+    return known[path]
+
+
+class RemoteFile(io.RawIOBase):
+    """A file on the hub as a seekable stream; reads what is asked for and nothing else."""
+
+    def __init__(self, repo: Repo, path: str, size: int):
+        self.repo, self.path, self.size, self.at = repo, path, size, 0
+
+    def __str__(self):
+        return f"{self.repo.name}/{self.path}"
+
+    def readable(self):
+        """Yes."""
+        return True
+
+    def seekable(self):
+        """Yes."""
+        return True
+
+    def tell(self):
+        """The position in bytes."""
+        return self.at
+
+    def seek(self, offset, whence=0):
+        """Go to a position in bytes."""
+        self.at = offset + (0, self.at, self.size)[whence]
+        return self.at
+
+    def read(self, size=-1):
+        """`size` bytes from here, fewer at the end of the file."""
+        last = self.size if size is None or size < 0 else min(self.at + size, self.size)
+        if last <= self.at:
+            return b""
+        span = {"Range": f"bytes={self.at}-{last - 1}"}
+        content = _ask(self.repo.url(self.path), self.repo, span).content
+        if len(content) != last - self.at:
+            raise Unreachable(f"{self} came in part", str(self.repo))
+        self.at = last
+        return content
+
+
+# -------------------------------------------------------------------------------------- asking
+
+
+def _ask(url: str, repo: Repo, headers: dict | None = None):
+    """The hub's response, read whole."""
+    from huggingface_hub import utils
+    from huggingface_hub.errors import HTTPError
+
+    check_reachable(repo)
+    try:
+        response = utils.get_session().request(
+            "GET", url, headers=own_headers() | (headers or {}), timeout=timeout(),
+            follow_redirects=True,
+        )  # fmt: skip
+    except (HTTPError, OSError) as error:
+        raise silent(error, repo) from error
+    return accepted(response, repo)
+
+
+def _json(response, repo: Repo):
+    try:
+        return response.json()
+    except ValueError as error:
+        raise silent("gives no sense (not JSON)", repo) from error
+
+
+def _tree(repo: Repo) -> dict[str, dict]:
+    url, found = f"{endpoint()}/api/{repo.kind}/{repo.name}/tree/{repo.commit}?recursive=true", {}
+    while url:
+        response = _ask(url, repo)
+        for each in _json(response, repo):
+            if each["type"] == "file":
+                lfs = each.get("lfs") or {}
+                checks = {"sha256": lfs["oid"]} if lfs else {"oid": each["oid"]}
+                found[each["path"]] = {"size": lfs.get("size", each["size"]), **checks}
+        url = response.links.get("next", {}).get("url")
+    return found
+
+
+def own_headers() -> dict[str, str]:
+    """Who asks, and the login if there is one. (The client's own function asks another server.)"""
+    from huggingface_hub.utils import get_token
+
+    token = get_token()
+    login = {"authorization": f"Bearer {token}"} if token else {}
+    return {"user-agent": f"xtsupport/{__version__}"} | login
+
+
+def entry_of(repo: Repo, path: str) -> dict:
+    """What the list of files says of one; UserError if it is not on the list."""
+    found = listing(repo)
+    if path not in found:
+        raise UserError(f"{repo} at commit {repo.commit[:12]}: has no file {path}")
+    return found[path]
+
+
+def timeout():
+    """How long to wait for a connection and for the next byte."""
+    from huggingface_hub.utils import get_session
+
+    kind = type(get_session().timeout)  # the client's own class: httpx or its successor
+    return kind(ANSWER, connect=CONNECT)
+
+
+def accepted(response, repo: Repo):
+    """The response if it is what was asked for; else the error for what hubs answer instead."""
+    code, error = response.status_code, response.headers.get("X-Error-Code", "")
+    if code < 300:
+        commits = [r.headers.get("X-Repo-Commit") for r in [*response.history, response]]
+        if len(repo.commit) == 40 and set(commits) - {None, repo.commit}:
+            raise UserError(f"{repo}: the hub gives another commit than {repo.commit}")
+        return response
+    if code == 404 and error == "RevisionNotFound":
+        raise UserError(f"{repo}: the hub has no revision {repo.commit!r} of it")
+    if code in (401, 403):
+        raise UserError(
+            f"{repo}: the hub wants a login ({code}): check the name, accept its terms on its page "
+            "there, then `hf auth login` or set HF_TOKEN"
+        )
+    if code == 404:
+        raise UserError(f"{repo}: the hub does not have it at {response.url.path}")
+    wait = response.headers.get("Retry-After")
+    raise silent(f"answers {code}{f', and to wait {wait} seconds' if wait else ''}", repo)
+
+
+def silent(error, repo: Repo) -> Unreachable:
+    """Why the hub gives nothing; it is not asked again for a minute."""
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    if not isinstance(error, str):
+        reason = f"does not answer ({reason})"
+    _down[:] = time.monotonic() + 60, endpoint(), reason
+    return Unreachable(f"the hub ({endpoint()}) {reason}", str(repo))
+
+
+def check_reachable(repo: Repo) -> None:
+    """Raise Unreachable without asking where no answer is to be expected."""
+    from huggingface_hub import constants
+
+    if constants.is_offline_mode():
+        raise Unreachable("the hub is not asked (HF_HUB_OFFLINE is set)", str(repo))
+    until, whom, reason = _down
+    if whom == endpoint() and time.monotonic() < until:
+        raise Unreachable(f"the hub ({whom}) {reason}", str(repo))
+    if not _has_address(urlsplit(endpoint()).hostname):
+        raise silent("cannot be found: no network, or a wrong HF_ENDPOINT", repo)
+
+
+def ask_again() -> None:
+    """Ask the hub even if it has just been silent."""
+    _down[0] = 0.0
+
+
+@cache
+def _has_address(host: str | None) -> bool:
+    """Whether the name resolves within some seconds; behind a proxy names need not."""
+    if any(name.lower().endswith("_proxy") for name in os.environ):
+        return True
+    found: list = []
+
+    def look():
+        with suppress(OSError, ValueError):
+            found.append(socket.getaddrinfo(host, None))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(CONNECT)
+    return bool(found)
+
+
+def _notes(repo: Repo, what: str) -> Path:
+    """A file of our own on a commit, which never changes."""
+    from xtsupport.data.world.world import user_cache
+
+    name = f"{repo.kind}--{repo.name.replace('/', '--')}"
+    return user_cache() / "hub" / name / f"{repo.commit}.{what}.json"

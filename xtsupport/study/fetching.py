@@ -1,0 +1,146 @@
+"""`xtsupport data get`: everything a study reads from the hub, fetched before it is needed.
+
+What a study reads is what its plan reads. It goes into the cache of the hub's client, or into a
+mirror folder that can be carried to machines without network.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from xtsupport.data import download, hub, hub_layout, parquet, remote
+from xtsupport.files import draft, write_parquet
+from xtsupport.study.cost import WithoutData
+from xtsupport.training import checkpoint
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file that a study needs; `source` is None for the encoder's, `first` a limit of rows."""
+
+    repo: remote.Repo
+    path: str
+    source: hub.Source | None = None
+    first: int | None = None
+    place: str = ""  # in a mirror
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file; 0 of the first rows of one, which nobody knows before."""
+        return 0 if self.first else remote.listing(self.repo)[self.path]["size"]
+
+    @property
+    def there(self) -> bool:
+        """Whether the cache has it."""
+        return self.repo.cached(self.path).is_file()
+
+
+class Reads(WithoutData):
+    """Plans a study and notes every split that its runs read."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.splits: dict[tuple, None] = {}
+
+    def rows(self, task, most, split=None, code="en") -> int:
+        """No matter here."""
+        return 1
+
+    def mark(self, task, language, split, language_2=None) -> str:
+        """Note a split, and the language that it is paired with."""
+        if self.tables[task].evaluator != "pairs":
+            self.splits[task, language, split, language_2, None] = None
+        return ""
+
+    def raw_data(self, raw) -> dict:
+        """Note the documents of masked language modelling."""
+        for code in raw.get("languages", ()):
+            split = self.tables[raw["task"]].train_split
+            self.splits[raw["task"], code, split, None, raw["documents"]] = None
+        return {}
+
+    def items(self, to: Path | None) -> Iterator[Item]:
+        """The files, in the order in which the plan names them; each may come more than once."""
+        self.all_runs()
+        for task, language, split, language_2, first in self.splits:
+            single = "{code_2}" not in self.tables[task].config  # a pair is read as two languages
+            for code in [language, language_2] if language_2 and single else [language]:
+                asked = {"task": task, "language": code, "split": split}
+                asked |= {} if single else {"language_2": language_2}
+                found = hub.sources(data=self.source, **asked)
+                named = hub.sources(data=to or self.source, **asked)  # as a mirror has them
+                for source, own in zip(found, named, strict=True):
+                    if source.files is None:
+                        yield from files_of(source, own, first)
+        name = self.settings.encoder
+        if name not in ("pretrain", checkpoint.OFFLINE) and checkpoint.own_folder(name) is None:
+            repo, paths = checkpoint.on_hub(name)
+            for path in paths:
+                yield Item(repo, path, place=f"{repo.name}/{path}")
+
+
+def files_of(source: hub.Source, named: hub.Source, first: int | None) -> list[Item]:
+    """The files of a part of a split, with the names of the same part in a mirror."""
+    folder = f"{named.task.hub}/{named.config or 'default'}"
+    paths = source.paths
+    if first:
+        place = f"{folder}/{source.split}-00000-of-00001.parquet"
+        return [Item(source.repo, paths[0], source, first, place)]
+    return [
+        Item(source.repo, path, source, None,
+             f"{folder}/{source.split}-{k:05}-of-{len(paths):05}.parquet")
+        for k, path in enumerate(paths)
+    ]  # fmt: skip
+
+
+def get(settings, to: Path | None = None) -> Iterator[str]:
+    """Fetch everything; lines to print as it goes on. What is there already is not fetched again.
+
+    Raises Unreachable or UserError at the first file that does not come; those before it are kept.
+    """
+    if to:
+        to.mkdir(parents=True, exist_ok=True)
+    items = list({item.place: item for item in Reads(settings).items(to)}.values())
+    size, there = sum(i.size for i in items), sum(i.size for i in items if i.there)
+    yield f"{len(items)} files, {amount(size)}, of which the cache has {amount(there)}"
+    for item in items:
+        state = "there" if item.there or (to and (to / item.place).is_file()) else amount(item.size)
+        yield f"{item.repo.name}/{item.path}  {f'{item.first} rows' if item.first else state}"
+        fetch(item, to)
+    if not to:
+        yield "everything is in the cache; HF_HUB_OFFLINE=1 keeps a study from asking the hub"
+        return
+    yield f"everything is in {to}; set `data: {to}`" + "".join(
+        f" and `encoder: {to / item.repo.name}`" for item in items if item.path == "config.json"
+    )
+
+
+def fetch(item: Item, to: Path | None) -> None:
+    """One file into the cache, and from there into the mirror."""
+    if to and (to / item.place).is_file():
+        return
+    path = (
+        hub.first_rows(item.source, item.first)
+        if item.first
+        else download.fetch(item.repo, item.path)
+    )
+    if not to:
+        return
+    if item.source:
+        plain = parquet.read(path)
+        table = hub_layout.with_label_names(plain, item.repo, item.source.config)
+        if table is not plain:
+            write_parquet(to / item.place, table)
+            return
+    with draft(to / item.place) as half:
+        shutil.copyfile(path, half)
+
+
+def amount(size: int) -> str:
+    """Bytes for people."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB"
