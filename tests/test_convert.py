@@ -227,9 +227,9 @@ def test_tydiqa_per_language_gets_ids_of_its_own(tmp_path):
     ("name", "text", "words"),
     [
         ("xnli/dev-de.tsv", "a\tb\tneutral\na\n", r"dev-de.tsv, line 2: has 1 columns"),
-        ("xnli/dev-de.tsv", "a\tb\tmaybe\n", r"dev-de.tsv: xnli: column 'label' has the labels"),
+        ("xnli/dev-de.tsv", "a\tb\tmaybe\n", r"dev-de.tsv: xnli: column 'label' has the label"),
         ("udpos/dev-de.tsv", "a\tb\tc\n", "line 1: expected a word, a tab and a tag"),
-        ("udpos/dev-de.tsv", "a\tWORD\n", "has the labels"),
+        ("udpos/dev-de.tsv", "a\tWORD\n", "has the label 'WORD'"),
         ("x/de_x-ud-dev.conllu", "1\ta\n", "line 1: expected the 10 columns"),
         ("squad/train-v1.1.json", "{", "not JSON as SQuAD has it"),
         ("squad/train-v1.1.json", '{"data": [{}]}', "not JSON as SQuAD has it"),

@@ -21,7 +21,7 @@ from xtsupport.training.encoder import load_encoder
 STUDY = {
     "study": "online", "data": "hub", "encoder": "some/encoder", "conditions": ["none", "squad"],
     "targets": ["xquad"], "languages": ["de"], "seeds": [0],
-    "intermediate": {"max_length": 48, "stride": 8}, "target": {"max_length": 48, "stride": 8},
+    "intermediate": {"max_length": 128, "stride": 16}, "target": {"max_length": 128, "stride": 16},
 }  # fmt: skip
 
 

@@ -234,8 +234,8 @@ def broken(tmp_path, name, content):
     [
         ("not_duplicate duplicate", "duplicate duplicate", "4: labels: 'duplicate' occurs twice"),
         (",en de es fr ja ko zh,", ",en de es de zh,", "line 12: languages: 'de' occurs twice"),
-        (",Quora terms of use,", ",Quora, terms of use,", "line 4: 23 cells, but 22 columns"),
-        ("qqp,intermediate,", "qqp,", "line 4: 21 cells, but 22 columns"),
+        (",Quora terms of use,", ",Quora, terms of use,", "line 4: 25 cells, but 24 columns"),
+        ("qqp,intermediate,", "qqp,", "line 4: 23 cells, but 24 columns"),
         ("\nqqp,", "\nq/qp,", "line 4: name: 'q/qp' must be letters, digits"),
         (",50,,no,,,bcdc", ",nan,,no,,,bcdc", "line 4: chance: 'nan' is not a number"),
         ("name,role,kind", "name,role,role", "the column 'role' occurs twice"),

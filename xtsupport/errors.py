@@ -52,6 +52,7 @@ def did_you_mean(name: object, allowed) -> str:
 
 
 def shorten(value: object, most: int = 60) -> str:
-    """A value as Python writes it, cut to about `most` characters: errors stay one short line."""
+    """A value as Python writes it, its middle cut out beyond `most` characters."""
     text = repr(value)
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    head = most // 3
+    return text if len(text) <= most else f"{text[:head]}...{text[head + 3 - most :]}"

@@ -100,9 +100,6 @@ def read_settings(params: str | Path, overrides=()) -> Settings:
     """The settings of a params file that is looked for here, then in the project root."""
     path = folders.typed(params, Path())
     path = path if path.exists() else folders.typed(params)
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise UserError(f"{params}: is a pipe or device; give a params file such as "
-                        "params/demo.yaml")  # fmt: skip
     return load_settings(path, overrides)
 
 
