@@ -28,8 +28,8 @@ class Hub:
 
     fault: "", "500", "429", "401", "stall", "cut" (files break off; those that were begun go on),
     "cut whole" (also no ranges), "flip" (a wrong byte), "not json", "outside" (lists `../..`);
-    only: faults only in paths that hold this text. commits: {name: commit of main}; other revisions are
-    in `tags`. requests: (path, Range header) of everything asked for.
+    only: faults only in paths that hold this text. commits: {name: commit of main}; other revisions
+    are in `tags`. requests: (path, Range header) of everything asked for.
     """
 
     def __init__(self, data: Path | None = None, models: Path | None = None):
