@@ -27,8 +27,9 @@ class Hub:
     """The server's state, to be changed between requests.
 
     fault: "", "500", "429", "401", "stall", "cut" (files break off; those that were begun go on),
-    "cut whole" (also no ranges), "flip" (a wrong byte) or "not json". commits: {name: commit of
-    main}; other revisions are in `tags`. requests: (path, Range header) of everything asked for.
+    "cut whole" (also no ranges), "flip" (a wrong byte), "not json", "outside" (lists `../..`);
+    only: faults only in paths that hold this text. commits: {name: commit of main}; other revisions
+    are in `tags`. requests: (path, Range header) of everything asked for.
     """
 
     def __init__(self, data: Path | None = None, models: Path | None = None):
@@ -131,6 +132,7 @@ class Handler(BaseHTTPRequestHandler):
     def entry(self, path, content):
         """A file as a list shows it."""
         oid = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        path = f"../../{path}" if self.hub.fault == "outside" else path
         found = {"type": "file", "path": path, "size": len(content), "oid": oid}
         if path.endswith(LARGE):
             sha256 = hashlib.sha256(content).hexdigest()

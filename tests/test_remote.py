@@ -302,6 +302,23 @@ def test_a_changed_byte_is_noticed(hub):
     assert len(load("squad", split="train")) == 50
 
 
+def test_names_that_lead_out_of_the_cache_are_refused(hub, cache):
+    hub.fault = "outside"
+    with pytest.raises(UserError, match=r"lists '../../plain_text/.*', which is no file name"):
+        load("squad", split="train")
+    hub.fault, hub.commits = "", {"google/xtreme": "../../x"}
+    with pytest.raises(UserError, match="no commit"):
+        load("xquad", "de")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"datasets/a/b@main": "../x"}'])
+def test_a_damaged_list_of_commits_is_one_line(hub, cache, text):
+    (cache / "commits.json").write_text(text)
+    with pytest.raises(UserError, match="is not what xtsupport wrote") as caught:
+        commits.freeze(cache)
+    assert len(caught.value.problems) == 1
+
+
 def test_another_commit_than_asked_for_is_refused(hub, monkeypatch):
     hub.commit = lambda name, revision: "d" * 40
     with pytest.raises(UserError, match="the hub gives another commit than"):

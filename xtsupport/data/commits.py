@@ -99,11 +99,15 @@ def _remember(repo: Repo, revision: str) -> None:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and all(COMMIT.fullmatch(str(each)) for each in found.values()):
+            return found
+        reason = "no commits"
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise UserError(f"{path}: is not what xtsupport wrote ({error}); remove it") from error
+        reason = str(error)
+    raise UserError(f"{path}: is not what xtsupport wrote ({reason}); remove it")
 
 
 def _write() -> None:

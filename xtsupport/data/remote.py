@@ -7,6 +7,7 @@ Unreachable within 15 seconds, and then it is left alone for a minute.
 import io
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -67,7 +68,11 @@ def latest(kind: str, name: str, revision: str) -> str:
     """
     repo = Repo(kind, name, revision)
     url = f"{endpoint()}/api/{kind}/{name}/revision/{quote(revision, safe='')}"
-    return _json(_ask(url, repo), repo)["sha"]
+    found = _json(_ask(url, repo), repo)
+    commit = found.get("sha") if isinstance(found, dict) else None
+    if not re.fullmatch("[0-9a-f]{40}", str(commit)):
+        raise silent("gives no sense (no commit)", repo)
+    return commit
 
 
 def listing(repo: Repo) -> dict[str, dict]:
@@ -185,9 +190,19 @@ def _tree(repo: Repo) -> dict[str, dict]:
             if each["type"] == "file":
                 lfs = each.get("lfs") or {}
                 checks = {"sha256": lfs["oid"]} if lfs else {"oid": each["oid"]}
+                if not _safe(each["path"], *checks.values()):
+                    raise UserError(
+                        f"{repo}: the hub lists {each['path']!r}, which is no file name"
+                    )
                 found[each["path"]] = {"size": lfs.get("size", each["size"]), **checks}
         url = response.links.get("next", {}).get("url")
     return found
+
+
+def _safe(path: str, checksum: str) -> bool:
+    """Whether a path stays below its folder and a checksum is one: both become names of files."""
+    inside = not path.startswith("/") and ".." not in path.split("/") and "\\" not in path
+    return inside and bool(re.fullmatch("[0-9a-f]{40,64}", checksum))
 
 
 def own_headers() -> dict[str, str]:
