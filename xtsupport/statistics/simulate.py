@@ -6,9 +6,9 @@ run noise; a unit normal in total), and is right where it lies below the quantil
 score, so that the expected score is exactly what was asked for. The shares reproduce what real
 XQuAD outputs show: paired differences with a standard deviation near 27 points, most of them 0.
 
-``simulate_differences`` draws Gaussian differences with the variance components under which the
-tests are calibrated: total SD 27 points, a tenth shared between languages, half persistent over
-seeds, intraclass correlation .005 within paragraphs, and normal run and run x language effects.
+``simulate_differences`` draws Gaussian differences with known variance components: total SD 27
+points, a tenth shared between languages, half persistent over seeds, intraclass correlation .005
+within paragraphs, and normal run and run x language effects.
 """
 
 from collections.abc import Mapping, Sequence
