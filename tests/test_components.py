@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from difference_toys import simulate_differences
 from statsmodels.stats.anova import anova_lm
 
 from xtsupport.errors import UserError
@@ -12,7 +13,7 @@ from xtsupport.statistics.clusters import contract, study_moments
 from xtsupport.statistics.components import anova, components, mixed_model, run_noise
 from xtsupport.statistics.contrasts import cases
 from xtsupport.statistics.inference import combined_estimate
-from xtsupport.statistics.simulate import simulate, simulate_differences
+from xtsupport.statistics.simulate import simulate
 
 PAIR = [(("squad", "plain"), ("none", "plain"))]
 

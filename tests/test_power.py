@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from difference_toys import simulate_differences
 from statsmodels.stats.power import TTestPower
 
 from xtsupport.errors import UserError
@@ -17,7 +18,7 @@ from xtsupport.statistics.power import (
     power_table,
     seeds_needed,
 )
-from xtsupport.statistics.simulate import simulate, simulate_differences
+from xtsupport.statistics.simulate import simulate
 
 PAIR = [(("squad", "plain"), ("none", "plain"))]
 QUIET = {"seed": 0.0, "seed:language": 0.0, "cluster": 4.0, "cluster:language": 60.0}
