@@ -1,158 +1,286 @@
-"""How often each method rejects a true null, and finds a planted gain, on simulated studies.
+"""How often the verdicts of ``compare`` are wrong, and what they find, on simulated studies.
 
-    python benchmarks/calibration.py [--studies 1000] [--keep outputs/calibration.csv]
+    python benchmarks/calibration.py [--studies 400] [--keep FILE] [--cells NAME ...] [--quick]
+                                     [--write benchmarks/calibration.md]
 
-Studies have the variance components of XQuAD differences (see xtsupport.statistics.simulate) and S
-seeds, k languages, and normal run (and run x language) effects; every method tests the mean over
-languages at 5%. Interrupt it at will: finished studies are kept and not repeated. Prints rejection
-rates in percent with the Monte Carlo error, the family-wise error of Holm's method, and the power
-of the primary method beside what `design_power` predicts.
+Every study is drawn whole (``simulated_studies``) and compared over all languages and by language,
+as a user would; what is counted stands in the table that ``compare`` returns. One factor at a time
+leaves the base design. Interrupt it at will: finished cells are kept and not repeated. Prints the
+table, then every required bar that is missed; ``--write`` puts it between the marks of a page.
 """
 
 import argparse
+import time
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from simulated_studies import Design, draw_study
 
 from xtsupport.files import write_text
-from xtsupport.statistics.aggregates import Facts
+from xtsupport.statistics.aggregates import task_facts
 from xtsupport.statistics.clusters import study_moments
-from xtsupport.statistics.components import PARTS, components
+from xtsupport.statistics.comparisons import compare
+from xtsupport.statistics.components import PARTS, components, run_noise
 from xtsupport.statistics.contrasts import cases
-from xtsupport.statistics.inference import inference
+from xtsupport.statistics.pooling import expectations
 from xtsupport.statistics.power import design_power
-from xtsupport.statistics.resampling import METHODS, bootstrap, bootstrap_means
-from xtsupport.statistics.signflip import sign_flip
-from xtsupport.statistics.simulate import as_cluster_sums, draw_differences
-from xtsupport.statistics.verdicts import holm
+from xtsupport.statistics.primary import levels_differ
 
-DESIGNS = [  # seeds, languages, run SD, run x language SD
-    (3, 1, 0.5, 0.3),
-    (3, 2, 0.5, 0.3),
-    (3, 11, 0.5, 0.3),
-    (5, 2, 0.5, 0.3),
-    (10, 2, 0.5, 0.3),
-    (3, 2, 0.0, 0.0),
-    (5, 2, 1.0, 0.5),
-    (3, 11, 1.0, 0.3),  # beyond the guide's list: runs dominate at three seeds
-]
-FAMILIES = [(3, 10, 0.5, 0.3), (5, 10, 0.5, 0.3), (3, 10, 2.0, 0.3)]  # ten hypotheses each
-PLANTED = [(5, 2, 0.5, 0.3), (3, 11, 0.5, 0.3), (10, 1, 1.0, 0.5)]  # +2 points
-PAIR = [(("squad", "plain"), ("none", "plain"))]
-FACTS = {"xquad": Facts("span", "f1")}
-RESAMPLES = 500
-TITLES = (
-    "rejections of a true null, % (seeds, languages, run SD, run x language SD)",
-    "family-wise error over ten languages, %",
-    "a planted gain of 2 points, %",
-)
+BASE = Design()
+UDPOS = replace(BASE, languages=32, clusters=250, metric="micro", parallel=False)
+UDPOS = replace(UDPOS, run_sd=0.6, language_run_sd=2.9)
+NULL = {
+    "base": BASE,
+    "1 contrast": replace(BASE, contrasts=1),
+    "9 contrasts": replace(BASE, contrasts=9),
+    "5 seeds": replace(BASE, seeds=5),
+    "5 seeds, run SD 2": replace(BASE, seeds=5, run_sd=2.0),
+    "run SD 0 (0)": replace(BASE, run_sd=0.0, language_run_sd=0.0),
+    "run SD 0.5": replace(BASE, run_sd=0.5),
+    "run SD 2": replace(BASE, run_sd=2.0),
+    "run x language SD 0": replace(BASE, language_run_sd=0.0),
+    "run x language SD 3": replace(BASE, language_run_sd=3.0),
+    "1 language (4 rows)": replace(BASE, languages=1),
+    "micro F1": replace(BASE, metric="micro", parallel=False),
+    "UDPOS, 128 rows": UDPOS,
+    "one treatment x3": replace(BASE, noisy="t1"),
+    "baseline x3": replace(BASE, noisy="none"),
+    "heavy tails": replace(BASE, heavy=True),
+    "unpaired": replace(BASE, paired=False),
+    "6 seeds, 3 phase-2 runs": replace(BASE, seeds=6, sharing=2),
+    "retrieval, one baseline run": replace(BASE, metric="accuracy", parallel=False, single=True),
+    "difference to the rest": replace(BASE, rest=True),
+}
+PLANTED = {
+    f"+2 points, run SD {sd:g}": replace(BASE, run_sd=sd, gain=2.0) for sd in (0.5, 1.0, 2.0)
+}
+MARGIN = {
+    "gain = margin": replace(BASE, gain=1.0),
+    "gain = margin, run SD 0 (0)": replace(BASE, run_sd=0.0, language_run_sd=0.0, gain=1.0),
+    "gain = margin, 5 seeds": replace(BASE, seeds=5, gain=1.0),
+}
+BETWEEN = {
+    f"languages differ by SD {sd:g}": replace(BASE, language_sd=sd) for sd in (0.0, 0.5, 1.0, 2.0)
+}
+CELLS = NULL | PLANTED | MARGIN | BETWEEN
+QUICK = ["base", "run SD 0 (0)", "+2 points, run SD 1", "gain = margin", "languages differ by SD 1"]
+PARTS_OF_PAGE = {  # mark -> cells, and columns by the names of the page
+    "null": (NULL, {
+        "error": "error", "worst": "worst contrast", "error language": "error by language",
+        "family all": "family", "family language": "family by language",
+        "tiny": "p ≤ .001, per 1,000", "tiny language": "the same by language",
+        "covers": "coverage", "agree all": "runs agree", "error agree all": "error then",
+        "agree language": "agree by language", "error agree language": "error then by language",
+        "F": "F test",
+    }),
+    "planted": (PLANTED, {
+        "error": "found", "predicted": "predicted", "family all": "any judged",
+        "error language": "found by language", "covers": "coverage",
+    }),
+    "margin": (MARGIN, {"equivalent": "any \"equivalent\"", "covers": "coverage"}),
+    "languages": (BETWEEN, {
+        "pooled": "coverage", "pooled new": "coverage, new language",
+        "rmse measured": "error as measured", "rmse gain": "error pooled",
+    }),
+}  # fmt: skip
+PAIR = [(("t1", "plain"), ("none", "plain"))]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--studies", type=int, default=1000)
+    parser.add_argument("--studies", type=int, default=400, help="per cell (default: 400)")
     parser.add_argument("--keep", type=Path, default=Path("outputs/calibration.csv"))
-    arguments = parser.parse_args()
-    done = run_all(arguments.studies, arguments.keep)
-    for title, table in report(done).items():
-        print(f"\n{title}\n{table.to_string()}")
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS), metavar="NAME")
+    parser.add_argument("--quick", action="store_true", help="five cells, 60 studies, not kept")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="a page with marks to fill")
+    given = parser.parse_args()
+    if given.quick:
+        table = run(QUICK, 60)
+    else:
+        table = run(given.cells, given.studies, given.keep)
+    print(table.round(1).to_string(index=False), *misses(table), sep="\n")
+    if given.write:
+        write_text(given.write, filled(given.write.read_text(), table))
 
 
-def run_all(studies: int, keep: Path | None, batch: int = 250) -> pd.DataFrame:
-    """All studies of all parts; with ``keep``, those in that file are not run again."""
-    done = pd.read_csv(keep) if keep and keep.exists() else pd.DataFrame()
-    jobs = [("true null", design, null_study) for design in DESIGNS]
-    jobs += [("family", design, family_study) for design in FAMILIES]
-    jobs += [("planted", design, planted_study) for design in PLANTED]
-    for part, design, study in jobs:
-        name = " ".join(map(str, design))
-        have = 0 if done.empty else int(((done["part"] == part) & (done["design"] == name)).sum())
-        for start in range(have, studies, batch):
-            numbers = range(start, min(start + batch, studies))
-            rows = [study(design, generator(part, design, n)) for n in numbers]
-            done = pd.concat(
-                [done, pd.DataFrame(rows).assign(part=part, design=name)], ignore_index=True
-            )
-            if keep:
-                write_text(keep, done.to_csv(index=False))
+def run(cells, studies: int, keep: Path | None = None) -> pd.DataFrame:
+    """One row per cell; with ``keep``, those in that file are not run again."""
+    done = pd.read_csv(keep) if keep and keep.exists() else pd.DataFrame({"cell": []})
+    for cell in cells:
+        if cell in set(done["cell"]):
+            continue
+        started, key = time.process_time(), zlib.crc32(cell.encode())
+        rows = [one_study(CELLS[cell], [key, number], cell) for number in range(studies)]
+        line = {"cell": cell, "studies": studies, **summary(CELLS[cell], rows)}
+        line["seconds"] = time.process_time() - started
+        done = pd.concat([done, pd.DataFrame([line])], ignore_index=True)
+        if keep:
+            write_text(keep, done.to_csv(index=False))
     return done
 
 
-def generator(part: str, design: tuple, number: int) -> np.random.Generator:
-    """Study ``number`` is the same whenever and in whatever order it is run."""
-    return np.random.default_rng([len(part), *(int(10 * value) for value in design), number])
+def one_study(design: Design, key, cell: str = "") -> dict:
+    """What is counted in one study, as arrays over the rows of its tables. key: of the draws."""
+    sums, truth = draw_study(design, np.random.default_rng(key))
+    measured = study_moments(sums)
+    task = f"{design.task} - rest" if design.rest else design.task
+    counted = {}
+    for by in ("all", "language"):
+        table = compare(measured, by=by, paired=design.paired)
+        table = table[table["task"].eq(task) & table["by"].eq(by) & table["metric"].ne("official")]
+        gains = truth.gains if by == "language" else truth.gains.mean()
+        real = np.tile(gains, design.contrasts)
+        half = stats.t.ppf(0.975, table["df"]) * table["se"]
+        counted |= {
+            f"p {by}": table["p_value"],
+            f"covers {by}": (table["gain"] - real).abs() <= half,
+            f"printed {by}": table["ci_low"].le(real) & table["ci_high"].ge(real),
+            f"judged {by}": table["verdict"].isin(["improves", "harms"]),
+            f"equivalent {by}": table["verdict"].eq("equivalent"),
+        }
+    counted = {name: values.to_numpy() for name, values in counted.items()}
+    if not (design.rest or design.single) and design.paired:
+        counted |= runs_agree(design, measured[0])
+    if design.languages > 2 and cell in NULL | BETWEEN:
+        counted |= of_languages(design, measured, task, truth, cell in BETWEEN)
+    if cell in PLANTED:
+        counted["parts"] = pilot(measured)
+    return counted
 
 
-def null_study(design, rng) -> dict:
-    """Whether every method rejects (p, or 0 and 1 for an interval without 0 and one with it)."""
-    differences, sizes = draw_differences(rng, *design)
-    sums = [as_cluster_sums(differences, sizes)]
-    case = cases(study_moments(sums), FACTS, PAIR, "all")[0]
-    primary = inference([case]).iloc[0]
-    drawn = bootstrap(sums, [case], n_resamples=RESAMPLES)
-    intervals = {f"pigeonhole, {name}": drawn.interval(name)[0] for name in METHODS}
-    return {
-        **flat_tests(differences),
-        **{name: float(low <= 0 <= high) for name, (low, high) in intervals.items()},
-        "primary": primary["p_value"],
-        "covers": float(primary["ci_low"] <= 0 <= primary["ci_high"]),
-        "half width": (primary["ci_high"] - primary["ci_low"]) / 2,
+def pilot(measured) -> np.ndarray:
+    """Variance components, in the order of ``PARTS``, as ``xtsupport power`` would take them."""
+    every, levels = (
+        [case for case in cases(measured, task_facts(measured), PAIR, by) if case.row.by == by]
+        for by in ("all", "language")
+    )
+    noise = run_noise([case for case in levels if case.row.task == "xquad"])
+    parts = components(next(case for case in every if case.row.task == "xquad"))
+    parts |= {"seed": noise.run, "seed:language": noise.language}
+    return np.array([parts[name] for name in PARTS])
+
+
+def runs_agree(design: Design, one) -> dict:
+    """Where V_s <= V_c, for the mean over languages (contrasts,) and per language (C x L,)."""
+    labels = one.runs["condition"] + one.runs["replicate"].astype(str)
+    mix = pd.get_dummies(labels).to_numpy(float).T
+    mix = mix / mix.sum(1, keepdims=True)
+    n = len(mix) // (design.contrasts + 1)
+    y = np.einsum("ar,rl->al", mix, one.values).reshape(-1, n, design.languages)
+    shape = (design.contrasts + 1, n, design.languages) * 2
+    gram = np.einsum("ar,rlsm,bs->albm", mix, one.gram, mix).reshape(shape)
+    agree = {"all": [], "language": []}
+    for k in range(1, design.contrasts + 1):
+        d = y[k] - y[0]
+        g = gram[k, :, :, k] - gram[k, :, :, 0] - gram[0, :, :, k] + gram[0, :, :, 0]
+        for by, weights in (("all", np.full((1, design.languages), 1 / design.languages)),
+                            ("language", np.eye(design.languages))):  # fmt: skip
+            between = np.var(d @ weights.T, axis=0, ddof=1) / n
+            cells = np.einsum("el,slum,em->esu", weights, g, weights)
+            luck = (np.trace(cells, axis1=1, axis2=2) - cells.sum((1, 2)) / n) / (n * (n - 1))
+            agree[by] += (between <= luck).tolist()
+    return {f"agree {by}": np.array(rows) for by, rows in agree.items()}
+
+
+def of_languages(design: Design, measured, task, truth, pooled: bool) -> dict:
+    """Of the first contrast: the F test, and whether pooled intervals hold the true gains."""
+    found = cases(measured, task_facts(measured), PAIR, "language", design.paired)
+    found = [case for case in found if (case.row.task, case.row.by) == (task, "language")]
+    counted = {"p F": np.array([levels_differ(found)["p_value"]])}
+    if pooled:
+        table = expectations(found)
+        real = [*truth.gains, truth.gains.mean(), truth.new]
+        inside = (table["ci_low"].le(real) & table["ci_high"].ge(real)).to_numpy()
+        counted |= {"pooled": inside[:-2], "pooled new": inside[-1:]}
+        error = table[["measured", "gain"]].sub(real, axis=0).iloc[:-2] ** 2
+        counted |= {f"rmse {name}": error[name].to_numpy() for name in error}
+    return counted
+
+
+def summary(design: Design, rows: list[dict]) -> dict:
+    """One line of the table from what was counted in every study: percent, tiny per thousand."""
+    every = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    significant = every["p all"] <= 0.05
+    line = {
+        "error": 100 * significant.mean(),
+        "worst": 100 * significant.mean(0).max(),
+        "error language": 100 * (every["p language"] <= 0.05).mean(),
+        "family all": 100 * every["judged all"].any(1).mean(),
+        "family language": 100 * every["judged language"].any(1).mean(),
+        "tiny": 1000 * (every["p all"] <= 0.001).mean(),
+        "tiny language": 1000 * (every["p language"] <= 0.001).mean(),
+        "covers": 100 * every["covers all"].mean(),
+        "covers language": 100 * every["covers language"].mean(),
+        "printed language": 100 * every["printed language"].mean(),
+        "equivalent": 100 * every["equivalent all"].any(1).mean(),
     }
+    for by in ("all", "language"):
+        agree = every.get(f"agree {by}")
+        if agree is not None:
+            line[f"agree {by}"] = 100 * agree.mean()
+            wrong = every[f"p {by}"][agree] <= 0.05
+            line[f"error agree {by}"] = 100 * wrong.mean() if len(wrong) else np.nan
+    if "parts" in every:
+        parts = dict(zip(PARTS, every["parts"].mean(0), strict=True))
+        parts["conditions"] = design.contrasts + 1
+        planned = design_power(parts, design.gain, design.seeds, design.clusters, design.languages)
+        line["predicted"] = 100 * planned["power"]
+    if "p F" in every:
+        line["F"] = 100 * (every["p F"] <= 0.05).mean()
+    if "pooled" in every:
+        line |= {name: 100 * every[name].mean() for name in ("pooled", "pooled new")}
+        line |= {n: np.sqrt(every[n].mean()) for n in ("rmse measured", "rmse gain")}
+    return line
 
 
-def flat_tests(d: np.ndarray) -> dict:
-    """Tests that overlook a source of variance. d: (seeds, languages, examples)."""
-    rows, questions, seeds = d.ravel(), d.mean((0, 1)), d.mean((1, 2))
-    drawn = bootstrap_means(questions[:, None], None, RESAMPLES)
-    tail = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    return {
-        "naive pooling": stats.ttest_1samp(rows, 0).pvalue,
-        "question bootstrap": 2 * (1 + tail) / (1 + RESAMPLES),
-        "question sign-flip": sign_flip(questions[:, None], RESAMPLES)[0],
-        "seed t-test": stats.ttest_1samp(seeds, 0).pvalue,
-    }
+def filled(page: str, table: pd.DataFrame) -> str:
+    """A page with the table's parts between ``<!-- name -->`` and ``<!-- end -->``."""
+    for name, (cells, columns) in PARTS_OF_PAGE.items():
+        rows = table[table["cell"].isin(cells)].set_index("cell")
+        rows = rows.reindex(columns=list(columns)).rename(columns=columns)
+        lines = [f"| studies | {' | '.join(rows)} |", "|---|" + "---:|" * len(rows.columns)]
+        for cell, values in zip(rows.index, rows.to_numpy(), strict=True):
+            shown = ["\N{EN DASH}" if np.isnan(value) else f"{value:.1f}" for value in values]
+            lines.append(f"| {cell} | {' | '.join(shown)} |")
+        lines.append(f"<!-- {len(rows)} of {len(cells)} cells -->")
+        start, mark, rest = page.partition(f"<!-- {name} -->\n")
+        page = (
+            start + mark + "\n".join(["", *lines, ""]) + "\n" + rest[rest.index("<!-- end -->") :]
+        )
+    return page
 
 
-def family_study(design, rng) -> dict:
-    """Smallest adjusted p-value over the languages of one study without a gain."""
-    sums = [as_cluster_sums(*draw_differences(rng, *design))]
-    found = cases(study_moments(sums), FACTS, PAIR, "language")
-    found = [case for case in found if case.row.task == "xquad"]
-    p = inference(found)["p_value"].to_numpy()
-    return {"Holm": holm(p).min()}
+def misses(table: pd.DataFrame) -> list[str]:
+    """The required bars that the table misses, with two standard errors of Monte Carlo allowed."""
+    lines = []
+    for row in table.to_dict("records"):
+        cell, n = row["cell"], row["studies"]
+        for name, allowed, least in bars(cell, CELLS[cell]):
+            slack = 200 * np.sqrt(allowed * (100 - allowed) / n) / 100
+            value = row.get(name, np.nan)
+            bad = value < allowed - slack if least else value > allowed + slack
+            if bad:
+                word = "at least" if least else "at most"
+                lines.append(f"missed: {cell}: {name} {value:.1f}, required {word} {allowed:g}")
+    return lines
 
 
-def planted_study(design, rng) -> dict:
-    """The primary p-value and the components of one study with a gain of 2 points."""
-    sums = [as_cluster_sums(*draw_differences(rng, *design, gain=2.0))]
-    case = cases(study_moments(sums), FACTS, PAIR, "all")[0]
-    parts = components(case)
-    return {"primary": inference([case])["p_value"][0], **{name: parts[name] for name in PARTS}}
-
-
-def report(done: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The three tables, in percent."""
-    methods = ["naive pooling", "question bootstrap", "question sign-flip", "seed t-test"]
-    methods += [f"pigeonhole, {name}" for name in METHODS] + ["primary"]
-    null = done[done["part"] == "true null"].groupby("design", sort=False)
-    rates = null[methods].agg(lambda p: 100 * (p <= 0.05).mean())
-    rates["coverage"] = 100 * null["covers"].mean()
-    rates["half width"] = null["half width"].mean()
-    rates["studies"] = null.size()
-    rates["error"] = 100 * np.sqrt(0.05 * 0.95 / rates["studies"])
-    family = done[done["part"] == "family"].groupby("design", sort=False)
-    wrong = family[["Holm"]].agg(lambda p: 100 * (p <= 0.05).mean())
-    wrong["studies"] = family.size()
-    lines = {}
-    for name, rows in done[done["part"] == "planted"].groupby("design", sort=False):
-        seeds, languages = int(name.split()[0]), int(name.split()[1])
-        power = design_power(rows[list(PARTS)].mean(), 2.0, seeds, 240, languages)["power"]
-        found = 100 * (rows["primary"] <= 0.05).mean()
-        lines[name] = {"found": found, "predicted": 100 * power, "studies": len(rows)}
-    tables = (rates, wrong, pd.DataFrame(lines).T)
-    return {title: table.round(1) for title, table in zip(TITLES, tables, strict=True)}
+def bars(cell: str, design: Design) -> list[tuple[str, float, bool]]:
+    """Column, percent, and whether that is the least (else the most) allowed, for a cell."""
+    if cell in PLANTED:
+        return [("error", {0.5: 80, 1.0: 55, 2.0: 20}[design.run_sd], True), ("covers", 94, True)]
+    if cell in MARGIN:
+        return [("equivalent", 5, False), ("covers", 94, True)]
+    if cell in BETWEEN:
+        return [("pooled", 90, True), ("pooled new", 90, True)]
+    worst = 8.5 if design.noisy else 6
+    found = [("worst", worst, False), ("family all", 5, False), ("family language", 5, False)]
+    found += [("error agree all", 10, False), ("error agree language", 10, False)]
+    return [*found, ("covers", 100 - worst if design.noisy else 94, True), ("tiny", 2, False)]
 
 
 if __name__ == "__main__":

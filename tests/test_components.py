@@ -4,15 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from difference_toys import simulate_differences
 from statsmodels.stats.anova import anova_lm
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.aggregates import Facts
-from xtsupport.statistics.clusters import study_moments
-from xtsupport.statistics.components import anova, components, mixed_model
+from xtsupport.statistics.clusters import contract, study_moments
+from xtsupport.statistics.components import anova, components, mixed_model, run_noise
 from xtsupport.statistics.contrasts import cases
 from xtsupport.statistics.inference import combined_estimate
-from xtsupport.statistics.simulate import simulate_differences
+from xtsupport.statistics.simulate import simulate
 
 PAIR = [(("squad", "plain"), ("none", "plain"))]
 
@@ -74,6 +75,25 @@ def test_planted_components_are_recovered():
     assert mean[list(parts)].sum() == pytest.approx(per_cluster, rel=0.1)
     shared = mean["cluster"] + mean["cluster:seed"]
     assert shared / mean[list(parts)].sum() == pytest.approx(0.10, abs=0.02)
+
+
+def test_run_noise_recovers_what_was_planted():
+    """Four conditions, three seeds: the difference of two runs has twice a run's variance."""
+    found = []
+    for seed in range(16):
+        cube = simulate(
+            conditions=("none", "a", "b", "c"), languages=("de", "es", "ru", "th", "zh"),
+            run_sd=1.5, language_run_sd=1.0, size=0.2, seed=seed,
+        )  # fmt: skip
+        measured = [m for m in study_moments(contract(cube)) if m.metric == "f1"]
+        pair = [(("a", "plain"), ("none", "plain"))]
+        levels = cases(measured, {"xquad": Facts("span", "f1")}, pair, "language")
+        found.append(run_noise([case for case in levels if case.row.task == "xquad"]))
+    assert {one.df for one in found} == {6.0} and {one.sides for one in found} == {2}
+    assert np.mean([one.run for one in found]) == pytest.approx(2 * 1.5**2, rel=0.4)
+    assert np.mean([one.language for one in found]) == pytest.approx(2 * 1.0**2, rel=0.4)
+    above = np.mean([one.upper_run >= 4.5 for one in found])
+    assert above == pytest.approx(0.8, abs=0.25)
 
 
 def test_one_language_and_one_seed():

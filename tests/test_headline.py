@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from difference_toys import simulate_differences
 
 from xtsupport.errors import UserError
 from xtsupport.report.print_tables import latex_table, page_table
@@ -18,7 +19,7 @@ from xtsupport.statistics.declared import Declared, Primary, declared
 from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.primary import heterogeneity, levels_differ, on_scales
 from xtsupport.statistics.scales import on_scale
-from xtsupport.statistics.simulate import simulate, simulate_differences
+from xtsupport.statistics.simulate import simulate
 
 RULES = Declared(primary=Primary("squad"), contrasts=(("squad", "none"),))
 

@@ -52,21 +52,25 @@ def test_sentences_tell_what_is_needed_or_that_nothing_suffices():
     row = {
         "level": "Greek", "n_languages": 1, "n_seeds": 3, "questions": 1, "n_examples": 1190,
         "gain": 1.0, "power": 0.314, "mde": 2.0, "seeds_needed": 12.0, "questions_needed": 4760.0,
-        "languages_needed": np.nan, "note": "",
+        "languages_needed": np.nan, "run_sd": 0.84, "run_sd_upper": 1.26, "power_estimate": 0.44,
+        "note": "",
     }  # fmt: skip
     nothing = {name: np.nan for name in row if name.endswith("_needed")}
     never = row | nothing | {"level": "all", "note": "no number of seeds suffices: no gain"}
-    one, other = power_sentences(pd.DataFrame([row, never]))
+    agree = row | {"run_sd": 0.0}
+    one, other, third = power_sentences(pd.DataFrame([row, never, agree | {"level": "Turkic"}]))
     assert one == (
         "With 3 seeds, 1190 questions and 1 language, a gain of 1 point in Greek is found with 31% "
-        "power; 80% power needs 12 seeds, or 4760 questions (unit: clusters x seeds)."
+        "power if two runs differ by SD 1.3, the pilot's 80% upper bound (44% at its estimate, "
+        "0.8); 80% power needs 12 seeds, or 4760 questions (unit: clusters x seeds)."
     )
     assert "over all languages is found" in other and "; no number of seeds suffices" in other
+    assert "(its estimate is 0 or less, which so few runs give by luck)" in third
 
 
 def test_the_table_fits_a_page(table):
     shown = printable(table)
-    assert len(shown) == 8 and shown.shape[1] == 10
+    assert len(shown) == 8 and shown.shape[1] == 11
     first = table.iloc[0]
     assert shown.loc[0, "power, 3 seeds"] == f"{100 * first['power']:.0f}%"
     assert shown.loc[0, "MDE, 3 seeds"] == f"{first['mde']:.1f}"

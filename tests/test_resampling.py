@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from difference_toys import simulate_differences
 from scipy import stats
 
 from xtsupport.errors import UserError
@@ -17,7 +18,7 @@ from xtsupport.statistics.multiplicity import (
 )
 from xtsupport.statistics.resampling import METHODS, bootstrap, bootstrap_means
 from xtsupport.statistics.signflip import sign_flip, sign_flip_cases
-from xtsupport.statistics.simulate import simulate, simulate_differences
+from xtsupport.statistics.simulate import simulate
 from xtsupport.statistics.verdicts import holm
 
 

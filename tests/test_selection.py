@@ -6,9 +6,7 @@ import pytest
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.best_intermediate import best_intermediate
-from xtsupport.statistics.calibration import self_test
 from xtsupport.statistics.clusters import ClusterSums
-from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.distance import design, distance_slope, slope
 from xtsupport.statistics.evidence import exactly, gather
 from xtsupport.statistics.sensitivity import almost_stochastic_order, violation
@@ -149,18 +147,3 @@ def test_stochastic_order():
     assert almost_stochastic_order(low, low + 0.1) > 0.5
     with pytest.raises(UserError, match="needs 5 seeds"):
         almost_stochastic_order([1, 2, 3], low)
-
-
-def test_self_test_is_quiet_without_a_gain_and_finds_a_planted_one():
-    cube = simulate({("squad", "xquad"): 3.0}, languages=("en", "de", "th"), size=0.3, run_sd=0.3)
-    rules = Declared(primary=Primary("squad"))
-    table = self_test(gather(cube, rules), gain=6.0, studies=40)
-    null, planted = table.to_dict("records")
-    assert null["planted"] == 0 and null["found"] <= null["high"] + 1e-9 and null["expected"] == 5
-    assert planted["low"] <= planted["found"] <= planted["high"] and planted["found"] > 80
-
-
-def test_self_test_refuses_counts():
-    cube = simulate(tasks=("udpos",), languages=("en", "de"), size=0.2)
-    with pytest.raises(UserError, match="as a mean of scores"):
-        self_test(gather(cube, Declared(primary=Primary("squad", target="udpos"))))

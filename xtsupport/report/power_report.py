@@ -1,4 +1,4 @@
-"""The planning question answered for people: the power table as a picture, in words, as files."""
+"""Planning and calibration for people: the power table as a picture, in words, as files."""
 
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def power_sentences(table: pd.DataFrame) -> list[str]:
         row = rows.iloc[0]
         place = "over all languages" if level == "all" else f"in {level}"
         gain, where = f"a gain of {points(row['gain'])} {place}", _design(row)
-        found = f"With {where}, {gain} is found with {100 * row['power']:.0f}% power"
+        found = f"With {where}, {gain} is found with {100 * row['power']:.0f}% power{_runs(row)}"
         needs = [
             f"{row[f'{what}_needed']:.0f} {what}"
             for what in ("seeds", "questions", "languages")
@@ -86,10 +86,40 @@ def power_sentences(table: pd.DataFrame) -> list[str]:
     return sentences
 
 
+def _runs(row) -> str:
+    """How much runs vary in the plan, and what the estimate would promise."""
+    bound = f" if two runs differ by SD {row['run_sd_upper']:.1f}, the pilot's 80% upper bound"
+    if row["run_sd"] == 0:
+        return f"{bound} (its estimate is 0 or less, which so few runs give by luck)"
+    return f"{bound} ({100 * row['power_estimate']:.0f}% at its estimate, {row['run_sd']:.1f})"
+
+
 def _design(row) -> str:
     more = "" if row["n_languages"] == 1 else "s"
     size = f"{row['n_examples']} questions and {row['n_languages']} language{more}"
     return f"{row['n_seeds']} seeds, {size}"
+
+
+def calibration_sentences(table: pd.DataFrame) -> list[str]:
+    """One sentence per row of ``calibrate``."""
+    return [_calibrated(row) for row in table.to_dict("records")]
+
+
+def _calibrated(row: dict) -> str:
+    known = "as estimated" if row["runs"] == "estimate" else "by the 80% upper bound"
+    where = "over all languages" if row["by"] == "all" else f"by {row['by']}"
+    gain = f"a gain of {points(row['true_gain'])}" if row["true_gain"] else "no gain"
+    start = f"With {gain}, runs that vary {known} (SD {row['run_sd']:.1f}), {where}"
+    if np.isnan(row["allowed"]):
+        found = f"{row['found']:.0f}% of rows are found before adjustment"
+        return f"{start}: {found}, {row['judged']:.0f}% judged so."
+    wrong, share = 'an "improves" or "harms"', row["any_found"]
+    if row["true_gain"]:
+        wrong, share = 'a wrong "equivalent"', row["any_equivalent"]
+    return (
+        f"{start}: {wrong} in {share:.1f}% of {row['studies']} studies of {row['rows']} rows "
+        f"({row['allowed']:g}% allowed, Monte Carlo error {row['mc_error']:.1f})."
+    )
 
 
 def printable(table: pd.DataFrame) -> pd.DataFrame:
@@ -104,6 +134,8 @@ def printable(table: pd.DataFrame) -> pd.DataFrame:
     wide = cells.pivot(index=keys, columns="n_seeds", values=["power", "MDE"])
     wide.columns = [f"{name}, {seeds} seeds" for name, seeds in wide.columns]
     first = table.drop_duplicates(keys).set_index(keys)
+    bounds = zip(first["run_sd"], first["run_sd_upper"], strict=True)
+    wide["SD of runs (bound)"] = [f"{sd:.1f} ({upper:.1f})" for sd, upper in bounds]
     for what in ("seeds", "questions", "languages"):
         wide[f"{what} needed"] = first[f"{what}_needed"].map(lambda n: shown(n, 0))
     return wide.loc[first.index].reset_index().rename(columns=NAMES)
@@ -116,7 +148,9 @@ def write_power(table: pd.DataFrame, out, languages: pd.DataFrame) -> list[Path]
     """
     out = Path(out)
     caption = (
-        f"Power to find a gain of {points(table['gain'].iloc[0])}, from the pilot's own noise. "
+        f"Power to find a gain of {points(table['gain'].iloc[0])}, from the pilot's own noise. SD "
+        "of runs: of the difference of two, in points, pooled over conditions, and its one-sided "
+        "80% upper bound, which the plan takes. "
         f"MDE: the gain in points that is found with {100 * POWER:.0f}% power. Needed for that "
         f"power: the smallest number of seeds; with {table['n_seeds'].min()} seeds, of questions "
         "per language or of languages, the rest unchanged. Unit of resampling: clusters x seeds."

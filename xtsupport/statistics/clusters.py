@@ -62,6 +62,14 @@ class ClusterSums:
         pairs = zip(self.sums, self.sizes, strict=True)
         return np.stack([ratio(total.sum(1), size.sum()) for total, size in pairs], axis=1)
 
+    def of_languages(self, kept: np.ndarray) -> "ClusterSums":
+        """The part with some languages; kept: (L,) bool."""
+        at = np.flatnonzero(kept)
+        lists = {
+            name: [getattr(self, name)[i] for i in at] for name in ("clusters", "sizes", "sums")
+        }
+        return replace(self, languages=self.languages.iloc[at].reset_index(drop=True), **lists)
+
     def influence(self, language: int) -> np.ndarray:
         """psi of one language, (R, G[l]); every row sums to zero."""
         x, m = self.sums[language], self.sizes[language]

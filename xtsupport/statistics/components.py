@@ -12,13 +12,16 @@ are reported raw, and truncated only where they are used.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.inference import joint_estimate
 
 PARTS = ("seed", "seed:language", "cluster", "cluster:language", "cluster:seed", "residual")
 
@@ -88,6 +91,61 @@ def components(case: Case) -> dict[str, float]:
         "n_examples": float(arm.moments.examples[langs].mean()),
     }
     return {name: 1e4 * float(value) for name, value in found.items()} | design
+
+
+@dataclass(frozen=True)
+class RunNoise:
+    """How much the difference of two runs varies, in squared points, pooled over conditions.
+
+    run: on all languages alike; language: on each besides; raw, so they may be negative. upper_run,
+    upper_language: one-sided 80% upper bounds, at least 0. df: residual degrees of freedom of run;
+    sides: the number of sides that vary, 2, or 1 where one run serves every seed.
+    """
+
+    run: float
+    language: float
+    upper_run: float
+    upper_language: float
+    df: float
+    sides: int
+
+    def variance(self, n_languages: float, upper: bool = False) -> float:
+        """Of the difference of two runs in their mean over so many languages; at least 0."""
+        run, language = self.run, self.language
+        if upper:
+            run, language = self.upper_run, self.upper_language
+        return max(run + max(language, 0.0) / n_languages, 0.0)
+
+
+def run_noise(levels: Sequence[Case]) -> RunNoise:
+    """``RunNoise`` of one contrast and task, from its one-language levels (E of them).
+
+    The mean square of runs pooled over all conditions (``runs``), less the luck of the questions
+    that each run answers (V_cells): that of the mean over languages is run + language / E, that of
+    single languages run + language. A bound puts MS df / (lower fifth of chi2(df)) for MS.
+    """
+    one, k = joint_estimate(levels), len(levels)
+    seen, luck = (1e4 * one.n_seeds * part for part in (one.pooled, one.cells))
+    df = max(float(one.df_pooled.min()), 1.0)
+    (mean, apart), (mean_luck, apart_luck) = _mean_and_apart(seen), _mean_and_apart(luck)
+    language = apart - apart_luck
+    bounds = [n / stats.chi2.ppf(0.2, n) for n in (df, df * max(k - 1, 1))]
+    upper = max(bounds[0] * mean - mean_luck - max(language, 0.0) / k, 0.0)
+    return RunNoise(
+        run=mean - mean_luck - language / k,
+        language=language,
+        upper_run=max(upper, mean - mean_luck - language / k),
+        upper_language=max(bounds[1] * apart - apart_luck, 0.0),
+        df=df,
+        sides=sum(labels is not None for labels in levels[0].arms[0].labels),
+    )
+
+
+def _mean_and_apart(matrix: np.ndarray) -> tuple[float, float]:
+    """Variance (E, E) of E levels: of their mean, and of each around it."""
+    k = len(matrix)
+    mean = float(matrix.mean())
+    return mean, (float(np.trace(matrix)) / k - mean) * k / (k - 1) if k > 1 else 0.0
 
 
 def paired_differences(arm, langs) -> tuple[np.ndarray, np.ndarray]:

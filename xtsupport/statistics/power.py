@@ -1,38 +1,47 @@
 """How many seeds, questions and languages a gain of so many points needs.
 
-The variance that the primary test would estimate is composed from a pilot's own components (or
-assumed ones) for any design of S seeds, G clusters and k languages:
+The variance of a gain under any design of S seeds, G clusters and k languages is composed from a
+pilot's own components (or assumed ones):
 
     V_cells    = (cluster:seed + residual / k) / (G S)
     V_clusters = (cluster + cluster:language / k) / G + V_cells
     V_seeds    = (seed + seed:language / k) / S
 
-The test estimates V_seeds from S - 1 degrees of freedom, so its critical value is a matter of luck,
-and power is averaged over that luck. With X ~ chi2(S - 1) / (S - 1), the test sees
-B = max((V_seeds + V_cells) X - V_cells, 0), rejects beyond t(df) sqrt(V_clusters + B), and the gain
-varies with V_clusters + V_seeds around the truth. (A noncentral t with the expected degrees of
-freedom promises up to 6 points too much at three seeds.)
+Three runs say next to nothing about how much runs vary: pilots of one truth, taken at their word,
+promised 46 to 99% power. The run parts are therefore pooled over all conditions of the pilot, and
+the plan takes their one-sided 80% upper bound; the estimate, and the power at it, stand beside.
+
+The test estimates V_seeds from few degrees of freedom, so its critical value is a matter of luck,
+and power is averaged over that luck. With C conditions, X ~ chi2(S - 1) for the contrast's own runs
+and Y ~ chi2((C - 2)(S - 1)) for the others', in units of V_seeds + V_cells, the test sees
+V_s = X / (S - 1) and q = (X + Y) / ((C - 1)(S - 1)), and rejects beyond what ``spread`` makes of
+them; the gain varies with V_clusters + V_seeds around the truth.
 
 Seeds remove V_seeds and part of V_clusters; what the persistent differences of G clusters leave, no
-number of seeds removes: then only more questions or languages help, and the table says so. With
-three seeds more questions can even cost power: the narrower V_clusters, the more the test leans on
-two degrees of freedom.
+number of seeds removes: then only more questions or languages help, and the table says so. More
+questions can cost a test of three seeds a point of power, as its degrees of freedom fall with
+V_clusters. A study can leave questions out, so a design counts for at least what a part of its
+questions would find, and power never falls with more of anything.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from xtsupport.errors import UserError
-from xtsupport.statistics.components import PARTS, components
+from xtsupport.statistics.components import PARTS, components, run_noise
 from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence, exactly
-from xtsupport.statistics.variance import satterthwaite
+from xtsupport.statistics.spread import PRIOR, PRIOR_OF_LEVELS, Mixture, primary
 from xtsupport.statistics.verdicts import POWER
 
-LUCK = (np.arange(300) + 0.5) / 300  # quantiles of the seeds' estimated variance
+LUCK = (np.arange(20) + 0.5) / 20  # quantiles of the mean square of a contrast's own runs
+RUNS = (np.arange(100) + 0.5) / 100  # of what the runs' variance may be, with two conditions
+OTHERS = (np.arange(12) + 0.5) / 12  # and of that of the other conditions' runs
 FACTORS = (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 128)  # on the questions
 LANGUAGES = (*range(1, 21), 25, 30, 40, 60, 100)
 
@@ -50,28 +59,61 @@ def design_variance(parts, n_seeds: float, n_clusters: float, n_languages: float
 def design_power(
     parts, gain: float, n_seeds: float, n_clusters: float, n_languages: float, alpha: float = 0.05
 ) -> dict:
-    """se, df, mde (80% power) and power of a design to find ``gain`` points."""
-    reach, se, df = _reach(parts, n_seeds, n_clusters, n_languages, alpha)
-    return {"se": se, "df": df, "mde": _mde(reach, se), "power": _found(gain, reach, se)}
+    """se, df, mde (80% power) and power of a design to find ``gain`` points.
 
-
-def _reach(parts, n_seeds, n_clusters, n_languages, alpha) -> tuple[np.ndarray, float, float]:
-    """What a gain must exceed, for every luck of the seeds' variance; true se; expected df."""
+    parts: variances by the names of ``PARTS``, and ``conditions``, the number of them whose runs
+    are pooled (default 2: the contrast's own), and what that counts for (``weight``, default 2).
+    """
     clusters, seeds, cells = design_variance(parts, n_seeds, n_clusters, n_languages)
-    df_clusters, df_seeds = max(n_clusters - 1, 1), max(n_seeds - 1, 1)
-    luck = stats.chi2.ppf(LUCK, df_seeds) / df_seeds
-    seen = np.maximum((seeds + cells) * luck - cells, 0)
-    df = satterthwaite([(clusters, df_clusters), (seen, df_seeds)])
-    reach = stats.t.ppf(1 - alpha / 2, df) * np.sqrt(clusters + seen)
-    expected = satterthwaite([(clusters, df_clusters), (seeds, df_seeds)])
-    return reach, float(np.sqrt(clusters + seeds)), float(expected)
+    df_p, df_s = max(n_clusters - 1, 1), max(n_seeds - 1, 1)
+    _, df = primary(clusters, df_p, seeds + cells, df_s, cells, seeds + cells)
+    reached = _reaches(parts, n_seeds, n_clusters, n_languages, alpha)
+    return {
+        "se": float(np.sqrt(clusters + seeds)),
+        "df": float(df),
+        "mde": min(_mde(reach, se) for reach, se in reached),
+        "power": max(_found(gain, reach, se) for reach, se in reached),
+    }
+
+
+def _reaches(parts, n_seeds, n_clusters, n_languages, alpha) -> list[tuple[np.ndarray, float]]:
+    """``_reach`` with all questions, and where few seeds are pooled, with parts of them."""
+    fewer = 2.0 ** np.arange(4, 12)
+    fewer = fewer[fewer < n_clusters] if parts.get("conditions", 2) > 2 and n_seeds < 6 else []
+    return [_reach(parts, n_seeds, n, n_languages, alpha) for n in (*fewer, n_clusters)]
+
+
+def _reach(parts, n_seeds, n_clusters, n_languages, alpha) -> tuple[np.ndarray, float]:
+    """What a gain must exceed, for every luck of the runs' mean squares, and the true se."""
+    clusters, seeds, cells = design_variance(parts, n_seeds, n_clusters, n_languages)
+    df_p, df_s = max(n_clusters - 1, 1), max(n_seeds - 1, 1)
+    own, rest = _luck(df_s, parts.get("conditions", 2))
+    v_s = (seeds + cells) * own[:, None] / df_s
+    if rest is None:  # the fiducial of ``spread``, on fewer points
+        may_be = np.maximum(df_s * v_s / stats.chi2.ppf(RUNS, df_s) - cells, 0)
+        fiducial = Mixture(np.sqrt(clusters + may_be), np.full(v_s.shape, float(df_p)))
+        reach = fiducial.reach(np.full(len(v_s), alpha / 2))
+    else:
+        weight = parts.get("weight", PRIOR)
+        pooled = (own[:, None] + rest) / (df_s * (parts["conditions"] - 1))
+        pooled = (seeds + cells) * (pooled if weight == PRIOR else 1.0)  # levels: hardly luck
+        se, df = primary(clusters, df_p, v_s, df_s, cells, pooled, weight)
+        reach = special.stdtrit(df, 1 - alpha / 2) * se
+    return reach, float(np.sqrt(clusters + seeds))
+
+
+@cache
+def _luck(df: float, conditions: float) -> tuple[np.ndarray, np.ndarray | None]:
+    """Quantiles of the sums of squares of a contrast's own runs and of the other conditions'."""
+    own = stats.chi2.ppf(LUCK, df)
+    return own, stats.chi2.ppf(OTHERS, df * (conditions - 2)) if conditions > 2 else None
 
 
 def _found(gain: float, reach: np.ndarray, se: float) -> float:
     """Share of studies whose estimate, normal around ``gain``, lies beyond the critical value."""
     if se == 0:
         return float(gain != 0)
-    beyond = stats.norm.sf((reach - gain) / se) + stats.norm.cdf((-reach - gain) / se)
+    beyond = special.ndtr((gain - reach) / se) + special.ndtr((-reach - gain) / se)
     return float(beyond.mean())
 
 
@@ -81,17 +123,6 @@ def _mde(reach: np.ndarray, se: float) -> float:
         return 0.0
     far = float(reach.max()) + 10 * se
     return float(optimize.brentq(lambda gain: _found(gain, reach, se) - POWER, 0, far))
-
-
-def t_power(gain: float, se: float, df: float, alpha: float = 0.05) -> float:
-    """Power of the two-sided t test at alpha for a true gain, with known se and df."""
-    if se == 0:
-        return float(gain != 0)
-    reach, shift = stats.t.ppf(1 - alpha / 2, df), abs(gain) / se
-    if not np.isfinite(df) or df > 1e5:
-        return float(stats.norm.sf(reach - shift) + stats.norm.cdf(-reach - shift))
-    beyond = stats.nct.sf(reach, df, shift), stats.nct.cdf(-reach, df, shift)
-    return float(np.nansum(beyond))  # scipy gives nan for the far tail, which is 0
 
 
 def power_table(
@@ -110,9 +141,10 @@ def power_table(
     One row per level and design: level, n_languages, n_seeds, questions (the factor), n_examples,
     se, df, mde (the gain found with 80% power), gain, power; seeds_needed, questions_needed
     (examples per language) and languages_needed, each alone and for 80% power, nan where no number
-    suffices; unit; note, which says so. How much runs vary, and what a language shares with others
-    where a level has but one, is taken from all languages together. UserError for a pilot of one
-    seed.
+    suffices; run_sd and run_sd_upper (SD in points of the difference of two runs, pooled over
+    conditions: estimate, 0 where it is negative, and one-sided 80% upper bound), power_estimate (at
+    run_sd; all else is at the bound); unit; note. What a language shares with others, where a level
+    has but one, is taken from all languages together. UserError for a pilot of one seed.
     """
     if not gain > 0:
         raise UserError(f"gain={gain}: must be a positive number of points")
@@ -124,18 +156,23 @@ def power_table(
             f"{found[-1].row.task}: the pilot has one seed, so how much runs vary is unknown; "
             "run at least two seeds"
         )
+    noise = run_noise(primary_levels(evidence))
+    pooled["conditions"] = 1 + noise.df / (pooled["n_seeds"] - 1)
+    single = sum(len(case.row.languages) == 1 for case in found)
+    pooled["weight"] = PRIOR_OF_LEVELS if single >= 3 else PRIOR
     for case in found:
         parts = _shared(components(case), pooled)
         for k in languages or [len(case.row.languages)]:
             for factor in questions:
-                lines += _designs(case.row.level, parts, gain, seeds, factor, k, alpha)
+                lines += _designs(case.row.level, parts, noise, gain, seeds, factor, k, alpha)
     return pd.DataFrame(lines)
 
 
 def _shared(parts: dict, pooled: dict) -> dict:
     """A level's components, completed by those of all languages where it cannot know them."""
-    parts = parts | {name: pooled[name] for name in ("seed", "seed:language")}
+    parts = parts | {"conditions": pooled["conditions"]}
     if parts["n_languages"] == 1:
+        parts["weight"] = pooled["weight"]
         for common, own in (("cluster", "cluster:language"), ("cluster:seed", "residual")):
             both = [max(pooled[name], 0.0) for name in (common, own)]
             share = both[0] / sum(both) if sum(both) > 0 else 1.0
@@ -154,11 +191,26 @@ def pilot_cases(evidence: Evidence) -> list:
     ]
 
 
-def _designs(level, parts, gain, seeds, factor, k, alpha) -> list[dict]:
+def primary_levels(evidence: Evidence) -> list:
+    """The primary contrast on its target, language by language."""
+    primary = evidence.primary
+    found = evidence.primary_cases("language")
+    return exactly(found, primary.target, primary.metric, "language")
+
+
+def _designs(level, parts, noise, gain, seeds, factor, k, alpha) -> list[dict]:
     n_clusters = factor * parts["n_clusters"]
+    estimate = parts | {"seed": noise.run, "seed:language": noise.language}
+    parts = parts | {"seed": noise.upper_run, "seed:language": noise.upper_language}
     needed = seeds_needed(parts, gain, n_clusters, k, alpha)
-    floor = design_power(parts, gain, 1e6, n_clusters, k, alpha)["mde"]
-    note = "no number of seeds suffices: with these questions and languages no gain under "
+    about = {
+        "gain": gain,
+        "run_sd": np.sqrt(noise.variance(k)),
+        "run_sd_upper": np.sqrt(noise.variance(k, upper=True)),
+        "seeds_needed": needed,
+        "unit": UNITS[0],
+        "note": "" if np.isfinite(needed) else _beyond(parts, noise, gain, n_clusters, k, alpha),
+    }
     return [
         {
             "level": level,
@@ -167,15 +219,24 @@ def _designs(level, parts, gain, seeds, factor, k, alpha) -> list[dict]:
             "questions": factor,
             "n_examples": round(factor * parts["n_examples"]),
             **design_power(parts, gain, s, n_clusters, k, alpha),
-            "gain": gain,
-            "seeds_needed": needed,
+            "power_estimate": design_power(estimate, gain, s, n_clusters, k, alpha)["power"],
             "questions_needed": parts["n_examples"] * _factor_needed(parts, gain, s, k, alpha),
             "languages_needed": _languages_needed(parts, gain, s, n_clusters, alpha),
-            "unit": UNITS[0],
-            "note": "" if np.isfinite(needed) else f"{note}{floor:.1f} is found",
+            **about,
         }
         for s in seeds
     ]
+
+
+def _beyond(parts, noise, gain, n_clusters, k, alpha) -> str:
+    """Why no number of seeds up to a thousand has 80% power, as far as the pilot can tell."""
+    if noise.variance(k) <= 0:
+        return "the pilot's runs agree too well to tell how many seeds suffice"
+    floor = design_power(parts, gain, 1e6, n_clusters, k, alpha)["mde"]
+    return (
+        "no number of seeds suffices: with these questions and languages "
+        f"no gain under {floor:.1f} is found"
+    )
 
 
 def _factor_needed(parts, gain, s, k, alpha) -> float:
@@ -187,24 +248,20 @@ def _languages_needed(parts, gain, s, n_clusters, alpha) -> float:
 
 
 def _first(values, enough) -> float:
-    return next((float(value) for value in values if enough(value)), np.nan)
+    """The first value that is enough, where every later one is; nan if none."""
+    if not enough(values[-1]):
+        return np.nan
+    return float(values[bisect_left(values, True, key=enough)])
 
 
 def _enough(parts, gain, n_seeds, n_clusters, n_languages, alpha) -> bool:
     """Whether a design has 80% power."""
-    reach, se, _ = _reach(parts, n_seeds, n_clusters, n_languages, alpha)
-    return _found(gain, reach, se) >= POWER
+    reached = _reaches(parts, n_seeds, n_clusters, n_languages, alpha)
+    return max(_found(gain, reach, se) for reach, se in reached) >= POWER
 
 
 def seeds_needed(
     parts, gain: float, n_clusters: float, n_languages: float, alpha: float = 0.05
 ) -> float:
     """The smallest number of seeds (2 to 1000) with 80% power for ``gain``; nan if none."""
-    low, high = 2, 1000
-    if not _enough(parts, gain, high, n_clusters, n_languages, alpha):
-        return np.nan
-    while low < high:
-        middle = (low + high) // 2
-        enough = _enough(parts, gain, middle, n_clusters, n_languages, alpha)
-        low, high = (low, middle) if enough else (middle + 1, high)
-    return float(low)
+    return _first(range(2, 1001), lambda s: _enough(parts, gain, s, n_clusters, n_languages, alpha))

@@ -131,6 +131,14 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("--languages", type=int, nargs="+", metavar="N",
                       help="numbers of languages (default: as many as each level has)")  # fmt: skip
     each.add_argument("--out", metavar="DIR", help="for table and plot (default: scratch/power)")
+    each = command("calibrate", calibrate, "how often the verdicts of a study like this are wrong")
+    each.add_argument("cube", metavar="CUBE", help="a study's cube: a folder or parquet file")
+    each.add_argument("--gain", type=float, default=2.0, metavar="POINTS",
+                      help="the gain to plant (default: 2)")  # fmt: skip
+    each.add_argument("--studies", type=positive, default=120, metavar="N",
+                      help="simulated studies of each kind (default: 120: a minute)")  # fmt: skip
+    each.add_argument("--seed", type=int, default=0)
+    each.add_argument("--out", metavar="DIR", help="for the table (default: scratch/calibration)")
     each = command("significance", significance, "compare the conditions of a cube")
     each.add_argument("cube", metavar="CUBE", help="a cube folder or parquet file")
     each.add_argument("--out", required=True, metavar="DIR", help="where table and report go")
@@ -352,6 +360,24 @@ def power(args) -> None:
     print(printable(table).to_string(index=False), *power_sentences(table), sep="\n")
     out = args.out or folders.scratch() / "power"
     print(*write_power(table, out, evidence.languages), sep="\n")
+
+
+def calibrate(args) -> None:
+    """``xtsupport calibrate``."""
+    from xtsupport import folders
+    from xtsupport.files import write_text
+    from xtsupport.report.power_report import calibration_sentences
+    from xtsupport.statistics.calibration import calibrate as calibrated
+
+    def progress(done: int, of: int) -> None:
+        if done * 10 // of > (done - 1) * 10 // of:
+            print(f"{done} of {of} studies", file=sys.stderr, flush=True)
+
+    evidence, _ = evidence_of(args.cube)
+    table = calibrated(evidence, args.gain, args.studies, args.seed, progress)
+    print(table.round(1).to_string(index=False), *calibration_sentences(table), sep="\n")
+    out = Path(args.out) if args.out else folders.scratch() / "calibration"
+    print(write_text(out / "calibration.csv", table.to_csv(index=False)))
 
 
 def significance(args) -> None:
