@@ -162,7 +162,8 @@ def prepare(run: Run) -> None:
     precision is not one of this device's."""
     torch.set_num_threads(run.options["threads"])
     torch.manual_seed(run.seed)
-    print(*precision.check(run.options["precision"], run.settings["precision"]), sep="\n", end="")
+    for line in precision.check(run.options["precision"], run.settings["precision"]):
+        print(line)
 
 
 def starting_encoder(run: Run):
