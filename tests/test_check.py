@@ -46,7 +46,7 @@ def test_what_is_listed_is_what_the_planner_marks(path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(Planner, "mark", lambda self, *read: asked.append(read) or "")
         patched.setattr(Planner, "rows", lambda *_: 1)
-        patched.setattr(Planner, "encoder_data", lambda _: {})
+        patched.setattr(Planner, "encoder_data", lambda _: {})  # no data, and perhaps on the hub
         Planner(settings).all_runs()
     assert set(data_check.needed(settings)) == {(*read, None)[:4] for read in asked}
 

@@ -183,12 +183,14 @@ def planted(tmp_path):
     """The smallest world, whose SQuAD development rows 0, 3, 6, ... have a paragraph of XQuAD."""
     folder = shutil.copytree(world_folder(size="tiny"), tmp_path / "mirror")
     (path,) = folder.glob("rajpurkar/squad/plain_text/validation-*.parquet")
-    rows, others = pq.read_table(path), load("xquad", "en", None, str(folder))["context"]
-    contexts = rows["context"].to_pylist()
-    contexts = [f"Row {n}: {text}" for n, text in enumerate(contexts)]
-    contexts[::3] = [text.upper() for text in others[: len(contexts[::3])]]
-    index = rows.schema.get_field_index("context")
-    pq.write_table(rows.set_column(index, "context", pa.array(contexts)), path)
+    (other,) = folder.glob("google/xtreme/XQuAD.en/validation-*.parquet")
+    table = pq.read_table(path)
+    rows, evaluated = table.to_pylist(), pq.read_table(other).to_pylist()
+    for n, row in enumerate(rows):
+        row["context"] += f" Row {n}."
+    for row, met in zip(rows[::3], evaluated, strict=False):
+        row |= {"context": met["context"] + " (!)", "answers": met["answers"]}
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
     return folder
 
 
@@ -198,7 +200,7 @@ def without(column: str, rows, n: int) -> list:
 
 
 def test_rows_that_are_in_an_evaluation_set_are_left_out(planted):
-    """Whatever case the paragraph is in, whatever the question (the world repeats questions)."""
+    """Signs apart, and whatever the question (the world repeats questions)."""
     rows = load("squad", "en", "validation", str(planted))
     run = development_run(planted, dev_apart={"xquad": "validation"})
     kept = development.development_rows("squad", run)

@@ -170,3 +170,18 @@ def test_hours_in_texts_are_those_of_the_estimate():
     )
     assert words[told[1]] == pytest.approx(hours["bfloat16"], rel=0.25)
     assert words[told[2]] == pytest.approx(hours["float32"], rel=0.25)
+
+
+def test_a_run_says_it_or_stops(tmp_path, monkeypatch, capsys):
+    """A node on a device that lacks what the study was fixed to."""
+    from dataclasses import replace
+
+    from xtsupport.study.phases import train
+
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    (run,) = open_study(toy_root(tmp_path, precision="bfloat16")).runs("pretraining")
+    machine(monkeypatch, 2.0)
+    train.prepare(run)
+    assert capsys.readouterr().out.endswith("set precision: auto or float32 where that matters\n")
+    with pytest.raises(UserError, match="precision = auto: was fixed to bfloat16"):
+        train.prepare(replace(run, options=run.options | {"precision": "auto"}))

@@ -7,7 +7,7 @@ import pytest
 from study_toys import toy_root
 from transformers import BertTokenizer
 
-from xtsupport.study.phases.train import recipe_of
+from xtsupport.study.phases.fitting import recipe_of
 from xtsupport.study.plan import open_study
 from xtsupport.training.features import featurise
 from xtsupport.training.recipe import masked_steps, rows_drawn, steps_of
