@@ -74,6 +74,14 @@ def write_parquet(path: Path, table) -> Path:
     return path
 
 
+def read_csv(path):
+    """A table that ``to_csv`` wrote, as it was: `nan`, `NA` and `007` stay words, empty is null."""
+    import pandas
+
+    words = dict.fromkeys(("task", "language", "language_2", "metric", "code"), str)
+    return pandas.read_csv(path, keep_default_na=False, na_values=[""], dtype=words)
+
+
 @contextmanager
 def locked(path: Path, message: str, wait: float = 5) -> Iterator[None]:
     """Hold a lock that dies with the process. UserError(message) when another process has it."""
