@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from xtsupport import tables
-from xtsupport.files import read_csv
 from xtsupport.report.style import level_order
 from xtsupport.sides import as_columns, side
 from xtsupport.statistics.clusters import ClusterSums
@@ -28,7 +27,7 @@ def language_table(data: str = "hub") -> pd.DataFrame:
     if known != tables.languages("hub"):
         return table.assign(fertility=float("nan"))
     with files("xtsupport").joinpath("fertility.csv").open(encoding="utf-8") as stream:
-        measured = read_csv(stream).set_index("code")["fertility"]
+        measured = pd.read_csv(stream).set_index("code")["fertility"]
     return table.assign(fertility=table["code"].map(measured))
 
 
