@@ -62,7 +62,7 @@ def test_plan_and_status_of_a_fresh_study(call):
         ("data=" + "x" * 5000, "cannot be a path (file name too long)"),
         ("data=/dev/zero", "data = '/dev/zero': no folder /dev/zero"),
         ("data=" + "x/" * 2000, "no folder"),
-        ("encoder=~nosuchuser/x", "encoder: '~nosuchuser/x' cannot be a path"),
+        ("encoder=~nosuchuser/x", "'~nosuchuser/x' cannot be a path"),
         ('encoder="a\\0b"', "cannot be a path (embedded null byte)"),
         ("encoder=" + "x" * 5000, "cannot be a path (file name too long)"),
         ("pretraining.steps=" + "9" * 400, "pretraining.steps = '999"),
@@ -95,7 +95,7 @@ def test_pipes_and_devices_are_no_params_files(call, tmp_path, command, path):
     os.mkfifo(tmp_path / "pipe")
     code, _, (error,) = call(*command, path)
     assert code == 1 and "fault of xtsupport" not in error and len(error) < 1500
-    told = "is no file; give" if path in ("pipe", "/dev/null", "/dev/zero") else path[:10]
+    told = "is a pipe or device; give" if path in ("pipe", "/dev/null", "/dev/zero") else path[:10]
     assert told in error
 
 

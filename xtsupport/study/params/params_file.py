@@ -59,7 +59,7 @@ def read(path: str | Path, name: str | None = None) -> Source:
     path = folders.typed(path, Path())
     source = Source(name or str(path))
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise UserError(f"{path}: is no file; give a params file such as params/demo.yaml")
+        raise UserError(f"{path}: is a pipe or device; give a params file such as params/demo.yaml")
     try:
         text = path.read_bytes()
     except IsADirectoryError:
