@@ -73,17 +73,23 @@ CONFIGS = {
         {"max_position_embeddings": 64, "local_attention": 8, "global_attn_every_n_layers": 2},
         "bpe",
     ),
+    "mmbert": (ModernBertConfig, {"max_position_embeddings": 64, "local_attention": 8}, "gemma"),
 }
 SPECIAL = {
     "unigram": ("<s>", "<pad>", "</s>", "<unk>", "<mask>"),
     "wordpiece": ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"),
     "bpe": ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"),
+    "gemma": ("<bos>", "<pad>", "<eos>", "<unk>", "<mask>"),
 }
 
 
+BLANK = "\N{LOWER ONE EIGHTH BLOCK}"
+
+
 def tokenizer_of(kind, segments=False):
-    """Sub-word tokenizers as SentencePiece (unigram), BERT (WordPiece) and ModernBERT (byte BPE,
-    no blank before a word that has none) cut; segments: ids of the second text are 1."""
+    """Sub-word tokenizers as SentencePiece (unigram), BERT (WordPiece) and, both without a blank
+    before the first word, ModernBERT (byte BPE) and mmBERT (Gemma's) cut; segments: ids of the
+    second text are 1."""
     special = SPECIAL[kind]
     first, last, unknown = special[0], special[2], special[3]
     if kind == "unigram":
@@ -98,6 +104,14 @@ def tokenizer_of(kind, segments=False):
         made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         made.decoder = decoders.WordPiece()
         trainer = trainers.WordPieceTrainer(
+            vocab_size=90, special_tokens=list(special), show_progress=False
+        )
+    elif kind == "gemma":
+        made = Tokenizer(models.BPE(unk_token=unknown))
+        made.normalizer = normalizers.Replace(" ", BLANK)
+        made.pre_tokenizer = pre_tokenizers.Split(BLANK, "merged_with_next")
+        made.decoder = decoders.Replace(BLANK, " ")
+        trainer = trainers.BpeTrainer(
             vocab_size=90, special_tokens=list(special), show_progress=False
         )
     else:

@@ -35,6 +35,11 @@ def test_one_sentence_a_line(tmp_path):
     path.write_text("Kim|NNP|NP sleeps|VBZ|S[dcl]\\NP .|.|.\n\nThis|DT|NP\n", encoding="utf-8")
     examples = load("ccg", "en", "test", tmp_path)
     assert examples["tags"][:] == [["NP", "S[dcl]\\NP", "."], ["NP"]]
+    path.write_text("\ufeffKim|NNP|NP\n", encoding="utf-8")
+    assert load("ccg", "en", "test", tmp_path)["tokens"][:] == [["Kim"]]
+    path.write_bytes("Zoë|NNP|NP\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"test.txt: is not UTF-8 text \(byte 2\)"):
+        load("ccg", "en", "test", tmp_path)
     path.write_text("Kim|NP\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"test.txt, line 1: expected word\|POS\|supertag"):
         load("ccg", "en", "test", tmp_path)

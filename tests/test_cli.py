@@ -4,14 +4,18 @@ import csv
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from study_toys import toy_root
 
+from xtsupport.data.world.world import world_folder
 from xtsupport.errors import UserError
 from xtsupport.study import cli
 from xtsupport.study.execution import progress
@@ -58,7 +62,7 @@ def test_plan_and_status_of_a_fresh_study(call):
         ("data=" + "x" * 5000, "cannot be a path (file name too long)"),
         ("data=/dev/zero", "data = '/dev/zero': no folder /dev/zero"),
         ("data=" + "x/" * 2000, "no folder"),
-        ("encoder=~nosuchuser/x", "encoder = '~nosuchuser/x' cannot be a path"),
+        ("encoder=~nosuchuser/x", "'~nosuchuser/x' cannot be a path"),
         ('encoder="a\\0b"', "cannot be a path (embedded null byte)"),
         ("encoder=" + "x" * 5000, "cannot be a path (file name too long)"),
         ("pretraining.steps=" + "9" * 400, "pretraining.steps = '999"),
@@ -93,6 +97,19 @@ def test_pipes_and_devices_are_no_params_files(call, tmp_path, command, path):
     assert code == 1 and "fault of xtsupport" not in error and len(error) < 1500
     told = "is a pipe or device; give" if path in ("pipe", "/dev/null", "/dev/zero") else path[:10]
     assert told in error
+
+
+def test_data_check_names_what_is_wrong_and_does_not_end_well(call, tmp_path):
+    """Gold that a leaderboard hides: the files are there, and yet the study cannot use them."""
+    shutil.copytree(world_folder(size="tiny"), tmp_path / "mine")
+    (path,) = (tmp_path / "mine").rglob("XQuAD.qka/validation-*.parquet")
+    rows = pq.read_table(path).to_pylist()
+    blank = [row | {"answers": {"text": [""], "answer_start": [0]}} for row in rows]
+    pq.write_table(pa.Table.from_pylist(blank), path)
+    code, out, errors = call("data", "check", "params/toy.yaml", "--set", "data=mine")
+    assert code == 1 and len(errors) == 1
+    assert f"XQuAD.qka/validation: none of its {len(rows)} rows has a gold answer" in errors[0]
+    assert re.search(r"^ *xquad +qka +validation +- +wrong", out, re.MULTILINE)
 
 
 def test_absurd_numbers_in_a_file(call, tmp_path):

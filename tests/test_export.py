@@ -73,6 +73,20 @@ def test_span_answers_by_id(tmp_path, mirror_of_three):
     assert json.loads(path.read_text(encoding="utf-8")) == answers
 
 
+def test_ids_are_those_of_the_file(tmp_path, mirror_of_three):
+    """A # that is the id's own stays; one that made a repeated id unique goes."""
+    place = mirror_of_three / "google/xtreme/XQuAD.de"
+    answers = {"text": ["x"], "answer_start": [0]}
+    rows = [{"id": i, "context": "x", "question": "?", "answers": answers}
+            for i in ("C#1", "F#2", "a", "a")]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), place / "validation-00000-of-00001.parquet")
+    given = {"C#1": "c", "F#2": "f", "a": "first", "a#2": "second"}
+    run(tmp_path / "study", TARGET, mirror_of_three, "xquad", given, SPAN)
+    (path,) = export(tmp_path / "study", tmp_path / "out")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found == {"C#1": "c", "F#2": "f", "a": "first"}
+
+
 def test_labels_line_by_line_in_the_order_of_the_test_set(tmp_path, mirror_of_three):
     labels = {"2": "neutral", "0": "entailment", "1": "contradiction"}
     run(tmp_path / "study", TARGET, mirror_of_three, "xnli", labels, ["accuracy"])

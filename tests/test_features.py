@@ -81,6 +81,21 @@ def test_blanks_and_invisible_characters_around_an_answer_do_not_hide_it(
     assert soundness.core(found)[0] == "Bob Miller" and features.unplaced == 0
 
 
+def test_no_real_answer_is_lost_for_the_blanks_around_it(mirror, real_tokenizer):
+    """TyDiQA's training rows with such answers; none of them became "no answer"."""
+    found = []
+    for code in ("en", "ar", "ko"):
+        examples = load("tydiqa", code, "train", mirror)
+        texts = [answer["text"][0] for answer in examples["answers"]]
+        chosen = [n for n, text in enumerate(texts) if soundness.core(text)[0] != text]
+        found += chosen
+        if chosen:
+            rows = examples.select(chosen)[:]
+            features = featurise(rows, "span", real_tokenizer, 384, 128)
+            assert features.unplaced == 0 and not features.unanswerable
+    assert found
+
+
 @pytest.mark.parametrize("start", [500, -1, 4])
 def test_an_answer_without_a_place_is_counted_and_not_learned_as_no_answer(tiny_encoder, start):
     features = featurise(span_examples("Bob Miller", start, BOB), "span", tiny_encoder[1], 96, 8)

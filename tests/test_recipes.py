@@ -14,6 +14,7 @@ from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
 from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study
+from xtsupport.training.masked import tiny_xlmr
 
 ROOT = Path(__file__).parents[1]
 SECTION = (ROOT / "README.md").read_text(encoding="utf-8").split("## Make it yours")[1]
@@ -24,8 +25,6 @@ QUICK = [
     "targets=[xquad]",
     "seeds=[0]",
     "analysis.contrasts=[[squad, none]]",
-    "intermediate.max_length=64",
-    "target.max_length=64",
 ]
 
 
@@ -54,7 +53,8 @@ def test_an_encoder_that_is_too_short_is_named_with_its_length(project, tiny_enc
 
 @pytest.mark.slow
 def test_your_model(project, tiny_encoder):
-    model, tokenizer = tiny_encoder
+    _, tokenizer = tiny_encoder
+    model = tiny_xlmr(len(tokenizer), 16, 2, 2, 32, 96, seed=0).base_model
     model.save_pretrained("my_encoder")
     tokenizer.save_pretrained("my_encoder")
     command = shlex.split(BLOCKS["model"].replace("demo.yaml", "tiny.yaml"))[1:]

@@ -1,12 +1,13 @@
 """Wrong rows are mended, counted or refused, and good ones pass in whatever form they come."""
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xtsupport import tables
+from xtsupport import files, tables
 from xtsupport.data import hub, load, readers, soundness
 from xtsupport.errors import UserError
 
@@ -273,6 +274,26 @@ def test_every_token_has_a_tag(tmp_path):
     put(tmp_path, "google/xtreme/PAN-X.de", "test", [{"tokens": ["a", "b"], "ner_tags": [0]}])
     with pytest.raises(UserError, match="row de-0 has 2 tokens and 1 tags"):
         load("panx", "de", data=str(tmp_path))
+
+
+@pytest.mark.parametrize("tag", ["", "NOUN phrase"])
+def test_a_tag_is_a_word(tag):
+    """Predicted tags are kept with blanks between them."""
+    examples = pa.table({"example_id": ["a"], "tokens": [["x"]], "tags": [[tag]]})
+    with pytest.raises(UserError, match=r"part: a tag is '.*'; tags must be words without blanks"):
+        soundness.sound(examples, 1, tables.task("ccg"), "part")
+
+
+def test_words_that_look_like_numbers_or_nothing_survive_a_file(tmp_path):
+    """`nan` is the code of Min Nan, `na` of Nauruan; pandas reads both as nothing."""
+    codes = ["nan", "na", "NA", "null", "no", "007", "1e5"]
+    table = pd.DataFrame({"task": "None", "language": codes, "language_2": [*codes[1:], None],
+                          "metric": "f1", "score": [0.5, None, *range(5)]})  # fmt: skip
+    files.write_text(tmp_path / "scores.csv", table.to_csv(index=False))
+    back = files.read_csv(tmp_path / "scores.csv")
+    assert back["language"].tolist() == codes and set(back["task"]) == {"None"}
+    assert back["language_2"].tolist()[:6] == codes[1:] and back["language_2"].isna()[6]
+    assert back["score"].isna().tolist() == [False, True, *[False] * 5]
 
 
 @given(st.lists(st.sampled_from(["a", "a#2", "a#3", "b", "", "a#2#2"]), max_size=10))

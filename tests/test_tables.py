@@ -2,7 +2,7 @@
 
 import csv
 import io
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import pytest
 
@@ -198,6 +198,9 @@ def test_wrong_values_of_a_task_are_named(tmp_path):
 # ------------------------------------------------------------------- as spreadsheets save them
 
 
+COLUMNS = len(fields(tables.Task))
+
+
 def packaged(name):
     return (tables.PACKAGE / name).read_text(encoding="utf-8")
 
@@ -234,8 +237,8 @@ def broken(tmp_path, name, content):
     [
         ("not_duplicate duplicate", "duplicate duplicate", "4: labels: 'duplicate' occurs twice"),
         (",en de es fr ja ko zh,", ",en de es de zh,", "line 12: languages: 'de' occurs twice"),
-        (",Quora terms of use,", ",Quora, terms of use,", "line 4: 25 cells, but 24 columns"),
-        ("qqp,intermediate,", "qqp,", "line 4: 23 cells, but 24 columns"),
+        (",Quora terms of use,", ",Quora, terms of use,", f"line 4: {COLUMNS + 1} cells, but"),
+        ("qqp,intermediate,", "qqp,", f"line 4: {COLUMNS - 1} cells, but"),
         ("\nqqp,", "\nq/qp,", "line 4: name: 'q/qp' must be letters, digits"),
         (",50,,no,,,bcdc", ",nan,,no,,,bcdc", "line 4: chance: 'nan' is not a number"),
         ("name,role,kind", "name,role,role", "the column 'role' occurs twice"),

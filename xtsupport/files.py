@@ -50,6 +50,16 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
+def read_text(path: Path) -> str:
+    """The text of a user's UTF-8 file, without a byte order mark; UserError if it is no such."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8"
+        ) from None
+
+
 def write_text(path: Path, text: str) -> Path:
     """Write text as UTF-8, all or nothing."""
     with draft(path) as temporary:
@@ -72,6 +82,14 @@ def write_parquet(path: Path, table) -> Path:
     with draft(path) as temporary:
         pyarrow.parquet.write_table(table, temporary, compression="zstd")
     return path
+
+
+def read_csv(path):
+    """A table that ``to_csv`` wrote, as it was: `nan`, `NA` and `007` stay words, empty is null."""
+    import pandas
+
+    words = dict.fromkeys(("task", "language", "language_2", "metric", "code"), str)
+    return pandas.read_csv(path, keep_default_na=False, na_values=[""], dtype=words)
 
 
 @contextmanager

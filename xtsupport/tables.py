@@ -135,7 +135,7 @@ def mirror_folder(data: str | Path = "hub") -> Path | None:
     folder = folders.typed(data, Path())
     if not folder.is_dir():
         raise UserError(
-            f"data: {shorten(str(data))} is not a folder; "
+            f"data: {shorten(str(data), 300)} is not a folder; "
             "allowed: hub, world, or the path of a mirror"
         )
     return folder

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from xtsupport.data import hub, parquet
 from xtsupport.errors import UserError, shorten
+from xtsupport.files import read_text
 
 FILES = {"test": "training", "validation": "sample"}
 
@@ -116,11 +117,7 @@ def _some(path, wrong, what):
 
 def _two_columns(path):
     rows = []
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 text (byte {error.start})") from None
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         fields = line.rstrip("\r").split("\t", 1)
         if len(fields) == 2:
             rows.append((fields[0].strip(), fields[1].strip()))

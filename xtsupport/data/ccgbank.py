@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from xtsupport.errors import UserError
+from xtsupport.files import read_text
 
 SECTIONS = {"train": [f"{k:02}" for k in range(2, 22)], "dev": ["00"], "test": ["23"]}
 # A leaf of an AUTO derivation: <L category modified-POS original-POS word predicate-argument>.
@@ -50,7 +51,7 @@ def read(paths: tuple[Path, ...]) -> pa.Table:
 
 
 def _sentences(path):
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if path.suffix == ".auto":
             if line.startswith("(<"):
                 yield [(word, tag) for tag, word in LEAF.findall(line)]

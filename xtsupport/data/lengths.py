@@ -93,7 +93,7 @@ def measured(task: str, language: str, split: str, data: str, cut) -> Lengths:
         for sequence in sequences(row, tables.task(task, data).kind)
     ]
     quantiles = np.quantile(cut(texts), (np.arange(20) + 0.5) / 20)
-    per_row = len(texts) // max(1, len(examples))
+    per_row = round(len(texts) / max(1, len(examples)))
     return Lengths(rows, clusters, per_row, tuple(map(int, quantiles)), True)
 
 

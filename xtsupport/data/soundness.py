@@ -152,3 +152,6 @@ def _one_tag_each(examples, name):
         n = wrong.index(True)
         raise UserError(f"{name}: row {examples['example_id'][n]} has {sizes[0][n]} tokens and "
                         f"{sizes[1][n]} tags; there must be one each")  # fmt: skip
+    for tag in pc.unique(pc.list_flatten(examples["tags"])).to_pylist():
+        if len(tag.split()) != 1:
+            raise UserError(f"{name}: a tag is {shorten(tag)}; tags must be words without blanks")

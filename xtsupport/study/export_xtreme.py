@@ -117,6 +117,12 @@ def _submissions(path, data) -> dict[str, str]:
     return texts
 
 
+def _own_id(identifier, known):
+    """The id in XTREME's file: one that it repeats was made unique with # and a number."""
+    first, _, number = identifier.rpartition("#")
+    return first if number.isdecimal() and int(number) > 1 and first in known else identifier
+
+
 def _submission(task, language, rows, data):
     predictions = dict(zip(rows["example_id"], rows["prediction"], strict=True))
     if task.evaluator == "pairs":
@@ -131,10 +137,9 @@ def _submission(task, language, rows, data):
             f"{task.name} ({language}): {len(predictions)} predictions for {len(ids)} examples; "
             "a submission needs all of them (evaluation.max_clusters: null)"
         )
-    if task.kind == "span":  # an id that XTREME's file repeats was made unique with #
-        answers = {
-            identifier.partition("#")[0]: predictions[identifier] for identifier in ids[::-1]
-        }
+    if task.kind == "span":
+        known = set(ids)
+        answers = {_own_id(each, known): predictions[each] for each in ids[::-1]}
         return json.dumps(dict(reversed(answers.items())), ensure_ascii=False, indent=1) + "\n"
     if task.kind == "retrieval":
         english = examples["text_2"][:]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from xtsupport.errors import UserError
+from xtsupport.files import read_csv
 from xtsupport.study import runs
 from xtsupport.study.checks import NOTEBOOKS
 from xtsupport.study.plan import Study
@@ -35,7 +36,7 @@ def table(done: Iterable[Run], name: str) -> pd.DataFrame:
     n_examples) or layers.csv (task, language, layer, accuracy, accuracy_centred). Raises UserError
     when a run is missing.
     """
-    return _gathered(done, lambda folder: pd.read_csv(folder / name))
+    return _gathered(done, lambda folder: read_csv(folder / name))
 
 
 def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 
 from xtsupport import folders
+from xtsupport.files import read_csv
 from xtsupport.study import runs
 
 ABSENT = "The reference study's results are not part of this checkout yet: nothing to show here."
@@ -42,7 +43,7 @@ def reference_table(name: str, phase: str) -> pd.DataFrame:
     for record in sorted((reference_folder() or Path("-")).rglob("run.json")):
         run = runs.read_record(record.parent) or {}
         if run.get("phase") == phase and (record.parent / name).is_file():
-            frame = pd.read_csv(record.parent / name)
+            frame = read_csv(record.parent / name)
             frame.insert(0, "condition", run["condition"])
             frame.insert(1, "seed", run["seed"])
             frames.append(frame)

@@ -127,7 +127,9 @@ def mask_tokens(batch: dict, tokenizer, share: float, rng: np.random.Generator) 
     mask, 10% a random token, 10% stay; labels are -100 elsewhere. Special tokens are spared."""
     ids = batch["ids"].numpy()
     special = special_ids(tokenizer)
-    ordinary = np.setdiff1d(np.arange(len(tokenizer)), special)
+    ordinary = np.ones(len(tokenizer), bool)
+    ordinary[special] = False
+    ordinary = np.flatnonzero(ordinary)
     chosen = (rng.random(ids.shape) < share) & ~np.isin(ids, special)
     how = rng.random(ids.shape)
     random_ids = ordinary[rng.integers(len(ordinary), size=ids.shape)]
