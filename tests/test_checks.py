@@ -9,7 +9,7 @@ from study_toys import toy_root
 from xtsupport.errors import UserError
 from xtsupport.study import checks, conclude, finished
 from xtsupport.study.plan import open_study
-from xtsupport.study.runs import into_scratch, open_run
+from xtsupport.study.runs import open_run
 
 PARAMS = Path(__file__).parents[1] / "params"
 
@@ -39,7 +39,7 @@ def test_a_missing_earlier_run_is_named_with_the_way_to_get_it(study, capsys):
 def test_versions_device_place_and_work_are_told(study, capsys):
     checks.check_setup(study, study.runs("pretraining", into="scratch"))
     told = capsys.readouterr().out
-    assert "torch" in told and "outputs/scratch" in told and "1 of 1 run(s)" in told
+    assert "torch" in told and "outputs/runs" in told and "1 of 1 run(s)" in told
     checks.check_setup(study, into="study")
     assert "outputs/toy" in capsys.readouterr().out
 
@@ -49,13 +49,12 @@ def test_a_study_without_such_a_run_says_why(study):
         checks.check_setup(study, [])
 
 
-def test_unfinished_looks_in_place_or_elsewhere(study):
-    (run,) = study.runs("pretraining")
-    copy = into_scratch(run)
-    assert checks.unfinished([run, copy], elsewhere=True) == [run, copy]
-    do(run)
-    assert checks.unfinished([run, copy]) == [copy]
-    assert checks.unfinished([run, copy], elsewhere=True) == []
+def test_what_a_notebook_did_the_study_need_not_do(study):
+    (run,), (mine,) = study.runs("pretraining"), study.runs("pretraining", into="scratch")
+    (again,) = study.runs("pretraining", into="scratch", again=True)
+    assert checks.unfinished([run, mine, again]) == [run, mine, again]
+    do(mine)
+    assert checks.unfinished([run, mine, again]) == [again]
 
 
 def test_minutes_grow_with_steps_and_are_unknown_for_other_encoders(study):
@@ -66,6 +65,8 @@ def test_minutes_grow_with_steps_and_are_unknown_for_other_encoders(study):
 
 def test_tables_of_finished_runs_carry_condition_and_seed(study):
     todo = study.runs("retrieval", "squad")
+    for above in (*study.runs("pretraining"), *study.runs("intermediate")):
+        do(above)
     for run in todo:
         do(run, layers=pd.DataFrame({"layer": [0, 1], "accuracy": [1.0, 2.0]}))
     table = finished.table(todo, "layers.csv")

@@ -1,5 +1,6 @@
 """What each phase leaves in its folder, on the smallest study."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -119,8 +120,10 @@ def test_the_same_run_again_gives_the_same_bytes(study, tmp_path, monkeypatch):
     """Once without encoded rows of an earlier run, once with them."""
     monkeypatch.setattr(feature_cache, "folder", lambda: tmp_path)
     run = only(study, "target", "squad", "mnli")
+    shutil.rmtree(run.folder, ignore_errors=True)
     train.train_target(run, progress=False)
     first = (run.folder / "examples.parquet").read_bytes()
+    shutil.rmtree(run.folder)
     assert len(list(tmp_path.iterdir())) == 1 + len(run.settings["targets"]["xnli"])
     monkeypatch.setattr(feature_cache, "featurise", None)
     train.train_target(run, progress=False)
@@ -130,7 +133,8 @@ def test_the_same_run_again_gives_the_same_bytes(study, tmp_path, monkeypatch):
 def test_what_was_seen_before_stands_beside_the_scores(study):
     """The encoder is the study's own; the world keeps evaluation passages out of training sets."""
     run = only(study, "target", "squad", "squad")
-    train.train_target(run, progress=False)
+    if not is_whole(run):
+        train.train_target(run, progress=False)
     record = read_record(run.folder)
     assert record["exposed"] == []
     pairs = {(r["training"], r["target"], r["field"]) for r in record["contamination"]}
@@ -151,7 +155,7 @@ def test_other_languages_of_training_are_looked_through_too(study):
     assert all(row["exact"] == 0 for row in found if row["field"] == "context")
 
 
-def test_what_is_cut_off_in_evaluation_is_counted(study, tmp_path):
+def test_what_is_cut_off_in_evaluation_is_counted(study):
     """At 12 tokens the pairs of XNLI and the sentences of Tatoeba do not all fit."""
     from transformers import AutoTokenizer
 
@@ -170,7 +174,7 @@ def test_what_is_cut_off_in_evaluation_is_counted(study, tmp_path):
     assert all(long)
     for name, count, phase in (("xnli/en", long[0], "target"), ("tatoeba/qta", long[1], "")):
         run = only(study, phase or "retrieval", "none", "mnli" if phase else "")
-        run = replace(run, settings=run.settings | {"max_length": 12}, folder=tmp_path / name)
+        run = replace(run, settings=run.settings | {"max_length": 12})
         train.train_target(run, progress=False) if phase else train.retrieve(run)
         assert read_record(run.folder)["evaluation"][name]["truncated"] == count
 
@@ -198,8 +202,8 @@ def test_a_target_of_xtreme_r_trained_on_another_task(tmp_path, tiny_encoder, mo
         )
 
     answers = {"answerA": "soup", "answerB": "chairs", "answerC": "Friday"}
-    train = [{"context": "Ada cooked.", "question": "Who?", **answers, "label": "2"}] * 4
-    put("allenai/social_i_qa/default", "train", train)
+    social = [{"context": "Ada cooked.", "question": "Who?", **answers, "label": "2"}] * 4
+    put("allenai/social_i_qa/default", "train", social)
     for code in ("id", "qu"):
         rows = [{"premise": "Ada cooked", "choice1": "soup", "choice2": "old chairs",
                  "question": "effect", "label": k % 2, "idx": k, "changed": False}

@@ -13,20 +13,18 @@ STEP_SECONDS = 0.001  # per training row of the demo's encoder, on one core; a r
 SCORE_SECONDS = 0.0006  # per evaluated row of the same
 
 
-def check_setup(
-    study: Study, todo: Sequence[Run] | None = None, into: str = "scratch", elsewhere: bool = False
-) -> None:
+def check_setup(study: Study, todo: Sequence[Run] | None = None, into: str = "scratch") -> None:
     """Print versions, device, where results go, what is there already and the minutes to expect.
 
-    todo: the runs that this notebook does, if it does any; elsewhere: a finished copy in the study
-    or the package serves as well. Raises UserError, one line each, when an earlier phase is
-    missing, with the command that makes it, and when the study has no such run.
+    todo: the runs that this notebook does, if it does any. Raises UserError, one line each, when an
+    earlier phase is missing, with the command that makes it, and when the study has no such run.
     """
     versions = provenance.versions()
     print("versions   " + ", ".join(f"{name} {versions[name]}" for name in SHOWN))
     print(f"device     {device()}; {study.settings.threads} thread(s)")
-    place = study.folder if into == "study" else folders.scratch()
-    print(f"study      {study.settings.study}; this notebook writes to {shown(place)}")
+    tables = study.folder if into == "study" else folders.scratch() / study.settings.study
+    print(f"study      {study.settings.study}; this notebook writes to "
+          f"{shown(tables if todo is None else folders.runs())}")  # fmt: skip
     if todo is None:
         return
     if not todo:
@@ -34,20 +32,20 @@ def check_setup(
             f"study {study.settings.study} has no run for this notebook: its encoder is "
             f"{study.settings.encoder!r}, its conditions are {', '.join(study.settings.conditions)}"
         )
-    earlier = {above.key: above for run in todo for above in run.upstream}
+    earlier = {above.recipe: above for run in todo for above in run.upstream}
     missing = [each for each in earlier.values() if runs.find(each) is None]
     for each in earlier.values():
         found = runs.find(each)
         print(f"needs      {each.name}: {'MISSING' if found is None else shown(found)}")
     if missing:
         raise UserError(*(absent(study, each) for each in missing))
-    left = unfinished(todo, elsewhere)
+    left = unfinished(todo)
     print(f"to do      {len(left)} of {len(todo)} run(s), {minutes(study, left)}")
 
 
-def unfinished(todo: Sequence[Run], elsewhere: bool = False) -> list[Run]:
-    """The runs that are not whole in their own folder; `elsewhere`: nor anywhere else."""
-    return [run for run in todo if not (runs.find(run) if elsewhere else runs.is_whole(run))]
+def unfinished(todo: Sequence[Run]) -> list[Run]:
+    """The runs that are not whole yet."""
+    return [run for run in todo if not runs.is_whole(run)]
 
 
 def absent(study: Study, run: Run) -> str:

@@ -86,6 +86,8 @@ def parser() -> argparse.ArgumentParser:
     )
     study("plan", plan, "show the runs and nodes of a study, and what is left to do")
     study("status", status, "show what is done, running, failed or stale")
+    each = command("clean", clean, "list the runs that no study uses, with their sizes")
+    each.add_argument("--remove", action="store_true", help="delete them")
     data = commands.add_parser("data", help="look at a study's data").add_subparsers(
         metavar="COMMAND", required=True
     )
@@ -126,9 +128,12 @@ def run(args) -> int:
     """``xtsupport run``."""
     from xtsupport.study.execution import progress, runner
     from xtsupport.study.plan import open_study
+    from xtsupport.study.store import plan_flaw
 
     study = open_study(args.file, args.set)
     runner.profile_folder(args.profile)
+    for line in runner.bring_over(study):
+        print(f"note: {line}", file=sys.stderr)
     todo = runner.stale(study)
     nodes = study.plan.nodes
     print(
@@ -155,7 +160,9 @@ def run(args) -> int:
             file=sys.stderr,
         )
         return 1
-    if late := study.settings.late:
+    if flaw := plan_flaw(study.folder):
+        print(f"warning: {flaw}", file=sys.stderr)
+    elif late := study.settings.late:
         print(
             f"note: analysis ({', '.join(late)}) was changed after the first run; "
             f"{study.folder / 'planned.json'} keeps what was planned",
@@ -220,6 +227,24 @@ def status(args) -> None:
     study = open_study(args.file, args.set)
     states = runner.states(study, list(study.plan.nodes))
     print(*progress.status_lines(study, runner.runner_of(study.folder), states), sep="\n")
+
+
+def clean(args) -> None:
+    """``xtsupport clean``."""
+    from xtsupport.study import store
+    from xtsupport.study.checks import shown
+
+    found = store.leftovers()
+    for each in found:
+        print(f"{each.size / 1e6:>9.1f} MB  {shown(each.folder)}  {each.what}")
+    total = f"{len(found)} runs that no study uses, {sum(each.size for each in found) / 1e6:.1f} MB"
+    if not found:
+        print("nothing to remove: every run in outputs/runs is one of a study")
+    elif args.remove:
+        store.remove(found)
+        print(f"removed {total}")
+    else:
+        print(f"{total}; `xtsupport clean --remove` deletes them")
 
 
 def data_check(args) -> None:
@@ -294,11 +319,9 @@ def significance(args) -> None:
 
 def run_records(cube: str) -> list[dict]:
     """The ``run.json`` of every run in the study that a cube lies in."""
-    from xtsupport.study import runs
-    from xtsupport.study.plan import PHASES
+    from xtsupport.study import runs, store
 
-    below = Path(cube).resolve().parent
-    found = [path.parent for phase in PHASES for path in sorted(below.glob(f"{phase}/**/run.json"))]
+    found = store.of_study(Path(cube).resolve().parent)
     return [record for folder in found if (record := runs.read_record(folder))]
 
 

@@ -91,11 +91,11 @@ def publish(study: Study, comparison: pd.DataFrame, cube, into: str) -> Path:
     """Write ``report.html`` beside the comparison's table; returns its path. cube: as above."""
     from xtsupport.report.report import write_report
 
-    records = [record for run in study.plan.runs if (record := runs.read_record(run.folder))]
+    records = [found[1] for run in study.plan.runs if (found := runs.standing(run))]
     out = place(study, into) / "report.html"
     return write_report(out, comparison, cube, study.settings, study.data, records)
 
 
 def place(study: Study, into: str) -> Path:
-    """Where a notebook leaves its results: the study's folder, or one of its own in scratch."""
+    """Where a notebook leaves its results: the study's folder, or one in scratch."""
     return study.folder if into == "study" else folders.scratch() / study.settings.study

@@ -12,6 +12,7 @@ from pathlib import Path
 from xtsupport import tables
 from xtsupport.data import hub
 from xtsupport.errors import UserError
+from xtsupport.study import runs, store
 from xtsupport.study.params.rules import data_source
 
 XTREME_NAMES = {"bucc": "bucc2018"}
@@ -24,16 +25,15 @@ def export(study: str | Path, out: str | Path, data=None) -> list[Path]:
     pairs in two languages are left out. data: where the study's data are; None: as run.json says.
     Raises UserError if the study has no finished runs, or evaluated only a part of a test set.
     """
-    records = sorted([*Path(study).glob("target/*/*/*/seed*/run.json"),
-                      *Path(study).glob("retrieval/*/seed*/run.json")])  # fmt: skip
-    if not records:
+    made = [(folder, runs.read_record(folder)) for folder in store.of_study(Path(study))]
+    made = [each for each in made if each[1] and each[1]["phase"] in ("target", "retrieval")]
+    if not made:
         raise UserError(f"{study}: no finished target or retrieval run; run the study first")
     written = []
-    for path in records:
-        run = json.loads(path.read_text(encoding="utf-8"))
+    for place, run in made:
         source = data or data_source(run.get("options", {}).get("data", "hub"))
         folder = Path(out) / run["condition"] / run["variant"] / f"seed{run['seed']}"
-        written += _export_run(path.parent / "examples.parquet", folder, source)
+        written += _export_run(place / "examples.parquet", folder, source)
     return written
 
 

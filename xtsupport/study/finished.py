@@ -12,7 +12,7 @@ from xtsupport.study.runs import Run
 
 
 def finished(study: Study, phase: str) -> list[Run]:
-    """The runs of a phase that are whole: in the study, in scratch or in the package."""
+    """The runs of a phase that are whole: in the store or in the package."""
     return [run for run in study.runs(phase, into="scratch") if runs.find(run)]
 
 

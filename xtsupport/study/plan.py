@@ -11,9 +11,7 @@ from xtsupport.study import conditions, runs
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings, load_settings
 from xtsupport.study.planner import Planner
-from xtsupport.study.runs import Run
-
-PHASES = ("pretraining", "intermediate", "target", "retrieval")
+from xtsupport.study.runs import PHASES, Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +54,13 @@ class Study:
         seeds: Iterable[int] = (),
         targets: Iterable[str] = (),
         into: str = "study",
+        again: bool = False,
     ) -> list[Run]:
         """The runs of a phase; empty ``seeds`` or ``targets`` mean all of them.
 
-        into: ``study`` or ``scratch`` (the same runs, to be done in ``outputs/scratch/<run key>``).
+        into: ``study``, or ``scratch`` (the same runs as a notebook does them: they may start from
+        the package's checkpoints of phase 2). again: as runs of their own, where the study has or
+        the package brings the same.
         Raises UserError for a phase, condition, seed or target that the study does not have.
         """
         self._check(phase, condition, seeds, targets, into)
@@ -71,7 +72,8 @@ class Study:
             and (not seeds or run.seed in seeds or phase == "pretraining" or alone(run))
             and (not targets or set(targets) & set(run.settings.get("targets", targets)))
         ]
-        return [runs.into_scratch(run) for run in wanted] if into == "scratch" else wanted
+        wanted = [runs.interactive(run) for run in wanted] if into == "scratch" else wanted
+        return [replace(run, again=True) for run in wanted] if again else wanted
 
     def _check(self, phase, condition, seeds, targets, into) -> None:
         asked = [("phase", phase, PHASES), ("into", into, ("study", "scratch"))]
@@ -180,19 +182,15 @@ def analysis_nodes(settings: Settings, made: list[Run], work: list[Node]) -> lis
 
 def look(settings: Settings, name: str, upstream: tuple[Run, ...], own: dict, data: dict) -> Run:
     """A run without training: its folder is its node's."""
-    folder = folders.outputs() / settings.study / "nodes" / name
     return Run(
         settings.study,
         "analysis",
         "",
         0,
         f"nodes/{name}",
-        folder,
         own,
         data,
-        {},
-        {},
-        upstream,
+        upstream=upstream,
         training_task=name,
     )
 

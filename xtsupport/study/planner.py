@@ -30,6 +30,7 @@ from xtsupport.study import conditions
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings
 from xtsupport.study.runs import Run
+from xtsupport.training.commit import hub_commit
 
 
 class Planner:
@@ -357,14 +358,12 @@ class Planner:
         }
         if settings.tracking:
             options["tracking"] = settings.tracking
-        folder = folders.outputs() / settings.study / name
         return Run(
             settings.study,
             phase,
             condition,
             seed,
             name,
-            folder,
             own | {"precision": settings.precision},
             data,
             options,
@@ -418,10 +417,13 @@ class Planner:
         return marks
 
     def encoder_data(self) -> dict:
-        """Checksums of an encoder that is a folder; a name carries its own version."""
+        """Checksums of an encoder that is a folder, the commit of one from the hub."""
         folder = (folders.root() / Path(self.settings.encoder).expanduser()).resolve()
-        if self.settings.encoder == "pretrain" or not (folder / "config.json").is_file():
+        if self.settings.encoder in ("pretrain", "offline-e5"):  # a run; verified by its checksum
             return {}
+        if not (folder / "config.json").is_file():
+            commit = hub_commit(self.settings.encoder)
+            return {"encoder/commit": commit} if commit else {}
         return {
             f"encoder/{path.name}": checksum(path)
             for path in sorted(folder.iterdir())

@@ -7,6 +7,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 from transformers.utils import logging
 
 from xtsupport.errors import UserError
+from xtsupport.training.commit import hub_commit
 
 OFFLINE = "offline-e5"
 
@@ -51,12 +52,13 @@ def _read(auto, name, dtype):
         from xtsupport.training.offline_encoder import offline_encoder_folder
 
         name = offline_encoder_folder()
+    commit = None if Path(name).is_dir() else hub_commit(str(name))
     logging.set_verbosity_error()  # its report lists the absent pooler, which nothing here uses
     logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
+        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True, revision=commit)
         model, info = auto.from_pretrained(
-            name, dtype=dtype, use_safetensors=True, output_loading_info=True
+            name, dtype=dtype, use_safetensors=True, output_loading_info=True, revision=commit
         )
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]

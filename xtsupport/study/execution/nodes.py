@@ -17,7 +17,7 @@ import yaml
 
 from xtsupport import files, folders
 from xtsupport.errors import UserError, did_you_mean
-from xtsupport.study import runs
+from xtsupport.study import runs, store
 from xtsupport.study.execution import devices
 from xtsupport.study.execution.orphans import die_with_parent
 
@@ -122,20 +122,22 @@ def parameters_of(source: Path) -> list[str]:
 
 def close(spec: dict, folder: Path, watch: runs.Stopwatch) -> None:
     """Check that the notebook left its runs and outputs whole; give analysis nodes their record."""
-    outputs = [path for name in spec["outputs"] for path in files_of(folder.parent.parent / name)]
-    missing = [name for name in spec["outputs"] if not files_of(folder.parent.parent / name)]
+    study = folder.resolve().parent.parent
+    outputs = [path for name in spec["outputs"] for path in files_of(study / name)]
+    missing = [name for name in spec["outputs"] if not files_of(study / name)]
     if missing:
         raise UserError(f"the notebook ended without writing {', '.join(missing)}")
+    graph = json.loads((study / "graph.json").read_text(encoding="utf-8"))
+    made = store.sketched(study.name, graph["runs"])
     if spec["record"]:
-        runs.seal(folder, spec["record"], outputs, watch)
+        record = spec["record"] | runs.identity(made[spec["runs"][0]])
+        runs.seal(folder, record, outputs, watch)
         return
-    unfinished = [
-        flaw
-        for run in spec["runs"]
-        for flaw in runs.flaws(folder.parent.parent / run["folder"], run["key"])
-    ]
+    unfinished = [name for name in spec["runs"] if not runs.is_whole(made[name])]
     if unfinished:
-        raise UserError("the notebook ended, but not all its runs are whole", *unfinished)
+        raise UserError(
+            f"the notebook ended, but not all its runs are whole: {', '.join(unfinished)}"
+        )
 
 
 def files_of(path: Path) -> list[Path]:

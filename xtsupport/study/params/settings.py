@@ -16,6 +16,7 @@ from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.study.params import params_file, rules
 from xtsupport.study.params.explained import explained
+from xtsupport.study.store import plan_flaw
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -249,6 +250,8 @@ class Settings(Part):
     @property
     def late(self) -> list[str]:
         """What of ``analysis``, by name, is no longer as it was before the study's first run."""
+        if LOST in self._planned:
+            return [LOST]
         now = self.analysis.model_dump()
         return [name for name, value in now.items() if self._planned.get(name, value) != value]
 
@@ -332,12 +335,15 @@ def kept_origins(path: Path, given: params_file.Source) -> dict[str, str]:
 
 
 def first_plan(path: Path, study: str) -> dict:
-    """``analysis`` as a study's planned.json keeps it; empty for a study that was never begun.
+    """``analysis`` as a study's planned.json keeps it; empty for a study that was never begun;
+    ``LOST`` where finished runs tell of another file than is there.
 
     The file lies beside a study's own settings.yaml, else in the study's folder under outputs/.
     """
     own = [path.parent] if path.name == "settings.yaml" else []
     for folder in [*own, folders.outputs() / study]:
+        if plan_flaw(folder):
+            return {LOST: None}
         with suppress(OSError, ValueError):
             return json.loads((folder / "planned.json").read_text(encoding="utf-8"))["analysis"]
     return {}
@@ -352,7 +358,8 @@ def leaves(values: Mapping, before: str = "") -> dict[str, object]:
     return flat
 
 
-RESERVED = {"scratch", "con", "prn", "aux", "nul"}
+LOST = "planned.json is missing or was changed"
+RESERVED = {"runs", "scratch", "con", "prn", "aux", "nul"}
 STAND_INS = {
     "study": "study",
     "data": "hub",
