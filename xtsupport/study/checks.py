@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from xtsupport import folders
 from xtsupport.errors import UserError
-from xtsupport.study import installed, provenance, runs  # noqa: F401 installed asks
+from xtsupport.study import installed, parameters, provenance, runs  # noqa: F401 installed asks
 from xtsupport.study.plan import Study
 from xtsupport.study.runs import Run
 
@@ -16,9 +16,11 @@ SCORE_SECONDS = 0.0006  # per evaluated row of the same
 def check_setup(study: Study, todo: Sequence[Run] | None = None, into: str = "scratch") -> None:
     """Print versions, device, where results go, what is there already and the minutes to expect.
 
-    todo: the runs that this notebook does, if it does any. Raises UserError, one line each, when an
-    earlier phase is missing, with the command that makes it, and when the study has no such run.
+    todo: the runs that this notebook does, if it does any. Raises UserError, one line each, for a
+    parameter that the notebook does not have, when an earlier phase is missing, with the command
+    that makes it, and when the study has no such run.
     """
+    parameters.check_names()
     versions = provenance.versions()
     print("versions   " + ", ".join(f"{name} {versions[name]}" for name in SHOWN))
     print(f"device     {device()}; {study.settings.threads} thread(s)")
@@ -53,7 +55,7 @@ def absent(study: Study, run: Run) -> str:
     return (
         f"{run.name}: this earlier run is missing or was made with other settings. "
         f"Run notebook {NOTEBOOKS[run.phase]} with condition = {run.condition!r}, or the whole "
-        f"study in a terminal: xtsupport run params/{study.settings.study}.yaml"
+        f"study in a terminal: xtsupport run {study.params}"
     )
 
 

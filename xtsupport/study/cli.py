@@ -71,7 +71,19 @@ def parser() -> argparse.ArgumentParser:
         )
         return each
 
-    each = study("run", run, "run a study: whatever is not finished yet")
+    def part(name: str, do, text: str) -> argparse.ArgumentParser:
+        each = study(name, do, text)
+        each.add_argument(
+            "--only",
+            action="append",
+            default=[],
+            metavar="KEY=VALUES",
+            help="a part of the study, for example conditions=none,squad or targets=xquad; "
+            "may be repeated",
+        )
+        return each
+
+    each = part("run", run, "run a study: whatever is not finished yet")
     each.add_argument(
         "--jobs",
         type=positive,
@@ -84,8 +96,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="local, slurm, or a folder with a Snakemake profile (default: local)",
     )
-    study("plan", plan, "show the runs and nodes of a study, and what is left to do")
-    study("status", status, "show what is done, running, failed or stale")
+    each.add_argument("--dry-run", action="store_true", help="show what is left to do, as `plan`")
+    part("plan", plan, "show the runs and nodes of a study, and what is left to do")
+    part("status", status, "show what is done, running, failed or stale")
     each = command("clean", clean, "list the runs that no study uses, with their sizes")
     each.add_argument("--remove", action="store_true", help="delete them")
     data = commands.add_parser("data", help="look at a study's data").add_subparsers(
@@ -124,13 +137,32 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def opened(args):
+    """The study of a command line, narrowed by ``--only``; what that leaves out is said."""
+    from xtsupport.study.narrowing import left_out, narrowed
+    from xtsupport.study.plan import open_study
+
+    try:
+        study = open_study(args.file, args.set)
+    except UserError:
+        if args.do is plan:
+            print(*cost_without_data(args), sep="\n", flush=True)
+        raise
+    study = narrowed(study, args.only) if args.only else study
+    for line in left_out(study):
+        print(f"note: {line}", file=sys.stderr)
+    return study
+
+
 def run(args) -> int:
     """``xtsupport run``."""
     from xtsupport.study.execution import progress, runner
-    from xtsupport.study.plan import open_study
     from xtsupport.study.store import plan_flaw
 
-    study = open_study(args.file, args.set)
+    if args.dry_run:
+        args.do = plan
+        return plan(args)
+    study = opened(args)
     runner.profile_folder(args.profile)
     for line in runner.bring_over(study):
         print(f"note: {line}", file=sys.stderr)
@@ -175,13 +207,8 @@ def run(args) -> int:
 def plan(args) -> None:
     """``xtsupport plan``."""
     from xtsupport.study.execution.runner import stale
-    from xtsupport.study.plan import open_study
 
-    try:
-        study = open_study(args.file, args.set)
-    except UserError:
-        print(*cost_without_data(args), sep="\n", flush=True)
-        raise
+    study = opened(args)
     waiting = {node.name for node in stale(study)}
     for node in study.plan.nodes:
         print(
@@ -222,9 +249,8 @@ def cost_without_data(args) -> list[str]:
 def status(args) -> None:
     """``xtsupport status``."""
     from xtsupport.study.execution import progress, runner
-    from xtsupport.study.plan import open_study
 
-    study = open_study(args.file, args.set)
+    study = opened(args)
     states = runner.states(study, list(study.plan.nodes))
     print(*progress.status_lines(study, runner.runner_of(study.folder), states), sep="\n")
 

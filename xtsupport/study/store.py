@@ -29,7 +29,7 @@ def write_list(study: "Study") -> None:
     text = io.StringIO()
     table = csv.DictWriter(text, [*COLUMNS, "folder"], lineterminator="\n")
     table.writeheader()
-    for run in study.plan.runs:
+    for run in (study.whole or study).plan.runs:
         folder, record = runs.standing(run) or (None, {})
         row = {name: getattr(run, name) for name in COLUMNS[:-1]}
         place = "" if folder is None else folders.portable(folder)

@@ -3,8 +3,6 @@
 from functools import cache
 from pathlib import Path
 
-from xtsupport.data.hub import use_cache_without_network
-
 
 @cache
 def hub_commit(name: str) -> str | None:
@@ -14,6 +12,8 @@ def hub_commit(name: str) -> str | None:
     `load_encoder` reads the same commit.
     """
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    from xtsupport.data.hub import use_cache_without_network
 
     try:
         found = try_to_load_from_cache(name, "config.json")

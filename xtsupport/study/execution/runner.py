@@ -147,14 +147,15 @@ def runner_of(folder: Path) -> str | None:
 
 def keep_settings(study: Study) -> None:
     """Leave the settings as given, their origins, and the comparison that was planned first."""
-    given = study.settings.model_dump(exclude_unset=True)
+    whole = (study.whole or study).settings
+    given = whole.model_dump(exclude_unset=True)
     write_if_new(study.folder / "settings.yaml", yaml.safe_dump(given, sort_keys=False))
-    origins = {key: study.settings.origins[key] for key in leaves(given)}
+    origins = {key: whole.origins[key] for key in leaves(given)}
     write_if_new(study.folder / "origins.json", json.dumps(origins, indent=1) + "\n")
     planned = study.folder / runs.PLANNED
     if not planned.exists() and not store.plan_flaw(study.folder):
         first = {"since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        files.write_json(planned, first | {"analysis": study.settings.analysis.model_dump()})
+        files.write_json(planned, first | {"analysis": whole.analysis.model_dump()})
     store.write_list(study)
 
 
