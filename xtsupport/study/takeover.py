@@ -8,7 +8,7 @@ from pathlib import Path
 from xtsupport import files, folders
 from xtsupport.study import runs
 from xtsupport.study.plan import Study
-from xtsupport.study.runs import LOCK, PHASES, RECORD, SHORT
+from xtsupport.study.runs import LOCK, PHASES, RECORD, SHORT, Run
 from xtsupport.study.store import carried, entries
 
 
@@ -19,7 +19,7 @@ def take_over(study: Study) -> list[str]:
     encoder: only then is it known what it started from. Its numbers stay as they are; record and
     cube part get the new keys. The study that carries its records without models keeps them.
     """
-    moved = moved_before(study)  # recipe -> new record
+    moved = moved_before(study)  # old key -> new record
     before, kept = len(moved), []
     for folder in carried(study.folder):
         record = runs.read_record(folder) or {}
@@ -47,7 +47,7 @@ def moved_before(study: Study) -> dict[str, dict]:
     """What an earlier takeover of this study, killed on its way, has moved already."""
     records = [runs.read_record(folder) or {} for folder in entries(folders.runs())]
     return {
-        each["recipe"]: each
+        each["taken_over"]: each
         for each in records
         if each.get("taken_over") and each["study"] == study.settings.study
     }
@@ -61,7 +61,8 @@ def later(record: dict, above: dict) -> bool:
 def move(folder: Path, record: dict, above: dict[str, dict], study: Study) -> dict:
     """One run folder of the earlier layout into the store; returns its new record."""
     parts = [[each["run_key"], runs.content(each)] for each in above.values()]
-    recipe = record["run_key"]
+    resolved = precise(record, above, {run.name: run.recipe for run in study.plan.runs})
+    recipe = recipe_of(resolved, above)
     key = runs.digest([recipe, parts]) if parts else recipe
     target = folders.runs() / key[:SHORT]
     if runs.flaws(target, key):
@@ -70,9 +71,32 @@ def move(folder: Path, record: dict, above: dict[str, dict], study: Study) -> di
                 (made / name).parent.mkdir(parents=True, exist_ok=True)
                 copy_or_link(folder / name, made / name)
             rename_keys(made / "examples.parquet", key, record, above)
-            files.write_json(made / RECORD, renewed(record, key, made, above, study))
+            told = renewed(resolved, key, made, above, study)
+            files.write_json(made / RECORD, told | {"recipe": recipe})
     shutil.rmtree(folder)
     return runs.read_record(target)
+
+
+def recipe_of(record: dict, above: dict[str, dict]) -> str:
+    """The recipe of a run from its record."""
+    names = ("study", "phase", "condition", "seed", "settings", "data", "variant", "training_task")
+    upstream = tuple(
+        Run("", each["phase"], "", 0, name, listed=each["recipe"]) for name, each in above.items()
+    )
+    return Run(**{name: record[name] for name in names}, name="", upstream=upstream).recipe
+
+
+def precise(record: dict, above: dict[str, dict], wanted: dict[str, str]) -> dict:
+    """The record with its precision resolved, if that makes it a run of the study.
+
+    Records once said ``auto``; on a processor, and for retrieval anywhere, that was float32.
+    """
+    settings = record["settings"]
+    plain = record["phase"] == "retrieval" or record.get("device") == "cpu"
+    if settings.get("precision") != "auto" or not plain:
+        return record
+    resolved = record | {"settings": settings | {"precision": "float32"}}
+    return resolved if recipe_of(resolved, above) in wanted.values() else record
 
 
 def renewed(record: dict, key: str, made: Path, above: dict[str, dict], study: Study) -> dict:
@@ -80,11 +104,10 @@ def renewed(record: dict, key: str, made: Path, above: dict[str, dict], study: S
     planned = study.folder / runs.PLANNED
     return record | {
         "run_key": key,
-        "recipe": record["run_key"],
         "upstream": {name: each["run_key"] for name, each in above.items()},
         "upstream_content": {name: runs.content(each) for name, each in above.items()},
         **({"planned": files.checksum(planned)} if planned.is_file() else {}),
-        "taken_over": True,
+        "taken_over": record["run_key"],
         "files": {name: files.described(made / name) for name in record["files"]},
     }
 
