@@ -99,6 +99,10 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("--dry-run", action="store_true", help="show what is left to do, as `plan`")
     part("plan", plan, "show the runs and nodes of a study, and what is left to do")
     part("status", status, "show what is done, running, failed or stale")
+    each = command("runs", runs_done, "everything that was run here, by what differs")
+    each.add_argument("file", metavar="FILE", nargs="?", help="only of this params file's study")
+    each.add_argument("--phase", choices=["pretraining", "intermediate", "target", "retrieval"])
+    each.set_defaults(set=[])
     each = command("clean", clean, "list the runs that no study uses, with their sizes")
     each.add_argument("--remove", action="store_true", help="delete them")
     data = commands.add_parser("data", help="look at a study's data").add_subparsers(
@@ -253,6 +257,19 @@ def status(args) -> None:
     study = opened(args)
     states = runner.states(study, list(study.plan.nodes))
     print(*progress.status_lines(study, runner.runner_of(study.folder), states), sep="\n")
+
+
+def runs_done(args) -> None:
+    """``xtsupport runs``."""
+    from xtsupport.study.my_runs import found, readable, runs_table
+    from xtsupport.study.plan import open_study
+
+    made = found(open_study(args.file, args.set) if args.file else None, args.phase)
+    for phase in dict.fromkeys(each.record["phase"] for each in made):
+        part = runs_table([each for each in made if each.record["phase"] == phase])
+        print(readable(part).to_string(index=False), end="\n\n")
+    if not made:
+        print("no finished run in outputs/runs" + (f" for {args.file}" if args.file else ""))
 
 
 def clean(args) -> None:
