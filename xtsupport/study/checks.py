@@ -13,10 +13,13 @@ STEP_SECONDS = 0.001  # per training row of the demo's encoder, on one core; a r
 SCORE_SECONDS = 0.0006  # per evaluated row of the same
 
 
-def check_setup(study: Study, todo: Sequence[Run] | None = None, into: str = "scratch") -> None:
+def check_setup(
+    study: Study, todo: Sequence[Run] | None = None, into: str = "scratch", elsewhere: bool = False
+) -> None:
     """Print versions, device, where results go, what is there already and the minutes to expect.
 
-    todo: the runs that this notebook does, if it does any. Raises UserError, one line each, for a
+    todo: the runs that this notebook does, if it does any; elsewhere: the package's serve as well.
+    Raises UserError, one line each, for a
     parameter that the notebook does not have, when an earlier phase is missing, with the command
     that makes it, and when the study has no such run.
     """
@@ -41,13 +44,13 @@ def check_setup(study: Study, todo: Sequence[Run] | None = None, into: str = "sc
         print(f"needs      {each.name}: {'MISSING' if found is None else shown(found)}")
     if missing:
         raise UserError(*(absent(study, each) for each in missing))
-    left = unfinished(todo)
+    left = unfinished(todo, elsewhere)
     print(f"to do      {len(left)} of {len(todo)} run(s), {minutes(study, left)}")
 
 
-def unfinished(todo: Sequence[Run]) -> list[Run]:
-    """The runs that are not whole yet."""
-    return [run for run in todo if not runs.is_whole(run)]
+def unfinished(todo: Sequence[Run], elsewhere: bool = False) -> list[Run]:
+    """The runs that are not whole in the store; `elsewhere`: nor in the package."""
+    return [run for run in todo if not (runs.find(run) if elsewhere else runs.is_whole(run))]
 
 
 def absent(study: Study, run: Run) -> str:

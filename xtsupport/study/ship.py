@@ -3,7 +3,9 @@
     python -m xtsupport.study.ship params/demo.yaml
 
 First the encoder: from then on the study starts from it as it was rounded. Run the study again and
-ship once more: then the first seed of phase 2 is copied, from which notebooks that run alone start.
+ship once more: then the first seed of phase 2 is copied, from which notebooks that run alone start,
+and ``study/``: settings, plan and cube with predictions, which 06 and 07 show to those who have
+run nothing yet.
 """
 
 import shutil
@@ -13,10 +15,11 @@ from pathlib import Path
 from safetensors.numpy import load_file, save_file
 
 from xtsupport import folders
+from xtsupport.cube.columns import SCHEMA, WORD
 from xtsupport.errors import UserError
-from xtsupport.files import described, write_json
+from xtsupport.files import described, new_folder, write_json
 from xtsupport.study import runs
-from xtsupport.study.plan import open_study
+from xtsupport.study.plan import Study, open_study
 from xtsupport.study.runs import RECORD, content, digest, inside, is_whole, read_record, standing
 
 DROPPED = ("options", "origins", "machine", "commit", "started")  # what is of one machine only
@@ -32,10 +35,38 @@ def ship(params: str) -> list[Path]:
         raise UserError(f"not finished: {', '.join(missing)}; run `xtsupport run {params}` first")
     shutil.rmtree(folders.shipped() / ("" if own else "intermediate"), ignore_errors=True)
     made = [copy(run.folder, folders.shipped() / run.name) for run in wanted]
+    if not own:
+        made.append(ship_study(study))
     for run in own:  # else the study would go on from the encoder before it was rounded
         shutil.rmtree(run.folder)
     runs.shipped_runs.cache_clear()
     return made
+
+
+def ship_study(study: Study) -> Path:
+    """Settings, plan, and the cube with predictions. UserError when a run is not finished."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    scored = [run for run in study.plan.runs if run.phase in ("target", "retrieval")]
+    parts = pd.concat(
+        [pd.read_parquet(runs.require(run) / "examples.parquet") for run in scored],
+        ignore_index=True,
+    )
+    with new_folder(folders.shipped() / "study") as folder:
+        for name in ("settings.yaml", "origins.json", runs.PLANNED):
+            shutil.copy(study.folder / name, folder / name)
+        for task, rows in parts.groupby("task"):
+            place = folder / "cube" / f"task={task}"
+            place.mkdir(parents=True)
+            order = ["condition", "variant", "language", "metric", "seed", "example_id"]
+            rows = rows.drop(columns="task").sort_values(order)
+            extra = pa.field("prediction", WORD)
+            fields = [each for each in SCHEMA if each.name != "task"]
+            table = pa.Table.from_pandas(rows, pa.schema([*fields, extra]), preserve_index=False)
+            pq.write_table(table, place / "part-0.parquet", compression="zstd")
+    return folders.shipped() / "study"
 
 
 def copy(source: Path, folder: Path) -> Path:
