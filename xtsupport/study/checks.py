@@ -19,9 +19,8 @@ def check_setup(
     """Print versions, device, where results go, what is there already and the minutes to expect.
 
     todo: the runs that this notebook does, if it does any; elsewhere: the package's serve as well.
-    Raises UserError, one line each, for a
-    parameter that the notebook does not have, when an earlier phase is missing, with the command
-    that makes it, and when the study has no such run.
+    Raises UserError, one line each, for a parameter that the notebook does not have, when an
+    earlier phase is missing, with the command that makes it, and when the study has no such run.
     """
     parameters.check_names()
     versions = provenance.versions()
