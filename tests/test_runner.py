@@ -291,6 +291,37 @@ def test_a_plan_that_was_removed_or_changed_is_said_loudly_and_not_repaired(root
     assert "warning" not in xtsupport(root, "status", "params/toy.yaml")[1]
 
 
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_run_lets_training_stop_and_leaves_nobody_behind(tmp_path, way):
+    """The toy trains until it is asked to stop, as training does after a step."""
+    toy_root(tmp_path, **SMALL)
+    (tmp_path / "mischief.py").write_text(
+        "if run.phase == 'intermediate' and not (root / 'busy').exists():\n"
+        "    (root / 'busy').touch()\n"
+        "    from xtsupport.errors import Stopped\n"
+        "    from xtsupport.training.interrupt import asked_to_stop\n"
+        "    with asked_to_stop() as asked:\n"
+        "        while not asked():\n"
+        "            time.sleep(0.01)\n"
+        "    (folder.checkpoint / 'state').touch()\n"
+        "    raise Stopped('stopped at step 5 of 12; run the cell again to continue')\n"
+    )
+    process = command(tmp_path, "run", "params/toy.yaml", "--jobs", "1")
+    wait_for((tmp_path / "busy").exists)
+    process.send_signal(way)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in out + error
+    assert "stopped; what is finished is kept, the same command continues" in error
+    wait_for(lambda: not survivors(tmp_path), 30)
+    assert list(tmp_path.glob("outputs/runs/*/checkpoint/state"))
+    assert not (tmp_path / "outputs" / "toy" / "stop").exists()
+    if way == signal.SIGINT:
+        code, text = xtsupport(tmp_path, "status", "params/toy.yaml")
+        assert "intermediate-squad                stopped" in text, text
+        code, text = xtsupport(tmp_path, "run", "params/toy.yaml")
+        assert code == 0, text
+
+
 def test_a_read_only_output_folder_is_one_line(tmp_path):
     toy_root(tmp_path, **SMALL)
     outputs = tmp_path / "outputs"

@@ -19,6 +19,14 @@ class UserError(ValueError):
         return [f"xtsupport: error: {problem}" for problem in self.problems]
 
 
+class Stopped(UserError):
+    """Somebody interrupted the work, and nothing is wrong: what is done is kept."""
+
+    def _render_traceback_(self) -> list[str]:
+        """In a notebook: the line alone."""
+        return list(self.problems)
+
+
 def did_you_mean(name: object, allowed) -> str:
     """`` (did you mean 'xquad'?)`` for the closest allowed name, or an empty string."""
     close = get_close_matches(str(name), [str(each) for each in allowed], n=1, cutoff=0.5)

@@ -17,7 +17,7 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 from xtsupport import folders
-from xtsupport.errors import UserError
+from xtsupport.errors import Stopped, UserError
 from xtsupport.files import (
     checksum,
     described,
@@ -302,7 +302,10 @@ def open_run(run: Run) -> Iterator[RunFolder]:
                 )
             clear(folder.path, folder.identity["run_key"])
             watch = Stopwatch()
-            yield folder
+            try:
+                yield folder
+            except KeyboardInterrupt:  # outside of training, which ends in good order by itself
+                raise Stopped(f"{run.name}: stopped; run the cell again to continue") from None
             folder.note(cpu_seconds=watch.cpu_seconds)
             record = record_of(run) | folder.identity | folder.notes
             seal(folder.path, record, inside(folder.path), watch)

@@ -22,6 +22,7 @@ from accelerate.tracking import GeneralTracker
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from xtsupport.errors import Stopped
 from xtsupport.training.batches import (
     batch_stream,
     collate,
@@ -30,6 +31,7 @@ from xtsupport.training.batches import (
     token_batches,
 )
 from xtsupport.training.features import IGNORED, Features
+from xtsupport.training.interrupt import asked_to_stop
 from xtsupport.training.masked import mask_tokens
 from xtsupport.training.progress import ProgressLine
 from xtsupport.training.robust import robust_loss
@@ -80,7 +82,7 @@ def train(
     `model(task, batch)` returns the mean loss of a batch. With `checkpoint` (a file) the state is
     saved every `minutes` and a run that finds one continues from it. `tracker` is told loss,
     gradient norm and learning rate of every step. Raises Diverged when the
-    loss or the gradient is not finite.
+    loss or the gradient is not finite, Stopped (after a checkpoint) when somebody interrupts.
     """
     torch.manual_seed(recipe.seed)
     accelerator = _accelerator(recipe, len(data) > 1)
@@ -98,26 +100,33 @@ def train(
 
     saved = time.monotonic()
     line = ProgressLine(recipe.steps, first, progress and accelerator.is_main_process)
-    for step in range(first, recipe.steps):
-        task, indices = tasks[step], next(streams[tasks[step]])
-        _set_rate(optimizer, rate(step, recipe))
-        losses[step] = _step(
-            wrapped, accelerator, task, data[task], indices, tokenizer, recipe, step
-        )
-        norm = accelerator.clip_grad_norm_(wrapped.parameters(), recipe.clip)
-        for name, value in (("loss", losses[step]), ("gradient", float(norm))):
-            if not np.isfinite(value):
-                place = f"at step {step + 1} of {recipe.steps}"
-                raise Diverged(f"the {name} of {task} is {value} {place}; {REMEDY}")
-        optimizer.step()
-        optimizer.zero_grad()
-        line.step(step + 1, losses, int(data[task].lengths[indices].sum()))
-        if tracker:
-            told = {f"loss/{task}": float(losses[step]), "gradient": float(norm)}
-            tracker.log(told | {"learning_rate": rate(step, recipe)}, step=step + 1)
-        if checkpoint and time.monotonic() - saved > 60 * minutes and accelerator.is_main_process:
-            save_checkpoint(checkpoint, model, optimizer, losses, step + 1)
-            saved = time.monotonic()
+    with asked_to_stop() as asked:
+        for step in range(first, recipe.steps):
+            task, indices = tasks[step], next(streams[tasks[step]])
+            _set_rate(optimizer, rate(step, recipe))
+            losses[step] = _step(
+                wrapped, accelerator, task, data[task], indices, tokenizer, recipe, step
+            )
+            norm = accelerator.clip_grad_norm_(wrapped.parameters(), recipe.clip)
+            for name, value in (("loss", losses[step]), ("gradient", float(norm))):
+                if not np.isfinite(value):
+                    place = f"at step {step + 1} of {recipe.steps}"
+                    raise Diverged(f"the {name} of {task} is {value} {place}; {REMEDY}")
+            optimizer.step()
+            optimizer.zero_grad()
+            line.step(step + 1, losses, int(data[task].lengths[indices].sum()))
+            if tracker:
+                told = {f"loss/{task}": float(losses[step]), "gradient": float(norm)}
+                tracker.log(told | {"learning_rate": rate(step, recipe)}, step=step + 1)
+            stop = asked() and accelerator.num_processes == 1 and step + 1 < recipe.steps
+            due = time.monotonic() - saved > 60 * minutes
+            if checkpoint and (due or stop) and accelerator.is_main_process:
+                save_checkpoint(checkpoint, model, optimizer, losses, step + 1)
+                saved = time.monotonic()
+            if stop:
+                raise Stopped(
+                    f"stopped at step {step + 1} of {recipe.steps}; run the cell again to continue"
+                )
     model.eval()
     return pd.DataFrame({"step": np.arange(1, recipe.steps + 1), "task": tasks, "loss": losses})
 

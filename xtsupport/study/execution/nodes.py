@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from xtsupport import files, folders
-from xtsupport.errors import UserError, did_you_mean
+from xtsupport.errors import Stopped, UserError, did_you_mean
 from xtsupport.study import runs, store
 from xtsupport.study.execution import devices
 from xtsupport.study.execution.orphans import die_with_parent
@@ -39,7 +39,8 @@ def execute(folder: Path) -> None:
             run_notebook(spec, folder)
             close(spec, folder, watch)
         except BaseException as error:
-            failed = {"state": "failed", "seconds": watch.seconds, "error": first_line(error)}
+            state = "stopped" if isinstance(error, Stopped) else "failed"
+            failed = {"state": state, "seconds": watch.seconds, "error": first_line(error)}
             files.write_json(folder / STATE, told | failed)
             raise
         files.write_json(folder / STATE, told | {"state": "done", "seconds": watch.seconds})
@@ -80,6 +81,8 @@ def execute_notebook(source: Path, executed: Path, parameters: dict) -> None:
         )
     except PapermillException as error:
         ended, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", error)
+        if ended == "Stopped":
+            raise Stopped(text) from error
         raise UserError(text if ended == "UserError" else f"{ended}: {text}") from error
     except RuntimeError as error:  # nbclient's DeadKernelError
         raise UserError(

@@ -41,7 +41,7 @@ class Progress:
         text = f"{self.count(states)} {name} {VERBS[each['state']]}"
         if each["state"] == "done":
             text += f" in {duration(each['seconds'])}"
-        elif each["state"] == "failed":
+        elif each["state"] in ("failed", "stopped"):
             text += f" after {duration(each['seconds'])}: {each['error']}"
         return text
 
@@ -64,7 +64,13 @@ class Progress:
             print("\r\x1b[K", end="", file=self.stream, flush=True)
 
 
-VERBS = {"running": "started", "done": "done", "failed": "failed", "waiting": "to be tried again"}
+VERBS = {
+    "running": "started",
+    "done": "done",
+    "failed": "failed",
+    "stopped": "stopped",
+    "waiting": "to be tried again",
+}
 
 
 def duration(seconds: float) -> str:
@@ -143,8 +149,8 @@ def node_state(
         return "done"
     if told["state"] == "running":
         return "running" if runner is not None and told.get("runner") == runner else "stopped"
-    if told["state"] == "failed":
-        return "failed"
+    if told["state"] in ("failed", "stopped"):
+        return told["state"]
     if any(above[name] in ("failed", "withheld") for name in node.upstream):
         return "withheld"
     done_once = any(

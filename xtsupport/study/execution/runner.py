@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -27,8 +28,11 @@ from xtsupport.study.execution.orphans import die_with_parent
 from xtsupport.study.params.settings import leaves
 from xtsupport.study.plan import Node, Study
 from xtsupport.study.takeover import take_over
+from xtsupport.training.interrupt import STOP
 
 HERE = Path(__file__).parent
+STOP_FILE = "stop"  # in a study's folder: its nodes are to end at the next step
+GRACE = 20  # seconds for that
 PASSES = 4  # one per phase: more than that nothing can become stale in turn
 
 
@@ -40,7 +44,12 @@ def run_study(
     show: called a few times a second with those states while Snakemake works.
     Raises UserError when another process runs the study, or Snakemake itself cannot start.
     """
-    with files.plain_disk_errors(study.folder), study_lock(study.folder) as holder:
+    with (
+        files.plain_disk_errors(study.folder),
+        study_lock(study.folder) as holder,
+        signals_interrupt(),
+    ):
+        (study.folder / STOP_FILE).unlink(missing_ok=True)
         keep_settings(study)
         tidy(study)
         found: dict[str, dict] = {}
@@ -251,7 +260,9 @@ def snakemake(
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=os.environ | {"XTSUPPORT_ROOT": str(folders.root())} | environment,
+            env=os.environ
+            | {"XTSUPPORT_ROOT": str(folders.root()), STOP: str(study.folder / STOP_FILE)}
+            | environment,
             start_new_session=True,
             preexec_fn=die_with_parent_of(os.getpid()),
         )
@@ -260,6 +271,7 @@ def snakemake(
                 tick()
                 time.sleep(0.3)
         except BaseException:
+            let_training_stop(study)
             if profile != "local":
                 cancel(process)
             stop(process)
@@ -268,6 +280,42 @@ def snakemake(
             raise
     tick()
     return process.returncode
+
+
+@contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupted) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def interrupted(number: int, frame) -> None:
+    """What Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def let_training_stop(study: Study) -> None:
+    """Ask the nodes that train to leave a checkpoint and end; wait for them, not too long."""
+    asked, until = study.folder / STOP_FILE, time.monotonic() + GRACE
+    asked.touch()
+    try:
+        print("stopping: what trains now leaves a checkpoint", file=sys.stderr, flush=True)
+        while time.monotonic() < until and any(
+            each["state"] == "running" for each in states(study, list(study.plan.nodes)).values()
+        ):
+            time.sleep(0.2)
+    except KeyboardInterrupt:  # asked twice: at once
+        pass
+    finally:
+        asked.unlink(missing_ok=True)
 
 
 def die_with_parent_of(pid: int) -> Callable[[], None] | None:
