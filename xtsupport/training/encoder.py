@@ -10,6 +10,7 @@ from xtsupport.errors import UserError
 from xtsupport.training.commit import hub_commit
 
 OFFLINE = "offline-e5"
+logging.disable_progress_bar()  # of loading and saving; training has a line of its own
 
 
 def load_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
@@ -54,7 +55,6 @@ def _read(auto, name, dtype):
         name = offline_encoder_folder()
     commit = None if Path(name).is_dir() else hub_commit(str(name))
     logging.set_verbosity_error()  # its report lists the absent pooler, which nothing here uses
-    logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True, revision=commit)
         model, info = auto.from_pretrained(
