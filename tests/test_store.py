@@ -123,6 +123,16 @@ def test_an_earlier_layout_is_taken_over_without_training(study):
     assert read_record(run.folder)["planned"] == runs.checksum(study.folder / "planned.json")
 
 
+def test_what_the_study_no_longer_asks_for_is_taken_over_and_said(study):
+    earlier_layout(study)
+    changed = open_study(study.params, {"intermediate.epochs": 2})
+    first, second = takeover.take_over(changed)
+    assert first.startswith("4 finished runs") and second.startswith(
+        "2 of them have other settings"
+    )
+    assert all(is_whole(run) for run in study.plan.runs)
+
+
 def test_what_cannot_be_traced_stays_and_is_said(study):
     """Phase 2 was made again after phase 3: the scores are of another one."""
     earlier_layout(study)

@@ -33,7 +33,15 @@ def take_over(study: Study) -> list[str]:
     for phase in PHASES:
         drop_empty(study.folder / phase)
     count = len(moved) - before
+    wanted = {run.recipe for run in study.plan.runs}
+    asked = sum(each["recipe"] in wanted for each in moved.values())
     lines = [f"{count} finished runs of an earlier layout are now in outputs/runs"] if count else []
+    if count and asked < len(moved):
+        lines.append(
+            f"{len(moved) - asked} of them have other settings than {study.params} gives now (or "
+            "this version's defaults), and count as runs beside the study's, which are done anew; "
+            "`xtsupport runs` shows them, `xtsupport clean` lists what no study uses"
+        )
     if kept:
         lines.append(
             f"{len(kept)} runs below {study.folder} stay where they are, unused: what they started "
