@@ -98,7 +98,7 @@ def test_an_earlier_layout_is_taken_over_without_training(study):
     before = {run.name: (run.key, run.folder) for run in study.plan.runs}
     (study.folder / "planned.json").write_text("{}")
     earlier_layout(study)
-    assert not any(is_whole(run) for run in study.plan.runs)
+    assert not any(is_whole(run) for run in study.plan.runs) and takeover.waits(study)
     real, left = shutil.rmtree, [1]
 
     def killed(path, *rest, **more):
@@ -115,12 +115,12 @@ def test_an_earlier_layout_is_taken_over_without_training(study):
     assert {run.name: (run.key, run.folder) for run in study.plan.runs} == before
     assert all(is_whole(run) for run in study.plan.runs)
     assert {path.name for path in study.folder.iterdir()} == {"planned.json"}
-    assert takeover.take_over(study) == []
+    assert takeover.take_over(study) == [] and not takeover.waits(study)
     run = study.plan.runs[-1]
     frame = pd.read_parquet(run.folder / "examples.parquet")
     assert set(frame["phase3_run"]) == {run.key}
     assert set(frame["phase2_run"]) == {run.upstream[0].key}
-    assert read_record(run.folder)["planned"] == runs.checksum(study.folder / "planned.json")
+    assert read_record(run.folder)["planned"] == runs.planned_mark(study.folder) is not None
 
 
 def test_what_the_study_no_longer_asks_for_is_taken_over_and_said(study):
@@ -145,12 +145,34 @@ def test_what_cannot_be_traced_stays_and_is_said(study):
     assert (study.folder / study.plan.runs[-1].name / "run.json").is_file()
 
 
+def test_the_same_plan_again_is_the_same_plan(study):
+    """The study's folder was deleted and the study run again: nothing is wrong with that."""
+    planned = study.folder / "planned.json"
+    planned.write_text('{"since": "then", "analysis": {"margin": 1.0}}')
+    run = runs.replace(study.plan.runs[-1], seed=5)
+    do(run)
+    other = runs.replace(study.plan.runs[-1], seed=6)
+    (study.folder / store.LIST).write_text(
+        f"name,recipe,run_key\n{run.name},{run.recipe},{run.key}\n"
+    )
+    assert store.plan_flaw(study.folder) == ""
+    planned.write_text('{"since": "now", "analysis": {"margin": 1.0}}')
+    do(other)
+    assert store.plan_flaw(study.folder) == ""
+    planned.write_text('{"since": "now", "analysis": {"margin": 2.0}}')
+    assert "does not say what it said" in store.plan_flaw(study.folder)
+    planned.write_text("no JSON")
+    assert "does not say what it said" in store.plan_flaw(study.folder)
+    planned.unlink()
+    assert "is missing" in store.plan_flaw(study.folder)
+
+
 def test_a_study_that_carries_its_records_keeps_them(study):
     earlier_layout(study)
     for path in study.folder.rglob("*"):
         if path.name in ("weights", "examples.parquet"):
             path.unlink()
-    assert takeover.take_over(study) == []
+    assert takeover.take_over(study) == [] and not takeover.waits(study)
     assert len(store.of_study(study.folder)) == 4
 
 

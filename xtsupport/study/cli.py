@@ -145,6 +145,7 @@ def opened(args):
     """The study of a command line, narrowed by ``--only``; what that leaves out is said."""
     from xtsupport.study.narrowing import left_out, narrowed
     from xtsupport.study.plan import open_study
+    from xtsupport.study.takeover import waits
 
     try:
         study = open_study(args.file, args.set)
@@ -152,6 +153,9 @@ def opened(args):
         if args.do is plan:
             print(*cost_without_data(args), sep="\n", flush=True)
         raise
+    if args.do is not run and waits(study):
+        print("note: the study's runs lie in an earlier layout, and are not counted here; "
+              "`xtsupport run` takes them over first", file=sys.stderr)  # fmt: skip
     study = narrowed(study, args.only) if args.only else study
     for line in left_out(study):
         print(f"note: {line}", file=sys.stderr)

@@ -352,13 +352,13 @@ def inside(folder: Path) -> list[Path]:
 def record_of(run: Run) -> dict:
     """What ``run.json`` says of a run before it is done; nothing of where this machine has things.
 
-    ``options["data"]`` is as the settings give it, relative to the project root. ``planned`` is the
-    checksum of the study's planned.json, where there is one.
+    ``options["data"]`` is as the settings give it, relative to the project root. ``planned`` stands
+    for what the study's planned.json says, where there is one.
     """
     options = {key: value for key, value in run.options.items() if key != "given"}
     if "given" in run.options:
         options["data"] = run.options["given"]
-    planned = folders.outputs() / run.study / PLANNED
+    planned = planned_mark(folders.outputs() / run.study)
     return {
         "format": FORMAT,
         "study": run.study,
@@ -371,8 +371,19 @@ def record_of(run: Run) -> dict:
         "options": options,
         "origins": run.origins,
         "data": run.data,
-        **({"planned": checksum(planned)} if planned.is_file() else {}),
+        **({"planned": planned} if planned else {}),
     }
+
+
+def planned_mark(study: Path) -> str | None:
+    """A hash of what a study's planned.json says, its date apart; None without the file."""
+    try:
+        planned = json.loads((study / PLANNED).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return "unreadable"
+    return digest({**planned, "since": ""} if isinstance(planned, dict) else planned)
 
 
 def seal(folder: Path, record: dict, files: list[Path], watch: Stopwatch) -> None:

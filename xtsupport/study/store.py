@@ -96,13 +96,13 @@ def plan_flaw(folder: Path) -> str:
     records = [runs.read_record(each) or {} for each in (*of_study(folder), *looks)]
     told = {each["planned"] for each in records if each.get("study") == folder.name and
             each.get("planned")}  # fmt: skip
-    if not told or (path.is_file() and told == {files.checksum(path)}):
+    if not told or told == {runs.planned_mark(folder)}:
         return ""
-    state = "is not the file" if path.is_file() else "is missing, the file"
+    state = "does not say what it said" if path.is_file() else "is missing; it was there"
     return (
-        f"{path}: {state} under which finished runs were made; nothing shows any more that the "
-        "comparison was declared before them, so all results count as exploratory. Put the file "
-        "back, from a backup or from version control"
+        f"{path}: {state} when finished runs were made; nothing shows any more that the comparison "
+        "was declared before them, so all results count as exploratory. Put the file back, from a "
+        "backup or from version control"
     )
 
 

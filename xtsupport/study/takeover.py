@@ -19,6 +19,7 @@ def take_over(study: Study) -> list[str]:
     encoder: only then is it known what it started from. Its numbers stay as they are; record and
     cube part get the new keys. The study that carries its records without models keeps them.
     """
+    study = study.whole or study
     moved = moved_before(study)  # old key -> new record
     before, kept = len(moved), []
     for folder in carried(study.folder):
@@ -49,6 +50,14 @@ def take_over(study: Study) -> list[str]:
             "when you no longer need them"
         )
     return lines
+
+
+def waits(study: Study) -> bool:
+    """Whether runs of the earlier layout lie in the study's folder, with all their files."""
+    return any(
+        not (runs.read_record(folder) or {"recipe": ""}).get("recipe") and not runs.flaws(folder)
+        for folder in carried(study.folder)[:1]
+    )
 
 
 def moved_before(study: Study) -> dict[str, dict]:
@@ -109,12 +118,12 @@ def precise(record: dict, above: dict[str, dict], wanted: dict[str, str]) -> dic
 
 def renewed(record: dict, key: str, made: Path, above: dict[str, dict], study: Study) -> dict:
     """A record of the earlier layout with new keys, contents and checksums."""
-    planned = study.folder / runs.PLANNED
+    planned = runs.planned_mark(study.folder)
     return record | {
         "run_key": key,
         "upstream": {name: each["run_key"] for name, each in above.items()},
         "upstream_content": {name: runs.content(each) for name, each in above.items()},
-        **({"planned": files.checksum(planned)} if planned.is_file() else {}),
+        **({"planned": planned} if planned else {}),
         "taken_over": record["run_key"],
         "files": {name: files.described(made / name) for name in record["files"]},
     }
