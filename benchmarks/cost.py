@@ -12,7 +12,7 @@ import sys
 import pandas as pd
 
 from xtsupport import folders
-from xtsupport.study import cost
+from xtsupport.study import cost, store
 from xtsupport.study.plan import read_settings
 from xtsupport.study.runs import Run, read_record
 
@@ -20,12 +20,12 @@ from xtsupport.study.runs import Run, read_record
 def finished(study: str) -> list[tuple[Run, dict]]:
     """The trained runs of a study, from their records alone."""
     found = []
-    for path in sorted((folders.outputs() / study).rglob("run.json")):
-        record = read_record(path.parent)
+    for folder in store.of_study(folders.outputs() / study):
+        record = read_record(folder)
         if record and record["phase"] in ("pretraining", "intermediate", "target"):
             names = ("study", "phase", "condition", "seed", "settings", "options", "training_task")
             own = {name: record[name] for name in names}
-            run = Run(name=path.parent.name, folder=path.parent, variant=record["variant"], **own)
+            run = Run(name=folder.name, variant=record["variant"], **own)
             found.append((run, record))
     return found
 

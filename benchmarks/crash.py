@@ -62,7 +62,7 @@ from xtsupport.study.phases import train
 from xtsupport.study.checks import unfinished
 from xtsupport.study.plan import open_study
 for run in unfinished(open_study(params).runs({phase!r}, {condition}, seeds, targets, into)):
-    phases.{does}(run, progress=False)
+    train.{does}(run, progress=False)
 """
 CUBE = """
 from xtsupport.study.conclude import collect
@@ -94,7 +94,7 @@ def save(values, path, *rest, real=loop.save_file):
 def resume(path, *rest, real=loop.resume):
     step = real(path, *rest)
     with (root / "resumed.log").open("a") as log:
-        log.write(f"{path.parent.parent.relative_to(root / 'outputs/toy')} {step}\\n")
+        log.write(f"{path.parent.parent.name} {step}\\n")
     return step
 files.draft, loop.save_file, loop.resume = draft, save, resume
 """
@@ -271,24 +271,21 @@ def written(root: Path) -> set[tuple]:
 
 def records(root: Path) -> dict[str, str]:
     """run.json of every run that is whole."""
-    found = (path.parent for path in root.glob("outputs/toy/**/run.json"))
+    found = (path.parent for path in root.glob("outputs/runs/*/run.json"))
     return {
-        str(folder): (folder / "run.json").read_text()
-        for folder in found
-        if folder.parent.name != "nodes" and not runs.flaws(folder)
+        str(folder): (folder / "run.json").read_text() for folder in found if not runs.flaws(folder)
     }
 
 
 def checkpoints(root: Path) -> list[tuple[str, int]]:
-    """(run, steps it holds) of every checkpoint."""
+    """(folder of the run, steps it holds) of every checkpoint."""
     from safetensors import safe_open
 
     found = []
-    for path in root.glob("outputs/toy/**/checkpoint/state.safetensors"):
+    for path in root.glob("outputs/runs/*/checkpoint/state.safetensors"):
         # a run that nobody killed may just have ended, and its checkpoint with it
         with suppress(OSError, RuntimeError), safe_open(path, "pt") as file:
-            name = str(path.parent.parent.relative_to(root / "outputs" / "toy"))
-            found.append((name, json.loads(file.metadata()["step"])))
+            found.append((path.parent.parent.name, json.loads(file.metadata()["step"])))
     return found
 
 
@@ -301,7 +298,7 @@ def resumed(root: Path, name: str) -> list[int]:
 
 def results(root: Path) -> dict[str, str]:
     """Checksums of everything a study is run for; not of the records of how long it took."""
-    folder = root / "outputs" / "toy"
+    folder = root / "outputs"
     paths = [path for path in folder.rglob("*") if path.is_file() and "nodes" not in path.parts]
     wanted = [path for path in paths if path.suffix in (".parquet", ".csv", ".safetensors", ".txt")]
     return {

@@ -1,18 +1,16 @@
 """What a notebook says before it starts, what finished runs left, where an answer comes from."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
-from study_toys import toy_root
+import yaml
+from study_toys import toy_root, toy_settings
 
+from xtsupport import folders
 from xtsupport.errors import UserError
-from xtsupport.statistics.evidence import gather
-from xtsupport.study import checks, conclude, finished
+from xtsupport.report import style
+from xtsupport.study import checks, conclude, finished, runs
 from xtsupport.study.plan import open_study
-from xtsupport.study.runs import into_scratch, open_run
-
-PARAMS = Path(__file__).parents[1] / "params"
+from xtsupport.study.runs import open_run
 
 
 @pytest.fixture
@@ -33,14 +31,14 @@ def test_a_missing_earlier_run_is_named_with_the_way_to_get_it(study, capsys):
         checks.check_setup(study, todo)
     (problem,) = error.value.problems
     assert "intermediate/squad/seed0" in problem and "03_intermediate_training" in problem
-    assert "xtsupport run params/toy.yaml" in problem
+    assert f"xtsupport run {study.params}" in problem
     assert "intermediate/squad/seed0: MISSING" in capsys.readouterr().out
 
 
 def test_versions_device_place_and_work_are_told(study, capsys):
     checks.check_setup(study, study.runs("pretraining", into="scratch"))
     told = capsys.readouterr().out
-    assert "torch" in told and "outputs/scratch" in told and "1 of 1 run(s)" in told
+    assert "torch" in told and "outputs/runs" in told and "1 of 1 run(s)" in told
     checks.check_setup(study, into="study")
     assert "outputs/toy" in capsys.readouterr().out
 
@@ -50,13 +48,12 @@ def test_a_study_without_such_a_run_says_why(study):
         checks.check_setup(study, [])
 
 
-def test_unfinished_looks_in_place_or_elsewhere(study):
-    (run,) = study.runs("pretraining")
-    copy = into_scratch(run)
-    assert checks.unfinished([run, copy], elsewhere=True) == [run, copy]
-    do(run)
-    assert checks.unfinished([run, copy]) == [copy]
-    assert checks.unfinished([run, copy], elsewhere=True) == []
+def test_what_a_notebook_did_the_study_need_not_do(study):
+    (run,), (mine,) = study.runs("pretraining"), study.runs("pretraining", into="scratch")
+    (again,) = study.runs("pretraining", into="scratch", again=True)
+    assert checks.unfinished([run, mine, again]) == [run, mine, again]
+    do(mine)
+    assert checks.unfinished([run, mine, again]) == [again]
 
 
 def test_minutes_grow_with_steps_and_are_unknown_for_other_encoders(study):
@@ -67,6 +64,8 @@ def test_minutes_grow_with_steps_and_are_unknown_for_other_encoders(study):
 
 def test_tables_of_finished_runs_carry_condition_and_seed(study):
     todo = study.runs("retrieval", "squad")
+    for above in (*study.runs("pretraining"), *study.runs("intermediate")):
+        do(above)
     for run in todo:
         do(run, layers=pd.DataFrame({"layer": [0, 1], "accuracy": [1.0, 2.0]}))
     table = finished.table(todo, "layers.csv")
@@ -85,34 +84,85 @@ def test_predictions_of_a_condition_that_was_not_run(study, capsys):
     assert "no run of it is finished" in capsys.readouterr().out
 
 
-def test_without_a_study_the_scores_are_simulated_and_say_so(study, capsys):
-    path = conclude.collect(study, "scratch")
-    assert "SIMULATED" in capsys.readouterr().out
-    cube = pd.read_parquet(path)
-    assert set(cube["study"]) == {"simulated"} and set(cube["condition"]) == {
-        "none",
-        "squad",
-        "none~squad",
-    }
-    assert set(cube["group"]) <= {"Kindric", "Turnic", "Markic", "Glyphic", "Farric"}
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package without runs, and with a study if a test puts one into it."""
+    monkeypatch.setattr(folders, "shipped", lambda: tmp_path / "package")
+    runs.shipped_runs.cache_clear()
+    yield tmp_path / "package"
+    runs.shipped_runs.cache_clear()
+    style.ORIGIN = ""
 
 
-def test_simulated_scores_have_the_variants_of_the_study(tmp_path, monkeypatch):
-    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
-    study = open_study(PARAMS / "variants.yaml")
-    cube = pd.read_parquet(conclude.find_cube(study))
-    sides = set(cube["condition"] + "/" + cube["variant"])
-    assert sides >= {"squad@translated/plain", "none/adversarial", "squad/source=qta"}
-    table = conclude.conclude(study, gather(cube, study.settings, study.data))
-    robust = table[table["variant"].eq("smoothing")]
-    assert set(robust["treatment"] + "-" + robust["baseline"]) == {"none-none/plain"}
+def scored(run, score):
+    """Do a run and those above it; its part of the cube has three examples in two languages."""
+    for above in run.upstream:
+        if not runs.find(above):
+            scored(above, score)
+    with open_run(run) as folder:
+        rows = [
+            {"study": "toy", "condition": run.condition, "variant": run.variant, "task": name,
+             "language": code, "language_2": None, "seed": run.seed, "example_id": str(example),
+             "cluster_id": str(example), "metric": "f1", "score": score, "phase2_run": None,
+             "phase3_run": run.key, "prediction": "soup"}
+            for name in run.settings.get("targets", ())
+            for code in ("en", "qta") for example in range(3)
+        ]  # fmt: skip
+        if rows:
+            folder.write_parquet("examples.parquet", pd.DataFrame(rows))
 
 
-def test_a_cube_of_the_study_comes_before_the_reference(study, capsys):
+def test_without_any_run_the_study_of_the_package_is_shown_and_named(study, package, capsys):
+    with pytest.raises(UserError, match="nothing of study toy was run here: do notebook 04"):
+        conclude.present(study)
+    assert conclude.present(study, "study") is study
+    kept = package / "study"
+    (kept / "cube" / "task=xquad").mkdir(parents=True)
+    (kept / "settings.yaml").write_text(yaml.safe_dump(toy_settings(study="other", seeds=[5])))
+    row = {"condition": ["none"], "prediction": ["soup"], "score": [0.5]}
+    pd.DataFrame(row).to_parquet(kept / "cube" / "task=xquad" / "part-0.parquet")
+    shown = conclude.present(study)
+    assert (shown.settings.study, shown.settings.seeds) == ("other", [5])
+    assert "the other study that comes with the package" in capsys.readouterr().out
+    assert conclude.find_cube(shown) == kept / "cube"
+    figure, _ = style.new_figure("Scores", "Look")
+    assert "the other study that comes with the package, not run here" in " ".join(
+        figure.get_suptitle().split()
+    )
+    assert finished.predictions(shown, "none", "xquad")["prediction"].tolist() == ["soup"]
+
+
+def test_whatever_was_run_is_counted_and_drawn_upon(study, package, capsys):
+    for condition in ("none", "squad"):
+        scored(study.runs("target", condition, [1])[0], 0.5)
+    part = conclude.present(study)
+    told = capsys.readouterr().out
+    assert "2 of 9 runs with scores were done here: none (seed 1); squad (seed 1)" in told
+    assert "one seed: a look, not evidence" in told
+    assert part.settings.conditions == ["none", "squad"] and part.settings.seeds == [1]
+    cube = pd.read_parquet(conclude.find_cube(part))
+    assert cube.groupby(["condition", "seed"], observed=True).size().to_dict() == {
+        ("none", 1): 6, ("squad", 1): 6
+    }  # fmt: skip
+    assert not (study.folder / "cube").exists() and style.ORIGIN == ""
+
+
+def test_runs_with_other_settings_stand_in_rows_of_their_own(study, package, tmp_path):
+    scored(study.runs("target", "squad", [0])[0], 0.5)
+    changed = open_study(tmp_path / "params" / "toy.yaml", "target.learning_rate=5e-4")
+    scored(changed.runs("target", "squad", [0])[0], 1.0)
+    cube = pd.read_parquet(conclude.find_cube(conclude.present(study)))
+    assert cube.groupby("condition", observed=True)["score"].mean().to_dict() == {
+        "squad": 0.5, "squad{target.learning_rate=0.0005}": 1.0
+    }  # fmt: skip
+
+
+def test_a_cube_of_the_study_comes_before_the_reference(study, package, capsys):
     for folder in ("outputs/reference/toy/cube", "outputs/toy/cube"):
         (study.folder.parents[1] / folder).mkdir(parents=True)
+        assert conclude.present(study) is study
         assert conclude.find_cube(study) == study.folder.parents[1] / folder
-    assert "SIMULATED" not in capsys.readouterr().out
+    assert "the scores of study toy" in capsys.readouterr().out
 
 
 def test_a_study_is_only_built_from_all_its_runs(study):

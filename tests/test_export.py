@@ -13,6 +13,7 @@ from xtsupport import tables
 from xtsupport.data import bucc, load
 from xtsupport.errors import UserError
 from xtsupport.evaluation import score
+from xtsupport.study import store
 from xtsupport.study.cli import main
 from xtsupport.study.export_xtreme import export, summary
 from xtsupport.study.phases import train
@@ -53,7 +54,8 @@ def run(study, folder, data, task, predictions, metrics, **more):
         for metric in metrics for identifier, prediction in predictions.items()
     ]  # fmt: skip
     pd.DataFrame(rows).to_parquet(place / "examples.parquet")
-    record = {"condition": "squad", "variant": "plain", "seed": 0, "options": {"data": str(data)}}
+    record = {"phase": folder.split("/")[0], "condition": "squad", "variant": "plain", "seed": 0,
+              "options": {"data": str(data)}, "files": {}}  # fmt: skip
     (place / "run.json").write_text(json.dumps(record | more))
 
 
@@ -202,6 +204,8 @@ def finished(tmp_path_factory):
     for run in study.runs("target"):
         train.train_target(run, progress=False)
     train.retrieve(study.runs("retrieval")[0])
+    study.folder.mkdir(parents=True)
+    store.write_list(study)
     yield study
     patch.undo()
 

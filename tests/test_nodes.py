@@ -11,6 +11,7 @@ from study_toys import notebook
 from xtsupport.errors import UserError
 from xtsupport.study.execution import nodes
 from xtsupport.study.runs import Run, record_of
+from xtsupport.study.store import sketch
 
 
 @pytest.fixture
@@ -22,11 +23,14 @@ def node(tmp_path, monkeypatch):
         notebook(tmp_path / "notebooks" / "09_toy.ipynb", *cells)
         folder = tmp_path / "outputs" / "toy" / "nodes" / "toy"
         folder.mkdir(parents=True, exist_ok=True)
-        look = Run("toy", "analysis", "", 0, "nodes/toy", folder, {})
+        look = Run("toy", "analysis", "", 0, "nodes/toy")
         spec = {"name": "toy", "notebook": "09_toy", "runner": "me", "threads": 1, "per_gpu": 1,
-                "runs": list(runs), "outputs": list(outputs),
+                "runs": [run.name for run in runs or [look]], "outputs": list(outputs),
                 "record": None if runs else record_of(look)}  # fmt: skip
         (folder / "node.json").write_text(json.dumps(spec))
+        (tmp_path / "outputs" / "toy" / "graph.json").write_text(
+            json.dumps({"runs": sketch([look, *runs])})
+        )
         (folder / "params.yaml").write_text(yaml.safe_dump(parameters))
         return folder
 
@@ -89,9 +93,9 @@ def test_whatever_goes_wrong_is_a_failure_with_its_reason(node, cell, expected):
     assert expected in fails(node(cell, outputs=["out.txt"]))
 
 
-def test_runs_that_the_notebook_left_undone_are_a_failure(node, tmp_path):
-    folder = node("pass", runs=[{"folder": str(tmp_path / "run"), "key": "k"}])
-    assert "not all its runs are whole" in fails(folder)
+def test_runs_that_the_notebook_left_undone_are_a_failure(node):
+    folder = node("pass", runs=[Run("toy", "target", "none", 0, "target/squad/none/plain/seed0")])
+    assert "not all its runs are whole: target/squad/none/plain/seed0" in fails(folder)
 
 
 def test_the_failed_notebook_is_kept_for_reading(node):

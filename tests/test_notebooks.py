@@ -15,6 +15,7 @@ import nbformat
 import pytest
 
 from xtsupport.files import checksum
+from xtsupport.study import store
 from xtsupport.study.cli import main
 from xtsupport.study.execution import nodes
 from xtsupport.study.plan import NOTEBOOKS as OF_NODES
@@ -166,10 +167,15 @@ def test_the_runner_does_a_study_with_these_notebooks(root):
 def test_it_runs_alone_and_leaves_the_study_as_it_is(root, name, tmp_path):
     """As in JupyterLab: its own folder, defaults but for the smaller study."""
     study = root / "outputs" / "tiny"
-    before = {path: checksum(path) for path in files(study)}
+    rows = store.read_list(study)
+    kept = [study, *(root / row["folder"] for row in rows)]
+    before = {path: checksum(path) for folder in kept for path in files(folder)}
     executed = run_alone(root, name, tmp_path, params=str(study / "settings.yaml"))
-    assert {path: checksum(path) for path in files(study)} == before
+    assert {path: checksum(path) for folder in kept for path in files(folder)} == before
     assert not errors(executed)
+    outputs = [each for cell in executed.cells for each in cell.get("outputs", ())]
+    red = "".join(each.text for each in outputs if each.get("name") == "stderr")
+    assert not re.search(r"Tqdm|Loading|Writing|%\|", red), red
 
 
 @pytest.mark.notebooks

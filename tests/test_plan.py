@@ -134,7 +134,7 @@ CHANGES = [
 @pytest.mark.parametrize(("change", "redone"), CHANGES, ids=lambda value: str(value)[:50])
 def test_a_change_redoes_exactly_its_descendants(study, change, redone):
     before, after = by_name(study()), by_name(study(**change))
-    changed = {name for name in before if before[name].key != after[name].key}
+    changed = {name for name in before if before[name].recipe != after[name].recipe}
     assert changed == {name for name in before if redone and name.startswith(redone)}
 
 
@@ -146,19 +146,18 @@ def test_changed_data_change_the_keys_of_what_reads_them(study, monkeypatch):
         lambda task, language, *rest: real(task, language, *rest) + "!" * (task == "xquad"),
     )
     after = by_name(study())
-    assert {name for name in before if before[name].key != after[name].key} == {
+    assert {name for name in before if before[name].recipe != after[name].recipe} == {
         name for name in before if name.startswith("target/")
     }
 
 
 def test_keys_do_not_depend_on_where_or_under_which_name_a_study_lies(study):
     one, other = by_name(study()), by_name(study(study="other"))
-    assert all(one[name].key == other[name].key for name in one)
-    assert all(one[name].folder != other[name].folder for name in one)
+    assert all(one[name].recipe == other[name].recipe for name in one)
 
 
 def test_no_two_runs_share_a_key(study):
-    keys = [run.key for run in study(conditions=CONDITIONS).plan.runs]
+    keys = [run.recipe for run in study(conditions=CONDITIONS).plan.runs]
     assert len(keys) == len(set(keys))
 
 
@@ -186,7 +185,7 @@ def test_a_study_can_have_one_node_per_run(study):
 
 def test_a_plot_or_a_margin_redoes_only_the_significance(study):
     def keys(**changes):
-        return {node.name: node.runs[0].key for node in study(**changes).plan.nodes}
+        return {node.name: node.runs[0].recipe for node in study(**changes).plan.nodes}
 
     before, after = keys(), keys(analysis={"margin": 2.0})
     assert [name for name in before if before[name] != after[name]] == ["significance"]
@@ -198,8 +197,8 @@ def test_runs_are_selected_by_what_notebooks_ask_for(study):
     assert [run.seed for run in toy.runs("target", "squad", [1], ["xquad"])] == [1]
     assert [run.name for run in toy.runs("retrieval", "none", [1])] == ["retrieval/none/seed0"]
     [scratch] = toy.runs("intermediate", "squad", [1], into="scratch")
-    assert scratch.folder.name == scratch.key
-    assert scratch.folder.parent.name == "scratch"
+    assert scratch.interactive and scratch.upstream[0].interactive
+    assert scratch.recipe == toy.runs("intermediate", "squad", [1])[0].recipe
     with pytest.raises(UserError) as caught:
         toy.runs("target", "sqad", [7], ["xqad"], "elsewhere")
     assert len(caught.value.problems) == 4
@@ -222,15 +221,15 @@ def test_an_encoder_folder_counts_by_its_contents(study, tmp_path):
     before = by_name(study(encoder="./model"))["target/squad/none/plain/seed0"]
     (model / "config.json").write_text("{} ")
     after = by_name(study(encoder="./model"))["target/squad/none/plain/seed0"]
-    assert before.key != after.key
-    assert replace(before, data=after.data).key == after.key
+    assert before.recipe != after.recipe
+    assert replace(before, data=after.data).recipe == after.recipe
 
 
 def test_another_training_split_changes_only_the_runs_that_read_it(study):
     """Setting it to null, or not at all, is the same; rows and fingerprints are the split's own."""
     plain, null = by_name(study()), study(tasks={"squad": {"train_split": None}})
-    assert {name: run.key for name, run in plain.items()} == {
-        name: run.key for name, run in by_name(null).items()
+    assert {name: run.recipe for name, run in plain.items()} == {
+        name: run.recipe for name, run in by_name(null).items()
     }
     other = by_name(study(intermediate_tasks={"squad": {"train_split": "validation"}}))
     run, before = other["intermediate/squad/seed0"], plain["intermediate/squad/seed0"]
@@ -239,7 +238,8 @@ def test_another_training_split_changes_only_the_runs_that_read_it(study):
         "tasks": {"squad": 12},  # of the smallest world, which has 48 training rows
     }
     assert run.data["squad/en/train"] != before.data["squad/en/train"]
-    assert other["target/squad/none/plain/seed0"].key == plain["target/squad/none/plain/seed0"].key
+    name = "target/squad/none/plain/seed0"
+    assert other[name].recipe == plain[name].recipe
     with pytest.raises(UserError, match="has no dev split of squad in en"):
         study(intermediate_tasks={"squad": {"train_split": "dev"}})
 
@@ -272,6 +272,6 @@ def test_pairs_of_languages_and_other_evaluation_splits_are_there_only_when_aske
     assert runs[span].settings == plain[span].settings | {"pairs": {"xquad": asked["pairs"]}}
     assert runs[nli].settings["eval_splits"] == {"xnli": "validation"}
     assert runs[nli].data["xnli/qka"] != plain[nli].data["xnli/qka"]
-    assert runs[tags].key == plain[tags].key
+    assert runs[tags].recipe == plain[tags].recipe
     new = set(runs[span].data) - set(plain[span].data)
     assert new == {"xquad/qka+en", "xquad/en+qfa"}

@@ -1,6 +1,8 @@
 """Killed runs of every kind of mixture and variant end with the bits of whole ones."""
 
 import copy
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 from training_toys import train_until_killed
 
 import xtsupport.training.loop as loop
+from xtsupport.errors import Stopped
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import MLM, Recipe, train
@@ -102,3 +105,36 @@ def test_large_batches_in_pieces_for_every_kind(setting):
         ends.append((train(model, data, tokenizer, recipe, progress=False).loss, weights(model)))
     assert np.allclose(ends[0][0], ends[1][0], atol=1e-5)
     assert torch.allclose(ends[0][1], ends[1][1], atol=2e-4)
+
+
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM, "file"])
+def test_whoever_interrupts_finds_a_checkpoint_of_that_very_step(
+    setting, tmp_path, monkeypatch, way
+):
+    """One line says which step it was; the same again goes on from there and ends with the bits."""
+    make, data, tokenizer = setting
+    data = {"mnli": data["mnli"]}
+    recipe = Recipe(steps=12, batch_size=4, learning_rate=1e-2, seed=3)
+    torch.manual_seed(0)
+    whole = make()
+    history = train(whole, data, tokenizer, recipe, progress=False)
+    checkpoint, real, steps = tmp_path / "state.safetensors", loop._step, []
+    monkeypatch.setenv("XTSUPPORT_STOP", str(tmp_path / "stop"))
+
+    def step(*given):
+        steps.append(given[-1])
+        if len(steps) == 5:
+            (tmp_path / "stop").touch() if way == "file" else os.kill(os.getpid(), way)
+        return real(*given)
+
+    monkeypatch.setattr(loop, "_step", step)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(Stopped) as caught:
+        train(make(), data, tokenizer, recipe, checkpoint, 99, progress=False)
+    told = "stopped at step 5 of 12; run the cell again to continue"
+    assert caught.value.problems == (told,) and caught.value._render_traceback_() == [told]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    (tmp_path / "stop").unlink(missing_ok=True)
+    again = make()
+    assert train(again, data, tokenizer, recipe, checkpoint, 99, progress=False).equals(history)
+    assert steps == list(range(12)) and torch.equal(weights(again), weights(whole))

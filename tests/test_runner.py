@@ -23,6 +23,7 @@ from study_toys import (
 )
 
 from xtsupport.statistics.declared import declared
+from xtsupport.study import store
 from xtsupport.study.execution import runner
 from xtsupport.study.params.settings import load_settings
 from xtsupport.study.plan import open_study
@@ -42,10 +43,18 @@ def root(tmp_path_factory):
     return folder
 
 
+def folder_of(root: Path, name: str) -> Path:
+    """The folder of a run of the toy study, by the study's list."""
+    (row,) = (row for row in store.read_list(root / "outputs" / "toy") if row["name"] == name)
+    assert row["run_key"][:12] == Path(row["folder"]).name
+    return root / row["folder"]
+
+
 def status(root: Path, *changes: str) -> dict[str, str]:
     """Node -> its state in one word (`to do` is two), as `xtsupport status` prints it."""
     text = xtsupport(root, "status", "params/toy.yaml", *changes)[1]
-    return {line[:34].strip(): line[34:44].strip() for line in text.splitlines()[:-1]}
+    lines = [line for line in text.splitlines()[:-1] if not line.startswith("warning")]
+    return {line[:34].strip(): line[34:44].strip() for line in lines}
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at /proc")
@@ -90,11 +99,11 @@ def test_a_second_run_does_nothing(root):
 
 def test_what_is_kept_says_nothing_of_the_machine(root):
     """Records and settings may be published: no folders of this machine, not its name."""
-    folder = root / "outputs" / "toy"
+    folder = root / "outputs"
     host = re.compile(rf"\b{re.escape(socket.gethostname())}\b")
     kept = [path for path in folder.rglob("*") if path.suffix in (".json", ".yaml")]
     kept = [path for path in kept if ".snakemake" not in path.parts]
-    assert len([path for path in kept if path.name == "run.json"]) == 7
+    assert len([path for path in kept if path.name == "run.json"]) == 7  # 4 runs, 3 looks
     for path in kept:
         assert str(root) not in path.read_text(), path
         assert sys.prefix not in path.read_text(), path
@@ -103,12 +112,10 @@ def test_what_is_kept_says_nothing_of_the_machine(root):
 
 def test_harmed_files_are_noticed_and_exactly_those_runs_redone(root):
     before = done(root)
-    harmed = (
-        root / "outputs" / "toy" / "target" / "squad" / "none" / "plain" / "seed0" / "scores.csv"
-    )
+    harmed = folder_of(root, "target/squad/none/plain/seed0") / "scores.csv"
     harmed.write_bytes(harmed.read_bytes()[:5])
     (root / "outputs" / "toy" / "report.html").unlink()
-    for number, path in enumerate((root / "outputs" / "toy").rglob("*")):
+    for number, path in enumerate((root / "outputs").rglob("*")):
         times = time.time() + (-1) ** number * 1e7 * number  # clocks were set, files copied
         os.utime(path, (times, times))
     code, text = xtsupport(root, "run", "params/toy.yaml")
@@ -224,6 +231,98 @@ def kill(root: Path, what: str) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def test_the_settings_of_before_cost_no_training(root):
+    """Their runs lie beside the new ones; only results and significance are made again."""
+    before, kept = done(root), {path.name for path in (root / "outputs" / "runs").iterdir()}
+    assert len(kept) == 4 + 3
+    code, text = xtsupport(root, "run", "params/toy.yaml")
+    assert code == 0 and "5 done, 2 to do" in text, text
+    assert done(root) == before
+    code, text = xtsupport(root, "clean")
+    assert code == 0 and text.count("(study toy)") == 3 and "--remove" in text
+    assert {path.name for path in (root / "outputs" / "runs").iterdir()} == kept
+    code, text = xtsupport(root, "clean", "--remove")
+    assert code == 0 and "removed 3" in text
+    assert len(list((root / "outputs" / "runs").iterdir())) == 4
+    assert xtsupport(root, "clean")[1].startswith("nothing to remove")
+    assert set(status(root).values()) == {"done"}
+
+
+def test_a_run_that_comes_out_otherwise_is_followed_by_what_starts_from_it(root):
+    """Phase 1 was harmed and is done again, with another result: the rest goes beside the old."""
+    before, old = done(root), folder_of(root, "intermediate/squad/seed0")
+    harmed = folder_of(root, "pretraining/seed0") / "scores.csv"
+    text = harmed.read_text()
+    harmed.write_text("harmed")
+    (root / "mischief.py").write_text(
+        "if run.phase == 'pretraining':\n    folder.write_text('other.csv', 'another processor')\n"
+    )
+    code, said = xtsupport(root, "run", "params/toy.yaml")
+    (root / "mischief.py").write_text("")
+    assert code == 0, said
+    assert "6 done, 1 to do" in said  # as far as could be known
+    assert done(root)[len(before)] == "pretraining/seed0" and harmed.read_text() == text
+    assert sorted(done(root)[len(before) + 1 :]) == [
+        "intermediate/squad/seed0",
+        "target/squad/none/plain/seed0",
+        "target/squad/squad/plain/seed0",
+    ]
+    assert folder_of(root, "intermediate/squad/seed0") != old and (old / "run.json").is_file()
+    assert set(status(root).values()) == {"done"}
+
+
+@pytest.mark.parametrize("harm", ["removed", "changed"])
+def test_a_plan_that_was_removed_or_changed_is_said_loudly_and_not_repaired(root, harm):
+    planned = root / "outputs" / "toy" / "planned.json"
+    kept = planned.read_text()
+    if harm == "removed":
+        planned.unlink()
+    else:
+        planned.write_text(kept.replace("1.0", "2.0"))
+        assert planned.read_text() != kept
+    for command_ in ("status", "run"):
+        text = xtsupport(root, command_, "params/toy.yaml")[1]
+        told = "is missing" if harm == "removed" else "does not say what it said"
+        assert f"warning: {planned}: {told}" in text and "all results count as exploratory" in text
+    assert planned.exists() == (harm == "changed")
+    settings = load_settings(root / "outputs" / "toy" / "settings.yaml")
+    assert settings.late == ["planned.json is missing or was changed"]
+    assert not declared(settings).in_advance
+    planned.write_text(kept)
+    assert "warning" not in xtsupport(root, "status", "params/toy.yaml")[1]
+
+
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_run_lets_training_stop_and_leaves_nobody_behind(tmp_path, way):
+    """The toy trains until it is asked to stop, as training does after a step."""
+    toy_root(tmp_path, **SMALL)
+    (tmp_path / "mischief.py").write_text(
+        "if run.phase == 'intermediate' and not (root / 'busy').exists():\n"
+        "    (root / 'busy').touch()\n"
+        "    from xtsupport.errors import Stopped\n"
+        "    from xtsupport.training.interrupt import asked_to_stop\n"
+        "    with asked_to_stop() as asked:\n"
+        "        while not asked():\n"
+        "            time.sleep(0.01)\n"
+        "    (folder.checkpoint / 'state').touch()\n"
+        "    raise Stopped('stopped at step 5 of 12; run the cell again to continue')\n"
+    )
+    process = command(tmp_path, "run", "params/toy.yaml", "--jobs", "1")
+    wait_for((tmp_path / "busy").exists)
+    process.send_signal(way)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in out + error
+    assert "stopped; what is finished is kept, the same command continues" in error
+    wait_for(lambda: not survivors(tmp_path), 30)
+    assert list(tmp_path.glob("outputs/runs/*/checkpoint/state"))
+    assert not (tmp_path / "outputs" / "toy" / "stop").exists()
+    if way == signal.SIGINT:
+        code, text = xtsupport(tmp_path, "status", "params/toy.yaml")
+        assert "intermediate-squad                stopped" in text, text
+        code, text = xtsupport(tmp_path, "run", "params/toy.yaml")
+        assert code == 0, text
+
+
 def test_a_read_only_output_folder_is_one_line(tmp_path):
     toy_root(tmp_path, **SMALL)
     outputs = tmp_path / "outputs"
@@ -253,6 +352,12 @@ def test_a_file_where_the_output_folder_should_be_is_one_line(tmp_path):
 def test_node_names_of_odd_conditions_reach_snakemake_unharmed(tmp_path, monkeypatch):
     monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
     study = open_study(write_params(tmp_path, conditions=["none", "squad", "none~squad"]))
-    rules = [runner.rule(study, node, set()) for node in study.plan.nodes]
+    rules = [runner.rule(study, node, []) for node in study.plan.nodes]
     assert all(each["rule"].isidentifier() for each in rules)
     assert len({each["rule"] for each in rules}) == len(rules)
+
+
+def test_a_node_waits_for_the_ones_behind_those_that_are_done():
+    upstream = {"a": (), "b": ("a",), "c": ("b",), "d": ("c", "b")}
+    assert runner.waits_for("d", upstream, {"a", "d"}) == ["a"]
+    assert runner.waits_for("d", upstream, {"a", "b", "c", "d"}) == ["c", "b", "a"]

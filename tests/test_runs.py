@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,15 +17,23 @@ import pytest
 from xtsupport import files, folders
 from xtsupport.errors import UserError
 from xtsupport.study import runs
-from xtsupport.study.runs import Run, find, flaws, is_whole, open_run, read_record, require
+from xtsupport.study.runs import (
+    Run,
+    find,
+    flaws,
+    interactive,
+    is_whole,
+    open_run,
+    read_record,
+    standing,
+)
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
     name = "target/squad/none/plain/seed0"
-    folder = tmp_path / "outputs" / "toy" / name
-    return Run("toy", "target", "none", 0, name, folder, {"steps": 3}, {"squad/en": "f00"})
+    return Run("toy", "target", "none", 0, name, {"steps": 3}, {"squad/en": "f00"})
 
 
 def fill(run, text="a,b\n1,2\n"):
@@ -73,8 +82,47 @@ def test_a_harmed_file_is_named_and_the_run_is_not_whole(run, name, harm):
 def test_other_settings_make_it_stale(run):
     fill(run)
     other = replace(run, settings={"steps": 4})
-    assert not is_whole(other)
-    assert "other settings" in flaws(other.folder, other.key)[0]
+    assert not is_whole(other) and other.folder != run.folder
+    assert "other settings" in flaws(run.folder, other.key)[0]
+
+
+def test_a_finished_run_is_never_replaced(run):
+    """Other settings go beside it; the same ones are refused, with the run as it was."""
+    fill(run)
+    fill(replace(run, settings={"steps": 4}), "a,b\n3,4\n")
+    assert is_whole(run) and (run.folder / "scores.csv").read_text() == "a,b\n1,2\n"
+    with pytest.raises(UserError, match="is finished"), open_run(run):
+        raise AssertionError("must not get here")
+    assert is_whole(run)
+
+
+def above_and_below(run):
+    above = replace(run, phase="intermediate", name="intermediate/squad/seed0")
+    return above, replace(run, upstream=(above,))
+
+
+def test_a_key_stands_for_the_contents_of_what_a_run_starts_from(run):
+    """The same recipe above, other weights: another key, and both results stay."""
+    above, below = above_and_below(run)
+    assert below.key is None and not is_whole(below)
+    with pytest.raises(UserError, match="intermediate/squad/seed0: this earlier run is missing"):
+        fill(below)
+    fill(above)
+    first = below.key
+    fill(below)
+    record = read_record(below.folder)
+    assert record["upstream"] == {above.name: above.key} and record["recipe"] == below.recipe
+    weights = above.folder / "model" / "weights"
+    weights.write_bytes(b"harmed")  # to be done again; what starts from it waits and sees
+    assert below.key == first and is_whole(below) and not is_whole(above)
+    with open_run(above) as folder, folder.new_folder("model") as model:
+        (model / "weights").write_bytes(b"of another processor")
+    assert below.key not in (None, first) and not is_whole(below)
+    fill(below)
+    assert {path.name for path in below.folder.parent.iterdir()} == {
+        above.key[:12], first[:12], below.key[:12]
+    }  # fmt: skip
+    assert [below.recipe] == list({read_record(below.folder)["recipe"], record["recipe"]})
 
 
 def test_a_clock_that_is_set_back_changes_no_duration_and_no_result(run, monkeypatch):
@@ -98,8 +146,9 @@ def test_an_error_leaves_no_record_and_the_next_try_cleans_up(run):
     assert not (run.folder / "left-over.csv").exists()
 
 
-def test_redoing_removes_the_old_record_before_anything_else(run):
+def test_redoing_a_harmed_run_removes_the_old_record_before_anything_else(run):
     fill(run)
+    (run.folder / "scores.csv").write_text("harmed")
     with pytest.raises(ZeroDivisionError), open_run(run):
         raise ZeroDivisionError
     assert not is_whole(run)
@@ -114,6 +163,7 @@ def test_a_checkpoint_outlives_a_crash_but_not_a_change_of_settings(run):
     with open_run(run) as folder:
         assert (folder.checkpoint / "step").read_text() == "7"
     assert not (run.folder / "checkpoint").exists()
+    (run.folder / "run.json").unlink()
     with pytest.raises(ZeroDivisionError), open_run(run) as folder:
         (folder.checkpoint / "run_key").write_text("another")
         raise ZeroDivisionError
@@ -121,14 +171,15 @@ def test_a_checkpoint_outlives_a_crash_but_not_a_change_of_settings(run):
         assert not list(folder.path.glob("checkpoint/step"))
 
 
-def test_two_processes_never_write_one_folder(run, monkeypatch):
-    monkeypatch.setattr(runs, "locked", lambda path, text: files.locked(path, text, wait=0))
+def test_two_processes_never_write_one_folder(run, monkeypatch, capsys):
+    monkeypatch.setattr(runs, "WAIT", 0)
     with (
         open_run(run),
         pytest.raises(UserError, match="is being written by another process"),
         open_run(run),
     ):
         raise AssertionError("must not get here")
+    assert "another process is doing this run; waiting" in capsys.readouterr().out
 
 
 def test_kill_9_in_the_middle_of_writing_leaves_the_old_file_or_none(run, tmp_path):
@@ -170,7 +221,7 @@ def test_disk_trouble_is_one_line_that_names_the_folder(run, number):
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate") or os.geteuid() != 0 or
                     subprocess.run(["which", "mount"], capture_output=True).returncode,
                     reason="needs the right to mount a small tmpfs")  # fmt: skip
-def test_a_disk_that_is_really_full(run, tmp_path):
+def test_a_disk_that_is_really_full(run, tmp_path, monkeypatch):
     small = tmp_path / "small"
     small.mkdir()
     if subprocess.run(
@@ -178,35 +229,61 @@ def test_a_disk_that_is_really_full(run, tmp_path):
     ).returncode:
         pytest.skip("mounting a tmpfs is not allowed here")
     try:
-        full = replace(run, folder=small / "run")
-        with pytest.raises(UserError, match="the disk is full"), open_run(full) as folder:
+        monkeypatch.setenv("XTSUPPORT_ROOT", str(small))
+        with pytest.raises(UserError, match="the disk is full"), open_run(run) as folder:
             folder.write_text("big.csv", "x" * 200_000)
-        assert not is_whole(full)
-        assert not list((small / "run").glob("big*"))
+        assert not is_whole(run)
+        assert not list(run.folder.glob("big*"))
     finally:
         subprocess.run(["umount", small], check=True)
 
 
-def test_runs_are_found_in_the_study_in_scratch_and_in_the_package(run, tmp_path, monkeypatch):
-    assert find(run) is None
-    with pytest.raises(UserError, match="earlier run is missing"):
-        require(run)
-    scratch = runs.into_scratch(run)
-    fill(scratch)
-    assert find(run) == scratch.folder == find(scratch)
-    fill(run)
-    assert find(run) == run.folder
-    assert find(scratch) == scratch.folder
-    shipped = tmp_path / "package"
-    (shipped / "some").mkdir(parents=True)
-    run.folder.rename(shipped / "some" / "run")
-    (scratch.folder / "scores.csv").write_text("harmed")
-    monkeypatch.setattr(runs.folders, "shipped", lambda: shipped)
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A package that brings the runs in a folder."""
+    monkeypatch.setattr(runs.folders, "shipped", lambda: tmp_path / "package")
     runs.shipped_runs.cache_clear()
-    try:
-        assert find(run) == shipped / "some" / "run"
-    finally:
-        runs.shipped_runs.cache_clear()
+    yield tmp_path / "package"
+    runs.shipped_runs.cache_clear()
+
+
+def ship(run, folder):
+    """Put a run into the package as ``study.ship`` does: a result with a key of its own."""
+    fill(run)
+    shutil.copytree(run.folder, folder / "one")
+    shutil.rmtree(run.folder)
+    record = read_record(folder / "one") | {"run_key": "5417"}
+    (folder / "one" / "run.json").write_text(json.dumps(record))
+    runs.shipped_runs.cache_clear()
+
+
+def test_a_shipped_phase_2_serves_notebooks_until_there_is_an_own_one(run, shipped):
+    above, below = above_and_below(run)
+    ship(above, shipped)
+    assert find(above) is None and below.key is None and not is_whole(above)
+    mine = interactive(below)
+    assert find(mine.upstream[0]) == shipped / "one" and not is_whole(mine.upstream[0])
+    first = mine.key
+    assert first is not None
+    fill(above)
+    assert find(mine.upstream[0]) == above.folder and mine.key == below.key != first
+
+
+def test_a_shipped_phase_1_serves_everyone_and_shares_no_key_with_another(run, shipped):
+    above, below = above_and_below(run)
+    above = replace(above, phase="pretraining", name="pretraining/seed0")
+    below = replace(below, upstream=(above,))
+    ship(above, shipped)
+    assert is_whole(above) and find(above) == shipped / "one"
+    again = replace(above, again=True)
+    assert not is_whole(again)
+    fill(again)
+    own = read_record(again.folder)["run_key"]
+    assert own != read_record(shipped / "one")["run_key"]
+    fill(below)
+    assert read_record(below.folder)["upstream"] == {"pretraining/seed0": "5417"}
+    other = replace(below, upstream=(again,))
+    assert other.key != below.key and standing(other) is None
 
 
 def test_the_record_names_data_from_the_project_root(run, tmp_path):

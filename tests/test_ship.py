@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from xtsupport import folders
 from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study
-from xtsupport.study.runs import find, flaws, into_scratch, read_record
+from xtsupport.study.runs import content, digest, find, flaws, read_record
 from xtsupport.study.ship import copy
 
 DEMO = Path(__file__).parents[1] / "params" / "demo.yaml"
@@ -26,15 +27,17 @@ def alone(tmp_path_factory):
 
 
 def test_every_phase_2_of_the_demo_is_there_for_the_first_seed(alone):
-    wanted = alone.runs("pretraining") + alone.runs("intermediate", seeds=[0])
+    wanted = alone.runs("pretraining") + alone.runs("intermediate", seeds=[0], into="scratch")
     assert len(wanted) == 6
     for run in wanted:
         folder = find(run)
         assert folder is not None, f"{run.name}: of other settings; python -m xtsupport.study.ship"
-        assert folder.is_relative_to(folders.shipped()) and not flaws(folder, run.key)
+        assert folder.is_relative_to(folders.shipped()) and not flaws(folder)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         assert size < 1_000_000
-        assert not {"machine", "commit", "options"} & read_record(folder).keys()
+        record = read_record(folder)
+        assert not {"machine", "commit", "options"} & record.keys()
+        assert record["run_key"] == digest([run.recipe, "shipped", content(record)])
 
 
 def test_the_shipped_encoder_predicts_masked_words_as_well_as_its_record_says(alone):
@@ -62,9 +65,10 @@ def test_the_shipped_encoder_predicts_masked_words_as_well_as_its_record_says(al
 
 
 def test_training_phase_2_again_gives_a_checkpoint_as_good(alone):
-    run = into_scratch(alone.runs("intermediate", "squad", [0])[0])
+    (run,) = alone.runs("intermediate", "squad", [0], into="scratch")
+    shipped = find(run)
     history = train.train_intermediate(run, progress=False)
-    shipped = find(alone.runs("intermediate", "squad", [0])[0])
+    assert find(run) == run.folder != shipped
     assert len(history) == read_record(run.folder)["steps"]
     for scores in (run.folder / "scores.csv", shipped / "scores.csv"):
         f1 = pd.read_csv(scores).query("metric == 'f1'").score.item()
@@ -72,8 +76,10 @@ def test_training_phase_2_again_gives_a_checkpoint_as_good(alone):
 
 
 def test_copies_are_whole_and_rounded(alone, tmp_path):
-    source = find(alone.runs("intermediate", "squad", [0])[0])
+    source = find(alone.runs("intermediate", "squad", [0], into="scratch")[0])
     made = copy(source, tmp_path / "copy")
     assert not flaws(made)
+    weights = load_file(made / "model" / "model.safetensors").values()
+    assert {each.dtype.name for each in weights} == {"float16"}
     (made / "scores.csv").write_text("damaged")
     assert flaws(made)

@@ -34,6 +34,14 @@ class Unreachable(UserError):
         )
 
 
+class Stopped(UserError):
+    """Somebody interrupted the work, and nothing is wrong: what is done is kept."""
+
+    def _render_traceback_(self) -> list[str]:
+        """In a notebook: the line alone."""
+        return list(self.problems)
+
+
 def together(problems: list[UserError]) -> UserError:
     """Several errors as one, each line once; what the hub did not give as a single line."""
     away = [error for error in problems if isinstance(error, Unreachable)]

@@ -52,8 +52,13 @@ def outputs() -> Path:
     return root() / "outputs"
 
 
+def runs() -> Path:
+    """The store of runs, one folder per run key; studies and notebooks share it."""
+    return outputs() / "runs"
+
+
 def scratch() -> Path:
-    """Where interactive work goes, one folder per run key; never part of a study."""
+    """Where notebooks leave tables and reports that belong to no study."""
     return outputs() / "scratch"
 
 

@@ -57,6 +57,27 @@ def training_curve(log: pd.DataFrame) -> Figure:
     return figure
 
 
+def losses_of_runs(log: pd.DataFrame, task: str) -> Figure:
+    """Smoothed loss against step of several runs on one task, overlaid.
+
+    `log`: step, loss, run (its name, in the order of the legend).
+    """
+    names = list(dict.fromkeys(log["run"]))
+    figure, (panel,) = new_figure(
+        f"{task}: training loss of {len(names)} runs",
+        "Compare runs of one seed: a lower line learned faster. Compare seeds of one setting: how "
+        "far apart they lie is chance.",
+        height=3.4 + 0.16 * len(names),
+    )
+    for i, name in enumerate(names):
+        run = log[log["run"] == name].sort_values("step")
+        panel.plot(run["step"], smooth(run["loss"]), color=COLOURS[i % len(COLOURS)], label=name,
+                   linestyle=("-", "--", ":")[i // len(COLOURS) % 3])  # fmt: skip
+    panel.set(xlabel="step", ylabel="loss", ylim=(0, None))
+    figure.legend(loc="outside lower left", frameon=False, fontsize="small")
+    return figure
+
+
 def pretraining_loss(log: pd.DataFrame, chance: float | None = None) -> Figure:
     """Masked-word loss (nats) against step of phase 1; `chance` is the loss of blind guessing.
 

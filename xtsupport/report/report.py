@@ -115,6 +115,11 @@ def standing(given: Declared) -> str:
     """Whether the comparison was declared in time, in a sentence."""
     if given.in_advance:
         return "This comparison was declared before the first run."
+    if "planned.json" in " ".join(given.late):  # the file itself is in doubt
+        return (
+            f"{given.late[0]}, so that nothing shows that this comparison was declared before the "
+            "first run: everything on this page is exploratory."
+        )
     if given.primary:
         return (
             f"After the first run, the declaration was changed ({', '.join(given.late)}; "

@@ -7,10 +7,13 @@ Okabe and Ito (2008), "Color Universal Design", which stay apart in every common
 
 from __future__ import annotations
 
+import html
 import logging
+import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.text import Annotation
+from pandas.io.formats.style import Styler
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h", "d", "$+$", "$=$")
@@ -33,6 +37,7 @@ VERDICTS = {  # verdict -> (colour, sign); the sign carries it where colour does
     "too few": ("#FFFFFF", "\N{MIDDLE DOT}"),
 }
 INK = "#222222"
+ORIGIN = ""  # where the numbers come from, if not from runs that were done here; figures name it
 FONTS = ("rtl", "south_asia", "sea", "cjk")  # packages of the extra `fonts`: Noto Sans by script
 
 
@@ -119,6 +124,7 @@ def new_figure(
             1, columns, figsize=(width, height), layout="constrained", squeeze=False, **shared
         )
     plt.close(figure)
+    title = f"{title} ({ORIGIN})" if ORIGIN else title
     lines = textwrap.wrap(look_for, int(width * 13))
     # blank lines keep the room below the title in which the smaller text then stands
     heading = figure.suptitle(
@@ -130,6 +136,33 @@ def new_figure(
     )
     figure.add_artist(below)
     return figure, list(axes[0])
+
+
+@contextmanager
+def origin(name: str) -> Iterator[None]:
+    """Figures and tables of the block name where their numbers come from."""
+    global ORIGIN
+    before, ORIGIN = ORIGIN, name
+    try:
+        yield
+    finally:
+        ORIGIN = before
+
+
+def name_tables() -> None:
+    """In a notebook: every table names ``ORIGIN`` above it from now on, as every figure does."""
+    if "IPython" not in sys.modules:
+        return
+    from IPython import get_ipython
+
+    if (shell := get_ipython()) is not None:
+        as_html = shell.display_formatter.formatters["text/html"]
+        as_html.for_type(pd.DataFrame, lambda table: _origin_above(table._repr_html_()))
+        as_html.for_type(Styler, lambda table: _origin_above(table._repr_html_()))
+
+
+def _origin_above(table: str) -> str:
+    return f"<p><em>From {html.escape(ORIGIN)}</em></p>{table}" if ORIGIN else table
 
 
 def reference_line(panel: Axes, value: float, label: str = "", horizontal: bool = True) -> None:

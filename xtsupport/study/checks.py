@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from xtsupport import folders
 from xtsupport.errors import UserError
-from xtsupport.study import installed, provenance, runs  # noqa: F401 installed asks
+from xtsupport.study import installed, parameters, provenance, runs  # noqa: F401 installed asks
 from xtsupport.study.plan import Study
 from xtsupport.study.runs import Run
 from xtsupport.training.recipe import rows_drawn
@@ -19,15 +19,17 @@ def check_setup(
 ) -> None:
     """Print versions, device, where results go, what is there already and the minutes to expect.
 
-    todo: the runs that this notebook does, if it does any; elsewhere: a finished copy in the study
-    or the package serves as well. Raises UserError, one line each, when an earlier phase is
-    missing, with the command that makes it, and when the study has no such run.
+    todo: the runs that this notebook does, if it does any; elsewhere: the package's serve as well.
+    Raises UserError, one line each, for a parameter that the notebook does not have, when an
+    earlier phase is missing, with the command that makes it, and when the study has no such run.
     """
+    parameters.check_names()
     versions = provenance.versions()
     print("versions   " + ", ".join(f"{name} {versions[name]}" for name in SHOWN))
     print(f"device     {device()}; {study.settings.threads} thread(s)")
-    place = study.folder if into == "study" else folders.scratch()
-    print(f"study      {study.settings.study}; this notebook writes to {shown(place)}")
+    tables = study.folder if into == "study" else folders.scratch() / study.settings.study
+    print(f"study      {study.settings.study}; this notebook writes to "
+          f"{shown(tables if todo is None else folders.runs())}")  # fmt: skip
     if todo is None:
         return
     if not todo:
@@ -35,7 +37,7 @@ def check_setup(
             f"study {study.settings.study} has no run for this notebook: its encoder is "
             f"{study.settings.encoder!r}, its conditions are {', '.join(study.settings.conditions)}"
         )
-    earlier = {above.key: above for run in todo for above in run.upstream}
+    earlier = {above.recipe: above for run in todo for above in run.upstream}
     missing = [each for each in earlier.values() if runs.find(each) is None]
     for each in earlier.values():
         found = runs.find(each)
@@ -47,7 +49,7 @@ def check_setup(
 
 
 def unfinished(todo: Sequence[Run], elsewhere: bool = False) -> list[Run]:
-    """The runs that are not whole in their own folder; `elsewhere`: nor anywhere else."""
+    """The runs that are not whole in the store; `elsewhere`: nor in the package."""
     return [run for run in todo if not (runs.find(run) if elsewhere else runs.is_whole(run))]
 
 
@@ -56,7 +58,7 @@ def absent(study: Study, run: Run) -> str:
     return (
         f"{run.name}: this earlier run is missing or was made with other settings. "
         f"Run notebook {NOTEBOOKS[run.phase]} with condition = {run.condition!r}, or the whole "
-        f"study in a terminal: xtsupport run params/{study.settings.study}.yaml"
+        f"study in a terminal: xtsupport run {study.params}"
     )
 
 

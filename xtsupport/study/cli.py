@@ -85,7 +85,19 @@ def parser() -> argparse.ArgumentParser:
         )
         return each
 
-    each = updating(study("run", run, "run a study: whatever is not finished yet"))
+    def part(name: str, do, text: str) -> argparse.ArgumentParser:
+        each = study(name, do, text)
+        each.add_argument(
+            "--only",
+            action="append",
+            default=[],
+            metavar="KEY=VALUES",
+            help="a part of the study, for example conditions=none,squad or targets=xquad; "
+            "may be repeated",
+        )
+        return each
+
+    each = updating(part("run", run, "run a study: whatever is not finished yet"))
     each.add_argument(
         "--jobs",
         type=positive,
@@ -98,8 +110,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="local, slurm, or a folder with a Snakemake profile (default: local)",
     )
-    updating(study("plan", plan, "show the runs and nodes of a study, and what is left to do"))
-    study("status", status, "show what is done, running, failed or stale")
+    each.add_argument("--dry-run", action="store_true", help="show what is left to do, as `plan`")
+    updating(part("plan", plan, "show the runs and nodes of a study, and what is left to do"))
+    part("status", status, "show what is done, running, failed or stale")
+    each = command("runs", runs_done, "everything that was run here, by what differs")
+    each.add_argument("file", metavar="FILE", nargs="?", help="only of this params file's study")
+    each.add_argument("--phase", choices=["pretraining", "intermediate", "target", "retrieval"])
+    each.set_defaults(set=[])
+    each = command("clean", clean, "list the runs that no study uses, with their sizes")
+    each.add_argument("--remove", action="store_true", help="delete them")
     data = commands.add_parser("data", help="look at a study's data").add_subparsers(
         metavar="COMMAND", required=True
     )
@@ -150,12 +169,48 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def opened(args):
+    """The study of a command line, narrowed by ``--only``; what that leaves out is said.
+
+    For `run` and `plan` its encoder is checked, and names of the hub that have moved are told.
+    """
+    from xtsupport import folders
+    from xtsupport.data import commits
+    from xtsupport.study.narrowing import left_out, narrowed
+    from xtsupport.study.plan import open_study, read_settings
+    from xtsupport.study.takeover import waits
+
+    if getattr(args, "update", False):
+        commits.update(folders.outputs() / read_settings(args.file, args.set).study)
+    study = open_study(args.file, args.set)
+    if args.do in (run, plan):
+        for line in commits.moved():
+            print(f"note: {line}", file=sys.stderr)
+        if study.settings.encoder != "pretrain":
+            from xtsupport.training import checkpoint
+
+            checkpoint.check(study.settings.encoder)
+    if args.do is not run and waits(study):
+        print("note: the study's runs lie in an earlier layout, and are not counted here; "
+              "`xtsupport run` takes them over first", file=sys.stderr)  # fmt: skip
+    study = narrowed(study, args.only) if args.only else study
+    for line in left_out(study):
+        print(f"note: {line}", file=sys.stderr)
+    return study
+
+
 def run(args) -> int:
     """``xtsupport run``."""
     from xtsupport.study.execution import progress, runner
+    from xtsupport.study.store import plan_flaw
 
+    if args.dry_run:
+        args.do = plan
+        return plan(args)
     study = opened(args)
     runner.profile_folder(args.profile)
+    for line in runner.bring_over(study):
+        print(f"note: {line}", file=sys.stderr)
     todo = runner.stale(study)
     nodes = study.plan.nodes
     print(
@@ -185,7 +240,9 @@ def run(args) -> int:
             file=sys.stderr,
         )
         return 1
-    if late := study.settings.late:
+    if flaw := plan_flaw(study.folder):
+        print(f"warning: {flaw}", file=sys.stderr)
+    elif late := study.settings.late:
         print(
             f"note: analysis ({', '.join(late)}) was changed after the first run; "
             f"{study.folder / 'planned.json'} keeps what was planned",
@@ -204,24 +261,6 @@ def slow_precision(settings) -> list[str]:
         *precision.check(settings.precision, settings.resolved_precision),
         *precision.check(own, own),
     ][:1]
-
-
-def opened(args):
-    """The study of a params file, its encoder checked; says which names of the hub have moved."""
-    from xtsupport import folders
-    from xtsupport.data import commits
-    from xtsupport.study.plan import open_study, read_settings
-
-    if args.update:
-        commits.update(folders.outputs() / read_settings(args.file, args.set).study)
-    study = open_study(args.file, args.set)
-    for line in commits.moved():
-        print(f"note: {line}", file=sys.stderr)
-    if study.settings.encoder != "pretrain":
-        from xtsupport.training import checkpoint
-
-        checkpoint.check(study.settings.encoder)
-    return study
 
 
 def plan(args) -> int:
@@ -278,11 +317,41 @@ def cost_without_data(args) -> list[str]:
 def status(args) -> None:
     """``xtsupport status``."""
     from xtsupport.study.execution import progress, runner
-    from xtsupport.study.plan import open_study
 
-    study = open_study(args.file, args.set)
+    study = opened(args)
     states = runner.states(study, list(study.plan.nodes))
     print(*progress.status_lines(study, runner.runner_of(study.folder), states), sep="\n")
+
+
+def runs_done(args) -> None:
+    """``xtsupport runs``."""
+    from xtsupport.study.my_runs import found, readable, runs_table
+    from xtsupport.study.plan import open_study
+
+    made = found(open_study(args.file, args.set) if args.file else None, args.phase)
+    for phase in dict.fromkeys(each.record["phase"] for each in made):
+        part = runs_table([each for each in made if each.record["phase"] == phase])
+        print(readable(part).to_string(index=False), end="\n\n")
+    if not made:
+        print("no finished run in outputs/runs" + (f" for {args.file}" if args.file else ""))
+
+
+def clean(args) -> None:
+    """``xtsupport clean``."""
+    from xtsupport.study import store
+    from xtsupport.study.checks import shown
+
+    found = store.leftovers()
+    for each in found:
+        print(f"{each.size / 1e6:>9.1f} MB  {shown(each.folder)}  {each.what}")
+    total = f"{len(found)} runs that no study uses, {sum(each.size for each in found) / 1e6:.1f} MB"
+    if not found:
+        print("nothing to remove: every run in outputs/runs is one of a study")
+    elif args.remove:
+        store.remove(found)
+        print(f"removed {total}")
+    else:
+        print(f"{total}; `xtsupport clean --remove` deletes them")
 
 
 def data_check(args) -> None:
@@ -395,11 +464,9 @@ def significance(args) -> None:
 
 def run_records(cube: str) -> list[dict]:
     """The ``run.json`` of every run in the study that a cube lies in."""
-    from xtsupport.study import runs
-    from xtsupport.study.plan import PHASES
+    from xtsupport.study import runs, store
 
-    below = Path(cube).resolve().parent
-    found = [path.parent for phase in PHASES for path in sorted(below.glob(f"{phase}/**/run.json"))]
+    found = store.of_study(Path(cube).resolve().parent)
     return [record for folder in found if (record := runs.read_record(folder))]
 
 

@@ -1,14 +1,19 @@
 """From finished runs to the study's answer: the cube, the comparison as planned, the report."""
 
-import operator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from xtsupport import folders
-from xtsupport.sides import side
-from xtsupport.study import runs
-from xtsupport.study.plan import Study
+from xtsupport.errors import UserError
+from xtsupport.files import write_parquet
+from xtsupport.report import style
+from xtsupport.study import my_runs, runs
+from xtsupport.study.my_runs import SCORED, Done
+from xtsupport.study.narrowing import narrowed
+from xtsupport.study.plan import Study, alone, open_study
+from xtsupport.study.runs import Run
 
 
 def collect(study: Study, into: str = "scratch") -> Path:
@@ -16,22 +21,125 @@ def collect(study: Study, into: str = "scratch") -> Path:
     return build(study) if into == "study" else find_cube(study)
 
 
-def find_cube(study: Study) -> Path:
-    """The cube to draw conclusions from, and a line that says which it is.
+def present(study: Study, into: str = "scratch") -> Study:
+    """What there is to draw conclusions from, as a study; a line says what it is, and how much.
 
-    The study's own if there is one, else the committed reference results, else a simulated study
-    (the study's languages, invented scores).
+    The runs of the study that were done here, however few; else its cube, its own or a committed
+    one; else the demo study that comes with the package, which every figure and table then names.
+    With `into` study: the study as it is. UserError where there is nothing at all.
     """
-    name = study.settings.study
-    for folder in (study.folder, folders.outputs() / "reference" / name):
-        if (folder / "cube").is_dir():
-            print(f"the scores of study {name}")
-            return folder / "cube"
+    style.ORIGIN = ""
+    if into == "study":
+        return study
+    scored = [run for run in study.plan.runs if run.phase in SCORED]
+    there = [run for run in scored if runs.find(run)]
+    if there:
+        print(*counts(study, there, scored), sep="\n")
+        return study if len(there) == len(scored) else narrowed(study, part_of(study, there))
+    if own_cube(study):
+        print(f"the scores of study {study.settings.study}; its runs are not here")
+        return study
+    return shipped_study(study)
+
+
+def counts(study: Study, there: list[Run], scored: list[Run]) -> list[str]:
+    """How much of a study was run here, and what that is worth."""
+    seeds: dict[str, set[int]] = {}
+    for run in there:
+        if not alone(run):  # retrieval without phase 2 has no seeds
+            seeds.setdefault(run.side, set()).add(run.seed)
+    lines = [f"study {study.settings.study}: {len(there)} of {len(scored)} runs with scores"]
+    if len(there) < len(scored):
+        named = (f"{side} (seed {', '.join(map(str, sorted(n)))})" for side, n in seeds.items())
+        lines[0] += f" were done here: {'; '.join(named)}"
+    if seeds and len(few := min(seeds.values(), key=len)) < 3:
+        lines.append(
+            "one seed: a look, not evidence" if len(few) == 1 else "two seeds: too few for a claim"
+        )
+    return lines
+
+
+def part_of(study: Study, there: list[Run]) -> list[str]:
+    """What ``--only`` would say for the runs that are there."""
+    has = {
+        "conditions": {run.condition for run in there},
+        "targets": {name for run in there for name in run.settings["targets"]},
+        "seeds": {run.seed for run in there},
+    }
+    listed = {key: [each for each in getattr(study.settings, key) if each in has[key]]
+              for key in has}  # fmt: skip
+    return [f"{key}={','.join(map(str, values))}" for key, values in listed.items()]
+
+
+def shipped_study(study: Study) -> Study:
+    """The demo study of the package, in place of one of which nothing was run."""
+    folder = folders.shipped() / "study"
+    if not (folder / "cube").is_dir():
+        raise UserError(
+            f"nothing of study {study.settings.study} was run here: do notebook 04_target_transfer "
+            f"first, or in a terminal `xtsupport run {study.params}`"
+        )
+    found = replace(open_study(folder / "settings.yaml"), folder=folder)
+    style.ORIGIN = f"the {found.settings.study} study that comes with the package, not run here"
+    style.name_tables()
     print(
-        f"Study {name} has not been run yet: type `make study`, or `xtsupport run` with its params "
-        "file. Until then everything below is SIMULATED: the scores are invented."
+        f"Nothing of study {study.settings.study} was run here yet. What follows is the "
+        f"{found.settings.study} study that comes with the package. For your own: notebook "
+        f"04_target_transfer, or in a terminal `xtsupport run {study.params}`"
     )
-    return simulated(study)
+    return found
+
+
+def own_cube(study: Study) -> Path | None:
+    """A cube that lies in the study's folder, or among the committed results."""
+    places = (study.folder, folders.outputs() / "reference" / study.settings.study)
+    return next((each / "cube" for each in places if (each / "cube").is_dir()), None)
+
+
+def find_cube(study: Study) -> Path:
+    """The cube to draw conclusions from: of the runs that are here, else the study's own.
+
+    Runs that were made by hand with other settings stand in it as conditions of their own, such as
+    ``squad{target.epochs=4.0}``. A cube that is not the study's goes to scratch.
+    """
+    scored = [run for run in study.plan.runs if run.phase in SCORED]
+    found = [folder for run in scored if (folder := runs.find(run))]
+    others = by_hand(study) if found else []
+    cube = own_cube(study)
+    if cube and not others and len(found) in (0, len(scored)):
+        return cube
+    if not found:
+        raise UserError(f"nothing of study {study.settings.study} was run here")
+    from xtsupport.cube.store import build_cube
+    from xtsupport.tables import languages
+
+    out = folders.scratch() / study.settings.study
+    parts = [relabelled(each, out / "parts") for each in others]
+    return build_cube([*found, *parts], out / "cube", languages(study.data))
+
+
+def by_hand(study: Study) -> list[Done]:
+    """Scored runs with other settings than the study's, over the same languages and examples."""
+    cells = {each.training_task: each.settings["targets"] for each in study.plan.runs
+             if each.phase in SCORED}  # fmt: skip
+    return [
+        each
+        for phase in SCORED
+        for each in my_runs.found(study, phase)
+        if each.label != each.side
+        and each.record["settings"]["targets"] == cells.get(each.record["training_task"])
+        and not any(key.startswith("evaluation.") for key in each.settings)
+    ]
+
+
+def relabelled(done: Done, folder: Path) -> Path:
+    """A copy of a run's part of the cube under its name in braces; returns the folder of it."""
+    part = folder / done.folder.name
+    part.mkdir(parents=True, exist_ok=True)
+    condition = done.label.replace(f"/{done.record['variant']}", "")
+    frame = pd.read_parquet(done.folder / "examples.parquet").assign(condition=condition)
+    write_parquet(part / "examples.parquet", frame)
+    return part
 
 
 def build(study: Study) -> Path:
@@ -39,38 +147,9 @@ def build(study: Study) -> Path:
     from xtsupport.cube.store import build_cube
     from xtsupport.tables import languages
 
-    scored = [run for run in study.plan.runs if run.phase in ("target", "retrieval")]
+    scored = [run for run in study.plan.runs if run.phase in SCORED]
     found = [runs.require(run) for run in scored]
     return build_cube(found, study.folder / "cube", languages(study.data))
-
-
-def simulated(study: Study) -> Path:
-    """A cube of invented scores in scratch: the primary treatment gains four points, nothing else.
-
-    It has the study's conditions and variants and eleven of its languages, so that nobody takes it
-    for a result about others.
-    """
-    from xtsupport.statistics.declared import Primary, declared
-    from xtsupport.statistics.simulate import LANGUAGES, TASKS, simulate
-    from xtsupport.tables import languages
-
-    primary = declared(study.settings).primary or Primary("squad")
-    named = list(dict.fromkeys(["none", *study.settings.conditions, *study.settings.variants]))
-    targets = [name for name in TASKS if name in study.settings.targets]
-    names = dict(zip(LANGUAGES, languages(study.data).values(), strict=False))
-    gains = {(primary.treatment, primary.target): 4.0}
-    cube = simulate(gains, named, targets, tuple(names), size=0.5)
-    sides = cube["condition"].map({one: side(one) for one in named})
-    cube["condition"], cube["variant"] = sides.str[0], sides.str[1]
-    retrieved = cube["task"].map({name: kind == "retrieval" for name, (kind, *_) in TASKS.items()})
-    cube = cube[cube["variant"].eq("plain") | ~retrieved]  # a variant is one of phase 3
-    row = cube["language"].map(names)
-    for column, field in (("language", "code"), ("family", "family"), ("group", "group")):
-        cube[column] = row.map(operator.attrgetter(field))
-    path = folders.scratch() / study.settings.study / "simulated.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cube.to_parquet(path)
-    return path
 
 
 def conclude(study: Study, evidence, into: str = "scratch") -> pd.DataFrame:
@@ -91,11 +170,11 @@ def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path
     """Write ``report.html`` beside the comparison's table; returns its path."""
     from xtsupport.report.report import write_report
 
-    records = [record for run in study.plan.runs if (record := runs.read_record(run.folder))]
+    records = [found[1] for run in study.plan.runs if (found := runs.standing(run))]
     out = place(study, into) / "report.html"
     return write_report(out, comparison, evidence, study.settings, records)
 
 
 def place(study: Study, into: str) -> Path:
-    """Where a notebook leaves its results: the study's folder, or one of its own in scratch."""
+    """Where a notebook leaves its results: the study's folder, or one in scratch."""
     return study.folder if into == "study" else folders.scratch() / study.settings.study

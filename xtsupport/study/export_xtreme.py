@@ -13,6 +13,7 @@ from xtsupport import tables
 from xtsupport.data import hub
 from xtsupport.errors import UserError
 from xtsupport.files import write_text
+from xtsupport.study import runs, store
 from xtsupport.study.conditions import parse
 from xtsupport.study.params.rules import data_source
 
@@ -56,8 +57,8 @@ def export(study: str | Path, out: str | Path, data=None) -> list[Path]:
 
 def finished_runs(study: Path) -> list[tuple[Path, dict]]:
     """(folder, record) of every run of phase 3 and of retrieval."""
-    paths = [*study.glob("target/*/*/*/seed*/run.json"), *study.glob("retrieval/*/seed*/run.json")]
-    return [(path.parent, json.loads(path.read_text(encoding="utf-8"))) for path in sorted(paths)]
+    made = [(folder, runs.read_record(folder)) for folder in store.of_study(study)]
+    return [each for each in made if each[1] and each[1]["phase"] in ("target", "retrieval")]
 
 
 def summary(written: list[Path]) -> list[str]:

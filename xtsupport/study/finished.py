@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.files import read_csv
 from xtsupport.study import runs
@@ -13,7 +14,7 @@ from xtsupport.study.runs import Run
 
 
 def finished(study: Study, phase: str) -> list[Run]:
-    """The runs of a phase that are whole: in the study, in scratch or in the package."""
+    """The runs of a phase that are whole: in the store or in the package."""
     return [run for run in study.runs(phase, into="scratch") if runs.find(run)]
 
 
@@ -44,6 +45,12 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
 
     Columns: those of the cube, and `prediction`. Raises UserError when no seed is finished.
     """
+    shipped = study.folder / "cube"
+    if shipped.is_relative_to(folders.shipped()):
+        from xtsupport.cube.store import read_cube
+
+        cube = read_cube(shipped, tasks=[target])
+        return cube[cube["condition"] == condition].reset_index(drop=True)
     done = [
         run
         for phase in ("target", "retrieval")

@@ -8,12 +8,11 @@ from pathlib import Path
 from xtsupport import folders
 from xtsupport.errors import UserError, did_you_mean
 from xtsupport.study import conditions, runs
+from xtsupport.study.parameters import as_list, as_settings
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings, load_settings
 from xtsupport.study.planner import Planner
-from xtsupport.study.runs import Run
-
-PHASES = ("pretraining", "intermediate", "target", "retrieval")
+from xtsupport.study.runs import PHASES, Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +42,8 @@ class Study:
     settings: Settings
     plan: Plan
     folder: Path
+    params: str = ""  # the file, as it was named
+    whole: "Study | None" = None  # of a narrowed study: all of it
 
     @property
     def data(self) -> str:
@@ -56,12 +57,18 @@ class Study:
         seeds: Iterable[int] = (),
         targets: Iterable[str] = (),
         into: str = "study",
+        again: bool = False,
     ) -> list[Run]:
         """The runs of a phase; empty ``seeds`` or ``targets`` mean all of them.
 
-        into: ``study`` or ``scratch`` (the same runs, to be done in ``outputs/scratch/<run key>``).
+        seeds, targets: a list, one value, or a text that holds either (``"[0, 1]"``).
+
+        into: ``study``, or ``scratch`` (the same runs as a notebook does them: they may start from
+        the package's checkpoints of phase 2). again: as runs of their own, where the study has or
+        the package brings the same.
         Raises UserError for a phase, condition, seed or target that the study does not have.
         """
+        seeds, targets = as_list(seeds), as_list(targets)
         self._check(phase, condition, seeds, targets, into)
         wanted = [
             run
@@ -71,7 +78,8 @@ class Study:
             and (not seeds or run.seed in seeds or phase == "pretraining" or alone(run))
             and (not targets or set(targets) & set(run.settings.get("targets", targets)))
         ]
-        return [runs.into_scratch(run) for run in wanted] if into == "scratch" else wanted
+        wanted = [runs.interactive(run) for run in wanted] if into == "scratch" else wanted
+        return [replace(run, again=True) for run in wanted] if again else wanted
 
     def _check(self, phase, condition, seeds, targets, into) -> None:
         asked = [("phase", phase, PHASES), ("into", into, ("study", "scratch"))]
@@ -82,18 +90,42 @@ class Study:
         asked += [("target", target, self.settings.targets) for target in targets]
         wrong = [
             f"{what} = {value!r}: not in this study{did_you_mean(value, allowed)}; "
-            f"allowed: {', '.join(map(str, allowed))}"
+            f"allowed: {', '.join(map(str, allowed))}{self._to_add(what, value)}"
             for what, value, allowed in asked
             if value not in allowed
         ]
         if wrong:
             raise UserError(*wrong)
+        if phase == "intermediate" and condition and not conditions.parse(condition).has_phase2:
+            raise UserError(
+                f"condition = {condition!r}: has no phase 2, its encoder goes to phase 3 as it is; "
+                "open notebook 04_target_transfer with this condition, or choose another: "
+                f"{', '.join(sorted({run.condition for run in self.runs('intermediate')}))}"
+            )
+
+    def _to_add(self, what: str, value: object) -> str:
+        """How somebody gets a condition, seed or target that the study does not have."""
+        name = f"{what}s"
+        if name not in ("conditions", "seeds", "targets"):
+            return ""
+        listed = ", ".join(map(str, [*getattr(self.settings, name), value]))
+        return f'; to add it, set settings = ["{name}=[{listed}]"]'
 
 
-def open_study(params: str | Path, overrides=()) -> Study:
-    """Load a params file (looked for here, then in the project root) and plan it."""
-    settings = read_settings(params, overrides)
-    return Study(settings, plan(settings), folders.outputs() / settings.study)
+def open_study(params: str | Path, overrides=(), only=()) -> Study:
+    """Load a params file (looked for here, then in the project root) and plan it.
+
+    overrides: as ``--set`` takes them, a list of ``key=value`` or one of them; or a mapping.
+    only: as ``--only`` takes it (``narrowing``), such as ``conditions=none,squad``.
+    """
+    settings = read_settings(params, as_settings(overrides))
+    study = Study(settings, plan(settings), folders.outputs() / settings.study, str(params))
+    wanted = as_settings(only)
+    if not wanted:
+        return study
+    from xtsupport.study.narrowing import narrowed
+
+    return narrowed(study, wanted)
 
 
 def read_settings(params: str | Path, overrides=()) -> Settings:
@@ -181,19 +213,15 @@ def analysis_nodes(settings: Settings, made: list[Run], work: list[Node]) -> lis
 
 def look(settings: Settings, name: str, upstream: tuple[Run, ...], own: dict, data: dict) -> Run:
     """A run without training: its folder is its node's."""
-    folder = folders.outputs() / settings.study / "nodes" / name
     return Run(
         settings.study,
         "analysis",
         "",
         0,
         f"nodes/{name}",
-        folder,
         own,
         data,
-        {},
-        {},
-        upstream,
+        upstream=upstream,
         training_task=name,
     )
 

@@ -400,14 +400,12 @@ class Planner:
             options["commits"] = self.commits(data)
         if settings.tracking:
             options["tracking"] = settings.tracking
-        folder = folders.outputs() / settings.study / name
         return Run(
             settings.study,
             phase,
             condition,
             seed,
             name,
-            folder,
             {"precision": settings.resolved_precision} | own,
             data,
             options,
@@ -475,7 +473,7 @@ class Planner:
     def encoder_data(self) -> dict:
         """Checksums of an encoder that is a folder, the commit of one on the hub."""
         name = self.settings.encoder
-        if name in ("pretrain", checkpoint.OFFLINE):
+        if name in ("pretrain", checkpoint.OFFLINE):  # a run; verified by its checksum
             return {}
         try:
             folder = checkpoint.own_folder(name)

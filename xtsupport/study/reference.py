@@ -11,7 +11,7 @@ import yaml
 
 from xtsupport import folders
 from xtsupport.files import read_csv
-from xtsupport.study import runs
+from xtsupport.study import runs, store
 
 ABSENT = "The reference study's results are not part of this checkout yet: nothing to show here."
 
@@ -40,10 +40,10 @@ def reference_table(name: str, phase: str) -> pd.DataFrame:
     layers.csv (task, language, layer, accuracy, accuracy_centred); runs without it are left out.
     """
     frames = []
-    for record in sorted((reference_folder() or Path("-")).rglob("run.json")):
-        run = runs.read_record(record.parent) or {}
-        if run.get("phase") == phase and (record.parent / name).is_file():
-            frame = read_csv(record.parent / name)
+    for folder in store.of_study(reference_folder() or Path("-")):
+        run = runs.read_record(folder) or {}
+        if run.get("phase") == phase and (folder / name).is_file():
+            frame = read_csv(folder / name)
             frame.insert(0, "condition", run["condition"])
             frame.insert(1, "seed", run["seed"])
             frames.append(frame)

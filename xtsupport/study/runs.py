@@ -1,8 +1,8 @@
-"""Run folders: written so that nothing half-done is ever read as whole.
+"""Runs: one key, one result, in a store that studies and notebooks share (``outputs/runs/KEY``).
 
 Every file is written under a temporary name, flushed to disk and renamed. ``run.json`` comes last,
 with the checksums of the others; a folder is whole when its ``run.json`` carries the wanted run key
-and every checksum holds.
+and every checksum holds. A whole run is never replaced: what is done otherwise has another key.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 from xtsupport import folders
-from xtsupport.errors import UserError
+from xtsupport.errors import Stopped, UserError
 from xtsupport.files import (
     checksum,
     described,
@@ -31,26 +31,31 @@ from xtsupport.files import (
 from xtsupport.study import provenance
 
 FORMAT = 1  # part of every run key: raise it when the meaning of a run's files changes
-LOCK, CHECKPOINT, RECORD = ".lock", "checkpoint", "run.json"
+LOCK, CHECKPOINT, RECORD, PLANNED = ".lock", "checkpoint", "run.json", "planned.json"
+PHASES = ("pretraining", "intermediate", "target", "retrieval")
+SHORT = 12  # digits of the key that name a folder of the store
+WAIT = 6 * 3600  # seconds to wait for another process that does the same run
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One piece of work with a folder of its own."""
+    """One piece of work; what it leaves lies in the store, ``outputs/runs/KEY``."""
 
     study: str
     phase: str
     condition: str
     seed: int
-    name: str  # folder below outputs/STUDY
-    folder: Path
-    settings: dict
+    name: str  # what it is within its study
+    settings: dict = field(default_factory=dict)
     data: dict = field(default_factory=dict)
     options: dict = field(default_factory=dict)
     origins: dict = field(default_factory=dict)
     upstream: tuple["Run", ...] = ()
     variant: str = "plain"
     training_task: str = ""
+    interactive: bool = False  # of a notebook: it may start from a shipped checkpoint of phase 2
+    again: bool = False  # done although the package has one: a result of its own
+    listed: str = ""  # the recipe, of a run that is read from a list
 
     @property
     def side(self) -> str:
@@ -58,8 +63,8 @@ class Run:
         return self.condition if self.variant == "plain" else f"{self.condition}/{self.variant}"
 
     @cached_property
-    def key(self) -> str:
-        """Names the result: equal keys, equal numbers."""
+    def recipe(self) -> str:
+        """Names what is to be done; known before anything is. Equal recipes, equal instructions."""
         identity = {
             "format": FORMAT,
             "phase": self.phase,
@@ -69,17 +74,75 @@ class Run:
             "seed": self.seed,
             "settings": self.settings,
             "data": self.data,
-            "upstream": [each.key for each in self.upstream],
+            "upstream": [each.recipe for each in self.upstream],
         }
-        text = json.dumps(
-            identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-        )
-        return hashlib.sha256(text.encode()).hexdigest()
+        return self.listed or digest(identity | ({"again": True} if self.again else {}))
+
+    @property
+    def key(self) -> str | None:
+        """Names the result: the recipe, and the contents of what it starts from.
+
+        Equal keys, equal numbers. None while a run that it starts from is missing.
+        """
+        above = [standing(each) for each in self.upstream]
+        if None in above:
+            return None
+        parts = [[record["run_key"], content(record)] for _, record in above]
+        return digest([self.recipe, parts]) if parts else self.recipe
+
+    @property
+    def folder(self) -> Path:
+        """Where its results lie or will lie. UserError while what it starts from is missing."""
+        if self.phase == "analysis":
+            return folders.outputs() / self.study / self.name
+        key = self.key
+        if key is None:
+            raise UserError(*(absent(each) for each in self.upstream if standing(each) is None))
+        return folders.runs() / key[:SHORT]
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a value of plain JSON types."""
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def content(record: dict) -> str:
+    """A checksum of what other runs take from a run: its model, or else all that it left."""
+    files = {name: each["sha256"] for name, each in record["files"].items()}
+    model = {name: sha for name, sha in files.items() if name.startswith("model/")}
+    return digest(model or files)
+
+
+def standing(run: Run, shipped: bool | None = None) -> tuple[Path, dict] | None:
+    """(folder, record) that stand for a run: its own, else one of the package with its recipe.
+
+    shipped: whether the package's phase 2 will do (default: for interactive runs); its phase 1
+    always does. The files themselves are not looked at: a harmed run is done again in its place.
+    """
+    key = run.key
+    if key is not None:
+        folder = run.folder if run.phase == "analysis" else folders.runs() / key[:SHORT]
+        record = read_record(folder)
+        if record and record.get("run_key") == key:
+            return folder, record
+    if run.phase == "pretraining" or (run.interactive if shipped is None else shipped):
+        return shipped_runs().get(run.recipe)
+    return None
+
+
+def find(run: Run) -> Path | None:
+    """The whole folder that stands for this run, in the store or in the package."""
+    found = standing(run)
+    return found[0] if found and not flaws(found[0]) else None
 
 
 def is_whole(run: Run) -> bool:
-    """Whether the folder holds what this run would leave: same key, all files intact."""
-    return not flaws(run.folder, run.key)
+    """Whether this run need not be done: intact in the store (phase 1: or in the package)."""
+    found = standing(run, shipped=False)
+    return found is not None and not flaws(found[0])
 
 
 def flaws(folder: Path, key: str | None = None) -> list[str]:
@@ -105,52 +168,58 @@ def flaws(folder: Path, key: str | None = None) -> list[str]:
 def read_record(folder: Path) -> dict | None:
     """The contents of ``run.json``; None when it is absent, truncated or not a record."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        stat = (folder / RECORD).stat()
+        return _record(folder / RECORD, stat.st_size, stat.st_mtime_ns)
     except (OSError, ValueError):
         return None
+
+
+@lru_cache(maxsize=10_000)
+def _record(path: Path, size: int, changed: int) -> dict | None:
+    record = json.loads(path.read_text(encoding="utf-8"))
     return record if isinstance(record, dict) and isinstance(record.get("files"), dict) else None
-
-
-def find(run: Run) -> Path | None:
-    """The whole folder of this run: in its place, its study, scratch, or the package."""
-    for folder in places(run):
-        if not flaws(folder, run.key):
-            return folder
-    return None
 
 
 def require(run: Run) -> Path:
     """``find``, or a UserError that says how to get the missing run."""
     folder = find(run)
     if folder is None:
-        raise UserError(
-            f"{run.name}: this earlier run is missing or of other settings; run the notebook of "
-            f"phase {run.phase} with condition {run.condition!r}, or `xtsupport run` the study"
-        )
+        raise UserError(absent(run))
     return folder
 
 
-def places(run: Run) -> Iterator[Path]:
-    """Every folder that may hold a run, nearest first."""
-    yield run.folder
-    yield folders.outputs() / run.study / run.name
-    yield folders.scratch() / run.key
-    yield from shipped_runs().get(run.key, ())
+def absent(run: Run) -> str:
+    """What to do about a run that is nowhere."""
+    return (
+        f"{run.name}: this earlier run is missing or of other settings; run the notebook of "
+        f"phase {run.phase} with condition {run.condition!r}, or `xtsupport run` the study"
+    )
 
 
 @cache
-def shipped_runs() -> dict[str, list[Path]]:
-    """Run key -> folders that come with the package."""
-    found: dict[str, list[Path]] = {}
+def shipped_runs() -> dict[str, tuple[Path, dict]]:
+    """Recipe -> (folder, record) of the runs that come with the package."""
+    found = {}
     for path in sorted(folders.shipped().rglob(RECORD)):
         record = read_record(path.parent) or {}
-        found.setdefault(record.get("run_key", ""), []).append(path.parent)
+        found.setdefault(record.get("recipe", ""), (path.parent, record))
     return found
 
 
-def into_scratch(run: Run) -> Run:
-    """The same run, to be done in ``outputs/scratch/<run key>`` instead of its study."""
-    return replace(run, folder=folders.scratch() / run.key)
+def interactive(run: Run) -> Run:
+    """The same run as a notebook does it: shipped phase 2 stands in for a missing one."""
+    return replace(run, interactive=True, upstream=tuple(map(interactive, run.upstream)))
+
+
+def identity(run: Run) -> dict:
+    """What ``run.json`` says of the run's key and of what it starts from, which must be there."""
+    above = {each.name: standing(each) for each in run.upstream}
+    return {
+        "run_key": run.key,
+        "recipe": run.recipe,
+        "upstream": {name: record["run_key"] for name, (_, record) in above.items()},
+        "upstream_content": {name: content(record) for name, (_, record) in above.items()},
+    }
 
 
 class Stopwatch:
@@ -176,6 +245,7 @@ class RunFolder:
 
     def __init__(self, run: Run):
         self.run, self.path, self.notes = run, run.folder, {}
+        self.identity = identity(run)
 
     def note(self, **facts) -> None:
         """Facts for ``run.json``, such as ``tokens=..., device=..., collapsed=False``."""
@@ -186,7 +256,7 @@ class RunFolder:
         """A folder for what is needed to continue; removed once the run is whole."""
         folder = self.path / CHECKPOINT
         folder.mkdir(exist_ok=True)
-        write_text(folder / "run_key", self.run.key)
+        write_text(folder / "run_key", self.identity["run_key"])
         return folder
 
     def write_json(self, name: str, value: object) -> Path:
@@ -212,29 +282,50 @@ class RunFolder:
 
 @contextmanager
 def open_run(run: Run) -> Iterator[RunFolder]:
-    """Do a run: locks the folder, clears what is stale, writes ``run.json`` when all went well.
+    """Do a run: locks the folder, clears what is left over, writes ``run.json`` when all went well.
 
-    Raises UserError when another process writes the same folder, or the disk is full.
+    Waits while another process does the same run. Raises UserError when what the run starts from is
+    missing, the run is finished already (a finished run is never replaced), or the disk is full.
     """
-    with plain_disk_errors(run.folder):
-        run.folder.mkdir(parents=True, exist_ok=True)
-        with locked(
-            run.folder / LOCK,
-            f"{run.name} is being written by another process; wait for it or stop it",
-        ):
-            clear(run)
-            folder, watch = RunFolder(run), Stopwatch()
-            yield folder
+    for each in run.upstream:
+        require(each)
+    folder = RunFolder(run)
+    with plain_disk_errors(folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+        say_who_is_waited_for(run, folder.path)
+        busy = f"{run.name} is being written by another process; wait for it or stop it"
+        with locked(folder.path / LOCK, busy, wait=WAIT):
+            if not flaws(folder.path, folder.identity["run_key"]):
+                raise UserError(
+                    f"{run.name} is finished, and a finished run is never replaced: "
+                    f"{folder.path}; run the cell or command again to go on from it"
+                )
+            clear(folder.path, folder.identity["run_key"])
+            watch = Stopwatch()
+            try:
+                yield folder
+            except KeyboardInterrupt:  # outside of training, which ends in good order by itself
+                raise Stopped(f"{run.name}: stopped; run the cell again to continue") from None
             folder.note(cpu_seconds=watch.cpu_seconds)
-            seal(run.folder, record_of(run) | folder.notes, inside(run.folder), watch)
-            shutil.rmtree(run.folder / CHECKPOINT, ignore_errors=True)
+            record = record_of(run) | folder.identity | folder.notes
+            seal(folder.path, record, inside(folder.path), watch)
+            shutil.rmtree(folder.path / CHECKPOINT, ignore_errors=True)
 
 
-def clear(run: Run) -> None:
-    """Remove what an earlier or a killed run left, except a checkpoint of this very run."""
-    (run.folder / RECORD).unlink(missing_ok=True)
-    for path in run.folder.iterdir():
-        if path.name == LOCK or (path.name == CHECKPOINT and checkpoint_key(path) == run.key):
+def say_who_is_waited_for(run: Run, folder: Path) -> None:
+    """One line when another process holds the folder now."""
+    try:
+        with locked(folder / LOCK, "", wait=0):
+            return
+    except UserError:
+        print(f"{run.name}: another process is doing this run; waiting for it", flush=True)
+
+
+def clear(folder: Path, key: str) -> None:
+    """Remove what a killed run left, except a checkpoint of this very run."""
+    (folder / RECORD).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if path.name == LOCK or (path.name == CHECKPOINT and checkpoint_key(path) == key):
             continue
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
@@ -261,14 +352,15 @@ def inside(folder: Path) -> list[Path]:
 def record_of(run: Run) -> dict:
     """What ``run.json`` says of a run before it is done; nothing of where this machine has things.
 
-    ``options["data"]`` is as the settings give it, relative to the project root.
+    ``options["data"]`` is as the settings give it, relative to the project root. ``planned`` stands
+    for what the study's planned.json says, where there is one.
     """
     options = {key: value for key, value in run.options.items() if key != "given"}
     if "given" in run.options:
         options["data"] = run.options["given"]
+    planned = planned_mark(folders.outputs() / run.study)
     return {
         "format": FORMAT,
-        "run_key": run.key,
         "study": run.study,
         "phase": run.phase,
         "condition": run.condition,
@@ -279,8 +371,19 @@ def record_of(run: Run) -> dict:
         "options": options,
         "origins": run.origins,
         "data": run.data,
-        "upstream": {each.name: each.key for each in run.upstream},
+        **({"planned": planned} if planned else {}),
     }
+
+
+def planned_mark(study: Path) -> str | None:
+    """A hash of what a study's planned.json says, its date apart; None without the file."""
+    try:
+        planned = json.loads((study / PLANNED).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return "unreadable"
+    return digest({**planned, "since": ""} if isinstance(planned, dict) else planned)
 
 
 def seal(folder: Path, record: dict, files: list[Path], watch: Stopwatch) -> None:

@@ -2,8 +2,10 @@
 
     python -m xtsupport.study.ship params/demo.yaml
 
-They let every notebook run alone in a minute or two: an interactive run that finds no earlier
-phase in ``outputs/`` starts from the shipped one of the same run key. Only the first seed ships.
+First the encoder: from then on the study starts from it as it was rounded. Run the study again and
+ship once more: then the first seed of phase 2 is copied, from which notebooks that run alone start,
+and ``study/``: settings, plan and cube with predictions, which 06 and 07 show to those who have
+run nothing yet.
 """
 
 import shutil
@@ -13,35 +15,70 @@ from pathlib import Path
 from safetensors.numpy import load_file, save_file
 
 from xtsupport import folders
+from xtsupport.cube.columns import SCHEMA, WORD
 from xtsupport.errors import UserError
-from xtsupport.files import write_json
-from xtsupport.study.plan import open_study
-from xtsupport.study.runs import described, inside, is_whole, read_record
+from xtsupport.files import described, new_folder, write_json
+from xtsupport.study import runs
+from xtsupport.study.plan import Study, open_study
+from xtsupport.study.runs import RECORD, content, digest, inside, is_whole, read_record, standing
 
 DROPPED = ("options", "origins", "machine", "commit", "started")  # what is of one machine only
 
 
 def ship(params: str) -> list[Path]:
-    """Copy phase 1 and the first seed of phase 2; returns the folders. UserError if not whole."""
+    """Copy phase 1, or the first seed of phase 2; returns the folders. UserError if not whole."""
     study = open_study(params)
-    first = study.settings.seeds[:1]
-    wanted = [*study.runs("pretraining"), *study.runs("intermediate", seeds=first)]
+    own = [run for run in study.runs("pretraining") if run.folder == (standing(run) or [None])[0]]
+    wanted = own or study.runs("intermediate", seeds=study.settings.seeds[:1])
     missing = [run.name for run in wanted if not is_whole(run)]
     if missing:
         raise UserError(f"not finished: {', '.join(missing)}; run `xtsupport run {params}` first")
-    shutil.rmtree(folders.shipped(), ignore_errors=True)
-    return [copy(run.folder, folders.shipped() / run.name) for run in wanted]
+    shutil.rmtree(folders.shipped() / ("" if own else "intermediate"), ignore_errors=True)
+    made = [copy(run.folder, folders.shipped() / run.name) for run in wanted]
+    if not own:
+        made.append(ship_study(study))
+    for run in own:  # else the study would go on from the encoder before it was rounded
+        shutil.rmtree(run.folder)
+    runs.shipped_runs.cache_clear()
+    return made
+
+
+def ship_study(study: Study) -> Path:
+    """Settings, plan, and the cube with predictions. UserError when a run is not finished."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    scored = [run for run in study.plan.runs if run.phase in ("target", "retrieval")]
+    parts = pd.concat(
+        [pd.read_parquet(runs.require(run) / "examples.parquet") for run in scored],
+        ignore_index=True,
+    )
+    with new_folder(folders.shipped() / "study") as folder:
+        for name in ("settings.yaml", "origins.json", runs.PLANNED):
+            shutil.copy(study.folder / name, folder / name)
+        for task, rows in parts.groupby("task"):
+            place = folder / "cube" / f"task={task}"
+            place.mkdir(parents=True)
+            order = ["condition", "variant", "language", "metric", "seed", "example_id"]
+            rows = rows.drop(columns="task").sort_values(order)
+            extra = pa.field("prediction", WORD)
+            fields = [each for each in SCHEMA if each.name != "task"]
+            table = pa.Table.from_pandas(rows, pa.schema([*fields, extra]), preserve_index=False)
+            pq.write_table(table, place / "part-0.parquet", compression="zstd")
+    return folders.shipped() / "study"
 
 
 def copy(source: Path, folder: Path) -> Path:
-    """One run folder, its weights rounded to 16 bits, its record describing the rounded files."""
+    """One run folder, its weights rounded to 16 bits: another result, with a key of its own."""
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns(".lock"))
     weights = folder / "model" / "model.safetensors"
     halves = {name: value.astype("float16") for name, value in load_file(weights).items()}
     save_file(halves, weights, {"format": "pt"})
     record = {key: value for key, value in read_record(source).items() if key not in DROPPED}
-    files = {str(path.relative_to(folder)): described(path) for path in inside(folder)}
-    write_json(folder / "run.json", record | {"files": files})
+    record["files"] = {str(path.relative_to(folder)): described(path) for path in inside(folder)}
+    record["run_key"] = digest([record["recipe"], "shipped", content(record)])
+    write_json(folder / RECORD, record)
     return folder
 
 
@@ -49,3 +86,5 @@ if __name__ == "__main__":
     for made in ship(sys.argv[1]):
         size = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
         print(f"{made.relative_to(folders.PACKAGE)}  {size / 1e6:.2f} MB")
+    if made.parent.name == "pretraining":
+        print("the study now starts from this encoder: run it again, then ship again")

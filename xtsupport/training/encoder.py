@@ -10,6 +10,8 @@ from transformers.utils import logging
 from xtsupport.errors import UserError
 from xtsupport.training import checkpoint
 
+logging.disable_progress_bar()  # of loading and saving; training has a line of its own
+
 
 def load_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
     """(model, tokenizer) of an encoder without any head.
@@ -51,7 +53,6 @@ def _read(auto, name, dtype):
     checkpoint.check(name)
     folder = checkpoint.located(name)
     logging.set_verbosity_error()  # its report lists the absent pooler, which nothing here uses
-    logging.disable_progress_bar()
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **local)

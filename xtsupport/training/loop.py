@@ -22,6 +22,7 @@ from accelerate.tracking import GeneralTracker
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from xtsupport.errors import Stopped
 from xtsupport.training.batches import (
     batch_stream,
     collate,
@@ -31,6 +32,7 @@ from xtsupport.training.batches import (
     token_batches,
 )
 from xtsupport.training.features import IGNORED, Features, check_learnable
+from xtsupport.training.interrupt import asked_to_stop
 from xtsupport.training.masked import mask_tokens
 from xtsupport.training.progress import ProgressLine
 from xtsupport.training.recipe import Recipe
@@ -65,7 +67,7 @@ def train(
     gradient norm and learning rate of every step. `evaluate` scores the model on development rows
     (larger is better) every `dev_every` steps: the best weights are kept, the history has the
     scores as `dev`, and it ends early where the recipe's patience does. Raises Diverged when the
-    loss or the gradient is not finite.
+    loss or the gradient is not finite, Stopped (after a checkpoint) when somebody interrupts.
     """
     for task, features in data.items():
         check_learnable(task, features)
@@ -86,25 +88,32 @@ def train(
 
     saved, done = time.monotonic(), first
     line = ProgressLine(recipe.steps, first, progress and accelerator.is_main_process)
-    while done < recipe.steps and not selection.finished:
-        task, indices = tasks[done], next(streams[tasks[done]])
-        _set_rate(optimizer, rate(done, recipe))
-        losses[done] = _step(
-            wrapped, accelerator, task, data[task], indices, tokenizer, recipe, done
-        )
-        norm = accelerator.clip_grad_norm_(wrapped.parameters(), recipe.clip)
-        _check(task, losses[done], float(norm), done, recipe)
-        optimizer.step()
-        optimizer.zero_grad()
-        if tracker:
-            told = {f"loss/{task}": float(losses[done]), "gradient": float(norm)}
-            tracker.log(told | {"learning_rate": rate(done, recipe)}, step=done + 1)
-        done += 1
-        selection.look(model, _weights(model), done, last=done == recipe.steps)
-        line.step(done, losses, int(data[task].lengths[indices].sum()), str(selection))
-        if checkpoint and time.monotonic() - saved > 60 * minutes and accelerator.is_main_process:
-            save_checkpoint(checkpoint, model, optimizer, losses, selection, done)
-            saved = time.monotonic()
+    with asked_to_stop() as asked:
+        while done < recipe.steps and not selection.finished:
+            task, indices = tasks[done], next(streams[tasks[done]])
+            _set_rate(optimizer, rate(done, recipe))
+            losses[done] = _step(
+                wrapped, accelerator, task, data[task], indices, tokenizer, recipe, done
+            )
+            norm = accelerator.clip_grad_norm_(wrapped.parameters(), recipe.clip)
+            _check(task, losses[done], float(norm), done, recipe)
+            optimizer.step()
+            optimizer.zero_grad()
+            if tracker:
+                told = {f"loss/{task}": float(losses[done]), "gradient": float(norm)}
+                tracker.log(told | {"learning_rate": rate(done, recipe)}, step=done + 1)
+            done += 1
+            selection.look(model, _weights(model), done, last=done == recipe.steps)
+            line.step(done, losses, int(data[task].lengths[indices].sum()), str(selection))
+            stop = asked() and accelerator.num_processes == 1 and done < recipe.steps
+            due = time.monotonic() - saved > 60 * minutes
+            if checkpoint and (due or stop) and accelerator.is_main_process:
+                save_checkpoint(checkpoint, model, optimizer, losses, selection, done)
+                saved = time.monotonic()
+            if stop:
+                raise Stopped(
+                    f"stopped at step {done} of {recipe.steps}; run the cell again to continue"
+                )
     selection.restore(_weights(model))
     model.eval()
     history = {"step": np.arange(1, done + 1), "task": tasks[:done], "loss": losses[:done]}

@@ -7,10 +7,12 @@ import pandas as pd
 import torch
 from torch.nn.functional import normalize
 from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers.utils import logging
 
 from xtsupport import tables
 from xtsupport.data import load
 
+logging.disable_progress_bar()
 WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece's mark of a piece that begins a word
 
 

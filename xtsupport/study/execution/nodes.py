@@ -16,8 +16,8 @@ from pathlib import Path
 import yaml
 
 from xtsupport import files, folders
-from xtsupport.errors import UserError, did_you_mean
-from xtsupport.study import runs
+from xtsupport.errors import Stopped, UserError, did_you_mean
+from xtsupport.study import runs, store
 from xtsupport.study.execution import devices
 from xtsupport.study.execution.orphans import die_with_parent
 
@@ -39,7 +39,8 @@ def execute(folder: Path) -> None:
             run_notebook(spec, folder)
             close(spec, folder, watch)
         except BaseException as error:
-            failed = {"state": "failed", "seconds": watch.seconds, "error": first_line(error)}
+            state = "stopped" if isinstance(error, Stopped) else "failed"
+            failed = {"state": state, "seconds": watch.seconds, "error": first_line(error)}
             files.write_json(folder / STATE, told | failed)
             raise
         files.write_json(folder / STATE, told | {"state": "done", "seconds": watch.seconds})
@@ -80,6 +81,8 @@ def execute_notebook(source: Path, executed: Path, parameters: dict) -> None:
         )
     except PapermillException as error:
         ended, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", error)
+        if ended == "Stopped":
+            raise Stopped(text) from error
         raise UserError(text if ended == "UserError" else f"{ended}: {text}") from error
     except RuntimeError as error:  # nbclient's DeadKernelError
         raise UserError(
@@ -122,20 +125,22 @@ def parameters_of(source: Path) -> list[str]:
 
 def close(spec: dict, folder: Path, watch: runs.Stopwatch) -> None:
     """Check that the notebook left its runs and outputs whole; give analysis nodes their record."""
-    outputs = [path for name in spec["outputs"] for path in files_of(folder.parent.parent / name)]
-    missing = [name for name in spec["outputs"] if not files_of(folder.parent.parent / name)]
+    study = folder.resolve().parent.parent
+    outputs = [path for name in spec["outputs"] for path in files_of(study / name)]
+    missing = [name for name in spec["outputs"] if not files_of(study / name)]
     if missing:
         raise UserError(f"the notebook ended without writing {', '.join(missing)}")
+    graph = json.loads((study / "graph.json").read_text(encoding="utf-8"))
+    made = store.sketched(study.name, graph["runs"])
     if spec["record"]:
-        runs.seal(folder, spec["record"], outputs, watch)
+        record = spec["record"] | runs.identity(made[spec["runs"][0]])
+        runs.seal(folder, record, outputs, watch)
         return
-    unfinished = [
-        flaw
-        for run in spec["runs"]
-        for flaw in runs.flaws(folder.parent.parent / run["folder"], run["key"])
-    ]
+    unfinished = [name for name in spec["runs"] if not runs.is_whole(made[name])]
     if unfinished:
-        raise UserError("the notebook ended, but not all its runs are whole", *unfinished)
+        raise UserError(
+            f"the notebook ended, but not all its runs are whole: {', '.join(unfinished)}"
+        )
 
 
 def files_of(path: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from xtsupport.sides import as_columns, side
-from xtsupport.study import runs
+from xtsupport.study import runs, store
 from xtsupport.study.execution.runner import rule_name
 from xtsupport.study.execution.time_left import seconds_left, work
 from xtsupport.study.plan import Node, Study
@@ -41,7 +41,7 @@ class Progress:
         text = f"{self.count(states)} {name} {VERBS[each['state']]}"
         if each["state"] == "done":
             text += f" in {duration(each['seconds'])}"
-        elif each["state"] == "failed":
+        elif each["state"] in ("failed", "stopped"):
             text += f" after {duration(each['seconds'])}: {each['error']}"
         return text
 
@@ -64,7 +64,13 @@ class Progress:
             print("\r\x1b[K", end="", file=self.stream, flush=True)
 
 
-VERBS = {"running": "started", "done": "done", "failed": "failed", "waiting": "to be tried again"}
+VERBS = {
+    "running": "started",
+    "done": "done",
+    "failed": "failed",
+    "stopped": "stopped",
+    "waiting": "to be tried again",
+}
 
 
 def duration(seconds: float) -> str:
@@ -115,32 +121,43 @@ def last_line(path: Path) -> str:
 def status_lines(study: Study, runner: str | None, states: dict[str, dict]) -> list[str]:
     """One line per node: its state and how many of its runs are whole; then totals, time left."""
     lines, found = [], {}
+    before = {row["name"] for row in store.read_list(study.folder) if row["run_key"]}
     for node in study.plan.nodes:
         whole = sum(runs.is_whole(run) for run in node.runs)
-        state = node_state(node, whole, runner, states[node.name], found)
+        state = node_state(node, whole, runner, states[node.name], found, before)
         found[node.name] = state
         error = f"  {states[node.name].get('error', '')}" if state == "failed" else ""
         if state == "withheld":
             blamed = [name for name in node.upstream if found[name] in ("failed", "withheld")]
             error = f"  waits for {', '.join(blamed)}"
         lines.append(f"{node.name:<34}{state:<10}{whole}/{len(node.runs)} runs{error}")
+    if flaw := store.plan_flaw(study.folder):
+        lines.append(f"warning: {flaw}")
     counted = [f"{count} {state}" for state, count in Counter(found.values()).items()]
     left = time_left(study, runner, states, found)
     return [*lines, ", ".join(counted) + (f"; about {duration(left)} left" if left else "")]
 
 
-def node_state(node: Node, whole: int, runner: str | None, told: dict, above: dict) -> str:
-    """The state of a node in one word. above: the states of the nodes before it."""
+def node_state(
+    node: Node, whole: int, runner: str | None, told: dict, above: dict, before: set[str]
+) -> str:
+    """The state of a node in one word.
+
+    above: the states of the nodes before it; before: the runs that the study had when it last ran.
+    """
     if whole == len(node.runs):
         return "done"
     if told["state"] == "running":
         return "running" if runner is not None and told.get("runner") == runner else "stopped"
-    if told["state"] == "failed":
-        return "failed"
+    if told["state"] in ("failed", "stopped"):
+        return told["state"]
     if any(above[name] in ("failed", "withheld") for name in node.upstream):
         return "withheld"
-    records = [runs.read_record(run.folder) for run in node.runs]
-    return "stale" if any(records) else "to do"
+    done_once = any(
+        runs.read_record(run.folder) if run.phase == "analysis" else run.name in before
+        for run in node.runs
+    )
+    return "stale" if done_once else "to do"
 
 
 def time_left(

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,13 +22,18 @@ import yaml
 
 from xtsupport import files, folders
 from xtsupport.errors import UserError
-from xtsupport.study import runs
+from xtsupport.study import runs, store
 from xtsupport.study.execution import kernel_server, nodes
 from xtsupport.study.execution.orphans import die_with_parent
 from xtsupport.study.params.settings import leaves
 from xtsupport.study.plan import Node, Study
+from xtsupport.study.takeover import take_over
+from xtsupport.training.interrupt import STOP
 
 HERE = Path(__file__).parent
+STOP_FILE = "stop"  # in a study's folder: its nodes are to end at the next step
+GRACE = 20  # seconds for that
+PASSES = 4  # one per phase: more than that nothing can become stale in turn
 
 
 def run_study(
@@ -38,24 +44,51 @@ def run_study(
     show: called a few times a second with those states while Snakemake works.
     Raises UserError when another process runs the study, or Snakemake itself cannot start.
     """
-    with files.plain_disk_errors(study.folder), study_lock(study.folder) as holder:
+    with (
+        files.plain_disk_errors(study.folder),
+        study_lock(study.folder) as holder,
+        signals_interrupt(),
+    ):
+        (study.folder / STOP_FILE).unlink(missing_ok=True)
         keep_settings(study)
         tidy(study)
-        todo = stale(study)
-        if todo:
-            graph = prepare(study, todo, holder)
-            with warm_kernels(study, todo, profile) as found:
-                code = snakemake(
-                    study, graph, jobs, profile, found, lambda: show(states(study, todo))
+        found: dict[str, dict] = {}
+        try:
+            for _ in range(PASSES):
+                todo = stale(study)
+                if not todo or any(each["state"] != "done" for each in found.values()):
+                    break
+                before = found
+                found = before | one_pass(
+                    study, todo, holder, jobs, profile, lambda now, done=before: show(done | now)
                 )
-            tidy(study)
-            found = states(study, todo)
-            if code and not any(each["state"] in ("failed", "running") for each in found.values()):
-                raise UserError(
-                    f"Snakemake ended with {code}; see {study.folder / 'snakemake.log'}"
-                )
-            return found
-    return {}
+        finally:
+            store.write_list(study)
+    return found
+
+
+def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show) -> dict:
+    """One Snakemake call over nodes; returns their states.
+
+    A second call is rare: a run that was harmed and done again may come out otherwise (on another
+    processor, say), and then what starts from it has to be done anew.
+    """
+    graph = prepare(study, todo, holder)
+    with warm_kernels(study, todo, profile) as found:
+        code = snakemake(study, graph, jobs, profile, found, lambda: show(states(study, todo)))
+    tidy(study)
+    found = states(study, todo)
+    if code and not any(each["state"] in ("failed", "running") for each in found.values()):
+        raise UserError(f"Snakemake ended with {code}; see {study.folder / 'snakemake.log'}")
+    return found
+
+
+def bring_over(study: Study) -> list[str]:
+    """Take over what an earlier version left in the study's folder; a line on what came of it."""
+    if not store.carried(study.folder):
+        return []
+    with files.plain_disk_errors(study.folder), study_lock(study.folder):
+        return take_over(study)
 
 
 def stale(study: Study) -> list[Node]:
@@ -66,19 +99,18 @@ def stale(study: Study) -> list[Node]:
 def tidy(study: Study) -> None:
     """Remove checkpoints of runs that are whole: what a kill between the two leaves."""
     for run in study.plan.runs:
-        left = run.folder / runs.CHECKPOINT
-        if left.is_dir() and runs.is_whole(run):
-            shutil.rmtree(left)
+        found = runs.find(run)
+        if found and (found / runs.CHECKPOINT).is_dir():
+            shutil.rmtree(found / runs.CHECKPOINT)
 
 
 def harmed(study: Study) -> list[str]:
     """What is wrong with runs that were whole once: files that changed or went, a line each."""
     found = []
     for run in study.plan.runs:
-        record = runs.read_record(run.folder)
-        if record is not None and record.get("run_key") == run.key:
-            found += runs.flaws(run.folder, run.key)
-        elif record is None and (run.folder / runs.RECORD).exists():
+        if there := runs.standing(run):
+            found += runs.flaws(there[0])
+        elif run.key and (run.folder / runs.RECORD).exists():
             found.append(f"{run.folder / runs.RECORD}: cannot be read")
     return found
 
@@ -125,15 +157,17 @@ def runner_of(folder: Path) -> str | None:
 def keep_settings(study: Study) -> None:
     """Leave the settings as given, their origins, and what the first run fixes: the comparison that
     was planned, and the precision."""
-    given = study.settings.model_dump(exclude_unset=True)
+    whole = (study.whole or study).settings
+    given = whole.model_dump(exclude_unset=True)
     write_if_new(study.folder / "settings.yaml", yaml.safe_dump(given, sort_keys=False))
-    origins = {key: study.settings.origins[key] for key in leaves(given)}
+    origins = {key: whole.origins[key] for key in leaves(given)}
     write_if_new(study.folder / "origins.json", json.dumps(origins, indent=1) + "\n")
-    planned = study.folder / "planned.json"
-    if not planned.exists():
+    planned = study.folder / runs.PLANNED
+    if not planned.exists() and not store.plan_flaw(study.folder):
         first = {"since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        first["precision"] = study.settings.resolved_precision
-        files.write_json(planned, first | {"analysis": study.settings.analysis.model_dump()})
+        first["precision"] = whole.resolved_precision
+        files.write_json(planned, first | {"analysis": whole.analysis.model_dump()})
+    store.write_list(study)
 
 
 def prepare(study: Study, todo: list[Node], holder: str) -> Path:
@@ -141,7 +175,12 @@ def prepare(study: Study, todo: list[Node], holder: str) -> Path:
     names = {node.name for node in todo}
     for node in todo:
         write_node(study, node, holder)
-    graph = {"nodes": [rule(study, node, names) for node in todo]}
+    upstream = {node.name: node.upstream for node in study.plan.nodes}
+    looks = [run for node in study.plan.nodes for run in node.runs if run.phase == "analysis"]
+    graph = {
+        "nodes": [rule(study, node, waits_for(node.name, upstream, names)) for node in todo],
+        "runs": store.sketch([*study.plan.runs, *looks]),
+    }
     files.write_json(study.folder / "graph.json", graph)
     return study.folder / "graph.json"
 
@@ -162,7 +201,7 @@ def write_node(study: Study, node: Node, holder: str) -> None:
         "runner": holder,
         "threads": study.settings.threads,
         "per_gpu": study.settings.nodes.per_gpu,
-        "runs": [{"folder": run.name, "key": run.key} for run in node.runs],
+        "runs": [run.name for run in node.runs],
         "upstream": list(node.upstream),
         "outputs": list(node.outputs),
         "record": runs.record_of(node.runs[0]) if analysis else None,
@@ -170,14 +209,23 @@ def write_node(study: Study, node: Node, holder: str) -> None:
     files.write_json(folder / nodes.SPEC, spec)
 
 
-def rule(study: Study, node: Node, names: set[str]) -> dict:
+def waits_for(node: str, upstream: dict[str, tuple[str, ...]], names: set[str]) -> list[str]:
+    """The nodes among ``names`` that lie above a node, also behind nodes that are done."""
+    found: dict[str, None] = {}
+    for name in upstream[node]:
+        found |= {name: None} if name in names else {}
+        found |= dict.fromkeys(waits_for(name, upstream, names))
+    return list(found)
+
+
+def rule(study: Study, node: Node, after: list[str]) -> dict:
     """A node as the Snakefile takes it; paths are relative to the study's folder."""
     return {
         "rule": rule_name(node.name),
         "folder": f"nodes/{node.name}",
         "stamp": f"nodes/{node.name}/{nodes.STAMP}",
         "log": f"nodes/{node.name}/output.log",
-        "after": [f"nodes/{name}/{nodes.STAMP}" for name in node.upstream if name in names],
+        "after": [f"nodes/{name}/{nodes.STAMP}" for name in after],
         "threads": study.settings.threads,
     }
 
@@ -214,7 +262,9 @@ def snakemake(
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=os.environ | {"XTSUPPORT_ROOT": str(folders.root())} | environment,
+            env=os.environ
+            | {"XTSUPPORT_ROOT": str(folders.root()), STOP: str(study.folder / STOP_FILE)}
+            | environment,
             start_new_session=True,
             preexec_fn=die_with_parent_of(os.getpid()),
         )
@@ -223,6 +273,7 @@ def snakemake(
                 tick()
                 time.sleep(0.3)
         except BaseException:
+            let_training_stop(study)
             if profile != "local":
                 cancel(process)
             stop(process)
@@ -231,6 +282,42 @@ def snakemake(
             raise
     tick()
     return process.returncode
+
+
+@contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupted) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def interrupted(number: int, frame) -> None:
+    """What Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def let_training_stop(study: Study) -> None:
+    """Ask the nodes that train to leave a checkpoint and end; wait for them, not too long."""
+    asked, until = study.folder / STOP_FILE, time.monotonic() + GRACE
+    asked.touch()
+    try:
+        print("stopping: what trains now leaves a checkpoint", file=sys.stderr, flush=True)
+        while time.monotonic() < until and any(
+            each["state"] == "running" for each in states(study, list(study.plan.nodes)).values()
+        ):
+            time.sleep(0.2)
+    except KeyboardInterrupt:  # asked twice: at once
+        pass
+    finally:
+        asked.unlink(missing_ok=True)
 
 
 def die_with_parent_of(pid: int) -> Callable[[], None] | None:

@@ -27,6 +27,7 @@ from xtsupport.statistics.declared import UNITS, Declared
 from xtsupport.statistics.declared import Primary as Declaration
 from xtsupport.study.params import params_file, rules
 from xtsupport.study.params.explained import explained
+from xtsupport.study.store import plan_flaw
 from xtsupport.training.recipe import SAMPLERS, Recipe
 
 Positive = Annotated[int, Field(ge=1)]
@@ -345,6 +346,8 @@ class Settings(Part):
     @property
     def late(self) -> list[str]:
         """What of ``analysis``, by name, is no longer as it was before the study's first run."""
+        if LOST in self._planned:
+            return [LOST]
         now, then = self.analysis.model_dump(), self._planned.get("analysis", {})
         return [name for name, value in now.items() if then.get(name, value) != value]
 
@@ -429,12 +432,15 @@ def kept_origins(path: Path, given: params_file.Source) -> dict[str, str]:
 
 def first_plan(path: Path, study: str) -> dict:
     """A study's planned.json: ``analysis`` and ``precision`` as they were before its first run;
-    empty for a study that was never begun.
+    empty for a study that was never begun; ``LOST`` where finished runs tell of another file than
+    is there.
 
     The file lies beside a study's own settings.yaml, else in the study's folder under outputs/.
     """
     own = [path.parent] if path.name == "settings.yaml" else []
     for folder in [*own, folders.outputs() / study]:
+        if plan_flaw(folder):
+            return {LOST: None}
         with suppress(OSError, ValueError, TypeError):
             return dict(json.loads((folder / "planned.json").read_text(encoding="utf-8")))
     return {}
@@ -449,7 +455,8 @@ def leaves(values: Mapping, before: str = "") -> dict[str, object]:
     return flat
 
 
-RESERVED = {"scratch", "con", "prn", "aux", "nul"}
+LOST = "planned.json is missing or was changed"
+RESERVED = {"runs", "scratch", "con", "prn", "aux", "nul"}
 STAND_INS = {
     "study": "study",
     "data": "hub",

@@ -27,7 +27,7 @@ from xtsupport.study.phases.fitting import (
     sizes,
 )
 from xtsupport.study.phases.training_rows import raw_features, training_features, windows_of
-from xtsupport.study.runs import Run, open_run, require
+from xtsupport.study.runs import Run, open_run, require, standing
 from xtsupport.tables import languages, task
 from xtsupport.training import encoder as encoders
 from xtsupport.training import precision
@@ -321,14 +321,15 @@ def write_scores(out, run: Run, parts) -> None:
                 prediction=frame["example_id"].map(texts),
             )
         )
-    phase2 = next((above.key for above in run.upstream if above.phase == "intermediate"), None)
+    above = [standing(each)[1] for each in run.upstream]
+    phase2 = next((each["run_key"] for each in above if each["phase"] == "intermediate"), None)
     cube = pd.concat(frames, ignore_index=True).assign(
         study=run.study,
         condition=run.condition,
         variant=run.variant,
         seed=run.seed,
         phase2_run=phase2,
-        phase3_run=run.key if run.phase == "target" else None,
+        phase3_run=out.identity["run_key"] if run.phase == "target" else None,
     )
     scores = pd.concat(scores, ignore_index=True)
     out.write_parquet("examples.parquet", cube)

@@ -1,0 +1,101 @@
+"""Everything that was run here: what differs between runs stands in their names and their table."""
+
+import pandas as pd
+import pytest
+from study_toys import SMALL, toy_root, xtsupport
+
+from xtsupport.errors import UserError
+from xtsupport.report import plots
+from xtsupport.study import my_runs
+from xtsupport.study.plan import open_study
+from xtsupport.study.runs import open_run
+
+
+def do(run, score):
+    with open_run(run) as folder:
+        if run.phase in ("pretraining", "intermediate"):
+            with folder.new_folder("model") as model:
+                (model / "weights").write_text(run.recipe)
+        rows = [("xquad", code, "f1", score - 10 * k, 12) for k, code in enumerate(("en", "qka"))]
+        columns = ["task", "language", "metric", "score", "n_examples"]
+        folder.write_csv("scores.csv", pd.DataFrame(rows, columns=columns))
+        log = pd.DataFrame({"step": [1, 2], "task": run.training_task or "squad", "loss": [2, 1.0]})
+        folder.write_csv("history.csv", log)
+        folder.note(final_loss=score / 100)
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A study, and the same by hand with another learning rate in phase 2."""
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    path = toy_root(tmp_path, **SMALL)
+    opened = open_study(path)
+    for score, changes in ((80, {}), (70, {"intermediate.learning_rate": 5e-4})):
+        for run in open_study(path, changes).plan.runs:
+            if not my_runs.runs.is_whole(run):
+                do(run, score)
+    return opened
+
+
+def test_runs_are_named_by_how_they_depart_from_their_study(study):
+    made = my_runs.found(study, "target")
+    assert [each.label for each in made] == [
+        "none", "squad", "squad{intermediate.learning_rate=0.0005}"
+    ]  # fmt: skip
+    assert [each.label for each in my_runs.found(study, "intermediate")] == [
+        "squad", "squad{intermediate.learning_rate=0.0005}"
+    ]  # fmt: skip
+    assert len(my_runs.found()) == 1 + 2 + 3
+
+
+def test_the_table_has_a_column_for_what_differs_and_for_nothing_else(study):
+    table = my_runs.runs_table(my_runs.found(study, "target"))
+    settings = [name for name in table if "." in name]
+    assert settings == ["intermediate.learning_rate"]
+    first, second = table.loc[table["condition"] == "squad", "intermediate.learning_rate"]
+    assert first != second == 5e-4
+    assert table["xquad (en)"].tolist() == [80, 80, 70]
+    assert table["xquad (others)"].tolist() == [70, 70, 60]
+    with pytest.raises(UserError, match="no finished run here yet"):
+        my_runs.runs_table([])
+
+
+def test_losses_and_scores_carry_the_names(study):
+    made = my_runs.found(study, "intermediate")
+    log = my_runs.losses(made)
+    figure = plots.losses_of_runs(log, "squad")
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["squad, seed 0", "squad{intermediate.learning_rate=0.0005}, seed 0"]
+    assert [line.get_ydata()[-1] for line in figure.axes[0].lines] == [1.0, 1.0]
+    scores = my_runs.scores_of(my_runs.found(study, "target"))
+    assert scores.groupby("condition", sort=False)["score"].max().to_dict() == {
+        "none": 80, "squad": 80, "squad{intermediate.learning_rate=0.0005}": 70
+    }  # fmt: skip
+
+
+def test_another_encoder_is_what_differs(study, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text("{}")
+    (run,) = open_study(tmp_path / "params" / "toy.yaml", {"encoder": "mine"}).runs(
+        "target", "none"
+    )
+    do(run, 50)
+    labels = [each.label for each in my_runs.found(study, "target")]
+    assert len(labels) == 4 and labels[1].startswith("none{encoder=mine (")
+
+
+def test_the_command_prints_them(study, tmp_path):
+    code, text = xtsupport(tmp_path, "runs", "params/toy.yaml", "--phase", "target")
+    assert code == 0 and text.count("target") == 3 and "intermediate.learning_rate" in text
+    code, text = xtsupport(tmp_path, "runs")
+    assert code == 0 and text.count("intermediate ") == 2 and "pretraining" in text
+
+
+def test_one_call_shows_table_and_pictures(study, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    my_runs.show_runs(study, "target", ["xquad"])
+    table, losses, scores = shown
+    assert "0.0005" in table.to_html() and "80.0" in table.to_html()
+    assert losses.get_suptitle().startswith("squad: training loss of 3 runs")
+    assert scores.get_suptitle().startswith("xquad")

@@ -1,0 +1,137 @@
+"""Parameters of notebooks as people give them, and parts of a study."""
+
+import pytest
+from study_toys import toy_root
+
+from xtsupport.errors import UserError
+from xtsupport.study import narrowing, parameters
+from xtsupport.study.parameters import as_list, as_settings
+from xtsupport.study.plan import open_study
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (0, [0]), ([0, 1], [0, 1]), ((0, 1), [0, 1]), ("0", [0]), ("[0, 1]", [0, 1]),
+        ("0, 1", [0, 1]), ("0,1", [0, 1]), ("xquad", ["xquad"]), ("xquad,xnli", ["xquad", "xnli"]),
+        ("[xquad, xnli]", ["xquad", "xnli"]), ("['xquad']", ["xquad"]), ([], []), ("", []),
+        (None, []), ("[]", []), (range(2), [0, 1]),
+    ],
+)  # fmt: skip
+def test_lists_are_taken_as_people_give_them(given, meant):
+    assert as_list(given) == meant
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("target.epochs=2", ["target.epochs=2"]),
+        ("seeds=[0, 1]", ["seeds=[0, 1]"]),
+        ("[target.epochs=2, threads=1]", ["target.epochs=2", "threads=1"]),
+        (["target.epochs=2"], ["target.epochs=2"]),
+        ({"target.epochs": 2}, {"target.epochs": 2}),
+        ("", []), ([], []),
+    ],
+)  # fmt: skip
+def test_settings_are_taken_as_people_give_them(given, meant):
+    assert as_settings(given) == meant
+
+
+def test_settings_that_are_none_are_one_line():
+    with pytest.raises(UserError, match="settings: 5 must be a text like"):
+        as_settings([5])
+
+
+@pytest.fixture
+def params(tmp_path, monkeypatch):
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    changes = {"conditions": ["none", "squad", "mnli", "all"], "targets": ["xquad", "tatoeba"]}
+    contrasts = [["squad", "none"], ["mnli", "none"]]
+    primary = {"treatment": "squad", "baseline": "none", "target": "xquad", "metric": "f1",
+               "by": "group"}  # fmt: skip
+    return toy_root(tmp_path, **changes, analysis={"contrasts": contrasts, "primary": primary})
+
+
+def test_settings_of_a_notebook_meet_the_errors_of_the_command_line(params):
+    assert open_study(params, "target.epochs=2").settings.target.epochs == 2
+    with pytest.raises(UserError, match=r"--set: target.epoch: .*did you mean 'epochs'"):
+        open_study(params, ["target.epoch=2"])
+
+
+def test_runs_are_asked_for_in_any_of_these_ways(params):
+    study = open_study(params)
+    for seeds in (0, "0", [0], "[0]"):
+        assert [run.seed for run in study.runs("intermediate", "squad", seeds)] == [0]
+    assert {run.phase for run in study.runs("target", "squad", targets="xquad")} == {"target"}
+    with pytest.raises(UserError) as caught:
+        study.runs("target", "squad_v2", "7")
+    assert (
+        'set settings = ["conditions=[none, squad, mnli, all, squad_v2]"]'
+        in caught.value.problems[0]
+    )
+    assert 'set settings = ["seeds=[0, 1, 7]"]' in caught.value.problems[1]
+    with pytest.raises(UserError, match=r"has no phase 2.*04_target_transfer.*all, mnli, squad"):
+        study.runs("intermediate", "none")
+
+
+CELL = "params: str = 'x'  # the study\nseeds: list = [0]  # seeds"
+
+
+@pytest.mark.parametrize(
+    ("cells", "named"),
+    [
+        ([CELL, "# Parameters\nseeds = [1]"], None),
+        ([CELL, "# Parameters\nseds = [1]"], "'seds'.*did you mean 'seeds'"),
+        ([f"{CELL}\nsedes = [1]"], "'sedes'.*did you mean 'seeds'"),
+        ([f"{CELL}\nsedes = [1]", CELL, "other = 1"], None),  # mended and executed again
+        (["%matplotlib inline", CELL, "x = 1"], None),
+        (["x = 1"], None),
+    ],
+)
+def test_an_unknown_parameter_is_named_with_the_nearest_one(monkeypatch, cells, named):
+    monkeypatch.setattr(parameters, "history", lambda: ["", *cells])
+    if named is None:
+        parameters.check_names()
+    else:
+        with pytest.raises(UserError, match=named):
+            parameters.check_names()
+
+
+# ------------------------------------------------------------------------------------ a part of it
+
+
+def test_a_part_has_the_runs_of_the_whole_with_their_keys(params):
+    """``all`` still mixes mnli, which is not in the part; contrasts go with what they need."""
+    whole = open_study(params)
+    part = open_study(params, only=["conditions=none,all", "targets=xquad"])
+    recipes = {run.name: run.recipe for run in whole.plan.runs}
+    assert {run.name for run in part.plan.runs} == {
+        "pretraining/seed0",
+        *(f"intermediate/all/seed{seed}" for seed in (0, 1)),
+        *(f"target/squad/{name}/plain/seed{seed}" for name in ("none", "all") for seed in (0, 1)),
+    }
+    assert all(recipes[run.name] == run.recipe for run in part.plan.runs)
+    assert part.settings.analysis.contrasts == [] and part.settings.analysis.primary is None
+    told = "\n".join(narrowing.left_out(part))
+    assert "contrast squad against none" in told and "contrast mnli against none" in told
+    assert "the primary comparison" in told and "15 of the study's 22 runs" in told
+    nodes = {node.name: node for node in part.plan.nodes}
+    assert "target-squad" not in nodes and "retrieval-none" not in nodes
+    assert nodes["results"].parameters == {"only": ["conditions=none,all", "targets=xquad"]}
+
+
+def test_a_part_that_keeps_the_primary_comparison_keeps_its_standing(params):
+    part = open_study(params, only="conditions=squad,none")
+    assert part.settings.analysis.primary == open_study(params).settings.analysis.primary
+    assert part.settings.analysis.contrasts == [["squad", "none"]]
+    assert [run.seed for run in open_study(params, only="seeds=1").runs("target", "squad")] == [1]
+    retrieval = open_study(params, only=["seeds=1", "conditions=none"]).runs("retrieval")
+    assert [run.name for run in retrieval] == ["retrieval/none/seed0"]
+
+
+def test_mistakes_in_only_are_all_named(params):
+    with pytest.raises(UserError) as caught:
+        open_study(params, only=["condition=none", "targets=xqad", "seeds="])
+    one, two, three = caught.value.problems
+    assert "did you mean 'conditions'" in one and "did you mean 'xquad'" in two
+    assert "names nothing" in three

@@ -1,0 +1,227 @@
+"""Everything that was run here, side by side, by what differs: ``xtsupport runs``, 03, 04 and 06.
+
+A run is named by its side, by the settings in which it departs from its study's, and by its seed:
+``squad{intermediate.learning_rate=0.0005}, seed 0``.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from xtsupport import folders
+from xtsupport.errors import UserError
+from xtsupport.sides import short_name
+from xtsupport.study import runs, store
+from xtsupport.study.plan import PHASES, Study
+from xtsupport.study.runs import Run
+
+DERIVED = ("steps", "extra_steps", "rows", "tasks", "targets", "languages", "task", "max_clusters",
+           "masked_steps", "translations", "raw", "encoder", "pairs", "eval_splits")  # fmt: skip
+SCORED = ("target", "retrieval")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished run: its folder, its record, and all settings that it and those above it had."""
+
+    folder: Path
+    record: dict
+    settings: dict[str, object]  # "intermediate.learning_rate" -> value
+    label: str = ""  # its side, and in braces how it departs from its study
+
+    @property
+    def side(self) -> str:
+        """Condition, and variant if not plain."""
+        return short_name((self.record["condition"], self.record["variant"]))
+
+
+def found(study: Study | None = None, phase: str | None = None) -> list[Done]:
+    """The finished runs in ``outputs/runs``, in the order of phases, of a study and phase or all.
+
+    Of a study are the runs that were made for it, by hand or by `xtsupport run`, with whatever
+    settings, and those of other studies that it shares. Its phase 2 from the package is among them.
+    """
+    planned = {run.recipe: run for run in study.plan.runs} if study else {}
+    places = store.entries(folders.runs())
+    if study:
+        places += [each[0] for run in planned.values() if (each := runs.standing(run, True))]
+    made = []
+    for folder in dict.fromkeys(places):
+        record = runs.read_record(folder)
+        if not record or phase not in (None, record["phase"]) or runs.flaws(folder):
+            continue
+        if study and record["study"] != study.settings.study and record["recipe"] not in planned:
+            continue
+        made.append(Done(folder, record, chain(record)))
+    sides = [*study.settings.conditions, *study.settings.variants] if study else []
+    order = {name: place for place, name in enumerate([*PHASES, *sides])}
+    made.sort(
+        key=lambda each: (
+            order[each.record["phase"]],
+            each.record["training_task"],
+            order.get(each.side, len(order)),
+            each.side,
+            each.record["seed"],
+            each.record["recipe"] not in planned,
+            each.record.get("started", ""),
+        )
+    )
+    usual = [(run, planned_chain(run)) for run in planned.values()]
+    return [Done(each.folder, each.record, each.settings, label(each, usual)) for each in made]
+
+
+def chain(record: dict) -> dict[str, object]:
+    """The settings of a run and of those above it, each with its phase in front."""
+    flat = own_settings(record["phase"], record["settings"], record["data"])
+    for key in record["upstream"].values():
+        folder = store.place(key)
+        flat |= chain(runs.read_record(folder)) if folder else {}
+    return flat
+
+
+def planned_chain(run: Run) -> dict[str, object]:
+    """``chain`` of a run that need not be done."""
+    flat = own_settings(run.phase, run.settings, run.data)
+    for each in run.upstream:
+        flat |= planned_chain(each)
+    return flat
+
+
+def own_settings(phase: str, settings: dict, data: dict) -> dict[str, object]:
+    """A phase's own settings, those that follow from others left out; the encoder counts once."""
+    flat = {f"{phase}.{key}": value for key, value in settings.items() if key not in DERIVED}
+    if phase != "pretraining":
+        content = [sha for name, sha in sorted(data.items()) if name.startswith("encoder/")]
+        version = f" ({runs.digest(content)[:6]})" if content else ""
+        flat["encoder"] = f"{settings['encoder']}{version}"
+    return flat
+
+
+def label(done: Done, usual: Sequence[tuple[Run, dict]]) -> str:
+    """Its side and, in braces, where its settings are not those of its study's run."""
+    record = done.record
+    same = [
+        settings
+        for run, settings in usual
+        if (run.phase, run.side, run.training_task) == (record["phase"], done.side,
+                                                        record["training_task"])
+    ] or [settings for run, settings in usual if run.phase == record["phase"]]  # fmt: skip
+    if not same:
+        return done.side
+    other = [
+        f"{key}={value}"
+        for key, value in done.settings.items()
+        if key in same[0] and value != same[0][key]
+    ]
+    return f"{done.side}{{{','.join(other)}}}" if other else done.side
+
+
+def runs_table(made: Sequence[Done]) -> pd.DataFrame:
+    """One row per run: what it is, the settings in which they differ, loss and scores in points.
+
+    Columns: phase, condition, task, seed, settings that differ, final_loss, for every target its
+    score in English and its mean over the other languages, minutes, run (the folder's name).
+    """
+    if not made:
+        raise UserError("no finished run here yet; run a cell of training, or `xtsupport run`")
+    varied = differing(made)
+    rows = []
+    for each in made:
+        record = each.record
+        trained = record["training_task"] or "+".join(record["settings"].get("tasks", ()))
+        row = {"phase": record["phase"], "condition": each.side, "task": trained,
+               "seed": record["seed"]}  # fmt: skip
+        row |= {key: each.settings.get(key) for key in varied}
+        row |= {"final_loss": record.get("final_loss")} | means(each)
+        rows.append(row | {"minutes": record["seconds"] / 60, "run": each.folder.name})
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The table for printing: scores with two digits, settings in full, dashes for gaps."""
+    numbers = [name for name in table.select_dtypes("number") if "." not in name]
+    shown = table.assign(**{name: table[name].round(2) for name in numbers}).astype(object)
+    return shown.where(table.notna(), "\N{EN DASH}")
+
+
+def differing(made: Iterable[Done]) -> list[str]:
+    """The settings in which runs of one side and training task differ."""
+    values: dict[tuple, set[str]] = {}
+    for each in made:
+        for key, value in each.settings.items():
+            group = key, each.record["phase"], each.side, each.record["training_task"]
+            values.setdefault(group, set()).add(repr(value))
+    return list(dict.fromkeys(group[0] for group, seen in values.items() if len(seen) > 1))
+
+
+def means(done: Done) -> dict[str, float]:
+    """Per target: the headline score in English, and its mean over the other languages."""
+    path = done.folder / "scores.csv"
+    scores = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["task", "metric"])
+    if "language_2" in scores:
+        scores = scores[scores["language_2"].isna()]
+    row = {}
+    for task, part in scores.groupby("task", sort=False):
+        part = part[part["metric"] == part["metric"].iloc[0]]
+        home = part["language"] == "en"
+        if home.any():
+            row[f"{task} (en)"] = part.loc[home, "score"].mean()
+        if not home.all():
+            row[f"{task} (others)"] = part.loc[~home, "score"].mean()
+    return row
+
+
+def losses(made: Sequence[Done]) -> pd.DataFrame:
+    """The losses of several runs (step, task, loss) with their name in column run."""
+    frames = [
+        pd.read_csv(each.folder / "history.csv").assign(run=named(each))
+        for each in made
+        if (each.folder / "history.csv").is_file()
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def scores_of(made: Sequence[Done]) -> pd.DataFrame:
+    """Scores by language, with the runs' labels as conditions, as ``score_table`` has them."""
+    frames = [
+        pd.read_csv(each.folder / "scores.csv").assign(
+            condition=each.label or each.side, seed=each.record["seed"]
+        )
+        for each in made
+        if each.record["phase"] in SCORED
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def named(done: Done) -> str:
+    """A run in a legend."""
+    return f"{done.label or done.side}, seed {done.record['seed']}"
+
+
+def show_runs(study: Study, phase: str | None = None, targets: Sequence[str] = ()) -> None:
+    """In a notebook: the table of all runs of a study and their pictures, in one call.
+
+    phase: intermediate (losses), target or retrieval (losses, scores by language and family);
+    None: all that have scores. targets: of which to draw the scores; empty: all.
+    """
+    from IPython.display import display
+
+    from xtsupport.report import plots
+    from xtsupport.report.score_tables import language_table, official
+
+    made = found(study, phase)
+    made = made if phase else [each for each in made if each.record["phase"] in SCORED]
+    if not made:
+        print("No run of this study is finished here yet.")
+        return
+    display(readable(runs_table(made)).style.hide(axis="index").format(str))
+    lost = losses(made)
+    for task in lost["task"].unique() if phase and len(lost) else ():
+        display(plots.losses_of_runs(lost[lost["task"] == task], task))
+    scored = scores_of(made)
+    scores = official(scored, study.data) if len(scored) else scored
+    for task in scores["task"].unique() if len(scores) else ():
+        if not targets or task in targets:
+            display(plots.score_heatmap(scores, language_table(study.data), task))

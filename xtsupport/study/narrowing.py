@@ -1,0 +1,118 @@
+"""A part of a study: ``--only conditions=none,squad``. Its runs are those of the whole study."""
+
+from dataclasses import replace
+
+from xtsupport.errors import UserError, did_you_mean
+from xtsupport.sides import side
+from xtsupport.study.parameters import as_list
+from xtsupport.study.params.settings import Settings
+from xtsupport.study.plan import Plan, Study, alone, nodes
+from xtsupport.study.runs import Run
+
+KEYS = ("conditions", "targets", "seeds", "variants")
+
+
+def narrowed(study: Study, only) -> Study:
+    """The part of a study that ``only`` names, a list of ``key=value,value``; says what goes.
+
+    No run changes its key: what was done here counts in the whole study, and the other way round.
+    Contrasts, and the primary comparison, go with the conditions and targets that they need.
+    Raises UserError for an unknown key or a value that the study does not have.
+    """
+    chosen = read(study.settings, only)
+    settings = narrowed_settings(study.settings, chosen)
+    made = [run for run in study.plan.runs if run.phase != "pretraining" and wanted(run, settings)]
+    above = {each.name for run in made for each in run.upstream}
+    made = [run for run in study.plan.runs if run.name in above or run in made]
+    words = {"only": [f"{key}={','.join(map(str, values))}" for key, values in chosen.items()]}
+    parts = [
+        replace(node, parameters=node.parameters | words) if node.outputs else node
+        for node in nodes(settings, made)
+    ]
+    plan = Plan(tuple(made), tuple(parts))
+    return replace(study, settings=settings, plan=plan, whole=study)
+
+
+def read(settings: Settings, only) -> dict[str, list]:
+    """What ``--only`` says, checked: {key: values in the order of the study}."""
+    chosen, problems = {}, []
+    for text in only:
+        key, equals, value = text.partition("=")
+        key = key.strip()
+        if not equals or key not in KEYS:
+            hint = did_you_mean(key, KEYS)
+            problems.append(
+                f"--only {text}: must be key=value,value with one of the keys "
+                f"{', '.join(KEYS)}{hint}, for example conditions=none,squad"
+            )
+            continue
+        allowed, asked = getattr(settings, key), as_list(value)
+        problems += [
+            f"--only {text}: {each!r} is not one of the study's {key}"
+            f"{did_you_mean(each, allowed)}; it has {', '.join(map(str, allowed)) or 'none'}"
+            for each in asked
+            if each not in allowed
+        ]
+        if not asked:
+            problems.append(f"--only {text}: names nothing; leave it out to take all")
+        chosen[key] = [each for each in allowed if each in chosen.get(key, []) + asked]
+    if problems:
+        raise UserError(*problems)
+    return chosen
+
+
+def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
+    """The settings with only what was chosen, and the comparisons that it still allows."""
+    kept = {key: getattr(settings, key) for key in KEYS} | chosen
+    kept["variants"] = [each for each in kept["variants"] if side(each)[0] in kept["conditions"]]
+    sides = {*kept["conditions"], *kept["variants"]}
+    analysis = settings.analysis
+    contrasts = [pair for pair in analysis.contrasts if {short(each) for each in pair} <= sides]
+    primary = analysis.primary
+    if primary and not (
+        {short(primary.treatment), short(primary.baseline)} <= sides
+        and primary.target in kept["targets"]
+    ):
+        primary = None
+    kept["analysis"] = analysis.model_copy(update={"contrasts": contrasts, "primary": primary})
+    found = settings.model_copy(update=kept)
+    found._planned = found._planned | {
+        name: getattr(kept["analysis"], name) if name == "contrasts" else None
+        for name in ("contrasts", "primary")
+        if getattr(kept["analysis"], name) != getattr(analysis, name) and name not in settings.late
+    }
+    return found
+
+
+def short(name: str) -> str:
+    """A side as settings list it: without ``/plain``."""
+    return name.removesuffix("/plain")
+
+
+def wanted(run: Run, settings: Settings) -> bool:
+    """Whether a run of the whole study belongs to the part."""
+    if run.condition not in settings.conditions:
+        return False
+    if run.seed not in settings.seeds and not alone(run):
+        return False
+    if run.phase == "intermediate":
+        return True
+    if run.variant != "plain" and run.side not in settings.variants:
+        return False
+    return bool(set(run.settings["targets"]) & set(settings.targets))
+
+
+def left_out(study: Study) -> list[str]:
+    """What a narrowed study lacks of the whole one, for people; empty for a whole study."""
+    if study.whole is None:
+        return []
+    before, now = study.whole.settings.analysis, study.settings.analysis
+    lines = [
+        f"left out: contrast {pair[0]} against {pair[1]}"
+        for pair in before.contrasts
+        if pair not in now.contrasts
+    ]
+    if before.primary and not now.primary:
+        lines.append("left out: the primary comparison, so that every result is exploratory")
+    few = len(study.whole.plan.runs) - len(study.plan.runs)
+    return [*lines, f"{few} of the study's {len(study.whole.plan.runs)} runs are left out"]

@@ -1,0 +1,93 @@
+"""Parameters of notebooks: taken as people give them, and no unknown one is overlooked."""
+
+import ast
+import sys
+from collections.abc import Mapping
+
+from xtsupport.errors import UserError, did_you_mean
+from xtsupport.study.params import params_file
+
+
+def as_list(value: object) -> list:
+    """``0``, ``"0"``, ``"[0, 1]"``, ``"0, 1"``, ``"xquad"`` or a list, as a list; None is empty.
+
+    papermill hands on what ``-p seeds 0`` or ``-p seeds '[0, 1]'`` says as a number or a text.
+    """
+    if isinstance(value, str):
+        read = params_file.scalar(value)
+        if isinstance(read, str):
+            return [params_file.scalar(each.strip()) for each in read.split(",") if each.strip()]
+        value = read
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple | set | range) else [value]
+
+
+def as_settings(value: object) -> list[str] | dict:
+    """What ``settings`` may be: a list of ``key=value``, one of them as a text, or a mapping."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, str):
+        read = params_file.scalar(value)
+        value = read if isinstance(read, list) else [value] if value.strip() else []
+    wrong = [each for each in value if not isinstance(each, str)]
+    if wrong:
+        raise UserError(
+            f'settings: {wrong[0]!r} must be a text like "intermediate.learning_rate=5e-4"'
+        )
+    return list(value)
+
+
+def check_names() -> None:
+    """In a notebook: UserError for a name that was given as a parameter and is none.
+
+    The cell of parameters declares names with a type; what is set without one, there or in the
+    cell that papermill adds, must be among them.
+    """
+    cells = history()
+    own = [number for number, cell in enumerate(cells) if "params" in declared(cell)]
+    if not own:
+        return
+    first = own[-1]
+    known = declared(cells[first])
+    added = [cell for cell in cells[first + 1 :] if cell.startswith("# Parameters")]
+    given = [name for cell in (cells[first], *added) for name in assigned(cell)]
+    unknown = [name for name in dict.fromkeys(given) if name not in known]
+    if unknown:
+        raise UserError(
+            *(
+                f"parameter {name!r}: this notebook has no such parameter"
+                f"{did_you_mean(name, known)}; it has {', '.join(known)}"
+                for name in unknown
+            )
+        )
+
+
+def history() -> list[str]:
+    """The cells that this notebook has executed, oldest first; empty outside a notebook."""
+    if "IPython" not in sys.modules:
+        return []
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    return list(shell.user_ns.get("In", ())) if shell is not None else []
+
+
+def declared(cell: str) -> list[str]:
+    """The names that a cell declares with a type: ``seeds: list = [0]``."""
+    return [node.target.id for node in statements(cell) if isinstance(node, ast.AnnAssign)
+            and isinstance(node.target, ast.Name)]  # fmt: skip
+
+
+def assigned(cell: str) -> list[str]:
+    """The names that a cell sets without a type: ``seeds = [0]``."""
+    return [target.id for node in statements(cell) if isinstance(node, ast.Assign)
+            for target in node.targets if isinstance(target, ast.Name)]  # fmt: skip
+
+
+def statements(cell: str) -> list[ast.stmt]:
+    """The statements of a cell; none of one that Python alone cannot read (magics)."""
+    try:
+        return ast.parse(cell).body
+    except (SyntaxError, ValueError):
+        return []

@@ -1,0 +1,174 @@
+"""The store of runs (``outputs/runs``) as studies see it: their lists, and what no study uses.
+
+A study lists its runs in ``runs.csv``. A study that is shared carries the records of its runs in
+folders of its own instead, ``PHASE/.../seedK/run.json``.
+"""
+
+import csv
+import io
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xtsupport import files, folders
+from xtsupport.errors import UserError
+from xtsupport.study import runs
+from xtsupport.study.runs import LOCK, PHASES, RECORD, SHORT, Run
+
+if TYPE_CHECKING:
+    from xtsupport.study.plan import Study
+
+LIST = "runs.csv"
+COLUMNS = ("phase", "condition", "variant", "training_task", "seed", "name", "recipe", "run_key")
+
+
+def write_list(study: "Study") -> None:
+    """Leave ``runs.csv``: every run of the study, with key and folder as soon as it is done."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, [*COLUMNS, "folder"], lineterminator="\n")
+    table.writeheader()
+    for run in (study.whole or study).plan.runs:
+        folder, record = runs.standing(run) or (None, {})
+        row = {name: getattr(run, name) for name in COLUMNS[:-1]}
+        place = "" if folder is None else folders.portable(folder)
+        table.writerow(row | {"run_key": record.get("run_key", ""), "folder": place})
+    files.write_text(study.folder / LIST, text.getvalue())
+
+
+def read_list(folder: Path) -> list[dict]:
+    """The rows of a study's ``runs.csv``; none where there is no such file."""
+    try:
+        with (folder / LIST).open(encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream))
+    except OSError:
+        return []
+
+
+def of_study(folder: Path) -> list[Path]:
+    """The run folders of a study: those in its list, else those whose records it carries."""
+    listed = [place(row["run_key"]) for row in read_list(folder) if row["run_key"]]
+    return [each for each in listed if each] or carried(folder)
+
+
+def place(key: str) -> Path | None:
+    """Where the run of a key lies: in the store or in the package."""
+    mine = folders.runs() / key[:SHORT]
+    shipped = (each for each, record in runs.shipped_runs().values() if record["run_key"] == key)
+    return mine if (runs.read_record(mine) or {}).get("run_key") == key else next(shipped, None)
+
+
+def carried(folder: Path) -> list[Path]:
+    """The run folders that lie in a study's own folder, upstream first."""
+    return [path.parent for phase in PHASES for path in sorted(folder.glob(f"{phase}/**/{RECORD}"))]
+
+
+def sketch(made: Iterable[Run]) -> dict[str, dict]:
+    """Runs in a form that is small and can be kept: enough for their keys and folders."""
+    return {
+        run.name: {
+            "phase": run.phase,
+            "recipe": run.recipe,
+            "upstream": [each.name for each in run.upstream],
+        }
+        for run in made
+    }
+
+
+def sketched(study: str, sketches: dict[str, dict]) -> dict[str, Run]:
+    """The runs of ``sketch`` again, by name; only their keys and folders mean anything."""
+    found: dict[str, Run] = {}
+    for name, each in sketches.items():
+        above = tuple(found[upstream] for upstream in each["upstream"])
+        run = Run(study, each["phase"], "", 0, name, upstream=above, listed=each["recipe"])
+        found[name] = run
+    return found
+
+
+# ------------------------------------------------------------------------------- what was planned
+
+
+def plan_flaw(folder: Path) -> str:
+    """What is wrong with a study's ``planned.json`` by the records of its runs; empty: nothing."""
+    path = folder / runs.PLANNED
+    looks = sorted(each.parent for each in (folder / "nodes").glob(f"*/{RECORD}"))
+    records = [runs.read_record(each) or {} for each in (*of_study(folder), *looks)]
+    told = {each["planned"] for each in records if each.get("study") == folder.name and
+            each.get("planned")}  # fmt: skip
+    if not told or told == {runs.planned_mark(folder)}:
+        return ""
+    state = "does not say what it said" if path.is_file() else "is missing; it was there"
+    return (
+        f"{path}: {state} when finished runs were made; nothing shows any more that the comparison "
+        "was declared before them, so all results count as exploratory. Put the file back, from a "
+        "backup or from version control"
+    )
+
+
+# ---------------------------------------------------------------------------------- what is unused
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A folder of runs that no study lists: what it is, and how large."""
+
+    folder: Path
+    what: str
+    size: int  # bytes
+
+
+def leftovers() -> list[Leftover]:
+    """What lies in the store and is used by no study, largest first; nothing that is being written.
+
+    A study uses what its ``runs.csv`` names: by key, or by recipe where a run has no key yet.
+    """
+    rows = [row for path in folders.outputs().glob(f"*/{LIST}") for row in read_list(path.parent)]
+    used = {row["run_key"] for row in rows} | {row["recipe"] for row in rows if not row["run_key"]}
+    found = []
+    for folder in [*entries(folders.runs()), *old_scratch()]:
+        record = runs.read_record(folder) or {}
+        if not used & {record.get("run_key"), record.get("recipe")} and not being_written(folder):
+            found.append(Leftover(folder, described(record), size_of(folder)))
+    return sorted(found, key=lambda each: -each.size)
+
+
+def described(record: dict) -> str:
+    """A run in a few words: ``target squad under none~squad, seed 0 (study demo)``."""
+    if not record:
+        return "unfinished run"
+    words = [record["phase"], record["training_task"]]
+    words += ["under", record["condition"]] if record["condition"] else []
+    words += [record["variant"]] if record["variant"] != "plain" else []
+    return f"{' '.join(filter(None, words))}, seed {record['seed']} (study {record['study']})"
+
+
+def entries(folder: Path) -> list[Path]:
+    """The folders in a folder that may be absent."""
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def old_scratch() -> list[Path]:
+    """Notebook runs from before there was a store: folders of scratch named by a whole key."""
+    return [path for path in entries(folders.scratch()) if len(path.name) == 64]
+
+
+def being_written(folder: Path) -> bool:
+    """Whether a process holds the folder now."""
+    try:
+        with files.locked(folder / LOCK, "", wait=0):
+            return False
+    except UserError:
+        return True
+
+
+def size_of(folder: Path) -> int:
+    """The bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def remove(found: Iterable[Leftover]) -> None:
+    """Delete leftovers; the record goes first, so that half a folder never looks like a run."""
+    for each in found:
+        (each.folder / RECORD).unlink(missing_ok=True)
+        shutil.rmtree(each.folder)
