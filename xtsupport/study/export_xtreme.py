@@ -58,7 +58,9 @@ def export(study: str | Path, out: str | Path, data=None) -> list[Path]:
 def finished_runs(study: Path) -> list[tuple[Path, dict]]:
     """(folder, record) of every run of phase 3 and of retrieval."""
     made = [(folder, runs.read_record(folder)) for folder in store.of_study(study)]
-    return [each for each in made if each[1] and each[1]["phase"] in ("target", "retrieval")]
+    scored = [each for each in made if each[1] and each[1]["phase"] in ("target", "retrieval")]
+    order = ("phase", "condition", "variant", "seed")
+    return sorted(scored, key=lambda each: [each[1][name] for name in order])
 
 
 def summary(written: list[Path]) -> list[str]:

@@ -208,8 +208,9 @@ def show_runs(study: Study, phase: str | None = None, targets: Sequence[str] = (
     """
     from IPython.display import display
 
+    from xtsupport.cube.scores import official
     from xtsupport.report import plots
-    from xtsupport.report.score_tables import language_table, official
+    from xtsupport.tables import language_table
 
     made = found(study, phase)
     made = made if phase else [each for each in made if each.record["phase"] in SCORED]
