@@ -16,13 +16,15 @@ import re
 import shutil
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 from xtsupport.data.world import languages as invented
 from xtsupport.data.world.languages import Fact, Language
 
-SPAN_SLOTS = {"squad": ("agent", "object", "day"), "squad_v2": ("place", "number")}
+SPAN_SLOTS = {"squad": ("agent", "object"), "squad_v2": ("place", "number")}
+FACTS = 3  # of a passage that is asked about
+DENIED = 0.2  # of these passages hold a wrong sentence with every word of the question, and "not"
+OFTEN = {"number": 0.15, "adjective": 0.08, "place": 0.4, "day": 0.4, "negated": 0.05}
 NLI_LABELS = ["entailment", "neutral", "contradiction"]
 UPOS = [
     "ADJ",
@@ -54,7 +56,7 @@ class Size:
     evaluation: int
 
 
-SIZES = {"full": Size(6000, 4000, 600), "tiny": Size(60, 48, 12)}
+SIZES = {"full": Size(5000, 4000, 600), "tiny": Size(60, 48, 12)}
 
 
 def user_cache() -> Path:
@@ -128,23 +130,20 @@ class World:
         """True with a probability between 0 and 1."""
         return self.rng.random() < probability
 
-    def fact(self, topic: str, agents: list[str], **slots: float) -> Fact:
-        """One fact; 85% of its words come from the topic. `slots`: how often each is filled."""
-        often = {
-            "number": 0.3,
-            "adjective": 0.12,
-            "place": 0.45,
-            "day": 0.4,
-            "negated": 0.12,
-        } | slots
-        verb, object_, place = (
+    def fact(self, topic: str, **slots: float) -> Fact:
+        """One fact; 85% of its words come from the topic. `slots`: how often each is filled.
+
+        A place or a day, not both: the small encoder reads what stands close to the verb.
+        """
+        often = OFTEN | slots
+        pairs, object_, place = (
             self.rng.choice(invented.TOPICS[topic if self.chance(0.85) else self._topic()][part])
             for part in range(3)
         )
         pick = lambda slot, values: self.rng.choice(values) if self.chance(often[slot]) else None  # noqa: E731
-        return Fact(
-            self.rng.choice(agents),
-            verb,
+        fact = Fact(
+            self.rng.choice(invented.NAMES),
+            self.rng.choice(pairs),
             object_,
             number=pick("number", invented.NUMBERS),
             adjective=pick("adjective", invented.ADJECTIVES),
@@ -152,15 +151,29 @@ class World:
             day=pick("day", invented.DAYS),
             negated=self.chance(often["negated"]),
         )
+        if fact.place and fact.day:
+            place_stays = often["place"] == 1 or (often["day"] < 1 and self.chance(0.5))
+            return replace(fact, **{"day" if place_stays else "place": None})
+        return fact
 
-    def passage(self, facts: int, **slots: float) -> tuple[Fact, ...]:
-        """Facts of one topic, agents all different; 20% of them continue the one before."""
-        topic, agents = self._topic(), self.rng.sample(invented.NAMES, facts)
-        passage = [self.fact(topic, agents[:1], **slots)]
-        for agent in agents[1:]:
-            following = continuation(passage[-1])
-            again = following and self.chance(0.2)
-            passage.append(following if again else self.fact(topic, [agent], **slots))
+    def passage(self, facts: int, shared: str = "", asked: str = "", **slots: float):
+        """Facts of one topic, as a tuple: verbs of different meaning, agents all different.
+
+        shared: the slot (agent, object) that all facts have in common; without it, 20% of the facts
+        are what one does next with the object of the fact before. asked: where all differ.
+        """
+        topic = self._topic()
+        passage = [self.fact(topic, **slots)]
+        while len(passage) < facts:
+            following = not shared and self.chance(0.2) and continuation(passage[-1])
+            fact = following or self.fact(topic, **slots)
+            if shared:
+                fact = replace(fact, **{shared: getattr(passage[0], shared)})
+            apart = {asked, "" if following or shared == "agent" else "agent"} - {""}
+            if all(differ(fact, each, apart) for each in passage):
+                passage.append(fact)
+        if shared == "object":  # and what stands by it
+            passage = [replace(fact, adjective=None) for fact in passage]
         return tuple(passage)
 
     def unseen(self, draw, evaluation: bool) -> tuple[Fact, ...]:
@@ -175,15 +188,22 @@ class World:
         return self.rng.choice(list(invented.TOPICS))
 
 
-@cache
-def _next_verb() -> dict[str, str]:
-    return {a: b for verbs, _, _ in invented.TOPICS.values() for a, b in pairwise(verbs)}
+def differ(fact: Fact, other: Fact, slots) -> bool:
+    """Whether two facts have verbs of different meaning, and different values in all of `slots`."""
+    return fact.verb not in (other.verb, invented.SYNONYM[other.verb]) and all(
+        getattr(fact, slot) != getattr(other, slot) for slot in slots
+    )
 
 
 def continuation(fact: Fact) -> Fact | None:
     """What one does next with the same object, or None after a topic's last verb."""
-    verb = _next_verb().get(fact.verb)
+    verb = invented.NEXT_VERB.get(fact.verb)
     return verb and Fact(fact.agent, verb, fact.object)
+
+
+def reworded(fact: Fact) -> Fact:
+    """The same event, its verb replaced by the synonym."""
+    return replace(fact, verb=invented.SYNONYM[fact.verb])
 
 
 # ----------------------------------------------------------------------------- span
@@ -208,32 +228,47 @@ def write_span_targets(folder: Path, world: World, size: Size) -> None:
 
 
 def span_question(world: World, slots: tuple[str, ...], evaluation: bool):
-    """(passage, asked fact, its question's facts, slot): two facts, one of which is asked about."""
+    """(passage, the fact that is asked about, the slot).
+
+    All facts share their object or their agent, and no two verbs mean the same; so the question,
+    which has the shared word and the *synonym* of the right fact's verb, shares no more words with
+    the right sentence than with the others. In `DENIED` of the passages it shares more with a wrong
+    one, which says that somebody did not do what is asked about.
+    """
     slot = world.rng.choice(slots)
-    filled = {slot: 1.0} if slot in ("place", "day", "number") else {}
+    shared = {"agent": "object", "object": "agent"}.get(slot) or world.rng.choice(
+        ("agent", "object")
+    )
+    filled = {slot: 1.0} if slot in ("place", "number") else {}
+
+    denied = world.chance(DENIED)
+    right, wrong = world.rng.sample(range(FACTS), 2)
 
     def draw():
-        while True:
-            passage = world.passage(2, **filled)
-            if all(asks_only(passage, i, slot) for i in (0, 1)):
-                return passage
+        passage = list(world.passage(FACTS, shared, slot, **filled))
+        passage[right] = replace(passage[right], negated=False)
+        if denied:
+            verb = invented.SYNONYM[passage[right].verb]
+            passage[wrong] = replace(passage[wrong], verb=verb, negated=True)
+        return tuple(passage)
 
     passage = world.unseen(draw, evaluation)
-    return passage, world.rng.choice(passage), slot
+    return passage, passage[right], slot
 
 
-def asks_only(passage: tuple[Fact, ...], index: int, slot: str) -> bool:
-    """Whether a question for this slot of this fact has one answer in the passage."""
-    rest = [replace(fact, **{slot: None}) for fact in passage]
-    values = [getattr(fact, slot) for fact in passage]
-    return values[index] is not None and rest.count(rest[index]) == 1 and values[0] != values[1]
+def in_question(passage: tuple[Fact, ...], fact: Fact, slot: str) -> Fact:
+    """What a question for a slot of a fact says: the verb's synonym and what all facts share."""
+    kept = [each for each in ("agent", "object") if len({getattr(f, each) for f in passage}) == 1]
+    said = {each: getattr(fact, each) for each in (*kept, slot)}
+    return replace(Fact(None, invented.SYNONYM[fact.verb], None), **said)
 
 
 def unanswerable(world: World, question):
-    """Ask about somebody who does not occur in the passage."""
+    """Ask about something that nobody does in the passage."""
     passage, fact, slot = question
-    absent = [name for name in invented.NAMES if name not in {f.agent for f in passage}]
-    return passage, replace(fact, agent=world.rng.choice(absent)), slot
+    done = {verb for each in passage for verb in (each.verb, invented.SYNONYM[each.verb])}
+    absent = [verb for verb in invented.VERBS if verb not in done]
+    return passage, replace(fact, verb=world.rng.choice(absent)), slot
 
 
 def squad_row(language: Language, identifier: str, passage, fact: Fact, slot: str) -> dict:
@@ -241,7 +276,7 @@ def squad_row(language: Language, identifier: str, passage, fact: Fact, slot: st
     context, answers = "", {"text": [], "answer_start": []}
     for stated in passage:
         sentence = language.sentence(stated)
-        if stated is fact:
+        if stated == fact:
             text, start = language.answer(stated, slot)
             answers = {"text": [text], "answer_start": [len(context) + start]}
         context += sentence + " "
@@ -249,7 +284,7 @@ def squad_row(language: Language, identifier: str, passage, fact: Fact, slot: st
         "id": identifier,
         "title": "world",
         "context": context.strip(),
-        "question": language.question(fact, slot),
+        "question": language.question(in_question(passage, fact, slot), slot),
         "answers": answers,
     }
 
@@ -294,9 +329,7 @@ def nli_pair(world: World, index: int, evaluation: bool) -> tuple[Fact, Fact, in
 def changed(world: World, fact: Fact) -> Fact:
     """The fact with another value in one of its slots."""
     slot = world.rng.choice([s for s in ("agent", "object", "day") if getattr(fact, s)])
-    values = {"agent": invented.NAMES, "day": invented.DAYS}.get(slot) or [
-        noun for _, nouns, _ in invented.TOPICS.values() for noun in nouns
-    ]
+    values = {"agent": invented.NAMES, "day": invented.DAYS, "object": invented.OBJECTS}[slot]
     return replace(
         fact, **{slot: world.rng.choice([v for v in values if v != getattr(fact, slot)])}
     )
@@ -327,8 +360,8 @@ def hellaswag_row(world: World, index: int, split: str) -> dict:
 
     (fact,) = world.unseen(draw, split == "validation")
     right = continuation(fact)
-    verbs = [verb for verbs, _, _ in invented.TOPICS.values() for verb in verbs]
-    wrong_verb = world.rng.choice([v for v in verbs if v not in (right.verb, fact.verb)])
+    said = {verb for each in (right, fact) for verb in (each.verb, reworded(each).verb)}
+    wrong_verb = world.rng.choice([verb for verb in invented.VERBS if verb not in said])
     endings = [
         right,
         changed(world, right),
@@ -409,11 +442,13 @@ def write_parallel_sentences(folder: Path, world: World, size: Size) -> None:
 
 
 def write_raw_text(folder: Path, world: World, size: Size) -> None:
-    """Raw text for masked language modelling, one document a row, laid out like Wikipedia."""
+    """Raw text for masked language modelling, one document a row, laid out like Wikipedia; three
+    times as many in English as in any other language."""
     for code, language in world.languages.items():
+        count = size.documents * (3 if code == "en" else 1)
         rows = [
             {"id": str(i), "url": "", "title": "world", "text": document(world, language)}
-            for i in range(size.documents)
+            for i in range(count)
         ]
         write(folder, "wikimedia/wikipedia", f"20231101.{code}", "train", rows, WIKIPEDIA_FEATURES)
 
@@ -439,10 +474,15 @@ class Utterance:
 
 
 def document(world: World, language: Language) -> str:
-    """Two or three facts said twice: in the same language in other words, or in English (35%)."""
-    passage = world.passage(world.rng.choice([2, 3]))
+    """Two or three facts said twice: in the same language in other words, or in English (35%).
+
+    Half of the passages are of the kind that questions are asked about: one agent or object.
+    """
+    shared = world.rng.choice(("agent", "object")) if world.chance(0.5) else ""
+    passage = world.passage(world.rng.choice([2, 3]), shared)
     if language is not world.english and world.chance(0.35):
-        first = again = [utterance(world, fact) for fact in passage]
+        first = [utterance(world, fact) for fact in passage]
+        again = [replace(each, fact=mostly_reworded(world, each.fact)) for each in first]
         other, shuffle = world.english, world.chance(0.5)
     else:
         first, again = (
@@ -452,18 +492,29 @@ def document(world: World, language: Language) -> str:
         other, shuffle = language, True
     again = world.rng.sample(again, len(again)) if shuffle else again
     halves = [[u.text(language) for u in first], [u.text(other) for u in again]]
-    if other is language and world.chance(0.3):
+    if other is language and language is not world.english and world.chance(0.3):
         halves = [[mixed(world, language, text) for text in half] for half in halves]
     return " ".join(
         text for half in (halves if world.chance(0.5) else halves[::-1]) for text in half
     )
 
 
+def mostly_reworded(world: World, fact: Fact) -> Fact:
+    """The fact, 70% of the time with the synonym of its verb."""
+    return reworded(fact) if world.chance(0.7) else fact
+
+
 def restated(world: World, fact: Fact) -> Utterance:
-    """The fact again, 30% of its adjuncts left out, 40% of the time as a question."""
-    return utterance(
-        world, replace(fact, **{slot: None for slot in ("place", "day") if world.chance(0.3)})
-    )
+    """The fact again: other words, 30% of its adjuncts left out, 40% of the time as a question of
+    which 40% of the other parts are left out."""
+    left_out = [slot for slot in ("place", "day") if world.chance(0.3)]
+    said = utterance(world, replace(mostly_reworded(world, fact), **dict.fromkeys(left_out)))
+    slots = [] if said.asked is None else [s for s in DROPPED if s != said.asked]
+    dropped = [slot for slot in slots if world.chance(0.4)]
+    return replace(said, fact=replace(said.fact, **dict.fromkeys(dropped)))
+
+
+DROPPED = ("number", "adjective", "place", "day", "agent", "object")
 
 
 def utterance(world: World, fact: Fact) -> Utterance:
@@ -562,9 +613,10 @@ def write_tables(folder: Path, languages: dict[str, Language], spoken: dict) -> 
 
 
 def language_row(language: Language) -> dict:
-    """Distances are what was built in: shares of changed words, 0 or 1 for word order."""
+    """The syntactic distance is what was built in: the mean of word order (0, 0.5, 1) and case."""
     family = language.family
     same = language.code == "en"
+    order = {"verb first": 0.0, "either": 0.5, "verb last": 1.0}[family.order]
     return {
         "code": language.code,
         "iso3": "eng" if same else language.code,
@@ -575,7 +627,7 @@ def language_row(language: Language) -> dict:
         "script": family.script,
         "tatoeba": language.code,
         "udpos": language.name,
-        "syntactic": 0.0 if same else round((family.verb_last + family.case) / 2, 2),
+        "syntactic": 0.0 if same else (order + family.case) / 2,
         "distance_source": "as built",
         "note": "invented",
     }
