@@ -91,7 +91,7 @@ def days():
 
 
 def test_people_and_places(tiny):
-    """In a language with postpositions and in one with case suffixes."""
+    """In a language with prepositions and in one with case suffixes."""
     for code in ("qta", "qfa"):
         adpositions = world.invented.make_languages(0)[code].words["in"]
         places = 0
