@@ -94,7 +94,7 @@ def test_families_share_english_words_and_no_others():
         family = words[code].family
         assert found == (kindric if family.cognates and family.script == "Latn" else set()), code
     own = {}
-    for code, language in words.items():
+    for language in words.values():
         for lemma in invented.CONTENT_WORDS + invented.FUNCTION_WORDS:
             word = language.words[lemma]
             if word not in words["en"].words.values():
