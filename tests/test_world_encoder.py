@@ -4,8 +4,6 @@ Both numbers told, in encoders that were pretrained for comparison, whether trai
 would help at all: where synonyms did not lie side by side, or the loss stayed high, it did not.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
