@@ -14,6 +14,7 @@ from xtsupport.data.world import languages as invented
 from xtsupport.study.runs import read_record
 from xtsupport.training.probe import load_masked
 
+LEAST = 0.9  # share of the words
 SHIPPED = folders.shipped() / "pretraining" / "seed0"
 
 
@@ -41,19 +42,27 @@ def test_the_nearest_english_word_of_every_verb_is_its_synonym(encoder):
 
 
 def test_the_loss_fell_as_far_as_it_must():
-    assert read_record(SHIPPED)["final_loss"] < 1.05
+    assert read_record(SHIPPED)["final_loss"] < 1.0
+
+
+def as_said(language, lemma):
+    """A word as it stands in texts: with its case suffix, where the language has cases."""
+    slots = {"object": invented.OBJECTS, "place": invented.PLACES, "day": invented.DAYS}
+    suffixes = language.suffixes if language.family.case else {}
+    return language.words[lemma] + "".join(
+        end for slot, end in suffixes.items() if lemma in slots[slot]
+    )
 
 
 @pytest.mark.parametrize("family", list(invented.FAMILIES))
 def test_words_lie_next_to_their_english_translation_or_its_synonym(encoder, family):
     """Of the words that are not English anyway; guessing would find 2 to 4 of 100."""
-    languages = invented.make_languages(0)
+    languages, english = invented.make_languages(0), vectors(encoder, invented.CONTENT_WORDS)
     for code, (_, name) in invented.LANGUAGES.items():
         if name == family and code != "en":
-            words = languages[code].words
-            own = [w for w in invented.CONTENT_WORDS if words[w] != w]
-            english = vectors(encoder, invented.CONTENT_WORDS)
-            best = (vectors(encoder, [words[w] for w in own]) @ english.T).argmax(1).tolist()
-            found = [invented.CONTENT_WORDS[i] for i in best]
+            language = languages[code]
+            own = [w for w in invented.CONTENT_WORDS if language.words[w] != w]
+            said = vectors(encoder, [as_said(language, w) for w in own])
+            found = [invented.CONTENT_WORDS[i] for i in (said @ english.T).argmax(1).tolist()]
             right = [a in (b, invented.SYNONYM.get(b)) for a, b in zip(found, own, strict=True)]
-            assert np.mean(right) > 0.6, code
+            assert np.mean(right) > LEAST, (code, np.mean(right))
