@@ -11,7 +11,7 @@ from xtsupport import folders
 from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import find, flaws, into_scratch, read_record
-from xtsupport.study.ship import copy
+from xtsupport.study.ship import copy, thin
 
 DEMO = Path(__file__).parents[1] / "params" / "demo.yaml"
 
@@ -77,3 +77,12 @@ def test_copies_are_whole_and_rounded(alone, tmp_path):
     assert not flaws(made)
     (made / "scores.csv").write_text("damaged")
     assert flaws(made)
+
+
+def test_of_a_long_training_every_nth_step_is_kept_up_to_the_last(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text("step,loss\n" + "".join(f"{i},0.5\n" for i in range(1, 10)))
+    thin(path, most=4)
+    assert pd.read_csv(path).step.tolist() == [3, 6, 9]
+    thin(path, most=4)
+    assert pd.read_csv(path).step.tolist() == [3, 6, 9]

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from xtsupport import folders
 from xtsupport.errors import UserError
-from xtsupport.files import write_json
+from xtsupport.files import write_json, write_text
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import described, inside, is_whole, read_record
 
@@ -36,6 +36,7 @@ def ship(params: str) -> list[Path]:
 def copy(source: Path, folder: Path) -> Path:
     """One run folder, its weights rounded to 16 bits, its record describing the rounded files."""
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns(".lock"))
+    thin(folder / "history.csv")
     weights = folder / "model" / "model.safetensors"
     halves = {name: value.astype("float16") for name, value in load_file(weights).items()}
     save_file(halves, weights, {"format": "pt"})
@@ -43,6 +44,13 @@ def copy(source: Path, folder: Path) -> Path:
     files = {str(path.relative_to(folder)): described(path) for path in inside(folder)}
     write_json(folder / "run.json", record | {"files": files})
     return folder
+
+
+def thin(history: Path, most: int = 5000) -> None:
+    """Keep every n-th step of a long training: `most` of them are enough for its curve."""
+    header, *steps = history.read_text(encoding="utf-8").splitlines(keepends=True)
+    every = max(1, -(-len(steps) // most))
+    write_text(history, header + "".join(steps[every - 1 :: every]))
 
 
 if __name__ == "__main__":
