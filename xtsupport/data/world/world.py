@@ -8,11 +8,9 @@ What to keep in mind when reading results: the raw text contains parallel and co
 documents and questions in every language, unlike the web text that XLM-R was trained on.
 """
 
-import csv
 import hashlib
 import os
 import random
-import re
 import shutil
 from dataclasses import dataclass, replace
 from functools import cache
@@ -20,31 +18,21 @@ from pathlib import Path
 
 from xtsupport.data.world import languages as invented
 from xtsupport.data.world.languages import Fact, Language
+from xtsupport.data.world.mirror import (
+    HELLASWAG_FEATURES,
+    NLI_FEATURES,
+    SQUAD_FEATURES,
+    TATOEBA_FEATURES,
+    UDPOS_FEATURES,
+    UPOS,
+    write,
+    write_tables,
+)
 
 SPAN_SLOTS = {"squad": ("agent", "object"), "squad_v2": ("place", "number")}
 FACTS = 3  # of a passage that is asked about
 DENIED = 0.15  # of these passages hold a wrong sentence with every word of the question, and "not"
 OFTEN = {"number": 0.15, "adjective": 0.08, "place": 0.4, "day": 0.4, "negated": 0.05}
-NLI_LABELS = ["entailment", "neutral", "contradiction"]
-UPOS = [
-    "ADJ",
-    "ADP",
-    "ADV",
-    "AUX",
-    "CCONJ",
-    "DET",
-    "INTJ",
-    "NOUN",
-    "NUM",
-    "PART",
-    "PRON",
-    "PROPN",
-    "PUNCT",
-    "SCONJ",
-    "SYM",
-    "VERB",
-    "X",
-]
 
 
 @dataclass(frozen=True)
@@ -81,20 +69,17 @@ def world_folder(seed: int = 0, size: str = "full") -> Path:
 def _version() -> str:
     """A mark of the code and tables the world is made by, so that an old world is never reused."""
     package = Path(__file__).parents[2]
-    sources = (
-        Path(__file__),
-        Path(__file__).with_name("other_tasks.py"),
-        Path(__file__).with_name("translations.py"),
-        Path(invented.__file__),
+    sources = [
+        *Path(__file__).parent.glob("*.py"),
         package / "tasks.csv",
         package / "languages.csv",
-    )
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:10]
+    ]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:10]
 
 
 def write_world(folder: Path, seed: int = 0, size: str = "full") -> None:
     """Write every dataset and both tables of the world below `folder`."""
-    from xtsupport.data.world import other_tasks, translations
+    from xtsupport.data.world import other_tasks, raw_text, translations
 
     rows, languages = SIZES[size], invented.make_languages(seed)
     world = World(languages, random.Random(f"world {seed}"))
@@ -105,7 +90,7 @@ def write_world(folder: Path, seed: int = 0, size: str = "full") -> None:
     write_tagging(folder, world, rows)
     write_parallel_sentences(folder, world, rows)
     # Random numbers of its own: a change to a task leaves the text, and what learned from it.
-    write_raw_text(folder, World(languages, random.Random(f"raw text {seed}")), rows)
+    raw_text.write_raw_text(folder, World(languages, random.Random(f"raw text {seed}")), rows)
     other_tasks.write_others(folder, world, rows, seed)
     translations.write_translations(folder, world, seed)
     write_tables(folder, languages, other_tasks.LANGUAGES)
@@ -436,205 +421,3 @@ def write_parallel_sentences(folder: Path, world: World, size: Size) -> None:
         ]
         if code != "en":
             write(folder, "google/xtreme", f"tatoeba.{code}", "validation", rows, TATOEBA_FEATURES)
-
-
-# ------------------------------------------------------------------------------- raw text
-
-
-def write_raw_text(folder: Path, world: World, size: Size) -> None:
-    """Raw text for masked language modelling, one document a row, laid out like Wikipedia; three
-    times as many in English as in any other language."""
-    for code, language in world.languages.items():
-        count = size.documents * (3 if code == "en" else 1)
-        rows = [
-            {"id": str(i), "url": "", "title": "world", "text": document(world, language)}
-            for i in range(count)
-        ]
-        write(folder, "wikimedia/wikipedia", f"20231101.{code}", "train", rows, WIKIPEDIA_FEATURES)
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """A fact as it is said: stated, or asked about and perhaps answered."""
-
-    fact: Fact
-    asked: str | None = None
-    answered: bool = False
-
-    def text(self, language: Language) -> str:
-        """What is said: a sentence, or a question with its answer if it is answered."""
-        if self.asked is None:
-            return language.sentence(self.fact)
-        question = language.question(self.fact, self.asked)
-        return (
-            f"{question} {language.answer(self.fact, self.asked)[0]}."
-            if self.answered
-            else question
-        )
-
-
-def document(world: World, language: Language) -> str:
-    """Two or three facts said twice: in the same language in other words, or in English (35%).
-
-    Half of the passages are of the kind that questions are asked about: one agent or object.
-    """
-    shared = world.rng.choice(("agent", "object")) if world.chance(0.5) else ""
-    passage = world.passage(world.rng.choice([2, 3]), shared)
-    if language is not world.english and world.chance(0.35):
-        first = [utterance(world, fact) for fact in passage]
-        again = [replace(each, fact=mostly_reworded(world, each.fact)) for each in first]
-        other, shuffle = world.english, world.chance(0.5)
-    else:
-        first, again = (
-            [Utterance(fact) for fact in passage],
-            [restated(world, fact) for fact in passage],
-        )
-        other, shuffle = language, True
-    again = world.rng.sample(again, len(again)) if shuffle else again
-    halves = [[u.text(language) for u in first], [u.text(other) for u in again]]
-    if other is language and language is not world.english and world.chance(0.3):
-        halves = [[mixed(world, language, text) for text in half] for half in halves]
-    return " ".join(
-        text for half in (halves if world.chance(0.5) else halves[::-1]) for text in half
-    )
-
-
-def mostly_reworded(world: World, fact: Fact) -> Fact:
-    """The fact, 70% of the time with the synonym of its verb."""
-    return reworded(fact) if world.chance(0.7) else fact
-
-
-def restated(world: World, fact: Fact) -> Utterance:
-    """The fact again: other words, 30% of its adjuncts left out, 40% of the time as a question of
-    which 40% of the other parts are left out."""
-    left_out = [slot for slot in ("place", "day") if world.chance(0.3)]
-    said = utterance(world, replace(mostly_reworded(world, fact), **dict.fromkeys(left_out)))
-    slots = [] if said.asked is None else [s for s in DROPPED if s != said.asked]
-    dropped = [slot for slot in slots if world.chance(0.4)]
-    return replace(said, fact=replace(said.fact, **dict.fromkeys(dropped)))
-
-
-DROPPED = ("number", "adjective", "place", "day", "agent", "object")
-
-
-def utterance(world: World, fact: Fact) -> Utterance:
-    """A statement, or (40%) a question, most of them with their answer."""
-    if not world.chance(0.4):
-        return Utterance(fact)
-    slot = world.rng.choice([s for s in invented.QUESTION_WORD if getattr(fact, s)])
-    return Utterance(fact, slot, world.chance(0.7))
-
-
-def mixed(world: World, language: Language, text: str) -> str:
-    """Code-switching: 40% of the content words in English."""
-    english = _english_words(language)
-    return re.sub(r"\w+", lambda m: english.get(m[0], m[0]) if world.chance(0.4) else m[0], text)
-
-
-@cache
-def _english_words(language: Language) -> dict[str, str]:
-    return {language.words[lemma]: lemma for lemma in invented.CONTENT_WORDS}
-
-
-# --------------------------------------------------------------------------- files and tables
-
-_TEXT, _LABEL = "string", {"names": NLI_LABELS}
-SQUAD_FEATURES = {
-    "id": _TEXT,
-    "title": _TEXT,
-    "context": _TEXT,
-    "question": _TEXT,
-    "answers": {"text": [_TEXT], "answer_start": ["int32"]},
-}
-NLI_FEATURES = {"premise": _TEXT, "hypothesis": _TEXT, "label": _LABEL}
-HELLASWAG_FEATURES = (
-    {"ind": "int32"}
-    | dict.fromkeys(("activity_label", "ctx_a", "ctx_b", "ctx"), _TEXT)
-    | {"endings": [_TEXT]}
-    | dict.fromkeys(("source_id", "split", "split_type", "label"), _TEXT)
-)
-UDPOS_FEATURES = {"tokens": [_TEXT], "pos_tags": [{"names": UPOS}]}
-TATOEBA_FEATURES = dict.fromkeys(
-    ("source_sentence", "target_sentence", "source_lang", "target_lang"), _TEXT
-)
-WIKIPEDIA_FEATURES = dict.fromkeys(("id", "url", "title", "text"), _TEXT)
-
-
-def write(
-    folder: Path, dataset: str, config: str, split: str, rows: list[dict], features: dict
-) -> None:
-    """One split as the hub stores it, class labels with their names."""
-    import datasets
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    def feature(spec):
-        if isinstance(spec, str):
-            return datasets.Value(spec)
-        if isinstance(spec, list):
-            return datasets.List(feature(spec[0]))
-        if "names" in spec:
-            return datasets.ClassLabel(names=spec["names"])
-        return {name: feature(inner) for name, inner in spec.items()}
-
-    path = folder / dataset / config / f"{split}-00000-of-00001.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    schema = datasets.Features(
-        {name: feature(spec) for name, spec in features.items()}
-    ).arrow_schema
-    columns = {name: [row[name] for row in rows] for name in features}
-    pq.write_table(pa.table(columns, schema=schema), path, compression="zstd")
-
-
-def write_tables(folder: Path, languages: dict[str, Language], spoken: dict) -> None:
-    """tasks.csv and invented.csv in the columns of the packaged ones.
-
-    spoken: the languages of the tasks that do not have all of them.
-    """
-    package = Path(__file__).parents[2]
-    codes = list(languages)
-    with open(package / "tasks.csv", newline="", encoding="utf-8") as file:
-        tasks = [
-            row for row in csv.DictReader(file) if row["role"] != "other" or row["name"] in spoken
-        ]
-    for row in tasks:
-        if row["role"] != "intermediate":
-            row["languages"] = " ".join(
-                c for c in spoken.get(row["name"], codes) if (row["name"], c) != ("tatoeba", "en")
-            )
-        row.update(revision="", note="generated")
-    _write_table(folder / "tasks.csv", tasks)
-    with open(package / "languages.csv", newline="", encoding="utf-8") as file:
-        blank = dict.fromkeys(csv.DictReader(file).fieldnames, "")
-    _write_table(
-        folder / "languages.csv",
-        [blank | language_row(language) for language in languages.values()],
-    )
-
-
-def language_row(language: Language) -> dict:
-    """The syntactic distance is what was built in: the mean of word order (0, 0.5, 1) and case."""
-    family = language.family
-    same = language.code == "en"
-    order = {"verb first": 0.0, "either": 0.5, "verb last": 1.0}[family.order]
-    return {
-        "code": language.code,
-        "iso3": "eng" if same else language.code,
-        "name": language.name,
-        "family": family.name,
-        "group": family.name,
-        "xtreme_family": family.name,
-        "script": family.script,
-        "tatoeba": language.code,
-        "udpos": language.name,
-        "syntactic": 0.0 if same else (order + family.case) / 2,
-        "distance_source": "as built",
-        "note": "invented",
-    }
-
-
-def _write_table(path: Path, rows: list[dict]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
