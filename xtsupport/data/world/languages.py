@@ -1,9 +1,9 @@
 """Invented languages: lexicons and grammar of the generated world.
 
-Seven families of three languages (English is one more of the first) differ from English and from
-each other in what `FAMILIES` says: `Kindric` in half of its words, which English is not spared by
-any of them; five families in one thing more; `Farric` in all of them together. So a difference in
-transfer can be attributed. `family_table` has the factors as data, and what was meant to transfer.
+Seven families of three languages; English is one more of the first. Kindric has English grammar
+and script, and half of its content words. Five families differ from Kindric in one thing each,
+Farric in all of them, so that a difference in transfer can be attributed. `family_table` has the
+factors as data, and what was meant to transfer.
 
 Every verb has a synonym, in every language. Language codes come from the range that ISO 639-3
 reserves for private use (qaa-qtz), and every name is made up, so that nothing computed here can be
@@ -83,7 +83,7 @@ class Family:
 
     name: str
     cognates: float = 0.5  # share of content words taken over from English
-    order: str = "verb first"  # the verb against its object; also: verb last, either
+    order: str = "SVO"  # or SOV, or SVO/SOV: half of the statements each, questions SVO
     case: bool = False  # suffixes instead of prepositions, and on objects
     script: str = "Latn"  # ISO 15924
     intended: str = "alike"
@@ -99,15 +99,15 @@ FAMILIES = {
         Family("Markic", case=True, differs="case"),
         Family(
             "Swayric",
-            order="either",
+            order="SVO/SOV",
             intended="less",
             differs="word order, in half of the statements",
         ),
-        Family("Turnic", order="verb last", intended="little", differs="word order"),
+        Family("Turnic", order="SOV", intended="little", differs="word order"),
         Family(
             "Farric",
             0.0,
-            "either",
+            "SVO/SOV",
             True,
             "Armn",
             "less",
@@ -191,8 +191,8 @@ class Language:
         verb = Piece("verb", (word(fact.verb),), ("VERB",))
         if fact.negated:
             verb = Piece("verb", (word("not"), *verb.words), ("PART", "VERB"))
-        late = self.family.order == "verb last" or (
-            self.family.order == "either" and not asking and _coin(fact)
+        late = self.family.order == "SOV" or (
+            self.family.order == "SVO/SOV" and not asking and _coin(fact)
         )
         core = [*self._object(fact), verb] if late else [verb, *self._object(fact)]
         adjuncts = self._adjunct("place", fact.place, "in"), self._adjunct("day", fact.day, "on")

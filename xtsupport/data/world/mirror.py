@@ -86,7 +86,7 @@ def language_row(language: Language) -> dict:
     """The syntactic distance is what was built in: the mean of word order (0, 0.5, 1) and case."""
     family = language.family
     same = language.code == "en"
-    order = {"verb first": 0.0, "either": 0.5, "verb last": 1.0}[family.order]
+    order = {"SVO": 0.0, "SVO/SOV": 0.5, "SOV": 1.0}[family.order]
     return {
         "code": language.code,
         "iso3": "eng" if same else language.code,
