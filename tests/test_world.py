@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from collections import Counter
 
 import pytest
 
@@ -34,22 +35,73 @@ def test_same_seed_same_bytes_and_another_seed_other_words(tiny, tmp_path):
 
 
 def test_a_sentence_in_every_kind_of_language():
-    """Worked by hand from the grammar: order, adpositions and suffixes."""
+    """Worked by hand from the grammar: order and suffixes."""
     fact = invented.Fact(
         "Ada", "cooked", "soup", number="3", adjective="old", place="kitchen", day="Friday"
     )
     all_words = {w: w for w in [*invented.CONTENT_WORDS, *invented.NAMES, *invented.FUNCTION_WORDS]}
     suffixes = {"object": "ka", "place": "li", "day": "no"}
 
-    def sentence(code):
-        return invented.Language(code, all_words, suffixes).sentence(fact)
+    def speaker(code):
+        return invented.Language(code, all_words, suffixes)
 
-    assert sentence("qka") == "Ada cooked 3 old soup in kitchen on Friday."
-    assert sentence("qta") == "Ada Friday on kitchen in 3 old soup cooked."
-    assert sentence("qma") == "Ada cooked 3 old soupka kitchenli Fridayno."
-    assert sentence("qfa") == "Ada Fridayno kitchenli 3 old soupka cooked."
-    question = invented.Language("qta", all_words, suffixes).question(fact, "object")
-    assert question == "What Ada Friday on kitchen in 3 cooked?"
+    like_english = "Ada cooked 3 old soup in kitchen on Friday."
+    for code in ("qka", "qna", "qga"):
+        assert speaker(code).sentence(fact) == like_english
+    assert speaker("qta").sentence(fact) == "Ada 3 old soup cooked in kitchen on Friday."
+    assert speaker("qma").sentence(fact) == "Ada cooked 3 old soupka kitchenli Fridayno."
+    question = "What Ada 3 cooked in kitchen on Friday?"
+    assert speaker("qta").question(fact, "object") == question
+    assert speaker("qfa").question(fact, "place") == "Where Ada cooked 3 old soupka Fridayno?"
+
+
+def test_half_of_the_statements_and_no_question_have_the_verb_last_where_order_is_free():
+    words = {w: w for w in [*invented.CONTENT_WORDS, *invented.NAMES, *invented.FUNCTION_WORDS]}
+    free = invented.Language("qsa", words, {})
+    facts = [
+        invented.Fact(name, verb, noun)
+        for name in invented.NAMES
+        for verb in invented.VERBS
+        for noun in invented.OBJECTS
+    ]
+    late = [free.sentence(f) == f"{f.agent} {f.object} {f.verb}." for f in facts]
+    first = [free.sentence(f) == f"{f.agent} {f.verb} {f.object}." for f in facts]
+    assert all(a != b for a, b in zip(late, first, strict=True))
+    assert abs(sum(late) / len(late) - 0.5) < 3 * 0.5 / len(late) ** 0.5  # three standard errors
+    assert all(free.question(f, "agent") == f"Who {f.verb} {f.object}?" for f in facts)
+
+
+def test_families_differ_in_one_factor_each_and_one_in_all_of_them():
+    table = invented.family_table().set_index("family")
+    factors = ["cognates", "order", "case", "script"]
+    changed = {name: [f for f in factors if row[f] != table.loc["Kindric", f]]
+               for name, row in table.iterrows()}  # fmt: skip
+    assert changed == {
+        "Kindric": [], "Novaric": ["cognates"], "Glyphic": ["script"], "Markic": ["case"],
+        "Swayric": ["order"], "Turnic": ["order"], "Farric": factors,
+    }  # fmt: skip
+    assert set(table.intended) == {"alike", "less", "little"}
+
+
+def test_families_share_english_words_and_no_others():
+    """Half of the content words (28 of 57), the same ones in every family that has any."""
+    words = invented.make_languages(0)
+    english = {code: {w for w in invented.CONTENT_WORDS if words[code].words[w] == w}
+               for code in words if code != "en"}  # fmt: skip
+    kindric = english["qka"]
+    assert len(kindric) == 28
+    for code, found in english.items():
+        family = words[code].family
+        assert found == (kindric if family.cognates and family.script == "Latn" else set()), code
+    own = {}
+    for language in words.values():
+        for lemma in invented.CONTENT_WORDS + invented.FUNCTION_WORDS:
+            word = language.words[lemma]
+            if word not in words["en"].words.values():
+                assert own.setdefault(word, (lemma, language.family.name)) == (
+                    lemma,
+                    language.family.name,
+                )
 
 
 @pytest.mark.parametrize("code", list(invented.LANGUAGES))
@@ -59,23 +111,32 @@ def test_answers_stand_where_they_are_said_to(tiny, code):
         assert text and example["context"][start : start + len(text)] == text
 
 
-def test_each_question_has_one_answer_of_two_candidates():
-    rng = random.Random(5)
-    drawn = world.World(invented.make_languages(0), rng)
-    for _ in range(200):
-        passage, fact, slot = world.span_question(drawn, ("agent", "object", "day"), False)
-        english = drawn.english
-        asked = [english.question(other, slot) for other in passage]
-        answers = {english.answer(other, slot)[0] for other in passage}
-        assert asked.count(english.question(fact, slot)) == 1
-        assert len(answers) == 2
+def test_each_question_has_one_answer_and_needs_a_synonym():
+    """The shared word is in every sentence, the question's verb in none or in a denial."""
+    drawn = world.World(invented.make_languages(0), random.Random(5))
+    denied = 0
+    for _ in range(400):
+        passage, fact, slot = world.span_question(drawn, ("agent", "object"), False)
+        row = world.squad_row(drawn.english, "", passage, fact, slot)
+        asked = set(row["question"].rstrip("?").split()[1:])
+        sentences = [set(text.split()) for text in row["context"].rstrip(".").split(". ")]
+        (shared,) = set.intersection(*sentences) & asked
+        (verb,) = asked - {shared}
+        synonyms = [s for s in sentences if invented.SYNONYM[verb] in s]
+        assert len(sentences) == 3 and len(synonyms) == 1
+        assert set(row["answers"]["text"][0].split()) <= synonyms[0]
+        literal = [s for s in sentences if verb in s]
+        assert len(literal) <= 1 and all("not" in s for s in literal)
+        denied += len(literal)
+        assert len({getattr(each, slot) for each in passage}) == 3
+    assert abs(denied / 400 - world.DENIED) < 3 * (0.15 * 0.85 / 400) ** 0.5
 
 
 def test_squad_v2_asks_other_questions_than_squad_and_some_have_no_answer(tiny):
     def first_words(task):
         return {question.split()[0] for question in load(task, "en", "train", tiny)["question"]}
 
-    assert first_words("squad") == {"Who", "What", "When"}
+    assert first_words("squad") == {"Who", "What"}
     assert first_words("squad_v2") == {"Where", "How"}
     empty = [not answers["text"] for answers in load("squad_v2", "en", "train", tiny)["answers"]]
     assert sum(empty) == len(empty) / 3
@@ -101,8 +162,9 @@ def test_choices_differ_and_the_right_one_is_next(tiny):
         assert len(set(example["choices"])) == 4
         agent, verb, *_ = example["context"].rstrip(".").split()
         right = example["choices"][example["label"]].rstrip(".").split()
-        order = next(verbs for verbs, _, _ in invented.TOPICS.values() if verb in verbs)
-        assert right[0] == agent and order.index(right[1]) == order.index(verb) + 1
+        pairs = next(pairs for pairs, _, _ in invented.TOPICS.values() if verb in sum(pairs, ()))
+        now, then = ([word in pair for pair in pairs].index(True) for word in (verb, right[1]))
+        assert right[0] == agent and then == now + 1
 
 
 def test_tags_align_with_tokens(tiny):
@@ -116,6 +178,8 @@ def test_the_world_brings_its_own_tables(tiny):
     assert all(len(code) == 2 or "qaa" <= code <= "qtz" for code in table)
     assert {row.group for row in table.values()} == set(invented.FAMILIES)
     assert set(tasks(tiny)["xquad"].languages) == set(table)
+    members = Counter(row.group for code, row in table.items() if code != "en")
+    assert set(members.values()) == {3}  # fewer would be too few for a claim about a family
     assert "en" not in tasks(tiny)["tatoeba"].languages
 
 
@@ -123,3 +187,14 @@ def test_scripts_are_really_different():
     words = invented.make_languages(0)
     assert all("ა" <= letter <= "ჿ" for letter in words["qga"].words["cooked"])
     assert all("ա" <= letter <= "և" for letter in words["qfa"].words["cooked"])
+
+
+def test_unanswerable_questions_ask_about_what_nobody_does():
+    drawn = world.World(invented.make_languages(0), random.Random(6))
+    for _ in range(100):
+        question = world.span_question(drawn, ("place", "number"), False)
+        row = world.squad_row(drawn.english, "", *world.unanswerable(drawn, question))
+        assert row["answers"] == {"text": [], "answer_start": []}
+        (verb,) = set(row["question"].rstrip("?").split()) & set(invented.VERBS)
+        said = set(row["context"].replace(".", "").split())
+        assert not {verb, invented.SYNONYM[verb]} & said

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from xtsupport import folders
 from xtsupport.cube.columns import SCHEMA, WORD
 from xtsupport.errors import UserError
-from xtsupport.files import described, new_folder, write_json
+from xtsupport.files import described, new_folder, write_json, write_text
 from xtsupport.study import runs
 from xtsupport.study.plan import Study, open_study
 from xtsupport.study.runs import RECORD, content, digest, inside, is_whole, read_record, standing
@@ -72,6 +72,7 @@ def ship_study(study: Study) -> Path:
 def copy(source: Path, folder: Path) -> Path:
     """One run folder, its weights rounded to 16 bits: another result, with a key of its own."""
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns(".lock"))
+    thin(folder / "history.csv")
     weights = folder / "model" / "model.safetensors"
     halves = {name: value.astype("float16") for name, value in load_file(weights).items()}
     save_file(halves, weights, {"format": "pt"})
@@ -80,6 +81,13 @@ def copy(source: Path, folder: Path) -> Path:
     record["run_key"] = digest([record["recipe"], "shipped", content(record)])
     write_json(folder / RECORD, record)
     return folder
+
+
+def thin(history: Path, most: int = 5000) -> None:
+    """Keep every n-th step of a long training: `most` of them are enough for its curve."""
+    header, *steps = history.read_text(encoding="utf-8").splitlines(keepends=True)
+    every = max(1, -(-len(steps) // most))
+    write_text(history, header + "".join(steps[every - 1 :: every]))
 
 
 if __name__ == "__main__":

@@ -1,42 +1,40 @@
 """Invented languages: lexicons and grammar of the generated world.
 
-Five families of two or three languages vary what real families vary, one thing at a time, so that a
-difference in transfer can be attributed:
+Seven families of three languages; English is one more of the first. Kindric has English grammar
+and script, and half of its content words. Five families differ from Kindric in one thing each,
+Farric in all of them, so that a difference in transfer can be attributed. `family_table` has the
+factors as data, and what was meant to transfer.
 
-========  =========================================================================
-Kindric   like English, with many cognates (English itself belongs here)
-Turnic    other word order: verb last, postpositions
-Markic    other morphology: case suffixes instead of prepositions
-Glyphic   other script, no cognates
-Farric    all of it at once: verb last, case suffixes, other script, no cognates
-========  =========================================================================
-
-Language codes come from the range that ISO 639-3 reserves for private use (qaa-qtz), and every
-name is made up, so that nothing computed here can be taken for evidence about a real language.
+Every verb has a synonym, in every language. Language codes come from the range that ISO 639-3
+reserves for private use (qaa-qtz), and every name is made up, so that nothing computed here can be
+taken for evidence about a real language.
 """
 
+import hashlib
 import random
-from dataclasses import dataclass, field
+from dataclasses import asdict, astuple, dataclass
+from itertools import pairwise
 
-# Objects, verbs (in the order in which one would do them) and places that belong together.
+# Verbs (pairs of synonyms, in the order in which one would do them), objects and places that belong
+# together.
 TOPICS = {
     "kitchen": (
-        ["washed", "cooked", "tasted"],
+        [("washed", "cleaned"), ("cooked", "boiled"), ("tasted", "tried")],
         ["soup", "bread", "fish", "rice"],
         ["kitchen", "cellar"],
     ),
     "garden": (
-        ["planted", "watered", "picked"],
+        [("planted", "sowed"), ("watered", "sprayed"), ("picked", "plucked")],
         ["rose", "bean", "melon", "tulip"],
         ["garden", "field"],
     ),
     "workshop": (
-        ["built", "painted", "repaired"],
+        [("built", "made"), ("painted", "coloured"), ("repaired", "fixed")],
         ["chair", "table", "lamp", "boat"],
         ["workshop", "yard"],
     ),
     "market": (
-        ["carried", "weighed", "sold"],
+        [("carried", "brought"), ("weighed", "measured"), ("sold", "traded")],
         ["coat", "basket", "ring", "clock"],
         ["market", "station"],
     ),
@@ -54,35 +52,67 @@ QUESTION_WORD = {
     "number": "how_many",
 }
 
-_VERBS = [verb for verbs, _, _ in TOPICS.values() for verb in verbs]
-_OBJECTS = [noun for _, nouns, _ in TOPICS.values() for noun in nouns]
-_PLACES = [place for _, _, places in TOPICS.values() for place in places]
-CONTENT_WORDS = _VERBS + _OBJECTS + _PLACES + DAYS + ADJECTIVES
+_PAIRS = [pair for pairs, _, _ in TOPICS.values() for pair in pairs]
+SYNONYM = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
+NEXT_VERB = {
+    a: b
+    for pairs, _, _ in TOPICS.values()
+    for now, later in pairwise(pairs)
+    for a, b in zip(now, later, strict=True)
+}
+VERBS = list(SYNONYM)
+OBJECTS = [noun for _, nouns, _ in TOPICS.values() for noun in nouns]
+PLACES = [place for _, _, places in TOPICS.values() for place in places]
+CONTENT_WORDS = VERBS + OBJECTS + PLACES + DAYS + ADJECTIVES
 
-_GEORGIAN = dict(zip("abdegiklmnoprstuvz", "აბდეგიკლმნოპრსტუვზ", strict=True))
-_ARMENIAN = dict(zip("abdegiklmnoprstuvz", "աբդեգիկլմնոպրստուվզ".replace("ու", "ւ"), strict=True))
+_LATIN = "abcdefghijklmnopqrstuvwxyz"
+_GEORGIAN = dict(zip(_LATIN, "აბცდეფგჰიჯკლმნოპყრსტუვჳხჲზ", strict=True))
+_ARMENIAN = dict(zip(_LATIN, "աբցդեֆգհիջկլմնոպքրստւվղխյզ", strict=True))
+_LETTERS = {"Geor": _GEORGIAN, "Armn": _ARMENIAN}
 
 
 @dataclass(frozen=True)
 class Family:
-    """What the languages of one family have in common."""
+    """What the languages of one family have in common, and what was meant to come of it.
+
+    `intended` is the gain of `squad` over `none` on `xquad` that the family was built for, compared
+    with the gain in English: ``alike`` (at least half of it), ``less`` (above zero, and less than
+    in the families that should be alike), ``little`` (less than a quarter of it). It was written
+    down before any encoder was trained on this world, and is not changed by results.
+    """
 
     name: str
-    cognates: float  # share of content words taken over from English
-    verb_last: bool
-    case: bool
-    script: str  # ISO 15924
-    letters: dict = field(default_factory=dict, hash=False)
+    cognates: float = 0.5  # share of content words taken over from English
+    order: str = "SVO"  # or SOV, or SVO/SOV: half of the statements each, questions SVO
+    case: bool = False  # suffixes instead of prepositions, and on objects
+    script: str = "Latn"  # ISO 15924
+    intended: str = "alike"
+    differs: str = "nothing"  # from Kindric
 
 
 FAMILIES = {
     family.name: family
     for family in (
-        Family("Kindric", 0.6, verb_last=False, case=False, script="Latn"),
-        Family("Turnic", 0.4, verb_last=True, case=False, script="Latn"),
-        Family("Markic", 0.4, verb_last=False, case=True, script="Latn"),
-        Family("Glyphic", 0.0, verb_last=False, case=False, script="Geor", letters=_GEORGIAN),
-        Family("Farric", 0.0, verb_last=True, case=True, script="Armn", letters=_ARMENIAN),
+        Family("Kindric"),
+        Family("Novaric", cognates=0.0, differs="words"),
+        Family("Glyphic", script="Geor", differs="script"),
+        Family("Markic", case=True, differs="case"),
+        Family(
+            "Swayric",
+            order="SVO/SOV",
+            intended="less",
+            differs="word order, in half of the statements",
+        ),
+        Family("Turnic", order="SOV", intended="little", differs="word order"),
+        Family(
+            "Farric",
+            0.0,
+            "SVO/SOV",
+            True,
+            "Armn",
+            "less",
+            "words, script, case, and word order in half of the statements",
+        ),
     )
 }
 LANGUAGES = {  # code: (name, family)
@@ -90,27 +120,44 @@ LANGUAGES = {  # code: (name, family)
     "qka": ("Arlish", "Kindric"),
     "qkb": ("Borlish", "Kindric"),
     "qkc": ("Corlish", "Kindric"),
-    "qta": ("Turnaki", "Turnic"),
-    "qtb": ("Turneso", "Turnic"),
-    "qtc": ("Turnivu", "Turnic"),
-    "qma": ("Markun", "Markic"),
-    "qmb": ("Markesh", "Markic"),
-    "qmc": ("Markola", "Markic"),
+    "qna": ("Novari", "Novaric"),
+    "qnb": ("Noveso", "Novaric"),
+    "qnc": ("Novimu", "Novaric"),
     "qga": ("Glyphari", "Glyphic"),
     "qgb": ("Glyphoru", "Glyphic"),
     "qgc": ("Glyphenu", "Glyphic"),
+    "qma": ("Markun", "Markic"),
+    "qmb": ("Markesh", "Markic"),
+    "qmc": ("Markola", "Markic"),
+    "qsa": ("Swayan", "Swayric"),
+    "qsb": ("Swayesk", "Swayric"),
+    "qsc": ("Swayoli", "Swayric"),
+    "qta": ("Turnaki", "Turnic"),
+    "qtb": ("Turneso", "Turnic"),
+    "qtc": ("Turnivu", "Turnic"),
     "qfa": ("Farossi", "Farric"),
     "qfb": ("Farundel", "Farric"),
+    "qfc": ("Farimon", "Farric"),
 }
+
+
+def family_table():
+    """One row per family, as a DataFrame: family, cognates, order, case, script, intended, differs
+    (see `Family`)."""
+    import pandas as pd
+
+    return pd.DataFrame([asdict(each) for each in FAMILIES.values()]).rename(
+        columns={"name": "family"}
+    )
 
 
 @dataclass(frozen=True)
 class Fact:
     """One event. Slots that are None are not mentioned."""
 
-    agent: str
+    agent: str | None
     verb: str
-    object: str
+    object: str | None
     number: str | None = None
     adjective: str | None = None
     place: str | None = None
@@ -137,26 +184,28 @@ class Language:
         self.words = words
         self.suffixes = suffixes
 
-    def pieces(self, fact: Fact) -> list[Piece]:
+    def pieces(self, fact: Fact, asking: bool = False) -> list[Piece]:
         """The constituents of a sentence in this language's order, without the full stop."""
         word = self.words.__getitem__
-        agent = Piece("agent", (word(fact.agent),), ("PROPN",))
+        agent = [Piece("agent", (word(fact.agent),), ("PROPN",))] if fact.agent else []
         verb = Piece("verb", (word(fact.verb),), ("VERB",))
         if fact.negated:
             verb = Piece("verb", (word("not"), *verb.words), ("PART", "VERB"))
-        place, day = self._adjunct("place", fact.place, "in"), self._adjunct("day", fact.day, "on")
-        if self.family.verb_last:
-            order = [agent, day, place, *self._object(fact), verb]
-        else:
-            order = [agent, verb, *self._object(fact), place, day]
-        return [piece for piece in order if piece]
+        late = self.family.order == "SOV" or (
+            self.family.order == "SVO/SOV" and not asking and _coin(fact)
+        )
+        core = [*self._object(fact), verb] if late else [verb, *self._object(fact)]
+        adjuncts = self._adjunct("place", fact.place, "in"), self._adjunct("day", fact.day, "on")
+        return [*agent, *core, *(piece for piece in adjuncts if piece)]
 
     def _object(self, fact: Fact) -> list[Piece]:
+        number = [Piece("number", (fact.number,), ("NUM",))] if fact.number else []
+        if not fact.object:
+            return number
         noun = self.words[fact.object] + (self.suffixes["object"] if self.family.case else "")
         words, tags = (noun,), ("NOUN",)
         if fact.adjective:
             words, tags = (self.words[fact.adjective], noun), ("ADJ", "NOUN")
-        number = [Piece("number", (fact.number,), ("NUM",))] if fact.number else []
         return [*number, Piece("object", words, tags)]
 
     def _adjunct(self, slot: str, lemma: str | None, preposition: str) -> Piece | None:
@@ -164,12 +213,7 @@ class Language:
             return None
         if self.family.case:
             return Piece(slot, (self.words[lemma] + self.suffixes[slot],), ("NOUN",))
-        words, tags = (self.words[preposition], self.words[lemma]), ("ADP", "NOUN")
-        return (
-            Piece(slot, words[::-1], tags[::-1])
-            if self.family.verb_last
-            else Piece(slot, words, tags)
-        )
+        return Piece(slot, (self.words[preposition], self.words[lemma]), ("ADP", "NOUN"))
 
     def sentence(self, fact: Fact) -> str:
         """The fact as a sentence, with capital and full stop."""
@@ -177,12 +221,12 @@ class Language:
 
     def question(self, fact: Fact, slot: str) -> str:
         """Ask for one slot of a fact: question word first in every language, the rest in order."""
-        rest = [piece.words for piece in self.pieces(fact) if piece.slot != slot]
+        rest = [piece.words for piece in self.pieces(fact, asking=True) if piece.slot != slot]
         words = (self.words[QUESTION_WORD[slot]], *(word for words in rest for word in words))
         return _capital(" ".join(words)) + "?"
 
     def answer(self, fact: Fact, slot: str) -> tuple[str, int]:
-        """The words of one slot without an adposition, and where they start in the sentence."""
+        """The words of one slot without a preposition, and where they start in the sentence."""
         start = 0
         for piece in self.pieces(fact):
             for word, tag in zip(piece.words, piece.tags, strict=True):
@@ -193,56 +237,68 @@ class Language:
         raise ValueError(f"this fact says nothing about its {slot}: {fact}")
 
 
+def _coin(fact: Fact) -> bool:
+    """Heads or tails, the same for the same fact: which of two orders a statement takes."""
+    return bool(hashlib.sha256(repr(astuple(fact)).encode()).digest()[0] & 1)
+
+
 def _capital(text: str) -> str:
     return text[0].title() + text[1:]  # Georgian has no capitals in running text
 
 
 def make_languages(seed: int = 0) -> dict[str, Language]:
-    """The languages of the world. The same seed gives the same words on every machine."""
+    """The languages of the world. The same seed gives the same words on every machine.
+
+    No two families have a word in common but the English ones, and those are the same ones in every
+    family that has them.
+    """
     rng = random.Random(f"lexicon {seed}")
     english = {word: word for word in CONTENT_WORDS + NAMES + FUNCTION_WORDS} | {
         "how_many": "how many"
     }
     languages = {"en": Language("en", english, {})}
+    new, kept = _word_maker(rng, set(CONTENT_WORDS)), _in_order_of_taking_over(rng)
     for family in FAMILIES.values():
-        parent = _family_words(family, english, rng)
-        for code in (
-            code for code, (_, name) in LANGUAGES.items() if name == family.name and code != "en"
-        ):
-            languages[code] = Language(code, *_language_words(family, parent, rng))
+        taken = set(kept[: round(family.cognates * len(kept))])
+        parent = {lemma: lemma if lemma in taken else new(2) for lemma in CONTENT_WORDS}
+        parent |= {lemma: new(1) for lemma in FUNCTION_WORDS}
+        for code, (_, name) in LANGUAGES.items():
+            if name == family.name and code != "en":
+                words = {
+                    lemma: word if lemma in taken or rng.random() < 0.8 else new(2)
+                    for lemma, word in parent.items()
+                }
+                languages[code] = Language(code, *_written(words, family.script, rng))
     return {code: languages[code] for code in LANGUAGES}
 
 
-def _family_words(family: Family, english: dict, rng: random.Random) -> dict[str, str]:
-    """The family's parent vocabulary: cognates with English, otherwise new words."""
-    new = _word_maker(rng)
-    words = {
-        lemma: english[lemma] if rng.random() < family.cognates else new(2)
-        for lemma in CONTENT_WORDS
-    }
-    return words | {lemma: new(1) for lemma in FUNCTION_WORDS}
+def _in_order_of_taking_over(rng: random.Random) -> list[str]:
+    """The content words, those first that are taken over first: of every class the same share."""
+    classes = [VERBS, OBJECTS, PLACES, DAYS, ADJECTIVES]
+    placed = [
+        ((rank + rng.random()) / len(words), lemma)
+        for words in classes
+        for rank, lemma in enumerate(rng.sample(words, len(words)))
+    ]
+    return [lemma for _, lemma in sorted(placed)]
 
 
-def _language_words(family: Family, parent: dict, rng: random.Random) -> tuple[dict, dict]:
-    """One language: most words as in the parent language, the others its own, then its script."""
-    new = _word_maker(rng)
-    words = {lemma: word if rng.random() < 0.8 else new(2) for lemma, word in parent.items()}
-    words = {lemma: _transliterate(word, family.letters) for lemma, word in words.items()}
-    foreign = {name: family.letters and rng.random() < 0.5 for name in NAMES}
-    names = {
-        name: _transliterate(new(2), family.letters).title() if foreign[name] else name
-        for name in NAMES
-    }
+def _written(words: dict, script: str, rng: random.Random) -> tuple[dict, dict]:
+    """A language's words, names and case suffixes in its script."""
     endings = rng.sample([c + v for c in "bdgkmnrst" for v in "aeiou"], 3)
     suffixes = dict(zip(("object", "place", "day"), endings, strict=True))
-    return words | names, {
-        slot: _transliterate(end, family.letters) for slot, end in suffixes.items()
+    letters = _LETTERS.get(script, {})
+    write = lambda word: "".join(letters.get(letter, letter) for letter in word.lower())  # noqa: E731
+    if not letters:
+        return words | {name: name for name in NAMES}, suffixes
+    words = {lemma: write(word) for lemma, word in words.items()}
+    return words | {name: write(name).title() for name in NAMES}, {
+        slot: write(ending) for slot, ending in suffixes.items()
     }
 
 
-def _word_maker(rng: random.Random):
-    """Pronounceable words that are all different from each other."""
-    seen = set()
+def _word_maker(rng: random.Random, seen: set[str]):
+    """Pronounceable words that are all different from each other and from those in `seen`."""
 
     def new(syllables: int) -> str:
         while True:
@@ -253,7 +309,3 @@ def _word_maker(rng: random.Random):
                 return word
 
     return new
-
-
-def _transliterate(word: str, letters: dict) -> str:
-    return "".join(letters[letter] for letter in word) if letters else word

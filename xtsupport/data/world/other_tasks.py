@@ -103,7 +103,8 @@ def write_spans(folder: Path, own: World, size: Size) -> None:
 def mlqa_row(own: World, identifier: str, first: str, second: str, passage, fact, slot) -> dict:
     """MLQA: the passage in language `first`, the question in language `second`."""
     row = world.squad_row(own.languages[first], identifier, passage, fact, slot)
-    return row | {"question": own.languages[second].question(fact, slot)}
+    said = world.in_question(passage, fact, slot)
+    return row | {"question": own.languages[second].question(said, slot)}
 
 
 def tydiqa_rows(own: World, code: str, size: Size, evaluation: bool) -> list[dict]:
@@ -145,15 +146,10 @@ def shortened(own: World, fact: Fact, asked: str = "") -> Fact:
 
 def altered(own: World, fact: Fact, asked: str = "") -> Fact:
     """Another event: somebody else, something else done, or done to something else."""
-    topics = list(invented.TOPICS.values())
-    values = {
-        "agent": invented.NAMES,
-        "verb": [verb for verbs, _, _ in topics for verb in verbs],
-        "object": [noun for _, nouns, _ in topics for noun in nouns],
-    }
+    values = {"agent": invented.NAMES, "verb": invented.VERBS, "object": invented.OBJECTS}
     slot = own.rng.choice([slot for slot in values if slot != asked])
-    others = [value for value in values[slot] if value != getattr(fact, slot)]
-    return replace(fact, **{slot: own.rng.choice(others)})
+    same = {getattr(fact, slot), getattr(world.reworded(fact), slot)}
+    return replace(fact, **{slot: own.rng.choice([v for v in values[slot] if v not in same])})
 
 
 def write_pairs(folder: Path, own: World, size: Size) -> None:
@@ -171,10 +167,11 @@ def write_pairs(folder: Path, own: World, size: Size) -> None:
 
 
 def paraphrase(own: World, same: int, evaluation: bool, asked: str = "") -> tuple[Fact, Fact]:
-    """A fact, and the same event with a detail less or another in its words."""
+    """A fact, and the same event or another with a detail less; half of them with another verb."""
     filled = {asked: 1.0} if asked in ("place", "day") else {}
     (fact,) = detailed(own, 1, evaluation, **filled)
     other = shortened(own, fact, asked)
+    other = world.reworded(other) if own.chance(0.5) else other
     return fact, other if same else altered(own, other, asked)
 
 
@@ -225,18 +222,18 @@ def write_choices(folder: Path, own: World, size: Size) -> None:
 
 
 def cosmos_row(own: World, identifier: str, evaluation: bool) -> dict:
-    """Two facts; one of the wrong answers is what the other fact says."""
+    """Three facts; what the other two say is among the wrong answers."""
     passage, fact, slot = world.span_question(own, ("agent", "object"), evaluation)
     say = own.english
-    nouns = [noun for _, nouns, _ in invented.TOPICS.values() for noun in nouns]
-    values = own.rng.sample(invented.NAMES if slot == "agent" else nouns, 4)
-    others = [each for each in passage if each is not fact]
+    values = own.rng.sample(invented.NAMES if slot == "agent" else invented.OBJECTS, 4)
+    others = [each for each in passage if each != fact]
     others += [replace(fact, **{slot: value}) for value in values]
     answers = list(dict.fromkeys(say.answer(each, slot)[0] for each in (fact, *others)))[:4]
     order = own.rng.sample(range(4), 4)
     texts = [answers[k] for k in order]
     context = " ".join(map(say.sentence, passage))
-    values = (identifier, context, say.question(fact, slot), *texts, order.index(0))
+    question = say.question(world.in_question(passage, fact, slot), slot)
+    values = (identifier, context, question, *texts, order.index(0))
     return dict(zip(COSMOS, values, strict=True))
 
 
@@ -245,7 +242,8 @@ def commonsense_row(own: World, identifier: str, evaluation: bool) -> dict:
     topics = list(invented.TOPICS.values())
 
     def draw():
-        verbs, nouns, places = own.rng.choice(topics)
+        pairs, nouns, places = own.rng.choice(topics)
+        verbs = [verb for pair in pairs for verb in pair]
         words = (own.rng.choice(values) for values in (invented.NAMES, verbs, nouns))
         adjective = own.rng.choice([None, *invented.ADJECTIVES])
         return (Fact(*words, adjective=adjective, place=own.rng.choice(places)),)

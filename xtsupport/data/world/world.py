@@ -8,41 +8,31 @@ What to keep in mind when reading results: the raw text contains parallel and co
 documents and questions in every language, unlike the web text that XLM-R was trained on.
 """
 
-import csv
 import hashlib
 import os
 import random
-import re
 import shutil
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 from xtsupport.data.world import languages as invented
 from xtsupport.data.world.languages import Fact, Language
+from xtsupport.data.world.mirror import (
+    HELLASWAG_FEATURES,
+    NLI_FEATURES,
+    SQUAD_FEATURES,
+    TATOEBA_FEATURES,
+    UDPOS_FEATURES,
+    UPOS,
+    write,
+    write_tables,
+)
 
-SPAN_SLOTS = {"squad": ("agent", "object", "day"), "squad_v2": ("place", "number")}
-NLI_LABELS = ["entailment", "neutral", "contradiction"]
-UPOS = [
-    "ADJ",
-    "ADP",
-    "ADV",
-    "AUX",
-    "CCONJ",
-    "DET",
-    "INTJ",
-    "NOUN",
-    "NUM",
-    "PART",
-    "PRON",
-    "PROPN",
-    "PUNCT",
-    "SCONJ",
-    "SYM",
-    "VERB",
-    "X",
-]
+SPAN_SLOTS = {"squad": ("agent", "object"), "squad_v2": ("place", "number")}
+FACTS = 3  # of a passage that is asked about
+DENIED = 0.15  # of these passages hold a wrong sentence with every word of the question, and "not"
+OFTEN = {"number": 0.15, "adjective": 0.08, "place": 0.4, "day": 0.4, "negated": 0.05}
 
 
 @dataclass(frozen=True)
@@ -54,7 +44,7 @@ class Size:
     evaluation: int
 
 
-SIZES = {"full": Size(6000, 4000, 600), "tiny": Size(60, 48, 12)}
+SIZES = {"full": Size(5000, 4000, 600), "tiny": Size(60, 48, 12)}
 
 
 def user_cache() -> Path:
@@ -79,20 +69,17 @@ def world_folder(seed: int = 0, size: str = "full") -> Path:
 def _version() -> str:
     """A mark of the code and tables the world is made by, so that an old world is never reused."""
     package = Path(__file__).parents[2]
-    sources = (
-        Path(__file__),
-        Path(__file__).with_name("other_tasks.py"),
-        Path(__file__).with_name("translations.py"),
-        Path(invented.__file__),
+    sources = [
+        *Path(__file__).parent.glob("*.py"),
         package / "tasks.csv",
         package / "languages.csv",
-    )
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:10]
+    ]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:10]
 
 
 def write_world(folder: Path, seed: int = 0, size: str = "full") -> None:
     """Write every dataset and both tables of the world below `folder`."""
-    from xtsupport.data.world import other_tasks, translations
+    from xtsupport.data.world import other_tasks, raw_text, translations
 
     rows, languages = SIZES[size], invented.make_languages(seed)
     world = World(languages, random.Random(f"world {seed}"))
@@ -102,7 +89,8 @@ def write_world(folder: Path, seed: int = 0, size: str = "full") -> None:
     write_choice(folder, world, rows)
     write_tagging(folder, world, rows)
     write_parallel_sentences(folder, world, rows)
-    write_raw_text(folder, world, rows)
+    # Random numbers of its own: a change to a task leaves the text, and what learned from it.
+    raw_text.write_raw_text(folder, World(languages, random.Random(f"raw text {seed}")), rows)
     other_tasks.write_others(folder, world, rows, seed)
     translations.write_translations(folder, world, seed)
     write_tables(folder, languages, other_tasks.LANGUAGES)
@@ -128,23 +116,20 @@ class World:
         """True with a probability between 0 and 1."""
         return self.rng.random() < probability
 
-    def fact(self, topic: str, agents: list[str], **slots: float) -> Fact:
-        """One fact; 85% of its words come from the topic. `slots`: how often each is filled."""
-        often = {
-            "number": 0.3,
-            "adjective": 0.12,
-            "place": 0.45,
-            "day": 0.4,
-            "negated": 0.12,
-        } | slots
-        verb, object_, place = (
+    def fact(self, topic: str, **slots: float) -> Fact:
+        """One fact; 85% of its words come from the topic. `slots`: how often each is filled.
+
+        A place or a day, not both: the small encoder reads what stands close to the verb.
+        """
+        often = OFTEN | slots
+        pairs, object_, place = (
             self.rng.choice(invented.TOPICS[topic if self.chance(0.85) else self._topic()][part])
             for part in range(3)
         )
         pick = lambda slot, values: self.rng.choice(values) if self.chance(often[slot]) else None  # noqa: E731
-        return Fact(
-            self.rng.choice(agents),
-            verb,
+        fact = Fact(
+            self.rng.choice(invented.NAMES),
+            self.rng.choice(pairs),
             object_,
             number=pick("number", invented.NUMBERS),
             adjective=pick("adjective", invented.ADJECTIVES),
@@ -152,15 +137,29 @@ class World:
             day=pick("day", invented.DAYS),
             negated=self.chance(often["negated"]),
         )
+        if fact.place and fact.day:
+            place_stays = often["place"] == 1 or (often["day"] < 1 and self.chance(0.5))
+            return replace(fact, **{"day" if place_stays else "place": None})
+        return fact
 
-    def passage(self, facts: int, **slots: float) -> tuple[Fact, ...]:
-        """Facts of one topic, agents all different; 20% of them continue the one before."""
-        topic, agents = self._topic(), self.rng.sample(invented.NAMES, facts)
-        passage = [self.fact(topic, agents[:1], **slots)]
-        for agent in agents[1:]:
-            following = continuation(passage[-1])
-            again = following and self.chance(0.2)
-            passage.append(following if again else self.fact(topic, [agent], **slots))
+    def passage(self, facts: int, shared: str = "", asked: str = "", **slots: float):
+        """Facts of one topic, as a tuple: verbs of different meaning, agents all different.
+
+        shared: the slot (agent, object) that all facts have in common; without it, 20% of the facts
+        are what one does next with the object of the fact before. asked: where all differ.
+        """
+        topic = self._topic()
+        passage = [self.fact(topic, **slots)]
+        while len(passage) < facts:
+            following = not shared and self.chance(0.2) and continuation(passage[-1])
+            fact = following or self.fact(topic, **slots)
+            if shared:
+                fact = replace(fact, **{shared: getattr(passage[0], shared)})
+            apart = {asked, "" if following or shared == "agent" else "agent"} - {""}
+            if all(differ(fact, each, apart) for each in passage):
+                passage.append(fact)
+        if shared == "object":  # and what stands by it
+            passage = [replace(fact, adjective=None) for fact in passage]
         return tuple(passage)
 
     def unseen(self, draw, evaluation: bool) -> tuple[Fact, ...]:
@@ -175,15 +174,22 @@ class World:
         return self.rng.choice(list(invented.TOPICS))
 
 
-@cache
-def _next_verb() -> dict[str, str]:
-    return {a: b for verbs, _, _ in invented.TOPICS.values() for a, b in pairwise(verbs)}
+def differ(fact: Fact, other: Fact, slots) -> bool:
+    """Whether two facts have verbs of different meaning, and different values in all of `slots`."""
+    return fact.verb not in (other.verb, invented.SYNONYM[other.verb]) and all(
+        getattr(fact, slot) != getattr(other, slot) for slot in slots
+    )
 
 
 def continuation(fact: Fact) -> Fact | None:
     """What one does next with the same object, or None after a topic's last verb."""
-    verb = _next_verb().get(fact.verb)
+    verb = invented.NEXT_VERB.get(fact.verb)
     return verb and Fact(fact.agent, verb, fact.object)
+
+
+def reworded(fact: Fact) -> Fact:
+    """The same event, its verb replaced by the synonym."""
+    return replace(fact, verb=invented.SYNONYM[fact.verb])
 
 
 # ----------------------------------------------------------------------------- span
@@ -208,32 +214,46 @@ def write_span_targets(folder: Path, world: World, size: Size) -> None:
 
 
 def span_question(world: World, slots: tuple[str, ...], evaluation: bool):
-    """(passage, asked fact, its question's facts, slot): two facts, one of which is asked about."""
+    """(passage, the fact that is asked about, the slot).
+
+    All facts share their object or their agent, and no two verbs mean the same; so the question,
+    which has the shared word and the *synonym* of the right fact's verb, shares no more words with
+    the right sentence than with the others. In `DENIED` of the passages it shares more with a wrong
+    one, which says that somebody did not do what is asked about.
+    """
     slot = world.rng.choice(slots)
-    filled = {slot: 1.0} if slot in ("place", "day", "number") else {}
+    shared = {"agent": "object", "object": "agent"}.get(slot) or world.rng.choice(
+        ("agent", "object")
+    )
+    filled = {slot: 1.0} if slot in ("place", "number") else {}
+
+    denied = world.chance(DENIED)
+    right, wrong = world.rng.sample(range(FACTS), 2)
 
     def draw():
-        while True:
-            passage = world.passage(2, **filled)
-            if all(asks_only(passage, i, slot) for i in (0, 1)):
-                return passage
+        passage = list(world.passage(FACTS, shared, slot, **filled))
+        if denied:
+            verb = invented.SYNONYM[passage[right].verb]
+            passage[wrong] = replace(passage[wrong], verb=verb, negated=True)
+        return tuple(passage)
 
     passage = world.unseen(draw, evaluation)
-    return passage, world.rng.choice(passage), slot
+    return passage, passage[right], slot
 
 
-def asks_only(passage: tuple[Fact, ...], index: int, slot: str) -> bool:
-    """Whether a question for this slot of this fact has one answer in the passage."""
-    rest = [replace(fact, **{slot: None}) for fact in passage]
-    values = [getattr(fact, slot) for fact in passage]
-    return values[index] is not None and rest.count(rest[index]) == 1 and values[0] != values[1]
+def in_question(passage: tuple[Fact, ...], fact: Fact, slot: str) -> Fact:
+    """What a question for a slot of a fact says: the verb's synonym and what all facts share."""
+    kept = [each for each in ("agent", "object") if len({getattr(f, each) for f in passage}) == 1]
+    said = {each: getattr(fact, each) for each in (*kept, slot)}
+    return replace(Fact(None, invented.SYNONYM[fact.verb], None), **said)
 
 
 def unanswerable(world: World, question):
-    """Ask about somebody who does not occur in the passage."""
+    """Ask about something that nobody does in the passage."""
     passage, fact, slot = question
-    absent = [name for name in invented.NAMES if name not in {f.agent for f in passage}]
-    return passage, replace(fact, agent=world.rng.choice(absent)), slot
+    done = {verb for each in passage for verb in (each.verb, invented.SYNONYM[each.verb])}
+    absent = [verb for verb in invented.VERBS if verb not in done]
+    return passage, replace(fact, verb=world.rng.choice(absent)), slot
 
 
 def squad_row(language: Language, identifier: str, passage, fact: Fact, slot: str) -> dict:
@@ -241,7 +261,7 @@ def squad_row(language: Language, identifier: str, passage, fact: Fact, slot: st
     context, answers = "", {"text": [], "answer_start": []}
     for stated in passage:
         sentence = language.sentence(stated)
-        if stated is fact:
+        if stated == fact:
             text, start = language.answer(stated, slot)
             answers = {"text": [text], "answer_start": [len(context) + start]}
         context += sentence + " "
@@ -249,7 +269,7 @@ def squad_row(language: Language, identifier: str, passage, fact: Fact, slot: st
         "id": identifier,
         "title": "world",
         "context": context.strip(),
-        "question": language.question(fact, slot),
+        "question": language.question(in_question(passage, fact, slot), slot),
         "answers": answers,
     }
 
@@ -294,9 +314,7 @@ def nli_pair(world: World, index: int, evaluation: bool) -> tuple[Fact, Fact, in
 def changed(world: World, fact: Fact) -> Fact:
     """The fact with another value in one of its slots."""
     slot = world.rng.choice([s for s in ("agent", "object", "day") if getattr(fact, s)])
-    values = {"agent": invented.NAMES, "day": invented.DAYS}.get(slot) or [
-        noun for _, nouns, _ in invented.TOPICS.values() for noun in nouns
-    ]
+    values = {"agent": invented.NAMES, "day": invented.DAYS, "object": invented.OBJECTS}[slot]
     return replace(
         fact, **{slot: world.rng.choice([v for v in values if v != getattr(fact, slot)])}
     )
@@ -327,8 +345,8 @@ def hellaswag_row(world: World, index: int, split: str) -> dict:
 
     (fact,) = world.unseen(draw, split == "validation")
     right = continuation(fact)
-    verbs = [verb for verbs, _, _ in invented.TOPICS.values() for verb in verbs]
-    wrong_verb = world.rng.choice([v for v in verbs if v not in (right.verb, fact.verb)])
+    said = {verb for each in (right, fact) for verb in (each.verb, reworded(each).verb)}
+    wrong_verb = world.rng.choice([verb for verb in invented.VERBS if verb not in said])
     endings = [
         right,
         changed(world, right),
@@ -403,186 +421,3 @@ def write_parallel_sentences(folder: Path, world: World, size: Size) -> None:
         ]
         if code != "en":
             write(folder, "google/xtreme", f"tatoeba.{code}", "validation", rows, TATOEBA_FEATURES)
-
-
-# ------------------------------------------------------------------------------- raw text
-
-
-def write_raw_text(folder: Path, world: World, size: Size) -> None:
-    """Raw text for masked language modelling, one document a row, laid out like Wikipedia."""
-    for code, language in world.languages.items():
-        rows = [
-            {"id": str(i), "url": "", "title": "world", "text": document(world, language)}
-            for i in range(size.documents)
-        ]
-        write(folder, "wikimedia/wikipedia", f"20231101.{code}", "train", rows, WIKIPEDIA_FEATURES)
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """A fact as it is said: stated, or asked about and perhaps answered."""
-
-    fact: Fact
-    asked: str | None = None
-    answered: bool = False
-
-    def text(self, language: Language) -> str:
-        """What is said: a sentence, or a question with its answer if it is answered."""
-        if self.asked is None:
-            return language.sentence(self.fact)
-        question = language.question(self.fact, self.asked)
-        return (
-            f"{question} {language.answer(self.fact, self.asked)[0]}."
-            if self.answered
-            else question
-        )
-
-
-def document(world: World, language: Language) -> str:
-    """Two or three facts said twice: in the same language in other words, or in English (35%)."""
-    passage = world.passage(world.rng.choice([2, 3]))
-    if language is not world.english and world.chance(0.35):
-        first = again = [utterance(world, fact) for fact in passage]
-        other, shuffle = world.english, world.chance(0.5)
-    else:
-        first, again = (
-            [Utterance(fact) for fact in passage],
-            [restated(world, fact) for fact in passage],
-        )
-        other, shuffle = language, True
-    again = world.rng.sample(again, len(again)) if shuffle else again
-    halves = [[u.text(language) for u in first], [u.text(other) for u in again]]
-    if other is language and world.chance(0.3):
-        halves = [[mixed(world, language, text) for text in half] for half in halves]
-    return " ".join(
-        text for half in (halves if world.chance(0.5) else halves[::-1]) for text in half
-    )
-
-
-def restated(world: World, fact: Fact) -> Utterance:
-    """The fact again, 30% of its adjuncts left out, 40% of the time as a question."""
-    return utterance(
-        world, replace(fact, **{slot: None for slot in ("place", "day") if world.chance(0.3)})
-    )
-
-
-def utterance(world: World, fact: Fact) -> Utterance:
-    """A statement, or (40%) a question, most of them with their answer."""
-    if not world.chance(0.4):
-        return Utterance(fact)
-    slot = world.rng.choice([s for s in invented.QUESTION_WORD if getattr(fact, s)])
-    return Utterance(fact, slot, world.chance(0.7))
-
-
-def mixed(world: World, language: Language, text: str) -> str:
-    """Code-switching: 40% of the content words in English."""
-    english = _english_words(language)
-    return re.sub(r"\w+", lambda m: english.get(m[0], m[0]) if world.chance(0.4) else m[0], text)
-
-
-@cache
-def _english_words(language: Language) -> dict[str, str]:
-    return {language.words[lemma]: lemma for lemma in invented.CONTENT_WORDS}
-
-
-# --------------------------------------------------------------------------- files and tables
-
-_TEXT, _LABEL = "string", {"names": NLI_LABELS}
-SQUAD_FEATURES = {
-    "id": _TEXT,
-    "title": _TEXT,
-    "context": _TEXT,
-    "question": _TEXT,
-    "answers": {"text": [_TEXT], "answer_start": ["int32"]},
-}
-NLI_FEATURES = {"premise": _TEXT, "hypothesis": _TEXT, "label": _LABEL}
-HELLASWAG_FEATURES = (
-    {"ind": "int32"}
-    | dict.fromkeys(("activity_label", "ctx_a", "ctx_b", "ctx"), _TEXT)
-    | {"endings": [_TEXT]}
-    | dict.fromkeys(("source_id", "split", "split_type", "label"), _TEXT)
-)
-UDPOS_FEATURES = {"tokens": [_TEXT], "pos_tags": [{"names": UPOS}]}
-TATOEBA_FEATURES = dict.fromkeys(
-    ("source_sentence", "target_sentence", "source_lang", "target_lang"), _TEXT
-)
-WIKIPEDIA_FEATURES = dict.fromkeys(("id", "url", "title", "text"), _TEXT)
-
-
-def write(
-    folder: Path, dataset: str, config: str, split: str, rows: list[dict], features: dict
-) -> None:
-    """One split as the hub stores it, class labels with their names."""
-    import datasets
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    def feature(spec):
-        if isinstance(spec, str):
-            return datasets.Value(spec)
-        if isinstance(spec, list):
-            return datasets.List(feature(spec[0]))
-        if "names" in spec:
-            return datasets.ClassLabel(names=spec["names"])
-        return {name: feature(inner) for name, inner in spec.items()}
-
-    path = folder / dataset / config / f"{split}-00000-of-00001.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    schema = datasets.Features(
-        {name: feature(spec) for name, spec in features.items()}
-    ).arrow_schema
-    columns = {name: [row[name] for row in rows] for name in features}
-    pq.write_table(pa.table(columns, schema=schema), path, compression="zstd")
-
-
-def write_tables(folder: Path, languages: dict[str, Language], spoken: dict) -> None:
-    """tasks.csv and invented.csv in the columns of the packaged ones.
-
-    spoken: the languages of the tasks that do not have all of them.
-    """
-    package = Path(__file__).parents[2]
-    codes = list(languages)
-    with open(package / "tasks.csv", newline="", encoding="utf-8") as file:
-        tasks = [
-            row for row in csv.DictReader(file) if row["role"] != "other" or row["name"] in spoken
-        ]
-    for row in tasks:
-        if row["role"] != "intermediate":
-            row["languages"] = " ".join(
-                c for c in spoken.get(row["name"], codes) if (row["name"], c) != ("tatoeba", "en")
-            )
-        row.update(revision="", note="generated")
-    _write_table(folder / "tasks.csv", tasks)
-    with open(package / "languages.csv", newline="", encoding="utf-8") as file:
-        blank = dict.fromkeys(csv.DictReader(file).fieldnames, "")
-    _write_table(
-        folder / "languages.csv",
-        [blank | language_row(language) for language in languages.values()],
-    )
-
-
-def language_row(language: Language) -> dict:
-    """Distances are what was built in: shares of changed words, 0 or 1 for word order."""
-    family = language.family
-    same = language.code == "en"
-    return {
-        "code": language.code,
-        "iso3": "eng" if same else language.code,
-        "name": language.name,
-        "family": family.name,
-        "group": family.name,
-        "xtreme_family": family.name,
-        "script": family.script,
-        "tatoeba": language.code,
-        "udpos": language.name,
-        "syntactic": 0.0 if same else round((family.verb_last + family.case) / 2, 2),
-        "distance_source": "as built",
-        "note": "invented",
-    }
-
-
-def _write_table(path: Path, rows: list[dict]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
