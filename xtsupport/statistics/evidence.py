@@ -149,9 +149,12 @@ class Evidence:
         return self._primary_cases[by]
 
     def answer_cases(self, by: str | None = None) -> list[Case]:
-        """The primary contrast's rows on the target, the rest and their difference, per level."""
+        """The primary contrast's rows on the target, on both rests (by official metrics; only the
+        targets scored by F1) and their differences, per level.
+        """
         found, primary = self.primary_cases(by), self.primary
-        tasks = (primary.target, "rest", f"{primary.target} - rest")
+        rests = ("rest", "rest (f1)")
+        tasks = (primary.target, *rests, *(f"{primary.target} - {rest}" for rest in rests))
         return [
             case for task in tasks for case in select(found, task, primary.metric, by or primary.by)
         ]
