@@ -379,12 +379,16 @@ def distance_slope(
         sharey=True,
     )
     window = gain_window(gains)
+    languages = languages[languages["code"].isin(gains["level"])]  # their groups share no mark
     for panel, task in zip(panels, [task for row in grid for task in row], strict=True):
         panel.set_visible(bool(task))
         _gain_points(panel, gains[gains["task"] == task], languages, window)
         reference_line(panel, 0)
         panel.set(title=task, xlabel=f"{distance} distance from English", ylim=window)
+        panel.tick_params(labelbottom=True)
     panels[0].set_ylabel("gain in points")
+    for row, start in enumerate(range(0, len(panels), len(grid[0]))):
+        panels[start + grid[row].index(next(filter(None, grid[row])))].tick_params(labelleft=True)
     groups = gains["level"].map(languages.set_index("code")["group"])
     _group_legend(panels[len(grid[0]) - 1], groups, languages)
     return figure
