@@ -11,7 +11,6 @@ from xtsupport.cube.scores import SOURCE, official_metrics, zero_shot_means
 from xtsupport.errors import UserError
 from xtsupport.report import plots
 from xtsupport.report.contents import Contents, gain_head, interval, p_text, with_interval
-from xtsupport.report.headline import control_words
 from xtsupport.report.page import MARKS, Html, bullets, figure, folded, html, paragraph, table
 from xtsupport.report.score_tables import overview
 from xtsupport.report.sentences import claim, points
@@ -59,7 +58,7 @@ def cautions(found: Contents) -> list[str]:
     if target["note"].str.contains("own training data").any():
         lines.append(
             f"{primary.treatment} uses the training data of {primary.target} itself: its gain is "
-            f"also that of more training. In {control_words(found)}."
+            "also that of more training."
         )
     if found.evidence.exposed:
         lines.append(

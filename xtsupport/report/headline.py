@@ -10,7 +10,7 @@ import pandas as pd
 
 from xtsupport.report.contents import Contents, p_words
 from xtsupport.report.score_tables import answer_rows
-from xtsupport.report.sentences import METRICS, ends
+from xtsupport.report.sentences import METRICS, ends, scarce
 from xtsupport.sides import short_name, side
 from xtsupport.statistics.declared import apart, plural
 from xtsupport.statistics.primary import heterogeneity
@@ -35,12 +35,13 @@ def one_sentence(found: Contents) -> str:
     target = answer_rows(found.comparison, primary, found.languages, by="all")
     row = target[target["task"] == primary.target].iloc[0]
     metric = METRICS.get(primary.metric, primary.metric).removesuffix(" points")
-    over = "" if primary.baseline == "none" else f" against {primary.baseline}"
+    over = " first" if primary.baseline == "none" else f" against {primary.baseline}"
+    control = control_words(found)
     count = "one language" if row["n_languages"] == 1 else f"{row['n_languages']} languages"
     return (
-        f"{named(primary.treatment)} first{over}: {named(primary.target)} "
-        f"{metric.removeprefix('points of ')} {gain_words(row, f' over {count}')}; "
-        f"{control_words(found)}."
+        f"{named(primary.treatment)}{over}: {named(primary.target)} "
+        f"{metric.removeprefix('points of ')} {gain_words(row, f' over {count}')}"
+        f"{'; ' * bool(control)}{control}."
     )
 
 
@@ -52,7 +53,9 @@ def control_words(found: Contents) -> str:
     against = replace(primary, baseline=control)
     rows = answer_rows(found.comparison, against, found.languages, by="all")
     rows = rows[rows["task"] == against.target]
-    if primary.baseline == control or rows.empty:
+    if primary.baseline != "none":
+        return ""
+    if rows.empty:
         return f"no comparison with as many steps without it ({control}) in this table"
     return (
         "against the same number of steps spent on the target's training set: "
@@ -62,8 +65,10 @@ def control_words(found: Contents) -> str:
 
 def gain_words(row: Mapping, where: str = "") -> str:
     """`+1.4 (-0.3 to 3.0), undetermined`, with a true minus."""
-    text = f"{row['gain']:+.1f} ({ends(row['ci_low'], row['ci_high'])}){where}, {row['verdict']}"
-    return text.replace("-", "\N{MINUS SIGN}")
+    few = row["verdict"] == "too few"
+    verdict = f"too few {scarce(row)} for a verdict" if few else row["verdict"]
+    numbers = f"{row['gain']:+.1f} ({ends(row['ci_low'], row['ci_high'])})"
+    return f"{numbers}{where}, {verdict}".replace("-", "\N{MINUS SIGN}")
 
 
 def named(name: str) -> str:

@@ -33,7 +33,7 @@ from xtsupport.report.page import (
     table,
 )
 from xtsupport.report.runs_seen import runs_seen
-from xtsupport.report.sentences import points, sentence
+from xtsupport.report.sentences import counted, points, sentence
 from xtsupport.statistics.declared import Declared, Primary, apart, plural, reach
 from xtsupport.statistics.evidence import Evidence
 
@@ -105,7 +105,7 @@ def answer(found: Contents) -> Html:
         lines=[paragraph(line, "answer") for line in in_short(found)],
         standing=paragraph(
             f"{standing(found.rules)} {declaration(found)} Points are percent, 0 to 100; "
-            f"unit of resampling: {rows['unit'].iloc[0]}; {rows['n_seeds'].min()} seeds.",
+            f"resampled: {rows['unit'].iloc[0]}; {counted(rows['n_seeds'].min(), 'seed')}.",
             "note",
         ),
         seen=appendix.seen(found),

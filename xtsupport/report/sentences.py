@@ -42,8 +42,8 @@ def sentence(row: Mapping, margin: float = 1.0, alpha: float = 0.05) -> str:
     interval = f"{level(row, alpha)}% interval {ends(row['ci_low'], row['ci_high'])}"
     return (
         f"{_finding(row, margin, alpha)} ({interval}, {adjusted}{p.replace(' 0.', ' .')}); "
-        f"resampling {row['unit']} ({_count(row['n_clusters'], 'cluster')}, "
-        f"{_count(row['n_seeds'], 'seed')}) speaks about {claim(row)}."
+        f"resampling {row['unit']} ({counted(row['n_clusters'], 'cluster')}, "
+        f"{counted(row['n_seeds'], 'seed')}) speaks about {claim(row)}."
     )
 
 
@@ -97,7 +97,7 @@ def _finding(row, margin, alpha) -> str:
             "improves": "",
             "harms": "",
             "equivalent": f", which is equivalent within {points(margin)}",
-            "too few": f", from too few {_scarce(row)} for a verdict",
+            "too few": f", from too few {scarce(row)} for a verdict",
             "undetermined": _open(row, alpha),
         }[row["verdict"]]
     )
@@ -128,13 +128,15 @@ def _task(name) -> str:
 def _place(row) -> str:
     if row["by"] in ("language", "source"):
         return row["level"]
-    languages = _count(row["n_languages"], "language")
+    languages = counted(row["n_languages"], "language")
     return languages if row["by"] == "all" else f"{row['level']} ({languages})"
 
 
-def _scarce(row) -> str:
+def scarce(row: Mapping) -> str:
+    """What a row with verdict `too few` has too few of: seeds or languages."""
     return "seeds" if "seeds" in row["unit"] and row["n_seeds"] < 3 else "languages"
 
 
-def _count(number, noun) -> str:
+def counted(number: int, noun: str) -> str:
+    """`1 seed`, `3 seeds`."""
     return f"{int(number)} {noun}" + ("s" if number != 1 else "")

@@ -112,8 +112,7 @@ def parser() -> argparse.ArgumentParser:
                       help="numbers of languages (default: as many as each level has)")  # fmt: skip
     each.add_argument("--out", metavar="DIR", help="for table and plot (default: scratch/power)")
     each = command("significance", significance, "compare the systems of any table of scores")
-    each.add_argument("cube", metavar="TABLE",
-                      help="a cube folder, or scores as CSV, TSV or parquet (outputs/README.md)")  # fmt: skip
+    each.add_argument("cube", metavar="TABLE", help="a cube, or scores as CSV, TSV or parquet")
     each.add_argument("--baseline", metavar="NAME", help="the condition to hold all others against")
     each.add_argument("--out", required=True, metavar="DIR", help="where table and report go")
     each = command(
