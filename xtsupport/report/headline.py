@@ -64,9 +64,12 @@ def control_words(found: Contents) -> str:
 
 
 def gain_words(row: Mapping, where: str = "") -> str:
-    """`+1.4 (-0.3 to 3.0), undetermined`, with a true minus."""
-    few = row["verdict"] == "too few"
-    verdict = f"too few {scarce(row)} for a verdict" if few else row["verdict"]
+    """`+1.4 (-0.3 to 3.0), undetermined`, with a true minus; of a difference larger or smaller."""
+    verdict = row["verdict"]
+    if verdict == "too few":
+        verdict = f"too few {scarce(row)} for a verdict"
+    elif " - " in row["task"]:
+        verdict = {"improves": "larger", "harms": "smaller"}.get(verdict, verdict)
     numbers = f"{row['gain']:+.1f} ({ends(row['ci_low'], row['ci_high'])})"
     return f"{numbers}{where}, {verdict}".replace("-", "\N{MINUS SIGN}")
 

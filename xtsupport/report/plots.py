@@ -210,7 +210,7 @@ def _run_dots(panel: Axes, runs: pd.DataFrame | None, task: str, levels: Sequenc
     if runs is None or not task:
         return
     mine = runs[(runs["task"] == task) & runs["level"].isin(levels)]
-    at = mine["level"].map(levels.index) + 0.28
+    at = [levels.index(level) + 0.28 for level in mine["level"]]
     panel.plot(mine["gain"], at, linestyle="", marker=".", markersize=5, color=INK, alpha=0.6)
 
 

@@ -66,8 +66,8 @@ def scatter(evidence: Evidence) -> pd.DataFrame:
 
 
 def outlying(evidence: Evidence) -> pd.DataFrame:
-    """Runs that lie far from the other runs of their condition: condition, task, seed, score,
-    others (their mean), usual (the median SD of runs over the conditions of the task), all points.
+    """Runs that lie far from the other runs of their condition, one each: condition, task, seed,
+    score, others (their mean), usual (the median SD of runs over the task's conditions); points.
 
     Far is more than ``FAR`` times the usual SD; a median, since an SD of all would grow with them.
     """
@@ -76,5 +76,7 @@ def outlying(evidence: Evidence) -> pd.DataFrame:
     n, total = cells.transform("size"), cells.transform("sum")
     runs["others"] = (total - runs["score"]) / (n - 1).where(n >= FEWEST)
     runs["usual"] = runs["task"].map(cells.std().groupby("task").median())
-    away = (runs["score"] - runs["others"]).abs() > FAR * runs["usual"]
-    return runs[away & (runs["usual"] > 0)].reset_index(drop=True)
+    away = (runs["score"] - runs["others"]).abs()
+    farthest = away == away.groupby([runs["condition"], runs["task"]]).transform("max")
+    far = farthest & (away > FAR * runs["usual"]) & (runs["usual"] > 0)
+    return runs[far].reset_index(drop=True)
