@@ -149,10 +149,13 @@ def answer_tables(rows: pd.DataFrame, primary: Primary, alpha: float = 0.05) -> 
     Of one average a line per task; else a line per level, the differences in a table of their own.
     """
     if primary.by == "all":
-        long = rows[["task", "metric", "n_languages", "baseline_score"]].assign(
+        long = rows[["task"]].assign(
             **{gain_head(rows, alpha): with_interval(rows)},
             verdict=rows["verdict"],
             p=rows["p_adjusted"].map(p_text),
+            baseline=rows["baseline_score"],
+            languages=rows["n_languages"],
+            metric=rows["metric"],
         )
         return [table(long, marks=MARKS)]
     less = rows["task"].str.contains(" - ")
@@ -161,7 +164,7 @@ def answer_tables(rows: pd.DataFrame, primary: Primary, alpha: float = 0.05) -> 
 
 def level_table(rows: pd.DataFrame, primary: Primary, alpha: float) -> Html:
     """One line per level: gain with interval, and verdict, of every task side by side."""
-    wide = {}
+    wide: dict[tuple, pd.Series] = {}
     for task, part in rows.groupby("task", sort=False):
         part = part.set_index("level")
         if not wide:

@@ -39,7 +39,8 @@ def without_one(found: Contents) -> list[str]:
     rows = leave_one_out(found.evidence)
     rows = rows[rows["task"] == found.primary.target]
     return [
-        f"Without one run, the gain on {named(row.task)} ({row.level}) of {signed(row.gain)} would "
-        f"be between {signed(row.lowest)} and {signed(row.highest)}.".replace("-", "\N{MINUS SIGN}")
+        f"Without one run, the gain on {named(row.task)} "
+        f"{'over all languages' if row.level == 'all' else f'in {row.level}'}, {signed(row.gain)}, "
+        f"lies between {signed(row.lowest)} and {signed(row.highest)}."
         for row in rows.itertuples()
     ]
