@@ -19,7 +19,7 @@ endif
 PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 READY := .venv/.ready
 
-.PHONY: study demo reference lab test lint setup constraints schema site slurm crash
+.PHONY: study demo reference reference-report lab test lint setup constraints schema site slurm crash
 
 # The demo, computed; then the report of the committed reference study, drawn from its cube.
 REFERENCE := outputs/reference
@@ -37,6 +37,11 @@ $(SHOWN): $(REFERENCE)/significance.csv $(READY)
 # Real data (../shared/hub) and a real encoder: hours. Killed and typed again, it goes on.
 reference: $(READY)
 	.venv/bin/xtsupport run params/reference.yaml
+
+# The committed reference study judged again from its cube, and the texts that quote it.
+reference-report: $(READY)
+	.venv/bin/xtsupport significance $(REFERENCE)/cube --out $(REFERENCE)
+	.venv/bin/python docs/reference.py
 
 lab: $(READY)
 	.venv/bin/jupyter lab notebooks/00_start_here.ipynb

@@ -10,9 +10,8 @@ from statsmodels.stats.anova import anova_lm
 from xtsupport.errors import UserError
 from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import contract, study_moments
-from xtsupport.statistics.components import anova, components, mixed_model, run_noise
+from xtsupport.statistics.components import anova, components, run_noise
 from xtsupport.statistics.contrasts import cases
-from xtsupport.statistics.inference import combined_estimate
 from xtsupport.statistics.simulate import simulate
 
 PAIR = [(("squad", "plain"), ("none", "plain"))]
@@ -113,13 +112,3 @@ def test_aggregates_are_refused():
     )
     with pytest.raises(UserError, match="one task and paired seeds"):
         components(found[0])
-
-
-def test_mixed_model_agrees_with_the_two_way_variance():
-    sums = simulate_differences(np.random.default_rng(5), 3, 3, 1.5, 0.3)
-    case = case_of(sums)
-    fit, one = mixed_model(case, [sums]), combined_estimate([case], np.ones(1))
-    assert fit["converged"]
-    assert fit["gain"] == pytest.approx(100 * one.gain[0], abs=1e-6)
-    variance = one.clusters + one.seeds - one.cells  # of these runs, nothing borrowed
-    assert fit["se"] == pytest.approx(100 * np.sqrt(variance[0]), rel=0.15)

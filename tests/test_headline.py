@@ -9,7 +9,7 @@ from difference_toys import simulate_differences
 
 from xtsupport.errors import UserError
 from xtsupport.report.print_tables import latex_table, page_table
-from xtsupport.report.sentences import sentence
+from xtsupport.report.sentences import level, sentence
 from xtsupport.report.write import write_significance
 from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import study_moments
@@ -218,8 +218,10 @@ def test_files_are_written(evidence, table, tmp_path):
 def test_page_table_fits_and_escapes(table):
     rows = table.query("task == 'xquad' and metric == 'f1' and by == 'group'")
     shown = page_table(rows)
-    assert list(shown) == ["level", "languages", "gain [95% interval]", "p", "MDE", "verdict"]
+    levels = sorted({level(row, 0.05) for row in rows.to_dict("records")}, key=float)
+    head = f"gain [{levels[0]}\N{EN DASH}{levels[-1]}% interval]"
+    assert list(shown) == ["level", "languages", head, "p", "MDE", "verdict"]
     assert len(shown) == 4 and shown["p"].str.match(r"(<?\.\d{3}|1)$").all()
     tex = latex_table(rows.assign(treatment="squad_v2"))
-    assert r"squad\_v2 over none" in tex and r"95\% interval" in tex
+    assert r"squad\_v2 over none" in tex and r"98.75\% interval" in tex
     assert tex.count(r"\\") == 5 and "Unit of resampling: clusters x seeds" in tex

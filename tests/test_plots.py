@@ -25,7 +25,7 @@ def every_figure() -> dict:
     )
     by_language = pd.DataFrame(
         {"task": "xquad", "level": ["z1", "z2", "a1", "a2", "m1"], "gain": [4, 3, 1, 0.5, 2]}
-    ).assign(ci_low=-1.0, ci_high=5.0)
+    ).assign(ci_low=-1.0, ci_high=5.0, verdict="undetermined")
     design = pd.DataFrame(
         [{"n_seeds": s, "n_languages": k, "mde": 6 / s + 1 / k} for s in (3, 5, 10) for k in (1, 3)]
     )
@@ -179,7 +179,7 @@ def test_gain_forest_puts_every_gain_and_interval_where_it_belongs(figures):
         "Mimic (1)",
         "all (6)",
     ]
-    marks = {line.get_ydata()[0]: line for line in left.lines if line.get_marker() == "o"}
+    marks = {line.get_ydata()[0]: line for line in left.lines if line.get_gid() in style.VERDICTS}
     assert {y: line.get_xdata()[0] for y, line in marks.items()} == {
         0: 4,
         1: -3,
@@ -187,9 +187,37 @@ def test_gain_forest_puts_every_gain_and_interval_where_it_belongs(figures):
         3: 1.5,
         4: 2,
     }
-    assert marks[4].get_markerfacecolor() == "white" and marks[0].get_markerfacecolor() != "white"
-    bars = [tuple(line.get_xdata()) for line in left.lines if line.get_linewidth() == 2]
+    verdicts = ["improves", "harms", "equivalent", "undetermined", "too few"]
+    assert [marks[y].get_gid() for y in range(5)] == verdicts
+    filled = [marks[y].get_markerfacecolor() != "white" for y in range(5)]
+    assert filled == [True, True, True, False, False]
+    assert len({marks[y].get_color() for y in range(4)}) == 4
+    bars = [tuple(line.get_xdata()) for line in left.lines if line.get_gid() == "interval"]
     assert (1.5, 6.5) in bars and (-5.5, -0.5) in bars
+
+
+def test_an_interval_beyond_the_picture_ends_in_an_arrow_head():
+    """Corrected for many languages, an interval can be twenty times as long as every gain."""
+    table = comparison(tasks=("xquad",))
+    table.loc[3, ["ci_low", "ci_high"]] = -50.0, 60.0
+    (panel,) = plots.gain_forest(table, LANGUAGES).axes
+    low, high = panel.get_xlim()
+    assert -20 < low < -5.5 and 6.5 < high < 20
+    heads = {line.get_marker(): line.get_ydata()[0] for line in panel.lines
+             if line.get_marker() in ("<", ">")}  # fmt: skip
+    assert heads == {"<": 3, ">": 3}
+
+
+def test_runs_are_dots_and_differences_stand_below_what_is_subtracted():
+    tasks = ("xquad", "rest", "rest (f1)", "xquad - rest", "xquad - rest (f1)")
+    runs = pd.DataFrame({"task": "xquad", "level": ["Ayan"] * 3, "gain": [0.5, -0.2, 0.3]})
+    axes = plots.gain_forest(comparison(tasks=tasks), LANGUAGES, runs).axes
+    assert [panel.get_title() for panel in axes] == [*tasks[:3], "", *tasks[3:]]
+    dots = [line for line in axes[0].lines if line.get_marker() == "."]
+    assert [list(line.get_xdata()) for line in dots] == [[0.5, -0.2, 0.3]]
+    assert set(dots[0].get_ydata().round()) == {2}
+    names = [text.get_text() for text in axes[3].texts]
+    assert names == [label.get_text() for label in axes[0].get_yticklabels()]
 
 
 def test_a_verdict_has_a_colour_a_sign_and_its_gain(figures):

@@ -14,7 +14,9 @@ from xtsupport.errors import UserError
 from xtsupport.report import page
 from xtsupport.report.appendix import cautions, contaminated, distinct, scores
 from xtsupport.report.contents import contents
-from xtsupport.report.report import answer, banner, scores_words, standing, tally, write_report
+from xtsupport.report.headline import in_short, scores_words, tally
+from xtsupport.report.report import answer, banner, standing, write_report
+from xtsupport.report.sentences import signed
 from xtsupport.report.write import read_comparison
 from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
@@ -154,7 +156,7 @@ def test_the_answer_table_holds_the_numbers_of_the_comparison(text, comparison):
     )
     assert len(rows) >= 6
     for row in rows.itertuples():
-        wanted = f"{row.gain:+.1f} [{row.ci_low:.1f}, {row.ci_high:.1f}]".replace("-", "−")
+        wanted = f"{row.gain:+.1f} [{signed(row.ci_low)}, {signed(row.ci_high)}]".replace("-", "−")
         assert wanted in cells
         assert f"{row.level} (1)" in cells
 
@@ -177,17 +179,19 @@ def test_limits_of_this_very_design_are_named(text):
     words = " ".join("".join(Reader(text).text).split())
     assert "One language only stands for Germanic" in words
     assert "uses the training data of xquad itself" in words
-    assert "clusters x seeds, over 3 seeds" in words
+    assert "by resampling clusters x seeds, speak about the recipe on new examples" in words
 
 
 def test_the_gain_over_as_many_steps_is_told_where_the_study_has_it(cube, comparison, settings):
-    lines = " ".join(cautions(contents(comparison, gather(cube, settings), settings)))
-    assert "Compare with the control none~squad." in lines
+    first = in_short(contents(comparison, gather(cube, settings), settings))[0]
+    assert "no comparison with as many steps without it (none~squad) in this table" in first
     one = comparison.query("treatment == 'squad' and task == 'xquad' and by == 'all'")
     row = one[one["metric"] == "f1"].assign(baseline="none~squad", gain=-1.6, verdict="harms")
-    more = pd.concat([comparison, row.assign(ci_low=-2.7, ci_high=-0.5)])
-    lines = " ".join(cautions(contents(more, gather(cube, settings), settings)))
-    assert "as many steps, it is \N{MINUS SIGN}1.6 [\N{MINUS SIGN}2.7, \N{MINUS SIGN}0.5]" in lines
+    more = pd.concat([comparison, row.assign(ci_low=-2.7, ci_high=-0.02)])
+    first = in_short(contents(more, gather(cube, settings), settings))[0]
+    minus = "\N{MINUS SIGN}"
+    wanted = f"the target's training set: {minus}1.6 ({minus}2.7 to {minus}0.02), harms."
+    assert first.startswith("SQuAD first: XQuAD F1 +") and first.endswith(wanted)
 
 
 def test_exposed_encoders_are_named(cube, comparison, settings):
@@ -295,7 +299,7 @@ def test_a_tally_counts_every_verdict():
     rows.loc[3, "verdict"] = "undetermined"
     assert tally(rows, "group", scores_words("none")) == (
         "scores above none in 2 of 4 groups (a, c); scores below none in 1 (b); "
-        "cannot be told from none in 1 (d)."
+        "cannot be distinguished from none in 1 (d)."
     )
 
 
@@ -312,7 +316,9 @@ def test_an_answer_that_is_one_average_is_drawn_with_its_families(cube, tmp_path
     compared = significance(gather(cube, rules))
     out = write_report(tmp_path / "r.html", compared, gather(cube, given), given)
     text = out.read_text("utf-8")
-    assert "On xquad, squad scores above none over all 7 languages." in text
+    first = in_short(contents(compared, gather(cube, given), given))[0]
+    assert first.startswith("SQuAD first: XQuAD F1 +") and "over 7 languages, improves" in first
+    assert first.split(";")[0] in text
     assert "between families: the largest is" in text
     assert "Gain of squad over none per family and over all languages" in text
     assert not [word for word in ("familys", "every all", "per all", " alls ") if word in text]

@@ -17,7 +17,7 @@ from xtsupport.statistics.multiplicity import (
     partial_conjunction,
 )
 from xtsupport.statistics.resampling import METHODS, bootstrap, bootstrap_means
-from xtsupport.statistics.signflip import sign_flip, sign_flip_cases
+from xtsupport.statistics.signflip import sign_flip
 from xtsupport.statistics.simulate import simulate
 from xtsupport.statistics.verdicts import holm
 
@@ -163,23 +163,6 @@ def test_sign_flip_ignores_swaps_of_sides_and_empty_blocks():
     assert np.allclose(sign_flip(-d, 2000, np.random.default_rng(1)), p)
     more = np.concatenate([d, np.zeros((25, 2))])
     assert np.allclose(sign_flip(more, 2000, np.random.default_rng(1)), p)
-
-
-def test_sign_flip_of_cases_is_that_of_their_blocks(cube):
-    sums, found = prepare(cube, "all")
-    mean = only(found, "xquad", "f1", "all")
-    part = next(s for s in sums if s.task == "xquad" and s.metric == "f1")
-    keep = part.languages["language"] != "en"
-    means = part.values() / part.sizes[0].sum()
-    each = [part.influence(i) + part.sizes[i] * means[:, [i]] for i in np.flatnonzero(keep)]
-    blocks = np.mean(each, axis=0)
-    treated = (part.runs["condition"] == "squad").to_numpy()
-    d = blocks[treated].mean(0) - blocks[~treated].mean(0)
-    expected = sign_flip(d[:, None], 8000)[0]
-    assert sign_flip_cases(sums, mean, 4000)[0] == pytest.approx(expected, abs=0.01)
-    micro = only(found, "udpos", "f1", "all")
-    p = sign_flip_cases(sums, micro, 2000)[0]
-    assert p == pytest.approx(inference(micro, "clusters")["p_value"][0], abs=0.1)  # ties
 
 
 def test_partial_conjunction_anchor():

@@ -1,4 +1,4 @@
-"""Choosing the best intermediate, the distance slope, stochastic order and the self-test."""
+"""Choosing the best intermediate, the distance slope and the self-test."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,6 @@ from xtsupport.statistics.best_intermediate import best_intermediate
 from xtsupport.statistics.clusters import ClusterSums
 from xtsupport.statistics.distance import design, distance_slope, slope
 from xtsupport.statistics.evidence import exactly, gather
-from xtsupport.statistics.sensitivity import almost_stochastic_order, violation
 from xtsupport.statistics.simulate import LANGUAGES, simulate
 
 NOISE = tuple(f"task{i}" for i in range(5))
@@ -133,17 +132,3 @@ def test_slope_needs_languages_with_a_distance(sloping):
     evidence, table = sloping
     with pytest.raises(UserError, match="fewer than four"):
         distance_slope(evidence, table.head(3))
-
-
-def test_stochastic_order():
-    low, high = np.arange(6.0), np.arange(6.0) + 10
-    assert violation(high, low) == 0 and violation(low, high) == 1
-    assert violation(low, low) == 0.5
-    assert violation([0.0, 3.0], [1.0, 1.0]) == pytest.approx(1 / 5)  # 1 of 1 + 4
-    assert violation([1.0, 2.0, 6.0], [1.0, 4.0]) + violation(
-        [1.0, 4.0], [1.0, 2.0, 6.0]
-    ) == pytest.approx(1)
-    assert almost_stochastic_order(high, low) < 0.2
-    assert almost_stochastic_order(low, low + 0.1) > 0.5
-    with pytest.raises(UserError, match="needs 5 seeds"):
-        almost_stochastic_order([1, 2, 3], low)

@@ -49,11 +49,15 @@ def test_rows_come_in_the_order_of_the_study():
 def test_the_answer_is_target_rest_and_difference_in_table_order():
     rest = comparison(tasks=("rest",), metric="official")
     others = [comparison("mnli"), comparison(by="family"), comparison(metric="exact_match")]
-    table = pd.concat([rest, *others, comparison(tasks=("xquad - rest", "xquad"))])
+    f1 = comparison(tasks=("rest (f1)",), metric="official")
+    parts = comparison(tasks=("xquad - rest (f1)", "xquad - rest", "xquad"))
+    table = pd.concat([rest, f1, *others, parts])
     rows = score_tables.answer_rows(table, Primary("squad"), toy_languages())
-    assert rows["task"].drop_duplicates().tolist() == ["xquad", "rest", "xquad - rest"]
+    assert rows["task"].drop_duplicates().tolist() == [
+        "xquad", "rest", "rest (f1)", "xquad - rest", "xquad - rest (f1)"
+    ]  # fmt: skip
     assert rows["level"].tolist()[:3] == ["West Zedic", "East Zedic", "Ayan"]
-    assert set(rows["treatment"]) == {"squad"} and len(rows) == 15
+    assert set(rows["treatment"]) == {"squad"} and len(rows) == 25
 
 
 def test_one_average_is_drawn_below_its_families():

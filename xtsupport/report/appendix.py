@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import pandas as pd
 import yaml
@@ -11,11 +10,11 @@ from xtsupport import tables
 from xtsupport.cube.scores import SOURCE, official_metrics, zero_shot_means
 from xtsupport.errors import UserError
 from xtsupport.report import plots
-from xtsupport.report.contents import Contents, interval, p_text, with_interval
+from xtsupport.report.contents import Contents, gain_head, interval, p_text, with_interval
 from xtsupport.report.page import MARKS, Html, bullets, figure, folded, html, paragraph, table
-from xtsupport.report.score_tables import answer_rows, overview
-from xtsupport.report.sentences import points
-from xtsupport.sides import short_name, side
+from xtsupport.report.score_tables import overview
+from xtsupport.report.sentences import claim, points
+from xtsupport.sides import side
 from xtsupport.statistics.best_intermediate import WAYS, best_intermediate
 from xtsupport.statistics.declared import reach
 from xtsupport.statistics.sensitivity import noise
@@ -34,9 +33,8 @@ def cautions(found: Contents) -> list[str]:
     rows, primary = found.answer, found.primary
     target = rows[rows["task"] == primary.target]
     lines = [
-        f"The unit of resampling is {target['unit'].iloc[0]}, over {target['n_seeds'].min()} "
-        "seeds: the intervals speak about new questions and new runs of the same recipe, not about "
-        "other encoders, other pretraining runs or other languages.",
+        f"The intervals, by resampling {target['unit'].iloc[0]}, speak about "
+        f"{claim(target.iloc[0])}; not about other encoders, pretraining runs or languages.",
     ]
     if target["mde"].notna().any():
         lines.append(
@@ -48,9 +46,8 @@ def cautions(found: Contents) -> list[str]:
     if share > 50 and target["n_seeds"].min() < 5:
         lines.append(
             f"Differences between runs make {share:.0f}% of the uncertainty (squared standard "
-            f"error), and there are only {target['n_seeds'].min()} of them: p-values just below "
-            "the error rate are weak evidence here (a true null is rejected up to twice as often "
-            "as stated). Five seeds or more would tell."
+            f"error), and there are only {target['n_seeds'].min()} of them: more seeds would "
+            "narrow the intervals, more questions hardly."
         )
     alone = target.loc[target["n_languages"] == 1, "level"].tolist()
     if alone and primary.by != "language":
@@ -61,7 +58,7 @@ def cautions(found: Contents) -> list[str]:
     if target["note"].str.contains("own training data").any():
         lines.append(
             f"{primary.treatment} uses the training data of {primary.target} itself: its gain is "
-            f"also that of more training. {over_control(found)}"
+            "also that of more training."
         )
     if found.evidence.exposed:
         lines.append(
@@ -78,21 +75,6 @@ def cautions(found: Contents) -> list[str]:
             "unlike the web text of real encoders: nothing here is evidence about real languages."
         )
     return lines
-
-
-def over_control(found: Contents) -> str:
-    """The gain over as many steps without the intermediate task, where the study has that."""
-    condition, variant = side(found.primary.treatment)
-    control = short_name((f"none~{condition}", variant))
-    against = replace(found.primary, baseline=control)
-    rows = answer_rows(found.comparison, against, found.languages, by="all")
-    rows = rows[rows["task"] == against.target]
-    if rows.empty:
-        return f"Compare with the control {control}."
-    return (
-        f"Over {control}, a baseline of as many steps, it is {with_interval(rows).iloc[0]} points "
-        f"({rows['verdict'].iloc[0]}), averaged over all languages."
-    )
 
 
 def runs_share(found: Contents) -> float:
@@ -151,7 +133,8 @@ def contrasts(found: Contents) -> Html:
     level = overview(found.comparison, found.primary.by, metrics)
     total = found.comparison[found.comparison["by"] == "all"]
     shown = total[["treatment", "baseline", "task", "metric", "baseline_score"]].assign(
-        **{"gain [95% interval]": with_interval(total), "p": total["p_adjusted"].map(p_text)},
+        **{gain_head(total, rules.alpha): with_interval(total)},
+        p=total["p_adjusted"].map(p_text),
         mde=total["mde"],
         verdict=total["verdict"],
     )
@@ -306,11 +289,15 @@ COLUMNS = {
     "by, level": "whether a row is about a group, family, language or all of them, and which",
     "n_languages, n_seeds, n_clusters, n_examples": "what stands behind a row",
     "baseline_score, gain": "points; the gain is treatment minus baseline",
-    "se, df, ci_low, ci_high": "standard error, its degrees of freedom, and the interval",
+    "se, df, ci_low, ci_high": (
+        "standard error, its degrees of freedom, and the interval that belongs to the verdict: it "
+        "leaves 0 out for improves and harms, holds it for undetermined, lies within the margin "
+        "for equivalent; the note gives its level where that is not 1 - alpha"
+    ),
     "p_value, p_adjusted, adjustment": "two-sided p-value, and after counting the other rows",
-    "mde": "the gain that would have been found with 80% power",
+    "mde": "the gain that would have been found with 80% power; empty where that is not known",
     "verdict": (
-        "improves or harms (adjusted p below the error rate), equivalent (surely within the "
+        "improves or harms (adjusted p at most the error rate), equivalent (surely within the "
         "margin), undetermined, or too few (under three seeds, or two languages for a family)"
     ),
     "unit": "what was resampled, and so what the interval speaks about",

@@ -9,9 +9,11 @@ import pandas as pd
 from xtsupport.cube.scores import in_order, official
 from xtsupport.errors import UserError
 from xtsupport.report.score_tables import answer_rows, forest_rows
+from xtsupport.report.sentences import ends, levels, signed
 from xtsupport.statistics.claims import check_claims
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import Evidence
+from xtsupport.statistics.runs_seen import run_gains
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,12 @@ class Contents:
         return forest_rows(self.comparison, self.primary, self.languages)
 
     @cached_property
+    def run_gains(self) -> pd.DataFrame:
+        """Gain of every run on the answer's rows, at all levels that are drawn."""
+        each = (run_gains(self.evidence, by) for by in dict.fromkeys(self.drawn["by"]))
+        return pd.concat(each, ignore_index=True)
+
+    @cached_property
     def claims(self) -> pd.DataFrame:
         """Published claims, tested as far as this study can: the columns of ``check_claims``."""
         return check_claims(self.evidence)
@@ -81,14 +89,19 @@ def contents(comparison, evidence: Evidence, settings=None, records=()) -> Conte
 def with_interval(rows: pd.DataFrame) -> pd.Series:
     """`+2.3 [1.2, 3.4]`: the gain and its interval, for every row."""
     cells = zip(rows["gain"], rows["ci_low"], rows["ci_high"], strict=True)
-    texts = [f"{gain:+.1f} [{low:.1f}, {high:.1f}]" for gain, low, high in cells]
-    return pd.Series(texts, rows.index).str.replace("-", "\N{MINUS SIGN}")
+    texts = [f"{gain:+.1f} [{signed(low)}, {signed(high)}]" for gain, low, high in cells]
+    return pd.Series(texts, rows.index, dtype=object).str.replace("-", "\N{MINUS SIGN}")
+
+
+def gain_head(rows: pd.DataFrame, alpha: float) -> str:
+    """The heading of ``with_interval``: `gain [95% interval]`, with the rows' own levels."""
+    return f"gain [{levels(rows.to_dict('records'), alpha)}]"
 
 
 def interval(rows: pd.DataFrame) -> pd.Series:
-    """`+1.2 to +3.4` for every row."""
+    """`1.2 to 3.4` for every row."""
     pairs = zip(rows["ci_low"], rows["ci_high"], strict=True)
-    text = [f"{low:+.1f} to {high:+.1f}".replace("-", "\N{MINUS SIGN}") for low, high in pairs]
+    text = [ends(low, high).replace("-", "\N{MINUS SIGN}") for low, high in pairs]
     return pd.Series(text, rows.index)
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from xtsupport.report import plots
-from xtsupport.report.contents import Contents, interval, p_text
+from xtsupport.report.contents import Contents, gain_head, interval, p_text, with_interval
 from xtsupport.report.page import MARKS, Html, bullets, figure, folded, paragraph, table
 from xtsupport.report.power_report import power_sentences
 from xtsupport.report.print_tables import page_table
@@ -13,13 +13,7 @@ from xtsupport.statistics.distance import distance_slope
 from xtsupport.statistics.multiplicity import better_on
 from xtsupport.statistics.power import power_table
 from xtsupport.statistics.primary import on_scales
-from xtsupport.statistics.sensitivity import (
-    contradictions,
-    mixed_check,
-    noise,
-    other_methods,
-    stochastic_order,
-)
+from xtsupport.statistics.sensitivity import beside_bootstrap, noise
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -35,81 +29,33 @@ def firm(found: Contents) -> Html:
 
 
 def methods(found: Contents) -> list[Html]:
-    """The answer's rows by every other method, and which of them disagree."""
-    beside = other_methods(found.evidence)
-    against = contradictions(beside, found.rules.alpha)
-    verdict = "They disagree on:" if len(against) else "They agree on every row of the answer."
-    text = (
-        "The answer comes from the two-way variance with Satterthwaite's degrees of freedom. "
-        "Beside it stand three intervals of the clusters x seeds bootstrap, which make the same "
-        "claim; all intervals here are unadjusted. Methods "
-        "that resample clusters only, or swap labels, speak about these trained models, not about "
-        "the recipe; they usually find more. Equivalent: p-value of the two one-sided tests for a "
-        f"gain within {points(found.rules.margin)}. {verdict}"
+    """Whether the bootstrap of the same clusters and seeds says otherwise; intervals, folded."""
+    beside = beside_bootstrap(found.evidence)
+    shown = beside[["task", "level", "gain"]].assign(
+        **{"two-way variance": interval(beside)},
+        bootstrap=interval(beside.assign(ci_low=beside["boot_low"], ci_high=beside["boot_high"])),
     )
-    lines = [
-        f"{method}: {', '.join(f'{row.task} in {row.level}' for row in rows.itertuples())}"
-        for method, rows in against.groupby("method", sort=False)
-    ]
-    if len(against) and found.answer["n_seeds"].min() < 5:
-        lines.append(
-            "With fewer than five seeds the percentile and bca intervals are too short where runs "
-            "make most of the noise; the studentised one is not."
-        )
-    return [
-        paragraph(text),
-        bullets(lines),
-        folded("Intervals by other methods", table(side_by_side(beside))),
-        folded("p-values by other methods", table(p_values(beside))),
-    ]
+    summary = f"Both intervals, {100 * (1 - found.rules.alpha):g}%, not corrected"
+    return [paragraph(bootstrap_words(beside)), folded(summary, table(shown))]
 
 
-def side_by_side(beside: pd.DataFrame) -> pd.DataFrame:
-    """One line per row of the answer: its interval by every method, under the method's unit."""
-    first = beside.drop_duplicates(["task", "level"]).set_index(["task", "level"])
-    wide = {("", "gain"): first["gain"]}
-    fixed = beside["unit"].eq("clusters") & beside["method"].ne("bootstrap, percentile")
-    known = beside[beside["ci_low"].notna() & ~fixed]
-    for (unit, method), rows in known.groupby(["unit", "method"], sort=False):
-        name = method.removeprefix("bootstrap, ")
-        wide[unit, name] = interval(rows.set_index(["task", "level"]))
-    return with_labels(pd.DataFrame(wide), first)
-
-
-def p_values(beside: pd.DataFrame) -> pd.DataFrame:
-    """One line per row of the answer: every p-value, under what it resamples."""
-    keys = ["task", "level"]
-    own, drawn, fixed, flipped = (
-        beside[(beside["method"] == method) & beside["unit"].str.startswith(unit)].set_index(keys)
-        for method, unit in (
-            ("two-way variance", ""),
-            ("bootstrap, percentile", "clusters x"),
-            ("bootstrap, percentile", "clusters"),
-            ("sign-flip", ""),
-        )
+def bootstrap_words(beside: pd.DataFrame) -> str:
+    """One sentence: where the bootstrap differs from the primary method, or that it does not."""
+    method = "A studentised bootstrap of the same clusters and seeds"
+    against = beside[beside["differs"]]
+    if against.empty:
+        return f"{method} agrees with the primary method (two-way variance) on every row."
+    places = ", ".join(f"{row.task} ({row.level})" for row in against.itertuples())
+    return (
+        f"{method} disagrees with the primary method (two-way variance) on whether the uncorrected "
+        f"interval excludes 0 in: {places}. Treat these as open."
     )
-    fixed = fixed[fixed["unit"] == "clusters"]
-    unit = own["unit"].iloc[0]
-    names = {"p_value": "two-way", "holm": "Holm", "fdr_bh": "BH"}
-    wide = {(unit, name): own[column] for column, name in names.items()}
-    wide |= {(unit, "equivalent"): own["equivalent"], (unit, "bootstrap"): drawn["p_value"]}
-    wide["clusters", "bootstrap"] = fixed["p_value"]
-    wide["labels", "sign-flip"] = flipped["p_value"]
-    return with_labels(pd.DataFrame(wide).map(p_text), own)
-
-
-def with_labels(wide: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """A table of two rows of headings, with task and level of its index in front."""
-    labels = wide.index.to_frame()
-    wide.insert(0, ("", "task"), labels["task"])
-    wide.insert(1, ("", "level"), labels["level"])
-    return wide.loc[rows.index]
 
 
 def scales(found: Contents) -> list[Html]:
     """The answer's rows on other scales and metrics."""
     rows = on_scales(found.evidence)
-    rows["95% interval"] = interval(rows)
+    rows[f"{100 * (1 - found.rules.alpha):g}% interval"] = interval(rows)
     rows["p"] = rows["p_value"].map(p_text)
     text = (
         "A conclusion that changes with the metric or the scale is labelled metric-dependent "
@@ -136,8 +82,9 @@ def languages(found: Contents, single: pd.DataFrame) -> list[Html]:
         f"{100 * (1 - found.rules.alpha):g}% confidence (partial conjunction, Bonferroni, each "
         "direction at half the error rate):"
     )
-    shown = single[["task", "level", "n_examples", "baseline_score", "gain", "verdict"]]
-    shown = shown.assign(interval=interval(single), mde=single["mde"])
+    shown = single[["task", "level", "n_examples", "baseline_score"]].assign(
+        **{gain_head(single, found.rules.alpha): with_interval(single)}, verdict=single["verdict"]
+    )
     return [
         paragraph(text),
         bullets(lines),
@@ -166,38 +113,16 @@ def distance(found: Contents, single: pd.DataFrame) -> list[Html]:
 
 
 def sources(found: Contents) -> list[Html]:
-    """Where the uncertainty comes from, with the mixed model and the order of whole runs."""
+    """Where the uncertainty comes from."""
     if not found.rules.paired:
         return []
-    parts = noise(found.evidence)
-    fit = mixed_check(found.evidence)
     text = (
         f"Where the uncertainty of the gain on {found.primary.target} over all languages comes "
         "from: standard deviation of each part in points, and its share of the squared standard "
         "error (variance components in closed form; negative estimates count as none)."
     )
-    lines = [mixed_words(fit)] if fit else []
-    order = stochastic_order(found.evidence)
-    if order:
-        lines.append(
-            f"Almost stochastic order of the {order['n_seeds']} runs a side: epsilon is at most "
-            f"{order['epsilon_min']:.2f}. Below 0.5 the runs of {found.primary.treatment} are "
-            "almost always the better ones; without pairing, an addition to the gain."
-        )
-    shown = parts.drop(columns="variance")
-    body = [paragraph(text), table(shown), bullets(lines)]
-    return [folded("Where the noise comes from", *body)]
-
-
-def mixed_words(fit: dict) -> str:
-    """What the mixed model says, beside the primary method."""
-    if not fit["converged"]:
-        return "A mixed model with crossed random clusters and seeds did not converge."
-    return (
-        "A mixed model with crossed random clusters and seeds (statsmodels, on joined clusters) "
-        f"finds {fit['gain']:.2f} points with a standard error of {fit['se']:.2f}; the two-way "
-        f"variance {fit['primary_gain']:.2f} with {fit['primary_se']:.2f}."
-    )
+    shown = noise(found.evidence).drop(columns="variance")
+    return [folded("Where the noise comes from", paragraph(text), table(shown))]
 
 
 def power(found: Contents) -> list[Html]:

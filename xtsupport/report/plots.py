@@ -17,18 +17,22 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from xtsupport.report.sentences import levels as interval_levels
 from xtsupport.report.style import (
+    COLOURED,
     COLOURS,
     INK,
     MARKERS,
     VERDICTS,
     family_colours,
+    gain_window,
     group_markers,
     language_order,
     level_order,
     new_figure,
     reference_line,
     smooth,
+    verdict_look,
 )
 from xtsupport.sides import both_sides
 from xtsupport.statistics.declared import reach
@@ -140,48 +144,95 @@ def score_heatmap(
     return figure
 
 
-def gain_forest(table: pd.DataFrame, languages: pd.DataFrame, tasks: Sequence[str] = ()) -> Figure:
-    """Forest plot: gain per level with its interval, the benchmarks side by side.
+def gain_forest(
+    table: pd.DataFrame,
+    languages: pd.DataFrame,
+    runs: pd.DataFrame | None = None,
+    alpha: float = 0.05,
+) -> Figure:
+    """Forest plot: gain per level with its verdict's interval, the benchmarks side by side.
 
-    `table`: the columns of `compare`, one contrast, one metric per task. `tasks` chooses and orders
-    the panels (default: as in the table).
+    `table`: the columns of `compare`, one contrast, one metric per task; `runs`: task, level, gain
+    of single runs, drawn as dots (``run_gains``). Differences stand below what is subtracted.
     """
-    tasks = list(tasks) or list(dict.fromkeys(table["task"]))
-    table = table[table["task"].isin(tasks)]
     levels, first = level_order(table["level"], languages), table.iloc[0]
+    grid = _grid(list(dict.fromkeys(table["task"])))
     shown = " and ".join(reach(by) for by in dict.fromkeys(table["by"]))
+    sure = interval_levels(table.to_dict("records"), alpha)
     figure, panels = new_figure(
         f"Gain of {' over '.join(both_sides(first))} {shown}",
-        f"Bar: 95% interval, resampling {first['unit']}. Right of the dashed line: better; left: "
-        "worse; across it: these runs do not decide. Hollow: too few seeds or languages to claim. "
-        "In brackets how many languages.",
-        columns=len(tasks),
-        width=max(6.4, 1.8 + 2.8 * len(tasks)),
-        height=2.0 + 0.34 * len(levels),
+        f"Bar: {sure}, the one that belongs to the verdict; resampled: {first['unit']}. {COLOURED}"
+        f"{'' if runs is None else ' Dots: single runs.'} An arrow head: the bar goes on. In "
+        "brackets: how many languages.",
+        columns=len(grid[0]),
+        rows=len(grid),
+        width=max(6.4, 1.8 + 2.8 * len(grid[0])),
+        height=1.4 + len(grid) * (0.7 + 0.3 * len(levels)),
         sharey=True,
         sharex=True,
     )
-    colours = family_colours(languages)
-    for panel, task in zip(panels, tasks, strict=True):
+    window = gain_window(table)
+    count = table.groupby("level")["n_languages"].max()
+    named = [f"{level} ({count[level]})" for level in levels]
+    panels[0].set_yticks(range(len(levels)), named)
+    panels[0].set_ylim(len(levels) - 0.4, -0.6)
+    for panel, task in zip(panels, [task for row in grid for task in row], strict=True):
+        if not task:
+            _only_names(panel, named)
+            continue
         reference_line(panel, 0, horizontal=False)
         for row in table[table["task"] == task].itertuples():
-            _interval(panel, row, levels.index(row.level), colours.get(row.level, INK))
-        panel.set(title=task, xlabel="gain in points")
+            draw_gain(panel, row, levels.index(row.level), window)
+        _run_dots(panel, runs, task, levels)
+        panel.set(title=task, xlabel="gain in points", xlim=window)
+        panel.tick_params(labelbottom=True)
         panel.grid(visible=False, axis="y")
-    count = table.groupby("level")["n_languages"].max()
-    panels[0].set_yticks(range(len(levels)), [f"{level} ({count[level]})" for level in levels])
-    panels[0].set_ylim(len(levels) - 0.4, -0.6)
     return figure
 
 
-def _interval(panel: Axes, row: tuple, y: float, colour: str) -> None:
-    """One estimate with its interval; hollow where the verdict is `too few`."""
-    hollow = row.verdict == "too few"
-    panel.plot([row.ci_low, row.ci_high], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
-    panel.plot(
-        row.gain, y, marker="o", markersize=7, color=colour,
-        markerfacecolor="white" if hollow else colour,
-    )  # fmt: skip
+def _only_names(panel: Axes, names: Sequence[str]) -> None:
+    """An empty place that names the levels of the panels to its right."""
+    panel.set_axis_off()
+    for y, name in enumerate(names):
+        panel.text(0.97, y, name, ha="right", va="center", transform=panel.get_yaxis_transform())
+
+
+def _grid(tasks: Sequence[str]) -> list[list[str]]:
+    """Rows of panels: up to three tasks side by side; of more, differences below their part."""
+    if len(tasks) <= 3:
+        return [list(tasks)]
+    top = [task for task in tasks if " - " not in task]
+    below = {task.partition(" - ")[2]: task for task in tasks if " - " in task}
+    fits = below and set(below) <= set(top)
+    return [top, [below.get(task, "") for task in top]] if fits else [list(tasks)]
+
+
+def draw_gain(panel: Axes, row, at: float, window: tuple[float, float], upright=False, mark="o"):
+    """One gain and the interval of its verdict, cut at the window with an arrow head.
+
+    `row`: gain, ci_low, ci_high, verdict as attributes. upright: gains run upwards, at x = `at`.
+    """
+    look, ends = verdict_look(row.verdict), np.clip([row.ci_low, row.ci_high], *window)
+    cut = [end for end, whole in zip(ends, (row.ci_low, row.ci_high), strict=True) if end != whole]
+    for values, style in (
+        (ends, {"linewidth": 2, "solid_capstyle": "butt", "gid": "interval"}),
+        *(([end], {"marker": _arrow(end < row.gain, upright), "markersize": 6}) for end in cut),
+        ([row.gain], {"marker": mark, "markersize": 7, "gid": row.verdict} | look),
+    ):
+        place = ([at] * len(values), values)
+        panel.plot(*(place if upright else place[::-1]), **{"color": look["color"], **style})
+
+
+def _arrow(down: bool, upright: bool) -> str:
+    return ("v" if down else "^") if upright else ("<" if down else ">")
+
+
+def _run_dots(panel: Axes, runs: pd.DataFrame | None, task: str, levels: Sequence[str]) -> None:
+    if runs is None or not task:
+        return
+    mine = runs[(runs["task"] == task) & runs["level"].isin(levels)]
+    at = [levels.index(level) + 0.28 for level in mine["level"]]
+    panel.plot(mine["gain"], at, linestyle="", marker=".", markersize=5, color=INK, alpha=0.6)
 
 
 def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
@@ -224,7 +275,7 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
 
 def _verdict_cell(panel: Axes, x: int, y: int, row: pd.Series) -> None:
     colour, sign = VERDICTS[row["verdict"]]
-    ink = "white" if row["verdict"] in ("improves", "harms") else INK
+    ink = "white" if row["verdict"] in ("improves", "harms", "equivalent") else INK
     panel.bar(x, 0.94, 0.94, y - 0.47, color=colour, edgecolor="#BBBBBB", linewidth=0.6)
     panel.text(
         x, y, f"{row['gain']:+.1f}\n{sign}".replace("-", "\N{MINUS SIGN}"),
@@ -329,39 +380,47 @@ def distance_slope(
 ) -> Figure:
     """Gain per language against its distance from English, one panel per benchmark.
 
-    `gains`: task, level (a language code), gain, ci_low, ci_high. The line is least squares over
-    the languages shown, a description of these languages and not a test.
+    `gains`: task, level (a language code), gain, ci_low, ci_high, verdict. The line is least
+    squares over the languages shown, a description of these languages and not a test.
     """
     place = languages.set_index("code")[distance].astype(float)
     gains = gains.assign(distance=gains["level"].map(place)).dropna(subset=["distance"])
-    tasks = list(dict.fromkeys(gains["task"]))
+    grid = _grid(list(dict.fromkeys(gains["task"])))
     figure, panels = new_figure(
         "Does the gain shrink with distance from English?",
         "A line falling to the right says yes. With few languages a single one can turn it: cover "
-        "each point with a finger and look again. Languages at one distance stand side by side.",
-        columns=len(tasks),
-        width=max(6.4, 2.4 + 2.6 * len(tasks)),
+        f"each point with a finger and look again. {COLOURED} Shape: language group. Bars: the "
+        "intervals of the verdicts, corrected for the number of languages; an arrow head: the bar "
+        "goes on.",
+        columns=len(grid[0]),
+        rows=len(grid),
+        width=max(6.4, 2.4 + 2.6 * len(grid[0])),
+        height=1.2 + 2.9 * len(grid),
         sharex=True,
         sharey=True,
     )
-    for panel, task in zip(panels, tasks, strict=True):
-        _gain_points(panel, gains[gains["task"] == task], languages)
+    window = gain_window(gains)
+    languages = languages[languages["code"].isin(gains["level"])]  # their groups share no mark
+    for panel, task in zip(panels, [task for row in grid for task in row], strict=True):
+        panel.set_visible(bool(task))
+        _gain_points(panel, gains[gains["task"] == task], languages, window)
         reference_line(panel, 0)
-        panel.set(title=task, xlabel=f"{distance} distance from English")
+        panel.set(title=task, xlabel=f"{distance} distance from English", ylim=window)
+        panel.tick_params(labelbottom=True)
     panels[0].set_ylabel("gain in points")
+    for row, start in enumerate(range(0, len(panels), len(grid[0]))):
+        panels[start + grid[row].index(next(filter(None, grid[row])))].tick_params(labelleft=True)
     groups = gains["level"].map(languages.set_index("code")["group"])
-    _group_legend(panels[-1], groups, languages)
+    _group_legend(panels[len(grid[0]) - 1], groups, languages)
     return figure
 
 
-def _gain_points(panel: Axes, gains: pd.DataFrame, languages: pd.DataFrame) -> None:
-    colours, markers = family_colours(languages), group_markers(languages)
+def _gain_points(panel: Axes, gains: pd.DataFrame, languages: pd.DataFrame, window) -> None:
+    markers = group_markers(languages)
     group = languages.set_index("code")["group"]
     beside = gains.groupby("distance").cumcount() * 0.015  # equal distances stand side by side
     for row in gains.assign(x=gains["distance"] + beside).itertuples():
-        colour = colours[row.level]
-        panel.plot([row.x, row.x], [row.ci_low, row.ci_high], color=colour, linewidth=1)
-        panel.plot(row.x, row.gain, color=colour, marker=markers[group[row.level]])
+        draw_gain(panel, row, row.x, window, upright=True, mark=markers[group[row.level]])
     if gains["distance"].nunique() > 2:
         line = np.polynomial.Polynomial.fit(gains["distance"], gains["gain"], 1)
         ends = np.array([gains["distance"].min(), gains["distance"].max()])
@@ -369,10 +428,10 @@ def _gain_points(panel: Axes, gains: pd.DataFrame, languages: pd.DataFrame) -> N
 
 
 def _group_legend(panel: Axes, groups: Sequence[str], languages: pd.DataFrame) -> None:
-    """The groups' marks and colours, right of the last panel."""
-    colours, markers = family_colours(languages), group_markers(languages)
+    """The groups' marks, right of the last panel."""
+    markers = group_markers(languages)
     handles = [
-        Line2D([], [], color=colours[group], marker=markers[group], linestyle="", label=group)
+        Line2D([], [], color=INK, marker=markers[group], linestyle="", label=group)
         for group in level_order(groups, languages)
     ]
     panel.legend(

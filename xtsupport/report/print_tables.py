@@ -3,7 +3,7 @@
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from xtsupport.report.sentences import METRICS
+from xtsupport.report.sentences import METRICS, levels, signed
 from xtsupport.sides import both_sides
 
 SPECIAL = {character: rf"\{character}" for character in "&%_#${}"}
@@ -20,13 +20,12 @@ def page_table(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     keys = [
         name for name in ("treatment", "baseline", "task", "metric") if table[name].nunique() > 1
     ]
-    low, high = table["ci_low"].map("{:.1f}".format), table["ci_high"].map("{:.1f}".format)
+    low, high = table["ci_low"].map(signed), table["ci_high"].map(signed)
+    head = levels(table.to_dict("records"), alpha)
     shown = table[keys].copy()
     shown["level"] = table["level"]
     shown["languages"] = table["n_languages"]
-    shown[f"gain [{100 * (1 - alpha):g}% interval]"] = (
-        table["gain"].map("{:+.1f}".format) + " [" + low + ", " + high + "]"
-    )
+    shown[f"gain [{head}]"] = table["gain"].map("{:+.1f}".format) + " [" + low + ", " + high + "]"
     shown["p"] = table["p_adjusted"].map(lambda p: "<.001" if p < 0.001 else f"{p:.3f}"[1:])
     shown.loc[table["p_adjusted"] >= 0.9995, "p"] = "1"
     shown["MDE"] = [f"{mde:.1f}" if mde == mde else "" for mde in table["mde"]]

@@ -8,16 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from xtsupport.files import draft, write_text
 from xtsupport.report import appendix, plots
 from xtsupport.report.contents import (
     Contents,
     contents,
+    gain_head,
     p_text,
-    p_words,
     with_interval,
 )
+from xtsupport.report.headline import in_short
 from xtsupport.report.how_firm import firm
 from xtsupport.report.literature import literature
 from xtsupport.report.page import (
@@ -30,10 +32,10 @@ from xtsupport.report.page import (
     paragraph,
     table,
 )
-from xtsupport.report.sentences import points, sentence
+from xtsupport.report.runs_seen import runs_seen
+from xtsupport.report.sentences import counted, points, sentence
 from xtsupport.statistics.declared import Declared, Primary, apart, plural, reach
 from xtsupport.statistics.evidence import Evidence
-from xtsupport.statistics.primary import heterogeneity
 
 
 def write_report(
@@ -55,6 +57,7 @@ def write_report(
     sections = [
         ("answer", "The answer", answer(found)),
         ("words", "The answer in words", words(found)),
+        ("seen", "The runs", runs_seen(found)),
         ("firm", "How firm is it?", firm(found)),
         ("limits", "What this cannot show", appendix.limits(found)),
         ("contrasts", "All contrasts (exploratory)", appendix.contrasts(found)),
@@ -65,7 +68,7 @@ def write_report(
     ]
     title = f"Does intermediate training help transfer? Study {found.study}"
     with draft(Path(out).with_name("answer.png")) as picture:
-        plots.gain_forest(found.drawn, found.languages).savefig(picture, dpi=150, format="png")
+        answer_figure(found).savefig(picture, dpi=150, format="png")
     write_text(Path(out).with_name("claims.csv"), found.claims.to_csv(index=False))
     return write_text(Path(out), page(title, sections, banner(found)))
 
@@ -93,7 +96,8 @@ def answer(found: Contents) -> Html:
     question = (
         f"Does training on {primary.treatment} first raise {primary.target} ({primary.metric}) "
         f"over {primary.baseline} in languages that were never trained on, more than it raises "
-        f"the rest of the benchmarks, and equally in every {apart(primary.by)}?"
+        f"the rest of the targets (by official metrics; by F1 alone), and equally in every "
+        f"{apart(primary.by)}?"
     )
     return html(
         "{question}{lines}{standing}{seen}{table}{figure}{exploratory}",
@@ -101,14 +105,19 @@ def answer(found: Contents) -> Html:
         lines=[paragraph(line, "answer") for line in in_short(found)],
         standing=paragraph(
             f"{standing(found.rules)} {declaration(found)} Points are percent, 0 to 100; "
-            f"unit of resampling: {rows['unit'].iloc[0]}; {rows['n_seeds'].min()} seeds.",
+            f"resampled: {rows['unit'].iloc[0]}; {counted(rows['n_seeds'].min(), 'seed')}.",
             "note",
         ),
         seen=appendix.seen(found),
-        table=answer_table(rows, primary),
-        figure=figure(plots.gain_forest(found.drawn, found.languages)),
+        table=answer_tables(rows, primary, found.rules.alpha),
+        figure=figure(answer_figure(found)),
         exploratory=paragraph(note, "note") if pooled else "",
     )
+
+
+def answer_figure(found: Contents) -> Figure:
+    """Gains of the answer's rows with their verdicts and every run as a dot."""
+    return plots.gain_forest(found.drawn, found.languages, found.run_gains, found.rules.alpha)
 
 
 def standing(given: Declared) -> str:
@@ -139,89 +148,36 @@ def declaration(found: Contents) -> str:
     )
 
 
-def in_short(found: Contents) -> list[str]:
-    """The answer to the question's three parts, a sentence each, from the verdicts."""
-    primary, rows = found.primary, found.answer
-    sides = {task: part for task, part in rows.groupby("task", sort=False)}
-    who, words = primary.treatment, scores_words(primary.baseline)
-    lines = [f"On {primary.target}, {who} {tally(sides[primary.target], primary.by, words)}"]
-    if "rest" in sides:
-        lines.append(
-            f"On the rest of the benchmarks, {who} {tally(sides['rest'], primary.by, words)}"
-        )
-    difference = sides.get(f"{primary.target} - rest")
-    if difference is not None:
-        lines.append(f"The gain on {primary.target} {tally(difference, primary.by, GAINS)}")
-    return [*lines, *families_differ(found)]
+def answer_tables(rows: pd.DataFrame, primary: Primary, alpha: float = 0.05) -> list[Html]:
+    """Gain with interval, verdict and p on target, rests and differences.
 
-
-def tally(rows: pd.DataFrame, by: str, words: Mapping[str, str]) -> str:
-    """`scores above none in 3 of 5 groups (Kindric, ...); cannot be told from none in 2 (...).`; of
-    one average, `scores above none over all 10 languages.`
-
-    words: verdict -> what to say of it, in the order wanted.
+    Of one average a line per task; else a line per level, the differences in a table of their own.
     """
-    if by == "all":
-        row = rows.iloc[0]
-        return f"{words[row['verdict']]} over all {row['n_languages']} languages."
-    parts = []
-    for verdict, word in words.items():
-        names = rows.loc[rows["verdict"] == verdict, "level"].tolist()
-        if names:
-            of = f" of {len(rows)} {plural(by)}" if not parts else ""
-            parts.append(f"{word} in {len(names)}{of} ({', '.join(names)})")
-    return "; ".join(parts) + "."
+    if primary.by == "all":
+        long = rows[["task"]].assign(
+            **{gain_head(rows, alpha): with_interval(rows)},
+            verdict=rows["verdict"],
+            p=rows["p_adjusted"].map(p_text),
+            baseline=rows["baseline_score"],
+            languages=rows["n_languages"],
+            metric=rows["metric"],
+        )
+        return [table(long, marks=MARKS)]
+    less = rows["task"].str.contains(" - ")
+    return [level_table(part, primary, alpha) for part in (rows[~less], rows[less]) if len(part)]
 
 
-def scores_words(baseline: str) -> dict[str, str]:
-    """What to say of each verdict on a treatment's scores, best first."""
-    return {
-        "improves": f"scores above {baseline}",
-        "harms": f"scores below {baseline}",
-        "equivalent": f"equals {baseline} within the margin",
-        "undetermined": f"cannot be told from {baseline}",
-        "too few": "rests on too few seeds or languages",
-    }
-
-
-GAINS = {
-    "improves": "is larger than that on the rest",
-    "harms": "is smaller than that on the rest",
-    "equivalent": "equals that on the rest within the margin",
-    "undetermined": "cannot be told from that on the rest",
-    "too few": "rests on too few seeds or languages",
-}
-
-
-def families_differ(found: Contents) -> list[str]:
-    """Whether the levels differ in their gain on the target, with the joint test."""
-    by = apart(found.primary.by)
-    test = heterogeneity(found.evidence, by)
-    if test.empty:
-        return []
-    row = test.iloc[0]
-    differ = "differs" if row["p_value"] <= found.rules.alpha else "cannot be shown to differ"
-    depends = f" ({row['depends_on']})" if row["depends_on"] else ""
-    return [
-        f"The gain on {found.primary.target} {differ} between {plural(by)}: the largest is "
-        f"{row['spread']:.1f} points above the smallest, F({row['df1']}, {row['df2']:.0f}) = "
-        f"{row['statistic']:.1f}, {p_words(row['p_value'])}{depends}."
-    ]
-
-
-def answer_table(rows: pd.DataFrame, primary: Primary) -> Html:
-    """One line per level: gain with interval, p and verdict on target, rest and difference."""
-    wide = {}
+def level_table(rows: pd.DataFrame, primary: Primary, alpha: float) -> Html:
+    """One line per level: gain with interval, and verdict, of every task side by side."""
+    wide: dict[tuple, pd.Series] = {}
     for task, part in rows.groupby("task", sort=False):
         part = part.set_index("level")
         if not wide:
             named = part.index + " (" + part["n_languages"].astype(str) + ")"
-            head = "languages" if primary.by == "all" else f"{primary.by} (languages)"
-            wide["", head] = pd.Series(named, part.index)
-            wide["", "baseline"] = part["baseline_score"]
-        wide[task, "gain [95% interval]"] = with_interval(part)
-        if task != "rest":
-            wide[task, "p"] = part["p_adjusted"].map(p_text)
+            wide["", f"{primary.by} (languages)"] = pd.Series(named, part.index)
+        if task == primary.target:
+            wide[task, "baseline"] = part["baseline_score"]
+        wide[task, gain_head(part, alpha)] = with_interval(part)
         wide[task, "verdict"] = part["verdict"]
     return table(pd.DataFrame(wide), marks=MARKS)
 

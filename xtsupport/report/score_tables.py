@@ -19,16 +19,15 @@ def reading(frame: pd.DataFrame, digits: int = 1):
 def answer_rows(
     comparison: pd.DataFrame, primary: Primary, languages: pd.DataFrame, by: str | None = None
 ) -> pd.DataFrame:
-    """The rows that answer the question: gain on the target, on the rest, and their difference.
+    """The rows that answer the question: gain on the target, on the rest, and their difference;
+    the rest by official metrics and, where that is something else, only the targets scored by F1.
 
     `comparison`: the columns of ``compare``, of one study. Levels stand in table order. by: None is
     the declared one.
     """
-    metrics = {
-        primary.target: primary.metric,
-        "rest": "official",
-        f"{primary.target} - rest": primary.metric,
-    }
+    rests = ("rest", "rest (f1)")
+    metrics = {primary.target: primary.metric} | dict.fromkeys(rests, "official")
+    metrics |= {f"{primary.target} - {rest}": primary.metric for rest in rests}
     chosen = (
         compares(comparison, primary.treatment, primary.baseline)
         & comparison["by"].eq(by or primary.by)

@@ -1,7 +1,7 @@
 """A row of a comparison as a sentence that a careful author could paste into a paper."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isnan
 
 from xtsupport.sides import both_sides
@@ -29,6 +29,7 @@ CLAIMS = {
     "seeds": "the recipe on these examples",
     "clusters x seeds x languages": "the recipe on new examples in further languages",
 }
+ONE_SEED = "these trained models on other questions, not about other runs"
 
 
 def sentence(row: Mapping, margin: float = 1.0, alpha: float = 0.05) -> str:
@@ -38,18 +39,45 @@ def sentence(row: Mapping, margin: float = 1.0, alpha: float = 0.05) -> str:
     """
     p = "p < .001" if row["p_adjusted"] < 0.001 else f"p = {row['p_adjusted']:.3f}"
     adjusted = {"none": "", "holm": "Holm-adjusted "}.get(row["adjustment"], "adjusted ")
-    interval = f"{level(row, alpha)}% interval {row['ci_low']:.1f} to {row['ci_high']:.1f}"
+    interval = f"{level(row, alpha)}% interval {ends(row['ci_low'], row['ci_high'])}"
     return (
         f"{_finding(row, margin, alpha)} ({interval}, {adjusted}{p.replace(' 0.', ' .')}); "
-        f"resampling {row['unit']} ({_count(row['n_clusters'], 'cluster')}, "
-        f"{_count(row['n_seeds'], 'seed')}) speaks about {CLAIMS.get(row['unit'], row['unit'])}."
+        f"resampling {row['unit']} ({counted(row['n_clusters'], 'cluster')}, "
+        f"{counted(row['n_seeds'], 'seed')}) speaks about {claim(row)}."
     )
+
+
+def claim(row: Mapping) -> str:
+    """What a row's interval speaks about: its unit; of one run, never other runs."""
+    if "seeds" in row["unit"] and row["n_seeds"] < 2:
+        return ONE_SEED
+    return CLAIMS.get(row["unit"], row["unit"])
 
 
 def level(row: Mapping, alpha: float) -> str:
     """The level of the interval that belongs to the verdict, in percent: as noted, or 1 - alpha."""
     noted = re.search(r"([\d.]+)% interval", str(row.get("note", "")))
     return noted[1] if noted else f"{100 * (1 - alpha):g}"
+
+
+def levels(rows: Iterable[Mapping], alpha: float) -> str:
+    """`95% interval` or, where the rows' verdicts have intervals of several levels, their range."""
+    found = sorted({level(row, alpha) for row in rows}, key=float)
+    return "\N{EN DASH}".join(dict.fromkeys((found[0], found[-1]))) + "% interval"
+
+
+def ends(low: float, high: float) -> str:
+    """`-0.3 to 3.0`: both ends of an interval; more digits for an end that would read 0.0, since
+    on which side of 0 it lies is the verdict.
+    """
+    return f"{signed(low)} to {signed(high)}"
+
+
+def signed(number: float, digits: int = 1) -> str:
+    """A number in one digit or as many, up to three, as show its sign; never -0.0."""
+    while digits < 3 and number and not round(number, digits):
+        digits += 1
+    return f"{round(number, digits) + 0.0:.{digits}f}"
 
 
 def _finding(row, margin, alpha) -> str:
@@ -69,7 +97,7 @@ def _finding(row, margin, alpha) -> str:
             "improves": "",
             "harms": "",
             "equivalent": f", which is equivalent within {points(margin)}",
-            "too few": f", from too few {_scarce(row)} for a verdict",
+            "too few": f", from too few {scarce(row)} for a verdict",
             "undetermined": _open(row, alpha),
         }[row["verdict"]]
     )
@@ -77,10 +105,11 @@ def _finding(row, margin, alpha) -> str:
 
 def _open(row, alpha) -> str:
     if row["p_value"] <= alpha:
-        return ", which does not stand among so many comparisons"
+        return ", which does not survive the correction for multiple comparisons"
     if isnan(row["mde"]):
-        return ", which leaves it open"
-    return f", which leaves it open (80% power only for {points(round(row['mde'], 1))})"
+        return ", which is inconclusive"
+    wanted = points(round(row["mde"], 1))
+    return f", which is inconclusive (80% power requires a gain of {wanted})"
 
 
 def points(number: float) -> str:
@@ -99,13 +128,15 @@ def _task(name) -> str:
 def _place(row) -> str:
     if row["by"] in ("language", "source"):
         return row["level"]
-    languages = _count(row["n_languages"], "language")
+    languages = counted(row["n_languages"], "language")
     return languages if row["by"] == "all" else f"{row['level']} ({languages})"
 
 
-def _scarce(row) -> str:
+def scarce(row: Mapping) -> str:
+    """What a row with verdict `too few` has too few of: seeds or languages."""
     return "seeds" if "seeds" in row["unit"] and row["n_seeds"] < 3 else "languages"
 
 
-def _count(number, noun) -> str:
+def counted(number: int, noun: str) -> str:
+    """`1 seed`, `3 seeds`."""
     return f"{int(number)} {noun}" + ("s" if number != 1 else "")

@@ -31,13 +31,18 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h", "d", "$+$", "$=$")
 VERDICTS = {  # verdict -> (colour, sign); the sign carries it where colour does not print
     "improves": ("#0072B2", "+"),
-    "equivalent": ("#A6A6A6", "="),
+    "equivalent": ("#4D4D4D", "="),
     "undetermined": ("#E8E8E8", "?"),
     "harms": ("#D55E00", "\N{MINUS SIGN}"),
     "too few": ("#FFFFFF", "\N{MIDDLE DOT}"),
 }
+OPEN = "#7F7F7F"  # marks of gains without a finding
 INK = "#222222"
 ORIGIN = ""  # where the numbers come from, if not from runs that were done here; figures name it
+COLOURED = (  # what a mark of a gain means, for captions
+    "Blue: better than the baseline. Orange: worse. Dark grey: equal within the margin. "
+    "Hollow: no finding."
+)
 FONTS = ("rtl", "south_asia", "sea", "cjk")  # packages of the extra `fonts`: Noto Sans by script
 
 
@@ -100,6 +105,26 @@ def family_colours(languages: pd.DataFrame) -> dict[str, str]:
     return colours
 
 
+def verdict_look(verdict: str) -> dict[str, str]:
+    """Colour of a gain's interval and mark: by its verdict, hollow where nothing was found."""
+    found = verdict in ("improves", "harms", "equivalent")
+    colour = VERDICTS[verdict][0] if found else OPEN
+    return {"color": colour, "markerfacecolor": colour if found else "white"}
+
+
+def gain_window(table: pd.DataFrame) -> tuple[float, float]:
+    """The stretch of gains to draw, in points: all gains, 0, and what of the intervals is near.
+
+    `table`: gain, ci_low, ci_high. Intervals after correction for many languages can be twenty
+    times as long as the gains; whole, they would leave nothing else to see.
+    """
+    low, high = min(table["gain"].min(), 0), max(table["gain"].max(), 0)
+    reach = max(1.2 * (high - low), (table["ci_high"] - table["ci_low"]).median() / 2, 0.5)
+    ends = max(low - reach, table["ci_low"].min()), min(high + reach, table["ci_high"].max())
+    room = 0.04 * (max(ends[1], high) - min(ends[0], low))
+    return min(ends[0], low) - room, max(ends[1], high) + room
+
+
 def group_markers(languages: pd.DataFrame) -> dict[str, str]:
     """Mark of every group in column `group`: those of a family share the colour, not the mark."""
     groups = dict.fromkeys(languages["group"])
@@ -112,16 +137,17 @@ def new_figure(
     columns: int = 1,
     width: float = 7.0,
     height: float = 3.8,
+    rows: int = 1,
     **shared: bool,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure (inches) with `columns` panels, its title and, below it, what to look for.
+    """A figure (inches) with `columns` panels a row, its title and, below it, what to look for.
 
     It is closed for pyplot, so a notebook shows it once, and only where it is a cell's value.
     """
     look = {"axes.edgecolor": "#999999", "grid.color": "#E6E6E6", "font.family": FAMILIES}
     with sns.axes_style("whitegrid", look):
         figure, axes = plt.subplots(
-            1, columns, figsize=(width, height), layout="constrained", squeeze=False, **shared
+            rows, columns, figsize=(width, height), layout="constrained", squeeze=False, **shared
         )
     plt.close(figure)
     title = f"{title} ({ORIGIN})" if ORIGIN else title
@@ -135,7 +161,7 @@ def new_figure(
         "\n".join(lines), xy=(0, 0), xycoords=heading, ha="left", va="bottom", fontsize=9, color=INK
     )
     figure.add_artist(below)
-    return figure, list(axes[0])
+    return figure, list(axes.flat)
 
 
 @contextmanager

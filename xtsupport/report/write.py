@@ -28,6 +28,7 @@ def write_significance(table: pd.DataFrame, evidence: Evidence, out) -> Path:
 
 
 def read_comparison(path) -> pd.DataFrame:
-    """The table of a ``significance.csv``; words stay words (`none`, `na`), no number is nan."""
-    table = pd.read_csv(path, keep_default_na=False, na_values={"baseline_score": [""]})
-    return table.assign(df=table["df"].astype(float))
+    """The table of a ``significance.csv``; words stay words (`none`, `na`), empty numbers nan."""
+    numbers = ("baseline_score", "gain", "se", "df", "ci_low", "ci_high", "mde")
+    table = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})
+    return table.astype(dict.fromkeys(numbers, float))

@@ -1,4 +1,4 @@
-"""Where the noise comes from: variance components of a gain, in closed form, and a cross-check.
+"""Where the noise comes from: variance components of a gain, in closed form.
 
 Model of a paired difference of cluster g, seed s, language l (all random, crossed):
 
@@ -176,61 +176,3 @@ def _diagonal_and_rest(matrix: np.ndarray) -> np.ndarray:
     k = len(matrix)
     rest = (matrix.sum() - np.trace(matrix)) / max(k * (k - 1), 1)
     return np.array([np.trace(matrix) / k, rest])
-
-
-def mixed_model(case: Case, sums, blocks: int = 40, seed: int = 0) -> dict:
-    """The gain by a mixed model of statsmodels with crossed random clusters and seeds, in points.
-
-    A cross-check only: statsmodels solves crossed effects densely, so clusters are first joined to
-    ``blocks`` random blocks and languages averaged (40 blocks x 3 seeds: a second or two). Returns
-    gain, se, converged, and the variances of clusters, seeds and residual (squared points).
-    """
-    import warnings
-
-    import statsmodels.formula.api as smf
-
-    rows = _block_means(case, sums, blocks, seed)
-    model = smf.mixedlm(
-        "gain ~ 1",
-        rows.assign(one=1),
-        groups="one",
-        re_formula="0",
-        vc_formula={"cluster": "0 + C(cluster)", "seed": "0 + C(seed)"},
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fit = model.fit(reml=True)
-    variances = dict(zip(model.exog_vc.names, fit.vcomp, strict=True))
-    return {
-        "gain": float(fit.fe_params["Intercept"]),
-        "se": float(fit.bse_fe["Intercept"]),
-        "converged": bool(fit.converged),
-        "cluster": float(variances["cluster"]),
-        "seed": float(variances["seed"]),
-        "residual": float(fit.scale),
-    }
-
-
-def _block_means(case: Case, sums, blocks, seed) -> pd.DataFrame:
-    """Language-averaged gain (points) per block of clusters and seed; blocks weigh equally."""
-    from xtsupport.statistics.resampling import cluster_ids, part_of
-
-    arm, weights = case.arms[0], case.weights[0]
-    part = part_of([one for one in sums if one.task == arm.moments.task], arm)
-    ids = cluster_ids([part])
-    at = np.random.default_rng(seed).permutation(len(ids)) % min(blocks, len(ids))
-    n = at.max() + 1
-    langs = np.flatnonzero(weights)
-    gains, _ = paired_differences(arm, langs)
-    mean = gains @ weights[langs]
-    table = np.repeat(mean[None], n, axis=0)
-    for lang in langs:
-        psi = np.nan_to_num(part.influence(lang))
-        moved = arm.mix[0] @ psi - arm.mix[1] @ psi
-        place = at[np.searchsorted(ids, part.clusters[lang])]
-        for s in range(len(mean)):
-            table[:, s] += n * weights[lang] * np.bincount(place, moved[s], n)
-    block, replicate = np.indices(table.shape)
-    return pd.DataFrame(
-        {"gain": 100 * table.ravel(), "cluster": block.ravel(), "seed": replicate.ravel()}
-    )

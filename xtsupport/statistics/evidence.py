@@ -6,7 +6,7 @@ comparison, its cases. The rules that the study declared travel along.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,10 +14,17 @@ import pandas as pd
 
 from xtsupport import tables
 from xtsupport.errors import UserError
-from xtsupport.sides import Side, side
+from xtsupport.sides import Side, short_name, side
 from xtsupport.statistics.aggregates import LEVELS, Facts, task_facts
 from xtsupport.statistics.clusters import PAIRS, ClusterSums, Moments, contracted, study_moments
-from xtsupport.statistics.contrasts import Case, cases, default_contrasts, sides_of, trained_on
+from xtsupport.statistics.contrasts import (
+    Case,
+    cases,
+    default_contrasts,
+    sides,
+    sides_of,
+    trained_on,
+)
 from xtsupport.statistics.declared import Declared, Primary, declared
 
 
@@ -149,9 +156,12 @@ class Evidence:
         return self._primary_cases[by]
 
     def answer_cases(self, by: str | None = None) -> list[Case]:
-        """The primary contrast's rows on the target, the rest and their difference, per level."""
+        """The primary contrast's rows on the target, on both rests (by official metrics; only the
+        targets scored by F1) and their differences, per level.
+        """
         found, primary = self.primary_cases(by), self.primary
-        tasks = (primary.target, "rest", f"{primary.target} - rest")
+        rests = ("rest", "rest (f1)")
+        tasks = (primary.target, *rests, *(f"{primary.target} - {rest}" for rest in rests))
         return [
             case for task in tasks for case in select(found, task, primary.metric, by or primary.by)
         ]
@@ -175,6 +185,29 @@ def gather(cube, rules=None, data=None, source: str = "en") -> Evidence:
     have = {one.task.removesuffix(PAIRS) for one in parts}
     exposed = [task for task in tables.exposed(getattr(rules, "encoder", ""), data) if task in have]
     return Evidence(parts, declared(rules), data, source, tuple(exposed))
+
+
+def against(evidence: Evidence, baseline: str | None) -> Evidence:
+    """The evidence with one condition as the baseline of every other (None: as it is).
+
+    A primary comparison declared with another baseline does not stand then. UserError for a name
+    that the table does not have, or where none is given and nothing can be compared.
+    """
+    have = sides(evidence.moments)
+    names = list(dict.fromkeys(short_name(one) for one in have))
+    if baseline is None:
+        if evidence.rules.contrasts or default_contrasts(evidence.moments):
+            return evidence
+        wanted = ", ".join(names)
+        raise UserError(f"no condition is called none; give --baseline, one of {wanted}")
+    if baseline not in names:
+        raise UserError(
+            f"--baseline {baseline}: there is no such condition, only {', '.join(names)}"
+        )
+    pairs = tuple(sides_of(evidence.moments, baseline, None))
+    primary = evidence.rules.primary
+    primary = primary if primary and primary.baseline == baseline else None
+    return replace(evidence, rules=replace(evidence.rules, contrasts=pairs, primary=primary))
 
 
 def likely_data(parts: Sequence[ClusterSums | Moments]) -> str:

@@ -5,13 +5,7 @@ that the labels of the two sides are exchangeable within a cluster, for the give
 speaks about these trained models, whatever the number of seeds.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-
-from xtsupport.statistics.clusters import ClusterSums, ratio
-from xtsupport.statistics.contrasts import Case
-from xtsupport.statistics.resampling import cluster_ids, combine, part_of
 
 EXACT = 12  # clusters up to which all 2^n swaps are enumerated
 
@@ -43,48 +37,3 @@ def sign_batches(n: int, n_resamples: int, rng: np.random.Generator | None, batc
         rows = min(batch, n_resamples - start)
         drawn = np.frombuffer(rng.bytes(rows * -(-n // 8)), np.uint8).reshape(rows, -1)
         yield np.unpackbits(drawn, axis=1, count=n) * 2.0 - 1
-
-
-def sign_flip_cases(
-    sums: Sequence[ClusterSums], found: Sequence[Case], n_resamples: int = 10_000, seed: int = 0
-) -> np.ndarray:
-    """Two-sided p-values (C,) of cases by swapping sides per cluster; micro F1 through its counts.
-
-    Tasks are swapped independently of each other, languages and seeds of a task together.
-    """
-    rng = np.random.default_rng(seed)
-    arms = list({id(arm): arm for case in found for arm in case.arms}.values())
-    observed, drawn = np.zeros(len(found)), np.zeros((n_resamples, len(found)))
-    for task in sorted({arm.moments.task for arm in arms}):
-        parts = [one for one in sums if one.task == task]
-        mine = [arm for arm in arms if arm.moments.task == task]
-        n = len(cluster_ids(parts))
-        start = 0
-        for signs in sign_batches(max(n, EXACT + 1), n_resamples, rng, 200):
-            scores = {id(arm): _swapped(parts, arm, signs[:, :n]) for arm in mine}
-            drawn[start : start + len(signs)] += combine(found, scores)
-            start += len(signs)
-        kept = {id(arm): _swapped(parts, arm, np.ones((1, n))) for arm in mine}
-        observed += combine(found, kept)[0]
-    tolerance = 1e-9 * (1 + np.abs(observed))
-    return (1 + (np.abs(drawn) >= np.abs(observed) - tolerance).sum(0)) / (1 + n_resamples)
-
-
-def _swapped(parts, arm, signs) -> np.ndarray:
-    """Gains (batch, L) of an arm with the sides of every cluster kept (+1) or swapped (-1)."""
-    ids, part = cluster_ids(parts), part_of(parts, arm)
-    paired = len(arm.mix[0]) == len(arm.mix[1])
-    mixes = arm.mix if paired else [mix.mean(0, keepdims=True) for mix in arm.mix]
-    gains = np.zeros((len(signs), len(part.clusters)))
-    for lang in np.flatnonzero(arm.present):
-        x = np.nan_to_num(part.sums[lang])
-        one, other = (np.einsum("sr,rgk->gsk", mix, x) for mix in mixes)
-        moved = signs[:, np.searchsorted(ids, part.clusters[lang])] @ _flat(one - other)
-        moved = moved.reshape(len(signs), *one.shape[1:])
-        both, n = (one + other).sum(0), part.sizes[lang].sum()
-        gains[:, lang] = (ratio((both + moved) / 2, n) - ratio((both - moved) / 2, n)).mean(1)
-    return gains
-
-
-def _flat(x: np.ndarray) -> np.ndarray:
-    return x.reshape(len(x), -1)

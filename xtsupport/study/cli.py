@@ -158,8 +158,9 @@ def parser() -> argparse.ArgumentParser:
                       help="simulated studies of each kind (default: 120: a minute)")  # fmt: skip
     each.add_argument("--seed", type=int, default=0)
     each.add_argument("--out", metavar="DIR", help="for the table (default: scratch/calibration)")
-    each = command("significance", significance, "compare the conditions of a cube")
-    each.add_argument("cube", metavar="CUBE", help="a cube folder or parquet file")
+    each = command("significance", significance, "compare the systems of any table of scores")
+    each.add_argument("cube", metavar="TABLE", help="a cube, or scores as CSV, TSV or parquet")
+    each.add_argument("--baseline", metavar="NAME", help="the condition to hold all others against")
     each.add_argument("--out", required=True, metavar="DIR", help="where table and report go")
     each = command(
         "export-xtreme", export_xtreme, "write predictions as XTREME's submission folder"
@@ -451,14 +452,18 @@ def calibrate(args) -> None:
 
 def significance(args) -> None:
     """``xtsupport significance``."""
+    from xtsupport.report.contents import contents
     from xtsupport.report.report import write_report
     from xtsupport.report.write import write_significance
     from xtsupport.statistics.comparisons import significance as compared
 
-    evidence, settings = evidence_of(args.cube)
-    comparison = compared(evidence)
+    if Path(args.out).exists() and not Path(args.out).is_dir():
+        raise UserError(f"--out {args.out}: is a file; name a folder")
+    evidence, settings = evidence_of(args.cube, args.baseline)
+    comparison, records = compared(evidence), run_records(args.cube)
+    contents(comparison, evidence, settings, records)  # refuses what has no answer, before writing
     print(path := write_significance(comparison, evidence, args.out))
-    out, records = path.with_name("report.html"), run_records(args.cube)
+    out = path.with_name("report.html")
     print(write_report(out, comparison, evidence, settings, records))
 
 
@@ -470,23 +475,38 @@ def run_records(cube: str) -> list[dict]:
     return [record for folder in found if (record := runs.read_record(folder))]
 
 
-def evidence_of(path: str):
-    """A cube's evidence, and the settings of the study that it lies in (None: it lies in none)."""
+def evidence_of(path: str, baseline: str | None = None):
+    """A table's evidence, and the settings of the study that it lies in (None: it lies in none).
+
+    baseline: the condition to hold all others against (None: as the study declared, or ``none``).
+    """
     cube = existing(path)
-    from xtsupport.statistics.evidence import gather
+    from xtsupport.cube.any_table import is_cube, read_table
+    from xtsupport.statistics.evidence import against, gather
     from xtsupport.study.params.rules import data_source
+
+    settings = study_settings(cube.resolve().parent / "settings.yaml")
+    data = data_source(settings.data) if settings else None
+    found = cube
+    if not is_cube(cube):
+        found, assumed = read_table(cube, data or "hub")
+        for line in assumed:
+            print(f"assumed: {line}", file=sys.stderr)
+    return against(gather(found, settings, data), baseline), settings
+
+
+def study_settings(declared: Path):
+    """The settings in a study's folder, also where its data are gone; None without the file."""
     from xtsupport.study.params.settings import load_settings
 
-    declared = cube.resolve().parent / "settings.yaml"
     if not declared.is_file():
-        return gather(cube), None
+        return None
     try:
-        settings = load_settings(declared)
+        return load_settings(declared)
     except UserError as error:
         if not all("data = " in problem for problem in error.problems):
             raise
-        settings = load_settings(declared, {"data": "hub"})  # no rows are read, only the tables
-    return gather(cube, settings, data_source(settings.data)), settings
+        return load_settings(declared, {"data": "hub"})  # no rows are read, only the tables
 
 
 def export_xtreme(args) -> None:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from xtsupport.report.sentences import levels, signed
 from xtsupport.sides import as_columns, side
 from xtsupport.study import runs, store
 from xtsupport.study.execution.runner import rule_name
@@ -184,12 +185,13 @@ def headline(study: Study) -> list[str]:
             rows = list(csv.DictReader(stream))
         wanted = as_columns(side(primary.treatment), side(primary.baseline))
         wanted |= {"metric": primary.metric, "by": primary.by}
-        tasks = (primary.target, f"{primary.target} - rest")
+        tasks = [primary.target + rest for rest in ("", " - rest", " - rest (f1)")]
         planned = [row for row in rows if row["task"] in tasks and wanted.items() <= row.items()]
         where = "over all languages" if primary.by == "all" else f"by {primary.by}"
         title = f"{primary.treatment} against {primary.baseline}, gain in points {where}"
-        sure = f"{100 * (1 - study.settings.analysis.alpha):g}% interval"
-        lines = [title, HEADER.format(sure), *map(headline_row, planned)] if planned else []
+        if planned:
+            sure = levels(planned, study.settings.analysis.alpha)
+            lines = [title, HEADER.format(sure), *map(headline_row, planned)]
         lines += [seen_before(study.settings.encoder, [primary.target], study.data)]
     report = study.folder / "report.html"
     return [*lines, f"report: {report}"] if report.is_file() else lines
@@ -197,10 +199,10 @@ def headline(study: Study) -> list[str]:
 
 def headline_row(row: dict) -> str:
     """One level of the primary comparison."""
-    interval = f"[{number(row['ci_low'])}, {number(row['ci_high'])}]"
+    interval = f"[{signed(float(row['ci_low']))}, {signed(float(row['ci_high']))}]"
     return (
         f"  {row['task'] + ' ' + row['metric']:<24}{row['level']:<18}{row['n_languages']:>6}"
-        f"{number(row['baseline_score']):>10}{number(row['gain']):>8}  {interval:<16}"
+        f"{number(row['baseline_score']):>10}{number(row['gain']):>8}  {interval:<21}"
         f"{number(row['p_adjusted'], 3).replace('0.000', '<0.001'):>7}  {row['verdict']}"
     )
 
@@ -213,6 +215,6 @@ def number(text: str, digits: int = 1) -> str:
         return "-"
 
 
-HEADER = "  {:<24}{:<18}{:>6}{:>10}{:>8}  {{:<16}}{:>7}  {}".format(
+HEADER = "  {:<24}{:<18}{:>6}{:>10}{:>8}  {{:<21}}{:>7}  {}".format(
     "target", "level", "langs", "baseline", "gain", "p adj", "verdict"
 )
