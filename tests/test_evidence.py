@@ -16,7 +16,7 @@ from xtsupport.statistics.comparisons import compare, is_primary, significance
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.power import power_table
-from xtsupport.statistics.sensitivity import noise, other_methods
+from xtsupport.statistics.sensitivity import beside_bootstrap, noise
 from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
 
@@ -60,7 +60,7 @@ def test_moments_are_enough_for_all_but_resampling(cube):
     evidence = gather(study_moments(cube))
     assert np.isfinite(noise(evidence)["share"]).all()
     with pytest.raises(UserError, match="resampling needs a cube or its cluster sums"):
-        other_methods(evidence)
+        beside_bootstrap(evidence)
 
 
 @pytest.mark.parametrize(
