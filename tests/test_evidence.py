@@ -16,7 +16,7 @@ from xtsupport.statistics.comparisons import compare, is_primary, significance
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.power import power_table
-from xtsupport.statistics.sensitivity import noise, beside_bootstrap
+from xtsupport.statistics.sensitivity import beside_bootstrap, noise
 from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
 

@@ -303,6 +303,11 @@ def test_a_tally_counts_every_verdict():
     )
 
 
+def test_a_tally_of_one_verdict_names_no_level():
+    rows = pd.DataFrame({"level": list("abc"), "verdict": "harms"})
+    assert tally(rows, "family", scores_words("none")) == "scores below none in all 3 families."
+
+
 def test_a_tally_of_one_average_says_over_how_many_languages():
     row = pd.DataFrame({"level": ["all"], "verdict": ["improves"], "n_languages": [10]})
     words = scores_words("none")
