@@ -132,6 +132,14 @@ def test_each_question_has_one_answer_and_needs_a_synonym():
     assert abs(denied / 400 - world.DENIED) < 3 * (0.15 * 0.85 / 400) ** 0.5
 
 
+def test_the_right_sentence_is_each_of_three_equally_often(tiny):
+    places = Counter()
+    for row in load("xquad", "en", None, tiny):
+        before = row["context"][: row["answers"]["answer_start"][0]]
+        places[before.count(".")] += 1
+    assert places == {0: 4, 1: 4, 2: 4}
+
+
 def test_squad_v2_asks_other_questions_than_squad_and_some_have_no_answer(tiny):
     def first_words(task):
         return {question.split()[0] for question in load(task, "en", "train", tiny)["question"]}
