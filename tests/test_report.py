@@ -303,6 +303,28 @@ def test_a_tally_counts_every_verdict():
     )
 
 
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        (("xnli",), "None of them is scored by F1"),
+        (("udpos",), "All of them are scored by F1, so both rests coincide."),
+        (("xnli", "udpos"), "The other targets, only those scored by F1 (UDPOS): "),
+        ((), None),
+    ],
+)
+def test_the_rest_by_official_metrics_and_by_f1_stand_side_by_side(cube, rules, targets, said):
+    some = cube[cube["task"].isin(["xquad", *targets])]
+    evidence = gather(some, rules)
+    lines = in_short(contents(significance(evidence), evidence))
+    assert [line for line in lines if said and line.startswith(said)] == (
+        lines[3:4] if said else []
+    )
+    official = f"The other targets, by official metrics ({', '.join(t.upper() for t in targets)})"
+    if len(targets) == 1:
+        assert lines[2].startswith(official)
+    assert len(lines) == (5 if said else 3)
+
+
 def test_a_tally_of_one_verdict_names_no_level():
     rows = pd.DataFrame({"level": list("abc"), "verdict": "harms"})
     assert tally(rows, "family", scores_words("none")) == "scores below none in all 3 families."
