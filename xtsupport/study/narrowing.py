@@ -76,11 +76,10 @@ def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
         primary = None
     kept["analysis"] = analysis.model_copy(update={"contrasts": contrasts, "primary": primary})
     found = settings.model_copy(update=kept)
-    found._planned = found._planned | {
-        name: getattr(kept["analysis"], name) if name == "contrasts" else None
-        for name in ("contrasts", "primary")
-        if getattr(kept["analysis"], name) != getattr(analysis, name) and name not in settings.late
-    }
+    now, late = kept["analysis"].model_dump(), settings.late
+    unchanged = {name: value for name, value in now.items() if name not in late}
+    planned = settings._planned.get("analysis", {}) | unchanged
+    found._planned = settings._planned | {"analysis": planned}
     return found
 
 

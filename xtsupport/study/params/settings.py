@@ -432,17 +432,17 @@ def kept_origins(path: Path, given: params_file.Source) -> dict[str, str]:
 
 def first_plan(path: Path, study: str) -> dict:
     """A study's planned.json: ``analysis`` and ``precision`` as they were before its first run;
-    empty for a study that was never begun; ``LOST`` where finished runs tell of another file than
-    is there.
+    empty for a study that was never begun; with ``LOST`` where finished runs tell of another file.
 
     The file lies beside a study's own settings.yaml, else in the study's folder under outputs/.
     """
     own = [path.parent] if path.name == "settings.yaml" else []
     for folder in [*own, folders.outputs() / study]:
-        if plan_flaw(folder):
-            return {LOST: None}
+        found = {LOST: True} if plan_flaw(folder) else {}
         with suppress(OSError, ValueError, TypeError):
-            return dict(json.loads((folder / "planned.json").read_text(encoding="utf-8")))
+            found |= json.loads((folder / "planned.json").read_text(encoding="utf-8"))
+        if found:
+            return found
     return {}
 
 
