@@ -94,6 +94,7 @@ def test_the_version_stands_once():
     import xtsupport
 
     assert xtsupport.__version__ == PROJECT["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == PROJECT["version"]
 
 
 def test_make_knows_its_targets_and_does_set_up_once():
