@@ -263,16 +263,22 @@ def test_the_headline_is_the_planned_comparison(call, tmp_path):
            "p_adjusted": 0.0123, "verdict": "improves", "note": ""}  # fmt: skip
     other = row | {"level": "Other", "baseline": "none~squad", "gain": None}
     study.folder.mkdir(parents=True)
-    pd.DataFrame([row, other]).to_csv(
+    f1 = row | {"task": "xquad - rest (f1)", "note": "exploratory; 98.75% interval",
+                "baseline_score": "", "ci_low": -0.02, "verdict": "undetermined"}  # fmt: skip
+    pd.DataFrame([row, other, f1]).to_csv(
         study.folder / "significance.csv", index=False, quoting=csv.QUOTE_ALL
     )
     (study.folder / "report.html").touch()
     lines = progress.headline(study)
     assert "Qaru" in lines[2]
     assert re.search(r" 30\.0 +4\.2 +\[1\.0, 7\.5\] +0\.012  improves$", lines[2])
-    assert lines[3].startswith("The encoder (pretrain) was trained on data of none")
-    assert lines[4] == f"report: {study.folder / 'report.html'}"
-    assert len(lines) == 5
+    assert "95\N{EN DASH}98.75% interval" in lines[1]
+    assert re.search(
+        r"xquad - rest \(f1\) f1 .* - +4\.2 +\[-0\.02, 7\.5\] .* undetermined$", lines[3]
+    )
+    assert lines[4].startswith("The encoder (pretrain) was trained on data of none")
+    assert lines[5] == f"report: {study.folder / 'report.html'}"
+    assert len(lines) == 6
 
 
 def test_a_finished_study_is_judged_without_its_data(call, tmp_path):

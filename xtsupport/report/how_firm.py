@@ -6,7 +6,6 @@ from xtsupport.report import plots
 from xtsupport.report.contents import Contents, gain_head, interval, p_text, with_interval
 from xtsupport.report.page import MARKS, Html, bullets, figure, folded, paragraph, table
 from xtsupport.report.power_report import power_sentences
-from xtsupport.report.print_tables import page_table
 from xtsupport.report.score_tables import by_language
 from xtsupport.report.sentences import points
 from xtsupport.statistics.distance import distance_slope
@@ -24,7 +23,7 @@ def firm(found: Contents) -> Html:
     order = list(dict.fromkeys(found.answer["task"]))
     single = single.sort_values("task", key=lambda task: task.map(order.index), kind="stable")
     parts = [*methods(found), *scales(found), *languages(found, single)]
-    parts += [*distance(found, single), *sources(found), *power(found), *for_paper(found)]
+    parts += [*distance(found, single), *sources(found), *power(found)]
     return Html("".join(parts))
 
 
@@ -40,7 +39,10 @@ def methods(found: Contents) -> list[Html]:
 
 
 def bootstrap_words(beside: pd.DataFrame) -> str:
-    """One sentence: where the bootstrap differs from the primary method, or that it does not."""
+    """One sentence: where the bootstrap differs from the primary method, or that it does not.
+
+    beside: the columns of ``beside_bootstrap``.
+    """
     method = "A studentised bootstrap of the same clusters and seeds"
     against = beside[beside["differs"]]
     if against.empty:
@@ -136,13 +138,3 @@ def power(found: Contents) -> list[Html]:
         f"What a gain of {points(found.rules.margin)} would need", bullets(power_sentences(plan))
     )
     return [figure(picture), told]
-
-
-def for_paper(found: Contents) -> list[Html]:
-    """The answer's p-values and smallest detectable gains in tables that fit a page."""
-    tables = [
-        part
-        for task, rows in found.answer.groupby("task", sort=False)
-        for part in (paragraph(task), table(page_table(rows, found.rules.alpha), marks=MARKS))
-    ]
-    return [folded("p-values and smallest detectable gains (LaTeX: primary.tex)", *tables)]

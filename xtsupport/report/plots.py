@@ -123,8 +123,8 @@ def score_heatmap(
     note = "" if chance is None else f" Chance is {chance:.0f}."
     figure, (panel,) = new_figure(
         f"{task}: score of every condition in every language (points, mean over seeds)",
-        "Down a column: brighter than the row none is a gain. Along a row: how much is lost with "
-        f"distance from English.{note}",
+        "Down a column: brighter is a higher score; which differences are findings, the verdicts "
+        f"say. Along a row: how much is lost with distance from English.{note}",
         width=max(6.4, 2.4 + 0.5 * len(order)),
         height=2.5 + 0.36 * len(grid),
     )
@@ -251,8 +251,9 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     units = ", ".join(dict.fromkeys(table["unit"]))
     figure, (panel,) = new_figure(
         "Verdicts, with the gain in points, of every contrast on every benchmark",
-        "A row of one colour is a task that does the same everywhere; a row that changes colour "
-        f"at a dark line does different things to different benchmarks. Unit: {units}.",
+        "Blue and orange cells are findings, light ones are open, whatever their number. That one "
+        "benchmark is blue and another is not does not show that they differ: that is tested "
+        f"apart. Unit: {units}.",
         width=max(7.5, 2.4 + 0.48 * len(columns)),
         height=3.4 + 0.36 * len(rows),
     )
