@@ -96,13 +96,13 @@ def test_masked_batches_are_added_to_all_steps_of_the_task(study):
 def test_translated_rows_are_the_same_rows_each_in_one_language(study):
     run = run_of(study, "intermediate", "squad@translated")
     plain = run_of(study, "intermediate", "squad")
-    assert run.settings["translations"] == ["qta", "qga"]
+    assert run.settings["translations"] == ["qga", "qta"]
     assert run.settings["tasks"] == plain.settings["tasks"]
-    chosen = training_rows.rows_in(["qta", "qga"], "squad", 24, run)
+    chosen = training_rows.rows_in(["qga", "qta"], "squad", 24, run)
     english = training_rows.rows_in(["en"], "squad", 24, plain)
     assert sorted(chosen["example_id"]) == sorted(english["example_id"])
-    whole = {code: load("squad", code, "train", run.options["data"]) for code in ("qta", "qga")}
-    for code, part in (("qta", chosen.select(range(12))), ("qga", chosen.select(range(12, 24)))):
+    whole = {code: load("squad", code, "train", run.options["data"]) for code in ("qga", "qta")}
+    for code, part in (("qga", chosen.select(range(12))), ("qta", chosen.select(range(12, 24)))):
         texts = dict(zip(whole[code]["example_id"], whole[code]["question"], strict=True))
         assert [texts[i] for i in part["example_id"]] == part["question"]
 
