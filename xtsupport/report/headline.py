@@ -170,10 +170,14 @@ def families_differ(found: Contents) -> list[str]:
     if test.empty:
         return []
     row = test.iloc[0]
+    if row["df2"] <= 0:
+        return [f"Whether {plural(by)} differ cannot be tested: too few clusters of questions."]
+    one = found.answer["n_seeds"].max() < 2
+    limit = "; about other questions, not about other runs" if one else ""
     differ = "differs" if row["p_value"] <= found.rules.alpha else "cannot be shown to differ"
     depends = f" ({row['depends_on']})" if row["depends_on"] else ""
     return [
         f"The gain on {named(found.primary.target)} {differ} between {plural(by)}: the largest is "
         f"{row['spread']:.1f} points above the smallest, F({row['df1']}, {row['df2']:.0f}) = "
-        f"{row['statistic']:.1f}, {p_words(row['p_value'])}{depends}."
+        f"{row['statistic']:.1f}, {p_words(row['p_value'])}{depends}{limit}."
     ]

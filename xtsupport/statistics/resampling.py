@@ -76,7 +76,8 @@ class Resamples:
             with np.errstate(invalid="ignore", divide="ignore"):
                 t = np.nan_to_num((self.gains - self.gain) / self.ses)
             high, low = np.quantile(t, [alpha / 2, 1 - alpha / 2], axis=0)
-            return np.stack([self.gain - low * self.se, self.gain - high * self.se], axis=1)
+            with np.errstate(over="ignore"):  # resamples without spread: endless intervals
+                return np.stack([self.gain - low * self.se, self.gain - high * self.se], axis=1)
         if method == "percentile":
             return np.quantile(self.gains, [alpha / 2, 1 - alpha / 2], axis=0).T
         if method != "bca":
