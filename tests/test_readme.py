@@ -47,3 +47,19 @@ def test_the_quick_commands_work(line, monkeypatch, capsys):
 def test_all_notebooks_are_listed():
     listed = set(re.findall(r"\(notebooks/(\w+)\.ipynb\)", TEXT))
     assert listed == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+
+
+def test_the_printed_answer_is_that_of_the_demo_study_that_ships():
+    """README's sample of the terminal, row by row against the shipped scores."""
+    from xtsupport.statistics.comparisons import significance
+    from xtsupport.statistics.evidence import gather
+    from xtsupport.study.execution.progress import answer_lines
+    from xtsupport.study.params.settings import load_settings
+
+    shipped = ROOT / "xtsupport" / "demo" / "study"
+    settings = load_settings(shipped / "settings.yaml")
+    table = significance(gather(shipped / "cube", settings, "world"))
+    printed = answer_lines(settings, table.astype(str).to_dict("records"))
+    sample = next(block for block in BLOCKS if "against" in block).splitlines()
+    shown = [line for line in sample if line.startswith("  ") and line.strip() != "..."]
+    assert len(shown) > 3 and set(shown) <= set(printed)

@@ -21,6 +21,7 @@ from xtsupport.report.contents import (
 )
 from xtsupport.report.headline import in_short
 from xtsupport.report.how_firm import firm
+from xtsupport.report.language_outlook import language_outlook
 from xtsupport.report.literature import literature
 from xtsupport.report.page import (
     MARKS,
@@ -58,6 +59,7 @@ def write_report(
         ("answer", "The answer", answer(found)),
         ("words", "The answer in words", words(found)),
         ("seen", "The runs", runs_seen(found)),
+        ("outlook", "What to expect in a language", language_outlook(found)),
         ("firm", "How firm is it?", firm(found)),
         ("limits", "What this cannot show", appendix.limits(found)),
         ("contrasts", "All contrasts (exploratory)", appendix.contrasts(found)),

@@ -32,7 +32,9 @@ from scipy.special import ndtr
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import joint_estimate
+from xtsupport.statistics.power import primary_levels
 from xtsupport.statistics.spread import moderate
 
 GRID = 120  # values of the SD between languages, equally likely before the data
@@ -82,6 +84,15 @@ class Pooled:
     low: np.ndarray
     high: np.ndarray
     between: float
+
+
+def outlook(evidence: Evidence) -> pd.DataFrame:
+    """``expectations`` of the primary contrast on its target; no rows for fewer than 3."""
+    levels = primary_levels(evidence)
+    if len(levels) < FEWEST:
+        return pd.DataFrame()
+    groups = evidence.languages.set_index("code")["group"]
+    return expectations(levels, groups, evidence.rules.alpha)
 
 
 def expectations(levels: Sequence[Case], groups: Mapping | None = None, alpha=0.05) -> pd.DataFrame:

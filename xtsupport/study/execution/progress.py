@@ -182,19 +182,25 @@ def headline(study: Study) -> list[str]:
     lines = []
     if primary and path.is_file():
         with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        wanted = as_columns(side(primary.treatment), side(primary.baseline))
-        wanted |= {"metric": primary.metric, "by": primary.by}
-        tasks = [primary.target + rest for rest in ("", " - rest", " - rest (f1)")]
-        planned = [row for row in rows if row["task"] in tasks and wanted.items() <= row.items()]
-        where = "over all languages" if primary.by == "all" else f"by {primary.by}"
-        title = f"{primary.treatment} against {primary.baseline}, gain in points {where}"
-        if planned:
-            sure = levels(planned, study.settings.analysis.alpha)
-            lines = [title, HEADER.format(sure), *map(headline_row, planned)]
+            lines = answer_lines(study.settings, list(csv.DictReader(stream)))
         lines += [seen_before(study.settings.encoder, [primary.target], study.data)]
     report = study.folder / "report.html"
     return [*lines, f"report: {report}"] if report.is_file() else lines
+
+
+def answer_lines(settings, rows: list[dict[str, str]]) -> list[str]:
+    """The primary comparison's rows of a comparison, a line each, below a title."""
+    primary = settings.analysis.primary
+    wanted = as_columns(side(primary.treatment), side(primary.baseline))
+    wanted |= {"metric": primary.metric, "by": primary.by}
+    tasks = [primary.target + rest for rest in ("", " - rest", " - rest (f1)")]
+    planned = [row for row in rows if row["task"] in tasks and wanted.items() <= row.items()]
+    if not planned:
+        return []
+    where = "over all languages" if primary.by == "all" else f"by {primary.by}"
+    title = f"{primary.treatment} against {primary.baseline}, gain in points {where}"
+    sure = levels(planned, settings.analysis.alpha)
+    return [title, HEADER.format(sure), *map(headline_row, planned)]
 
 
 def headline_row(row: dict) -> str:
