@@ -60,6 +60,6 @@ def test_the_printed_answer_is_that_of_the_demo_study_that_ships():
     settings = load_settings(shipped / "settings.yaml")
     table = significance(gather(shipped / "cube", settings, "world"))
     printed = answer_lines(settings, table.astype(str).to_dict("records"))
-    sample = next(block for block in BLOCKS if "against" in block).splitlines()
+    sample = next(text for _, text in FENCED if "gain in points" in text).splitlines()
     shown = [line for line in sample if line.startswith("  ") and line.strip() != "..."]
     assert len(shown) > 3 and set(shown) <= set(printed)
