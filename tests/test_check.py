@@ -25,7 +25,7 @@ def listed(**changes):
     return [[read[:3] for read in part] for part in data_check.reads(study(**changes))]
 
 
-def test_everything_that_is_read_is_listed_once():
+def test_everything_that_is_read_is_listed_once(cache):
     frame = data_check.check(study())
     assert list(zip(frame["task"], frame["language"], frame["split"], strict=True)) == [
         ("mnli", "en", "train"),

@@ -175,7 +175,7 @@ def test_a_run_selects_on_english_rows_and_says_which_step_it_kept(tmp_path, mon
 
 def development_run(data, **own):
     settings = {"dev_rows": None, "dev_splits": {"squad": "validation"}, **own}
-    return Run("toy", "target", "none", 0, "toy", None, settings, options={"data": str(data)})
+    return Run("toy", "target", "none", 0, "toy", settings, options={"data": str(data)})
 
 
 @pytest.fixture

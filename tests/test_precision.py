@@ -99,16 +99,16 @@ def test_auto_stays_what_it_was_at_the_first_run(tmp_path, monkeypatch):
     machine(monkeypatch, 219.0)
     begun = open_study(params)
     keep_settings(begun)
-    keys = {run.name: run.key for run in begun.plan.runs}
+    keys = {run.name: run.recipe for run in begun.plan.runs}
     assert {run.settings["precision"] for run in begun.plan.runs} == {"bfloat16"}
 
     machine(monkeypatch, 2.0)
-    assert {run.name: run.key for run in open_study(params).plan.runs} == keys
+    assert {run.name: run.recipe for run in open_study(params).plan.runs} == keys
     named = open_study(params, {"precision": "bfloat16"})
-    assert {run.name: run.key for run in named.plan.runs} == keys
+    assert {run.name: run.recipe for run in named.plan.runs} == keys
     other = open_study(params, {"study": "other"})
     assert {run.settings["precision"] for run in other.plan.runs} == {"float32"}
-    assert not {run.key for run in other.plan.runs} & set(keys.values())
+    assert not {run.recipe for run in other.plan.runs} & set(keys.values())
 
 
 def test_retrieval_names_its_own_precision(tmp_path, monkeypatch):
