@@ -9,8 +9,9 @@ from scipy import stats
 from xtsupport.errors import UserError
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import gather
-from xtsupport.statistics.pooling import Noise, expectations, measured_noise, pool
+from xtsupport.statistics.pooling import Noise, expectations, measured_noise, outlook, pool
 from xtsupport.statistics.power import primary_levels
+from xtsupport.statistics.simulate import simulate
 
 REFERENCE = Path(__file__).parents[1] / "outputs" / "reference" / "cube"
 
@@ -120,3 +121,12 @@ def test_the_noise_is_that_of_the_mean_where_it_is_averaged():
     df, v_star, cells = 4, (2 * 0.57399 + 2 * 0.10090) / 4, 0.28286
     luck = stats.chi2.ppf((np.arange(16) + 0.5) / 16, df)
     assert noise.shared == pytest.approx(np.maximum(df * v_star / luck - cells, 0), abs=1e-4)
+
+
+def test_languages_whose_gain_never_varies_are_no_obstacle():
+    """One seed, and every example of a language alike: the noise is 0, or -1e-18 by rounding."""
+    cube = simulate({"squad": 5.0}, seeds=1, size=0.1, tasks=("xquad",), run_sd=0.0)
+    same = cube["language"].isin(["de", "el", "th"])
+    cube.loc[same, "score"] = cube.loc[same, "condition"].eq("squad").astype(float) / 3
+    table = outlook(gather(cube))
+    assert len(table) > 3 and table[["gain", "ci_low", "ci_high"]].notna().all(axis=None)

@@ -60,7 +60,7 @@ def measured_noise(levels: Sequence[Case]) -> Noise:
     clusters, seeds, cells, pooled = (
         1e4 * part for part in (one.clusters, one.seeds, one.cells, one.pooled)
     )
-    sds = np.sqrt(np.diag(clusters))
+    sds = np.sqrt(np.maximum(np.diag(clusters), 0.0))  # rounding can leave -1e-20
     own = np.outer(sds, sds)
     rest = own.sum() - np.trace(own)
     correlation = (clusters.sum() - np.trace(clusters)) / rest if rest > 0 else 0.0
