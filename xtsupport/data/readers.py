@@ -14,6 +14,7 @@ labels, SNLI pairs without a majority) are dropped.
 """
 
 import json
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -231,12 +232,20 @@ def _index(label, names, number):
 
 
 def plain_label(label) -> str:
-    """A label as text, alike for 1, 1.0, True and "1"; "" for none and NaN."""
-    if label is None or label != label:  # NaN is not itself
+    """A label as text, alike for 1, 1.0, True and "1"; "" for none, NaN and pandas's NA."""
+    if absent(label):
         return ""
-    if isinstance(label, int | float | np.integer | np.floating) and label % 1 == 0:
+    if isinstance(label, int | float | np.number | np.bool_) and label % 1 == 0:
         label = int(label)
     return str(label).strip()
+
+
+def absent(value) -> bool:
+    """Whether it is None, NaN (which is not itself) or pandas's NA (which refuses to compare)."""
+    try:
+        return value is None or not (isinstance(value, Iterable) or value == value)
+    except TypeError:
+        return True
 
 
 def _tagging(raw, task):
