@@ -460,6 +460,7 @@ def test_labels_by_name_and_by_number():
         ("panx", [{"O", "B-PER"}], [["O", "B-PER"]], "sentence 0: its tags must be a list"),
         ("panx", [[["O"]]], [["O"]], "its tags must be one list of tags"),
         ("bucc", None, [("a", "b")], "predictions must be a list, not 'None'"),
+        ("bucc", [iter("ab")], [("a", "b")], "predictions must be pairs"),
         ("bucc", [(["a"], "b")], [("a", "b")], "predictions must be one id each"),
         ("xquad", {"1": ""}, [{"id": "1", "answers": {"text": [""]}}], "question without an answ"),
         ("xquad", {"1": "Ada"}, [{"id": "1", "answers": b"Ada"}], "answers of 1 must be a list"),

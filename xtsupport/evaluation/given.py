@@ -5,7 +5,7 @@ and numbers of labels, None, and the forms of SQuAD's files are taken.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Set
+from collections.abc import Collection, Hashable, Iterable, Mapping, Set
 
 import numpy as np
 
@@ -164,7 +164,7 @@ def pairs(predictions, gold, where: str) -> tuple[list[tuple], list[tuple]]:
     for what, found in (("predictions", predictions), ("references", gold)):
         found = found if isinstance(found, Set) else listed(found, f"{where}: {what}")
         for pair in found:
-            if isinstance(pair, NO_LISTS) or not isinstance(pair, Iterable) or len(pair) != 2:
+            if isinstance(pair, NO_LISTS) or not isinstance(pair, Collection) or len(pair) != 2:
                 raise UserError(f"{where}: {what} must be pairs (source id, target id), not "
                                 f"{brief(pair)!r}")  # fmt: skip
         sides.append([tuple(_one(each, f"{where}: {what}", "id each") for each in pair)
