@@ -84,7 +84,7 @@ def test_blanks_and_invisible_characters_around_an_answer_do_not_hide_it(
 def test_no_real_answer_is_lost_for_the_blanks_around_it(mirror, real_tokenizer):
     """TyDiQA's training rows with such answers; none of them became "no answer"."""
     found = []
-    for code in ("en", "ar", "ko"):
+    for code in ("en", "sw", "ko"):
         examples = load("tydiqa", code, "train", mirror)
         texts = [answer["text"][0] for answer in examples["answers"]]
         chosen = [n for n, text in enumerate(texts) if soundness.core(text)[0] != text]

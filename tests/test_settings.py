@@ -1,5 +1,6 @@
 """Params files: one schema, every problem at once, none of YAML's traps."""
 
+import json
 import random
 import re
 from pathlib import Path
@@ -88,6 +89,22 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
         (
             {"targets": ["panx"], "tasks": {"panx": {"max_length": 34, "stride": 32}}},
             "tasks.panx: max_length 34 leaves 32 tokens of text",
+        ),
+        (
+            {"target": {"stride": 16, "step": 48}},
+            "target: has stride 16 and step 48, which",
+        ),
+        (
+            {"targets": ["panx"], "tasks": {"panx": {"stride": 0, "step": 48}}},
+            "tasks.panx: has stride 0 and step 48",
+        ),
+        (
+            {"encoder": "offline-e5", "target": {"max_length": 600}},
+            "target.max_length = 600: the encoder takes at most 512 tokens",
+        ),
+        (
+            {"encoder": "offline-e5", "tasks": {"squad": {"max_length": 513}}},
+            "tasks.squad.max_length = 513: the encoder takes at most 512 tokens",
         ),
         ({"intermediate_tasks": {"mnli": {}}}, "intermediate_tasks.mnli: the study does not"),
         (
@@ -254,3 +271,21 @@ def test_schema_for_editors_is_in_step():
     from xtsupport.study.params.schema import schema
 
     assert json.loads((PARAMS / "schema.json").read_text()) == schema(), "run `make schema`"
+
+
+def test_set_replaces_stride_by_step_and_back(tmp_path):
+    strided = load_settings(PARAMS / "tiny.yaml", ["target.step=48"])
+    assert strided.target.step == 48 and "stride" not in strided.target.model_fields_set
+    found = problems(tmp_path, (PARAMS / "tiny.yaml").read_text(),
+                     ["target.step=48", "target.stride=8"])  # fmt: skip
+    assert "target: has stride 8 and step 48" in found[0]
+
+
+@pytest.mark.parametrize(("kind", "most"), [("bert", 64), ("xlm-roberta", 62)])
+def test_positions_of_a_saved_encoder(tmp_path, kind, most):
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model_type": kind, "max_position_embeddings": 64}), encoding="utf-8"
+    )
+    found = problems(tmp_path, yaml.safe_load((PARAMS / "tiny.yaml").read_text())
+                     | {"encoder": str(tmp_path)})  # fmt: skip
+    assert any(f"the encoder takes at most {most} tokens" in each for each in found)

@@ -1,5 +1,7 @@
 """Wrong rows are mended, counted or refused, and good ones pass in whatever form they come."""
 
+import os
+
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -122,6 +124,29 @@ def test_unequal_numbers_of_answers_and_places_are_refused(tmp_path):
         squad(tmp_path, [bad])
 
 
+@pytest.mark.parametrize("null", [None, {"text": None, "answer_start": None}])
+def test_null_answers_are_rows_without_gold(tmp_path, null):
+    rows = [question("Ben", 17, n) for n in range(19)]
+    bad = question("Ben", 17, 19) | {"answers": null}
+    for task in ("squad", "squad_v2")[: 1 + (null is None)]:
+        assert len(squad(tmp_path, [*rows, bad], task)) == 19
+    raw = pa.Table.from_pylist([*rows, bad])
+    raw = raw.set_column(3, "answers", raw["answers"].cast(readers.ANSWERS))
+    examples = readers.read(raw, tables.task("squad"))
+    assert soundness.sound(examples, 20, tables.task("squad"), "x")[1] == {"rows without gold": 1}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    ["Ben", "", '{"text": ["Ben"]}', ["Ben"], {"text": ["Ben"], "answer_start": [float("inf")]},
+     {"text": [3], "answer_start": [17]}, {"text": ["Ben"], "answer_start": ["x"]},
+     {"text": ["Ben"], "answer_start": 17}, 3],
+)  # fmt: skip
+def test_answers_of_another_form_are_refused_in_one_line(tmp_path, answers):
+    with pytest.raises(UserError, match=r"squad: row 0: its answers are .*; they must be {'text'"):
+        squad(tmp_path, [question("Ben", 17) | {"answers": answers}])
+
+
 # ------------------------------------------------------------------------------ arrow types
 
 
@@ -195,6 +220,28 @@ def test_stray_and_doubled_shards_are_refused(tmp_path, names, message):
             read("mnli", "en", "train", str(tmp_path))
 
 
+def test_a_file_of_the_whole_split_beside_its_parts_is_refused(tmp_path):
+    squad(tmp_path, [question("Ben", 17)])
+    folder = tmp_path / "rajpurkar/squad/plain_text"
+    (folder / "train.parquet").write_bytes((folder / "train-00000-of-00001.parquet").read_bytes())
+    with pytest.raises(UserError, match=r"train.parquet: one file too many beside train-00000-of"):
+        load("squad", "en", "train", str(tmp_path))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    folder = tmp_path / "rajpurkar/squad/plain_text"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "train-00000-of-00001.parquet")
+    with pytest.raises(UserError, match=r"train-00000-of-00001.parquet: is not a regular file"):
+        load("squad", "en", "train", str(tmp_path))
+
+
+def test_a_split_without_rows_is_refused(tmp_path):
+    rows = pa.Table.from_pylist([question("Ben", 17)])
+    with pytest.raises(UserError, match=r"plain_text/train: has no rows; copy it again"):
+        squad(tmp_path, rows.slice(0, 0))
+
+
 # ------------------------------------------------------------------------------ labels
 
 
@@ -213,11 +260,21 @@ def test_labels_of_every_type(labels, expected):
     assert readers.read(raw, tables.task("mnli"))["label"].to_pylist() == expected
 
 
-@pytest.mark.parametrize("label", [3, "3", 1.5, "maybe", "1.0"])
+@pytest.mark.parametrize("label", [3, "3", 1.5, "maybe", "1.0", float("inf")])
 def test_other_labels_are_refused(label):
     raw = pa.table({"premise": ["p"], "hypothesis": ["h"], "label": [label]})
     with pytest.raises(UserError, match="mnli: column 'label' has the label"):
         readers.read(raw, tables.task("mnli"))
+
+
+@pytest.mark.parametrize("label", [[0], ["entailment"], {"label": 0}])
+def test_a_list_is_no_label(label):
+    raw = pa.table({"premise": ["p"], "hypothesis": ["h"], "label": [label]})
+    with pytest.raises(UserError, match="mnli: column 'label' must be one label for each row, not"):
+        readers.read(raw, tables.task("mnli"))
+    raw = pa.table({"tokens": [["a"]], "ner_tags": [0]})
+    with pytest.raises(UserError, match="panx: column 'ner_tags' must be a list of tags"):
+        readers.read(raw, tables.task("panx"))
 
 
 def test_hidden_labels_of_a_whole_split_are_refused(tmp_path):
@@ -245,6 +302,21 @@ def test_answer_keys_are_looked_up_among_the_names_of_the_options(key, expected)
     if expected:
         with pytest.raises(UserError, match=r"row 0: the right option is '.'; allowed: A, B, C, D"):
             choices("commonsense_qa", question="q", choices=letters, answerKey=key)
+
+
+@pytest.mark.parametrize(
+    ("labels", "texts"),
+    [("ABC", ["x", "y"]), ("AABB", list("wxyz")), ("A", ["x"]), ("AB", ["", ""]), ("AB", [1, 2])],
+)
+def test_options_and_their_names_are_compared(labels, texts):
+    options = {"label": list(labels), "text": texts}
+    with pytest.raises(UserError, match=r"commonsense_qa: row 0: its .*options are"):
+        choices("commonsense_qa", question="q", choices=options, answerKey=labels[-1])
+
+
+def test_options_as_a_list_of_named_texts():
+    options = [{"label": 1, "text": "x"}, {"label": 2, "text": "y"}]
+    assert choices("commonsense_qa", question="q", choices=options, answerKey="2") == [1]
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,17 @@ def test_wrong_values_of_a_task_are_named(tmp_path):
     assert "chance: 120.0 is not in 0..100" in text
 
 
+@pytest.mark.parametrize("config", ["{code", "code}", "{", "{code!z}", "{code:d}", "{}"])
+def test_a_config_that_cannot_be_filled_in_is_one_line(tmp_path, config):
+    with open(tables.PACKAGE / "tasks.csv", newline="", encoding="utf-8") as file:
+        row = next(csv.DictReader(file))
+    write(tmp_path / "tasks.csv", [row | {"config": config}])
+    with pytest.raises(UserError) as caught:
+        tables.tasks(tmp_path)
+    (problem,) = caught.value.problems
+    assert "tasks.csv: line 2: config: " in problem and "\n" not in problem
+
+
 # ------------------------------------------------------------------- as spreadsheets save them
 
 

@@ -318,8 +318,13 @@ def _check_task(row):
         yield f"chance: {row.chance} is not in 0..100"
     allowed = {field.name for field in fields(Language)} | {"code_2"}
     for name in ("config", "id_prefix"):
-        for _, key, _, _ in string.Formatter().parse(getattr(row, name)):
-            if key is not None and key not in allowed:
+        try:
+            parts = list(string.Formatter().parse(getattr(row, name)))
+        except ValueError as error:
+            yield f"{name}: {shorten(getattr(row, name))}: {error}; write {{COLUMN}}"
+            continue
+        for _, key, form, conversion in parts:
+            if key is not None and (form or conversion or key not in allowed):
                 yield f"{name}: {{{key}}} is not a column of languages.csv"
 
 

@@ -237,7 +237,8 @@ def examples_of(source, combined=False, first=None) -> tuple[pa.Table, dict[str,
         raw = raw.filter(pc.starts_with(raw["id"], source.id_prefix))
     pattern = "{row}" if source.task.parallel else source.language + "-{row}"
     examples = readers.read(raw, source.task, pattern)
-    examples, found = soundness.sound(examples, raw.num_rows, source.task, str(source))
+    name = f"{source} ({source.language})" if source.id_prefix else str(source)
+    examples, found = soundness.sound(examples, raw.num_rows, source.task, name)
     if combined:
         for name in ("example_id", "cluster_id"):
             prefixed = pc.binary_join_element_wise(f"{source}-", examples[name], "")

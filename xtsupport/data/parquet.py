@@ -14,7 +14,8 @@ from xtsupport.errors import UserError
 def shards(folder: Path, split: str) -> tuple[Path, ...]:
     """The split's files in order, () if there are none.
 
-    UserError unless they are one whole set: none absent, none twice, none of another set.
+    UserError unless they are one whole set of regular files (a pipe would wait for ever): none
+    absent, none twice, none of another set.
     """
     if folder.name == "default" and not folder.is_dir():
         folder = folder.with_name("data")  # where the hub keeps a dataset's only configuration
@@ -35,6 +36,12 @@ def shards(folder: Path, split: str) -> tuple[Path, ...]:
     if absent:
         raise UserError(f"{folder}: {split}-{absent[0]:05}-of-{totals[0]:05}.parquet is missing "
                         f"({len(found)} of {totals[0]} files there)")  # fmt: skip
+    whole = folder / f"{split}.parquet"
+    if found and whole.exists():
+        raise UserError(f"{whole}: one file too many beside {found[0].name}; keep one set")
+    for path in found.values():
+        if not path.is_file():
+            raise UserError(f"{path}: is not a regular file; copy it again")
     return tuple(found[number] for number in sorted(found))
 
 

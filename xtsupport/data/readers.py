@@ -14,6 +14,7 @@ labels, SNLI pairs without a majority) are dropped.
 """
 
 import json
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +50,7 @@ def read(raw: pa.Table, task: Task, identifier: str = "{row}") -> pa.Table:
     except UserError as error:
         raise UserError(*(f"{task.name}: {each}" for each in error.problems)) from None
     examples = pa.table({"example_id": _example_ids(raw, identifier), **columns})
-    for name in ("label", "tags"):
+    for name in ("label", "tags", "answers"):
         if name in examples.column_names:
             examples = examples.filter(pc.is_valid(examples[name]))
     clusters = examples["example_id"]
@@ -109,23 +110,29 @@ def _texts(raw, name):
 
 def _span(raw, task):
     texts = {name: _texts(raw, name) for name in ("question", "context")}
-    answers = raw["answers"]
-    if not answers.type.equals(ANSWERS):
-        answers = pa.array([_answer(value) for value in answers.to_pylist()], ANSWERS)
-    return texts | {"answers": answers}
+    answers = []
+    for number, value in enumerate(raw["answers"].to_pylist()):
+        try:
+            answers.append(None if value is None else _answer(value))
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise UserError(f"row {number}: its answers are {shorten(value)}; they must be "
+                            "{'text': [text], 'answer_start': [number]}") from None  # fmt: skip
+    return texts | {"answers": pa.array(answers, ANSWERS)}
 
 
 def _answer(value):
     """{"text": [str], "answer_start": [int]} of one row's answers, also of a list of {text,
-    answer_start}, of one such answer, and of none. An unknown place is -1."""
+    answer_start} and of one such answer. An unknown place is -1."""
     if isinstance(value, dict) and not isinstance(value["text"], list):
         value = [value]
     if isinstance(value, list):
         value = {name: [each[name] for each in value] for name in ("text", "answer_start")}
-    value = value or {"text": [], "answer_start": []}
     starts = [-1 if place is None or place != place else int(place)  # NaN is not itself
               for place in value["answer_start"] or ()]  # fmt: skip
-    return {"text": [text or "" for text in value["text"] or ()], "answer_start": starts}
+    texts = [text or "" for text in value["text"] or ()]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError
+    return {"text": texts, "answer_start": starts}
 
 
 def _classification(raw, task):
@@ -143,12 +150,16 @@ def _choice(raw, task):
     build = next((build for column, build in CHOICES.items() if column in raw.column_names), _plain)
     built = []
     for number, row in enumerate(raw.to_pylist()):
-        context, question, choices, label, names = build(row)
-        if not choices or None in choices:
-            raise UserError(f"row {number}: its options are {shorten(choices)}; each must be text")
-        label = _index(label, names, number, len(choices))
+        try:
+            context, question, choices, label, names = build(row)
+        except TypeError:
+            raise UserError(f"row {number}: its options are {shorten(row['choices'])}") from None
+        names = _names(choices, names, number)
+        label = _index(label, names, number)
         built.append((context or "", question or "", choices, label))
     context, question, choices, label = zip(*built, strict=True) if built else ((), (), (), ())
+    if not all(isinstance(text, str) for text in (*context, *question)):
+        raise UserError("context and question must be text")
     return {
         "context": pa.array(context, pa.string()),
         "question": pa.array(question, pa.string()),
@@ -163,6 +174,8 @@ def _hellaswag(row):  # the second question part opens every ending
 
 def _commonsense_qa(row):  # also ARC, whose options are A..E or 1..5
     choices = row["choices"]
+    if isinstance(choices, list):
+        choices = {name: [each[name] for each in choices] for name in ("text", "label")}
     return "", row["question"], choices["text"], row["answerKey"], choices["label"]
 
 
@@ -194,9 +207,23 @@ CHOICES = {  # by a column that no other layout has
 }
 
 
-def _index(label, names, number, choices):
-    """Position of the right option, from its name (None: counted from 0); None: hidden."""
-    label, names = plain_label(label), names or [str(k) for k in range(choices)]
+def _names(choices, names, number):
+    """One name for each of a row's options, counted from 0 if they bring none. UserError."""
+    texts = isinstance(choices, list) and all(isinstance(each, str) for each in choices)
+    if not texts or len(choices) < 2 or not any(each.strip() for each in choices):
+        raise UserError(f"row {number}: its options are {shorten(choices)}; they must be two or "
+                        "more texts")  # fmt: skip
+    names = list(range(len(choices))) if names is None else names
+    names = [plain_label(name) for name in names]
+    if len(names) != len(choices) or len({*names}) != len(names):
+        raise UserError(f"row {number}: its {len(choices)} options are named {shorten(names)}; "
+                        "each needs a name of its own")  # fmt: skip
+    return names
+
+
+def _index(label, names, number):
+    """Position of the right option, from its name; None: hidden."""
+    label = plain_label(label)
     if label in names:
         return names.index(label)
     if label in HIDDEN:
@@ -205,12 +232,20 @@ def _index(label, names, number, choices):
 
 
 def plain_label(label) -> str:
-    """A label as text, alike for 1, 1.0, True and "1"; "" for none and NaN."""
-    if label is None or label != label:  # NaN is not itself
+    """A label as text, alike for 1, 1.0, True and "1"; "" for none, NaN and pandas's NA."""
+    if absent(label):
         return ""
-    if isinstance(label, int | float | np.integer | np.floating) and int(label) == label:
+    if isinstance(label, int | float | np.number | np.bool_) and label % 1 == 0:
         label = int(label)
     return str(label).strip()
+
+
+def absent(value) -> bool:
+    """Whether it is None, NaN (which is not itself) or pandas's NA (which refuses to compare)."""
+    try:
+        return value is None or not (isinstance(value, Iterable) or value == value)
+    except TypeError:
+        return True
 
 
 def _tagging(raw, task):
@@ -260,6 +295,10 @@ def _label_names(raw, column, task):
                         f"{shorten(list(task.labels))}")  # fmt: skip
     nested = pa.types.is_list(labels.type)
     values = labels.flatten() if nested else labels
+    fits = nested == (column != "label") or pa.types.is_null(labels.type)
+    if not fits or pa.types.is_nested(values.type):
+        what = "one label" if column == "label" else "a list of tags"
+        raise UserError(f"column {column!r} must be {what} for each row, not {labels.type}")
     numbers = not (pa.types.is_string(values.type) or pa.types.is_null(values.type))
     values = values.dictionary_encode()
     known = [_name(value, names, numbers, column) for value in values.dictionary.to_pylist()]

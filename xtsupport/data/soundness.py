@@ -32,6 +32,8 @@ def sound(examples: pa.Table, raw_rows: int, task: Task, name: str) -> tuple[pa.
     examples: as readers.read() gives them; raw_rows: how many rows they were read from; name: of
     the split, for messages. Raises UserError for a split that cannot be used.
     """
+    if not raw_rows:
+        raise UserError(f"{name}: has no rows; copy it again, or take another split")
     found = {"rows without gold": raw_rows - examples.num_rows}
     rows = examples.num_rows
     for column in TEXTS[task.kind]:
@@ -43,7 +45,7 @@ def sound(examples: pa.Table, raw_rows: int, task: Task, name: str) -> tuple[pa.
         found |= of_answers
     if task.kind == "tagging":
         _one_tag_each(examples, name)
-    if raw_rows and not examples.num_rows:
+    if not examples.num_rows:
         raise UserError(
             f"{name}: none of its {raw_rows} rows has a gold answer or label: they are hidden, as "
             "leaderboards do; take another split"

@@ -34,6 +34,8 @@ def score(task, predictions, references, language="en", language_2=None, data="h
     """
     row = tables.task(task, data)
     where = f"{row.name} ({brief(language)})"
+    if not isinstance(language, str):
+        raise UserError(f"{where}: language must be a code such as 'en'")
     if row.kind == "span":
         predictions, references = given.answers(predictions, references, where)
     if row.evaluator == "pairs":
@@ -75,10 +77,12 @@ def corpus_score(task, frame) -> dict:
 
 
 def _evaluate(task: Task, gold, predictions, language):
-    _same_length(task, language, predictions, gold)
-    if not len(gold):
-        raise UserError(f"{task.name} ({language}): nothing to score: 0 examples")
     where = f"{task.name} ({brief(language)})"
+    gold = given.listed(gold, f"{where}: references")
+    predictions = given.listed(predictions, f"{where}: predictions")
+    _same_length(task, language, predictions, gold)
+    if not gold:
+        raise UserError(f"{where}: nothing to score: 0 examples")
     if task.kind == "tagging":
         gold, predictions = (given.tags(side, task.labels, where) for side in (gold, predictions))
     elif task.kind != "span":
@@ -113,7 +117,7 @@ def _span(task, gold, predictions, language):
     invented = "qaa" <= language <= "qtz"  # scored by MLQA's rules for a language without articles
     if task.evaluator == "mlqa" and language not in MLQA_ARTICLES and not invented:
         raise UserError(f"{task.name}: MLQA's evaluator knows {', '.join(MLQA_ARTICLES)}, "
-                        f"not {language!r}")  # fmt: skip
+                        f"not {brief(language)!r}")  # fmt: skip
 
     def official(text):
         return segmented_tokens(text, language) if task.evaluator == "mlqa" else squad_tokens(text)
@@ -126,8 +130,8 @@ def _span(task, gold, predictions, language):
     for row, guess, answers in zip(rows, predictions, gold, strict=True):
         if second:  # answers that normalise to nothing do not count; none at all: unanswerable
             answers = [text for text in answers if squad_tokens(text)] or [""]
-        if not answers:
-            raise UserError(f"{task.name} ({language}): a question without an answer; "
+        if not any(text.strip() for text in answers) and not second:  # also gold that was blanked
+            raise UserError(f"{task.name} ({brief(language)}): a question without an answer; "
                             "only SQuAD v2 has them")  # fmt: skip
         mine, mine_segmented = official(guess), segmented(guess)
         row[0] = max(f1(mine, official(text)) for text in answers)
@@ -212,7 +216,7 @@ EVALUATORS = {
 
 def _gold(task, examples, count):
     if task.kind == "span":
-        return [given.texts(answers) for answers in _column(examples, "answers")]
+        return [given.texts(each, f"{task.name}: answers") for each in _column(examples, "answers")]
     if task.kind == "retrieval":
         return list(range(count))
     return _column(examples, "tags" if task.kind == "tagging" else "label")

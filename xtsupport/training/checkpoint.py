@@ -109,6 +109,20 @@ def agreed(name, config: dict, found: dict) -> None:
         write_text(note, f"{name}: config.json and weights agree\n")
 
 
+def positions(name: str) -> int | None:
+    """How many tokens an encoder takes; None of one on the hub, or where nothing says it."""
+    if name == OFFLINE:
+        return 512
+    try:
+        folder = own_folder(name)
+        config = _json(name, "config.json", folder / "config.json") if folder else {}
+    except UserError:
+        return None  # other checks say what is wrong
+    most = config.get("max_position_embeddings")
+    shift = 2 if "roberta" in str(config.get("model_type")) else 0  # it counts positions from 2
+    return most - shift if isinstance(most, int) else None
+
+
 def config_file(name: str | Path) -> Path:
     """config.json of an encoder, fetched from the hub where need be. Raises UserError."""
     folder = own_folder(name)

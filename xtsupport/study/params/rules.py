@@ -286,6 +286,19 @@ def sound_windows(settings, tasks, languages) -> Problems:
             )
 
 
+def stride_or_step(settings, tasks, languages) -> Problems:
+    """A step replaces the stride, so that no group gives both."""
+    for path, own in trainings(settings):
+        if own.step is not None and own.stride is not None and "stride" in own.model_fields_set:
+            yield (
+                (*path, "step"),
+                (
+                    f"{'.'.join(path)}: has stride {own.stride} and step {own.step}, which says "
+                    "the same another way; keep one"
+                ),
+            )
+
+
 def windows(settings, tasks) -> Iterator[tuple[tuple, str, int, int]]:
     """(key path, task, max_length, stride) of every task that the study trains on."""
     singles = conditions.single_tasks(settings.conditions)
@@ -340,20 +353,30 @@ def sound_encoder(settings, tasks, languages) -> Problems:
                     f"{size.layers} layers; allowed: 0..{size.layers}"
                 ),
             )
-        if (own.max_length or 0) > size.max_length:
-            yield (*path, "max_length"), too_long(".".join(path), own.max_length, size)
+
+
+def known_positions(settings, tasks, languages) -> Problems:
+    """No sequence is longer than the encoder has positions, where that is known without the hub."""
+    most, said = settings.pretraining.max_length, "pretraining.max_length = "
+    if settings.encoder != "pretrain":
+        most, said = checkpoint.positions(settings.encoder), ""
+    for path, own in [*retrieval_settings(settings), *trainings(settings)]:
+        if most is not None and (own.max_length or 0) > most:
+            yield (
+                (*path, "max_length"),
+                (
+                    f"{'.'.join(path)}.max_length = {own.max_length}: the encoder takes at most "
+                    f"{said}{most} tokens"
+                ),
+            )
+
+
+def trainings(settings) -> Iterator[tuple[tuple, object]]:
+    """(key path, settings) of both phases and of every task that has its own."""
     for phase in ("intermediate", "target"):
-        length = getattr(settings, phase).max_length
-        if length > size.max_length:
-            yield (phase, "max_length"), too_long(phase, length, size)
-
-
-def too_long(group: str, length: int, size) -> str:
-    """Longer sequences than the encoder of phase 1 has positions."""
-    return (
-        f"{group}.max_length = {length}: the encoder takes at most "
-        f"pretraining.max_length = {size.max_length} tokens"
-    )
+        yield (phase,), getattr(settings, phase)
+    for key in ("intermediate_tasks", "tasks"):
+        yield from (((key, name), own) for name, own in getattr(settings, key).items())
 
 
 def retrieval_settings(settings) -> list[tuple[tuple, object]]:
@@ -470,7 +493,15 @@ RULES = (
         sound_windows,
         ("conditions", "targets", "intermediate", "target", "tasks", "intermediate_tasks"),
     ),
-    (sound_encoder, ("encoder", "pretraining", "retrieval", "intermediate", "target")),
+    (stride_or_step, ("intermediate", "target", "tasks", "intermediate_tasks")),
+    (sound_encoder, ("encoder", "pretraining", "retrieval")),
+    (
+        known_positions,
+        (
+            *("encoder", "pretraining", "retrieval"),
+            *("intermediate", "target", "tasks", "intermediate_tasks"),
+        ),
+    ),
     (sound_synonyms, ("robust", "variants")),
     (known_retrieval, ("targets", "retrieval")),
     (known_contrasts, ("analysis", "conditions", "variants")),

@@ -403,6 +403,9 @@ def override(given: params_file.Source, key: str, value: object) -> None:
             place[name] = {}
         place = place[name]
     place[last] = value
+    other = {"step": "stride", "stride": "step"}.get(last)  # one replaces the other in the file
+    if value is not None and (*parents, other) not in given.set_keys:
+        place.pop(other, None)
     given.set_keys.add((*parents, last))
 
 
