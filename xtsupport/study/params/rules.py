@@ -360,12 +360,17 @@ def known_positions(settings, tasks, languages) -> Problems:
     most, said = settings.pretraining.max_length, "pretraining.max_length = "
     if settings.encoder != "pretrain":
         most, said = checkpoint.positions(settings.encoder), ""
-    for path, own in [*retrieval_settings(settings), *trainings(settings)]:
-        if most is not None and (own.max_length or 0) > most:
+    wanted = {path: own.max_length or 0 for path, own in retrieval_settings(settings)}
+    for path, _, length, _ in windows(settings, tasks):
+        wanted[path[:1] if path[-1] == "stride" else path] = length
+    if any(tasks[n].kind == "retrieval" for n in settings.targets if n in tasks):
+        wanted |= {} if settings.retrieval.max_length else {("target",): settings.target.max_length}
+    for path, length in wanted.items():
+        if most is not None and length > most:
             yield (
                 (*path, "max_length"),
                 (
-                    f"{'.'.join(path)}.max_length = {own.max_length}: the encoder takes at most "
+                    f"{'.'.join(path)}.max_length = {length}: the encoder takes at most "
                     f"{said}{most} tokens"
                 ),
             )
@@ -498,7 +503,7 @@ RULES = (
     (
         known_positions,
         (
-            *("encoder", "pretraining", "retrieval"),
+            *("encoder", "pretraining", "retrieval", "conditions", "targets"),
             *("intermediate", "target", "tasks", "intermediate_tasks"),
         ),
     ),
