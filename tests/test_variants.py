@@ -168,5 +168,5 @@ def test_data_without_translations_is_named(study):
         open_study(
             PARAMS / "variants.yaml",
             TINY | {"conditions": ["none"], "variants": ["none/source=qta"], "targets": ["panx"]}
-            | {"analysis": {}, "evaluation.pairs": [], "intermediate_tasks": {}},
+            | {"analysis": {}, "evaluation.pairs": [], "intermediate_tasks": {}, "tasks": {}},
         )  # fmt: skip
