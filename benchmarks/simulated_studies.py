@@ -90,6 +90,7 @@ def _run_effects(design: Design, rng) -> np.ndarray:
         own = (own + phase2.repeat(design.sharing, axis=1)[:, :s]) / np.sqrt(2)
     effects = own + design.language_run_sd * _unit(design, rng, (c, s, k))
     scale = np.array([3.0 if name == design.noisy else 1.0 for name in design.conditions])
+    scale[0] *= not design.single  # retrieval without phase 2: nothing was trained, no run to vary
     return effects * scale[:, None, None] / np.sqrt(2)
 
 
