@@ -17,6 +17,7 @@ from xtsupport.study.plan import open_study
 from xtsupport.tables import task
 from xtsupport.training import checkpoint
 from xtsupport.training.encoder import load_encoder
+from xtsupport.training.masked import tiny_xlmr
 
 STUDY = {
     "study": "online", "data": "hub", "encoder": "some/encoder", "conditions": ["none", "squad"],
@@ -33,7 +34,8 @@ def question(identifier):
 @pytest.fixture
 def hub(cache, monkeypatch, tiny_encoder):
     """A hub with what the study needs."""
-    model, tokenizer = tiny_encoder
+    _, tokenizer = tiny_encoder
+    model = tiny_xlmr(len(tokenizer), 16, 2, 2, 32, 128, seed=0).base_model
     model.save_pretrained(cache / "models/some/encoder")
     tokenizer.save_pretrained(cache / "models/some/encoder")
     questions = [question(f"q{k}") for k in range(30)]
