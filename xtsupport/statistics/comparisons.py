@@ -10,11 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from xtsupport.cube.columns import validate_cube
 from xtsupport.errors import UserError
 from xtsupport.sides import as_columns, side
 from xtsupport.statistics.aggregates import task_facts
-from xtsupport.statistics.clusters import contract, study_moments
+from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.contrasts import Case, cases, sides_of
 from xtsupport.statistics.declared import UNITS, Primary
 from xtsupport.statistics.evidence import Evidence
@@ -85,9 +84,6 @@ def compare(
     UserError for a bad argument or a cube that cannot be compared.
     """
     _check(unit, adjustment, margin, alpha)
-    if isinstance(cube, pd.DataFrame):
-        validate_cube(cube)
-        cube = contract(cube)
     every = cube.moments if isinstance(cube, Evidence) else study_moments(cube)
     measured = [one for one in every if metrics is None or one.metric in metrics]
     if not measured:
