@@ -298,10 +298,10 @@ def test_an_interrupted_run_lets_training_stop_and_leaves_nobody_behind(tmp_path
     toy_root(tmp_path, **SMALL)
     (tmp_path / "mischief.py").write_text(
         "if run.phase == 'intermediate' and not (root / 'busy').exists():\n"
-        "    (root / 'busy').touch()\n"
         "    from xtsupport.errors import Stopped\n"
         "    from xtsupport.training.interrupt import asked_to_stop\n"
         "    with asked_to_stop() as asked:\n"
+        "        (root / 'busy').touch()  # only now is a signal a wish to training\n"
         "        while not asked():\n"
         "            time.sleep(0.01)\n"
         "    (folder.checkpoint / 'state').touch()\n"
