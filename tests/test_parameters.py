@@ -129,6 +129,27 @@ def test_a_part_that_keeps_the_primary_comparison_keeps_its_standing(params):
     assert [run.name for run in retrieval] == ["retrieval/none/seed0"]
 
 
+def test_a_part_by_seeds_where_conditions_have_their_own(params):
+    """Conditions without any of the chosen seeds go, and what is compared with them."""
+    own = {"seeds.none": [0, 1, 2], "seeds.squad": [0, 2]}
+    whole = open_study(params, own)
+    assert [run.seed for run in whole.runs("target", "none")] == [0, 1, 2]
+    assert [run.seed for run in whole.runs("intermediate", "squad")] == [0, 2]
+    assert [run.seed for run in whole.runs("target", "mnli", targets="xquad")] == [0, 1]
+    part = open_study(params, own, only="seeds=2")
+    assert part.settings.conditions == ["none", "squad"]
+    assert part.settings.analysis.contrasts == [["squad", "none"]]
+    assert {run.name for run in part.plan.runs} == {
+        "pretraining/seed0", "intermediate/squad/seed2", "retrieval/none/seed0",
+        "retrieval/squad/seed2", *(f"target/squad/{x}/plain/seed2" for x in ("none", "squad")),
+    }  # fmt: skip
+    with pytest.raises(UserError, match=r'allowed: 0, 2; .*\["seeds=\[0, 2, 1\]"\]') as caught:
+        open_study(params, {"seeds": [0, 2]}).runs("target", "squad", seeds=1)
+    with pytest.raises(UserError, match=r'settings = \["seeds.squad=\[0, 2, 1\]"\]'):
+        whole.runs("target", "squad", seeds=1)
+    assert len(caught.value.problems) == 1
+
+
 def test_mistakes_in_only_are_all_named(params):
     with pytest.raises(UserError) as caught:
         open_study(params, only=["condition=none", "targets=xqad", "seeds="])

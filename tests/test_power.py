@@ -8,7 +8,7 @@ from statsmodels.stats.power import TTestPower
 from xtsupport.errors import UserError
 from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import study_moments
-from xtsupport.statistics.components import components
+from xtsupport.statistics.components import components, run_noise
 from xtsupport.statistics.contrasts import cases
 from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.inference import inference, joint_estimate
@@ -16,10 +16,12 @@ from xtsupport.statistics.power import (
     design_power,
     design_variance,
     power_table,
+    primary_levels,
     seeds_needed,
 )
 from xtsupport.statistics.simulate import simulate
 
+THREE = ("none", "squad", "mnli")
 PAIR = [(("squad", "plain"), ("none", "plain"))]
 QUIET = {"seed": 0.0, "seed:language": 0.0, "cluster": 4.0, "cluster:language": 60.0}
 QUIET |= {"cluster:seed": 7.0, "residual": 70.0}
@@ -28,6 +30,15 @@ QUIET |= {"cluster:seed": 7.0, "residual": 70.0}
 def case_of(sums):
     found = cases(study_moments([sums]), {"xquad": Facts("span", "f1")}, PAIR, "all")
     return next(case for case in found if case.row.task == "xquad")
+
+
+def test_a_pilot_may_have_more_runs_of_some_conditions():
+    """The runs of all conditions count: 8 + 8 + 3 less 3 conditions and 7 seeds leave 9 df."""
+    cube = simulate(conditions=THREE, languages=("de", "es", "th"), size=0.2, seeds=8)
+    cube = cube[(cube["condition"] != "mnli") | (cube["seed"] < 3)]
+    table = power_table(gather(cube), seeds=(3, 8), questions=(1,))
+    assert run_noise(primary_levels(gather(cube))).df == 8 + 8 + 3 - 3 - 7
+    assert table["power"].between(0, 1).all() and (table["run_sd_upper"] >= table["run_sd"]).all()
 
 
 def test_design_of_the_pilot_reproduces_its_variance():

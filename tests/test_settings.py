@@ -69,6 +69,14 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
         ({"seeds": [0, 1, 1]}, "seeds: 1 stands 2 times"),
         ({"seeds": [True]}, "seeds[0] = True: must be a whole number"),
         ({"seeds": [2**31]}, "seeds[0] = 2147483648: must be a whole number"),
+        ({"seeds": 8}, "seeds = 8: must be a list of 1 to 1000 each whole number, >= 0, < 21"),
+        ({"seeds": {"squad": 8}}, "seeds.squad = 8: must be a list of 1 to 1000"),
+        ({"seeds": {"squad": [0, -1]}}, "seeds.squad[1] = -1: must be a whole number, >= 0"),
+        ({"seeds": {"none": [2, 2]}}, "seeds.none: 2 stands 2 times; keep one"),
+        (
+            {"seeds": {"sqaud": [0]}},
+            "seeds.sqaud: is not a condition of the study (did you mean 'squad'?)",
+        ),
         ({"languages": ["no"]}, "unknown language 'no'"),
         ({"languages": ["en"]}, "none of them is a language of target tatoeba"),
         ({"tasks": {"xquad": {"epochs": 1}}}, "tasks.xquad: the study does not train on 'xquad'"),
@@ -219,6 +227,18 @@ def test_set_replaces_values_and_origins_say_so(tmp_path):
     assert settings.origins["target.batch_size"] == "study.yaml"
     assert settings.origins["target.clip"] == "default"
     assert load_settings(path, {"target.epochs": 2}).target == settings.target
+
+
+def test_a_condition_may_have_seeds_of_its_own(tmp_path):
+    own = {"default": [4, 5], "none": [0, 1, 2]}
+    for seeds, overrides in ((own, []), ([4, 5], ["seeds.none=[0, 1, 2]"])):
+        settings = load_settings(written(tmp_path, toy_settings(seeds=seeds)), overrides)
+        assert settings.seeds_of("none") == [0, 1, 2] and settings.seeds_of("squad") == [4, 5]
+        assert settings.every_seed == [0, 1, 2, 4, 5]
+    assert settings.origins["seeds.none"] == "--set"
+    assert load_settings(written(tmp_path, toy_settings(seeds={"none": [9]}))).every_seed == [
+        9, 0, 1, 2
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

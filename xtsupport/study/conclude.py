@@ -11,7 +11,7 @@ from xtsupport.files import write_parquet
 from xtsupport.report import style
 from xtsupport.study import my_runs, runs
 from xtsupport.study.my_runs import SCORED, Done
-from xtsupport.study.narrowing import narrowed
+from xtsupport.study.narrowing import named, narrowed
 from xtsupport.study.plan import Study, alone, open_study
 from xtsupport.study.runs import Run
 
@@ -66,8 +66,7 @@ def part_of(study: Study, there: list[Run]) -> list[str]:
         "targets": {name for run in there for name in run.settings["targets"]},
         "seeds": {run.seed for run in there},
     }
-    listed = {key: [each for each in getattr(study.settings, key) if each in has[key]]
-              for key in has}  # fmt: skip
+    listed = {key: [each for each in named(study.settings)[key] if each in has[key]] for key in has}
     return [f"{key}={','.join(map(str, values))}" for key, values in listed.items()]
 
 

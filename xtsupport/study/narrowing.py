@@ -46,7 +46,7 @@ def read(settings: Settings, only) -> dict[str, list]:
                 f"{', '.join(KEYS)}{hint}, for example conditions=none,squad"
             )
             continue
-        allowed, asked = getattr(settings, key), as_list(value)
+        allowed, asked = named(settings)[key], as_list(value)
         problems += [
             f"--only {text}: {each!r} is not one of the study's {key}"
             f"{did_you_mean(each, allowed)}; it has {', '.join(map(str, allowed)) or 'none'}"
@@ -61,9 +61,23 @@ def read(settings: Settings, only) -> dict[str, list]:
     return chosen
 
 
+def named(settings: Settings) -> dict[str, list]:
+    """What a study has that ``--only`` can choose from, by key."""
+    found = {key: getattr(settings, key) for key in KEYS}
+    return found | {"seeds": settings.every_seed}
+
+
 def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
-    """The settings with only what was chosen, and the comparisons that it still allows."""
-    kept = {key: getattr(settings, key) for key in KEYS} | chosen
+    """The settings with only what was chosen, and the comparisons that it still allows.
+
+    A condition that has none of the chosen seeds goes, too.
+    """
+    kept = named(settings) | chosen
+    seeds = {
+        name: [seed for seed in settings.seeds_of(name) if seed in kept["seeds"]]
+        for name in kept["conditions"]
+    }
+    kept["conditions"] = [name for name in kept["conditions"] if seeds[name]]
     kept["variants"] = [each for each in kept["variants"] if side(each)[0] in kept["conditions"]]
     sides = {*kept["conditions"], *kept["variants"]}
     analysis = settings.analysis
@@ -75,6 +89,7 @@ def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
     ):
         primary = None
     kept["analysis"] = analysis.model_copy(update={"contrasts": contrasts, "primary": primary})
+    kept["seeds"] = kept["seeds"] if isinstance(settings.seeds, list) else seeds
     found = settings.model_copy(update=kept)
     now, late = kept["analysis"].model_dump(), settings.late
     unchanged = {name: value for name, value in now.items() if name not in late}
@@ -92,7 +107,7 @@ def wanted(run: Run, settings: Settings) -> bool:
     """Whether a run of the whole study belongs to the part."""
     if run.condition not in settings.conditions:
         return False
-    if run.seed not in settings.seeds and not alone(run):
+    if run.seed not in settings.seeds_of(run.condition) and not alone(run):
         return False
     if run.phase == "intermediate":
         return True

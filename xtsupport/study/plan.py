@@ -82,16 +82,18 @@ class Study:
         return [replace(run, again=True) for run in wanted] if again else wanted
 
     def _check(self, phase, condition, seeds, targets, into) -> None:
-        asked = [("phase", phase, PHASES), ("into", into, ("study", "scratch"))]
-        asked += (
-            [("condition", condition, self.settings.conditions)] if condition is not None else []
-        )
-        asked += [("seed", seed, self.settings.seeds) for seed in seeds]
-        asked += [("target", target, self.settings.targets) for target in targets]
+        settings = self.settings
+        mine = condition and isinstance(settings.seeds, dict)  # the condition has seeds of its own
+        have = settings.seeds_of(condition) if condition else settings.every_seed
+        asked = [("phase", phase, PHASES, ""), ("into", into, ("study", "scratch"), "")]
+        if condition is not None:
+            asked.append(("condition", condition, settings.conditions, "conditions"))
+        asked += [("seed", each, have, f"seeds.{condition}" if mine else "seeds") for each in seeds]
+        asked += [("target", each, settings.targets, "targets") for each in targets]
         wrong = [
             f"{what} = {value!r}: not in this study{did_you_mean(value, allowed)}; "
-            f"allowed: {', '.join(map(str, allowed))}{self._to_add(what, value)}"
-            for what, value, allowed in asked
+            f"allowed: {', '.join(map(str, allowed))}{to_add(key, [*allowed, value])}"
+            for what, value, allowed, key in asked
             if value not in allowed
         ]
         if wrong:
@@ -103,13 +105,11 @@ class Study:
                 f"{', '.join(sorted({run.condition for run in self.runs('intermediate')}))}"
             )
 
-    def _to_add(self, what: str, value: object) -> str:
-        """How somebody gets a condition, seed or target that the study does not have."""
-        name = f"{what}s"
-        if name not in ("conditions", "seeds", "targets"):
-            return ""
-        listed = ", ".join(map(str, [*getattr(self.settings, name), value]))
-        return f'; to add it, set settings = ["{name}=[{listed}]"]'
+
+def to_add(key: str, values: list) -> str:
+    """How somebody gets a condition, seed or target that the study does not have."""
+    listed = ", ".join(map(str, values))
+    return f'; to add it, set settings = ["{key}=[{listed}]"]' if key else ""
 
 
 def open_study(params: str | Path, overrides=(), only=()) -> Study:

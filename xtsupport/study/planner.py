@@ -58,19 +58,19 @@ class Planner:
             (each.name, seed): self.intermediate(each, seed, start)
             for each in parsed
             if each.has_phase2
-            for seed in settings.seeds
+            for seed in settings.seeds_of(each.name)
         }
         phase3 = [
             self.target(task, each, seed, self.above(each, seed, phase2, start), variant)
             for each, variant in self.sides(parsed)
             for task in self.training_tasks()
-            for seed in settings.seeds
+            for seed in settings.seeds_of(each.name)
         ]
         retrieval = [
             self.retrieval(each, seed, self.above(each, seed, phase2, start))
             for each in parsed
             if self.of_kind("retrieval") and not each.matched
-            for seed in (settings.seeds if each.has_phase2 else settings.seeds[:1])
+            for seed in settings.seeds_of(each.name)[: None if each.has_phase2 else 1]
         ]
         if self.problems or self.away:
             raise together([*self.away, *map(UserError, self.problems)])

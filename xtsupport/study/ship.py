@@ -29,7 +29,11 @@ def ship(params: str) -> list[Path]:
     """Copy phase 1, or the first seed of phase 2; returns the folders. UserError if not whole."""
     study = open_study(params)
     own = [run for run in study.runs("pretraining") if run.folder == (standing(run) or [None])[0]]
-    wanted = own or study.runs("intermediate", seeds=study.settings.seeds[:1])
+    wanted = own or [
+        run
+        for run in study.runs("intermediate")
+        if run.seed == study.settings.seeds_of(run.condition)[0]
+    ]
     missing = [run.name for run in wanted if not is_whole(run)]
     if missing:
         raise UserError(f"not finished: {', '.join(missing)}; run `xtsupport run {params}` first")

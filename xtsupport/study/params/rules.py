@@ -68,12 +68,28 @@ def data_source(data: str) -> str:
 
 def no_name_twice(settings, tasks, languages) -> Problems:
     """Lists name things once."""
-    for key in ("conditions", "variants", "targets", "seeds", "languages"):
-        values = getattr(settings, key)
+    seeds = settings.seeds if isinstance(settings.seeds, dict) else {}
+    keys = ("conditions", "variants", "targets", "seeds", "languages")
+    lists = {(key,): getattr(settings, key) for key in keys}
+    for path, values in (lists | {("seeds", name): own for name, own in seeds.items()}).items():
         if isinstance(values, list):
             for value, times in Counter(values).items():
                 if times > 1:
-                    yield (key,), f"{key}: {value} stands {times} times; keep one"
+                    yield path, f"{'.'.join(path)}: {value} stands {times} times; keep one"
+
+
+def known_seeds(settings, tasks, languages) -> Problems:
+    """Seeds of their own are those of conditions of the study."""
+    allowed = [*settings.conditions, "default"]
+    for name in settings.seeds if isinstance(settings.seeds, dict) else ():
+        if name not in allowed:
+            yield (
+                ("seeds", name),
+                (
+                    f"seeds.{name}: is not a condition of the study{did_you_mean(name, allowed)}; "
+                    f"allowed: {', '.join(allowed)}"
+                ),
+            )
 
 
 def known_conditions(settings, tasks, languages) -> Problems:
@@ -488,6 +504,7 @@ def sound_primary(settings, tasks, languages) -> Problems:
 RULES = (
     (no_name_twice, ("conditions", "variants", "targets", "seeds", "languages")),
     (known_conditions, ("conditions",)),
+    (known_seeds, ("conditions", "seeds")),
     (known_variants, ("conditions", "variants")),
     (known_targets, ("targets",)),
     (known_languages, ("languages", "targets")),

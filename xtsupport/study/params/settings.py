@@ -34,6 +34,7 @@ Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Seeds = Annotated[list[Seed], Field(min_length=1, max_length=1000)]
 Betas = Annotated[
     list[Annotated[float, Field(ge=0, lt=1)]],
     Field(min_length=2, max_length=2, description="of AdamW: decay of both moments"),
@@ -296,7 +297,12 @@ class Settings(Part):
         list[Annotated[str, Field(min_length=1)]],
         Field(description="CONDITION/VARIANT: phase 3 also in that way, as in squad/source=de"),
     ] = []
-    seeds: Annotated[list[Seed], Field(min_length=1, max_length=1000)] = [0, 1, 2]
+    seeds: Annotated[
+        Seeds | dict[str, Seeds],
+        Field(
+            description="of every condition, or {CONDITION: its seeds, default: those of the rest}"
+        ),
+    ] = [0, 1, 2]
     languages: Literal["all"] | Annotated[list[str], Field(min_length=1)] = "all"
     pretraining: Pretraining = Pretraining()
     intermediate: Intermediate = Intermediate()
@@ -328,6 +334,18 @@ class Settings(Part):
         found = own.model_dump(include=set(Embedding.model_fields))
         found |= special.model_dump(exclude_unset=True) if special else {}
         return found | {"max_length": found["max_length"] or self.target.max_length}
+
+    def seeds_of(self, condition: str) -> list[int]:
+        """The seeds of a condition, in the order of the file."""
+        if isinstance(self.seeds, list):
+            return self.seeds
+        usual = self.seeds.get("default", type(self).model_fields["seeds"].default)
+        return self.seeds.get(condition, usual)
+
+    @property
+    def every_seed(self) -> list[int]:
+        """The seeds that one condition or another has."""
+        return list(dict.fromkeys(s for name in self.conditions for s in self.seeds_of(name)))
 
     @property
     def origins(self) -> dict[str, str]:
@@ -395,12 +413,16 @@ def as_pairs(overrides, given: params_file.Source) -> list[tuple[str, object]]:
 
 
 def override(given: params_file.Source, key: str, value: object) -> None:
-    """Put one value where its dotted key says, as if the file had held it."""
+    """Put one value where its dotted key says, as if the file had held it.
+
+    A list that stands there already (``seeds``, given ``seeds.squad``) holds on for all the rest.
+    """
     *parents, last = key.split(".")
     place = given.values
     for name in parents:
         if not isinstance(place.get(name), dict):
-            place[name] = {}
+            usual = place.get(name)
+            place[name] = {"default": usual} if isinstance(usual, list) else {}
         place = place[name]
     place[last] = value
     other = {"step": "stride", "stride": "step"}.get(last)  # one replaces the other in the file
