@@ -10,6 +10,7 @@ from study_toys import toy_settings
 from xtsupport.data import hub
 from xtsupport.errors import UserError
 from xtsupport.study.plan import open_study
+from xtsupport.study.planner import Planner
 from xtsupport.training.recipe import steps_of
 
 CONDITIONS = ["none", "squad", "mnli", "all", "none~squad", "none~all"]
@@ -275,3 +276,29 @@ def test_pairs_of_languages_and_other_evaluation_splits_are_there_only_when_aske
     assert runs[tags].recipe == plain[tags].recipe
     new = set(runs[span].data) - set(plain[span].data)
     assert new == {"xquad/qka+en", "xquad/en+qfa"}
+
+
+def test_more_seeds_ask_the_data_nothing_more(study, monkeypatch):
+    asked = []
+    fingerprint = hub.fingerprint
+    monkeypatch.setattr(hub, "fingerprint", lambda *a: asked.append(a) or fingerprint(*a))
+    two = by_name(study())
+    few = len(asked)
+    many = by_name(study(seeds=list(range(30))))
+    assert len(many) > 10 * len(two) and len(asked) == 2 * few == 2 * len(set(asked))
+    assert {name: many[name].recipe for name in two} == {
+        name: run.recipe for name, run in two.items()
+    }
+
+
+def test_what_is_remembered_while_planning_changes_no_key(study):
+    settings = study(
+        conditions=["none", "squad", "mnli", "all", "all+mlm", "squad@matched", "none~all"],
+        targets=["xquad", "xnli", "udpos", "tatoeba"],
+        variants=["none/smoothing", "squad/adversarial"],
+    ).settings
+    forgetful = Planner(settings)
+    for name in [name for name in vars(forgetful) if hasattr(Planner, name)]:
+        delattr(forgetful, name)
+    keys = [run.recipe for run in forgetful.all_runs()]
+    assert keys == [run.recipe for run in Planner(settings).all_runs()]

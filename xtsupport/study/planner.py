@@ -22,6 +22,7 @@ precision (as asked for, perhaps auto), tracking (where asked)
 """
 
 from contextlib import suppress
+from functools import cache
 
 from xtsupport import folders
 from xtsupport.data import commits
@@ -42,12 +43,14 @@ class Planner:
         from xtsupport import tables
 
         self.settings = settings
-        self.source = data_source(settings.data)
+        self.source, self.origins = data_source(settings.data), settings.origins
         self.tables = tables.tasks(self.source)
         self.languages = tables.languages(self.source)
         self.problems: list[str] = []
         self.away: list[Unreachable] = []  # what the hub did not give
         commits.freeze(folders.outputs() / settings.study)
+        for question in ("mark", "rows", "commits_of", "encoder_data", "has_pools"):
+            setattr(self, question, cache(getattr(self, question)))  # asked again by every run
 
     def all_runs(self) -> list[Run]:
         """Every run, upstream first."""
@@ -409,7 +412,7 @@ class Planner:
             {"precision": settings.resolved_precision} | own,
             data,
             options,
-            settings.origins,
+            self.origins,
             tuple(upstream),
             variant=variant,
             training_task=training_task,
@@ -417,16 +420,20 @@ class Planner:
 
     def commits(self, data: dict) -> dict[str, str]:
         """{data set: commit} of what a run reads from the hub, as the fingerprints hold it."""
+        names = dict.fromkeys(key.partition("/")[0] for key in data)
+        found = {key: each for name in names for key, each in self.commits_of(name).items()}
+        return {name: commit for name, commit in found.items() if commit}
+
+    def commits_of(self, name: str) -> dict[str, str]:
+        """{data set: commit} of what a task is read from; an empty commit where that is unknown."""
         from xtsupport.data import hub
 
-        found = {}
-        for name in dict.fromkeys(key.partition("/")[0] for key in data):
-            row = self.tables.get(name)
-            splits = "+".join(filter(None, (row.train_split, row.eval_split))) if row else ""
-            for part in hub.sources(name, row.languages[0], splits, "hub") if row else ():
-                with suppress(UserError):  # said where the data are looked up
-                    found[part.task.hub] = part.repo.commit if part.files is None else ""
-        return {name: commit for name, commit in found.items() if commit}
+        found, row = {}, self.tables.get(name)
+        splits = "+".join(filter(None, (row.train_split, row.eval_split))) if row else ""
+        for part in hub.sources(name, row.languages[0], splits, "hub") if row else ():
+            with suppress(UserError):  # said where the data are looked up
+                found[part.task.hub] = part.repo.commit if part.files is None else ""
+        return found
 
     def spoken(self, target: str) -> list[str]:
         """The languages a target is evaluated in."""
@@ -456,19 +463,23 @@ class Planner:
 
     def evaluation_data(self, served: dict[str, list[str]], pairs: dict | None = None) -> dict:
         """Fingerprints of evaluation sets, and of the gold pairs that thresholds are tuned on."""
-        from xtsupport.data import bucc
-
         marks = {}
         for name, codes in served.items():
             row = self.tables[name]
             split = self.settings.evaluation.splits.get(name) or row.eval_split
             for code in codes:
                 marks[f"{name}/{code}"] = self.mark(name, code, split)
-                if row.evaluator == "pairs" and bucc.present(code, row.dev_split, self.source):
+                if row.evaluator == "pairs" and self.has_pools(code, row.dev_split):
                     marks[f"{name}/{code}/{row.dev_split}"] = self.mark(name, code, row.dev_split)
             for code, code_2 in (pairs or {}).get(name, ()):
                 marks[f"{name}/{code}+{code_2}"] = self.mark(name, code, split, code_2)
         return marks
+
+    def has_pools(self, language: str, split: str) -> bool:
+        """Whether there are pools of sentences to mine gold pairs from."""
+        from xtsupport.data import bucc
+
+        return bucc.present(language, split, self.source)
 
     def encoder_data(self) -> dict:
         """Checksums of an encoder that is a folder, the commit of one on the hub."""
