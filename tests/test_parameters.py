@@ -4,9 +4,10 @@ import pytest
 from study_toys import toy_root
 
 from xtsupport.errors import UserError
-from xtsupport.study import narrowing, parameters
+from xtsupport.study import narrowing, parameters, store
 from xtsupport.study.parameters import as_list, as_settings
 from xtsupport.study.plan import open_study
+from xtsupport.study.planner import Planner
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,35 @@ def test_a_part_has_the_runs_of_the_whole_with_their_keys(params):
     nodes = {node.name: node for node in part.plan.nodes}
     assert "target-squad" not in nodes and "retrieval-none" not in nodes
     assert nodes["results"].parameters == {"only": ["conditions=none,all", "targets=xquad"]}
+
+
+def test_a_part_reads_what_its_own_runs_read_and_nothing_else(params, monkeypatch):
+    asked, mark = set(), Planner.mark
+
+    def noted(planner, *read):
+        asked.add(read[0])
+        return mark(planner, *read)
+
+    monkeypatch.setattr(Planner, "mark", noted)
+    open_study(params, only=["conditions=none,squad", "targets=xquad"])
+    assert asked == {"wikipedia", "squad", "xquad"}
+    asked.clear()
+    open_study(params, only=["conditions=none", "targets=tatoeba"])
+    assert asked == {"wikipedia", "tatoeba"}
+
+
+def test_the_list_of_a_studys_runs_outlives_a_part(params):
+    whole = open_study(params)
+    part = open_study(params, only=["conditions=none", "targets=xquad"])
+    store.write_list(part)
+    assert {row["name"] for row in store.read_list(whole.folder)} == {
+        r.name for r in part.plan.runs
+    }
+    store.write_list(whole)
+    store.write_list(part)
+    assert {row["name"] for row in store.read_list(whole.folder)} == {
+        run.name for run in whole.plan.runs
+    }
 
 
 def test_a_part_that_keeps_the_primary_comparison_keeps_its_standing(params):

@@ -107,6 +107,18 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
             "tasks.panx: has stride 0 and step 48",
         ),
         (
+            {"target": {"step": 48}, "tasks": {"squad": {"stride": 16}}},
+            "tasks.squad.stride = 16: has no effect beside the step 48 of its phase; set",
+        ),
+        (
+            {
+                "conditions": ["none", "squad", "squad+mlm"],
+                "intermediate": {},
+                "intermediate_tasks": {"squad": {"step": 40}, "squad+mlm": {"stride": 16}},
+            },
+            "intermediate_tasks.squad+mlm.stride = 16: has no effect beside the step 40",
+        ),
+        (
             {"encoder": "offline-e5", "target": {"max_length": 600}},
             "target.max_length = 600: the encoder takes at most 512 tokens",
         ),
@@ -299,6 +311,64 @@ def test_set_replaces_stride_by_step_and_back(tmp_path):
     found = problems(tmp_path, (PARAMS / "tiny.yaml").read_text(),
                      ["target.step=48", "target.stride=8"])  # fmt: skip
     assert "target: has stride 8 and step 48" in found[0]
+
+
+def test_a_tasks_null_step_lets_its_stride_count(tmp_path):
+    own = {
+        "target": {"step": 48, "max_length": 96},
+        "tasks": {"squad": {"stride": 16, "step": None}},
+    }
+    assert load_settings(written(tmp_path, toy_settings(**own))).tasks["squad"].stride == 16
+
+
+LISTS = {
+    "conditions": ["none", "squad", "mnli", "none~squad"],
+    "targets": ["xquad", "udpos", "tatoeba"],
+    "variants": ["squad/smoothing", "none/smoothing"],
+    "tasks": {"squad": {"epochs": 2}, "udpos": {"epochs": 3}},
+    "intermediate_tasks": {"squad": {"epochs": 2}, "mnli": {"epochs": 3}},
+    "evaluation": {
+        "max_clusters": {"xquad": 5, "udpos": 6},
+        "splits": {"udpos": "validation"},
+        "pairs": [["qka", "en"]],
+    },
+    "retrieval": {"tasks": {"tatoeba": {"layer": 0}}},
+    "analysis": {
+        "contrasts": [["squad", "none"], ["mnli", "none"], ["squad", "none~squad"]],
+        "primary": {"treatment": "squad", "baseline": "none~squad", "target": "xquad"},
+    },
+}
+
+
+def test_set_takes_what_names_a_dropped_condition_or_target_with_it(tmp_path):
+    path = written(tmp_path, toy_settings(**LISTS))
+    few = load_settings(path, ["conditions=[none, squad]"])
+    assert few.variants == ["squad/smoothing", "none/smoothing"] and few.tasks.keys() == {
+        "squad",
+        "udpos",
+    }
+    assert few.intermediate_tasks.keys() == {"squad"}
+    assert few.analysis.contrasts == [["squad", "none"]] and few.analysis.primary is None
+    assert few._left_out == [
+        "analysis.contrasts ['mnli', 'none']",
+        "analysis.contrasts ['squad', 'none~squad']",
+        "analysis.primary",
+        "intermediate_tasks.mnli",
+    ]
+    few = load_settings(path, ["targets=[udpos]", "conditions=[none]"])
+    assert few.tasks.keys() == {"udpos"} and not few.intermediate_tasks and not few.retrieval.tasks
+    assert few.variants == ["none/smoothing"] and few.analysis.contrasts == []
+    assert few.evaluation.max_clusters == {"udpos": 6} and few.evaluation.pairs == []
+    assert load_settings(path, ["seeds=[4]"])._left_out == []
+
+
+def test_set_hides_no_mistake_of_the_file_and_none_of_its_own(tmp_path):
+    wrong = LISTS | {"tasks": {"sqaud": {"epochs": 2}}}
+    found = problems(tmp_path, toy_settings(**wrong), ["conditions=[none, squad]"])
+    assert len(found) == 1 and "tasks.sqaud: the study does not train on 'sqaud'" in found[0]
+    given = ["conditions=[none]", "intermediate_tasks.mnli.epochs=1"]
+    found = problems(tmp_path, toy_settings(**LISTS), given)
+    assert len(found) == 1 and "intermediate_tasks.mnli: the study does not" in found[0]
 
 
 @pytest.mark.parametrize(("kind", "most"), [("bert", 64), ("xlm-roberta", 62)])

@@ -177,13 +177,13 @@ def opened(args):
     """
     from xtsupport import folders
     from xtsupport.data import commits
-    from xtsupport.study.narrowing import left_out, narrowed
+    from xtsupport.study.narrowing import left_out
     from xtsupport.study.plan import open_study, read_settings
     from xtsupport.study.takeover import waits
 
     if getattr(args, "update", False):
         commits.update(folders.outputs() / read_settings(args.file, args.set).study)
-    study = open_study(args.file, args.set)
+    study = open_study(args.file, args.set, args.only)
     if args.do in (run, plan):
         for line in commits.moved():
             print(f"note: {line}", file=sys.stderr)
@@ -194,7 +194,6 @@ def opened(args):
     if args.do is not run and waits(study):
         print("note: the study's runs lie in an earlier layout, and are not counted here; "
               "`xtsupport run` takes them over first", file=sys.stderr)  # fmt: skip
-    study = narrowed(study, args.only) if args.only else study
     for line in left_out(study):
         print(f"note: {line}", file=sys.stderr)
     return study
@@ -304,11 +303,13 @@ def cost_lines(settings, made) -> list[str]:
 def cost_without_data(args) -> list[str]:
     """What a study costs whose settings are sound and whose data are missing; else nothing."""
     from xtsupport.study.cost import WithoutData
+    from xtsupport.study.narrowing import part_of
     from xtsupport.study.plan import nodes, read_settings
 
     settings = read_settings(args.file, args.set)
+    part = part_of(settings, args.only) if args.only else None
     try:
-        made = WithoutData(settings).all_runs()
+        made = WithoutData(settings, part).all_runs()
     except UserError as error:
         return [f"cost unknown: {problem}" for problem in error.problems]
     counted = f"{len(made)} runs in {len(nodes(settings, made))} nodes, if the data were here:"

@@ -11,8 +11,8 @@ from xtsupport.files import write_parquet
 from xtsupport.report import style
 from xtsupport.study import my_runs, runs
 from xtsupport.study.my_runs import SCORED, Done
-from xtsupport.study.narrowing import named, narrowed
-from xtsupport.study.plan import Study, alone, open_study
+from xtsupport.study.narrowing import named
+from xtsupport.study.plan import Study, alone, open_study, study_of
 from xtsupport.study.runs import Run
 
 
@@ -35,7 +35,9 @@ def present(study: Study, into: str = "scratch") -> Study:
     there = [run for run in scored if runs.find(run)]
     if there:
         print(*counts(study, there, scored), sep="\n")
-        return study if len(there) == len(scored) else narrowed(study, part_of(study, there))
+        if len(there) == len(scored):
+            return study
+        return study_of(study.whole or study.settings, study.params, part_of(study, there))
     if own_cube(study):
         print(f"the scores of study {study.settings.study}; its runs are not here")
         return study

@@ -355,6 +355,10 @@ class WithoutData(Planner):
         """No checksums."""
         return {}
 
+    def commits(self, data) -> dict:
+        """No commits: nothing is asked."""
+        return {}
+
 
 def estimate(settings, made: list[Run]) -> Estimate:
     """What the runs of a study cost."""

@@ -1,36 +1,25 @@
 """A part of a study: ``--only conditions=none,squad``. Its runs are those of the whole study."""
 
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from xtsupport.errors import UserError, did_you_mean
 from xtsupport.sides import side
 from xtsupport.study.parameters import as_list
 from xtsupport.study.params.settings import Settings
-from xtsupport.study.plan import Plan, Study, alone, nodes
-from xtsupport.study.runs import Run
+
+if TYPE_CHECKING:
+    from xtsupport.study.plan import Study
 
 KEYS = ("conditions", "targets", "seeds", "variants")
 
 
-def narrowed(study: Study, only) -> Study:
-    """The part of a study that ``only`` names, a list of ``key=value,value``; says what goes.
+def part_of(settings: Settings, only) -> Settings:
+    """The settings of the part of a study that ``only`` names, a list of ``key=value,value``.
 
-    No run changes its key: what was done here counts in the whole study, and the other way round.
     Contrasts, and the primary comparison, go with the conditions and targets that they need.
     Raises UserError for an unknown key or a value that the study does not have.
     """
-    chosen = read(study.settings, only)
-    settings = narrowed_settings(study.settings, chosen)
-    made = [run for run in study.plan.runs if run.phase != "pretraining" and wanted(run, settings)]
-    above = {each.name for run in made for each in run.upstream}
-    made = [run for run in study.plan.runs if run.name in above or run in made]
-    words = {"only": [f"{key}={','.join(map(str, values))}" for key, values in chosen.items()]}
-    parts = [
-        replace(node, parameters=node.parameters | words) if node.outputs else node
-        for node in nodes(settings, made)
-    ]
-    plan = Plan(tuple(made), tuple(parts))
-    return replace(study, settings=settings, plan=plan, whole=study)
+    return narrowed_settings(settings, read(settings, only))
 
 
 def read(settings: Settings, only) -> dict[str, list]:
@@ -103,30 +92,21 @@ def short(name: str) -> str:
     return name.removesuffix("/plain")
 
 
-def wanted(run: Run, settings: Settings) -> bool:
-    """Whether a run of the whole study belongs to the part."""
-    if run.condition not in settings.conditions:
-        return False
-    if run.seed not in settings.seeds_of(run.condition) and not alone(run):
-        return False
-    if run.phase == "intermediate":
-        return True
-    if run.variant != "plain" and run.side not in settings.variants:
-        return False
-    return bool(set(run.settings["targets"]) & set(settings.targets))
-
-
-def left_out(study: Study) -> list[str]:
-    """What a narrowed study lacks of the whole one, for people; empty for a whole study."""
+def left_out(study: "Study") -> list[str]:
+    """What a narrowed study lacks of the whole one, and of its file, for people."""
+    gone = study.settings._left_out
+    lines = [f"left out, as --set leaves nothing for it: {', '.join(gone)}"] if gone else []
     if study.whole is None:
-        return []
-    before, now = study.whole.settings.analysis, study.settings.analysis
-    lines = [
+        return lines
+    from xtsupport.study.cost import WithoutData
+
+    before, now = study.whole.analysis, study.settings.analysis
+    lines += [
         f"left out: contrast {pair[0]} against {pair[1]}"
         for pair in before.contrasts
         if pair not in now.contrasts
     ]
     if before.primary and not now.primary:
         lines.append("left out: the primary comparison, so that every result is exploratory")
-    few = len(study.whole.plan.runs) - len(study.plan.runs)
-    return [*lines, f"{few} of the study's {len(study.whole.plan.runs)} runs are left out"]
+    every = len(WithoutData(study.whole).all_runs())
+    return [*lines, f"{every - len(study.plan.runs)} of the study's {every} runs are left out"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xtsupport import folders
 from xtsupport.errors import UserError, did_you_mean
-from xtsupport.study import conditions, runs
+from xtsupport.study import conditions, narrowing, runs
 from xtsupport.study.parameters import as_list, as_settings
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings, load_settings
@@ -43,7 +43,7 @@ class Study:
     plan: Plan
     folder: Path
     params: str = ""  # the file, as it was named
-    whole: "Study | None" = None  # of a narrowed study: all of it
+    whole: Settings | None = None  # of a narrowed study: the settings of all of it
 
     @property
     def data(self) -> str:
@@ -119,13 +119,23 @@ def open_study(params: str | Path, overrides=(), only=()) -> Study:
     only: as ``--only`` takes it (``narrowing``), such as ``conditions=none,squad``.
     """
     settings = read_settings(params, as_settings(overrides))
-    study = Study(settings, plan(settings), folders.outputs() / settings.study, str(params))
-    wanted = as_settings(only)
-    if not wanted:
-        return study
-    from xtsupport.study.narrowing import narrowed
+    return study_of(settings, str(params), as_settings(only))
 
-    return narrowed(study, wanted)
+
+def study_of(settings: Settings, params: str, only=()) -> Study:
+    """The study of settings, or the part of it that ``only`` names, planned."""
+    folder = folders.outputs() / settings.study
+    if not only:
+        return Study(settings, plan(settings), folder, params)
+    chosen = narrowing.read(settings, only)
+    part = narrowing.narrowed_settings(settings, chosen)
+    made = Planner(settings, part).all_runs()
+    words = {"only": [f"{key}={','.join(map(str, values))}" for key, values in chosen.items()]}
+    parts = [
+        replace(node, parameters=node.parameters | words) if node.outputs else node
+        for node in nodes(part, made)
+    ]
+    return Study(part, Plan(tuple(made), tuple(parts)), folder, params, settings)
 
 
 def read_settings(params: str | Path, overrides=()) -> Settings:

@@ -37,12 +37,15 @@ from xtsupport.training import checkpoint
 
 
 class Planner:
-    """Builds the runs of one study."""
+    """Builds the runs of one study, or those of a part of it with the keys they have in the whole.
 
-    def __init__(self, settings: Settings):
+    part: the settings of ``narrowing.part_of``; nothing is read that only other runs need.
+    """
+
+    def __init__(self, settings: Settings, part: Settings | None = None):
         from xtsupport import tables
 
-        self.settings = settings
+        self.settings, self.part = settings, part or settings
         self.source, self.origins = data_source(settings.data), settings.origins
         self.tables = tables.tasks(self.source)
         self.languages = tables.languages(self.source)
@@ -53,27 +56,31 @@ class Planner:
             setattr(self, question, cache(getattr(self, question)))  # asked again by every run
 
     def all_runs(self) -> list[Run]:
-        """Every run, upstream first."""
-        settings = self.settings
-        start = [self.pretraining()] if settings.encoder == "pretrain" else []
-        parsed = [conditions.parse(name) for name in settings.conditions]
+        """Every run of the part, upstream first."""
+        part = self.part
+        start = [self.pretraining()] if self.settings.encoder == "pretrain" else []
+        parsed = [conditions.parse(name) for name in part.conditions]
         phase2 = {
             (each.name, seed): self.intermediate(each, seed, start)
             for each in parsed
             if each.has_phase2
-            for seed in settings.seeds_of(each.name)
+            for seed in part.seeds_of(each.name)
         }
         phase3 = [
             self.target(task, each, seed, self.above(each, seed, phase2, start), variant)
             for each, variant in self.sides(parsed)
             for task in self.training_tasks()
-            for seed in settings.seeds_of(each.name)
+            for seed in part.seeds_of(each.name)
         ]
         retrieval = [
             self.retrieval(each, seed, self.above(each, seed, phase2, start))
             for each in parsed
-            if self.of_kind("retrieval") and not each.matched
-            for seed in settings.seeds_of(each.name)[: None if each.has_phase2 else 1]
+            if set(self.of_kind("retrieval")) & set(part.targets) and not each.matched
+            for seed in (
+                part.seeds_of(each.name)
+                if each.has_phase2
+                else self.settings.seeds_of(each.name)[:1]
+            )
         ]
         if self.problems or self.away:
             raise together([*self.away, *map(UserError, self.problems)])
@@ -86,7 +93,7 @@ class Planner:
     def sides(self, parsed) -> list[tuple]:
         """(condition, variant) of phase 3: every condition plain, then the variants asked for."""
         named = {each.name: each for each in parsed}
-        asked_for = (side(name) for name in self.settings.variants)
+        asked_for = (side(name) for name in self.part.variants)
         return [(each, "plain") for each in parsed] + [(named[c], v) for c, v in asked_for]
 
     def training_tasks(self) -> list[str]:
@@ -94,7 +101,7 @@ class Planner:
         return list(
             dict.fromkeys(
                 self.tables[name].training_task
-                for name in self.settings.targets
+                for name in self.part.targets
                 if self.tables[name].kind != "retrieval"
             )
         )

@@ -25,15 +25,20 @@ COLUMNS = ("phase", "condition", "variant", "training_task", "seed", "name", "re
 
 
 def write_list(study: "Study") -> None:
-    """Leave ``runs.csv``: every run of the study, with key and folder as soon as it is done."""
-    text = io.StringIO()
-    table = csv.DictWriter(text, [*COLUMNS, "folder"], lineterminator="\n")
-    table.writeheader()
-    for run in (study.whole or study).plan.runs:
+    """Leave ``runs.csv``: every run of the study, with key and folder as soon as it is done.
+
+    A part of a study writes its own runs and leaves what the list says of others.
+    """
+    rows = {row["name"]: row for row in read_list(study.folder)} if study.whole else {}
+    for run in study.plan.runs:
         folder, record = runs.standing(run) or (None, {})
         row = {name: getattr(run, name) for name in COLUMNS[:-1]}
         place = "" if folder is None else folders.portable(folder)
-        table.writerow(row | {"run_key": record.get("run_key", ""), "folder": place})
+        rows[run.name] = row | {"run_key": record.get("run_key", ""), "folder": place}
+    text = io.StringIO()
+    table = csv.DictWriter(text, [*COLUMNS, "folder"], lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows.values())
     files.write_text(study.folder / LIST, text.getvalue())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xtsupport import files, folders
 from xtsupport.study import runs
-from xtsupport.study.plan import Study
+from xtsupport.study.plan import Study, study_of
 from xtsupport.study.runs import LOCK, PHASES, RECORD, SHORT, Run
 from xtsupport.study.store import carried, entries
 
@@ -19,7 +19,7 @@ def take_over(study: Study) -> list[str]:
     encoder: only then is it known what it started from. Its numbers stay as they are; record and
     cube part get the new keys. The study that carries its records without models keeps them.
     """
-    study = study.whole or study
+    study = study_of(study.whole, study.params) if study.whole else study
     moved = moved_before(study)  # old key -> new record
     before, kept = len(moved), []
     for folder in carried(study.folder):

@@ -157,7 +157,7 @@ def runner_of(folder: Path) -> str | None:
 def keep_settings(study: Study) -> None:
     """Leave the settings as given, their origins, and what the first run fixes: the comparison that
     was planned, and the precision."""
-    whole = (study.whole or study).settings
+    whole = study.whole or study.settings
     given = whole.model_dump(exclude_unset=True)
     write_if_new(study.folder / "settings.yaml", yaml.safe_dump(given, sort_keys=False))
     origins = {key: whole.origins[key] for key in leaves(given)}

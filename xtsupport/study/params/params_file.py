@@ -53,6 +53,17 @@ class Source:
                 return f"{self.name}:{self.lines[path[:end]]}"
         return self.name
 
+    def without(self, paths: list[tuple]) -> list[str]:
+        """Take entries out; returns their names, of those in lists with what they said."""
+        names = []
+        for *parents, last in sorted(paths, reverse=True):  # of lists the last one first
+            place = self.values
+            for name in parents:
+                place = place[name]
+            gone, listed = place.pop(last), isinstance(place, list)
+            names.append(f"{dotted((*parents,))} {gone}" if listed else dotted((*parents, last)))
+        return names[::-1]
+
 
 def read(path: str | Path, name: str | None = None) -> Source:
     """Parse a params file and collect its problems. UserError when it cannot be read at all."""

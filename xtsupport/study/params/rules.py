@@ -27,6 +27,26 @@ def broken(settings, given, bad: set[str]) -> list[str]:
     return lines
 
 
+def without_support(own, settings, given) -> list[tuple]:
+    """Key paths of the file's entries whose task or condition ``--set`` took out of the study.
+
+    own: the settings of the file alone. What was wrong there already, or was itself given by
+    ``--set``, stays, and is refused.
+    """
+
+    def entries(each) -> set[tuple]:
+        tables, _ = tables_of(each, set())
+        paths = (path for rule in NAMING for path, _ in rule(each, *tables))
+        return {path[:2] if path[:2] == ("analysis", "primary") else path for path in paths}
+
+    return [
+        path
+        for path in sorted(entries(settings) - entries(own))
+        if not any(path in (key, key[: len(path)]) or path[: len(key)] == key
+                   for key in given.set_keys)
+    ]  # fmt: skip
+
+
 def tables_of(settings, bad: set[str]) -> tuple[tuple[dict, dict], list[str]]:
     """The tables that the study's data bring along, and why they cannot be had."""
     from xtsupport.tables import languages, tasks
@@ -303,9 +323,11 @@ def sound_windows(settings, tasks, languages) -> Problems:
 
 
 def stride_or_step(settings, tasks, languages) -> Problems:
-    """A step replaces the stride, so that no group gives both."""
+    """A step replaces the stride, so that no group gives both, nor a stride below a step."""
     for path, own in trainings(settings):
-        if own.step is not None and own.stride is not None and "stride" in own.model_fields_set:
+        if own.stride is None or "stride" not in own.model_fields_set:
+            continue
+        if own.step is not None:
             yield (
                 (*path, "step"),
                 (
@@ -313,6 +335,24 @@ def stride_or_step(settings, tasks, languages) -> Problems:
                     "the same another way; keep one"
                 ),
             )
+        elif "step" not in own.model_fields_set and (step := step_above(settings, path)):
+            yield (
+                (*path, "stride"),
+                (
+                    f"{'.'.join(path)}.stride = {own.stride}: has no effect beside the step "
+                    f"{step} of its phase; set {'.'.join(path)}.step, or make it null to use stride"
+                ),
+            )
+
+
+def step_above(settings, path: tuple) -> int | None:
+    """The step that a group of ``tasks`` or ``intermediate_tasks`` inherits; None for a phase."""
+    if len(path) == 1:
+        return None
+    above = settings.target if path[0] == "tasks" else settings.intermediate
+    base = settings.intermediate_tasks.get(path[1].partition("+")[0].partition("@")[0])
+    inherits = path[0] == "intermediate_tasks" and base and "step" in base.model_fields_set
+    return base.step if inherits else above.step
 
 
 def windows(settings, tasks) -> Iterator[tuple[tuple, str, int, int]]:
@@ -501,6 +541,11 @@ def sound_primary(settings, tasks, languages) -> Problems:
         )
 
 
+# Their problems are of entries that name a task or condition of the study.
+NAMING = (
+    *(known_variants, known_overrides, known_evaluation),
+    *(known_retrieval, known_contrasts, sound_primary),
+)
 RULES = (
     (no_name_twice, ("conditions", "variants", "targets", "seeds", "languages")),
     (known_conditions, ("conditions",)),

@@ -327,6 +327,7 @@ class Settings(Part):
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _planned: dict = PrivateAttr(default_factory=dict)
+    _left_out: list[str] = PrivateAttr(default_factory=list)  # what --set left nothing for
 
     def embedding(self, target: str) -> dict:
         """Layer, pooling and max_length of a retrieval target."""
@@ -388,12 +389,24 @@ def load_settings(path: str | Path, overrides=()) -> Settings:
     for key, value in as_pairs(overrides, given):
         override(given, key, value)
     settings, bad = validated(given)
+    left_out = given.without([] if bad else without_support(path, settings, given))
+    if left_out:
+        settings, bad = validated(given)
     given.problems += rules.broken(settings, given, bad)
     if given.problems:
         raise UserError(*given.problems)
+    settings._left_out += left_out
     settings._origins.update(kept_origins(path, given))
     settings._planned.update(first_plan(path, settings.study))
     return settings
+
+
+def without_support(path: Path, settings: Settings, given: params_file.Source) -> list[tuple]:
+    """What in the file names a task or condition that ``--set`` took out of the study."""
+    if not {key[0] for key in given.set_keys} & {"conditions", "targets"}:
+        return []
+    own, bad = validated(params_file.read(path))
+    return [] if bad else rules.without_support(own, settings, given)
 
 
 def as_pairs(overrides, given: params_file.Source) -> list[tuple[str, object]]:
