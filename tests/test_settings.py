@@ -325,6 +325,7 @@ LISTS = {
     "conditions": ["none", "squad", "mnli", "none~squad"],
     "targets": ["xquad", "udpos", "tatoeba"],
     "variants": ["squad/smoothing", "none/smoothing"],
+    "seeds": {"default": [0], "mnli": [0, 1]},
     "tasks": {"squad": {"epochs": 2}, "udpos": {"epochs": 3}},
     "intermediate_tasks": {"squad": {"epochs": 2}, "mnli": {"epochs": 3}},
     "evaluation": {
@@ -354,6 +355,7 @@ def test_set_takes_what_names_a_dropped_condition_or_target_with_it(tmp_path):
         "analysis.contrasts ['squad', 'none~squad']",
         "analysis.primary",
         "intermediate_tasks.mnli",
+        "seeds.mnli",
     ]
     few = load_settings(path, ["targets=[udpos]", "conditions=[none]"])
     assert few.tasks.keys() == {"udpos"} and not few.intermediate_tasks and not few.retrieval.tasks

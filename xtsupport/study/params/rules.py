@@ -543,7 +543,7 @@ def sound_primary(settings, tasks, languages) -> Problems:
 
 # Their problems are of entries that name a task or condition of the study.
 NAMING = (
-    *(known_variants, known_overrides, known_evaluation),
+    *(known_seeds, known_variants, known_overrides, known_evaluation),
     *(known_retrieval, known_contrasts, sound_primary),
 )
 RULES = (
