@@ -21,7 +21,7 @@ class Progress:
 
     def __init__(self, todo: list[Node], total: int, stream=None, log: Path | None = None):
         self.works = {node.name: work(node) for node in todo}
-        self.already, self.total = total - len(todo), total
+        self.left, self.total = {node.name for node in todo}, total
         self.stream, self.log = stream or sys.stderr, log
         self.live = self.stream.isatty()
         self.seen: dict[str, str] = {}
@@ -48,7 +48,8 @@ class Progress:
 
     def count(self, states: dict[str, dict]) -> str:
         """Nodes done of all, and the time left once there is a fair guess."""
-        done = self.already + sum(each["state"] == "done" for each in states.values())
+        over = {name for name, each in states.items() if each["state"] == "done"}
+        done = self.total - len((self.left | set(states)) - over)
         left = seconds_left(self.works, states, self.started)
         return f"[{done}/{self.total}{f', {duration(left)} left' if left else ''}]"
 

@@ -33,7 +33,7 @@ from xtsupport.training.interrupt import STOP
 HERE = Path(__file__).parent
 STOP_FILE = "stop"  # in a study's folder: its nodes are to end at the next step
 GRACE = 20  # seconds for that
-PASSES = 4  # one per phase: more than that nothing can become stale in turn
+PASSES = 6  # one per level of the graph: more than that nothing can become stale in turn
 
 
 def run_study(
@@ -52,27 +52,21 @@ def run_study(
         (study.folder / STOP_FILE).unlink(missing_ok=True)
         keep_settings(study)
         tidy(study)
-        found: dict[str, dict] = {}
+        done: dict[str, dict] = {}
         try:
             for _ in range(PASSES):
-                todo = stale(study)
-                if not todo or any(each["state"] != "done" for each in found.values()):
+                left = stale(study)
+                if not left or any(each["state"] != "done" for each in done.values()):
                     break
-                before = found
-                found = before | one_pass(
-                    study, todo, holder, jobs, profile, lambda now, done=before: show(done | now)
-                )
+                done |= one_pass(study, ready(study, left), holder, jobs, profile,
+                                 lambda now, done=done: show(done | now))  # fmt: skip
         finally:
             store.write_list(study)
-    return found
+    return {node.name: {"state": "waiting"} for node in left} | done
 
 
 def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show) -> dict:
-    """One Snakemake call over nodes; returns their states.
-
-    A second call is rare: a run that was harmed and done again may come out otherwise (on another
-    processor, say), and then what starts from it has to be done anew.
-    """
+    """One Snakemake call over nodes; returns their states."""
     graph = prepare(study, todo, holder)
     with warm_kernels(study, todo, profile) as found:
         code = snakemake(study, graph, jobs, profile, found, lambda: show(states(study, todo)))
@@ -94,6 +88,21 @@ def bring_over(study: Study) -> list[str]:
 def stale(study: Study) -> list[Node]:
     """The nodes that have a run to do, in order."""
     return [node for node in study.plan.nodes if not all(runs.is_whole(run) for run in node.runs)]
+
+
+def ready(study: Study, todo: list[Node]) -> list[Node]:
+    """Of the nodes that are stale, those of which it is certain that they follow in one pass.
+
+    A run that was harmed and is done again may come out otherwise (on another processor, say), and
+    then what starts from it is stale as well. So what lies behind a node that is fresh now, but
+    waits for a stale one, is left to the next pass.
+    """
+    names, unsure = {node.name for node in todo}, set()
+    for node in study.plan.nodes:  # in an order that respects what they wait for
+        above = set(node.upstream)
+        if above & unsure or (above & names and node.name not in names):
+            unsure.add(node.name)
+    return [node for node in todo if node.name not in unsure]
 
 
 def tidy(study: Study) -> None:
@@ -175,10 +184,9 @@ def prepare(study: Study, todo: list[Node], holder: str) -> Path:
     names = {node.name for node in todo}
     for node in todo:
         write_node(study, node, holder)
-    upstream = {node.name: node.upstream for node in study.plan.nodes}
     looks = [run for node in study.plan.nodes for run in node.runs if run.phase == "analysis"]
     graph = {
-        "nodes": [rule(study, node, waits_for(node.name, upstream, names)) for node in todo],
+        "nodes": [rule(study, node, [n for n in node.upstream if n in names]) for node in todo],
         "runs": store.sketch([*study.plan.runs, *looks]),
     }
     files.write_json(study.folder / "graph.json", graph)
@@ -207,15 +215,6 @@ def write_node(study: Study, node: Node, holder: str) -> None:
         "record": runs.record_of(node.runs[0]) if analysis else None,
     }
     files.write_json(folder / nodes.SPEC, spec)
-
-
-def waits_for(node: str, upstream: dict[str, tuple[str, ...]], names: set[str]) -> list[str]:
-    """The nodes among ``names`` that lie above a node, also behind nodes that are done."""
-    found: dict[str, None] = {}
-    for name in upstream[node]:
-        found |= {name: None} if name in names else {}
-        found |= dict.fromkeys(waits_for(name, upstream, names))
-    return list(found)
 
 
 def rule(study: Study, node: Node, after: list[str]) -> dict:
