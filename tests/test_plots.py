@@ -32,7 +32,7 @@ def every_figure() -> dict:
     return {
         "training": plots.training_curve(losses()),
         "pretraining": plots.pretraining_loss(losses(["none"], 1)[["step", "loss"]], chance=3.4),
-        "scores": plots.score_heatmap(scores(), LANGUAGES, "xquad", chance=2.0),
+        "scores": plots.score_heatmap(scores(), LANGUAGES, "xquad"),
         "gains": plots.gain_forest(comparison(), LANGUAGES),
         "verdicts": plots.verdict_heatmap(pd.concat([comparison(), comparison("mnli")]), LANGUAGES),
         "families": plots.family_picture(LANGUAGES),

@@ -4,7 +4,13 @@ import pandas as pd
 from figure_toys import comparison, toy_languages
 
 from xtsupport import tables
-from xtsupport.cube.scores import in_order, official, official_metrics, zero_shot_means
+from xtsupport.cube.scores import (
+    in_order,
+    official,
+    official_metrics,
+    with_guesses,
+    zero_shot_means,
+)
 from xtsupport.report import score_tables
 from xtsupport.statistics.declared import Primary
 
@@ -33,6 +39,22 @@ def test_zero_shot_means_leave_english_out_and_weigh_languages_equally():
     )
     means = zero_shot_means(scores)
     assert means.loc["none", "xquad"] == 37.5 and means.loc["none", "xquad (en)"] == 90.0
+
+
+def test_guesses_stand_below_in_the_tasks_and_languages_that_there_are():
+    scores = frame(
+        ("none", "xnli", "de", 0, "accuracy", 70.0),
+        ("none", "xquad", "de", 0, "f1", 60.0),
+        ("none", "xnli", "de+en", 0, "accuracy", 60.0),
+    )
+    rows = with_guesses(scores)
+    assert rows.iloc[:3].drop(columns="seed").equals(scores.drop(columns="seed"))
+    last = rows.iloc[3:][["condition", "task", "language", "score"]].values.tolist()
+    assert last == [["chance", "xnli", "de", 33.33]]
+    world = with_guesses(frame(("none", "xquad", "qka", 0, "f1", 60.0)), "world")
+    assert world["condition"].tolist() == ["none", "chance", "lazy rules"]
+    means = zero_shot_means(world)["xquad"]
+    assert means["none"] == 60 and 0 < means["chance"] < 10 < means["lazy rules"] < 40
 
 
 def test_rows_come_in_the_order_of_the_study():

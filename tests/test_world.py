@@ -9,7 +9,7 @@ import pytest
 from xtsupport.data import load
 from xtsupport.data.world import languages as invented
 from xtsupport.data.world import world
-from xtsupport.tables import languages, tasks
+from xtsupport.tables import family_table, languages, tasks
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_half_of_the_statements_and_no_question_have_the_verb_last_where_order_i
 
 
 def test_families_differ_in_one_factor_each_and_one_in_all_of_them():
-    table = invented.family_table().set_index("family")
+    table = family_table().set_index("family")
     factors = ["cognates", "order", "case", "script"]
     changed = {name: [f for f in factors if row[f] != table.loc["Kindric", f]]
                for name, row in table.iterrows()}  # fmt: skip
@@ -98,9 +98,9 @@ def test_families_share_english_words_and_no_others():
         for lemma in invented.CONTENT_WORDS + invented.FUNCTION_WORDS:
             word = language.words[lemma]
             if word not in words["en"].words.values():
-                assert own.setdefault(word, (lemma, language.family.name)) == (
+                assert own.setdefault(word, (lemma, language.family.family)) == (
                     lemma,
-                    language.family.name,
+                    language.family.family,
                 )
 
 

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from xtsupport import tables
 from xtsupport.data.world import languages as invented
 from xtsupport.data.world import lazy_rules, world
 from xtsupport.data.world.lazy_rules import lazy_scores
@@ -76,3 +77,22 @@ def test_a_table_by_language(tmp_path):
     assert table.columns.tolist() == ["language", "chance", "lazy", "rule"]
     assert table.language.tolist() == list(invented.LANGUAGES)
     assert (table.lazy >= table.chance).all()
+
+
+def test_what_ships_is_what_the_rules_score():
+    """XQuAD comes first of all that the world draws: its questions need nothing else."""
+    known = tables.guesses("world").set_index(["condition", "task", "language"])["score"]
+    drawn = world.World(invented.make_languages(0), random.Random("world 0"))
+    questions = [
+        world.rotated(*world.span_question(drawn, world.SPAN_SLOTS["squad"], True), place=i % 3)
+        for i in range(world.SIZES["full"].evaluation)
+    ]
+    for code in ("en", "qma", "qfa"):
+        rows = [world.squad_row(drawn.languages[code], "", *each) for each in questions]
+        scores = lazy_scores(rows)
+        assert known["chance", "xquad", code] == pytest.approx(scores.pop("chance"), abs=0.01)
+        assert known["lazy rules", "xquad", code] == pytest.approx(scores.max(), abs=0.01)
+    spoken = {(row.name, code) for row in tables.tasks("world").values() for code in row.languages
+              if (row.kind, row.role) == ("span", "target")}  # fmt: skip
+    assert set(known["lazy rules"].index) == spoken
+    assert known["chance", "xnli", "qfa"] == 33.33

@@ -1,4 +1,4 @@
-"""The tables: what a task, a language and a known encoder is (tasks, languages, encoders.csv).
+"""The tables: what a task, a language, a known encoder and an invented family is (the CSV files).
 
 A mirror folder that holds such a file at its root replaces the packaged one; this is how a user's
 own task or language, and the generated world, come in.
@@ -121,6 +121,29 @@ class Encoder:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Family:
+    """One row of families.csv: how a family of the generated world was built, and what for.
+
+    cognates: the share of content words taken over from English; order: SVO, SOV, or SVO/SOV (half
+    of the statements each, questions SVO); case: suffixes instead of prepositions, and on objects;
+    script: ISO 15924; differs: in what, from Kindric.
+
+    intended: the gain of `squad` over `none` on `xquad` that the family was built for, compared
+    with the gain in English: ``alike`` (at least half of it), ``less`` (above zero, and less than
+    in the families that should be alike), ``little`` (less than a quarter of it). It was written
+    down before any encoder was trained on this world, and is not changed by results.
+    """
+
+    family: str
+    cognates: float | None
+    order: str
+    case: bool
+    script: str
+    intended: str
+    differs: str
+
+
 def mirror_folder(data: str | Path = "hub") -> Path | None:
     """The folder that `data` stands for, or None for the hub.
 
@@ -154,6 +177,12 @@ def languages(data: str | Path = "hub") -> dict[str, Language]:
 def encoders(data: str | Path = "hub") -> dict[str, Encoder]:
     """The encoders whose training data are known, by name (hub id, offline-e5 or pretrain)."""
     return _table("encoders.csv", Encoder, data)
+
+
+def families() -> dict[str, Family]:
+    """The families of the generated world by name."""
+    path = PACKAGE / "families.csv"
+    return dict(_read(path, path.stat().st_mtime_ns, Family))
 
 
 def exposed(encoder: str, data: str | Path = "hub") -> tuple[str, ...]:
@@ -333,7 +362,12 @@ def _check_encoder(row):
         yield "name is empty"
 
 
-_CHECKS = {Language: _check_language, Task: _check_task, Encoder: _check_encoder}
+_CHECKS = {
+    Language: _check_language,
+    Task: _check_task,
+    Encoder: _check_encoder,
+    Family: lambda row: [],
+}
 
 
 def language_table(data: str = "hub") -> "pd.DataFrame":
@@ -366,3 +400,38 @@ def encoder_table(data: str = "hub") -> "pd.DataFrame":
 
     table = pd.DataFrame([asdict(row) for row in encoders(data).values()])
     return table.assign(exposed=table["exposed"].map(" ".join))
+
+
+def family_table(data: str = "world") -> "pd.DataFrame":
+    """How the invented families of a data source were built, with the columns of families.csv;
+    no rows for real languages.
+    """
+    import pandas as pd
+
+    there = {row.family for row in languages(data).values()}
+    table = pd.DataFrame([asdict(row) for row in families().values()])
+    return table[table["family"].isin(there)]
+
+
+def guesses(data: str = "hub") -> "pd.DataFrame":
+    """What scores a task without training; columns task, language, condition, score (0..100).
+
+    condition ``chance``: of guessing, as tasks.csv has it, where that is above 0; a random word of
+    the passage for the questions of the generated world. ``lazy rules``: the best of some hundred
+    rules that need no reading (data/world/lazy_rules.py); for the generated world only.
+    """
+    import pandas as pd
+
+    columns = ["task", "language", "condition", "score"]
+    found = [
+        (row.name, code, "chance", row.chance)
+        for row in tasks(data).values()
+        for code in row.languages
+        if row.chance
+    ]
+    if data == "world":
+        lazy = pd.read_csv(PACKAGE / "lazy_rules.csv")
+        for name, column in (("chance", "chance"), ("lazy rules", "lazy")):
+            rows = lazy[["task", "language"]].assign(condition=name, score=lazy[column])
+            found += rows[columns].values.tolist()
+    return pd.DataFrame(found, columns=columns)

@@ -91,6 +91,17 @@ def in_order(
     return scores.reset_index(drop=True)
 
 
+def with_guesses(scores: pd.DataFrame, data: str = "hub") -> pd.DataFrame:
+    """Scores with the rows of ``tables.guesses`` below: what chance and lazy rules score in the
+    tasks and languages that there are, where known.
+
+    scores: condition, task, language, score, one metric per task (``official``).
+    """
+    there = scores[["task", "language"]].astype(str).drop_duplicates()
+    known = tables.guesses(data).merge(there)
+    return pd.concat([scores, known], ignore_index=True) if len(known) else scores
+
+
 def zero_shot_means(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean over languages and seeds per condition (rows) and task (columns), English left out.
 

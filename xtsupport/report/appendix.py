@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 
 from xtsupport import tables
-from xtsupport.cube.scores import SOURCE, official_metrics, zero_shot_means
+from xtsupport.cube.scores import SOURCE, official_metrics, with_guesses, zero_shot_means
 from xtsupport.errors import UserError
 from xtsupport.report import plots
 from xtsupport.report.contents import Contents, gain_head, interval, p_text, with_interval
@@ -203,21 +203,19 @@ def every_row(comparison: pd.DataFrame) -> Html:
 
 def scores(found: Contents) -> Html:
     """Mean zero-shot scores, and a heat map per target."""
-    means = zero_shot_means(found.scores).reset_index()
-    chance = {name: row.chance for name, row in tables.tasks(found.evidence.data).items()}
+    beside = with_guesses(found.scores, found.evidence.data)
+    means = zero_shot_means(beside).reset_index()
     tasks = list(dict.fromkeys(found.scores["task"]))
     return html(
         "{p}{seen}{t}{figures}",
         seen=seen(found),
         p=paragraph(
             "Official metric of each target, in points, mean over seeds and over the languages "
-            "that were not trained on. English, the language of training, stands apart."
+            "that were not trained on. English, the language of training, stands apart. Chance and "
+            "lazy rules, where they are known, are what needs no training."
         ),
         t=table(means),
-        figures=[
-            figure(plots.score_heatmap(found.scores, found.languages, task, chance.get(task)))
-            for task in tasks
-        ],
+        figures=[figure(plots.score_heatmap(beside, found.languages, task)) for task in tasks],
     )
 
 

@@ -108,30 +108,26 @@ def _loss_lines(panel: Axes, log: pd.DataFrame) -> None:
         panel.plot(run["step"], mean, color=colour, label=f"seed {seed}, ends at {mean[-1]:.2f}")
 
 
-def score_heatmap(
-    scores: pd.DataFrame, languages: pd.DataFrame, task: str, chance: float | None = None
-) -> Figure:
+def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> Figure:
     """Heat map condition x language of one task (mean over seeds), white lines between families.
 
-    `scores`: condition, task, language, score; one metric only.
+    `scores`: condition, task, language, score; one metric only (``with_guesses`` for chance).
     """
     part = scores[scores["task"] == task]
     order = [code for code in language_order(languages) if code in set(part["language"])]
     order += sorted(set(part["language"].astype(str)) - set(order))  # pairs of languages
     grid = part.pivot_table(index="condition", columns="language", values="score", aggfunc="mean")
     grid = grid.reindex(index=list(dict.fromkeys(part["condition"])), columns=order)
-    note = "" if chance is None else f" Chance is {chance:.0f}."
     figure, (panel,) = new_figure(
         f"{task}: score of every condition in every language (points, mean over seeds)",
         "Down a column: brighter is a higher score; which differences are findings, the verdicts "
-        f"say. Along a row: how much is lost with distance from English.{note}",
+        "say. Along a row: how much is lost with distance from English.",
         width=max(6.4, 2.4 + 0.5 * len(order)),
         height=2.5 + 0.36 * len(grid),
     )
-    low = np.nanmin(grid.to_numpy())
     sns.heatmap(
-        grid, ax=panel, cmap="cividis", vmin=low if chance is None else min(low, chance),
-        annot=True, fmt=".0f", annot_kws={"fontsize": 8}, cbar_kws={"label": "points", "pad": 0.02},
+        grid, ax=panel, cmap="cividis", annot=True, fmt=".0f", annot_kws={"fontsize": 8},
+        cbar_kws={"label": "points", "pad": 0.02},
     )  # fmt: skip
     table = languages.set_index("code")
     known = [code for code in order if code in table.index]

@@ -208,7 +208,7 @@ def show_runs(study: Study, phase: str | None = None, targets: Sequence[str] = (
     """
     from IPython.display import display
 
-    from xtsupport.cube.scores import official
+    from xtsupport.cube.scores import official, with_guesses
     from xtsupport.report import plots
     from xtsupport.tables import language_table
 
@@ -222,7 +222,7 @@ def show_runs(study: Study, phase: str | None = None, targets: Sequence[str] = (
     for task in lost["task"].unique() if phase and len(lost) else ():
         display(plots.losses_of_runs(lost[lost["task"] == task], task))
     scored = scores_of(made)
-    scores = official(scored, study.data) if len(scored) else scored
+    scores = with_guesses(official(scored, study.data), study.data) if len(scored) else scored
     for task in scores["task"].unique() if len(scores) else ():
         if not targets or task in targets:
             display(plots.score_heatmap(scores, language_table(study.data), task))

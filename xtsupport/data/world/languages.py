@@ -2,8 +2,8 @@
 
 Seven families of three languages; English is one more of the first. Kindric has English grammar
 and script, and half of its content words. Five families differ from Kindric in one thing each,
-Farric in all of them, so that a difference in transfer can be attributed. `family_table` has the
-factors as data, and what was meant to transfer.
+Farric in all of them, so that a difference in transfer can be attributed. families.csv has the
+factors, and what was meant to transfer.
 
 Every verb has a synonym, in every language. Language codes come from the range that ISO 639-3
 reserves for private use (qaa-qtz), and every name is made up, so that nothing computed here can be
@@ -12,8 +12,10 @@ taken for evidence about a real language.
 
 import hashlib
 import random
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
+
+from xtsupport.tables import families
 
 # Verbs (pairs of synonyms, in the order in which one would do them), objects and places that belong
 # together.
@@ -71,50 +73,7 @@ _ARMENIAN = dict(zip(_LATIN, "աբցդեֆգհիջկլմնոպքրստւվղխյ
 _LETTERS = {"Geor": _GEORGIAN, "Armn": _ARMENIAN}
 
 
-@dataclass(frozen=True)
-class Family:
-    """What the languages of one family have in common, and what was meant to come of it.
-
-    `intended` is the gain of `squad` over `none` on `xquad` that the family was built for, compared
-    with the gain in English: ``alike`` (at least half of it), ``less`` (above zero, and less than
-    in the families that should be alike), ``little`` (less than a quarter of it). It was written
-    down before any encoder was trained on this world, and is not changed by results.
-    """
-
-    name: str
-    cognates: float = 0.5  # share of content words taken over from English
-    order: str = "SVO"  # or SOV, or SVO/SOV: half of the statements each, questions SVO
-    case: bool = False  # suffixes instead of prepositions, and on objects
-    script: str = "Latn"  # ISO 15924
-    intended: str = "alike"
-    differs: str = "nothing"  # from Kindric
-
-
-FAMILIES = {
-    family.name: family
-    for family in (
-        Family("Kindric"),
-        Family("Novaric", cognates=0.0, differs="words"),
-        Family("Glyphic", script="Geor", differs="script"),
-        Family("Markic", case=True, differs="case"),
-        Family(
-            "Swayric",
-            order="SVO/SOV",
-            intended="less",
-            differs="word order, in half of the statements",
-        ),
-        Family("Turnic", order="SOV", intended="little", differs="word order"),
-        Family(
-            "Farric",
-            0.0,
-            "SVO/SOV",
-            True,
-            "Armn",
-            "less",
-            "words, script, case, and word order in half of the statements",
-        ),
-    )
-}
+FAMILIES = families()
 LANGUAGES = {  # code: (name, family)
     "en": ("English", "Kindric"),
     "qka": ("Arlish", "Kindric"),
@@ -139,16 +98,6 @@ LANGUAGES = {  # code: (name, family)
     "qfb": ("Farundel", "Farric"),
     "qfc": ("Farimon", "Farric"),
 }
-
-
-def family_table():
-    """One row per family, as a DataFrame: family, cognates, order, case, script, intended, differs
-    (see `Family`)."""
-    import pandas as pd
-
-    return pd.DataFrame([asdict(each) for each in FAMILIES.values()]).rename(
-        columns={"name": "family"}
-    )
 
 
 @dataclass(frozen=True)
@@ -263,7 +212,7 @@ def make_languages(seed: int = 0) -> dict[str, Language]:
         parent = {lemma: lemma if lemma in taken else new(2) for lemma in CONTENT_WORDS}
         parent |= {lemma: new(1) for lemma in FUNCTION_WORDS}
         for code, (_, name) in LANGUAGES.items():
-            if name == family.name and code != "en":
+            if name == family.family and code != "en":
                 words = {
                     lemma: word if lemma in taken or rng.random() < 0.8 else new(2)
                     for lemma, word in parent.items()

@@ -7,6 +7,11 @@ position that is best on these very rows, and `kind` the words that answer some 
 the same question word. What the best of them scores, a model scores without understanding; only
 what lies above can be called transfer. Jia and Liang 2017 (arXiv 1707.07328) and Weissenborn et
 al. 2017 (arXiv 1703.04816) show how far such rules go on SQuAD.
+
+    python -m xtsupport.data.world.lazy_rules
+
+writes lazy_rules.csv, what the rules score on every span target of the world: rows of chance and
+lazy rules in pictures and tables of scores (``tables.guesses``).
 """
 
 import re
@@ -16,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.data.hub import load
+from xtsupport.tables import PACKAGE, tasks
 from xtsupport.tables import task as task_row
 
 POSITIONS = range(-6, 6)  # in a sentence, from its front and from its end
@@ -135,3 +141,11 @@ def _best_positions(fitted) -> dict[str, float]:
         rule = f"{sentence}: position of a {which}"
         best[rule][ask] = max(best[rule][ask], np.sum(scores))
     return {rule: sum(sums.values()) for rule, sums in best.items()}
+
+
+if __name__ == "__main__":
+    targets = [
+        row.name for row in tasks("world").values() if (row.kind, row.role) == ("span", "target")
+    ]
+    every = pd.concat([lazy_table(name, "world").assign(task=name) for name in targets])
+    every[["task", *COLUMNS]].round(2).to_csv(PACKAGE / "lazy_rules.csv", index=False)

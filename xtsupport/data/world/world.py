@@ -73,6 +73,7 @@ def _version() -> str:
         *Path(__file__).parent.glob("*.py"),
         package / "tasks.csv",
         package / "languages.csv",
+        package / "families.csv",
     ]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:10]
 
