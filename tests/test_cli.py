@@ -206,7 +206,7 @@ class TestProgress:
     def shown(self, *steps):
         stream = io.StringIO()
         one = progress.Progress([], 5, stream)
-        one.works, one.already = {"a": 1.0, "b": 3.0}, 3
+        one.works = {"a": 1.0, "b": 3.0}
         one.started -= 67
         for each in steps:
             one(each)
@@ -233,7 +233,7 @@ class TestProgress:
         for state in ("running", "done"):
             one(self.states(a=state))
         lines = (tmp_path / "study.log").read_text().splitlines()
-        assert [line[20:] for line in lines] == ["[1/1] a started", "[2/1] a done in 67 s"]
+        assert [line[20:] for line in lines] == ["[0/1] a started", "[1/1] a done in 67 s"]
         assert all(time.strptime(line[:19], "%Y-%m-%d %H:%M:%S") for line in lines)
 
     def test_status_says_what_is_left_while_somebody_runs_the_study(self, call):
