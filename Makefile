@@ -44,7 +44,7 @@ reference-report: $(READY)
 	.venv/bin/python docs/reference.py
 
 lab: $(READY)
-	.venv/bin/jupyter lab notebooks/00_start_here.ipynb
+	.venv/bin/xtsupport lab
 
 test: $(READY)
 	.venv/bin/python -m pytest

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from study_toys import toy_root
 
+from xtsupport import folders
 from xtsupport.data.world.world import world_folder
 from xtsupport.errors import UserError
 from xtsupport.study import cli
@@ -188,12 +189,39 @@ def test_commands_start_without_the_heavy_libraries():
     assert done.stdout.strip() == "[]"
 
 
+PARSED = {"run", "demo", "lab", "data get", "data convert", "data fertility", "calibrate"}
+PARSED |= {"export-xtreme"}  # needs the demo's runs, which do not ship
+
+
 def test_version_and_help(call):
     assert call("--version")[1].startswith("xtsupport 0.")
     code, out, _ = call("--help")
-    assert code == 0
-    for command in ("run", "plan", "status", "data", "power", "significance", "export-xtreme"):
-        assert re.search(rf"^    {command}\s", out, re.MULTILINE), command
+    lines = out.splitlines()
+    assert code == 0 and len(lines) < 40 and max(map(len, lines)) <= 80, out
+    for command in cli.EXAMPLES:
+        assert re.search(rf"^  {command}\s", out, re.MULTILINE), command
+    assert sorted(name for names in cli.GROUPS.values() for name in names) == sorted(cli.EXAMPLES)
+
+
+@pytest.mark.parametrize("verb", cli.EXAMPLES)
+def test_the_help_of_each_verb_ends_with_an_example_that_works(verb, tmp_path, monkeypatch, capsys):
+    """In an empty folder, where the demo was done; what trains or fetches is only parsed."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        cli.main([*verb.split(), "--help"])
+    shown = capsys.readouterr().out.split("example: ")[1].strip()
+    assert " ".join(shown.split()) == cli.EXAMPLES[verb]
+    *before, last = shown.split(" && ")
+    words = last.split()
+    assert words[0] == "xtsupport" and words[1:][: len(verb.split())] == verb.split()
+    assert before in ([], [cli.EXAMPLES["demo"]])
+    if verb in PARSED:
+        cli.parser().parse_known_args(words[1:])
+        return
+    if before:
+        shutil.copytree(folders.shipped() / "study", tmp_path / "outputs" / "demo")
+    monkeypatch.delenv("XTSUPPORT_ROOT", raising=False)
+    assert not cli.main(words[1:])
 
 
 class TestProgress:

@@ -74,22 +74,6 @@ def test_conda_installs_this_project_under_the_constraints():
     assert len(arguments) == 2
 
 
-def test_package_data_are_in_the_package():
-    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    listed = {
-        path
-        for pattern in patterns["package-data"]["xtsupport"]
-        for path in (ROOT / "xtsupport").glob(pattern + ("/*" if pattern.endswith("**") else ""))
-    }
-    for name in (
-        "tasks.csv",
-        "languages.csv",
-        "study/execution/Snakefile",
-        "study/execution/profiles/local/config.yaml",
-    ):
-        assert ROOT / "xtsupport" / name in listed, name
-
-
 def test_the_version_stands_once():
     import xtsupport
 

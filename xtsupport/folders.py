@@ -10,15 +10,28 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def root() -> Path:
-    """The project root: the checkout the package lies in, else the current folder.
+    """The project root: the nearest folder from here upwards with a ``params/``, else this folder.
 
-    ``XTSUPPORT_ROOT`` replaces it (tests; an installed package used from elsewhere).
+    ``XTSUPPORT_ROOT`` replaces it (nodes of a study, tests).
     """
     chosen = os.environ.get("XTSUPPORT_ROOT")
     if chosen:
         return Path(chosen).resolve()
-    checkout = PACKAGE.parent
-    return checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
+    here = Path.cwd()
+    return next((each for each in (here, *here.parents) if (each / "params").is_dir()), here)
+
+
+def packaged() -> Path:
+    """Where ``notebooks/`` and ``params/`` lie as they came: in a wheel, or in the checkout."""
+    inside = PACKAGE / "project"
+    return inside if inside.is_dir() else PACKAGE.parent
+
+
+def params_file(path: str | Path) -> Path:
+    """A params file as somebody named it: from here, else the project root, else as it came."""
+    places = (Path(), root(), packaged())
+    found = [typed(path, place) for place in places]
+    return next((each for each in found if each.exists()), found[0])
 
 
 def typed(path: str | Path, start: Path | None = None) -> Path:
@@ -63,8 +76,9 @@ def scratch() -> Path:
 
 
 def notebooks() -> Path:
-    """The source notebooks."""
-    return root() / "notebooks"
+    """The source notebooks: the project's own, else as they came."""
+    own = root() / "notebooks"
+    return own if own.is_dir() else packaged() / "notebooks"
 
 
 def shipped() -> Path:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -14,7 +15,10 @@ LONGEST = 1200  # characters of an error line: whatever was typed, it can be rea
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse and do; 0 only on success. Errors are lines ``xtsupport: error: ...`` on stderr."""
-    args = parser().parse_args(arguments)
+    args, rest = parser().parse_known_args(arguments)
+    if rest and args.do is not lab:  # JupyterLab has options of its own
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    args.rest = rest
     try:
         return args.do(args) or 0
     except UserError as error:
@@ -50,19 +54,32 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"xtsupport: error: {message}; `{self.prog} --help` shows what is allowed\n")
 
 
+class AsWritten(argparse.RawDescriptionHelpFormatter):
+    """Help whose last lines stay as they are."""
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    top = Parser(prog="xtsupport", description=DESCRIPTION)
+    texts: dict[str, str] = {}
+    data = None
+    top = Parser(prog="xtsupport", description=DESCRIPTION, formatter_class=AsWritten,
+                 usage="xtsupport COMMAND ...")  # fmt: skip
     top.add_argument("--version", action="version", version=f"xtsupport {__version__}")
     top.add_argument("--debug", action="store_true", help="show tracebacks")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    commands = top.add_subparsers(
+        metavar="COMMAND", required=True, parser_class=Parser, help=argparse.SUPPRESS
+    )
 
     def command(name: str, do, text: str, among=commands) -> argparse.ArgumentParser:
-        each = among.add_parser(name, help=text, description=text)
+        full = f"data {name}" if among is data else name
+        each = among.add_parser(
+            name, description=text, epilog=f"example: {EXAMPLES[full]}", formatter_class=AsWritten
+        )
         each.add_argument(
             "--debug", action="store_true", help="show tracebacks", default=argparse.SUPPRESS
         )
         each.set_defaults(do=do)
+        texts[full] = text
         return each
 
     def study(name: str, do, text: str, among=commands) -> argparse.ArgumentParser:
@@ -97,6 +114,14 @@ def parser() -> argparse.ArgumentParser:
         )
         return each
 
+    each = command("new", new, "make a folder to work in: notebooks and a params file")
+    each.add_argument("dir", metavar="DIR", help="the folder to make; its name is the study's")
+    each.add_argument("--encoder", metavar="NAME", help="a hub id, a folder, offline-e5, pretrain")
+    each.add_argument("--intermediate", nargs="+", metavar="TASK", help="tasks of phase 2")
+    each.add_argument("--targets", nargs="+", metavar="TASK", help="tasks of phase 3")
+    each.add_argument("--languages", nargs="+", metavar="CODE", help="default: all of each target")
+    each.add_argument("--seeds", type=int, nargs="+", metavar="N", help="default: 0 1 2")
+    each.add_argument("--data", metavar="SOURCE", help="hub, world, or a mirror folder")
     each = updating(part("run", run, "run a study: whatever is not finished yet"))
     each.add_argument(
         "--jobs",
@@ -119,14 +144,12 @@ def parser() -> argparse.ArgumentParser:
     each.set_defaults(set=[])
     each = command("clean", clean, "list the runs that no study uses, with their sizes")
     each.add_argument("--remove", action="store_true", help="delete them")
-    data = commands.add_parser("data", help="look at a study's data").add_subparsers(
-        metavar="COMMAND", required=True
-    )
+    group = commands.add_parser("data", description="look at a study's data")
+    data = group.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     study("check", data_check, "check that all data of a study are there and sound", data)
     each = study("get", data_get, "fetch everything that a study needs from the hub", data)
     each.add_argument("--to", metavar="DIR", help="make a mirror there (default: cache only)")
-    each = command("convert", data_convert, "make a mirror of XTREME's download folder, or of "
-                   "SQuAD-style JSON, CoNLL and TSV files", data)  # fmt: skip
+    each = command("convert", data_convert, "make a mirror of XTREME's or published files", data)
     each.add_argument("source", metavar="XTREME_DOWNLOAD", help="a folder of files as published")
     each.add_argument("out", metavar="OUT", help="the mirror folder to make or to add to")
     each = command(
@@ -135,9 +158,7 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("encoder", metavar="ENCODER", help="offline-e5, a hub id or a folder")
     each.add_argument("--data", default="hub", help="hub, world, or a mirror folder (default: hub)")
     each.add_argument("--languages", nargs="+", metavar="CODE", help="default: all of the table")
-    each = command(
-        "world", world, "generate the world of invented languages, and say where it lies"
-    )
+    each = command("world", world, "generate the world of invented languages; says where it lies")
     each.add_argument("--seed", type=int, default=0)
     each.add_argument("--size", choices=["full", "tiny"], default="full")
     each = command("power", power, "how many seeds, questions and languages a gain needs")
@@ -167,7 +188,20 @@ def parser() -> argparse.ArgumentParser:
     )
     each.add_argument("study", metavar="STUDY_DIR", help="a study's folder, such as outputs/demo")
     each.add_argument("out", metavar="OUT_DIR")
+    each = command("lab", lab, "open the notebooks in JupyterLab")
+    each.usage = "xtsupport lab [JUPYTER OPTION ...]"
+    each = command("demo", run, "run the demo study, offline, in any folder")
+    each.set_defaults(file=DEMO, set=[], only=[], jobs=None, profile="local", dry_run=False)
+    top.epilog = overview(texts)
     return top
+
+
+def overview(texts: dict[str, str]) -> str:
+    """The commands below what one wants to do, a line each."""
+    lines = []
+    for title, names in GROUPS.items():
+        lines += [title, *(f"  {name:<16}{texts[name]}" for name in names)]
+    return "\n".join([*lines, "", "xtsupport COMMAND --help says more, with an example."])
 
 
 def opened(args):
@@ -197,6 +231,38 @@ def opened(args):
     for line in left_out(study):
         print(f"note: {line}", file=sys.stderr)
     return study
+
+
+def new(args) -> int:
+    """``xtsupport new``."""
+    from xtsupport import folders
+    from xtsupport.study import new as new_study
+
+    given = {key: getattr(args, key) for key in new_study.DEFAULTS} | {"data": args.data}
+    ask = sys.stdin.isatty() and sys.stdout.isatty()
+    choice = new_study.asked(given) if ask else new_study.chosen(given)
+    folder = folders.typed(args.dir, Path())
+    args.file = str(new_study.make(folder, choice).relative_to(folder))
+    os.chdir(folder)  # the plan below is that of the new project
+    print(f"{args.dir}: notebooks/, params/, and the study's own file {args.file}\n")
+    args.set, args.only, args.do = [], [], plan
+    plan(args)
+    print(f"\nnext:\n  cd {shlex.quote(args.dir)}")
+    print(f"  xtsupport plan {args.file}\n  xtsupport lab\n  xtsupport run {args.file}")
+    return 0
+
+
+def lab(args) -> int:
+    """``xtsupport lab``."""
+    import subprocess
+
+    from xtsupport import folders
+
+    first = folders.root() / "notebooks" / "00_start_here.ipynb"
+    if not first.is_file():
+        raise UserError(f"{first}: is not there; `xtsupport new my_study` writes a folder with it")
+    command = [sys.executable, "-m", "jupyterlab", f"notebooks/{first.name}", *args.rest]
+    return subprocess.call(command, cwd=folders.root())
 
 
 def run(args) -> int:
@@ -359,9 +425,9 @@ def clean(args) -> None:
 def data_check(args) -> None:
     """``xtsupport data check``."""
     from xtsupport.study.data_check import check
-    from xtsupport.study.params.settings import load_settings
+    from xtsupport.study.plan import read_settings
 
-    table = check(load_settings(args.file, args.set))
+    table = check(read_settings(args.file, args.set))
     print(table.drop(columns="note").astype(object).fillna("-").to_string(index=False))
     for row in table[(table["status"] == "present") & (table["note"] != "")].itertuples():
         print(f"{row.task} {row.language} {row.split}: {row.note}")
@@ -543,9 +609,33 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-DESCRIPTION = (
-    "Measure how English intermediate-task training changes zero-shot cross-lingual transfer."
-)
+DESCRIPTION = "Measure how English intermediate-task training changes zero-shot transfer."
+DEMO = "params/demo.yaml"
+GROUPS = {
+    "a study": ["new", "run", "plan", "status", "runs", "clean"],
+    "data": ["data check", "data get", "data convert", "data fertility", "world"],
+    "results": ["significance", "calibrate", "power", "export-xtreme"],
+    "here": ["lab", "demo"],
+}
+EXAMPLES = {
+    "new": "xtsupport new my_study --encoder pretrain --intermediate squad --targets xquad xnli",
+    "run": f"xtsupport run {DEMO} --only conditions=none,squad --only targets=xquad",
+    "plan": f"xtsupport plan {DEMO}",
+    "status": f"xtsupport status {DEMO}",
+    "runs": f"xtsupport runs {DEMO} --phase target",
+    "clean": "xtsupport clean",
+    "data check": f"xtsupport data check {DEMO}",
+    "data get": f"xtsupport data get {DEMO} --to my_mirror",
+    "data convert": "xtsupport data convert download my_mirror",
+    "data fertility": "xtsupport data fertility offline-e5 --data world",
+    "world": "xtsupport world --size tiny",
+    "significance": "xtsupport demo && xtsupport significance outputs/demo/cube --out my_report",
+    "calibrate": "xtsupport demo && xtsupport calibrate outputs/demo/cube --studies 24",
+    "power": "xtsupport demo && xtsupport power outputs/demo/cube --seeds 3 10",
+    "export-xtreme": "xtsupport demo && xtsupport export-xtreme outputs/demo my_submission",
+    "lab": "xtsupport lab --no-browser",
+    "demo": "xtsupport demo",
+}
 
 if __name__ == "__main__":
     sys.exit(main())

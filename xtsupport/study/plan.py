@@ -113,7 +113,7 @@ def to_add(key: str, values: list) -> str:
 
 
 def open_study(params: str | Path, overrides=(), only=()) -> Study:
-    """Load a params file (looked for here, then in the project root) and plan it.
+    """Load a params file (`folders.params_file` says where it is looked for) and plan it.
 
     overrides: as ``--set`` takes them, a list of ``key=value`` or one of them; or a mapping.
     only: as ``--only`` takes it (``narrowing``), such as ``conditions=none,squad``.
@@ -139,10 +139,8 @@ def study_of(settings: Settings, params: str, only=()) -> Study:
 
 
 def read_settings(params: str | Path, overrides=()) -> Settings:
-    """The settings of a params file that is looked for here, then in the project root."""
-    path = folders.typed(params, Path())
-    path = path if path.exists() else folders.typed(params)
-    return load_settings(path, overrides)
+    """The settings of a params file (`folders.params_file` says where it is looked for)."""
+    return load_settings(folders.params_file(params), overrides)
 
 
 def plan(settings: Settings) -> Plan:

@@ -1,0 +1,200 @@
+"""`xtsupport new`: a folder to work in, with the notebooks, the params files and one of one's own.
+
+The new params file takes its recipe, comments and all, from the shipped one for such encoders.
+"""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from xtsupport import files, folders, tables
+from xtsupport.errors import UserError, did_you_mean
+from xtsupport.study.params.rules import data_source
+from xtsupport.study.plan import read_settings
+
+RECIPES = {"pretrain": "demo", "offline-e5": "reference"}  # every other encoder: base
+DEFAULTS = {
+    "encoder": "FacebookAI/xlm-roberta-base",
+    "intermediate": ["squad"],
+    "targets": ["xquad", "xnli", "udpos", "tatoeba"],
+    "languages": ["all"],
+    "seeds": [0, 1, 2],
+}
+HEAD = """\
+# What does English training on {treatment} first change in zero-shot transfer?
+# `xtsupport plan FILE` says what there is to do and what it costs; editors complete this file by
+# params/schema.json. Below the first block follows the recipe of params/{recipe}.yaml.
+study: {study} # its folder under outputs/
+data: {data} # hub, world (invented languages), or a mirror folder
+encoder: {encoder} # pretrain (a small one, made here), offline-e5, a hub id or a folder
+
+conditions: [{conditions}] # nothing first, an English task first; none~X: as many steps without X
+targets: [{targets}]
+seeds: [{seeds}] # three are the fewest for a claim
+languages: {languages}
+"""
+ANALYSIS = """\
+analysis: # fixed by the study's first run
+  contrasts:
+{contrasts}
+  primary: {{treatment: {treatment}, baseline: none, target: {target}, metric: {metric}, by: group}}
+  margin: 1.0 # points; smaller gains count as equivalent
+"""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a new study is about, as `DEFAULTS` names it."""
+
+    encoder: str
+    intermediate: list[str]
+    targets: list[str]
+    languages: list[str]
+    seeds: list[int]
+    data: str = ""
+
+    @property
+    def source(self) -> str:
+        """Where its rows come from: as chosen, else what goes with the encoder."""
+        return self.data or ("world" if self.encoder == "pretrain" else "hub")
+
+
+def make(folder: Path, choice: Choice) -> Path:
+    """Write the folder; returns its new params file. UserError, and no folder, if it is not sound.
+
+    The folder must be new or empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: is there already and not empty; choose another name")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", folder.resolve().name)
+    with files.plain_disk_errors(folder), files.new_folder(folder) as made:
+        left_out = shutil.ignore_patterns(".ipynb_checkpoints")
+        for part in ("notebooks", "params"):
+            shutil.copytree(folders.packaged() / part, made / part, ignore=left_out)
+        if (made / "params" / f"{name}.yaml").exists():
+            raise UserError(f"{folder}: a study named {name} comes with xtsupport; choose another")
+        path = files.write_text(made / "params" / f"{name}.yaml", params_text(name, choice))
+        try:
+            read_settings(path)
+        except UserError as error:
+            raise UserError(
+                *(each.replace(f"{made}", str(folder)) for each in error.problems)
+            ) from None
+    return folder / "params" / f"{name}.yaml"
+
+
+def params_text(name: str, choice: Choice) -> str:
+    """The params file of a study: its own head, the recipe, the comparisons."""
+    recipe = RECIPES.get(choice.encoder, "base")
+    first, target = choice.intermediate[0], choice.targets[0]
+    conditions = ["none", *choice.intermediate, f"none~{first}"]
+    contrasts = [[each, "none"] for each in choice.intermediate] + [[first, f"none~{first}"]]
+    source = data_source(choice.source)
+    metrics = tables.task(target, source).metrics
+    words = {
+        "study": name,
+        "recipe": recipe,
+        "treatment": first,
+        "data": choice.source,
+        "encoder": choice.encoder,
+        "conditions": ", ".join(conditions),
+        "targets": ", ".join(choice.targets),
+        "seeds": ", ".join(map(str, choice.seeds)),
+        "languages": "all" if choice.languages == ["all"] else f"[{', '.join(choice.languages)}]",
+        "contrasts": "\n".join(f"    - [{', '.join(pair)}]" for pair in contrasts),
+        "target": target,
+        "metric": "f1" if "f1" in metrics else metrics[0],
+    }
+    text = files.read_text(folders.packaged() / "params" / f"{recipe}.yaml")
+    kept = {
+        "intermediate_tasks": {*choice.intermediate},
+        "tasks": {tables.task(each, source).training_task for each in choice.targets},
+    }
+    return "\n".join(
+        [HEAD.format(**words), *recipe_of(text, kept, choice.targets), ANALYSIS.format(**words)]
+    )
+
+
+def recipe_of(text: str, kept: dict[str, set[str]], targets: list[str]) -> list[str]:
+    """The blocks of a params file that say how to train; of a block in `kept` only those tasks."""
+    blocks = re.split(r"(?m)^(?=\w)", text)[1:]
+    found = []
+    for block in blocks:
+        key = block.partition(":")[0]
+        if key in kept:
+            head, *entries = re.split(r"(?m)^(?=  \w)", block)
+            own = [each for each in entries if each.strip().partition(":")[0] in kept[key]]
+            block = head + "".join(own) if own else ""
+        if block and key not in OWN:
+            found.append(only_of(block, targets).rstrip() + "\n")
+    return found
+
+
+def only_of(block: str, targets: list[str]) -> str:
+    """A block without the limits of targets that the study does not have."""
+    found = re.search(r"max_clusters: \{(.*?)\}", block)
+    if not found:
+        return block
+    own = [each for each in found[1].split(", ") if each.partition(":")[0] in targets]
+    return block.replace(found[1], ", ".join(own))
+
+
+def asked(given: dict, ask=input) -> Choice:
+    """What flags do not say, asked for in the terminal; an empty answer takes the default."""
+    answers = dict(given)
+    for key, question in QUESTIONS.items():
+        if given[key] is not None:
+            continue
+        print(question.format(**offered()))
+        standing = " ".join(as_list(DEFAULTS[key]))
+        while answers[key] is None:
+            words = (ask(f"  {key} [{standing}]: ").strip() or standing).replace(",", " ").split()
+            wrong = unknown(key, words)
+            print(*wrong, sep="\n", end="\n" if wrong else "")
+            if not wrong:
+                answers[key] = words[0] if key == "encoder" else words
+    return chosen(answers)
+
+
+def chosen(given: dict) -> Choice:
+    """The choice that flags make, with the defaults for the rest; folders as seen from anywhere."""
+    found = {key: given.get(key) or default for key, default in DEFAULTS.items()}
+    found |= {"data": given.get("data") or ""}
+    for key in ("data", "encoder"):
+        if found[key] and folders.typed(found[key], Path()).is_dir():
+            found[key] = folders.typed(found[key], Path()).resolve().as_posix()
+    return Choice(**found)
+
+
+def offered() -> dict[str, str]:
+    """The names to choose from, by question."""
+    found = tables.tasks()
+    names = {role: [t.name for t in found.values() if t.role == role] for role in ROLES.values()}
+    return {key: " ".join(names[role]) for key, role in ROLES.items()}
+
+
+def unknown(key: str, words: list[str]) -> list[str]:
+    """A line for each answer that is no name of the list it is from."""
+    allowed = {**offered(), "languages": " ".join(["all", *tables.languages()])}.get(key)
+    if allowed is None:
+        return []
+    names = [*allowed.split(), *(["all"] if key == "intermediate" else [])]
+    return [f"  {w}: is not in the list{did_you_mean(w, names)}" for w in words if w not in names]
+
+
+def as_list(value) -> list[str]:
+    """One value or several, as words."""
+    return [str(each) for each in (value if isinstance(value, list) else [value])]
+
+
+OWN = {"study", "data", "encoder", "conditions", "targets", "seeds", "languages", "analysis"}
+ROLES = {"intermediate": "intermediate", "targets": "target"}
+QUESTIONS = {
+    "encoder": "Which encoder? A hub id, a folder, offline-e5 (small, real), or pretrain (tiny, "
+    "made here, on invented languages)",
+    "intermediate": "Which intermediate tasks? {intermediate}",
+    "targets": "Which targets? {targets}",
+    "languages": "Which languages? Codes such as de sw zh, or all",
+}
