@@ -95,8 +95,10 @@ def test_lengths_of_rows_that_are_here(study, tiny_encoder, tmp_path):
 
     _, tokenizer = tiny_encoder
     tokenizer.save_pretrained(tmp_path / "encoder")
-    cut = lengths.cutter(tmp_path / "encoder" / "tokenizer.json")
-    about = lengths.measured("squad", "en", "train", study.data, cut)
+    file = tmp_path / "encoder" / "tokenizer.json"
+    about = lengths.measured("squad", "en", "train", study.data, file, 300)
+    lengths.measured.cache_clear()  # as another process: from the user's cache
+    assert about == lengths.measured("squad", "en", "train", study.data, file, 300)
     rows = load("squad", "en", "train", study.data)
     sizes = [len(i) for i in tokenizer(list(rows["question"]), list(rows["context"]))["input_ids"]]
     assert about.rows == len(rows) and about.measured

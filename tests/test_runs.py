@@ -1,6 +1,7 @@
 """Run folders: nothing half-written is ever read as whole."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -305,3 +306,21 @@ def test_the_record_is_json_that_other_programs_can_read(run):
     assert json.loads(text)["upstream"] == {}
     assert "NaN" not in text
     assert Path(run.folder / "run.json").stat().st_size < 20_000
+
+
+def test_a_large_file_is_hashed_once_whatever_the_process(tmp_path, monkeypatch):
+    monkeypatch.setenv("XTSUPPORT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(files, "LARGE", 1000)
+    large, small = tmp_path / "large", tmp_path / "small"
+    large.write_bytes(b"a" * 1000)
+    small.write_bytes(b"a" * 999)
+    by_hand = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in (large, small)}
+    read, digest = [], hashlib.file_digest
+    monkeypatch.setattr(files.hashlib, "file_digest", lambda *a: read.append(a) or digest(*a))
+    for _ in range(3):
+        files._checksum.cache_clear()  # as another process begins
+        assert {path: files.checksum(path) for path in (large, small)} == by_hand
+    assert len(read) == 1 + 3
+    large.write_bytes(b"b" * 1000)
+    os.utime(large, ns=(0, 1))
+    assert files.checksum(large) == hashlib.sha256(b"b" * 1000).hexdigest()

@@ -6,11 +6,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
 from xtsupport.errors import UserError
+from xtsupport.folders import user_cache
+
+LARGE = 2**24  # bytes: a fiftieth of a second to read; weights have more
 
 
 @contextmanager
@@ -135,12 +138,23 @@ def described(path: Path) -> dict:
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file; read again only when its size or time changed."""
+    """SHA-256 of a file; read again only when its path, size or time changed.
+
+    Of a `LARGE` file no process reads it again: the user's cache keeps the checksum.
+    """
     stat = path.stat()
     return _checksum(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=100_000)
 def _checksum(path: Path, size: int, changed: int) -> str:
+    name = hashlib.sha256(f"{path.absolute()} {size} {changed}".encode()).hexdigest()
+    kept = user_cache() / "checksums" / name
+    if size >= LARGE and kept.is_file():
+        return kept.read_text(encoding="ascii")
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if size >= LARGE:
+        with suppress(OSError):  # a cache that is read-only
+            write_text(kept, found)
+    return found

@@ -60,6 +60,11 @@ def portable(path: str | Path) -> str:
     return Path(os.path.relpath(path, root())).as_posix() if near else Path(path).name
 
 
+def user_cache() -> Path:
+    """Where generated and converted files are kept: $XTSUPPORT_CACHE, else ~/.cache/xtsupport."""
+    return Path(os.environ.get("XTSUPPORT_CACHE") or Path.home() / ".cache" / "xtsupport")
+
+
 def outputs() -> Path:
     """Where studies lie, one folder each."""
     return root() / "outputs"

@@ -17,9 +17,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from xtsupport.data import hub, parquet
+from xtsupport.data import hub
 from xtsupport.errors import UserError, shorten
-from xtsupport.files import read_text
+from xtsupport.files import checksum, read_text
 
 FILES = {"test": "training", "validation": "sample"}
 
@@ -72,7 +72,7 @@ def present(language, split="test", data="hub") -> bool:
 
 def fingerprint(language, split="test", data="hub") -> str:
     """A hex string that changes whenever pools() would give something else; UserError if absent."""
-    marks = "".join(map(parquet.sha256, files(language, split, data)))
+    marks = "".join(map(checksum, files(language, split, data)))
     return hashlib.sha256(marks.encode()).hexdigest()
 
 

@@ -27,7 +27,9 @@ from xtsupport.data import (
     soundness,
 )
 from xtsupport.errors import UserError
+from xtsupport.files import checksum as sha256
 from xtsupport.files import write_parquet
+from xtsupport.folders import user_cache
 from xtsupport.tables import Task
 
 
@@ -179,7 +181,7 @@ def checksum(source) -> str:
     """The sha256 of a part's files, or the commit that is used of the hub's."""
     if source.files is None:
         return source.repo.commit
-    return hashlib.sha256("".join(map(parquet.sha256, source.files)).encode()).hexdigest()
+    return hashlib.sha256("".join(map(sha256, source.files)).encode()).hexdigest()
 
 
 def own_folder(name, data="hub") -> Path:
@@ -262,8 +264,6 @@ def _raw(source, first=None):
 
 def first_rows(source, first) -> Path:
     """A parquet file with the first rows of a part of the hub's, kept in the user's cache."""
-    from xtsupport.data.world.world import user_cache
-
     repo = source.repo
     name = f"{repo.name.replace('/', '--')}-{repo.commit}-{source.config}-{source.split}-{first}"
     place = user_cache() / "hub" / "first" / f"{name}.parquet"

@@ -1,8 +1,6 @@
 """The parquet files of a mirror: found, read whole or refused, fingerprinted."""
 
-import hashlib
 import re
-from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -111,15 +109,3 @@ def rows(path: Path) -> int:
 def _damaged(path, error):
     reason = str(error).split("\n")[0]
     return UserError(f"{path} is not a whole parquet file ({reason}); copy it again")
-
-
-def sha256(path: Path) -> str:
-    """The file's sha256, remembered for as long as its size and time of change stay the same."""
-    state = path.stat()
-    return _sha256(path, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _sha256(path, _size, _changed):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

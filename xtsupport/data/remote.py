@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 from xtsupport import __version__
 from xtsupport.errors import Unreachable, UserError
 from xtsupport.files import write_json
+from xtsupport.folders import user_cache
 
 CONNECT, ANSWER = 4, 6  # seconds; two attempts without a byte end a download
 NOUNS = {"datasets": "data set", "models": "encoder"}
@@ -297,7 +298,5 @@ def _has_address(host: str | None) -> bool:
 
 def _notes(repo: Repo, what: str) -> Path:
     """A file of our own on a commit, which never changes."""
-    from xtsupport.data.world.world import user_cache
-
     name = f"{repo.kind}--{repo.name.replace('/', '--')}"
     return user_cache() / "hub" / name / f"{repo.commit}.{what}.json"

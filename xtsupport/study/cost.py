@@ -12,14 +12,15 @@ the maker's figure for 16-bit floats. benchmarks/cost.py holds estimates against
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from xtsupport import folders, tables
 from xtsupport.data import lengths
 from xtsupport.data.lengths import Lengths
-from xtsupport.data.world.world import user_cache
 from xtsupport.errors import UserError
+from xtsupport.folders import user_cache
 from xtsupport.study import runs
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.planner import Planner
@@ -125,7 +126,8 @@ class Estimate:
 
     def __init__(self, settings, made: list[Run], data: str):
         self.settings, self.runs, self.data = settings, made, data
-        self.shape, self.cut = shape_of(settings), cut_of(settings, made)
+        self.shape, self.tokenizer = shape_of(settings), tokenizer_of(settings, made)
+        self.tables = tables.tasks(data)
         self.guessed: set[str] = set()
         self.works = [self.work(run) for run in made]
 
@@ -218,17 +220,18 @@ class Estimate:
 
     def windows(self, task: str, about: Lengths, own: dict) -> np.ndarray:
         """The lengths (n,) in tokens after long sequences are cut, or become windows."""
-        cut = tables.task(task, self.data).kind not in ("span", "tagging")
+        cut = self.tables[task].kind not in ("span", "tagging")
         most = own["embedding"][task] if "embedding" in own else own
         return about.windows(most["max_length"], own.get("stride", 0), cut, own.get("step"))
 
     def lengths(self, task: str, role: str, code: str, split: str | None = None) -> Lengths:
         """Of the rows themselves where they are here, else of the table."""
-        about = tables.task(task, self.data)
+        about = self.tables[task]
         split = split or (about.train_split if role == "train" else about.eval_split)
         if self.data != "hub" and about.evaluator != "pairs":
             try:
-                return lengths.measured(task, code, split, self.data, self.cut or lengths.words)
+                sample = lengths.SAMPLE[role]
+                return lengths.measured(task, code, split, self.data, self.tokenizer, sample)
             except UserError:
                 pass
         self.guessed.add(f"{task} ({role})")
@@ -276,7 +279,7 @@ class Estimate:
                 f"note: {', '.join(sorted(self.guessed))}: the rows are not here; "
                 "published sizes and the lengths of xtsupport/lengths.csv were taken"
             )
-        if not self.cut and self.data != "hub":
+        if not self.tokenizer and self.data != "hub":
             text.append("note: the encoder's tokenizer is not here; tokens were guessed from words")
         return text
 
@@ -327,8 +330,8 @@ def shape_of(settings) -> Shape:
         ) from error
 
 
-def cut_of(settings, made: list[Run]):
-    """What counts the tokens of texts for this encoder; None where its tokenizer is not here."""
+def tokenizer_of(settings, made: list[Run]) -> Path | None:
+    """The tokenizer.json of the study's encoder; None where it is not here."""
     places = [folders.typed(settings.encoder)]
     if settings.encoder == "pretrain":
         found = (runs.find(run) for run in made if run.phase == "pretraining")
@@ -336,7 +339,7 @@ def cut_of(settings, made: list[Run]):
     elif settings.encoder == "offline-e5":
         places = list(user_cache().glob("multilingual-e5-small-*"))
     there = [place / "tokenizer.json" for place in places if (place / "tokenizer.json").is_file()]
-    return lengths.cutter(there[0]) if there else None
+    return there[0] if there else None
 
 
 class WithoutData(Planner):

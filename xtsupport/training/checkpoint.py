@@ -15,6 +15,7 @@ from xtsupport import folders
 from xtsupport.data import commits, download, remote
 from xtsupport.errors import UserError
 from xtsupport.files import write_text
+from xtsupport.folders import user_cache
 
 OFFLINE = "offline-e5"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -99,8 +100,6 @@ def check(name: str | Path) -> None:
 
 def agreed(name, config: dict, found: dict) -> None:
     """Compare both, once for the same files and transformers: that takes seconds of imports."""
-    from xtsupport.data.world.world import user_cache
-
     seen = json.dumps([version("transformers"), config, sorted(found.items())])
     note = user_cache() / "encoders" / hashlib.sha256(seen.encode()).hexdigest()
     if not note.is_file():

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xtsupport.data.world.world import user_cache
+from xtsupport.folders import user_cache
 from xtsupport.training import features
 from xtsupport.training.features import Features, featurise
 

@@ -37,6 +37,7 @@ import numpy as np
 from filelock import FileLock
 
 from xtsupport.errors import UserError
+from xtsupport.folders import user_cache
 
 # wheel -> (import name, file inside it, sha256 of that file)
 _SOURCES = {
@@ -89,7 +90,7 @@ def offline_encoder_folder() -> Path:
 
     Raises UserError if a wheel is missing or holds another file than the one verified here.
     """
-    cache = Path(os.environ.get("XTSUPPORT_CACHE") or Path.home() / ".cache" / "xtsupport")
+    cache = user_cache()
     folder = cache / _FOLDER
     if folder.is_dir():
         return folder

@@ -15,9 +15,9 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from xtsupport.data.world.world import user_cache
 from xtsupport.errors import UserError
 from xtsupport.files import write_json
+from xtsupport.folders import user_cache
 
 FORMATS = ("float32", "bfloat16")
 FASTER = 1.2  # bfloat16 is taken where its products are at least so many times as fast

@@ -28,6 +28,7 @@ from xtsupport.data.world.mirror import (
     write,
     write_tables,
 )
+from xtsupport.folders import user_cache
 
 SPAN_SLOTS = {"squad": ("agent", "object"), "squad_v2": ("place", "number")}
 FACTS = 3  # of a passage that is asked about
@@ -45,11 +46,6 @@ class Size:
 
 
 SIZES = {"full": Size(5000, 4000, 600), "tiny": Size(60, 48, 12)}
-
-
-def user_cache() -> Path:
-    """Where generated and converted files are kept: $XTSUPPORT_CACHE, else ~/.cache/xtsupport."""
-    return Path(os.environ.get("XTSUPPORT_CACHE") or Path.home() / ".cache" / "xtsupport")
 
 
 def world_folder(seed: int = 0, size: str = "full") -> Path:
