@@ -1,0 +1,137 @@
+"""Intended versus found: did the families of the generated world turn out as they were built?
+
+families.csv says what each family was meant to gain from `squad` on `xquad`, compared with English.
+Each of these statements is a contrast of gains with an interval of its own (at alpha, unadjusted):
+``alike``: the family's gain less half of the English one; ``little``: a quarter of the English gain
+less the family's; ``less``: the gain itself, and the mean gain of the families that should be alike
+less the family's. A statement is borne out where its interval lies above 0, refuted where it lies
+below; else it is open.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+
+from xtsupport import tables
+from xtsupport.report.contents import Contents, with_interval
+from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.evidence import Evidence, exactly
+from xtsupport.statistics.inference import inference
+
+HOME = "English"  # whose gain is the measure
+LIKE = "Kindric"  # from which every other family differs in what its row says
+BUILT_FOR = ("squad", "none", "xquad")
+
+
+def intended_table(found: Contents) -> pd.DataFrame:
+    """``intended_versus_found`` for reading; no rows where the study is not about these families.
+
+    Columns: family, differs in, intended, baseline (points), gain with its interval and verdict in
+    the comparison, in line, and the gain beside Kindric's: what the factor does to it.
+    """
+    rows = intended_versus_found(found)
+    if rows.empty:
+        return rows
+    apart = with_interval(rows.set_axis(rows.columns.map(BESIDE), axis=1)[list(GAIN)])
+    effect = rows["beside_low"].gt(0).map({True: "higher", False: ""})
+    effect = effect.mask(rows["beside_high"] < 0, "lower").replace("", "no effect shown")
+    return pd.DataFrame(
+        {
+            "family": rows["family"],
+            "differs in": rows["differs"],
+            "intended": rows["intended"],
+            "baseline": rows["baseline_score"],
+            "gain": with_interval(rows) + ", " + rows["verdict"],
+            "in line": rows["in_line"],
+            f"beside {LIKE}": (apart + ", " + effect).where(rows["beside"].notna(), ""),
+        }
+    )
+
+
+def intended_versus_found(found: Contents) -> pd.DataFrame:
+    """English, then one row per family, in points: what families.csv has of it; baseline_score,
+    gain, ci_low, ci_high and verdict of the comparison; in_line (yes, no or open); beside,
+    beside_low, beside_high (the gain less that of Kindric, interval at alpha).
+
+    No rows unless the primary comparison is the one that the families were built for.
+    """
+    primary, built = found.primary, tables.family_table(found.evidence.data)
+    cases = family_cases(found.evidence)
+    built = built[built["family"].isin(cases)]
+    if (primary.treatment, primary.baseline, primary.target) != BUILT_FOR or HOME not in cases:
+        return built.iloc[:0]
+    intended = dict(zip(built["family"], built["intended"], strict=True))
+    home = {"family": HOME, "differs": "the language of training", "intended": "the measure"}
+    every = pd.concat([pd.DataFrame([home]), built], ignore_index=True)
+    told = [statements(name, cases, intended) for name in every["family"]]
+    beside = [
+        {name: 1.0, LIKE: -1.0} if name not in (HOME, LIKE) and LIKE in cases else {}
+        for name in every["family"]
+    ]
+    numbers = measured(cases, [each for row in (*told, beside) for each in row if each], found)
+    ends = {key: numbers.get(key, {}) for key in map(key_of, beside)}
+    judged = [judge([numbers[key_of(each)] for each in row]) if row else "" for row in told]
+    columns = {new: [ends[key_of(each)].get(old) for each in beside] for new, old in BESIDE_OF}
+    return every.assign(in_line=judged, **columns).merge(seen(found), on="family")
+
+
+def family_cases(evidence: Evidence) -> dict[str, Case]:
+    """Family -> the case of its gain on the target; English among them."""
+    primary = evidence.primary
+    every = evidence.primary_cases("group")
+    levels = exactly(every, primary.target, primary.metric, "group")
+    source = exactly(every, primary.target, primary.metric, "source")
+    home = [case for case in source if case.row.level == evidence.source]
+    return ({HOME: home[0]} if home else {}) | {case.row.level: case for case in levels}
+
+
+def statements(name: str, cases: Mapping[str, Case], intended: Mapping) -> list[dict]:
+    """What was intended of a family, as sums of gains that should be above 0: {family: factor}."""
+    alike = [each for each, what in intended.items() if what == "alike" and each in cases]
+    return {
+        "alike": [{name: 1.0, HOME: -0.5}],
+        "little": [{HOME: 0.25, name: -1.0}],
+        "less": [{name: 1.0}, {name: -1.0} | dict.fromkeys(alike, 1 / max(1, len(alike)))],
+    }.get(intended.get(name, ""), [])
+
+
+def measured(cases: Mapping[str, Case], sums: list[dict], found: Contents) -> dict[tuple, dict]:
+    """Gain, ci_low and ci_high (points) of sums of families' gains, by ``key_of``."""
+    made = []
+    for each in sums:
+        one = cases[next(iter(each))]
+        weights = sum(factor * cases[name].weights[0] for name, factor in each.items())
+        row = replace(one.row, by="sum", level=str(each))  # no level of a table: lends to no other
+        made.append(replace(one, row=row, weights=(weights,)))
+    if not made:
+        return {}
+    numbers = inference(made, found.rules.unit, found.rules.alpha)[list(GAIN)]
+    return dict(zip(map(key_of, sums), numbers.to_dict("records"), strict=True))
+
+
+def key_of(factors: dict) -> tuple:
+    """A sum of gains as a key."""
+    return tuple(factors.items())
+
+
+def judge(numbers: list[dict]) -> str:
+    """Whether all statements hold (yes), one is refuted (no), or neither (open)."""
+    if any(each["ci_high"] < 0 for each in numbers):
+        return "no"
+    return "yes" if all(each["ci_low"] > 0 for each in numbers) else "open"
+
+
+def seen(found: Contents) -> pd.DataFrame:
+    """The comparison's rows of the primary contrast on the target by family, and of English."""
+    table, primary = found.comparison, found.primary
+    mine = table["treatment"].eq(primary.treatment) & table["baseline"].eq(primary.baseline)
+    mine &= table["variant"].eq("plain") & table["task"].eq(primary.target)
+    mine &= table["metric"].eq(primary.metric) & table["by"].isin(["group", "source"])
+    rows = table[mine].assign(family=table["level"].replace(found.evidence.source, HOME))
+    return rows.drop_duplicates("family")[["family", "baseline_score", *GAIN, "verdict"]]
+
+
+GAIN = ("gain", "ci_low", "ci_high")
+BESIDE_OF = (("beside", "gain"), ("beside_low", "ci_low"), ("beside_high", "ci_high"))
+BESIDE = dict(BESIDE_OF)
