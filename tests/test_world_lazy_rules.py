@@ -50,7 +50,7 @@ def test_no_lazy_rule_answers_the_questions_of_the_world(code):
     language = invented.make_languages(0)[code]
     drawn = world.World(invented.make_languages(0), random.Random("lazy"))
     questions = [
-        world.rotated(*world.span_question(drawn, world.SPAN_SLOTS["squad"], True), place=i % 3)
+        world.rotated(world.span_question(drawn, world.SPAN_SLOTS["squad"], True), i % 3)
         for i in range(600)
     ]
     scores = lazy_scores([world.squad_row(language, "", *each) for each in questions])

@@ -43,7 +43,8 @@ def pools(language, split="test", data="hub") -> Pools:
     paths = files(language, split, data)
     source, target, gold = (_two_columns(path) for path in paths)
     _check_ids(paths, source, target, gold)
-    return Pools(*_apart(source), *_apart(target), gold)
+    (source_ids, source_texts), (target_ids, target_texts) = _apart(source), _apart(target)
+    return Pools(source_ids, source_texts, target_ids, target_texts, gold)
 
 
 def files(language, split="test", data="hub") -> list[Path]:

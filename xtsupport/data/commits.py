@@ -46,9 +46,10 @@ def resolve(kind: str, name: str, revision: str = "") -> Repo:
             commit = remote.latest(kind, name, revision)
             _remember(Repo(kind, name, commit), revision)
         except Unreachable:
-            commit = newest_cached(kind, name, revision)
-            if commit is None:
+            cached = newest_cached(kind, name, revision)
+            if cached is None:
                 raise
+            commit = cached
         _frozen[key] = commit
         for place in _place:
             _frozen.update(_read(place))  # what another process froze meanwhile stays
@@ -85,7 +86,8 @@ def update(folder: Path) -> None:
 
 
 def _now(key: str) -> str:
-    kind, name, revision = re.fullmatch(r"(\w+)/(.+)@(.+)", key).groups()
+    kind, _, rest = key.partition("/")
+    name, _, revision = rest.rpartition("@")
     return remote.latest(kind, name, revision)
 
 

@@ -67,7 +67,8 @@ def cluster_ids(ids: list[str], texts: list, consecutive: bool) -> list[str]:
     consecutive: only neighbours form a cluster. In parallel benchmarks this gives the same
     clusters in every language even where two different English texts have one translation.
     """
-    first, previous, clusters = {}, None, []
+    first: dict = {}
+    previous, clusters = None, []
     for identifier, text in zip(ids, texts, strict=True):
         if consecutive and text != previous:
             first.clear()
@@ -235,7 +236,7 @@ def plain_label(label) -> str:
     """A label as text, alike for 1, 1.0, True and "1"; "" for none, NaN and pandas's NA."""
     if absent(label):
         return ""
-    if isinstance(label, int | float | np.number | np.bool_) and label % 1 == 0:
+    if isinstance(label, int | float | np.number | np.bool_) and float(label).is_integer():
         label = int(label)
     return str(label).strip()
 

@@ -70,8 +70,8 @@ def latest(kind: str, name: str, revision: str) -> str:
     repo = Repo(kind, name, revision)
     url = f"{endpoint()}/api/{kind}/{name}/revision/{quote(revision, safe='')}"
     found = _json(_ask(url, repo), repo)
-    commit = found.get("sha") if isinstance(found, dict) else None
-    if not re.fullmatch("[0-9a-f]{40}", str(commit)):
+    commit = str(found.get("sha")) if isinstance(found, dict) else ""
+    if not re.fullmatch("[0-9a-f]{40}", commit):
         raise silent("gives no sense (no commit)", repo)
     return commit
 

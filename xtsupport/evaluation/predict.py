@@ -1,5 +1,7 @@
 """One prediction per example, for every kind of task that has a head."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -24,13 +26,11 @@ def predict(
     `model` has a head for `task` (a training task); `batch_tokens` bounds tokens per batch and
     `max_answer` the tokens of a span (XTREME: 30).
     """
-    decode = {"classification": _labels, "choice": _choice, "tagging": _tags, "span": _spans}[
-        features.kind
-    ]
     logits = model_outputs(model, task, features, pad, batch_tokens, precision, max_answer)
     if features.kind == "span":
-        return decode(logits, features, examples, unanswerable)
-    return decode(logits, features, examples)
+        return _spans(logits, features, examples, unanswerable)
+    decode: dict[str, Callable] = {"classification": _labels, "choice": _choice, "tagging": _tags}
+    return decode[features.kind](logits, features, examples)
 
 
 @torch.inference_mode()

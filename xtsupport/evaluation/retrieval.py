@@ -43,16 +43,16 @@ def embed(
         if vectors is None:
             vectors = np.zeros((len(pooled), len(ids), pooled.shape[-1]), dtype=np.float32)
         vectors[:, indices] = pooled.float().cpu().numpy()
-    return vectors
+    return np.zeros((0, 0, 0), np.float32) if vectors is None else vectors
 
 
-def encode(model, tokenizer, sentences, layer: int, *options) -> np.ndarray:
+def encode(model, tokenizer, sentences, layer: int, **options) -> np.ndarray:
     """Unit vectors of one layer (sentences, hidden), for pools too large for embed() at once."""
     vectors = np.zeros((len(sentences), model.config.hidden_size), dtype=np.float32)
     for start in range(0, len(sentences), SLICE):
         part = sentences[start : start + SLICE]
         vectors[start : start + SLICE] = unit(
-            embed(model, tokenizer, part, *options, layer=layer)[0]
+            embed(model, tokenizer, part, layer=layer, **options)[0]
         )
     return vectors
 

@@ -132,7 +132,7 @@ def tally(rows: pd.DataFrame, by: str, words: Mapping[str, str]) -> str:
     if by == "all":
         row = rows.iloc[0]
         return f"{words[row['verdict']]} over all {row['n_languages']} languages."
-    parts = []
+    parts: list[str] = []
     if rows["verdict"].nunique() == 1 and len(rows) > 1:
         return f"{words[rows['verdict'].iloc[0]]} in all {len(rows)} {plural(by)}."
     for verdict, word in words.items():

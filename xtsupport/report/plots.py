@@ -284,7 +284,7 @@ def _task_headings(panel: Axes, tasks: Sequence[str]) -> None:
     """The benchmark's name over its columns and a gap line between benchmarks."""
     for task in dict.fromkeys(tasks):
         where = [i for i, name in enumerate(tasks) if name == task]
-        panel.text(np.mean(where), -0.6, task, ha="center", va="bottom", fontsize=9)
+        panel.text(float(np.mean(where)), -0.6, task, ha="center", va="bottom", fontsize=9)
         if where[0]:
             panel.axvline(where[0] - 0.5, color=INK, linewidth=1.5)
 

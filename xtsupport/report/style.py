@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -56,7 +57,7 @@ def font_families() -> list[str]:
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # weights that they lack
     for part in FONTS:
         found = find_spec(f"justmytype_intl_{part}")
-        for place in found.submodule_search_locations if found else ():
+        for place in (found.submodule_search_locations or ()) if found else ():
             for path in sorted(Path(place).rglob("*.ttf")):
                 fontManager.addfont(path)
                 names.append(FontProperties(fname=path).get_name())
@@ -138,7 +139,7 @@ def new_figure(
     width: float = 7.0,
     height: float = 3.8,
     rows: int = 1,
-    **shared: bool,
+    **shared: Any,
 ) -> tuple[Figure, list[Axes]]:
     """A figure (inches) with `columns` panels a row, its title and, below it, what to look for.
 

@@ -17,14 +17,16 @@ of their own (by ``source``).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.clusters import PAIRS
+from xtsupport.statistics.declared import By
 from xtsupport.statistics.variance import Arm
 
-LEVELS = ("group", "family", "language", "all")
+LEVELS: tuple[By, ...] = get_args(By)
 
 
 @dataclass(frozen=True)

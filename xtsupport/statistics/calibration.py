@@ -64,9 +64,9 @@ def calibrate(
             for by, found in tables.items():
                 found.append(_judged(drawn, evidence, by))
             progress(number * studies + done + 1, len(kinds) * studies)
-        about = {"runs": "upper bound" if upper else "estimate"}
-        about["run_sd"] = float(np.sqrt(noise.variance(np.inf, upper)))
-        lines += [{**about, **_counted(found, by, true, rules)} for by, found in tables.items()]
+        deviation = float(np.sqrt(noise.variance(np.inf, upper)))
+        about = {"runs": "upper bound" if upper else "estimate", "run_sd": deviation}
+        lines += [about | _counted(found, by, true, rules) for by, found in tables.items()]
     return pd.DataFrame(lines).assign(unit=rules.unit)
 
 
@@ -179,7 +179,7 @@ def shifted(sums: ClusterSums, by: np.ndarray) -> ClusterSums:
 
 def _resampled(sums: ClusterSums, rng) -> ClusterSums:
     """Clusters drawn with replacement, together for all languages that share them."""
-    clusters, sizes, totals = ([None] * len(sums.clusters) for _ in range(3))
+    clusters, sizes, totals = sums.clusters[:], sums.sizes[:], sums.sums[:]
     start = 0
     for together in sharing(sums.clusters):
         ids = np.unique(np.concatenate([sums.clusters[lang] for lang in together]))

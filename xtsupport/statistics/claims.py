@@ -16,6 +16,7 @@ English where the published ones did, so they are not zero-shot means.
 """
 
 import csv
+import io
 from collections.abc import Sequence
 from importlib.resources import files
 
@@ -289,5 +290,5 @@ def beside_published(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read(table: str) -> list[dict[str, str]]:
-    with files("xtsupport").joinpath(table).open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    text = files("xtsupport").joinpath(table).read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(text)))

@@ -65,10 +65,13 @@ class ClusterSums:
     def of_languages(self, kept: np.ndarray) -> "ClusterSums":
         """The part with some languages; kept: (L,) bool."""
         at = np.flatnonzero(kept)
-        lists = {
-            name: [getattr(self, name)[i] for i in at] for name in ("clusters", "sizes", "sums")
-        }
-        return replace(self, languages=self.languages.iloc[at].reset_index(drop=True), **lists)
+        return replace(
+            self,
+            languages=self.languages.iloc[at].reset_index(drop=True),
+            clusters=[self.clusters[i] for i in at],
+            sizes=[self.sizes[i] for i in at],
+            sums=[self.sums[i] for i in at],
+        )
 
     def influence(self, language: int) -> np.ndarray:
         """psi of one language, (R, G[l]); every row sums to zero."""

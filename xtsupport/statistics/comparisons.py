@@ -87,7 +87,7 @@ def compare(
     every = cube.moments if isinstance(cube, Evidence) else study_moments(cube)
     measured = [one for one in every if metrics is None or one.metric in metrics]
     if not measured:
-        raise UserError(f"metrics={list(metrics)}: the cube has none of them")
+        raise UserError(f"metrics={list(metrics or ())}: the cube has none of them")
     pairs = sides_of(measured, baseline, contrasts)
     found = cases(measured, task_facts(measured, data), pairs, by, paired, primary, source)
     return judge(tabulate(found, unit, alpha), adjustment, margin, alpha)[COLUMNS]

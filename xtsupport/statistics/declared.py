@@ -5,8 +5,12 @@ Everything that the params file does not declare is printed as exploratory.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-UNITS = ("clusters x seeds", "clusters", "seeds", "clusters x seeds x languages")
+Unit = Literal["clusters x seeds", "clusters", "seeds", "clusters x seeds x languages"]
+Adjustment = Literal["holm", "bonferroni", "fdr_bh", "fdr_by", "none"]
+By = Literal["group", "family", "language", "all"]
+UNITS = get_args(Unit)
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,7 @@ class Primary:
     baseline: str = "none"
     target: str = "xquad"
     metric: str = "f1"
-    by: str = "group"
+    by: By = "group"
 
 
 def apart(by: str) -> str:
@@ -47,8 +51,8 @@ class Declared:
     primary: Primary | None = None
     margin: float = 1.0
     alpha: float = 0.05
-    adjustment: str = "holm"
-    unit: str = UNITS[0]
+    adjustment: Adjustment = "holm"
+    unit: Unit = "clusters x seeds"
     paired: bool = True
     late: tuple[str, ...] = ()
 

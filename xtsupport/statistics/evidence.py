@@ -25,7 +25,7 @@ from xtsupport.statistics.contrasts import (
     sides_of,
     trained_on,
 )
-from xtsupport.statistics.declared import Declared, Primary, declared
+from xtsupport.statistics.declared import By, Declared, Primary, declared
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +47,10 @@ class Evidence:
     @property
     def sums(self) -> tuple[ClusterSums, ...]:
         """The cluster sums; UserError if the evidence was made from moments."""
-        if any(isinstance(one, Moments) for one in self.parts):
+        sums = tuple(one for one in self.parts if isinstance(one, ClusterSums))
+        if len(sums) < len(self.parts):
             raise UserError("resampling needs a cube or its cluster sums, not moments alone")
-        return self.parts
+        return sums
 
     @property
     def study(self) -> str:
@@ -77,7 +78,7 @@ class Evidence:
         return pd.concat([known, strangers.assign(name=strangers["code"], script="")])
 
     @cached_property
-    def levels(self) -> list[str]:
+    def levels(self) -> list[By]:
         """The levels, from ``LEVELS``, by which this cube can be compared."""
         return [by for by in LEVELS if by == "all" or all(by in m.languages for m in self.moments)]
 
@@ -117,9 +118,8 @@ class Evidence:
                 "that was not trained on"
             )
         _, (treatment, baseline), one = min(found, key=lambda each: each[0])
-        named = "/".join(treatment), "/".join(baseline)
-        return Primary(*(name.removesuffix("/plain") for name in named), one.task, one.metric,
-                       self.levels[0])  # fmt: skip
+        first, second = ("/".join(side).removesuffix("/plain") for side in (treatment, baseline))
+        return Primary(first, second, one.task, one.metric, self.levels[0])
 
     def _rank(self, pair, one: Moments) -> tuple[bool, ...]:
         (condition, variant), _ = pair

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 
-def partial_conjunction(p: Sequence[float]) -> np.ndarray:
+def partial_conjunction(p: ArrayLike) -> np.ndarray:
     """p-values (n,) of "at least u of the n hypotheses hold", u = 1..n (Benjamini & Heller 2008).
 
     Bonferroni's combination, valid under any dependence (languages share questions and runs), made
     monotone. The number of values at or below alpha is Holm's number of rejections.
     """
-    p = np.sort(np.asarray(p, float))
-    n = len(p)
-    return np.minimum(np.maximum.accumulate((n - np.arange(n)) * p), 1)
+    ordered = np.sort(np.asarray(p, float))
+    weights = np.arange(len(ordered), 0, -1)
+    return np.minimum(np.maximum.accumulate(weights * ordered), 1)
 
 
 def holds_on(p: Sequence[float], alpha: float = 0.05) -> int:

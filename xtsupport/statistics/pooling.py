@@ -109,8 +109,9 @@ def expectations(levels: Sequence[Case], groups: Mapping | None = None, alpha=0.
         raise UserError(f"{name}: pooling over languages needs {FEWEST} of them, not {len(levels)}")
     codes = [case.row.level for case in levels]
     members = {("language", code): [code] for code in codes}
-    for code in codes if groups is not None else ():
-        members.setdefault(("group", groups[code]), []).append(code)
+    if groups is not None:
+        for code in codes:
+            members.setdefault(("group", groups[code]), []).append(code)
     members[("mean", "all")] = codes
     rows = np.array([[(code in part) / len(part) for code in codes] for part in members.values()])
     gains = 100 * joint_estimate(levels).gain

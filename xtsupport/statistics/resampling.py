@@ -170,7 +170,9 @@ def influences(parts: Sequence[ClusterSums], found: Sequence[Case]) -> np.ndarra
     for c, case in enumerate(found):
         for arm, weights in zip(case.arms, case.weights, strict=True):
             part = part_of(parts, arm)
-            for lang in np.flatnonzero(weights) if part else ():
+            if part is None:
+                continue
+            for lang in np.flatnonzero(weights).tolist():
                 psi = np.nan_to_num(part.influence(lang))
                 difference = arm.mix[0].mean(0) - arm.mix[1].mean(0)
                 at = np.searchsorted(ids, part.clusters[lang])
@@ -244,6 +246,7 @@ def _resampled_gains(parts, arms, counts, seeds, rows) -> dict[int, np.ndarray]:
     found = {}
     for arm in arms:
         part = part_of(parts, arm)
+        assert part is not None  # the arms of a task are cut from its sums
         used = np.flatnonzero(np.any([mix.any(0) for mix in arm.mix], axis=0))
         gains = np.zeros((len(counts), len(part.clusters)))
         for lang in np.flatnonzero(arm.present):
@@ -288,7 +291,8 @@ def _merge(part: ClusterSums, block_of: np.ndarray) -> ClusterSums:
     for ids, size, total in zip(part.clusters, part.sizes, part.sums, strict=True):
         names, at = np.unique(block_of[ids], return_inverse=True)
         merged = np.zeros((len(total), len(names), total.shape[2]))
-        np.add.at(merged, (slice(None), at), total)
+        for run, own in zip(merged, total, strict=True):
+            np.add.at(run, at, own)
         clusters.append(names)
         sizes.append(np.bincount(at, size))
         sums.append(merged)

@@ -118,7 +118,7 @@ def _common_cells(arms) -> dict[tuple[Side, int], list[list[int]]]:
     found = {}
     for key in every:
         pairs = zip(parts, lone, strict=True)
-        rows = [cells.get(key) or single.get(key[0]) for (cells, _), single in pairs]
+        rows = [cells.get(key) or single.get(key[0], []) for (cells, _), single in pairs]
         if all(rows):
             found[key] = rows
     return found

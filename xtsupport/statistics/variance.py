@@ -101,11 +101,10 @@ def arm(
     mixes = [_replicate_means(*side, len(moments.runs)) for side in zip(sides, names, strict=True)]
     if any(len(labels) < len(rows) for (labels, _), rows in zip(mixes, sides, strict=True)):
         notes.append("several seeds share a phase-2 run, which is the unit")
-    mix = tuple(weights for _, weights in mixes)
+    (known_1, weights_1), (known_2, weights_2) = mixes
+    labels = (None if single[0] else known_1, None if single[1] else known_2)
+    mix = (weights_1, weights_2)
     values, gram = _mix(moments, mix)
-    labels = tuple(
-        None if alone else known for alone, (known, _) in zip(single, mixes, strict=True)
-    )
     pair = (treatment, baseline)
     return Arm(moments, labels, values, gram, mix, paired, pair, retrieval, "; ".join(notes))
 

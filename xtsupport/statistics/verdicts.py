@@ -18,6 +18,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from xtsupport.statistics.spread import Spread
@@ -99,13 +100,14 @@ def _too_few(table: pd.DataFrame) -> pd.Series:
     return (recipe & (table["n_seeds"] < 3)) | (family & (table["n_languages"] == 2))
 
 
-def rates(p: Sequence[float], adjustment: str, alpha: float) -> np.ndarray:
+def rates(p: ArrayLike, adjustment: str, alpha: float) -> np.ndarray:
     """The error rate (n,) at which each hypothesis is tested, so that p <= rate rejects it.
 
     p: (n,) raw p-values of one family; adjustment: a name of ``ADJUSTMENTS``.
     """
-    p, m = np.asarray(p, float), len(p)
-    order, rank = np.argsort(p, kind="stable"), np.arange(1, len(p) + 1)
+    p = np.asarray(p, float)
+    m = len(p)
+    order, rank = np.argsort(p, kind="stable"), np.arange(1, m + 1)
     if adjustment == "none":
         return np.full(m, alpha)
     if adjustment == "bonferroni":
@@ -129,7 +131,7 @@ def adjust(table: pd.DataFrame, method: str, family: Sequence[str] = FAMILY) -> 
     return table.groupby(list(family), sort=False)["p_value"].transform(ADJUSTMENTS[method])
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
+def holm(p: ArrayLike) -> np.ndarray:
     """Holm (1979) step-down p-values (n,), valid under any dependence."""
     p = np.asarray(p)
     order = np.argsort(p, kind="stable")

@@ -1,5 +1,7 @@
 """What a study needs of the data, and what is there."""
 
+from typing import Any
+
 from xtsupport import tables
 from xtsupport.data import bucc, hub, hygiene, soundness
 from xtsupport.errors import Unreachable, UserError
@@ -47,7 +49,7 @@ class Listing(Planner):
         """No row is counted."""
         return 1
 
-    def mark(self, task, language, split, language_2=None) -> Read:
+    def mark(self, task, language, split, language_2=None) -> Any:
         """What load() takes."""
         return task, language, split, language_2
 
@@ -58,7 +60,9 @@ class Listing(Planner):
 
 def reads(settings) -> tuple[list[Read], list[Read], list[Read]]:
     """What the runs of a study train on, evaluate, and select on, each once, in their order."""
-    training, evaluation, development = {}, {}, {}
+    training: dict[Read, bool] = {}
+    evaluation: dict[Read, bool] = {}
+    development: dict[Read, bool] = {}
     for run in Listing(settings).all_runs():
         trained = run.phase in ("pretraining", "intermediate")
         for key, read in run.data.items():

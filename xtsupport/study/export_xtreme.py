@@ -39,7 +39,8 @@ def export(study: str | Path, out: str | Path, data=None) -> list[Path]:
             f"{study}: {lacking} of its {len(made)} runs carry scores without predictions (no "
             f"{EXAMPLES}), as a study does that is handed on; export one that was run here"
         )
-    files, problems = {}, []
+    files: dict[Path, str] = {}
+    problems: list[str] = []
     for place, run in made:
         source = data or data_source(run.get("options", {}).get("data", "hub"))
         try:
@@ -57,8 +58,8 @@ def export(study: str | Path, out: str | Path, data=None) -> list[Path]:
 
 def finished_runs(study: Path) -> list[tuple[Path, dict]]:
     """(folder, record) of every run of phase 3 and of retrieval."""
-    made = [(folder, runs.read_record(folder)) for folder in store.of_study(study)]
-    scored = [each for each in made if each[1] and each[1]["phase"] in ("target", "retrieval")]
+    made = [(folder, runs.read_record(folder) or {}) for folder in store.of_study(study)]
+    scored = [each for each in made if each[1].get("phase") in ("target", "retrieval")]
     order = ("phase", "condition", "variant", "seed")
     return sorted(scored, key=lambda each: [each[1][name] for name in order])
 
@@ -104,7 +105,8 @@ def _submissions(path, data) -> dict[str, str]:
 
     columns = ["task", "language", "language_2", "example_id", "metric", "prediction"]
     cube = pd.read_parquet(path, columns=columns)
-    texts, problems = {}, []
+    texts: dict[str, str] = {}
+    problems: list[str] = []
     for (name, language), rows in cube[cube["language_2"].isna()].groupby(["task", "language"]):
         task = tables.task(name, data)
         if task.role != "target":

@@ -137,7 +137,7 @@ def fetch(item: Item, to: Path | None) -> None:
         shutil.copyfile(path, half)
 
 
-def amount(size: int) -> str:
+def amount(size: float) -> str:
     """Bytes for people."""
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:

@@ -17,7 +17,8 @@ def missing() -> list[str]:
         wanted = [each for each in requires("xtsupport") or () if "extra ==" not in each]
     except PackageNotFoundError:
         return ["xtsupport"]
-    return [name for name in (re.match(r"[\w.-]+", each)[0] for each in wanted) if not there(name)]
+    names = [re.split(r"[^\w.-]", each, maxsplit=1)[0] for each in wanted]
+    return [name for name in names if not there(name)]
 
 
 def there(name: str) -> bool:

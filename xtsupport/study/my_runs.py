@@ -77,7 +77,8 @@ def chain(record: dict) -> dict[str, object]:
     flat = own_settings(record["phase"], record["settings"], record["data"])
     for key in record["upstream"].values():
         folder = store.place(key)
-        flat |= chain(runs.read_record(folder)) if folder else {}
+        above = runs.read_record(folder) if folder else None
+        flat |= chain(above) if above else {}
     return flat
 
 

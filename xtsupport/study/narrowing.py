@@ -24,7 +24,8 @@ def part_of(settings: Settings, only) -> Settings:
 
 def read(settings: Settings, only) -> dict[str, list]:
     """What ``--only`` says, checked: {key: values in the order of the study}."""
-    chosen, problems = {}, []
+    chosen: dict[str, list] = {}
+    problems = []
     for text in only:
         key, equals, value = text.partition("=")
         key = key.strip()

@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from xtsupport.errors import UserError, did_you_mean
 from xtsupport.study.params import params_file
@@ -23,19 +24,20 @@ def as_list(value: object) -> list:
     return list(value) if isinstance(value, list | tuple | set | range) else [value]
 
 
-def as_settings(value: object) -> list[str] | dict:
+def as_settings(value: Any) -> list[str] | dict:
     """What ``settings`` may be: a list of ``key=value``, one of them as a text, or a mapping."""
     if isinstance(value, Mapping):
         return dict(value)
+    texts = value
     if isinstance(value, str):
         read = params_file.scalar(value)
-        value = read if isinstance(read, list) else [value] if value.strip() else []
-    wrong = [each for each in value if not isinstance(each, str)]
+        texts = read if isinstance(read, list) else [value] if value.strip() else []
+    wrong = [each for each in texts if not isinstance(each, str)]
     if wrong:
         raise UserError(
             f'settings: {wrong[0]!r} must be a text like "intermediate.learning_rate=5e-4"'
         )
-    return list(value)
+    return list(texts)
 
 
 def check_names() -> None:

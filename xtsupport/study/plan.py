@@ -1,9 +1,10 @@
 """What there is to do in a study: its runs, the nodes that do them, and how notebooks find both."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from xtsupport import folders
 from xtsupport.errors import UserError, did_you_mean
@@ -85,7 +86,10 @@ class Study:
         settings = self.settings
         mine = condition and isinstance(settings.seeds, dict)  # the condition has seeds of its own
         have = settings.seeds_of(condition) if condition else settings.every_seed
-        asked = [("phase", phase, PHASES, ""), ("into", into, ("study", "scratch"), "")]
+        asked: list[tuple[str, Any, Sequence, str]] = [
+            ("phase", phase, PHASES, ""),
+            ("into", into, ("study", "scratch"), ""),
+        ]
         if condition is not None:
             asked.append(("condition", condition, settings.conditions, "conditions"))
         asked += [("seed", each, have, f"seeds.{condition}" if mine else "seeds") for each in seeds]

@@ -84,10 +84,12 @@ class Run:
 
         Equal keys, equal numbers. None while a run that it starts from is missing.
         """
-        above = [standing(each) for each in self.upstream]
-        if None in above:
-            return None
-        parts = [[record["run_key"], content(record)] for _, record in above]
+        parts = []
+        for each in self.upstream:
+            found = standing(each)
+            if found is None:
+                return None
+            parts.append([found[1]["run_key"], content(found[1])])
         return digest([self.recipe, parts]) if parts else self.recipe
 
     @property
@@ -199,7 +201,7 @@ def absent(run: Run) -> str:
 @cache
 def shipped_runs() -> dict[str, tuple[Path, dict]]:
     """Recipe -> (folder, record) of the runs that come with the package."""
-    found = {}
+    found: dict[str, tuple[Path, dict]] = {}
     for path in sorted(folders.shipped().rglob(RECORD)):
         record = read_record(path.parent) or {}
         found.setdefault(record.get("recipe", ""), (path.parent, record))
@@ -213,13 +215,19 @@ def interactive(run: Run) -> Run:
 
 def identity(run: Run) -> dict:
     """What ``run.json`` says of the run's key and of what it starts from, which must be there."""
-    above = {each.name: standing(each) for each in run.upstream}
+    above = upstream_records(run)
     return {
         "run_key": run.key,
         "recipe": run.recipe,
-        "upstream": {name: record["run_key"] for name, (_, record) in above.items()},
-        "upstream_content": {name: content(record) for name, (_, record) in above.items()},
+        "upstream": {name: record["run_key"] for name, record in above.items()},
+        "upstream_content": {name: content(record) for name, record in above.items()},
     }
+
+
+def upstream_records(run: Run) -> dict[str, dict]:
+    """Name -> ``run.json`` of the runs that a run starts from and that are there."""
+    found = {each.name: standing(each) for each in run.upstream}
+    return {name: each[1] for name, each in found.items() if each}
 
 
 class Stopwatch:
@@ -244,7 +252,8 @@ class RunFolder:
     """An open run folder with atomic writers."""
 
     def __init__(self, run: Run):
-        self.run, self.path, self.notes = run, run.folder, {}
+        self.run, self.path = run, run.folder
+        self.notes: dict[str, object] = {}
         self.identity = identity(run)
 
     def note(self, **facts) -> None:

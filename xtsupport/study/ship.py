@@ -80,7 +80,8 @@ def copy(source: Path, folder: Path) -> Path:
     weights = folder / "model" / "model.safetensors"
     halves = {name: value.astype("float16") for name, value in load_file(weights).items()}
     save_file(halves, weights, {"format": "pt"})
-    record = {key: value for key, value in read_record(source).items() if key not in DROPPED}
+    whole = read_record(source) or {}
+    record = {key: value for key, value in whole.items() if key not in DROPPED}
     record["files"] = {str(path.relative_to(folder)): described(path) for path in inside(folder)}
     record["run_key"] = digest([record["recipe"], "shipped", content(record)])
     write_json(folder / RECORD, record)

@@ -26,8 +26,9 @@ def take_over(study: Study) -> list[str]:
         record = runs.read_record(folder) or {}
         if record.get("recipe") or runs.flaws(folder):
             continue
-        above = {name: moved.get(key) for name, key in record["upstream"].items()}
-        if all(above.values()) and not any(later(record, each) for each in above.values()):
+        above = {name: moved[key] for name, key in record["upstream"].items() if key in moved}
+        there = len(above) == len(record["upstream"])
+        if there and not any(later(record, each) for each in above.values()):
             moved[record["run_key"]] = move(folder, record, above, study)
         else:
             kept.append(folder)
@@ -91,7 +92,7 @@ def move(folder: Path, record: dict, above: dict[str, dict], study: Study) -> di
             told = renewed(resolved, key, made, above, study)
             files.write_json(made / RECORD, told | {"recipe": recipe})
     shutil.rmtree(folder)
-    return runs.read_record(target)
+    return runs.read_record(target) or {}
 
 
 def recipe_of(record: dict, above: dict[str, dict]) -> str:

@@ -8,8 +8,10 @@ header says must agree with the file's size and with the model that the configur
 
 import hashlib
 import json
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from xtsupport import folders
 from xtsupport.data import commits, download, remote
@@ -82,16 +84,17 @@ def check(name: str | Path) -> None:
     folder = own_folder(name)
     if folder is not None:
         names = [path.name for path in folder.iterdir() if path.is_file()]
-        opened, weights = folder.joinpath, weight_files(name, names, folder.joinpath)
+        weights = weight_files(name, names, folder.joinpath)
+        opened: Callable[[str], Any] = folder.joinpath
     else:
         repo, weights = on_hub(str(name))
         weights = [each for each in weights if each.endswith(".safetensors")]
 
-        def opened(each):
+        def opened(each: str) -> Any:
             return (remote.opened if each in weights else download.fetch)(repo, each)
 
     config = _json(name, "config.json", opened("config.json"))
-    found = {}
+    found: dict = {}
     for each in weights:
         if each != INDEX:
             found |= header(name, each, opened(each))

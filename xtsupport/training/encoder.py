@@ -88,8 +88,8 @@ def set_dropout(model, hidden: float, attention: float | None = None) -> None:
 
     With attention dropout above 0 PyTorch's attention leaves its fast path on CPUs.
     """
-    names = ("attention_probs_dropout_prob", "attention_dropout")
-    names = [name for name in names if hasattr(model.config, name)]
+    known = ("attention_probs_dropout_prob", "attention_dropout")
+    names = [name for name in known if hasattr(model.config, name)]
     if attention is None:
         attention = max((getattr(model.config, name) for name in names), default=0.0)
     for module in model.modules():

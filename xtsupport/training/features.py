@@ -19,6 +19,7 @@ Pairs have ``segments`` besides (like ids: 0 and 1, which text a token belongs t
 tokenizer gives segment ids that differ.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,7 +81,7 @@ def featurise(
     transformers' SQuAD processor call doc_stride; fewer where a window holds fewer). Sentence pairs
     and raw text are cut, and counted in `truncated`.
     """
-    build = {
+    build: dict[str, Callable[..., Features]] = {
         "classification": _pairs,
         "choice": _choices,
         "tagging": _tagging,

@@ -1,5 +1,7 @@
 """One head per kind of task on a shared encoder. All languages of a task share its head."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -44,9 +46,9 @@ class TokenHead(nn.Module):
 class TaskModel(nn.Module):
     """An encoder with one head per task."""
 
-    def __init__(self, encoder: nn.Module, dropout: float = 0.0, pooling: str = "first"):
+    def __init__(self, encoder: Any, dropout: float = 0.0, pooling: str = "first"):
         super().__init__()
-        self.encoder = encoder
+        self.encoder = encoder  # a transformers model
         self.segmented = takes_segments(encoder)
         self.heads = nn.ModuleDict()
         self.kinds: dict[str, str] = {}
@@ -57,7 +59,7 @@ class TaskModel(nn.Module):
         hidden = self.encoder.config.hidden_size
         if kind in ("classification", "choice"):
             outputs = labels if kind == "classification" else 1
-            head = TextHead(hidden, outputs, self.dropout, self.pooling)
+            head: nn.Module = TextHead(hidden, outputs, self.dropout, self.pooling)
         else:
             head = TokenHead(hidden, 2 if kind == "span" else labels, self.dropout)
         generator = torch.Generator().manual_seed(seed)

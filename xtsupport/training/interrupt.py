@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 STOP = "XTSUPPORT_STOP"
 
@@ -20,7 +21,7 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
     Yields a function that says whether somebody asked.
     """
     asked: list[int] = []
-    before: dict[int, object] = {}
+    before: dict[int, Any] = {}
 
     def restore() -> None:
         for number in list(before):

@@ -154,7 +154,7 @@ def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) 
     pieces = list(_pieces(batch, features.lengths[indices], recipe.batch_tokens, accelerator))
     pieces = [piece for piece in pieces if _counted(piece)] or pieces[:1]  # nothing to learn: 0
     total = max(1, _counted(batch))
-    loss, half = 0.0, recipe.precision == "bfloat16"
+    loss, half = torch.zeros((), device=accelerator.device), recipe.precision == "bfloat16"
     for number, piece in enumerate(pieces, 1):
         share = _counted(piece) / total
         piece = {name: tensor.to(accelerator.device) for name, tensor in piece.items()}
@@ -256,8 +256,7 @@ def save_checkpoint(
     tensors |= {f"random.cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
     tensors = {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
     draft = path.with_name(path.name + ".part")
-    about = {"step": step, "dev": list(selection.scores.items())}
-    about = {name: json.dumps(value) for name, value in about.items()}
+    about = {"step": str(step), "dev": json.dumps(list(selection.scores.items()))}
     save_file(tensors, draft, about | {"sha256": _checksum(tensors)})
     with open(draft, "rb") as file:
         os.fsync(file.fileno())
@@ -275,7 +274,7 @@ def _checksum(tensors: dict[str, torch.Tensor]) -> str:
     found = hashlib.sha256()
     for name in sorted(tensors):
         found.update(name.encode())
-        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
+        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 

@@ -125,8 +125,9 @@ def _verified_sources() -> list[Path]:
     paths, problems = [], []
     for wheel, (module, inside, sha256) in _SOURCES.items():
         spec = importlib.util.find_spec(module)  # locates a top-level package, does not import it
-        path = Path(spec.submodule_search_locations[0]) / inside if spec else None
-        if path is None or not path.is_file():
+        found_at = (spec.submodule_search_locations if spec else None) or ["."]
+        path = Path(found_at[0]) / inside
+        if not spec or not path.is_file():
             problems.append(
                 f"encoder offline-e5: package {wheel} is not installed: "
                 'pip install "xtsupport[offline-encoder]", or name a hub id or a folder as encoder'

@@ -106,7 +106,8 @@ def measured(device) -> dict[str, float]:
     import torch
 
     rows, inputs, outputs = PRODUCT if device.type == "cpu" else (8192, 4096, 4096)
-    threads, seconds = torch.get_num_threads(), {name: [] for name in FORMATS}
+    threads = torch.get_num_threads()
+    seconds: dict[str, list[float]] = {name: [] for name in FORMATS}
     torch.set_num_threads(1)
     try:
         for _ in range(ROUNDS):

@@ -2,8 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
-SAMPLERS = ("proportional", "capped", "temperature", "uniform")
+Sampler = Literal["proportional", "capped", "temperature", "uniform"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Recipe:
     clip: float = 1.0  # norm of the gradient
     seed: int = 0
     batch_tokens: int = 16384  # tokens that are in memory at a time; larger batches accumulate
-    sampler: str = "capped"  # of tasks in a mixture; see batches.mixture
+    sampler: Sampler = "capped"  # of tasks in a mixture; see batches.mixture
     mixing_cap: int = 100_000  # examples
     temperature: float = 2.0
     mask: float = 0.15  # share of tokens masked, for tasks of kind `masked`

@@ -22,7 +22,7 @@ class Selection:
     @property
     def best_step(self) -> int:
         """Steps done when the score was best, the first time; 0 before any evaluation."""
-        return max(self.scores, key=self.scores.get, default=0)
+        return max(self.scores, key=self.scores.__getitem__, default=0)
 
     @property
     def finished(self) -> bool:

@@ -12,8 +12,9 @@ taken for evidence about a real language.
 
 import hashlib
 import random
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 from xtsupport.tables import families
 
@@ -113,6 +114,10 @@ class Fact:
     day: str | None = None
     negated: bool = False
 
+    def having(self, **slots: Any) -> "Fact":
+        """The fact with other values in some slots."""
+        return replace(self, **slots)
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -152,10 +157,10 @@ class Language:
         if not fact.object:
             return number
         noun = self.words[fact.object] + (self.suffixes["object"] if self.family.case else "")
-        words, tags = (noun,), ("NOUN",)
         if fact.adjective:
-            words, tags = (self.words[fact.adjective], noun), ("ADJ", "NOUN")
-        return [*number, Piece("object", words, tags)]
+            described = (self.words[fact.adjective], noun)
+            return [*number, Piece("object", described, ("ADJ", "NOUN"))]
+        return [*number, Piece("object", (noun,), ("NOUN",))]
 
     def _adjunct(self, slot: str, lemma: str | None, preposition: str) -> Piece | None:
         if lemma is None:

@@ -49,7 +49,7 @@ def lazy_scores(examples) -> pd.Series:
     examples: rows with context, question and answers ({"text": [...]}), as load() gives them.
     """
     asked = [_Question(row) for row in examples if row["answers"]["text"]]
-    kinds = defaultdict(Counter)
+    kinds: defaultdict[str, Counter] = defaultdict(Counter)
     for each in asked:
         kinds[each.ask].update(each.answers)
     found, fitted = defaultdict(list), defaultdict(list)
@@ -59,7 +59,7 @@ def lazy_scores(examples) -> pd.Series:
             found[rule].append(each.score(word))
         for (sentence, *place), word in _at_positions(each):
             fitted[sentence, each.ask, *place].append(each.score(word))
-        found["chance"].append(np.mean([each.score(word) for word in each.words]))
+        found["chance"].append(float(np.mean([each.score(word) for word in each.words])))
     scores = {rule: np.sum(each) for rule, each in found.items()} | _best_positions(fitted)
     return 100 * pd.Series(scores) / max(1, len(asked))
 
@@ -136,7 +136,7 @@ def _at_positions(each: _Question):
 
 def _best_positions(fitted) -> dict[str, float]:
     """For every sentence the sum of scores at the best position for each question word."""
-    best = defaultdict(lambda: defaultdict(float))
+    best: defaultdict[str, defaultdict] = defaultdict(lambda: defaultdict(float))
     for (sentence, ask, which, _), scores in fitted.items():
         rule = f"{sentence}: position of a {which}"
         best[rule][ask] = max(best[rule][ask], np.sum(scores))

@@ -75,7 +75,7 @@ def write_tables(folder: Path, languages: dict[str, Language], spoken: dict) -> 
         row.update(revision="", note="generated")
     _write_table(folder / "tasks.csv", tasks)
     with open(package / "languages.csv", newline="", encoding="utf-8") as file:
-        blank = dict.fromkeys(csv.DictReader(file).fieldnames, "")
+        blank = dict.fromkeys(csv.DictReader(file).fieldnames or (), "")
     _write_table(
         folder / "languages.csv",
         [blank | language_row(language) for language in languages.values()],

@@ -141,7 +141,7 @@ def details(fact: Fact, asked: str = "") -> list[str]:
 def shortened(own: World, fact: Fact, asked: str = "") -> Fact:
     """The same event with a detail less, if it has one."""
     there = details(fact, asked)
-    return replace(fact, **{own.rng.choice(there): None}) if there else fact
+    return fact.having(**{own.rng.choice(there): None}) if there else fact
 
 
 def altered(own: World, fact: Fact, asked: str = "") -> Fact:
@@ -149,7 +149,7 @@ def altered(own: World, fact: Fact, asked: str = "") -> Fact:
     values = {"agent": invented.NAMES, "verb": invented.VERBS, "object": invented.OBJECTS}
     slot = own.rng.choice([slot for slot in values if slot != asked])
     same = {getattr(fact, slot), getattr(world.reworded(fact), slot)}
-    return replace(fact, **{slot: own.rng.choice([v for v in values[slot] if v not in same])})
+    return fact.having(**{slot: own.rng.choice([v for v in values[slot] if v not in same])})
 
 
 def write_pairs(folder: Path, own: World, size: Size) -> None:
@@ -227,14 +227,14 @@ def cosmos_row(own: World, identifier: str, evaluation: bool) -> dict:
     say = own.english
     values = own.rng.sample(invented.NAMES if slot == "agent" else invented.OBJECTS, 4)
     others = [each for each in passage if each != fact]
-    others += [replace(fact, **{slot: value}) for value in values]
+    others += [fact.having(**{slot: value}) for value in values]
     answers = list(dict.fromkeys(say.answer(each, slot)[0] for each in (fact, *others)))[:4]
     order = own.rng.sample(range(4), 4)
     texts = [answers[k] for k in order]
     context = " ".join(map(say.sentence, passage))
     question = say.question(world.in_question(passage, fact, slot), slot)
-    values = (identifier, context, question, *texts, order.index(0))
-    return dict(zip(COSMOS, values, strict=True))
+    row = (identifier, context, question, *texts, order.index(0))
+    return dict(zip(COSMOS, row, strict=True))
 
 
 def commonsense_row(own: World, identifier: str, evaluation: bool) -> dict:
@@ -277,7 +277,8 @@ def write_tags(folder: Path, own: World, size: Size) -> None:
 def panx_row(language: Language, fact: Fact) -> dict:
     """A fact as tokens with the tags of its names (persons, places)."""
     named = {"agent": "B-PER", "place": "B-LOC"}
-    tokens, tags = [], []
+    tokens: list[str] = []
+    tags: list[str] = []
     for piece in language.pieces(fact):
         tokens += piece.words
         tags += ["O" if tag == "ADP" else named.get(piece.slot, "O") for tag in piece.tags]

@@ -81,10 +81,10 @@ def restated(world: World, fact: Fact) -> Utterance:
     """The fact again: other words, 30% of its adjuncts left out, 40% of the time as a question of
     which 40% of the other parts are left out."""
     left_out = [slot for slot in ("place", "day") if world.chance(0.3)]
-    said = utterance(world, replace(mostly_reworded(world, fact), **dict.fromkeys(left_out)))
+    said = utterance(world, mostly_reworded(world, fact).having(**dict.fromkeys(left_out)))
     slots = [] if said.asked is None else [s for s in DROPPED if s != said.asked]
     dropped = [slot for slot in slots if world.chance(0.4)]
-    return replace(said, fact=replace(said.fact, **dict.fromkeys(dropped)))
+    return replace(said, fact=said.fact.having(**dict.fromkeys(dropped)))
 
 
 def utterance(world: World, fact: Fact) -> Utterance:

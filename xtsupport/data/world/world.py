@@ -12,9 +12,11 @@ import hashlib
 import os
 import random
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from xtsupport.data.world import languages as invented
 from xtsupport.data.world.languages import Fact, Language
@@ -119,11 +121,15 @@ class World:
         A place or a day, not both: the small encoder reads what stands close to the verb.
         """
         often = OFTEN | slots
-        pairs, object_, place = (
-            self.rng.choice(invented.TOPICS[topic if self.chance(0.85) else self._topic()][part])
-            for part in range(3)
-        )
-        pick = lambda slot, values: self.rng.choice(values) if self.chance(often[slot]) else None  # noqa: E731
+
+        def draw(part: int) -> Any:
+            own = topic if self.chance(0.85) else self._topic()
+            return self.rng.choice(invented.TOPICS[own][part])
+
+        def pick(slot: str, values: Sequence[str]) -> str | None:
+            return self.rng.choice(values) if self.chance(often[slot]) else None
+
+        pairs, object_, place = draw(0), draw(1), draw(2)
         fact = Fact(
             self.rng.choice(invented.NAMES),
             self.rng.choice(pairs),
@@ -136,7 +142,7 @@ class World:
         )
         if fact.place and fact.day:
             place_stays = often["place"] == 1 or (often["day"] < 1 and self.chance(0.5))
-            return replace(fact, **{"day" if place_stays else "place": None})
+            return fact.having(**{"day" if place_stays else "place": None})
         return fact
 
     def passage(self, facts: int, shared: str = "", asked: str = "", **slots: float):
@@ -151,7 +157,7 @@ class World:
             following = not shared and self.chance(0.2) and continuation(passage[-1])
             fact = following or self.fact(topic, **slots)
             if shared:
-                fact = replace(fact, **{shared: getattr(passage[0], shared)})
+                fact = fact.having(**{shared: getattr(passage[0], shared)})
             apart = {asked, "" if following or shared == "agent" else "agent"} - {""}
             if all(differ(fact, each, apart) for each in passage):
                 passage.append(fact)
@@ -181,7 +187,7 @@ def differ(fact: Fact, other: Fact, slots) -> bool:
 def continuation(fact: Fact) -> Fact | None:
     """What one does next with the same object, or None after a topic's last verb."""
     verb = invented.NEXT_VERB.get(fact.verb)
-    return verb and Fact(fact.agent, verb, fact.object)
+    return Fact(fact.agent, verb, fact.object) if verb else None
 
 
 def reworded(fact: Fact) -> Fact:
@@ -195,7 +201,7 @@ def reworded(fact: Fact) -> Fact:
 def write_span_targets(folder: Path, world: World, size: Size) -> None:
     """XQuAD in every language (parallel), SQuAD v1.1 and v2 in English."""
     questions = [
-        rotated(*span_question(world, SPAN_SLOTS["squad"], True), place=i % FACTS)
+        rotated(span_question(world, SPAN_SLOTS["squad"], True), i % FACTS)
         for i in range(size.evaluation)
     ]
     for code, language in world.languages.items():
@@ -241,9 +247,10 @@ def span_question(world: World, slots: tuple[str, ...], evaluation: bool):
     return passage, passage[right], slot
 
 
-def rotated(passage: tuple[Fact, ...], fact: Fact, slot: str, place: int):
+def rotated(question: tuple[tuple[Fact, ...], Fact, str], place: int):
     """The same question with the right fact at a place: an evaluation set has each equally often,
     so that always taking the first sentence is no good luck."""
+    passage, fact, slot = question
     turn = passage.index(fact) - place
     return passage[turn:] + passage[:turn], fact, slot
 
@@ -265,7 +272,8 @@ def unanswerable(world: World, question):
 
 def squad_row(language: Language, identifier: str, passage, fact: Fact, slot: str) -> dict:
     """A passage with a question for one slot of a fact, as SQuAD's columns; may have no answer."""
-    context, answers = "", {"text": [], "answer_start": []}
+    context = ""
+    answers: dict[str, list] = {"text": [], "answer_start": []}
     for stated in passage:
         sentence = language.sentence(stated)
         if stated == fact:
@@ -306,13 +314,13 @@ def write_nli(folder: Path, world: World, size: Size) -> None:
 def nli_pair(world: World, index: int, evaluation: bool) -> tuple[Fact, Fact, int]:
     """Entailment leaves an adjunct out, neutral adds one, contradiction changes a slot."""
     label = index % 3
-    filled = {"place": 0.8, "day": 0.8} if label != 1 else {"place": 0.5, "day": 0.0}
-    (fact,) = world.unseen(lambda: world.passage(1, **filled, negated=0.0), evaluation)
+    place, day = (0.8, 0.8) if label != 1 else (0.5, 0.0)
+    (fact,) = world.unseen(lambda: world.passage(1, place=place, day=day, negated=0.0), evaluation)
     if label == 0:
         slot = world.rng.choice(
             [s for s in ("place", "day", "number", "adjective") if getattr(fact, s)] or ["day"]
         )
-        return fact, replace(fact, **{slot: None}), label
+        return fact, fact.having(**{slot: None}), label
     if label == 1:
         return fact, replace(fact, day=world.rng.choice(invented.DAYS)), label
     return fact, changed(world, fact), label
@@ -322,9 +330,7 @@ def changed(world: World, fact: Fact) -> Fact:
     """The fact with another value in one of its slots."""
     slot = world.rng.choice([s for s in ("agent", "object", "day") if getattr(fact, s)])
     values = {"agent": invented.NAMES, "day": invented.DAYS, "object": invented.OBJECTS}[slot]
-    return replace(
-        fact, **{slot: world.rng.choice([v for v in values if v != getattr(fact, slot)])}
-    )
+    return fact.having(**{slot: world.rng.choice([v for v in values if v != getattr(fact, slot)])})
 
 
 def nli_row(language: Language, premise: Fact, hypothesis: Fact, label: int) -> dict:
@@ -352,6 +358,7 @@ def hellaswag_row(world: World, index: int, split: str) -> dict:
 
     (fact,) = world.unseen(draw, split == "validation")
     right = continuation(fact)
+    assert right is not None  # draw() asked
     said = {verb for each in (right, fact) for verb in (each.verb, reworded(each).verb)}
     wrong_verb = world.rng.choice([verb for verb in invented.VERBS if verb not in said])
     endings = [

@@ -12,6 +12,8 @@ import tempfile
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import yaml
 
@@ -199,7 +201,7 @@ def main() -> int:
     """``python -m xtsupport.study.execution.nodes FOLDER``: what Snakemake calls for each node."""
     die_with_parent()
     # nbformat's jsonschema would spend a second on compiling a grammar for URIs that nobody uses
-    sys.modules.setdefault("rfc3987_syntax", None)
+    sys.modules.setdefault("rfc3987_syntax", cast(ModuleType, None))
     try:
         execute(Path(sys.argv[1]))
     except UserError as error:

@@ -122,7 +122,8 @@ def last_line(path: Path) -> str:
 
 def status_lines(study: Study, runner: str | None, states: dict[str, dict]) -> list[str]:
     """One line per node: its state and how many of its runs are whole; then totals, time left."""
-    lines, found = [], {}
+    lines: list[str] = []
+    found: dict = {}
     before = {row["name"] for row in store.read_list(study.folder) if row["run_key"]}
     for node in study.plan.nodes:
         whole = sum(runs.is_whole(run) for run in node.runs)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from xtsupport.errors import did_you_mean, shorten
 from xtsupport.study.params.params_file import Source, dotted
@@ -21,7 +22,7 @@ def explained(error: ValidationError, given: Source, model: type[BaseModel]) -> 
     return [text for path, text in lines.items() if path not in deeper]
 
 
-def line(problem: dict, path: tuple, found: Schema, schema: Schema) -> str:
+def line(problem: ErrorDetails, path: tuple, found: Schema, schema: Schema) -> str:
     """``target.epochs = -1: must be a number > 0, <= 1000``."""
     key = dotted(path)
     if problem["type"] == "missing":

@@ -6,9 +6,10 @@ can name a Python object.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
 import yaml
 
@@ -22,7 +23,7 @@ LARGEST = 10**15  # of whole numbers: more than any count here, and exact as a f
 class Loader(yaml.SafeLoader):
     """The safe loader with YAML 1.2's idea of booleans and numbers."""
 
-    yaml_implicit_resolvers: ClassVar[dict] = {}
+    yaml_implicit_resolvers = {}  # noqa: RUF012, as in the class above it
 
 
 for tag, pattern, first in (
@@ -196,7 +197,7 @@ def reason(error: Exception) -> str:
     return " ".join(str(getattr(error, "problem", None) or error or type(error).__name__).split())
 
 
-SCALARS = {
+SCALARS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:str": str,
     "tag:yaml.org,2002:null": lambda text: None,
     "tag:yaml.org,2002:bool": lambda text: text == "true",

@@ -5,6 +5,7 @@ Each rule yields (key path, what is wrong); it is skipped when a setting it read
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from xtsupport import folders
 from xtsupport.data import commits
@@ -432,7 +433,7 @@ def known_positions(settings, tasks, languages) -> Problems:
             )
 
 
-def trainings(settings) -> Iterator[tuple[tuple, object]]:
+def trainings(settings) -> Iterator[tuple[tuple, Any]]:
     """(key path, settings) of both phases and of every task that has its own."""
     for phase in ("intermediate", "target"):
         yield (phase,), getattr(settings, phase)
@@ -440,7 +441,7 @@ def trainings(settings) -> Iterator[tuple[tuple, object]]:
         yield from (((key, name), own) for name, own in getattr(settings, key).items())
 
 
-def retrieval_settings(settings) -> list[tuple[tuple, object]]:
+def retrieval_settings(settings) -> list[tuple[tuple, Any]]:
     """(key path, settings) of retrieval in general and of every target that has its own."""
     special = settings.retrieval.tasks.items()
     return [(("retrieval",), settings.retrieval)] + [
@@ -494,7 +495,7 @@ def sound_synonyms(settings, tasks, languages) -> Problems:
 
 def known_contrasts(settings, tasks, languages) -> Problems:
     """Contrasts are ordered pairs of two sides of the study: conditions, or variants of them."""
-    pairs = [
+    pairs: list[tuple[tuple, list[str]]] = [
         (("analysis", "contrasts", index), pair)
         for index, pair in enumerate(settings.analysis.contrasts)
     ]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -23,12 +23,12 @@ from pydantic import (
 
 from xtsupport import folders
 from xtsupport.errors import UserError
-from xtsupport.statistics.declared import UNITS, Declared
+from xtsupport.statistics.declared import Adjustment, By, Declared, Unit
 from xtsupport.statistics.declared import Primary as Declaration
 from xtsupport.study.params import params_file, rules
 from xtsupport.study.params.explained import explained
 from xtsupport.study.store import plan_flaw
-from xtsupport.training.recipe import SAMPLERS, Recipe
+from xtsupport.training.recipe import Recipe, Sampler
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -124,7 +124,7 @@ class Intermediate(Phase):
     """Phase 2: English intermediate training."""
 
     sampler: Annotated[
-        Literal[SAMPLERS], Field(description="`all`: how often a task's turn comes, by its size")
+        Sampler, Field(description="`all`: how often a task's turn comes, by its size")
     ] = Recipe.sampler
     mixing_cap: Annotated[
         int, Field(ge=1, description="sampler capped: a task counts at most so many windows")
@@ -169,27 +169,21 @@ class Robust(Part):
     ] = "embeddings"
 
 
-def overrides_of(name: str, of: type[Part], about: str, **more) -> type[Part]:
-    """The settings of a group, none of them set, for what replaces some of them."""
-    fields = {key: (field.rebuild_annotation(), None) for key, field in of.model_fields.items()}
-    return create_model(
-        name,
-        __base__=Part,
-        __doc__=about,
-        **{key: (kind | None, default) for key, (kind, default) in fields.items()},
-        **more,
-    )
+def optional(group: type[Part]) -> Any:
+    """A class with the settings of a group, none of them set, for what replaces some of them."""
+    fields: dict[str, Any] = {
+        key: (field.rebuild_annotation() | None, None) for key, field in group.model_fields.items()
+    }
+    return create_model(f"Optional{group.__name__}", __base__=Part, **fields)
 
 
-Overrides = overrides_of(
-    "Overrides",
-    Phase,
-    "Settings of one task that replace those of its phase; the absent ones stay.",
-    train_split=(  # for mirrors without the usual one
-        Annotated[str, Field(min_length=1)] | None,
-        None,
-    ),
-)
+OptionalPhase: Any = optional(Phase)
+
+
+class Overrides(OptionalPhase):
+    """Settings of one task that replace those of its phase; the absent ones stay."""
+
+    train_split: Annotated[str, Field(min_length=1)] | None = None  # for mirrors without the usual
 
 
 class Evaluation(Part):
@@ -230,6 +224,13 @@ class Embedding(Part):
     ] = None
 
 
+OptionalEmbedding: Any = optional(Embedding)
+
+
+class EmbeddingOverrides(OptionalEmbedding):
+    """Of one retrieval task."""
+
+
 class Retrieval(Embedding):
     """How a sentence becomes a vector; the same for every condition."""
 
@@ -238,7 +239,7 @@ class Retrieval(Embedding):
         Field(description="of the encoder; neighbours are close calls"),
     ] = "float32"
     tasks: Annotated[
-        dict[str, overrides_of("EmbeddingOverrides", Embedding, "Of one retrieval task.")],
+        dict[str, EmbeddingOverrides],
         Field(description="settings of one target that replace those above"),
     ] = {}
 
@@ -250,7 +251,7 @@ class Primary(Part):
     baseline: str = Declaration.baseline
     target: str
     metric: str = Declaration.metric
-    by: Literal["group", "family", "language", "all"] = Declaration.by
+    by: By = Declaration.by
 
 
 class Analysis(Part):
@@ -264,8 +265,8 @@ class Analysis(Part):
     alpha: Annotated[
         float, Field(gt=0, lt=0.5, description="error rate of the whole family of tests")
     ] = Declared.alpha
-    adjustment: Literal["holm", "bonferroni", "fdr_bh", "fdr_by", "none"] = Declared.adjustment
-    unit: Literal[UNITS] = Declared.unit
+    adjustment: Adjustment = Declared.adjustment
+    unit: Unit = Declared.unit
 
 
 class Nodes(Part):

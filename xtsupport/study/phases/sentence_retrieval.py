@@ -21,30 +21,35 @@ def align(target: str, code: str, model, tokenizer, run):
     settings = run.settings["embedding"][target]
     options = embedding_options(target, run)
     texts = [examples[name][:] for name in ("text_2", "text")]
-    sides = [embed(model, tokenizer, side, *options) for side in texts]
+    sides = [embed(model, tokenizer, side, **options) for side in texts]
     by_layer = [
         layer_scores(target, code, layer, *(side[layer] for side in sides))
         for layer in range(len(sides[0]))
     ]
-    found = nearest(*(unit(side[settings["layer"]]) for side in sides))[0][:, 0].tolist()
+    english, other = (unit(side[settings["layer"]]) for side in sides)
+    found = nearest(english, other)[0][:, 0].tolist()
     cut = too_long(tokenizer, texts[0] + texts[1], settings["max_length"])
     return examples, found, by_layer, {"examples": len(examples), "truncated": cut}
 
 
-def embedding_options(target: str, run) -> tuple:
+def embedding_options(target: str, run) -> dict:
     """What `embed` and `encode` take behind the sentences and the layer."""
-    own, precision = run.settings["embedding"][target], run.settings["precision"]
-    return own["max_length"], own["pooling"], run.options["batch_tokens"], precision
+    own = run.settings["embedding"][target]
+    return {
+        "max_length": own["max_length"],
+        "pooling": own["pooling"],
+        "batch_tokens": run.options["batch_tokens"],
+        "precision": run.settings["precision"],
+    }
 
 
 def layer_scores(target: str, code: str, layer: int, first: np.ndarray, second: np.ndarray) -> dict:
     """Accuracy (percent) of one layer, plain and with the mean vector subtracted."""
     right = np.arange(len(first))
-    scores = [
-        100
-        * float((nearest(*(unit(v, centred) for v in (first, second)))[0][:, 0] == right).mean())
-        for centred in (False, True)
-    ]
+    scores = []
+    for centred in (False, True):
+        found = nearest(unit(first, centred), unit(second, centred))[0][:, 0]
+        scores.append(100 * float((found == right).mean()))
     return dict(zip(LAYER_COLUMNS, (target, code, layer, *scores), strict=True))
 
 
@@ -56,7 +61,7 @@ def mine(target: str, code: str, model, tokenizer, run):
     """
     data, settings = run.options["data"], run.settings["embedding"][target]
     options = embedding_options(target, run)
-    vectors = partial(_encode, model, tokenizer, settings["layer"], options)
+    vectors = partial(encode, model, tokenizer, layer=settings["layer"], **options)
     tuned_on = "validation" if bucc.present(code, "validation", data) else "test"
     candidates = {}
     for split in dict.fromkeys((tuned_on, "test")):
@@ -73,7 +78,3 @@ def mine(target: str, code: str, model, tokenizer, run):
     texts = pools.source + pools.target
     cut = too_long(tokenizer, texts, settings["max_length"])
     return pools.gold, pairs["margin"], records, {"examples": len(texts), "truncated": cut}
-
-
-def _encode(model, tokenizer, layer, options, sentences):
-    return encode(model, tokenizer, sentences, layer, *options)

@@ -27,7 +27,7 @@ from xtsupport.study.phases.fitting import (
     sizes,
 )
 from xtsupport.study.phases.training_rows import raw_features, training_features, windows_of
-from xtsupport.study.runs import Run, open_run, require, standing
+from xtsupport.study.runs import Run, open_run, require, upstream_records
 from xtsupport.tables import languages, task
 from xtsupport.training import encoder as encoders
 from xtsupport.training import precision
@@ -114,8 +114,8 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
         dev = development.evaluator(run, answerer(model, data, tokenizer, run))
         history = fit(model, data, tokenizer, recipe, run, out, progress, dev)
         parts = [
-            evaluate(model, run.training_task, features, target, *codes, tokenizer, run, out)
-            for target, *codes in evaluation_sets(run)
+            evaluate(model, run.training_task, features, *each, tokenizer, run, out)
+            for each in evaluation_sets(run)
         ]
         write_scores(out, run, parts)
         seen = exposure.exposed(run, [run.training_task, *run.settings["targets"]])
@@ -134,7 +134,9 @@ def retrieve(run: Run) -> pd.DataFrame:
         prepare(run)
         model, tokenizer = starting_encoder(run)
         model.to(device())
-        parts, by_layer, mined = [], [], []
+        parts: list[tuple] = []
+        by_layer: list[dict] = []
+        mined: list[dict] = []
         for target, codes in settings["targets"].items():
             pools = task(target, data).evaluator == "pairs"
             find, records = (
@@ -321,7 +323,7 @@ def write_scores(out, run: Run, parts) -> None:
                 prediction=frame["example_id"].map(texts),
             )
         )
-    above = [standing(each)[1] for each in run.upstream]
+    above = upstream_records(run).values()
     phase2 = next((each["run_key"] for each in above if each["phase"] == "intermediate"), None)
     cube = pd.concat(frames, ignore_index=True).assign(
         study=run.study,
