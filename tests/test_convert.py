@@ -32,7 +32,7 @@ def squad(path, questions, **more):
 def tabs(path, table):
     """As XTREME's utils_preprocess.py writes: the csv module with tabs."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8") as file:
         csv.writer(file, delimiter="\t").writerows(table)
 
 

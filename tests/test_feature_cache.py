@@ -70,8 +70,8 @@ def test_everything_that_features_depend_on_changes_the_name(tiny_encoder, monke
     names.append(key(rows(answers=[NONE, NONE]), tokenizer, ("span", *SETTINGS)))
     names.append(key(rows().select([1, 0]), tokenizer, ("span", *SETTINGS)))
     names.append(key(rows().select([0]), tokenizer, ("span", *SETTINGS)))
-    for changed in ((25, 8, ("yes", "no")), (24, 7, ("yes", "no")), (24, 8, ("no", "yes"))):
-        names.append(key(rows(), tokenizer, ("span", *changed)))
+    changed = ((25, 8, ("yes", "no")), (24, 7, ("yes", "no")), (24, 8, ("no", "yes")))
+    names += [key(rows(), tokenizer, ("span", *each)) for each in changed]
     names.append(key(rows(), tokenizer, ("masked", *SETTINGS)))
     other = train_tokenizer(["Ben sold 3 old chairs."] * 30, 119)
     names.append(key(rows(), other, ("span", *SETTINGS)))

@@ -179,7 +179,7 @@ def test_choices_pair_context_with_question_and_choice(tiny_encoder):
         [("Ada cooked", "Who soup"), ("Ada cooked", "Who 3")],
         [("Ben", "sold"), ("Ben", "old")],
     ]
-    assert [[ids for ids in row["choices"]] for row in rows] == [
+    assert [list(row["choices"]) for row in rows] == [
         [tokenizer(*pair)["input_ids"] for pair in pairs] for pairs in expected
     ], text
 

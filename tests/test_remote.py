@@ -152,9 +152,7 @@ def test_languages_of_xtreme_r_come_from_where_the_hub_has_them(hub):
 
 
 def test_a_folder_of_that_name_is_never_read_instead(hub):
-    put(
-        Path("."), "rajpurkar/squad", "plain_text/train-00000-of-00001.parquet", [question("local")]
-    )
+    put(Path(), "rajpurkar/squad", "plain_text/train-00000-of-00001.parquet", [question("local")])
     assert "local" not in load("squad", split="train")["example_id"][:]
 
 

@@ -136,7 +136,7 @@ def test_unknown_data_folder_is_one_line(tmp_path):
 
 
 def write(path, rows):
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -184,7 +184,7 @@ def test_wrong_columns_are_named(tmp_path):
 
 
 def test_wrong_values_of_a_task_are_named(tmp_path):
-    with open(tables.PACKAGE / "tasks.csv", newline="", encoding="utf-8") as file:
+    with (tables.PACKAGE / "tasks.csv").open(newline="", encoding="utf-8") as file:
         row = next(csv.DictReader(file))
     write(tmp_path / "tasks.csv", [row | {"kind": "essay", "config": "{langage}", "chance": "120"}])
     with pytest.raises(UserError) as caught:
@@ -197,7 +197,7 @@ def test_wrong_values_of_a_task_are_named(tmp_path):
 
 @pytest.mark.parametrize("config", ["{code", "code}", "{", "{code!z}", "{code:d}", "{}"])
 def test_a_config_that_cannot_be_filled_in_is_one_line(tmp_path, config):
-    with open(tables.PACKAGE / "tasks.csv", newline="", encoding="utf-8") as file:
+    with (tables.PACKAGE / "tasks.csv").open(newline="", encoding="utf-8") as file:
         row = next(csv.DictReader(file))
     write(tmp_path / "tasks.csv", [row | {"config": config}])
     with pytest.raises(UserError) as caught:

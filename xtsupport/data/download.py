@@ -40,7 +40,7 @@ def fetch(repo: Repo, path: str, shown: bool = True) -> Path:
             part.touch()
             _download(repo, path, entry["size"], part, shown)
             _verify(repo, path, entry, part)
-            os.replace(part, blob)
+            part.replace(blob)
         _link(blob, place)
     return place
 
@@ -83,7 +83,7 @@ def _append(repo, path, part, done, bar) -> None:
             "GET", repo.url(path), headers=headers, timeout=remote.timeout(), follow_redirects=True
         ) as response:
             remote.accepted(response, repo)
-            with open(part, "r+b") as file:
+            with part.open("r+b") as file:
                 skip = done if response.status_code != 206 else 0
                 file.seek(done)
                 for chunk in response.iter_bytes():
@@ -102,7 +102,7 @@ def _verify(repo, path, entry, part) -> None:
         digest, wanted = hashlib.sha256(), entry["sha256"]
     else:
         digest, wanted = hashlib.sha1(b"blob %d\0" % part.stat().st_size), entry["oid"]
-    with open(part, "rb") as file:
+    with part.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     if digest.hexdigest() != wanted:
@@ -123,4 +123,4 @@ def _link(blob: Path, place: Path) -> None:
     except OSError:  # no symlinks here
         draft = place.with_name(f".{place.name}.{os.getpid()}")
         shutil.copyfile(blob, draft)
-        os.replace(draft, place)
+        draft.replace(place)

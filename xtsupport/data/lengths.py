@@ -70,7 +70,7 @@ def published(task: str, role: str) -> Lengths:
 
 @cache
 def _table() -> dict[tuple[str, str], Lengths]:
-    with open(TABLE, newline="", encoding="utf-8") as file:
+    with TABLE.open(newline="", encoding="utf-8") as file:
         return {
             (row["task"], row["role"]): Lengths(
                 int(row["rows"]),

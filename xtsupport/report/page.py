@@ -77,7 +77,7 @@ def table(
     Columns of two levels get two rows of headings. digits: for all float columns, or per column
     (default 1). marks: a cell's text -> CSS class.
     """
-    each = digits if isinstance(digits, Mapping) else {name: digits for name in frame}
+    each = digits if isinstance(digits, Mapping) else dict.fromkeys(frame, digits)
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
     rows = []
     for row in frame.itertuples(index=False):

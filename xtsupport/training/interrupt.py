@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 STOP = "XTSUPPORT_STOP"
@@ -34,8 +35,8 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             before[number] = signal.signal(number, note)
-    path = os.environ.get(STOP)
+    asks = os.environ.get(STOP)
     try:
-        yield lambda: bool(asked) or bool(path and os.path.exists(path))
+        yield lambda: bool(asked) or bool(asks and Path(asks).exists())
     finally:
         restore()

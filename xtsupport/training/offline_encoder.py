@@ -212,7 +212,7 @@ def _convert(weights: Path, tokenizer: Path, folder: Path) -> None:
         _fast_tokenizer(tokenizer, sizes["max_position_embeddings"]).save_pretrained(half)
         (half / "README.md").write_text(__doc__, encoding="utf-8")
         for file in half.iterdir():
-            with open(file, "rb") as written:
+            with file.open("rb") as written:
                 os.fsync(written.fileno())
         half.chmod(0o755)  # mkdtemp makes private folders
         half.rename(folder)

@@ -63,7 +63,7 @@ def write_tables(folder: Path, languages: dict[str, Language], spoken: dict) -> 
     """
     package = Path(__file__).parents[2]
     codes = list(languages)
-    with open(package / "tasks.csv", newline="", encoding="utf-8") as file:
+    with (package / "tasks.csv").open(newline="", encoding="utf-8") as file:
         tasks = [
             row for row in csv.DictReader(file) if row["role"] != "other" or row["name"] in spoken
         ]
@@ -74,7 +74,7 @@ def write_tables(folder: Path, languages: dict[str, Language], spoken: dict) -> 
             )
         row.update(revision="", note="generated")
     _write_table(folder / "tasks.csv", tasks)
-    with open(package / "languages.csv", newline="", encoding="utf-8") as file:
+    with (package / "languages.csv").open(newline="", encoding="utf-8") as file:
         blank = dict.fromkeys(csv.DictReader(file).fieldnames or (), "")
     _write_table(
         folder / "languages.csv",
@@ -104,7 +104,7 @@ def language_row(language: Language) -> dict:
 
 
 def _write_table(path: Path, rows: list[dict]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
@@ -20,8 +21,8 @@ class OwnKernelManager(AsyncKernelManager):
 
     def __init__(self, **options):
         if os.name != "nt":
-            folder = os.environ["JUPYTER_RUNTIME_DIR"]
-            options |= {"transport": "ipc", "ip": os.path.join(folder, "kernel")}
+            folder = Path(os.environ["JUPYTER_RUNTIME_DIR"])
+            options |= {"transport": "ipc", "ip": str(folder / "kernel")}
         super().__init__(**options)
 
     @property

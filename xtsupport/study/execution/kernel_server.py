@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 
 from xtsupport.study.execution.orphans import die_with_parent
 
@@ -140,7 +141,7 @@ def handed_on(peer: socket.socket) -> bool:
     """Send everything that makes a process; whether the fork took it."""
     asked = {
         "environment": dict(os.environ),
-        "folder": os.getcwd(),
+        "folder": str(Path.cwd()),
         "arguments": sys.argv[1:],
     }
     socket.send_fds(peer, [json.dumps(asked).encode() + b"\n"], [1, 2])
