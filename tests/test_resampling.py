@@ -1,4 +1,4 @@
-"""Bootstraps, and sign-flips against scipy, enumeration and brute force."""
+"""Bootstraps against scipy, and by hand."""
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,7 @@ from xtsupport.statistics.multiplicity import (
     holds_on,
     partial_conjunction,
 )
-from xtsupport.statistics.resampling import METHODS, bootstrap, bootstrap_means
-from xtsupport.statistics.signflip import sign_flip
+from xtsupport.statistics.resampling import bootstrap, cluster_counts
 from xtsupport.statistics.simulate import simulate
 from xtsupport.statistics.verdicts import holm
 
@@ -57,28 +56,44 @@ def matrix(cube):
     return (wide["squad"] - wide["none"]).T.groupby("language").mean().T
 
 
-def test_intervals_are_scipys_for_an_equal_generator(single):
+def test_draws_are_scipys_for_an_equal_generator(single):
     sums, found = prepare(single)
     german = only(found, "xquad", "f1")[:1]
     assert german[0].row.level == "de"
     ours = bootstrap(sums, german, "clusters", n_resamples=999, seed=7, batch=100)
-    d = matrix(single)["de"].to_numpy()
-    for method, name in (("percentile", "percentile"), ("bca", "BCa")):
-        theirs = stats.bootstrap(
-            (d,), np.mean, n_resamples=999, batch=100, method=name, rng=np.random.default_rng(7)
-        ).confidence_interval
-        assert ours.interval(method)[0] == pytest.approx(100 * np.array(theirs), abs=1e-9)
+    theirs = stats.bootstrap(
+        (matrix(single)["de"].to_numpy(),), np.mean, n_resamples=999, batch=100,
+        rng=np.random.default_rng(7),
+    ).bootstrap_distribution  # fmt: skip
+    assert ours.gains[:, 0] == pytest.approx(100 * theirs, abs=1e-9)
+
+
+def test_the_interval_is_the_bootstrap_t(single):
+    """By hand: each resample's distance from the gain in units of its own standard error."""
+    sums, found = prepare(single)
+    german = only(found, "xquad", "f1")[:1]
+    drawn = bootstrap(sums, german, "clusters", n_resamples=500, seed=7, batch=100)
+    d, rng, t = 100 * matrix(single)["de"].to_numpy(), np.random.default_rng(7), []
+    n = len(d)
+    for _ in range(5):
+        for picks in rng.integers(0, n, (100, n)):
+            centred = (d - d.mean())[picks]  # the influences of the clusters drawn
+            error = np.sqrt(((centred - centred.mean()) ** 2).sum()) / n
+            t.append((d[picks].mean() - d.mean()) / error)
+    high, low = np.quantile(t, [0.05, 0.95])
+    error = d.std() / np.sqrt(n)
+    expected = [d.mean() - low * error, d.mean() - high * error]
+    assert drawn.interval(alpha=0.1)[0] == pytest.approx(expected, rel=1e-9)
 
 
 def test_clustered_means_are_ratios():
     rng = np.random.default_rng(0)
     sums, sizes = rng.normal(size=(30, 2)), rng.integers(1, 9, 30).astype(float)
-    ours = bootstrap_means(sums, sizes, 50, np.random.default_rng(3), batch=10)
     again = np.random.default_rng(3)
-    for start in range(0, 50, 10):
+    for counts in cluster_counts(30, 50, np.random.default_rng(3), batch=10):
+        ours = counts @ sums / (counts @ sizes)[:, None]
         for row, drawn in enumerate(again.integers(0, 30, (10, 30))):
-            expected = sums[drawn].sum(0) / sizes[drawn].sum()
-            assert ours[start + row] == pytest.approx(expected)
+            assert ours[row] == pytest.approx(sums[drawn].sum(0) / sizes[drawn].sum())
 
 
 def test_cluster_bootstrap_agrees_with_the_robust_variance(cube):
@@ -111,9 +126,8 @@ def test_pigeonhole_is_wider_and_conservative(cube):
     clusters = bootstrap(sums, found, "clusters", n_resamples=3000)
     assert (both.gains.std(0) > clusters.gains.std(0)).all()
     assert (both.unit, clusters.unit) == ("clusters x seeds", "clusters")
-    for method in METHODS:
-        low, high = both.interval(method).T
-        assert (low < both.gain).all() and (both.gain < high).all()
+    low, high = both.interval().T
+    assert (low < both.gain).all() and (both.gain < high).all()
     with pytest.raises(UserError, match="bootstrap resamples clusters x seeds or clusters"):
         bootstrap(sums, found, "seeds")
 
@@ -137,32 +151,6 @@ def test_large_tasks_are_resampled_in_blocks():
     assert len(sums[0].clusters[0]) == 2400
     resamples = bootstrap(sums, found, "clusters", n_resamples=2000)
     assert resamples.gains.std(0) == pytest.approx(inference(found, "clusters")["se"], rel=0.1)
-
-
-def test_sign_flip_is_enumeration_for_few_blocks():
-    d = np.random.default_rng(2).normal(0.5, 1, (9, 3)).round(1)
-    for column in range(3):
-        expected = stats.permutation_test(
-            (d[:, column],), np.sum, permutation_type="samples", n_resamples=np.inf
-        ).pvalue
-        assert sign_flip(d)[column] == pytest.approx(expected)
-
-
-def test_sign_flip_is_uniform_under_the_null_and_never_zero():
-    rng = np.random.default_rng(0)
-    null = rng.choice([-1.0, 0.0, 0.0, 0.5, 1.0], size=(300, 400), p=[0.2, 0.3, 0.2, 0.0, 0.3])
-    null *= rng.choice([-1, 1], size=null.shape)
-    p = sign_flip(null, 999, rng)
-    assert 0.02 < (p <= 0.05).mean() < 0.08 and 0.42 < (p <= 0.5).mean() < 0.58
-    assert sign_flip(np.ones((50, 1)), 999)[0] == pytest.approx(1 / 1000)
-
-
-def test_sign_flip_ignores_swaps_of_sides_and_empty_blocks():
-    d = np.random.default_rng(3).normal(0.3, 1, (40, 2))
-    p = sign_flip(d, 2000, np.random.default_rng(1))
-    assert np.allclose(sign_flip(-d, 2000, np.random.default_rng(1)), p)
-    more = np.concatenate([d, np.zeros((25, 2))])
-    assert np.allclose(sign_flip(more, 2000, np.random.default_rng(1)), p)
 
 
 def test_partial_conjunction_anchor():

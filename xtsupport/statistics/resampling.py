@@ -16,15 +16,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.clusters import ClusterSums, ratio, sharing
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.variance import Arm, common_replicates
-
-METHODS = ("percentile", "studentised", "bca")
 
 
 def cluster_counts(
@@ -40,26 +37,12 @@ def cluster_counts(
         yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
 
 
-def bootstrap_means(
-    sums: np.ndarray,
-    sizes: np.ndarray | None = None,
-    n_resamples: int = 10_000,
-    rng: np.random.Generator | None = None,
-    batch: int = 100,
-) -> np.ndarray:
-    """Resampled means (n_resamples, columns) of ``sums`` (G, columns) over ``sizes`` (G,)."""
-    rng = np.random.default_rng(0) if rng is None else rng
-    sizes = np.ones(len(sums)) if sizes is None else sizes
-    counts = cluster_counts(len(sums), n_resamples, rng, batch)
-    return np.concatenate([drawn @ sums / (drawn @ sizes)[:, None] for drawn in counts])
-
-
 @dataclass(frozen=True)
 class Resamples:
     """R resampled gains of C cases, in points.
 
     gain: (C,) observed; gains: (R, C); se: (C,) and ses: (R, C), standard errors of the observed
-    and the resampled gains (linearised clusters plus seeds), for studentising; acceleration: (C,).
+    and the resampled gains (linearised clusters plus seeds).
     """
 
     cases: Sequence[Case]
@@ -68,32 +51,14 @@ class Resamples:
     gains: np.ndarray
     se: np.ndarray
     ses: np.ndarray
-    acceleration: np.ndarray
 
-    def interval(self, method: str = "percentile", alpha: float = 0.05) -> np.ndarray:
-        """Two-sided intervals (C, 2): percentile, studentised (bootstrap t) or bca (Efron 1987)."""
-        if method == "studentised":
-            with np.errstate(invalid="ignore", divide="ignore"):
-                t = np.nan_to_num((self.gains - self.gain) / self.ses)
-            high, low = np.quantile(t, [alpha / 2, 1 - alpha / 2], axis=0)
-            with np.errstate(over="ignore"):  # resamples without spread: endless intervals
-                return np.stack([self.gain - low * self.se, self.gain - high * self.se], axis=1)
-        if method == "percentile":
-            return np.quantile(self.gains, [alpha / 2, 1 - alpha / 2], axis=0).T
-        if method != "bca":
-            raise UserError(f"interval method {method!r}: allowed are {', '.join(METHODS)}")
-        distance = np.round(self.gains - self.gain, 9)  # ties must survive rounding errors
-        below = (distance < 0).mean(0) + (distance == 0).mean(0) / 2
-        z0 = stats.norm.ppf(np.clip(below, 1e-6, 1 - 1e-6))
-        z = stats.norm.ppf([[alpha / 2], [1 - alpha / 2]])
-        levels = stats.norm.cdf(z0 + (z0 + z) / (1 - self.acceleration * (z0 + z)))
-        columns = zip(self.gains.T, levels.T, strict=True)
-        return np.array([np.quantile(gains, level) for gains, level in columns])
-
-    def p_values(self) -> np.ndarray:
-        """Two-sided p-values by inverting the percentile interval; never 0. (C,)"""
-        tail = np.minimum((self.gains <= 0).sum(0), (self.gains >= 0).sum(0))
-        return np.minimum(2 * (1 + tail) / (1 + len(self.gains)), 1)
+    def interval(self, alpha: float = 0.05) -> np.ndarray:
+        """Two-sided studentised intervals (C, 2), the bootstrap t (Efron & Tibshirani 1993)."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            t = np.nan_to_num((self.gains - self.gain) / self.ses)
+        high, low = np.quantile(t, [alpha / 2, 1 - alpha / 2], axis=0)
+        with np.errstate(over="ignore"):  # resamples without spread: endless intervals
+            return np.stack([self.gain - low * self.se, self.gain - high * self.se], axis=1)
 
 
 def bootstrap(
@@ -116,20 +81,19 @@ def bootstrap(
     seeds = _SeedDraws(rng, arms, n_resamples, vary=unit == UNITS[0])
     effects = [seed_effects(case) for case in found]
     gains, squares = np.zeros((2, n_resamples, len(found)))
-    second, third = np.zeros((2, len(found)))
+    second = np.zeros(len(found))
     for task in sorted({arm.moments.task for arm in arms}):
         parts = _in_blocks([one for one in sums if one.task == task])
         mine = [arm for arm in arms if arm.moments.task == task]
         z = influences(parts, found)
-        second, third = second + (z**2).sum(0), third + (z**3).sum(0)
+        second += (z**2).sum(0)
         for rows, counts in _joint_counts(parts, n_resamples, rng, batch):
             scores = _resampled_gains(parts, mine, counts, seeds, rows)
             gains[rows] += combine(found, scores)
             squares[rows] += counts @ z**2 - (counts @ z) ** 2 / len(z)
     if unit == UNITS[0]:
         squares += seeds.variance(effects)
-        second = second + [sum(part.var() / (len(part) - 1 or 1) for part in e) for e in effects]
-        third = third + [sum(_third(part) for part in e) for e in effects]
+        second += [sum(part.var() / (len(part) - 1 or 1) for part in e) for e in effects]
     return Resamples(
         cases=found,
         unit=unit,
@@ -137,14 +101,7 @@ def bootstrap(
         gains=100 * gains,
         se=100 * np.sqrt(second),
         ses=100 * np.sqrt(np.maximum(squares, 0)),
-        acceleration=np.divide(
-            third, 6 * second**1.5, out=np.zeros(len(found)), where=second > 1e-20
-        ),
     )
-
-
-def _third(part: np.ndarray) -> float:
-    return float((((part - part.mean()) / len(part)) ** 3).sum())
 
 
 def _observed(case: Case) -> float:

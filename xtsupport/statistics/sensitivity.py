@@ -24,7 +24,7 @@ def beside_bootstrap(evidence: Evidence, n_resamples: int = 2000, seed: int = 0)
     rules, found = evidence.rules, evidence.answer_cases()
     own = inference(found, UNITS[0], rules.alpha)
     drawn = bootstrap(evidence.sums, found, UNITS[0], n_resamples, seed)
-    low, high = drawn.interval("studentised", rules.alpha).T
+    low, high = drawn.interval(rules.alpha).T
     labels = pd.DataFrame([{"task": c.row.task, "level": c.row.level} for c in found])
     table = labels.join(own[["gain", "ci_low", "ci_high"]])
     table = table.assign(boot_low=low, boot_high=high)
