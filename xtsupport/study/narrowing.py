@@ -1,6 +1,6 @@
 """A part of a study: ``--only conditions=none,squad``. Its runs are those of the whole study."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xtsupport.errors import UserError, did_you_mean
 from xtsupport.sides import side
@@ -62,7 +62,7 @@ def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
 
     A condition that has none of the chosen seeds goes, too.
     """
-    kept = named(settings) | chosen
+    kept: dict[str, Any] = named(settings) | chosen
     seeds = {
         name: [seed for seed in settings.seeds_of(name) if seed in kept["seeds"]]
         for name in kept["conditions"]

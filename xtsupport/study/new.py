@@ -7,6 +7,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from xtsupport import files, folders, tables
 from xtsupport.errors import UserError, did_you_mean
@@ -160,7 +161,7 @@ def asked(given: dict, ask=input) -> Choice:
 
 def chosen(given: dict) -> Choice:
     """The choice that flags make, with the defaults for the rest; folders as seen from anywhere."""
-    found = {key: given.get(key) or default for key, default in DEFAULTS.items()}
+    found: dict[str, Any] = {key: given.get(key) or value for key, value in DEFAULTS.items()}
     found |= {"data": given.get("data") or ""}
     for key in ("data", "encoder"):
         if found[key] and folders.typed(found[key], Path()).is_dir():

@@ -213,7 +213,7 @@ def make_languages(seed: int = 0) -> dict[str, Language]:
     languages = {"en": Language("en", english, {})}
     new, kept = _word_maker(rng, set(CONTENT_WORDS)), _in_order_of_taking_over(rng)
     for family in FAMILIES.values():
-        taken = set(kept[: round(family.cognates * len(kept))])
+        taken = set(kept[: round((family.cognates or 0) * len(kept))])
         parent = {lemma: lemma if lemma in taken else new(2) for lemma in CONTENT_WORDS}
         parent |= {lemma: new(1) for lemma in FUNCTION_WORDS}
         for code, (_, name) in LANGUAGES.items():

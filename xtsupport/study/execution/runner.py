@@ -97,7 +97,8 @@ def ready(study: Study, todo: list[Node]) -> list[Node]:
     then what starts from it is stale as well. So what lies behind a node that is fresh now, but
     waits for a stale one, is left to the next pass.
     """
-    names, unsure = {node.name for node in todo}, set()
+    names = {node.name for node in todo}
+    unsure: set[str] = set()
     for node in study.plan.nodes:  # in an order that respects what they wait for
         above = set(node.upstream)
         if above & unsure or (above & names and node.name not in names):
