@@ -46,8 +46,9 @@ reference-report: $(READY)
 lab: $(READY)
 	.venv/bin/xtsupport lab
 
+# One worker a processor: most tests keep one busy, and kernels that start keep none.
 test: $(READY)
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n auto --dist worksteal
 
 # The Slurm suite, on a cluster that this machine alone makes up: needs root on Debian or Ubuntu.
 slurm: $(READY)
