@@ -5,7 +5,7 @@ import pytest
 
 from xtsupport.cube.browse import most_changed, plain, side_by_side
 from xtsupport.data import load
-from xtsupport.data.world.world import world_folder
+from xtsupport.data.world.generate import world_folder
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 from study_toys import toy_root
 
 from xtsupport import folders
-from xtsupport.data.world.world import world_folder
+from xtsupport.data.world.generate import world_folder
 from xtsupport.errors import UserError
 from xtsupport.study import cli
 from xtsupport.study.execution import progress

@@ -13,7 +13,7 @@ from study_toys import toy_root
 from training_toys import train_until_killed
 
 from xtsupport.data import load
-from xtsupport.data.world.world import world_folder
+from xtsupport.data.world.generate import world_folder
 from xtsupport.errors import UserError
 from xtsupport.study.phases import development, train
 from xtsupport.study.plan import open_study

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from xtsupport.data import bucc, load
-from xtsupport.data.world import world
+from xtsupport.data.world import generate
 from xtsupport.evaluation import mining, score
 from xtsupport.study import store
 from xtsupport.study.cli import main
@@ -23,7 +23,7 @@ WIDTH = 48
 def mirror_of_world(tmp_path_factory):
     """A generated mirror: `bucc2018/` as the user unpacks it, and the hub's gold pairs."""
     folder = tmp_path_factory.mktemp("world")
-    world.write_world(folder, seed=0, size="tiny")
+    generate.write_world(folder, seed=0, size="tiny")
     return folder
 
 

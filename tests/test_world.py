@@ -1,5 +1,6 @@
 """The generated world: deterministic, parallel, answerable, apart from its training data."""
 
+import csv
 import hashlib
 import random
 from collections import Counter
@@ -7,15 +8,15 @@ from collections import Counter
 import pytest
 
 from xtsupport.data import load
+from xtsupport.data.world import generate, world
 from xtsupport.data.world import languages as invented
-from xtsupport.data.world import world
-from xtsupport.tables import family_table, languages, tasks
+from xtsupport.tables import PACKAGE, WORLD, families, family_table, languages, tasks
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
-    world.write_world(folder, seed=0, size="tiny")
+    generate.write_world(folder, seed=0, size="tiny")
     return folder
 
 
@@ -28,7 +29,7 @@ def digests(folder):
 
 
 def test_same_seed_same_bytes_and_another_seed_other_words(tiny, tmp_path):
-    world.write_world(tmp_path / "again", seed=0, size="tiny")
+    generate.write_world(tmp_path / "again", seed=0, size="tiny")
     assert digests(tmp_path / "again") == digests(tiny)
     first, second = invented.make_languages(0)["qta"], invented.make_languages(1)["qta"]
     assert first.words["who"] != second.words["who"] or first.words["soup"] != second.words["soup"]
@@ -189,6 +190,33 @@ def test_the_world_brings_its_own_tables(tiny):
     members = Counter(row.group for code, row in table.items() if code != "en")
     assert set(members.values()) == {3}  # fewer would be too few for a claim about a family
     assert "en" not in tasks(tiny)["tatoeba"].languages
+
+
+def read(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return {next(iter(row.values())): row for row in csv.DictReader(file)}
+
+
+def test_its_tasks_are_the_real_ones_in_its_languages():
+    """But for languages, revision and note; a column or task that the real table gets, it gets."""
+    real, own = read(PACKAGE / "tasks.csv"), read(WORLD / "tasks.csv")
+    others = {name for name, row in real.items() if row["role"] == "other"}
+    assert set(real) - set(own) == others - {"snli"}
+    for name, row in own.items():
+        theirs = {"languages": row["languages"], "revision": "", "note": "generated"}
+        assert row == real[name] | theirs
+        assert set(row["languages"].split()) <= set(languages("world"))
+        assert row["languages"] == "en" or row["role"] not in ("intermediate", "other")
+
+
+def test_its_distances_are_those_that_its_grammars_have():
+    """The mean of word order (0, 1/2, 1) and case, by families.csv; English is Kindric."""
+    order = {"SVO": 0.0, "SVO/SOV": 0.5, "SOV": 1.0}
+    for code, row in languages("world").items():
+        built = families()[row.family]
+        assert row.script == built.script and row.group == row.family == row.xtreme_family
+        assert row.syntactic == (order[built.order] + built.case) / 2
+        assert (row.tatoeba, row.udpos, row.distance_source) == (code, row.name, "as built")
 
 
 def test_scripts_are_really_different():

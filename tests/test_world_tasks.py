@@ -12,7 +12,7 @@ import yaml
 
 from xtsupport import tables
 from xtsupport.data import bucc, load
-from xtsupport.data.world import other_tasks, world
+from xtsupport.data.world import generate, other_tasks, world
 from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study
 
@@ -31,7 +31,7 @@ NINE = (
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
-    world.write_world(folder, seed=0, size="tiny")
+    generate.write_world(folder, seed=0, size="tiny")
     return folder
 
 

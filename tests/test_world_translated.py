@@ -5,8 +5,8 @@ import random
 import pytest
 
 from xtsupport.data import hub, load
+from xtsupport.data.world import generate, translations
 from xtsupport.data.world import languages as invented
-from xtsupport.data.world import translations, world
 
 CODES = [code for code in invented.LANGUAGES if code != "en"]
 
@@ -14,7 +14,7 @@ CODES = [code for code in invented.LANGUAGES if code != "en"]
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
-    world.write_world(folder, seed=0, size="tiny")
+    generate.write_world(folder, seed=0, size="tiny")
     return folder
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PACKAGE = Path(__file__).parent
+WORLD = PACKAGE / "data" / "world"  # its tasks.csv and languages.csv
 ROLES = ("intermediate", "target", "raw", "other")
 KINDS = ("classification", "choice", "tagging", "span", "retrieval", "masked")
 LATER = ("more_languages", "more_source")  # columns that a user's table may lack
@@ -144,17 +145,8 @@ class Family:
     differs: str
 
 
-def mirror_folder(data: str | Path = "hub") -> Path | None:
-    """The folder that `data` stands for, or None for the hub.
-
-    Raises UserError if `data` is a path and not a folder.
-    """
-    if data == "hub":
-        return None
-    if data == "world":
-        from xtsupport.data.world.world import world_folder
-
-        return world_folder()
+def mirror(data: str | Path) -> Path:
+    """The folder of a mirror. Raises UserError if `data` is no folder."""
     folder = folders.typed(data, Path())
     if not folder.is_dir():
         raise UserError(
@@ -228,10 +220,8 @@ def _pick(name, table, noun):
 
 
 def _table(filename, row_type, data):
-    folder = mirror_folder(data)
-    path = PACKAGE / filename
-    if folder is not None and (folder / filename).is_file():
-        path = folder / filename
+    folder = WORLD if data == "world" else PACKAGE if data == "hub" else mirror(data)
+    path = folder / filename if (folder / filename).is_file() else PACKAGE / filename
     return dict(_read(path, path.stat().st_mtime_ns, row_type))
 
 
@@ -418,7 +408,7 @@ def guesses(data: str = "hub") -> "pd.DataFrame":
 
     condition ``chance``: of guessing, as tasks.csv has it, where that is above 0; a random word of
     the passage for the questions of the generated world. ``lazy rules``: the best of some hundred
-    rules that need no reading (data/world/lazy_rules.py); for the generated world only.
+    rules that need no reading (data/lazy_rules.py); for the generated world only.
     """
     import pandas as pd
 

@@ -184,9 +184,18 @@ def checksum(source) -> str:
     return hashlib.sha256("".join(map(sha256, source.files)).encode()).hexdigest()
 
 
+def mirror_folder(data: str | Path = "hub") -> Path | None:
+    """The folder that `data` stands for, or None for the hub; UserError if there is none."""
+    if data == "world":
+        from xtsupport.data.world.generate import world_folder
+
+        return world_folder()
+    return None if data == "hub" else tables.mirror(data)
+
+
 def own_folder(name, data="hub") -> Path:
     """Where a user puts ccgbank or bucc2018: the mirror's root, else $XTSUPPORT_DATA or ./data."""
-    mirror = tables.mirror_folder(data)
+    mirror = mirror_folder(data)
     if mirror is not None and (mirror / name).is_dir():
         return mirror / name
     return Path(os.environ.get("XTSUPPORT_DATA") or "data") / name
@@ -206,7 +215,7 @@ def _source(task, first, second, split, data):
     if "/" not in task.hub:
         files = ccgbank.files(own_folder(task.hub, data), split)
     elif data != "hub":
-        files = parquet.shards(tables.mirror_folder(data) / task.hub / config, split)
+        files = parquet.shards(mirror_folder(data) / task.hub / config, split)
     return Source(task, first.code, config, split, prefix, files)
 
 
@@ -222,7 +231,7 @@ def missing(source, data) -> str:
     """One line on a part that a mirror lacks: what was looked for, and what is there."""
     if source.task.hub == "ccgbank":
         return ccgbank.missing(own_folder("ccgbank", data), source.split)
-    folder = tables.mirror_folder(data) / source.task.hub / source.config
+    folder = mirror_folder(data) / source.task.hub / source.config
     there = sorted({path.name.split("-")[0] for path in folder.glob("*.parquet")})
     has = f"there are the splits {', '.join(there)}" if there else "the folder does not exist"
     return (f"{source.task.name}: no {source.split!r} split for {source.language} in {data}: "

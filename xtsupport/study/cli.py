@@ -475,7 +475,7 @@ def fertility(args) -> None:
 
 def world(args) -> None:
     """``xtsupport world``."""
-    from xtsupport.data.world.world import world_folder
+    from xtsupport.data.world.generate import world_folder
 
     print(world_folder(args.seed, args.size))
 

@@ -3,7 +3,7 @@
 Seven families of three languages; English is one more of the first. Kindric has English grammar
 and script, and half of its content words. Five families differ from Kindric in one thing each,
 Farric in all of them, so that a difference in transfer can be attributed. families.csv has the
-factors, and what was meant to transfer.
+factors, and what was meant to transfer; languages.csv (beside this file) their languages.
 
 Every verb has a synonym, in every language. Language codes come from the range that ISO 639-3
 reserves for private use (qaa-qtz), and every name is made up, so that nothing computed here can be
@@ -16,7 +16,7 @@ from dataclasses import astuple, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from xtsupport.tables import families
+from xtsupport.tables import families, languages
 
 # Verbs (pairs of synonyms, in the order in which one would do them), objects and places that belong
 # together.
@@ -75,30 +75,7 @@ _LETTERS = {"Geor": _GEORGIAN, "Armn": _ARMENIAN}
 
 
 FAMILIES = families()
-LANGUAGES = {  # code: (name, family)
-    "en": ("English", "Kindric"),
-    "qka": ("Arlish", "Kindric"),
-    "qkb": ("Borlish", "Kindric"),
-    "qkc": ("Corlish", "Kindric"),
-    "qna": ("Novari", "Novaric"),
-    "qnb": ("Noveso", "Novaric"),
-    "qnc": ("Novimu", "Novaric"),
-    "qga": ("Glyphari", "Glyphic"),
-    "qgb": ("Glyphoru", "Glyphic"),
-    "qgc": ("Glyphenu", "Glyphic"),
-    "qma": ("Markun", "Markic"),
-    "qmb": ("Markesh", "Markic"),
-    "qmc": ("Markola", "Markic"),
-    "qsa": ("Swayan", "Swayric"),
-    "qsb": ("Swayesk", "Swayric"),
-    "qsc": ("Swayoli", "Swayric"),
-    "qta": ("Turnaki", "Turnic"),
-    "qtb": ("Turneso", "Turnic"),
-    "qtc": ("Turnivu", "Turnic"),
-    "qfa": ("Farossi", "Farric"),
-    "qfb": ("Farundel", "Farric"),
-    "qfc": ("Farimon", "Farric"),
-}
+LANGUAGES = {row.code: (row.name, row.family) for row in languages("world").values()}
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,6 @@
-"""The generated world on disk: datasets with the columns of the real ones, and both tables."""
+"""Datasets as the hub stores them, with the columns of the real ones."""
 
-import csv
 from pathlib import Path
-
-from xtsupport.data.world.languages import Language
 
 NLI_LABELS = ["entailment", "neutral", "contradiction"]
 UPOS = ["ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN",
@@ -54,57 +51,3 @@ def write(
     ).arrow_schema
     columns = {name: [row[name] for row in rows] for name in features}
     pq.write_table(pa.table(columns, schema=schema), path, compression="zstd")
-
-
-def write_tables(folder: Path, languages: dict[str, Language], spoken: dict) -> None:
-    """tasks.csv and invented.csv in the columns of the packaged ones.
-
-    spoken: the languages of the tasks that do not have all of them.
-    """
-    package = Path(__file__).parents[2]
-    codes = list(languages)
-    with (package / "tasks.csv").open(newline="", encoding="utf-8") as file:
-        tasks = [
-            row for row in csv.DictReader(file) if row["role"] != "other" or row["name"] in spoken
-        ]
-    for row in tasks:
-        if row["role"] != "intermediate":
-            row["languages"] = " ".join(
-                c for c in spoken.get(row["name"], codes) if (row["name"], c) != ("tatoeba", "en")
-            )
-        row.update(revision="", note="generated")
-    _write_table(folder / "tasks.csv", tasks)
-    with (package / "languages.csv").open(newline="", encoding="utf-8") as file:
-        blank = dict.fromkeys(csv.DictReader(file).fieldnames or (), "")
-    _write_table(
-        folder / "languages.csv",
-        [blank | language_row(language) for language in languages.values()],
-    )
-
-
-def language_row(language: Language) -> dict:
-    """The syntactic distance is what was built in: the mean of word order (0, 0.5, 1) and case."""
-    family = language.family
-    same = language.code == "en"
-    order = {"SVO": 0.0, "SVO/SOV": 0.5, "SOV": 1.0}[family.order]
-    return {
-        "code": language.code,
-        "iso3": "eng" if same else language.code,
-        "name": language.name,
-        "family": family.family,
-        "group": family.family,
-        "xtreme_family": family.family,
-        "script": family.script,
-        "tatoeba": language.code,
-        "udpos": language.name,
-        "syntactic": 0.0 if same else (order + family.case) / 2,
-        "distance_source": "as built",
-        "note": "invented",
-    }
-
-
-def _write_table(path: Path, rows: list[dict]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

@@ -20,24 +20,9 @@ from xtsupport.data.world import languages as invented
 from xtsupport.data.world import world
 from xtsupport.data.world.languages import Fact, Language
 from xtsupport.data.world.world import Size, World, write
+from xtsupport.tables import tasks
 
-
-def _of_each_family(number: int) -> tuple[str, ...]:
-    """The language of that number of every family, English apart."""
-    members = {
-        family: [code for code, (_, own) in invented.LANGUAGES.items() if own == family]
-        for family in invented.FAMILIES
-    }
-    return tuple([c for c in codes if c != "en"][number] for codes in members.values())
-
-
-LANGUAGES = {  # all languages of the world where a task is not named
-    "pawsx": ("en", *_of_each_family(0)),
-    "mlqa": ("en", *_of_each_family(0)),
-    "tydiqa": ("en", *_of_each_family(1)),
-    "bucc": _of_each_family(0),
-    "snli": ("en",),
-}
+SPEAK = {name: row.languages for name, row in tasks("world").items()}
 PANX = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
 SUPERTAGS = {
     "agent": "NP",
@@ -90,11 +75,11 @@ def write_spans(folder: Path, own: World, size: Size) -> None:
     slots = world.SPAN_SLOTS["squad"]
     for split in ("test", "validation"):
         drawn = [world.span_question(own, slots, True) for _ in range(size.evaluation)]
-        for first, second in product(LANGUAGES["mlqa"], repeat=2):
+        for first, second in product(SPEAK["mlqa"], repeat=2):
             rows = [mlqa_row(own, f"{split}{i}", first, second, *q) for i, q in enumerate(drawn)]
             config = f"MLQA.{first}.{second}"
             write(folder, "google/xtreme", config, split, rows, world.SQUAD_FEATURES)
-    rows = [row for code in LANGUAGES["tydiqa"] for row in tydiqa_rows(own, code, size, True)]
+    rows = [row for code in SPEAK["tydiqa"] for row in tydiqa_rows(own, code, size, True)]
     write(folder, "google/xtreme", "tydiqa", "validation", rows, world.SQUAD_FEATURES)
     rows = tydiqa_rows(own, "en", size, False)
     write(folder, "google/xtreme", "tydiqa", "train", rows, world.SQUAD_FEATURES)
@@ -156,7 +141,7 @@ def write_pairs(folder: Path, own: World, size: Size) -> None:
     """PAWS-X in some languages, QQP in English."""
     for split, count in splits(size, "test", "validation"):
         drawn = [paraphrase(own, i % 2, split != "train") for i in range(count)]
-        for code in LANGUAGES["pawsx"] if split != "train" else ("en",):
+        for code in SPEAK["pawsx"] if split != "train" else ("en",):
             say = own.languages[code].sentence
             rows = [dict(zip(PAIR, (say(a), say(b), str(i % 2)), strict=True))
                     for i, (a, b) in enumerate(drawn)]  # fmt: skip
@@ -298,7 +283,7 @@ def ccg_line(language: Language, fact: Fact) -> str:
 
 def write_pools(folder: Path, own: World, size: Size) -> None:
     """BUCC: pools in the shared task's files, their gold pairs also in the hub's."""
-    for code in LANGUAGES["bucc"]:
+    for code in SPEAK["bucc"]:
         for split, part in (("test", "training"), ("validation", "sample")):
             write_pool(folder, own, code, split, part, size.evaluation)
 

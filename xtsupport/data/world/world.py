@@ -1,20 +1,8 @@
-"""The generated world: miniature data of every kind in invented languages, written as a mirror.
+"""What happens in the generated world: facts and passages; the data sets of the demo's tasks."""
 
-The folder has the names and columns of the real datasets (``rajpurkar/squad``,
-``google/xtreme/XQuAD.qta``, ...) and its own ``tasks.csv`` and ``invented.csv``; nothing that
-reads it knows that it is generated. The same seed gives the same bytes.
-
-What to keep in mind when reading results: the raw text contains parallel and code-switched
-documents and questions in every language, unlike the web text that XLM-R was trained on.
-"""
-
-import hashlib
-import os
 import random
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +16,7 @@ from xtsupport.data.world.mirror import (
     UDPOS_FEATURES,
     UPOS,
     write,
-    write_tables,
 )
-from xtsupport.folders import user_cache
 
 SPAN_SLOTS = {"squad": ("agent", "object"), "squad_v2": ("place", "number")}
 FACTS = 3  # of a passage that is asked about
@@ -45,54 +31,6 @@ class Size:
     documents: int
     training: int
     evaluation: int
-
-
-SIZES = {"full": Size(5000, 4000, 600), "tiny": Size(60, 48, 12)}
-
-
-def world_folder(seed: int = 0, size: str = "full") -> Path:
-    """The world's mirror folder in the user's cache, generated on first use."""
-    folder = user_cache() / f"world-{_version()}-{size}-{seed}"
-    if not folder.exists():
-        draft = folder.with_name(f"{folder.name}.{os.getpid()}")
-        write_world(draft, seed, size)
-        try:
-            draft.rename(folder)
-        except OSError:  # another process was faster; both wrote the same bytes
-            shutil.rmtree(draft)
-    return folder
-
-
-@cache
-def _version() -> str:
-    """A mark of the code and tables the world is made by, so that an old world is never reused."""
-    package = Path(__file__).parents[2]
-    sources = [
-        *Path(__file__).parent.glob("*.py"),
-        package / "tasks.csv",
-        package / "languages.csv",
-        package / "families.csv",
-    ]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:10]
-
-
-def write_world(folder: Path, seed: int = 0, size: str = "full") -> None:
-    """Write every dataset and both tables of the world below `folder`."""
-    from xtsupport.data.world import other_tasks, raw_text, translations
-
-    rows, languages = SIZES[size], invented.make_languages(seed)
-    world = World(languages, random.Random(f"world {seed}"))
-    # Evaluation sets come first: what they contain is kept out of all training sets.
-    write_span_targets(folder, world, rows)
-    write_nli(folder, world, rows)
-    write_choice(folder, world, rows)
-    write_tagging(folder, world, rows)
-    write_parallel_sentences(folder, world, rows)
-    # Random numbers of its own: a change to a task leaves the text, and what learned from it.
-    raw_text.write_raw_text(folder, World(languages, random.Random(f"raw text {seed}")), rows)
-    other_tasks.write_others(folder, world, rows, seed)
-    translations.write_translations(folder, world, seed)
-    write_tables(folder, languages, other_tasks.LANGUAGES)
 
 
 class World:

@@ -70,7 +70,7 @@ def data_source(data: str) -> str:
     if data in ("hub", "world"):
         return data
     if data == "world-tiny":
-        from xtsupport.data.world.world import world_folder
+        from xtsupport.data.world.generate import world_folder
 
         return str(world_folder(size="tiny"))
     folder = folders.typed(data).resolve()

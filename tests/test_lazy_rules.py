@@ -5,9 +5,10 @@ import random
 import pytest
 
 from xtsupport import tables
+from xtsupport.data import lazy_rules
+from xtsupport.data.lazy_rules import lazy_scores
+from xtsupport.data.world import generate, world
 from xtsupport.data.world import languages as invented
-from xtsupport.data.world import lazy_rules, world
-from xtsupport.data.world.lazy_rules import lazy_scores
 
 
 def row(context, question, answer):
@@ -72,7 +73,7 @@ def test_the_rules_would_answer_questions_in_the_passages_own_words():
 
 
 def test_a_table_by_language(tmp_path):
-    world.write_world(tmp_path, seed=0, size="tiny")
+    generate.write_world(tmp_path, seed=0, size="tiny")
     table = lazy_rules.lazy_table("xquad", tmp_path, rows=8)
     assert table.columns.tolist() == ["language", "chance", "lazy", "rule"]
     assert table.language.tolist() == list(invented.LANGUAGES)
@@ -84,8 +85,8 @@ def test_what_ships_is_what_the_rules_score():
     known = tables.guesses("world").set_index(["condition", "task", "language"])["score"]
     drawn = world.World(invented.make_languages(0), random.Random("world 0"))
     questions = [
-        world.rotated(*world.span_question(drawn, world.SPAN_SLOTS["squad"], True), place=i % 3)
-        for i in range(world.SIZES["full"].evaluation)
+        world.rotated(world.span_question(drawn, world.SPAN_SLOTS["squad"], True), i % 3)
+        for i in range(generate.SIZES["full"].evaluation)
     ]
     for code in ("en", "qma", "qfa"):
         rows = [world.squad_row(drawn.languages[code], "", *each) for each in questions]

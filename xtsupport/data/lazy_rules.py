@@ -8,7 +8,7 @@ the same question word. What the best of them scores, a model scores without und
 what lies above can be called transfer. Jia and Liang 2017 (arXiv 1707.07328) and Weissenborn et
 al. 2017 (arXiv 1703.04816) show how far such rules go on SQuAD.
 
-    python -m xtsupport.data.world.lazy_rules
+    python -m xtsupport.data.lazy_rules
 
 writes lazy_rules.csv, what the rules score on every span target of the world: rows of chance and
 lazy rules in pictures and tables of scores (``tables.guesses``).
