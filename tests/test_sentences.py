@@ -71,7 +71,7 @@ def study(tmp_path_factory, mirror_of_world):
 def test_planted_translations_are_mined_scored_and_submitted(study, tmp_path, monkeypatch):
     pools = {split: bucc.pools("qta", split, study.data) for split in ("validation", "test")}
     encode = encoder(*map(planted, pools.values()))
-    monkeypatch.setattr(sentence_retrieval, "_encode", lambda *given: encode(given[-1]))
+    monkeypatch.setattr(sentence_retrieval, "encode", lambda _, __, texts, **more: encode(texts))
     (run,) = study.runs("retrieval")
     train.retrieve(run)
     mined = pd.read_csv(run.folder / "mining.csv").set_index("scored_by")
@@ -93,7 +93,7 @@ def test_the_threshold_comes_from_the_sample_and_not_from_the_test_set(study, mo
     """Where sample pairs are closer than test pairs, the threshold is too high for the test set."""
     close, far = (bucc.pools("qta", split, study.data) for split in ("validation", "test"))
     encode = encoder(planted(close, 0.05), planted(far, 1.0))
-    monkeypatch.setattr(sentence_retrieval, "_encode", lambda *given: encode(given[-1]))
+    monkeypatch.setattr(sentence_retrieval, "encode", lambda _, __, texts, **more: encode(texts))
     (run,) = study.runs("retrieval")
     _, pairs, (record, _), _ = sentence_retrieval.mine(
         "bucc", "qta", *train.starting_encoder(run), run
