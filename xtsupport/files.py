@@ -46,7 +46,7 @@ def flush(path: Path) -> None:
     """Make sure a file or folder is on disk and not only in memory."""
     if os.name == "nt" and path.is_dir():
         return  # Windows cannot open folders
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)  # it flushes no other
     try:
         os.fsync(handle)
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from xtsupport.study.execution import kernel_server
+from xtsupport.study.execution import kernel_server, plain
 from xtsupport.study.execution.orphans import die_with_parent
 
 
@@ -20,7 +20,7 @@ class OwnKernelManager(AsyncKernelManager):
     """
 
     def __init__(self, **options):
-        if os.name != "nt":
+        if not plain.chosen():  # one after the other: nobody else takes a port meanwhile
             folder = Path(os.environ["JUPYTER_RUNTIME_DIR"])
             options |= {"transport": "ipc", "ip": str(folder / "kernel")}
         super().__init__(**options)

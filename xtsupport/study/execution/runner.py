@@ -16,6 +16,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
@@ -23,7 +25,7 @@ import yaml
 from xtsupport import files, folders
 from xtsupport.errors import UserError
 from xtsupport.study import runs, store
-from xtsupport.study.execution import kernel_server, nodes
+from xtsupport.study.execution import kernel_server, nodes, plain
 from xtsupport.study.execution.orphans import die_with_parent
 from xtsupport.study.params.settings import leaves
 from xtsupport.study.plan import Node, Study
@@ -69,7 +71,7 @@ def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show
     """One Snakemake call over nodes; returns their states."""
     graph = prepare(study, todo, holder)
     with warm_kernels(study, todo, profile) as found:
-        code = snakemake(study, graph, jobs, profile, found, lambda: show(states(study, todo)))
+        code = carry_out(study, graph, jobs, profile, found, lambda: show(states(study, todo)))
     tidy(study)
     found = states(study, todo)
     if code and not any(each["state"] in ("failed", "running") for each in found.values()):
@@ -237,9 +239,30 @@ def rule_name(node: str) -> str:
 
 def warm_kernels(study: Study, todo: list[Node], profile: str):
     """Context manager: the environment of nodes whose kernels start warm, where that pays."""
-    if profile != "local" or len(todo) < 2:
+    if profile != "local" or len(todo) < 2 or plain.chosen():
         return nullcontext({})
     return kernel_server.server(uuid.uuid4().hex, nodes.environment(study.settings.threads))
+
+
+def carry_out(
+    study: Study,
+    graph: Path,
+    jobs: int,
+    profile: str,
+    environment: dict[str, str],
+    tick: Callable[[], None],
+) -> int:
+    """Do the nodes of a graph, by Snakemake where there is one; its exit code."""
+    environment = {
+        "XTSUPPORT_ROOT": str(folders.root()),
+        STOP: str(study.folder / STOP_FILE),
+    } | environment
+    if profile == "local" and plain.chosen():
+        stop = partial(let_training_stop, study)
+        return plain.run_nodes(study.folder, graph, environment, tick, stop)
+    if find_spec("snakemake") is None:
+        raise UserError(f"--profile {profile}: needs Snakemake, which is not installed here")
+    return snakemake(study, graph, jobs, profile, environment, tick)
 
 
 def snakemake(
@@ -262,9 +285,7 @@ def snakemake(
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=os.environ
-            | {"XTSUPPORT_ROOT": str(folders.root()), STOP: str(study.folder / STOP_FILE)}
-            | environment,
+            env=os.environ | environment,
             start_new_session=True,
             preexec_fn=die_with_parent_of(os.getpid()),
         )

@@ -460,7 +460,9 @@ def kept_origins(path: Path, given: params_file.Source) -> dict[str, str]:
     """Where each given value came from; a study's own settings.yaml remembers the first source."""
     known = path.with_name("origins.json")
     earlier = (
-        json.loads(known.read_text()) if path.name == "settings.yaml" and known.exists() else {}
+        json.loads(known.read_text(encoding="utf-8"))
+        if path.name == "settings.yaml" and known.exists()
+        else {}
     )
     named = {}
     for key in leaves(given.values):
