@@ -1,6 +1,7 @@
 """The command ``xtsupport``."""
 
 import argparse
+import io
 import os
 import shlex
 import sys
@@ -16,7 +17,8 @@ LONGEST = 1200  # characters of an error line: whatever was typed, it can be rea
 def main(arguments: list[str] | None = None) -> int:
     """Parse and do; 0 only on success. Errors are lines ``xtsupport: error: ...`` on stderr."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # of consoles that lack a sign, as on Windows
+        if isinstance(stream, io.TextIOWrapper):  # of consoles that lack a sign, as on Windows
+            stream.reconfigure(errors="replace")
     args, rest = parser().parse_known_args(arguments)
     if rest and args.do is not lab:  # JupyterLab has options of its own
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
