@@ -43,6 +43,29 @@ def test_naive_choice_among_equals_is_optimistic_and_cross_fitting_is_not():
     assert naive.mean() > 3 * error and abs(fair.mean()) < 3 * error
 
 
+def chosen_by_hand(scores, fold, apart):
+    """The mean gain (points) of choosing, from scores (1 + C, S, clusters), baseline first."""
+    gains = []
+    for seed in range(scores.shape[1]):
+        won = np.empty(scores.shape[2])
+        for f in range(5):
+            runs = [s for s in range(scores.shape[1]) if s != seed or not apart]
+            rows = (fold != f) | (not apart)
+            best = max(range(1, len(scores)), key=lambda c: scores[c, runs][:, rows].mean())
+            won[fold == f] = scores[best, seed, fold == f]
+        gains.append(100 * (won - scores[0, seed]).mean())
+    return np.mean(gains)
+
+
+def test_the_choice_is_made_on_other_folds_and_other_seeds():
+    sums = no_effect(np.random.default_rng(5), clusters=33)
+    fold = np.random.default_rng(7).permutation(33) % 5
+    scores = sums.sums[0].reshape(6, 3, 33) / 4
+    table = best_intermediate(gather([sums]), ways=("cross-fitted", "naive"), seed=7)
+    by_hand = [chosen_by_hand(scores, fold, apart) for apart in (True, False)]
+    assert list(table["gain"]) == pytest.approx(by_hand)
+
+
 def test_a_clearly_best_condition_is_chosen_by_every_way():
     effects = {("task1", "xquad"): 12.0, ("task2", "xquad"): -3.0}
     cube = simulate(effects, ("none", *NOISE[:3]), languages=("en", "de", "th"), size=0.4)

@@ -24,6 +24,7 @@ from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.resampling import cluster_ids
 
+AT_ONCE = 100  # resamples: few enough for memory, enough that Python does not count
 WAYS = ("cross-fitted", "english", "naive")
 
 
@@ -56,19 +57,35 @@ def best_intermediate(
     for way in ways:
         parts = list(zip(chosen, fold, strict=True))
         whole = [_choose(one, way, f, *_everything(one)) for one, f in parts]
-        gains = np.array([gain for gain, _ in whole])
-        drawn = np.empty((n_resamples, len(targets)))
-        for row in drawn:
-            luck = rng.random(max(one.n_seeds for one in chosen))
-            row[:] = [_choose(one, way, f, *_draw(one, rng, luck))[0] for one, f in parts]
+        gains = np.array([gain[0] for gain, _ in whole])
+        drawn = _resampled(parts, way, n_resamples, rng)
         for target, one, (gain, won), column in zip(targets, chosen, whole, drawn.T, strict=True):
-            best = {"chosen": one.conditions[int(won.argmax())], "share": float(won.max())}
-            lines.append(_line(target, way, best, gain, column, alpha, _note(way, one)))
+            best = {"chosen": one.conditions[int(won[0].argmax())], "share": float(won[0].max())}
+            lines.append(_line(target, way, best, gain[0], column, alpha, _note(way, one)))
         if len(targets) > 1:
             note = "; ".join(dict.fromkeys(filter(None, (_note(way, one) for one in chosen))))
             best = {"chosen": "best of each target", "share": np.nan}
             lines.append(_line("mean", way, best, gains.mean(), drawn.mean(1), alpha, note))
     return pd.DataFrame(lines)
+
+
+def _resampled(parts, way, n_resamples: int, rng) -> np.ndarray:
+    """The gain of every resample and target, (n_resamples, targets), `AT_ONCE` of them at a time.
+
+    parts: per target its scores and the fold of each cluster.
+    """
+    done = []
+    for first in range(0, n_resamples, AT_ONCE):
+        n = min(AT_ONCE, n_resamples - first)
+        counts = [np.empty((n, one.n_clusters)) for one, _ in parts]
+        seeds = [np.empty((n, one.n_seeds)) for one, _ in parts]
+        for i in range(n):
+            luck = rng.random(max(one.n_seeds for one, _ in parts))
+            for j, (one, _) in enumerate(parts):
+                counts[j][i], seeds[j][i] = _draw(one, rng, luck)
+        drawn = zip(parts, counts, seeds, strict=True)
+        done.append(np.stack([_choose(one, way, f, c, s)[0] for (one, f), c, s in drawn], axis=1))
+    return np.concatenate(done)
 
 
 def _line(target, way, best, gain, drawn, alpha, note) -> dict:
@@ -87,7 +104,7 @@ def _note(way, scores) -> str:
 
 @dataclass(frozen=True)
 class _Scores:
-    """Summed statistics of one target: per language (conditions + baseline, seeds, G, stats)."""
+    """Summed statistics of one target: per language (G, conditions + baseline, seeds, stats)."""
 
     conditions: list[str]
     sums: list[np.ndarray]
@@ -125,7 +142,7 @@ def _target_scores(evidence, target, candidates, baseline) -> _Scores:
     ids = cluster_ids([part])
     return _Scores(
         conditions=list(candidates),
-        sums=[total[index] for total in part.sums],
+        sums=[np.ascontiguousarray(np.moveaxis(total[index], 2, 0)) for total in part.sums],
         sizes=part.sizes,
         at=[np.searchsorted(ids, clusters) for clusters in part.clusters],
         judged=[i for i, code in enumerate(languages) if code != evidence.source],
@@ -142,7 +159,7 @@ def _run_of_seed(rows: pd.DataFrame, seeds) -> list[int]:
 
 
 def _everything(scores: _Scores) -> tuple[np.ndarray, np.ndarray]:
-    return np.ones(scores.n_clusters), np.ones(scores.n_seeds)
+    return np.ones((1, scores.n_clusters)), np.ones((1, scores.n_seeds))
 
 
 def _draw(scores: _Scores, rng, luck: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -150,46 +167,56 @@ def _draw(scores: _Scores, rng, luck: np.ndarray) -> tuple[np.ndarray, np.ndarra
     n = scores.n_clusters
     counts = np.bincount(rng.integers(0, n, n), minlength=n)
     seeds = (luck[: scores.n_seeds] * scores.n_seeds).astype(int)
-    return counts.astype(float), np.bincount(seeds, minlength=scores.n_seeds).astype(float)
+    return counts, np.bincount(seeds, minlength=scores.n_seeds)
 
 
-def _choose(scores: _Scores, way, fold, counts, seeds) -> tuple[float, np.ndarray]:
-    """The gain of the choices under cluster and seed weights, and how often each candidate won."""
-    n_folds = fold.max() + 1
-    weights = (fold == np.arange(n_folds)[:, None]) * counts
-    folded = {i: _fold_sums(scores, i, weights) for i in {*scores.judged, *scores.source}}
+def _choose(scores: _Scores, way, fold, counts, seeds) -> tuple[np.ndarray, np.ndarray]:
+    """The gain of the choices (R,), and the share of them that fell on each candidate (R, C).
+
+    fold: (clusters,); counts, seeds: (R, clusters) and (R, S), how often each counts.
+    """
     basis = scores.source if way == "english" else scores.judged
     if not basis:
         raise UserError("way='english': the cube has no scores in the source language")
-    live = np.flatnonzero(seeds)
-    choice = np.zeros((n_folds, len(seeds)), int)
+    apart = way != "naive"
+    n_folds, n_seeds = fold.max() + 1, scores.n_seeds
+    folded = {i: _fold_sums(scores, i, fold, counts) for i in {*scores.judged, *scores.source}}
+    kept = np.ones((n_folds, n_folds)) - apart * np.eye(n_folds)
+    by_seed = np.mean([_score(*folded[i], kept) for i in basis], axis=0)  # (R, C + 1, S, folds)
+    weights = np.repeat(seeds[:, None], n_seeds, axis=1)  # of the seeds that choose for each
+    alone = (seeds > 0).sum(1) < 2
+    weights = np.where(alone[:, None, None], weights, weights * (1 - apart * np.eye(n_seeds)))
+    means = np.einsum("rcof,rso->rcsf", by_seed[:, :-1], weights)
+    choice = means.argmax(1)  # (R, S, folds)
+    live = (seeds > 0)[:, :, None]
+    won = [((choice == c) & live).sum((1, 2)) for c in range(len(scores.conditions))]
+    gains = np.mean([_judge(*folded[i], choice) for i in scores.judged], axis=0)
+    share = np.stack(won, axis=1) / (live.sum(1) * n_folds)
+    return (gains * seeds).sum(1) / seeds.sum(1), share
+
+
+def _fold_sums(scores: _Scores, lang: int, fold, counts) -> tuple[np.ndarray, np.ndarray]:
+    """(R, C + 1, S, folds, stats) sums and (R, folds) examples of a language."""
+    own, total, n_folds = scores.at[lang], scores.sums[lang], fold.max() + 1
+    sums = np.empty((len(counts), *total.shape[1:3], n_folds, total.shape[3]))
+    examples = np.empty((len(counts), n_folds))
     for f in range(n_folds):
-        kept = [o for o in range(n_folds) if o != f] if way != "naive" else list(range(n_folds))
-        by_seed = np.mean([_score(*folded[i], kept) for i in basis], axis=0)  # (C + 1, S)
-        for s in live:
-            others = [o for o in live if o != s] if way != "naive" and len(live) > 1 else live
-            means = by_seed[:-1, others] @ seeds[others]
-            choice[f, s] = int(means.argmax())
-    won = (
-        np.bincount(choice[:, live].ravel(), minlength=len(scores.conditions))
-        / choice[:, live].size
-    )
-    gains = [_judge(*folded[i], choice) for i in scores.judged]
-    return float(np.mean(gains, axis=0)[live] @ seeds[live] / seeds.sum()), won
-
-
-def _fold_sums(scores: _Scores, lang: int, weights) -> tuple[np.ndarray, np.ndarray]:
-    """(C + 1, S, folds, stats) sums and (folds,) examples of a language."""
-    w = weights[:, scores.at[lang]]
-    return np.einsum("fg,csgk->csfk", w, scores.sums[lang], optimize=True), w @ scores.sizes[lang]
+        inside = np.flatnonzero(fold[own] == f)
+        drawn = counts[:, own[inside]]
+        flat = total[inside].reshape(len(inside), -1)
+        sums[..., f, :] = (drawn @ flat).reshape(len(counts), *total.shape[1:])
+        examples[:, f] = drawn @ scores.sizes[lang][inside]
+    return sums, examples
 
 
 def _score(sums, examples, kept) -> np.ndarray:
-    return ratio(sums[:, :, kept].sum(2), max(examples[kept].sum(), 1))
+    """The score (R, C + 1, S, folds) on the folds that are kept for each, (folds, folds)."""
+    seen = np.maximum(examples @ kept, 1)
+    return ratio(np.einsum("rcsgk,gf->rcsfk", sums, kept), seen[:, None, None])
 
 
 def _judge(sums, examples, choice) -> np.ndarray:
-    """Gain per seed when fold f and seed s are scored under condition choice[f, s]. (S,)"""
-    folds, seeds = np.indices(choice.shape)
-    mixed = sums[choice, seeds, folds].sum(0)
-    return ratio(mixed, max(examples.sum(), 1)) - ratio(sums[-1].sum(1), max(examples.sum(), 1))
+    """Gain per seed when fold f and seed s are scored under condition choice[:, s, f]. (R, S)"""
+    mixed = np.take_along_axis(sums, choice[:, None, :, :, None], axis=1)[:, 0]
+    seen = np.maximum(examples.sum(1), 1)[:, None]
+    return ratio(mixed.sum(2), seen) - ratio(sums[:, -1].sum(2), seen)
