@@ -18,6 +18,7 @@ params: str = "params/toy.yaml"  # the study
 condition: str = "none"  # phase 2
 seeds: list = []  # all
 targets: list = []  # all
+only: list = []  # a part
 into: str = "scratch"  # or study
 """
 
@@ -27,7 +28,7 @@ from pathlib import Path
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import is_whole, open_run, require
 root = Path(os.environ["XTSUPPORT_ROOT"])
-study = open_study(params)
+study = open_study(params, only=only)
 for run in study.runs(PHASE, CONDITION, seeds, targets, into):
     if is_whole(run):
         continue
@@ -43,7 +44,7 @@ RESULTS = """
 from xtsupport.files import write_text
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import require
-study = open_study(params)
+study = open_study(params, only=only)
 scored = [run for run in study.plan.runs if run.phase in ("target", "retrieval")]
 text = "".join((require(run) / "scores.csv").read_text() for run in scored)
 """

@@ -1,11 +1,14 @@
 """Examples side by side, and those that a condition changed most."""
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from xtsupport.cube.browse import most_changed, plain, side_by_side
 from xtsupport.data import load
 from xtsupport.data.world.generate import world_folder
+from xtsupport.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +23,22 @@ def test_one_question_in_every_language(data):
     english = load("xquad", "en", None, data)[2]
     assert shown["question"][0] == english["question"]
     assert shown["answers"][0] == english["answers"]["text"][0]
+
+
+def test_languages_whose_data_are_not_there_are_left_out_and_said(tmp_path, capsys):
+    place = tmp_path / "google/xtreme/XQuAD.de"
+    place.mkdir(parents=True)
+    answers = {"text": ["Ada"], "answer_start": [0]}
+    row = {"id": "1", "context": "Ada kam.", "question": "Wer kam?", "answers": answers}
+    pq.write_table(pa.Table.from_pylist([row]), place / "validation-00000-of-00001.parquet")
+    shown = side_by_side("xquad", data=str(tmp_path), codes=["de", "ar"])
+    assert list(shown["language"]) == ["German"]
+    assert (
+        "xquad: 1 languages are not shown: xquad: no 'validation' split" in capsys.readouterr().out
+    )
+    assert side_by_side("xquad", data=str(tmp_path), codes=["ar"]).empty
+    with pytest.raises(UserError, match=r"xquad \(de\): has 1 examples"):
+        side_by_side("xquad", 1, str(tmp_path), ["de"])
 
 
 def test_nested_values_become_text():

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xtsupport.study import data_check
+from xtsupport.study import data_check, reads
 from xtsupport.study.params.settings import Settings, load_settings
 from xtsupport.study.planner import Planner
 
@@ -22,7 +22,7 @@ def study(**changes):
 
 def listed(**changes):
     """What is read for training, evaluation and selection."""
-    return [[read[:3] for read in part] for part in data_check.reads(study(**changes))]
+    return [[read[:3] for read in part] for part in reads.reads(study(**changes))]
 
 
 def test_everything_that_is_read_is_listed_once(cache):
@@ -48,13 +48,14 @@ def test_what_is_listed_is_what_the_planner_marks(path, monkeypatch):
         patched.setattr(Planner, "rows", lambda *_: 1)
         patched.setattr(Planner, "encoder_data", lambda _: {})  # no data, and perhaps on the hub
         Planner(settings).all_runs()
-    assert set(data_check.needed(settings)) == {(*read, None)[:4] for read in asked}
+    listed = {read[:4] for read in reads.needed(settings)}
+    assert listed == {(*read, None)[:4] for read in asked}
 
 
 def test_pairs_of_languages_and_development_rows_are_read_where_asked_for():
     pairs = {"pairs": [["de", "en"]]}
-    _, evaluation, development = data_check.reads(study(evaluation=pairs))
-    assert ("xquad", "de", "validation", "en") in evaluation and not development
+    _, evaluation, development = reads.reads(study(evaluation=pairs))
+    assert ("xquad", "de", "validation", "en", None) in evaluation and not development
     *_, development = listed(target={"dev_every": 100})
     assert development == [
         ("squad", "en", "validation"),

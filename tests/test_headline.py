@@ -76,6 +76,12 @@ def test_families_differ_where_they_were_made_to(evidence):
     assert table.loc["xquad - rest (common)", "p_value"] < 0.001
 
 
+def test_one_level_alone_does_not_differ_from_itself():
+    cube = simulate(tasks=("xquad", "xnli"), languages=("en", "th"), size=0.1)
+    table = heterogeneity(gather(cube, RULES), "language")
+    assert table.empty and {"task", "p_value", "n_levels"} <= set(table)
+
+
 def test_equal_levels_are_rejected_as_often_as_stated():
     """Runs move all languages alike and each a little; 300 null studies, binomial error 1.3%."""
     rng = np.random.default_rng(5)

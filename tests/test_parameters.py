@@ -118,7 +118,8 @@ def test_a_part_has_the_runs_of_the_whole_with_their_keys(params):
     assert "the primary comparison" in told and "15 of the study's 22 runs" in told
     nodes = {node.name: node for node in part.plan.nodes}
     assert "target-squad" not in nodes and "retrieval-none" not in nodes
-    assert nodes["results"].parameters == {"only": ["conditions=none,all", "targets=xquad"]}
+    words = {"only": ["conditions=none,all", "targets=xquad"]}
+    assert all(words.items() <= node.parameters.items() for node in nodes.values())
 
 
 def test_a_part_reads_what_its_own_runs_read_and_nothing_else(params, monkeypatch):

@@ -9,6 +9,7 @@ from study_toys import toy_settings
 
 from xtsupport.data import hub
 from xtsupport.errors import UserError
+from xtsupport.study.narrowing import left_out
 from xtsupport.study.plan import open_study
 from xtsupport.study.planner import Planner
 from xtsupport.training.recipe import steps_of
@@ -190,6 +191,24 @@ def test_a_plot_or_a_margin_redoes_only_the_significance(study):
 
     before, after = keys(), keys(analysis={"margin": 2.0})
     assert [name for name in before if before[name] != after[name]] == ["significance"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, True),
+        ({"conditions": ["none"]}, False),
+        ({"conditions": ["squad", "mnli"]}, False),  # with what? nothing is called none
+        ({"conditions": ["squad", "squad+mlm"]}, True),
+        ({"conditions": ["squad"], "variants": ["squad/smoothing"]}, True),
+        ({"targets": ["xquad"], "languages": ["en"]}, False),
+        ({"targets": ["xquad"], "languages": ["en", "qka"]}, True),
+    ],
+)
+def test_significance_is_planned_where_something_can_be_compared(study, changes, told):
+    made = study(**changes)
+    assert ("significance" in {node.name for node in made.plan.nodes}) == told
+    assert any("no report" in line for line in left_out(made)) != told
 
 
 def test_runs_are_selected_by_what_notebooks_ask_for(study):

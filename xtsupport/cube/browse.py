@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from xtsupport.data import load
-from xtsupport.errors import Unreachable
+from xtsupport.errors import Unreachable, UserError
 from xtsupport.tables import languages, task
 
 COLUMNS = {  # of an example of each kind
@@ -23,24 +23,25 @@ def side_by_side(
 ) -> pd.DataFrame:
     """Example number `index` of a task's evaluation set in several languages (default: all).
 
-    One row per language: its name, family, and the example's columns. Languages whose data the
-    hub does not give now are left out, and said.
+    One row per language: its name, family, and the example's columns. Languages whose data are
+    not there are left out, and said.
     """
     table, about = languages(data), task(name, data)
     rows, away = [], []
     for code in codes or about.languages:
         try:
-            example = load(name, code, None, data)[index]
-        except Unreachable as error:
-            away.append(error)
+            shown = load(name, code, None, data)
+        except UserError as error:
+            away.append(error.reason if isinstance(error, Unreachable) else error.problems[0])
             continue
-        row = {"language": table[code].name, "family": table[code].family, **plain(example)}
-        rows.append({key: row[key] for key in row if key not in ("example_id", "cluster_id")})
+        if index >= len(shown):
+            raise UserError(f"{name} ({code}): has {len(shown)} examples, numbered from 0; "
+                            f"there is no example {index}")  # fmt: skip
+        rows.append({"language": table[code].name, "family": table[code].family}
+                    | plain(shown[index]))  # fmt: skip
     if away:
-        print(f"{name}: {len(away)} languages are not shown: {away[0].reason}")
-    return pd.DataFrame(
-        rows, columns=None if rows else ["language", "family", *COLUMNS[about.kind]]
-    )
+        print(f"{name}: {len(away)} languages are not shown: {away[0]}")
+    return pd.DataFrame(rows, columns=["language", "family", *COLUMNS[about.kind]])
 
 
 def plain(example: dict) -> dict:

@@ -19,6 +19,9 @@ from xtsupport.statistics.inference import inference, joint_estimate
 from xtsupport.statistics.scales import FACTOR
 from xtsupport.statistics.spread import PRIOR, moderate
 
+COLUMNS = ["task", "metric", "n_levels", "statistic", "df1", "df2", "p_value", "spread",
+           "depends_on", "unit", "note"]  # fmt: skip
+
 
 def on_scales(evidence: Evidence) -> pd.DataFrame:
     """The primary contrast on target, rest and difference, by every metric and scale, per level.
@@ -48,7 +51,7 @@ def heterogeneity(evidence: Evidence, by: str | None = None) -> pd.DataFrame:
     by: the level, None for the declared one. Columns: task, metric, n_levels, statistic (F), df1,
     df2, p_value, spread (the largest minus the smallest gain, points), depends_on (metric by which
     the answer at alpha changes), unit, note. Descriptive where levels are single languages: these
-    languages, not families.
+    languages, not families. No row of a task with one level alone.
     """
     primary, by = evidence.primary, by or evidence.primary.by
     found = evidence.primary_cases(by)
@@ -73,7 +76,7 @@ def heterogeneity(evidence: Evidence, by: str | None = None) -> pd.DataFrame:
                     "note": chosen[0].row.note,
                 }
             )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=COLUMNS)
 
 
 def levels_differ(found: Sequence[Case]) -> dict:

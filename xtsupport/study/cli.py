@@ -106,8 +106,8 @@ def parser() -> argparse.ArgumentParser:
         )
         return each
 
-    def part(name: str, do, text: str) -> argparse.ArgumentParser:
-        each = study(name, do, text)
+    def part(name: str, do, text: str, among=commands) -> argparse.ArgumentParser:
+        each = study(name, do, text, among)
         each.add_argument(
             "--only",
             action="append",
@@ -150,8 +150,8 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("--remove", action="store_true", help="delete them")
     group = commands.add_parser("data", description="look at a study's data")
     data = group.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    study("check", data_check, "check that all data of a study are there and sound", data)
-    each = study("get", data_get, "fetch everything that a study needs from the hub", data)
+    part("check", data_check, "check that all data of a study are there and sound", data)
+    each = part("get", data_get, "fetch everything that a study needs from the hub", data)
     each.add_argument("--to", metavar="DIR", help="make a mirror there (default: cache only)")
     each = command("convert", data_convert, "make a mirror of XTREME's or published files", data)
     each.add_argument("source", metavar="XTREME_DOWNLOAD", help="a folder of files as published")
@@ -360,6 +360,15 @@ def plan(args) -> int:
     return 0
 
 
+def settings_and_part(args):
+    """The settings of a command line, and those of the part that ``--only`` names (None: all)."""
+    from xtsupport.study.narrowing import part_of
+    from xtsupport.study.plan import read_settings
+
+    settings = read_settings(args.file, args.set)
+    return settings, part_of(settings, args.only) if args.only else None
+
+
 def cost_lines(settings, made) -> list[str]:
     """What a study costs, or why that is unknown."""
     from xtsupport.study.cost import estimate
@@ -373,16 +382,16 @@ def cost_lines(settings, made) -> list[str]:
 def cost_without_data(args) -> list[str]:
     """What a study costs whose settings are sound and whose data are missing; else nothing."""
     from xtsupport.study.cost import WithoutData
-    from xtsupport.study.narrowing import part_of
-    from xtsupport.study.plan import nodes, read_settings
+    from xtsupport.study.plan import nodes
 
-    settings = read_settings(args.file, args.set)
-    part = part_of(settings, args.only) if args.only else None
+    settings, part = settings_and_part(args)
     try:
         made = WithoutData(settings, part).all_runs()
     except UserError as error:
         return [f"cost unknown: {problem}" for problem in error.problems]
-    counted = f"{len(made)} runs in {len(nodes(settings, made))} nodes, if the data were here:"
+    counted = (
+        f"{len(made)} runs in {len(nodes(part or settings, made))} nodes, if the data were here:"
+    )
     return [counted, *cost_lines(settings, made)]
 
 
@@ -429,9 +438,8 @@ def clean(args) -> None:
 def data_check(args) -> None:
     """``xtsupport data check``."""
     from xtsupport.study.data_check import check
-    from xtsupport.study.plan import read_settings
 
-    table = check(read_settings(args.file, args.set))
+    table = check(*settings_and_part(args))
     print(table.drop(columns="note").astype(object).fillna("-").to_string(index=False))
     for row in table[(table["status"] == "present") & (table["note"] != "")].itertuples():
         print(f"{row.task} {row.language} {row.split}: {row.note}")
@@ -445,12 +453,11 @@ def data_get(args) -> None:
     from xtsupport import folders
     from xtsupport.files import plain_disk_errors
     from xtsupport.study import fetching
-    from xtsupport.study.plan import read_settings
 
     to = folders.typed(args.to, Path()) if args.to else None
-    settings = read_settings(args.file, args.set)
+    settings, part = settings_and_part(args)
     with plain_disk_errors(to or folders.root()):
-        for line in fetching.get(settings, to):
+        for line in fetching.get(settings, to, part):
             print(line, flush=True)
 
 

@@ -1,30 +1,27 @@
 """What a study needs of the data, and what is there."""
 
-from typing import Any
-
 from xtsupport import tables
 from xtsupport.data import bucc, hub, hygiene, soundness
 from xtsupport.errors import Unreachable, UserError
 from xtsupport.study.params.rules import data_source
-from xtsupport.study.planner import Planner
-
-Read = tuple[str, str, str, str | None]  # task, language, split, second language
+from xtsupport.study.reads import needed, reads
 
 
-def check(settings):
-    """A frame of every split a study reads: task, language, split, rows, status, fingerprint.
+def check(settings, part=None):
+    """A frame of every split that a study, or a part of it, reads.
 
-    The splits are those that the study's planner takes fingerprints of. status: present; wrong,
+    Columns: task, language, split, rows, status, fingerprint, note. The splits are those that the
+    study's planner takes fingerprints of, one row per part of a joined one. status: present; wrong,
     where rows or files cannot be used; missing; missing part, where other parts of a joined split
     are there; hub, where the hub has the files; unreachable, where it does not answer
     (attrs["away"] of the frame has the errors). note: what was looked for, or is wrong, or was
-    mended. One row per part of a joined split. Raises UserError for an unknown task.
+    mended. Raises UserError for an unknown task.
     """
     import pandas as pd
 
     data = data_source(settings.data)
     records, away = [], []
-    for task, language, split, other in needed(settings):
+    for task, language, split, other, _ in needed(settings, part):
         if tables.task(task, data).evaluator == "pairs":
             records.append((task, language, *_pools(language, split, data)))
             continue
@@ -42,51 +39,16 @@ def check(settings):
     return frame
 
 
-class Listing(Planner):
-    """A study's plan without a look at its rows: every fingerprint is what would be read."""
-
-    def rows(self, task, most, split=None, code="en") -> int:
-        """No row is counted."""
-        return 1
-
-    def mark(self, task, language, split, language_2=None) -> Any:
-        """What load() takes."""
-        return task, language, split, language_2
-
-    def encoder_data(self) -> dict:
-        """An encoder is no data."""
-        return {}
-
-
-def reads(settings) -> tuple[list[Read], list[Read], list[Read]]:
-    """What the runs of a study train on, evaluate, and select on, each once, in their order."""
-    training: dict[Read, bool] = {}
-    evaluation: dict[Read, bool] = {}
-    development: dict[Read, bool] = {}
-    for run in Listing(settings).all_runs():
-        trained = run.phase in ("pretraining", "intermediate")
-        for key, read in run.data.items():
-            if key.endswith("/dev"):
-                development[read] = True
-            elif isinstance(read, tuple):  # not the checksum of a list of synonyms
-                (training if trained or key.endswith("/train") else evaluation)[read] = True
-    return list(training), list(evaluation), list(development)
-
-
-def needed(settings) -> list[Read]:
-    """(task, language, split, language_2) of everything a study reads, training splits first."""
-    return list(dict.fromkeys(read for part in reads(settings) for read in part))
-
-
-def contamination(settings):
+def contamination(settings, whole=None):
     """hygiene.contamination() of every training split of a study against its evaluation sets.
 
-    What a mirror lacks is left out, and so are pairs of two languages, whose texts are the same.
+    whole: all settings of a study of which those are a part. What a mirror lacks is left out, and
+    so are pairs of two languages, whose texts are the same.
     """
     data = data_source(settings.data)
     training, evaluation, _ = (
-        [read[:3] for read in part if read[3] is None and hub.present(*read[:3], data)]
-        for part in reads(settings)
+        [read[:3] for read in part if not read.language_2 and hub.present(*read[:3], data)]
+        for part in reads(whole or settings, settings)
     )
     return hygiene.contamination(training, evaluation, data)
 

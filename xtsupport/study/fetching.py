@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xtsupport import tables
 from xtsupport.data import download, hub, hub_layout, parquet, remote
 from xtsupport.files import draft, write_parquet
-from xtsupport.study.cost import WithoutData
+from xtsupport.study.params.rules import data_source
+from xtsupport.study.reads import needed
 from xtsupport.training import checkpoint
 
 
@@ -36,48 +38,27 @@ class Item:
         return self.repo.cached(self.path).is_file()
 
 
-class Reads(WithoutData):
-    """Plans a study and notes every split that its runs read."""
-
-    def __init__(self, settings):
-        super().__init__(settings)
-        self.splits: dict[tuple, None] = {}
-
-    def rows(self, task, most, split=None, code="en") -> int:
-        """No matter here."""
-        return 1
-
-    def mark(self, task, language, split, language_2=None) -> str:
-        """Note a split, and the language that it is paired with."""
-        if self.tables[task].evaluator != "pairs":
-            self.splits[task, language, split, language_2, None] = None
-        return ""
-
-    def raw_data(self, raw) -> dict:
-        """Note the documents of masked language modelling."""
-        for code in raw.get("languages", ()):
-            split = self.tables[raw["task"]].train_split
-            self.splits[raw["task"], code, split, None, raw["documents"]] = None
-        return {}
-
-    def items(self, to: Path | None) -> Iterator[Item]:
-        """The files, in the order in which the plan names them; each may come more than once."""
-        self.all_runs()
-        for task, language, split, language_2, first in self.splits:
-            single = "{code_2}" not in self.tables[task].config  # a pair is read as two languages
-            for code in [language, language_2] if language_2 and single else [language]:
-                asked = {"task": task, "language": code, "split": split}
-                asked |= {} if single else {"language_2": language_2}
-                found = hub.sources(data=self.source, **asked)
-                named = hub.sources(data=to or self.source, **asked)  # as a mirror has them
-                for source, own in zip(found, named, strict=True):
-                    if source.files is None:
-                        yield from files_of(source, own, first)
-        name = self.settings.encoder
-        if name not in ("pretrain", checkpoint.OFFLINE) and checkpoint.own_folder(name) is None:
-            repo, paths = checkpoint.on_hub(name)
-            for path in paths:
-                yield Item(repo, path, place=f"{repo.name}/{path}")
+def items(settings, part, to: Path | None) -> Iterator[Item]:
+    """The files, in the order in which the plan names them; each may come more than once."""
+    data = data_source(settings.data)
+    for read in needed(settings, part):
+        row = tables.task(read.task, data)
+        if row.evaluator == "pairs":  # BUCC's pools, which no hub has
+            continue
+        single = "{code_2}" not in row.config  # a pair is read as two languages
+        for code in [read.language, read.language_2] if read.language_2 and single else [read[1]]:
+            asked = (read.task, code, read.split)
+            other = None if single else read.language_2
+            found = hub.sources(*asked, data, other)
+            named = hub.sources(*asked, to or data, other)  # as a mirror has them
+            for source, own in zip(found, named, strict=True):
+                if source.files is None:
+                    yield from files_of(source, own, read.first)
+    name = settings.encoder
+    if name not in ("pretrain", checkpoint.OFFLINE) and checkpoint.own_folder(name) is None:
+        repo, paths = checkpoint.on_hub(name)
+        for path in paths:
+            yield Item(repo, path, place=f"{repo.name}/{path}")
 
 
 def files_of(source: hub.Source, named: hub.Source, first: int | None) -> list[Item]:
@@ -94,17 +75,18 @@ def files_of(source: hub.Source, named: hub.Source, first: int | None) -> list[I
     ]  # fmt: skip
 
 
-def get(settings, to: Path | None = None) -> Iterator[str]:
-    """Fetch everything; lines to print as it goes on. What is there already is not fetched again.
+def get(settings, to: Path | None = None, part=None) -> Iterator[str]:
+    """Fetch everything, or what a part of the study reads; lines to print as it goes on.
 
+    What is there already is not fetched again.
     Raises Unreachable or UserError at the first file that does not come; those before it are kept.
     """
     if to:
         to.mkdir(parents=True, exist_ok=True)
-    items = list({item.place: item for item in Reads(settings).items(to)}.values())
-    size, there = sum(i.size for i in items), sum(i.size for i in items if i.there)
-    yield f"{len(items)} files, {amount(size)}, of which the cache has {amount(there)}"
-    for item in items:
+    found = list({item.place: item for item in items(settings, part, to)}.values())
+    size, there = sum(i.size for i in found), sum(i.size for i in found if i.there)
+    yield f"{len(found)} files, {amount(size)}, of which the cache has {amount(there)}"
+    for item in found:
         state = "there" if item.there or (to and (to / item.place).is_file()) else amount(item.size)
         yield f"{item.repo.name}/{item.path}  {f'{item.first} rows' if item.first else state}"
         fetch(item, to)
@@ -112,7 +94,7 @@ def get(settings, to: Path | None = None) -> Iterator[str]:
         yield "everything is in the cache; HF_HUB_OFFLINE=1 keeps a study from asking the hub"
         return
     yield f"everything is in {to}; set `data: {to}`" + "".join(
-        f" and `encoder: {to / item.repo.name}`" for item in items if item.path == "config.json"
+        f" and `encoder: {to / item.repo.name}`" for item in found if item.path == "config.json"
     )
 
 

@@ -97,6 +97,11 @@ def left_out(study: "Study") -> list[str]:
     """What a narrowed study lacks of the whole one, and of its file, for people."""
     gone = study.settings._left_out
     lines = [f"left out, as --set leaves nothing for it: {', '.join(gone)}"] if gone else []
+    if not any("report.html" in node.outputs for node in study.plan.nodes):
+        lines.append(
+            "no report: it compares two conditions (such as none and another) in a language that "
+            "is not trained on"
+        )
     if study.whole is None:
         return lines
     from xtsupport.study.cost import WithoutData

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xtsupport import folders
+from xtsupport import folders, tables
 from xtsupport.errors import UserError, did_you_mean
 from xtsupport.study import conditions, narrowing, runs
 from xtsupport.study.parameters import as_list, as_settings
@@ -50,6 +50,10 @@ class Study:
     def data(self) -> str:
         """What ``load(data=)`` and the tables take for this study's data."""
         return data_source(self.settings.data)
+
+    def spoken(self, target: str) -> list[str]:
+        """The languages that a target is evaluated in."""
+        return tables.task(target, self.data).spoken(self.settings.languages)
 
     def runs(
         self,
@@ -135,10 +139,7 @@ def study_of(settings: Settings, params: str, only=()) -> Study:
     part = narrowing.narrowed_settings(settings, chosen)
     made = Planner(settings, part).all_runs()
     words = {"only": [f"{key}={','.join(map(str, values))}" for key, values in chosen.items()]}
-    parts = [
-        replace(node, parameters=node.parameters | words) if node.outputs else node
-        for node in nodes(part, made)
-    ]
+    parts = [replace(node, parameters=node.parameters | words) for node in nodes(part, made)]
     return Study(part, Plan(tuple(made), tuple(parts)), folder, params, settings)
 
 
@@ -205,13 +206,16 @@ def data_node(settings: Settings, made: list[Run]) -> Node:
 
 
 def analysis_nodes(settings: Settings, made: list[Run], work: list[Node]) -> list[Node]:
-    """Results of all runs that have scores, then their significance."""
+    """Results of all runs that have scores, then significance if anything can be compared."""
     scored = tuple(run for run in made if run.phase in ("target", "retrieval"))
     cube = look(settings, "results", scored, {}, {"languages": tables_mark(settings)})
     planned = settings.analysis.model_dump()
     owners = tuple(node.name for node in work if set(node.runs) & set(scored))
+    results = Node("results", NOTEBOOKS["results"], (cube,), {}, owners, ("cube",))
+    if not comparable(settings):
+        return [results]
     return [
-        Node("results", NOTEBOOKS["results"], (cube,), {}, owners, ("cube",)),
+        results,
         Node(
             "significance",
             NOTEBOOKS["significance"],
@@ -221,6 +225,16 @@ def analysis_nodes(settings: Settings, made: list[Run], work: list[Node]) -> lis
             ("significance.csv", "report.html"),
         ),
     ]
+
+
+def comparable(settings: Settings) -> bool:
+    """Whether a study has a contrast, and a language to draw it in that is not trained on."""
+    have, known = settings.conditions, tables.tasks(data_source(settings.data))
+    spoken = {code for name in settings.targets for code in known[name].spoken(settings.languages)}
+    stems = (name.partition("@")[0].partition("+")[0] for name in have if {"@", "+"} & {*name})
+    declared = settings.analysis.contrasts or settings.variants
+    usual = ("none" in have and len(have) > 1) or {*stems} & {*have}
+    return bool((declared or usual) and spoken - {"en"})
 
 
 def look(settings: Settings, name: str, upstream: tuple[Run, ...], own: dict, data: dict) -> Run:

@@ -1,0 +1,55 @@
+"""What the runs of a study read of the data: for a look at it, and to fetch it."""
+
+from typing import Any, NamedTuple
+
+from xtsupport.study.cost import WithoutData
+
+
+class Read(NamedTuple):
+    """A split as load() takes it; `first` rows of it, or all."""
+
+    task: str
+    language: str
+    split: str
+    language_2: str | None = None
+    first: int | None = None
+
+
+class Listing(WithoutData):
+    """A study's plan without a look at its rows: every fingerprint is what would be read."""
+
+    def rows(self, task, most, split=None, code="en") -> int:
+        """No row is counted."""
+        return 1
+
+    def mark(self, task, language, split, language_2=None) -> Any:
+        """What load() takes."""
+        return Read(task, language, split, language_2)
+
+    def raw_data(self, raw: dict) -> dict:
+        """Of raw text beside phase 2 so many documents."""
+        first = raw.get("documents")
+        return {key: read._replace(first=first) for key, read in super().raw_data(raw).items()}
+
+
+def reads(settings, part=None) -> tuple[list[Read], list[Read], list[Read]]:
+    """What the runs of a study train on, evaluate, and select on, each once, in their order.
+
+    part: only those of this part of it (``narrowing``).
+    """
+    training: dict[Read, bool] = {}
+    evaluation: dict[Read, bool] = {}
+    development: dict[Read, bool] = {}
+    for run in Listing(settings, part).all_runs():
+        trained = run.phase in ("pretraining", "intermediate")
+        for key, read in run.data.items():
+            if key.endswith("/dev"):
+                development[read] = True
+            elif isinstance(read, Read):  # not the checksum of a list of synonyms
+                (training if trained or key.endswith("/train") else evaluation)[read] = True
+    return list(training), list(evaluation), list(development)
+
+
+def needed(settings, part=None) -> list[Read]:
+    """Everything a study, or a part of it, reads, training splits first."""
+    return list(dict.fromkeys(read for role in reads(settings, part) for read in role))
