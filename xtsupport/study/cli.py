@@ -194,6 +194,7 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("out", metavar="OUT_DIR")
     each = command("lab", lab, "open the notebooks in JupyterLab")
     each.usage = "xtsupport lab [JUPYTER OPTION ...]"
+    command("doctor", doctor, "whether this machine can do a study, and what mends it")
     each = command("demo", run, "run the demo study, offline, in any folder")
     each.set_defaults(file=DEMO, set=[], only=[], jobs=None, profile="local", dry_run=False)
     top.epilog = overview(texts)
@@ -267,6 +268,17 @@ def lab(args) -> int:
         raise UserError(f"{first}: is not there; `xtsupport new my_study` writes a folder with it")
     command = [sys.executable, "-m", "jupyterlab", f"notebooks/{first.name}", *args.rest]
     return subprocess.call(command, cwd=folders.root())
+
+
+def doctor(args) -> int:
+    """``xtsupport doctor``."""
+    from xtsupport.study.doctor import findings
+
+    wrong = 0
+    for finding in findings():
+        print(finding.line(), flush=True)
+        wrong += bool(finding.mend) and finding.needed
+    return min(wrong, 1)
 
 
 def run(args) -> int:
@@ -626,7 +638,7 @@ GROUPS = {
     "a study": ["new", "run", "plan", "status", "runs", "clean"],
     "data": ["data check", "data get", "data convert", "data fertility", "world"],
     "results": ["significance", "calibrate", "power", "export-xtreme"],
-    "here": ["lab", "demo"],
+    "here": ["lab", "demo", "doctor"],
 }
 EXAMPLES = {
     "new": "xtsupport new my_study --encoder pretrain --intermediate squad --targets xquad xnli",
@@ -646,6 +658,7 @@ EXAMPLES = {
     "export-xtreme": "xtsupport demo && xtsupport export-xtreme outputs/demo my_submission",
     "lab": "xtsupport lab --no-browser",
     "demo": "xtsupport demo",
+    "doctor": "xtsupport doctor",
 }
 
 if __name__ == "__main__":

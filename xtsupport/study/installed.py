@@ -4,40 +4,49 @@ A notebook's check cell imports this first, so that a half-installed environment
 says what to type, and no traceback from somewhere inside.
 """
 
-import re
 import sys
 from importlib.metadata import PackageNotFoundError, requires, version
 
+from packaging.requirements import Requirement
+
 from xtsupport.errors import UserError
+
+FRONTS = ("jupyterlab", "ipykernel")  # what shows notebooks: a host such as Colab has its own
+
+
+def wanted() -> list[Requirement]:
+    """What xtsupport requires of this Python, without extras; empty where it is not installed."""
+    try:
+        found = [Requirement(each) for each in requires("xtsupport") or ()]
+    except PackageNotFoundError:
+        return []
+    return [each for each in found if not each.marker or each.marker.evaluate({"extra": ""})]
 
 
 def missing() -> list[str]:
-    """Names of required packages that this Python does not have; extras are not asked for."""
-    try:
-        wanted = [each for each in requires("xtsupport") or () if "extra ==" not in each]
-    except PackageNotFoundError:
-        return ["xtsupport"]
-    names = [re.split(r"[^\w.-]", each, maxsplit=1)[0] for each in wanted]
-    return [name for name in names if not there(name)]
+    """Requirements that this Python does not meet, such as ``pandas>=2.2``."""
+    asked = wanted()
+    lacking = [f"{each.name}{each.specifier}" for each in asked if not there(each)]
+    return lacking if asked else ["xtsupport"]
 
 
-def there(name: str) -> bool:
-    """Whether a package is installed, by its name on the registry."""
+def there(required: Requirement) -> bool:
+    """Whether a package is installed in a version that will do."""
     try:
-        version(name)
+        found = version(required.name)
     except PackageNotFoundError:
         return False
-    return True
+    return required.specifier.contains(found, prereleases=True)
 
 
 def check() -> None:
     """Raise UserError, with the command to type, where something is missing."""
-    absent = missing()
+    absent = [each for each in missing() if each.partition(">")[0] not in FRONTS]
     if absent:
         raise UserError(
-            f"this Python ({sys.executable}) lacks {', '.join(absent)}. In a terminal, in the "
-            "project's folder, type `make lab` (without make: `python -m pip install -c "
-            "constraints.txt -e .`), and choose that Python as the notebook's kernel"
+            f"this Python ({sys.executable}) lacks {', '.join(absent)}. In a terminal type `make "
+            "lab` in the project's folder (elsewhere: `python -m pip install "
+            f"{' '.join(map(repr, absent))}`), and choose that Python as the notebook's kernel"
         )
 
 
