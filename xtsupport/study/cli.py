@@ -141,7 +141,8 @@ def parser() -> argparse.ArgumentParser:
     )
     each.add_argument("--dry-run", action="store_true", help="show what is left to do, as `plan`")
     updating(part("plan", plan, "show the runs and nodes of a study, and what is left to do"))
-    part("status", status, "show what is done, running, failed or stale")
+    each = part("status", status, "show what is done, running, failed or stale")
+    each.add_argument("--watch", action="store_true", help="stay, and show losses as they fall")
     each = command("runs", runs_done, "everything that was run here, by what differs")
     each.add_argument("file", metavar="FILE", nargs="?", help="only of this params file's study")
     each.add_argument("--phase", choices=["pretraining", "intermediate", "target", "retrieval"])
@@ -409,9 +410,11 @@ def cost_without_data(args) -> list[str]:
 
 def status(args) -> None:
     """``xtsupport status``."""
-    from xtsupport.study.execution import progress, runner
+    from xtsupport.study.execution import progress, runner, watch
 
     study = opened(args)
+    if args.watch:
+        return watch.watch(study)
     states = runner.states(study, list(study.plan.nodes))
     print(*progress.status_lines(study, runner.runner_of(study.folder), states), sep="\n")
 

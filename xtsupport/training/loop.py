@@ -258,7 +258,7 @@ def save_checkpoint(
     draft = path.with_name(path.name + ".part")
     about = {"step": str(step), "dev": json.dumps(list(selection.scores.items()))}
     save_file(tensors, draft, about | {"sha256": _checksum(tensors)})
-    with draft.open("rb") as file:
+    with draft.open("r+b") as file:  # Windows flushes no other
         os.fsync(file.fileno())
     draft.replace(path)
 

@@ -2,14 +2,21 @@
 
 In a notebook the line is one output that is replaced, and stays with its last text in the executed
 notebook, wherever that is shown. In a terminal it is written over; into a file nothing is written.
+A node of a study leaves it, with the curve of the loss, in a file for `xtsupport status --watch`.
 """
 
+import os
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
+from xtsupport.files import write_json
+
 EVERY = 2.0  # seconds between two texts
+LIVE = "XTSUPPORT_LIVE"  # names the file; its folder is the node's
+POINTS = 30  # of the curve
 SMOOTH = 50  # steps whose loss is averaged
 
 
@@ -30,7 +37,11 @@ class ProgressLine:
         if self.shown and (now - self.last > EVERY or done == self.total):
             self.last = now
             told = self.text(done, losses[:done], now - self.begun)
-            self._write(f"{told} · {note}" if note else told, done == self.total)
+            told = f"{told} · {note}" if note else told
+            self._write(told, done == self.total)
+            if live := os.environ.get(LIVE):
+                parts = np.array_split(losses[:done], min(POINTS, done))
+                write_json(Path(live), {"text": told, "losses": [float(p.mean()) for p in parts]})
 
     def text(self, done: int, losses: np.ndarray, seconds: float) -> str:
         """``120 of 400 steps · loss 1.234 · 950 tokens/s · 3 min left``; losses (steps,)."""

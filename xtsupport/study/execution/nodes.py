@@ -22,8 +22,10 @@ from xtsupport.errors import Stopped, UserError, did_you_mean
 from xtsupport.study import runs, store
 from xtsupport.study.execution import devices
 from xtsupport.study.execution.orphans import die_with_parent
+from xtsupport.training.progress import LIVE
 
 SPEC, PARAMS, STATE, STAMP, LOG = "node.json", "params.yaml", "state.json", "done", "node.log"
+LIVE_FILE = "live.json"
 
 
 def execute(folder: Path) -> None:
@@ -57,7 +59,7 @@ def run_notebook(spec: dict, folder: Path) -> None:
     source = folders.notebooks() / f"{spec['notebook']}.ipynb"
     parameters = yaml.safe_load((folder / PARAMS).read_text(encoding="utf-8"))
     check_parameters(source, parameters)
-    with devices.one_device(spec["per_gpu"]) as device, own_environment(spec, device):
+    with devices.one_device(spec["per_gpu"]) as device, own_environment(spec, device, folder):
         execute_notebook(source, folder / source.name, parameters)
 
 
@@ -153,9 +155,10 @@ def files_of(path: Path) -> list[Path]:
 
 
 @contextmanager
-def own_environment(spec: dict, device: str | None):
+def own_environment(spec: dict, device: str | None, folder: Path):
     """Threads, GPU and Jupyter's files for the kernel; nothing is read from or left in the home."""
     wanted = environment(spec["threads"])
+    wanted[LIVE] = str(folder.resolve() / LIVE_FILE)
     wanted |= {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
     with tempfile.TemporaryDirectory(prefix="xtsupport-") as private:
         wanted |= {"IPYTHONDIR": private, "JUPYTER_RUNTIME_DIR": private}

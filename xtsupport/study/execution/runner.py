@@ -200,7 +200,7 @@ def write_node(study: Study, node: Node, holder: str) -> None:
     """A node's folder: its parameters (rewritten only when they change) and what must come out."""
     folder = node_folder(study, node.name)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (nodes.STAMP, nodes.STATE):
+    for name in (nodes.STAMP, nodes.STATE, nodes.LIVE_FILE):
         (folder / name).unlink(missing_ok=True)
     settings = folders.portable(study.folder / "settings.yaml")
     given = {"params": settings, **node.parameters, "into": "study"}
