@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from simulated_cubes import simulate
 
 from xtsupport.cube.any_table import read_table
 from xtsupport.errors import UserError
-from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
 
 COLUMNS = ["condition", "task", "language", "example_id", "score"]

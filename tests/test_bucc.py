@@ -1,7 +1,5 @@
 """BUCC's pools in the shared task's layout and in the hub's, on a made-up sample."""
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from xtsupport.data import bucc
@@ -74,22 +72,3 @@ def test_a_line_without_a_tab_is_named(folder):
     path.write_text("en-1\tone\nen-2 two\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"zh-en.training.en, line 2: expected two columns"):
         bucc.pools("zh", "test", folder)
-
-
-def test_pools_of_gold_sentences_only(tmp_path):
-    rows = [
-        {"source_sentence": a, "target_sentence": b, "source_lang": "zh", "target_lang": "en"}
-        for a, b in (("一", "one"), ("二", "two"), ("一", "One"))
-    ]
-    place = tmp_path / "google" / "xtreme" / "bucc18.zh"
-    place.mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(rows), place / "test-00000-of-00001.parquet")
-    pools = bucc.gold_pools("zh", "test", tmp_path)
-    assert pools.source == ["一", "二"] and pools.target == ["one", "two", "One"]
-    assert pools.gold == [("zh-0", "en-0"), ("zh-1", "en-1"), ("zh-0", "en-2")]
-
-
-def test_gold_of_the_real_sample(mirror):
-    pools = bucc.gold_pools("zh", "validation", mirror)
-    assert len(pools.gold) == 257
-    assert all(text.strip() for text in pools.source + pools.target)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.calibration import _pattern, calibrate, shifted
@@ -18,7 +19,6 @@ from xtsupport.statistics.clusters import contract, moments
 from xtsupport.statistics.components import RunNoise
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import gather
-from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
 
 RULES = Declared(primary=Primary("squad", by="all"))

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from simulated_cubes import simulate
 
 from xtsupport.cube.scores import score_table
 from xtsupport.statistics.claims import KINDS, beside_published, check_claims, claims
 from xtsupport.statistics.evidence import gather
-from xtsupport.statistics.simulate import simulate
 from xtsupport.tables import tasks
 
 NINE = ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba"]

@@ -311,7 +311,7 @@ def test_the_headline_is_the_planned_comparison(call, tmp_path):
 
 def test_a_finished_study_is_judged_without_its_data(call, tmp_path):
     """As it was declared: the planned comparison, though the mirror is gone."""
-    from xtsupport.statistics.simulate import simulate
+    from simulated_cubes import simulate
 
     kept = tmp_path / "kept"
     kept.mkdir()

@@ -1,20 +1,52 @@
 """Variance components against the balanced analysis of variance, planted values and statsmodels."""
 
+from collections.abc import Sequence
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 from difference_toys import simulate_differences
+from simulated_cubes import simulate
 from statsmodels.stats.anova import anova_lm
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import contract, study_moments
-from xtsupport.statistics.components import anova, components, run_noise
+from xtsupport.statistics.components import components, run_noise
 from xtsupport.statistics.contrasts import cases
-from xtsupport.statistics.simulate import simulate
 
 PAIR = [(("squad", "plain"), ("none", "plain"))]
+
+
+def anova(values: np.ndarray, factors: Sequence[str] = ("cluster", "seed", "language")):
+    """Balanced crossed random-effects analysis of variance of a complete array, one axis a factor.
+
+    values: (clusters, seeds, languages) or as `factors` say. Returns a frame with one row per term
+    (the last is the residual): df, sum_of_squares, mean_square, and variance, the
+    expected-mean-squares estimate (raw, may be negative).
+    """
+    axes = tuple(range(values.ndim))
+    terms = [term for size in range(1, values.ndim + 1) for term in combinations(axes, size)]
+    lines = {}
+    for term in terms:
+        effect = sum(
+            (-1) ** (len(term) - size) * values.mean(tuple(set(axes) - set(part)), keepdims=True)
+            for size in range(len(term) + 1)
+            for part in combinations(term, size)
+        )
+        df = int(np.prod([values.shape[axis] - 1 for axis in term]))
+        total = float((np.broadcast_to(effect, values.shape) ** 2).sum())
+        lines[term] = {"df": df, "sum_of_squares": total, "mean_square": total / df}
+    for term in terms:
+        above = [other for other in terms if set(term) <= set(other)]
+        signed = [(-1) ** (len(o) - len(term)) * lines[o]["mean_square"] for o in above]
+        others = [values.shape[axis] for axis in axes if axis not in term]
+        lines[term]["variance"] = sum(signed) / float(np.prod(others))
+    names = [":".join(factors[axis] for axis in term) for term in terms]
+    table = pd.DataFrame(list(lines.values()), index=names).rename_axis("term")
+    return table.rename(index={names[-1]: "residual"})
 
 
 def case_of(sums):

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
 from xtsupport.report.report import write_report
@@ -17,7 +18,6 @@ from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.power import power_table
 from xtsupport.statistics.sensitivity import beside_bootstrap, noise
-from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
 
 CODES = ("en", "de", "es", "el", "hi", "th")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from difference_toys import simulate_differences
+from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
 from xtsupport.report.print_tables import latex_table, page_table
@@ -19,7 +20,6 @@ from xtsupport.statistics.declared import Declared, Primary, declared
 from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.primary import heterogeneity, levels_differ, on_scales
 from xtsupport.statistics.scales import on_scale
-from xtsupport.statistics.simulate import simulate
 
 RULES = Declared(primary=Primary("squad"), contrasts=(("squad", "none"),))
 

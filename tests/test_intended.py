@@ -2,13 +2,13 @@
 
 import pandas as pd
 import pytest
+from simulated_cubes import simulate
 
 from xtsupport.report.contents import contents
 from xtsupport.report.intended import intended_table, intended_versus_found
 from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import gather
-from xtsupport.statistics.simulate import simulate
 
 CODES = {  # of the simulation: (of the world, family, planted gain)
     "en": ("en", "Kindric", 20.0),

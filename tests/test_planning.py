@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from simulated_cubes import simulate
 
 from xtsupport.report.power_report import power_curves, power_sentences, printable, write_power
 from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.power import power_table
-from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
 from xtsupport.tables import language_table
 

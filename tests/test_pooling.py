@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
+from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.pooling import Noise, expectations, measured_noise, outlook, pool
 from xtsupport.statistics.power import primary_levels
-from xtsupport.statistics.simulate import simulate
 
 REFERENCE = Path(__file__).parents[1] / "outputs" / "reference" / "cube"
 

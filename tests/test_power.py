@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from difference_toys import simulate_differences
+from simulated_cubes import simulate
 from statsmodels.stats.power import TTestPower
 
 from xtsupport.errors import UserError
@@ -19,7 +20,6 @@ from xtsupport.statistics.power import (
     primary_levels,
     seeds_needed,
 )
-from xtsupport.statistics.simulate import simulate
 
 THREE = ("none", "squad", "mnli")
 PAIR = [(("squad", "plain"), ("none", "plain"))]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from simulated_cubes import simulate
 
 from xtsupport.data import load
 from xtsupport.errors import UserError
-from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
 from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study

@@ -4,12 +4,12 @@ import json
 
 import pytest
 import yaml
+from simulated_cubes import simulate
 
 from xtsupport.report.write import write_significance
 from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import gather
-from xtsupport.statistics.simulate import simulate
 from xtsupport.study import reference
 
 SETTINGS = {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
 from xtsupport.report import page
@@ -21,7 +22,6 @@ from xtsupport.report.write import read_comparison
 from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import gather
-from xtsupport.statistics.simulate import simulate
 from xtsupport.study.cli import main
 from xtsupport.study.params.settings import load_settings
 

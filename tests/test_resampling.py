@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from difference_toys import simulate_differences
 from scipy import stats
+from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.aggregates import Facts, task_facts
@@ -17,7 +18,6 @@ from xtsupport.statistics.multiplicity import (
     partial_conjunction,
 )
 from xtsupport.statistics.resampling import bootstrap, cluster_counts
-from xtsupport.statistics.simulate import simulate
 from xtsupport.statistics.verdicts import holm
 
 

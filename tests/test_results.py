@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from simulated_cubes import simulate
 
 from xtsupport.cube.columns import by_language, complete, validate_cube
 from xtsupport.cube.scores import score_table
@@ -13,7 +14,6 @@ from xtsupport.cube.store import build_cube, read_cube
 from xtsupport.errors import UserError
 from xtsupport.statistics import clusters
 from xtsupport.statistics.clusters import study_moments
-from xtsupport.statistics.simulate import simulate
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from simulated_cubes import LANGUAGES, simulate
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.best_intermediate import best_intermediate
 from xtsupport.statistics.clusters import ClusterSums
 from xtsupport.statistics.distance import design, distance_slope, slope
 from xtsupport.statistics.evidence import exactly, gather
-from xtsupport.statistics.simulate import LANGUAGES, simulate
 
 NOISE = tuple(f"task{i}" for i in range(5))
 

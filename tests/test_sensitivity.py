@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from simulated_cubes import simulate
 
 from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.sensitivity import beside_bootstrap, noise
-from xtsupport.statistics.simulate import simulate
 
 RULES = Declared(primary=Primary("squad"))
 

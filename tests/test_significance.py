@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 from scipy import integrate, stats
+from simulated_cubes import simulate
 from statsmodels.stats.multitest import multipletests
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.comparisons import COLUMNS, compare, significance
 from xtsupport.statistics.evidence import gather
-from xtsupport.statistics.simulate import simulate
 from xtsupport.statistics.spread import Spread
 from xtsupport.statistics.verdicts import adjust, equivalence_p, judge
 

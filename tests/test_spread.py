@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
+from simulated_cubes import simulate
 from statsmodels.formula.api import ols
 
 from xtsupport.statistics.aggregates import task_facts
@@ -18,7 +19,6 @@ from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.inference import combined_estimate, inference, joint_estimate
 from xtsupport.statistics.primary import heterogeneity
-from xtsupport.statistics.simulate import simulate
 from xtsupport.statistics.spread import Spread, fiducial, moderate, primary
 from xtsupport.statistics.verdicts import ADJUSTMENTS, adjust, judge, rates
 

@@ -8,32 +8,17 @@ import pyarrow as pa
 
 from xtsupport.errors import UserError
 
+COUNTS = ["tp", "fp", "fn"]
+NAMES = ["condition", "variant", "task", "language", "language_2", "family", "group"]
 WORD = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
-    [
-        (name, WORD)
-        for name in (
-            "study",
-            "condition",
-            "variant",
-            "task",
-            "language",
-            "language_2",
-            "family",
-            "group",
-        )
-    ]
-    + [
-        ("seed", pa.int32()),
-        ("example_id", WORD),
-        ("cluster_id", WORD),
-        ("metric", WORD),
-        ("score", pa.float32()),
-    ]
-    + [(name, pa.int16()) for name in ("tp", "fp", "fn")]
-    + [("phase2_run", WORD), ("phase3_run", WORD)]
+    [(name, WORD) for name in ("study", *NAMES)]
+    + [("seed", pa.int32())]
+    + [(name, WORD) for name in ("example_id", "cluster_id", "metric")]
+    + [("score", pa.float32())]
+    + [(name, pa.int16()) for name in COUNTS]
+    + [(name, WORD) for name in ("phase2_run", "phase3_run")]
 )
-COUNTS = ["tp", "fp", "fn"]
 REQUIRED = ["condition", "task", "language", "seed", "example_id", "cluster_id", "metric"]
 KEY = ["condition", "variant", "task", "language", "language_2", "seed", "example_id", "metric"]
 _RUN, _PLACE = ["condition", "variant", "seed"], ["language", "language_2"]

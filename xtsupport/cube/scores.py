@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from xtsupport import tables
-from xtsupport.cube.columns import COUNTS, complete, encode
+from xtsupport.cube.columns import COUNTS, NAMES, complete, encode
 
 SOURCE = "en"
 
@@ -19,21 +19,7 @@ def score_table(cube: pd.DataFrame) -> pd.DataFrame:
     2tp / (2tp + fp + fn), 0 where there is nothing to count.
     """
     cube = complete(cube)
-    keys = [
-        name
-        for name in (
-            "condition",
-            "variant",
-            "task",
-            "language",
-            "language_2",
-            "family",
-            "group",
-            "seed",
-            "metric",
-        )
-        if name in cube
-    ]
+    keys = [name for name in (*NAMES, "seed", "metric") if name in cube]
     code, table = encode(cube, keys)
     score = cube["score"].to_numpy(dtype=float, na_value=np.nan)
     scored = ~np.isnan(score)

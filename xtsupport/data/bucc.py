@@ -77,20 +77,6 @@ def fingerprint(language, split="test", data="hub") -> str:
     return hashlib.sha256(marks.encode()).hexdigest()
 
 
-def gold_pools(language, split="test", data="hub") -> Pools:
-    """Pools of nothing but the gold sentences, from the hub's layout.
-
-    Much easier than BUCC: every sentence has a translation. Never report it as BUCC.
-    """
-    examples = hub.load("bucc", language, split, data)
-    sides = [list(dict.fromkeys(examples[name][:])) for name in ("text", "text_2")]
-    ids = [{text: f"{code}-{k}" for k, text in enumerate(side)}
-           for code, side in zip((language, "en"), sides, strict=True)]  # fmt: skip
-    gold = [(ids[0][a], ids[1][b])
-            for a, b in zip(examples["text"][:], examples["text_2"][:], strict=True)]  # fmt: skip
-    return Pools(list(ids[0].values()), sides[0], list(ids[1].values()), sides[1], gold)
-
-
 def _check_ids(paths, source, target, gold):
     """Ids are unique and without blanks, and the gold pairs are pairs of them, none twice."""
     problems = []

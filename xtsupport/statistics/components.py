@@ -7,16 +7,14 @@ Model of a paired difference of cluster g, seed s, language l (all random, cross
 ``components`` takes them from the moments of a contrast, so it needs no second look at the cube,
 covers micro F1 through its influences, and languages that share no clusters (whose ``cluster``
 part is then 0). For complete parallel designs it equals the expected-mean-squares estimates of the
-balanced analysis of variance, which ``anova`` gives for any array. Estimates may be negative; they
-are reported raw, and truncated only where they are used.
+balanced analysis of variance. Estimates may be negative; they are reported raw, and truncated only
+where they are used.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from xtsupport.errors import UserError
@@ -24,35 +22,6 @@ from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.inference import joint_estimate
 
 PARTS = ("seed", "seed:language", "cluster", "cluster:language", "cluster:seed", "residual")
-
-
-def anova(values: np.ndarray, factors: Sequence[str] = ("cluster", "seed", "language")):
-    """Balanced crossed random-effects analysis of variance of a complete array, one axis a factor.
-
-    values: (clusters, seeds, languages) or as `factors` say. Returns a frame with one row per term
-    (the last is the residual): df, sum_of_squares, mean_square, and variance, the
-    expected-mean-squares estimate (raw, may be negative).
-    """
-    axes = tuple(range(values.ndim))
-    terms = [term for size in range(1, values.ndim + 1) for term in combinations(axes, size)]
-    lines = {}
-    for term in terms:
-        effect = sum(
-            (-1) ** (len(term) - size) * values.mean(tuple(set(axes) - set(part)), keepdims=True)
-            for size in range(len(term) + 1)
-            for part in combinations(term, size)
-        )
-        df = int(np.prod([values.shape[axis] - 1 for axis in term]))
-        total = float((np.broadcast_to(effect, values.shape) ** 2).sum())
-        lines[term] = {"df": df, "sum_of_squares": total, "mean_square": total / df}
-    for term in terms:
-        above = [other for other in terms if set(term) <= set(other)]
-        signed = [(-1) ** (len(o) - len(term)) * lines[o]["mean_square"] for o in above]
-        others = [values.shape[axis] for axis in axes if axis not in term]
-        lines[term]["variance"] = sum(signed) / float(np.prod(others))
-    names = [":".join(factors[axis] for axis in term) for term in terms]
-    table = pd.DataFrame(list(lines.values()), index=names).rename_axis("term")
-    return table.rename(index={names[-1]: "residual"})
 
 
 def components(case: Case) -> dict[str, float]:

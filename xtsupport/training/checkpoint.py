@@ -120,6 +120,11 @@ def positions(name: str) -> int | None:
         config = _json(name, "config.json", folder / "config.json") if folder else {}
     except UserError:
         return None  # other checks say what is wrong
+    return longest(config)
+
+
+def longest(config: dict) -> int | None:
+    """How many tokens an encoder of that config.json takes; None where it does not say."""
     most = config.get("max_position_embeddings")
     shift = 2 if "roberta" in str(config.get("model_type")) else 0  # it counts positions from 2
     return most - shift if isinstance(most, int) else None

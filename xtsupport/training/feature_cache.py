@@ -29,21 +29,15 @@ LIMIT = 4 << 30  # bytes
 FACTS = ("kind", "examples", "labels", "unanswerable", "truncated", "unplaced")
 
 
-def encoded(
-    examples,
-    kind: str,
-    tokenizer,
-    max_length: int,
-    stride: int,
-    labels=(),
-    step: int | None = None,
-) -> Features:
-    """featurise() of a `datasets.Dataset` of examples, read from the cache if it is there."""
-    settings = kind, max_length, stride, tuple(labels), step
-    path = folder() / key(examples, tokenizer, settings)
+def encoded(examples, kind: str, tokenizer, *cut) -> Features:
+    """featurise() of a `datasets.Dataset` of examples, read from the cache if it is there.
+
+    cut: max_length, stride and what else `featurise` takes behind them.
+    """
+    path = folder() / key(examples, tokenizer, (kind, *cut))
     found = read(path)
     if found is None:
-        found = featurise(examples[:], settings[0], tokenizer, *settings[1:])
+        found = featurise(examples[:], kind, tokenizer, *cut)
         with contextlib.suppress(OSError):  # a full or read-only disk costs time, not the run
             write(path, found)
             trim(path.parent, LIMIT)

@@ -29,8 +29,8 @@ from xtsupport.study.phases.fitting import (
 from xtsupport.study.phases.training_rows import raw_features, training_features, windows_of
 from xtsupport.study.runs import Run, open_run, require, upstream_records
 from xtsupport.tables import languages, task
+from xtsupport.training import checkpoint, precision
 from xtsupport.training import encoder as encoders
-from xtsupport.training import precision
 from xtsupport.training.attention import use_fast_attention
 from xtsupport.training.features import Features, featurise
 from xtsupport.training.heads import TaskModel
@@ -177,11 +177,10 @@ def starting_encoder(run: Run):
 
 def check_length(encoder, run: Run) -> None:
     """Raise UserError where the run's sequences are longer than the encoder has positions."""
-    shift = 2 if "roberta" in encoder.config.model_type else 0  # it counts positions from 2
-    most, own = encoder.config.max_position_embeddings - shift, run.settings
+    most, own = checkpoint.longest(encoder.config.to_dict()), run.settings
     lengths = [each["max_length"] for each in own.get("embedding", {}).values()]
     wanted = max(lengths or [own["max_length"]])
-    if wanted > most:
+    if most is not None and wanted > most:
         raise UserError(
             f"{run.phase}.max_length = {wanted}: the encoder {starting_point(run)} takes at most "
             f"{most} tokens; set {run.phase}.max_length to {most} or less"

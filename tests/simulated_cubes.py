@@ -1,10 +1,10 @@
 """Studies with a known answer: simulated cubes.
 
-``simulate`` makes a whole cube with planted gains for tests, the power check and teaching. Every
-example has a latent difficulty (cluster, question, question x language, question x condition and
-run noise; a unit normal in total), and is right where it lies below the quantile of the wanted
-score, so that the expected score is exactly what was asked for. The shares reproduce what real
-XQuAD outputs show: paired differences with a standard deviation near 27 points, most of them 0.
+``simulate`` makes a whole cube with planted gains. Every example has a latent difficulty (cluster,
+question, question x language, question x condition and run noise; a unit normal in total), and is
+right where it lies below the quantile of the wanted score, so that the expected score is exactly
+what was asked for. The shares reproduce what real XQuAD outputs show: paired differences with a
+standard deviation near 27 points, most of them 0.
 """
 
 from collections.abc import Mapping, Sequence
