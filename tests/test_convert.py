@@ -223,23 +223,85 @@ def test_tydiqa_per_language_gets_ids_of_its_own(tmp_path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "words"),
-    [
-        ("xnli/dev-de.tsv", "a\tb\tneutral\na\n", r"dev-de.tsv, line 2: has 1 columns"),
-        ("xnli/dev-de.tsv", "a\tb\tmaybe\n", r"dev-de.tsv: xnli: column 'label' has the label"),
-        ("udpos/dev-de.tsv", "a\tb\tc\n", "line 1: expected a word, a tab and a tag"),
-        ("udpos/dev-de.tsv", "a\tWORD\n", "has the label 'WORD'"),
-        ("x/de_x-ud-dev.conllu", "1\ta\n", "line 1: expected the 10 columns"),
-        ("squad/train-v1.1.json", "{", "not JSON as SQuAD has it"),
-        ("squad/train-v1.1.json", '{"data": [{}]}', "not JSON as SQuAD has it"),
-        ("tatoeba.deu-eng.deu", "a\nb\n", "tatoeba.deu-eng.eng: is missing"),
-        ("xcopa/val.et.jsonl", "{", "val.et.jsonl: "),
-        ("notes.txt", "x", "no file here is known"),
-    ],
-)
+WRONG = [
+    (
+        "xnli/dev-de.tsv",
+        "a\tb\tneutral\na\n",
+        "line 2: has 1 columns .* expected 3$",
+    ),
+    ("xnli/dev-de.tsv", "a\tb\tneutral\na\tb\n", "line 2: has 2 columns"),  # not hidden labels
+    (
+        "xnli/dev-de.tsv",
+        "a b neutral\n",
+        "line 1: has 1 columns .* expected 3 or 2",
+    ),
+    ("xnli/dev-de.tsv", "a\tb\tmaybe\n", "dev-de.tsv: xnli: column 'label' has the label"),
+    ("xnli/dev-de.tsv", "", "dev-de.tsv: has no rows"),
+    ("udpos/dev-de.tsv", "a\tb\tc\n", "line 1: expected a word, a tab and a tag"),
+    ("udpos/dev-de.tsv", "a\tNOUN\nb\n", "line 2: expected a word, a tab and a tag"),
+    (
+        "udpos/dev-de.tsv",
+        "a NOUN\n\nb VERB\n",
+        "line 1: .* a tab and a tag, not a blank",
+    ),
+    ("udpos/dev-de.tsv", "a\tWORD\n", "has the label 'WORD'"),
+    ("panx/dev-de.tsv", "a\tO\nb\t\n", "has tags that are hidden or null beside others"),
+    ("x/de_x-ud-dev.conllu", "1\ta\n", "line 1: expected the 10 columns"),
+    ("squad/train-v1.1.json", "{", "not JSON as SQuAD has it"),
+    ("squad/train-v1.1.json", '{"data": [{}]}', "not JSON as SQuAD has it"),
+    ("tatoeba.deu-eng.deu", "a\nb\n", "tatoeba.deu-eng.eng: is missing"),
+    ("xcopa/val.et.jsonl", "{", "val.et.jsonl, line 1: is not JSON"),
+    ("xcopa/val.et.jsonl", '{"label": 0}\n{}\n', "line 2: only some lines have a label"),
+    ("xcopa/val.et.jsonl", "3\n", "line 1: is not a JSON object"),
+    ("notes.txt", "x", "no file here is known"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "words"), WRONG)
 def test_files_that_are_not_what_they_say(tmp_path, name, text, words):
     write(tmp_path / "own" / name, text)
     with pytest.raises(UserError, match=words) as caught:
         list(convert(tmp_path / "own", tmp_path / "mirror"))
-    assert len(caught.value.problems) == 1
+    assert len(caught.value.problems) == 1 and not (tmp_path / "mirror").exists()
+
+
+def test_bad_files_do_not_keep_the_others_from_being_read(download, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(download / "pawsx/dev-de.tsv", "a\tb\n1\n")
+    (download / "panx/dev-fr.tsv").write_bytes("é\tO\n".encode("latin-1"))
+    squad(download / "tydiqa/tydiqa-goldp-v1.1-dev/tydiqa-goldp-dev-korean.json", [("k-1", "Ada")])
+    write(download / "tydiqa/tydiqa-goldp-v1.1-dev/tydiqa-goldp-dev-thai.json", "[]")
+    write(download / "bucc2018/zh-en.dev.gold", "zh-1\ten-9\n")
+    assert main(["data", "convert", "download", "mirror"]) == 1
+    said = capsys.readouterr()
+    named = [line.rpartition("/")[2] for line in said.err.splitlines()]
+    assert [name.partition(":")[0].partition(",")[0] for name in named] == [
+        "dev-fr.tsv", "dev-de.tsv", "tydiqa-goldp-dev-thai.json", "zh-en.dev.gold"
+    ]  # fmt: skip
+    assert "is not UTF-8 text (byte 0)" in named[0]
+    assert "left out: tydiqa en validation: another of its files cannot be read" in said.out
+    out = tmp_path / "mirror"
+    assert load("xnli", "de", "validation", out).num_rows == 2
+    assert not (out / "bucc2018").exists() and not list(out.rglob("tydiqa/validation*"))
+
+
+def test_utf_16_is_read_as_what_it_is(tmp_path):
+    folder, out = tmp_path / "own/udpos", tmp_path / "mirror"
+    folder.mkdir(parents=True)
+    (folder / "dev-de.tsv").write_text(
+        "Füße\tNOUN\r\n\r\nda\tADV\r\n", encoding="utf-16", newline=""
+    )
+    list(convert(tmp_path / "own", out))
+    assert load("udpos", "de", "validation", out)["tokens"][:] == [["Füße"], ["da"]]
+
+
+def test_the_same_split_from_two_files(tmp_path):
+    """Once where the rows are the same, refused where they differ."""
+    root, out = tmp_path / "own", tmp_path / "mirror"
+    squad(root / "a/xquad.de.json", [("x1", "Ada")])
+    squad(root / "b/xquad.de.json", [("x1", "Ada")])
+    list(convert(root, out))
+    assert load("xquad", "de", None, out).num_rows == 1
+    squad(root / "b/xquad.de.json", [("x1", "Ulm")])
+    with pytest.raises(UserError, match=r"b/xquad.de.json: has other rows .* than .*a/xquad.de"):
+        list(convert(root, out))

@@ -54,13 +54,14 @@ def flush(path: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """The text of a user's UTF-8 file, without a byte order mark; UserError if it is no such."""
+    """The text of a user's file, in UTF-8 or marked as UTF-16; UserError if it is no such."""
+    with path.open("rb") as file:
+        marked = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8"
-        ) from None
+        return path.read_text(encoding="utf-16" if marked else "utf-8-sig")
+    except UnicodeError as error:
+        coding, place = "UTF-16" if marked else "UTF-8", getattr(error, "start", 0)
+        raise UserError(f"{path}: is not {coding} text (byte {place}); save it as UTF-8") from None
 
 
 def write_text(path: Path, text: str) -> Path:

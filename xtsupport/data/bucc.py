@@ -40,7 +40,11 @@ def pools(language, split="test", data="hub") -> Pools:
 
     Raises UserError that says what to get and where to put it, or names the line that is wrong.
     """
-    paths = files(language, split, data)
+    return read(files(language, split, data))
+
+
+def read(paths: list[Path]) -> Pools:
+    """The pools in the files of the source pool, the English pool and the gold pairs."""
     source, target, gold = (_two_columns(path) for path in paths)
     _check_ids(paths, source, target, gold)
     (source_ids, source_texts), (target_ids, target_texts) = _apart(source), _apart(target)

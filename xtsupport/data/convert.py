@@ -16,12 +16,13 @@ Tatoeba files, whose English side it sorts. In CoNLL-U, words are the syntactic 
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
 
-from xtsupport.data import hub, readers
-from xtsupport.data.published import Part, recognised
+from xtsupport.data import bucc, hub, readers, soundness
+from xtsupport.data.published import Part, joined, recognised
 from xtsupport.errors import UserError
 from xtsupport.files import draft, write_parquet
 
@@ -31,34 +32,38 @@ POOLS = {"dev": "sample", "test": "training", "sample": "sample", "training": "t
 def convert(folder: Path, out: Path) -> Iterator[str]:
     """Write what a folder holds as a mirror into `out`; lines to print as it goes on.
 
-    Raises UserError, naming file and line, for a file that is not what its name says, and where
-    nothing is recognised.
+    Whatever can be read is written, a split of several files only if all of them can. Raises
+    UserError at the end, with a line on each file that is not what its name says, and where nothing
+    is recognised.
     """
-    parts: dict[tuple, list[tuple[Path, Part]]] = {}
-    for path, hit, reader in recognised(folder.resolve()):
-        for part in _read(path, hit, reader):
+    folder = folder.resolve()
+    splits: dict[tuple, list[tuple[Path, Part]]] = {}
+    problems: list[str] = []
+    spoilt, there = set(), out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    for path, hit, reader in recognised(folder):
+        try:
+            parts = _read(path, hit, reader)
+        except UserError as error:
+            problems += error.problems
+            spoilt.add(joined(path, hit, reader))
+            continue
+        for part in parts:
             if part.why:
-                yield f"left out: {path.relative_to(folder.resolve())}: {part.why}"
-                continue
-            key = (part.task, part.language, part.language_2, part.split)
-            parts.setdefault(key, []).append((path, part))
-    pools = list(_pools(folder.resolve(), out))
-    if not parts and not pools:
+                yield f"left out: {path.relative_to(folder)}: {part.why}"
+            else:
+                key = (joined(path, hit, reader), part.task, part.home, part.split, part.language_2)
+                splits.setdefault(key, []).append((path, part))
+    yield from _written(out, splits, spoilt, problems)
+    yield from _pools(folder, out, problems)
+    if not there:
+        with suppress(OSError):  # it is not empty: all is well
+            out.rmdir()
+    if problems:
+        raise UserError(*problems)
+    if not out.exists():
         raise UserError(f"{folder}: no file here is known and has labels; `xtsupport data convert` "
                         "takes XTREME's download folder and the files it is made from")  # fmt: skip
-    for (task, language, language_2, split), found in _merged(parts).items():
-        out.mkdir(parents=True, exist_ok=True)
-        (source,) = hub.sources(task, language, split, out, language_2)
-        table = pa.Table.from_pylist([row for _, part in found for row in part.rows])
-        try:
-            readers.read(table, source.task)
-        except UserError as error:
-            raise UserError(f"{found[0][0]}: {error}") from error
-        folder_of = out / source.task.hub / (source.config or "default")
-        write_parquet(folder_of / f"{source.split}-00000-of-00001.parquet", table)
-        names = ", ".join(path.name for path, _ in found[:3]) + (", ..." if len(found) > 3 else "")
-        yield f"{source}: {table.num_rows:,} rows from {names}"
-    yield from pools
 
 
 def _read(path, hit, reader) -> list[Part]:
@@ -67,20 +72,53 @@ def _read(path, hit, reader) -> list[Part]:
         return list(reader(path, hit))
     except UserError:
         raise
-    except ValueError as error:  # not UTF-8, not JSON
-        raise UserError(f"{path}: {error}") from error
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
 
 
-def _merged(parts):
-    """The parts by split; TyDiQA keeps all languages in one file of the mirror."""
-    merged = {}
-    for key, found in parts.items():
-        key = (key[0], "en", None, key[3]) if key[0] == "tydiqa" else key
-        merged.setdefault(key, []).extend(found)
-    return merged
+def _written(out, splits, spoilt, problems) -> Iterator[str]:
+    """Write every split that can be used."""
+    known: dict[tuple, tuple[list[Path], list[dict]]] = {}
+    for (mark, task, language, split, language_2), found in splits.items():
+        key, paths = (task, language, split, language_2), [path for path, _ in found]
+        if mark in spoilt:
+            yield f"left out: {task} {language} {split}: another of its files cannot be read"
+            continue
+        rows = _rows([part for _, part in found])
+        if key not in known:
+            try:
+                yield _write(out, key, paths, rows)
+            except UserError as error:
+                problems += (f"{paths[0]}: {problem}" for problem in error.problems)
+        elif rows != known[key][1]:
+            problems.append(f"{paths[0]}: has other rows of {task} ({language}, {split}) than "
+                            f"{known[key][0][0]}; keep one of them")  # fmt: skip
+        known.setdefault(key, (paths, rows))
 
 
-def _pools(folder: Path, out: Path) -> Iterator[str]:
+def _rows(parts: list[Part]) -> list[dict]:
+    """The rows of a split; of TyDiQA those of a file with all languages, if there is one."""
+    whole = [part for part in parts if part.language == "all"]
+    if not whole:
+        return [row for part in parts for row in part.rows]
+    return list({row["id"]: row for part in whole for row in part.rows}.values())
+
+
+def _write(out, key, paths, rows) -> str:
+    """Write a split that data check would pass; UserError for one that it would not."""
+    task, language, split, language_2 = key
+    (source,) = hub.sources(task, language, split, out, language_2)
+    if not rows:
+        raise UserError("has no rows")
+    table = pa.Table.from_pylist(rows)
+    soundness.sound(readers.read(table, source.task), len(rows), source.task, str(source))
+    folder = out / source.task.hub / (source.config or "default")
+    write_parquet(folder / f"{source.split}-00000-of-00001.parquet", table)
+    names = ", ".join(path.name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
+    return f"{source}: {len(rows):,} rows from {names}"
+
+
+def _pools(folder: Path, out: Path, problems: list[str]) -> Iterator[str]:
     """BUCC's pools, under the names of the shared task."""
     for path in sorted(folder.rglob("*-en.*.en")):
         hit = re.fullmatch(r"([a-z]{2})-en\.(dev|test|sample|training)\.en", path.name)
@@ -91,6 +129,11 @@ def _pools(folder: Path, out: Path) -> Iterator[str]:
         absent = [each.name for each in found if not each.is_file()]
         if absent:
             yield f"left out: {path.relative_to(folder)}: there is no {', '.join(absent)}"
+            continue
+        try:
+            bucc.read(found)
+        except UserError as error:
+            problems += error.problems
             continue
         for each in found:
             place = out / "bucc2018" / pair / f"{pair}.{POOLS[split]}{each.suffix}"

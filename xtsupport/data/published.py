@@ -13,6 +13,7 @@ from pathlib import Path
 
 from xtsupport import tables
 from xtsupport.errors import UserError
+from xtsupport.files import read_text
 
 SPLITS = {"train": "train", "dev": "validation", "val": "validation", "test": "test",
           "dev_2k": "validation", "test_2k": "test"}  # fmt: skip
@@ -35,6 +36,11 @@ class Part:
     why: str = ""
     language_2: str | None = None
 
+    @property
+    def home(self) -> str:
+        """The language whose file of a mirror has it: TyDiQA keeps all languages in one."""
+        return "en" if self.task == "tydiqa" else self.language
+
 
 def recognised(folder: Path) -> Iterator[tuple[Path, re.Match, object]]:
     """(file, match, reader) of every file whose name is known, sorted."""
@@ -46,33 +52,43 @@ def recognised(folder: Path) -> Iterator[tuple[Path, re.Match, object]]:
                 break
 
 
+def joined(path: Path, hit: re.Match, reader) -> tuple:
+    """Equal for files that make up a split together: treebanks, the languages of TyDiQA."""
+    if reader not in (_conllu, _tydiqa):
+        return (path,)
+    return reader, SPLITS[hit["split"]], hit["code"] if reader is _conllu else ""
+
+
 # ------------------------------------------------------------------------------- texts and labels
 
 
 def _tab_rows(path: Path, columns: tuple[int, ...], published: bool = False) -> list[list[str]]:
     """Fields of a file with tabs: XTREME's are quoted as csv does it, published ones never are.
 
-    A published one has a header, which is left out.
+    A published one has a header, which is left out. All rows have as many columns as the first,
+    and that is one of `columns`.
     """
-    lines = path.read_text(encoding="utf-8-sig").split("\n")[int(published) :]
-    rows = [line.rstrip("\r").split("\t") for line in lines]
+    lines = read_text(path).split("\n")[int(published) :]
+    rows = [line.split("\t") for line in lines]
     if not published:
         quoted = list(csv.reader((f"{line}\n" for line in lines), delimiter="\t"))
         if not any("\n" in field for row in quoted for field in row):  # else it is not quoted
             rows = quoted
-    for number, row in enumerate(rows, 1 + published):
-        if any(row) and len(row) not in columns:
-            allowed = f"{columns[0]} or {columns[-1]}" if len(columns) > 1 else columns[0]
+    found = [(number, row) for number, row in enumerate(rows, 1 + published) if any(row)]
+    wanted = next((len(row) for _, row in found[:1] if len(row) in columns), None)
+    for number, row in found:
+        if len(row) != wanted:
+            allowed = " or ".join(map(str, columns if wanted is None else [wanted]))
             raise UserError(f"{path}, line {number}: has {len(row)} columns with tabs between; "
                             f"expected {allowed}")  # fmt: skip
-    return [row for row in rows if any(row)]
+    return [row for _, row in found]
 
 
 def _pairs(path, hit):
     """XTREME's xnli and pawsx. Its training set of xnli is MNLI."""
     task, split, code = hit["task"], SPLITS[hit["split"]], hit["code"]
-    rows = _tab_rows(path, (2, 3))
-    why = GONE if any(len(row) == 2 for row in rows) else ""
+    rows = _tab_rows(path, (3, 2))
+    why = GONE if rows and len(rows[0]) == 2 else ""
     names = ("premise", "hypothesis") if task == "xnli" else ("sentence1", "sentence2")
     found = [] if why else [dict(zip((*names, "label"), row, strict=True)) for row in rows]
     task = "mnli" if (task, split, code) == ("xnli", "train", "en") else task
@@ -99,11 +115,20 @@ def _pawsx(path, hit):
 
 
 def _xcopa(path, hit):
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    if hit["code"] in tables.task("xcopa").languages:
-        rows = [json.loads(line) for line in lines if line.strip()]
-        why = "" if all("label" in row for row in rows) else GONE
-        yield Part("xcopa", hit["code"], SPLITS[hit["split"]], rows, why)
+    if hit["code"] not in tables.task("xcopa").languages:
+        return
+    rows = []
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        try:
+            rows += [json.loads(line)] if line.strip() else []
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}, line {number}: is not JSON ({error.msg})") from error
+        if line.strip() and not isinstance(rows[-1], dict):
+            raise UserError(f"{path}, line {number}: is not a JSON object")
+        if line.strip() and ("label" in rows[-1]) != ("label" in rows[0]):
+            raise UserError(f"{path}, line {number}: only some lines have a label")
+    why = GONE if rows and "label" not in rows[0] else ""
+    yield Part("xcopa", hit["code"], SPLITS[hit["split"]], rows, why)
 
 
 # ------------------------------------------------------------------------------------- words
@@ -113,18 +138,23 @@ def _words(path, hit):
     """A word and its tag a line, an empty line after each sentence."""
     column = "ner_tags" if hit["task"] == "panx" else "pos_tags"
     prefix = f"{hit['code']}:" if not path.suffix else ""  # of WikiAnn's own files
-    sentences, why = [[]], ""
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
-        fields = line.rstrip("\r").split("\t")
-        if not line.strip():
-            sentences.append([])
-        elif len(fields) == 1:
-            why = GONE
-        elif len(fields) == 2:
+    lines = [line.split("\t") if line.strip() else [] for line in read_text(path).split("\n")]
+    wrong = next((n for n, fields in enumerate(lines, 1) if fields and len(fields) != 2), 0)
+    words = [fields[0].split() for fields in lines if fields]
+    known = tables.task(hit["task"]).labels
+    blanks = all(len(each) == 2 and each[-1] in known for each in words)  # in place of tabs
+    bare = wrong and not blanks and all(len(fields) < 2 for fields in lines)
+    if wrong and not bare:
+        raise UserError(f"{path}, line {wrong}: expected a word, a tab and a tag"
+                        + ", not a blank between" * blanks)  # fmt: skip
+    sentences: list[list[tuple[str, str]]] = [[]]
+    for fields in () if bare else lines:
+        if fields:
             sentences[-1].append((fields[0].removeprefix(prefix), fields[1].strip()))
         else:
-            raise UserError(f"{path}, line {number}: expected a word, a tab and a tag")
-    yield Part(hit["task"], hit["code"], SPLITS[hit["split"]], _tagged(sentences, column), why)
+            sentences.append([])
+    rows, why = _tagged(sentences, column), GONE if bare else ""
+    yield Part(hit["task"], hit["code"], SPLITS[hit["split"]], rows, why)
 
 
 def _conllu(path, hit):
@@ -132,7 +162,7 @@ def _conllu(path, hit):
     if hit["code"] not in tables.task("udpos").every_language:
         return
     sentences = [[]]
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         fields = line.split("\t")
         if not line.strip():
             sentences.append([])
@@ -158,8 +188,9 @@ def _tagged(sentences, column):
 
 def _questions(path: Path, prefix: str = "") -> tuple[list[dict], str]:
     """(rows of SQuAD's columns, why they cannot be used); `prefix` and a number go before ids."""
+    text = read_text(path)
     try:
-        articles = json.loads(path.read_text(encoding="utf-8-sig"))["data"]
+        articles = json.loads(text)["data"]
         rows = [
             {"id": question["id"], "title": article.get("title", ""), "context": part["context"],
              "question": question["question"],
@@ -194,12 +225,9 @@ def _mlqa(path, hit):
 def _tydiqa(path, hit):
     """Ids begin with the language's name: the file of all languages is told apart by them."""
     found = hit.groupdict()
-    whole = path.parent.parent.glob("**/tydiqa-goldp-v1.1-train.json")
     split, name = SPLITS[found["split"]], ""
     if "code" in found:
         name = tables.language(found["code"]).name.lower()
-        if split == "train" and any(whole):
-            return  # XTREME made its files per language out of that one
     yield Part("tydiqa", name or "all", split, *_questions(path, name))
 
 
@@ -223,7 +251,7 @@ def _tatoeba(path, hit):
 def _lines(path):
     if not path.is_file():
         raise UserError(f"{path}: is missing; its other side is there")
-    return [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")]
+    return [line.strip() for line in read_text(path).rstrip("\n").split("\n")]
 
 
 CODE = r"(?P<code>[a-z]{2,3})"
