@@ -8,7 +8,7 @@ from study_toys import toy_root, toy_settings
 from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.report import style
-from xtsupport.study import checks, conclude, finished, runs
+from xtsupport.study import checks, conclude, cost, finished, runs
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import open_run
 
@@ -56,10 +56,20 @@ def test_what_a_notebook_did_the_study_need_not_do(study):
     assert checks.unfinished([run, mine, again]) == [again]
 
 
-def test_minutes_grow_with_steps_and_are_unknown_for_other_encoders(study):
+def test_minutes_are_those_of_the_estimate(study, monkeypatch):
+    """On a device that needs ten minutes for the run's operations, and a little for its steps."""
     (run,) = study.runs("pretraining")
     assert checks.minutes(study, []) == "nothing to wait for"
-    assert checks.minutes(study, [run]) == "about 1 minute(s) on one core"
+    (work,) = cost.estimate(study.settings, [run]).works
+    slow = cost.Device("slow", (work.training + work.evaluation) / 600)
+    monkeypatch.setattr(cost, "here", lambda precision: slow)
+    assert checks.minutes(study, [run]) == "about 11 minute(s)"
+    monkeypatch.setattr(cost, "estimate", unknown_size)
+    assert checks.minutes(study, [run]).startswith("time unknown")
+
+
+def unknown_size(settings, made):
+    raise UserError("its size is not known here")
 
 
 def test_tables_of_finished_runs_carry_condition_and_seed(study):

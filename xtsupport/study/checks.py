@@ -5,13 +5,9 @@ from collections.abc import Sequence
 
 from xtsupport import folders
 from xtsupport.errors import UserError
-from xtsupport.study import installed, parameters, provenance, runs  # noqa: F401 installed asks
+from xtsupport.study import cost, installed, parameters, provenance, runs  # noqa: F401 installed asks
 from xtsupport.study.plan import Study
 from xtsupport.study.runs import Run
-from xtsupport.training.recipe import rows_drawn
-
-STEP_SECONDS = 0.001  # per training row of the demo's encoder, on one core; a rough guide
-SCORE_SECONDS = 0.0006  # per evaluated row of the same
 
 
 def check_setup(
@@ -70,15 +66,16 @@ def device() -> str:
 
 
 def minutes(study: Study, left: Sequence[Run]) -> str:
-    """Words for the time that runs will take; known for the demo's encoder only."""
+    """Words for the time that runs will take here, by the estimate of ``xtsupport plan``."""
     if not left:
         return "nothing to wait for"
-    if study.settings.encoder != "pretrain":
+    try:
+        hours = cost.estimate(study.settings, list(left)).hours(
+            cost.here(study.settings.resolved_precision)
+        )
+    except UserError:  # an encoder of unknown size
         return "time unknown: it depends on the encoder and the device"
-    rows = sum(rows_drawn(run.settings) for run in left)
-    scored = sum(len(codes) for run in left for codes in run.settings.get("targets", {}).values())
-    seconds = STEP_SECONDS * rows + SCORE_SECONDS * 600 * scored
-    return f"about {max(1, math.ceil(seconds / 60))} minute(s) on one core"
+    return f"about {max(1, math.ceil(60 * hours))} minute(s)"
 
 
 def shown(path) -> str:
