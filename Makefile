@@ -109,7 +109,7 @@ schema: $(READY)
 # The site: executed notebooks, reports, every docstring; outputs/site/html/index.html. A notebook is
 # executed again when it or the package has changed: some minutes each on one core.
 SITE := outputs/site
-BOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
+BOOKS := $(wildcard notebooks/*.ipynb notebooks/exercises/*.ipynb notebooks/solutions/*.ipynb)
 CODE := $(wildcard xtsupport/*.csv xtsupport/*.py xtsupport/*/*.py xtsupport/*/*/*.py)
 
 .venv/.site: $(READY)

@@ -1,7 +1,8 @@
 """Notebooks are thin, stripped, and begin alike; each runs alone and under the study runner.
 
 The rules are those of the design: what this answers, parameters, checks; prose before every code
-cell; cells of about six lines and never much above fifteen; nothing defined in a notebook.
+cell; cells of about six lines and never much above fifteen; nothing defined in a notebook. Those that
+show what is inside (02b, 07b) define what they show, and no study runs them.
 """
 
 import ast
@@ -24,6 +25,8 @@ from xtsupport.study.plan import open_study
 FOLDER = Path(__file__).parents[1] / "notebooks"
 PARAMS = FOLDER.parent / "params"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+INSIDE = ["02b_inside_the_machine", "07b_inside_the_verdict"]
+PHASES = [name for name in NAMES if name not in INSIDE]
 MODULES = {"xtsupport", "pandas", "yaml", "math", "IPython"}
 
 
@@ -40,7 +43,8 @@ def lines(cell) -> list[str]:
 
 
 def test_there_is_one_notebook_for_every_node_and_one_to_start_with():
-    assert ["00_start_here", *sorted(OF_NODES.values())] == NAMES
+    assert ["00_start_here", *sorted(OF_NODES.values())] == PHASES
+    assert set(INSIDE) < set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,10 +84,10 @@ def test_parameters_are_literals_with_a_type_and_a_help(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_code_cells_are_short(name):
     lengths = [len(lines(cell)) for cell in code_cells(name)[1:]]
-    assert median(lengths) <= 6 and max(lengths) <= 15
+    assert median(lengths) <= (6 if name in PHASES else 10) and max(lengths) <= 15
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PHASES)
 def test_nothing_is_defined_and_only_the_package_is_called(name):
     for cell in code_cells(name):
         for node in ast.walk(ast.parse(cell.source)):

@@ -1,0 +1,66 @@
+"""Figures of what goes on inside an encoder: where it looks, and what lies next to what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from xtsupport.report.style import family_colours, group_markers, level_order, new_figure
+
+
+def attention_map(shares: np.ndarray, heads: Sequence[str], pieces: Sequence[str]) -> Figure:
+    """How much each head takes from each piece of a text: shares (heads, pieces), rows sum to 1."""
+    figure, (panel,) = new_figure(
+        "Where the masked word looks: one row per attention head",
+        "A dark cell: this head takes most from that piece. Look for heads with one dark cell, and "
+        "what stands there.",
+        width=max(6.4, 2.0 + 0.34 * len(pieces)),
+        height=2.4 + 0.26 * len(heads),
+    )
+    sns.heatmap(shares, ax=panel, cmap="Blues", vmin=0, vmax=1, linewidths=0.5,
+                cbar_kws={"label": "share", "pad": 0.02})  # fmt: skip
+    panel.set_xticks(np.arange(len(pieces)) + 0.5, pieces, rotation=90)
+    panel.set_yticks(np.arange(len(heads)) + 0.5, heads, rotation=0)
+    return figure
+
+
+def vector_map(places: pd.DataFrame, languages: pd.DataFrame, about: str = "words") -> Figure:
+    """Vectors in the plane: a mark per text, translations joined by a line, a panel per condition.
+
+    `places`: x, y, language, meaning (equal for translations; written beside the English mark) and,
+    where there are several, condition. `languages` has the columns of languages.csv.
+    """
+    places = places if "condition" in places else places.assign(condition="")
+    conditions = list(dict.fromkeys(places["condition"]))
+    figure, panels = new_figure(
+        f"A map of {about}: translations are joined by a line",
+        "Short lines: translations lie together, whatever their language. Clouds of one colour "
+        "that lie apart: the encoder sorts by language first. Near on the map is roughly near in "
+        "truth: two directions of many are shown.",
+        columns=len(conditions),
+        width=max(7.0, 2.0 + 4.4 * len(conditions)),
+        height=5.2,
+    )
+    table = languages.set_index("code")
+    colours, marks = family_colours(languages), group_markers(languages)
+    for panel, condition in zip(panels, conditions, strict=True):
+        part = places[places["condition"] == condition]
+        for meaning, same in part.groupby("meaning", sort=False):
+            centre = same[["x", "y"]].mean()
+            for row in same.itertuples():
+                panel.plot([centre.x, row.x], [centre.y, row.y], color="#BBBBBB", linewidth=0.7)
+            panel.annotate(str(meaning), centre, fontsize=8, ha="center", va="center", zorder=5,
+                           bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none",
+                                 "alpha": 0.7})  # fmt: skip
+        groups = part["language"].map(table["group"])
+        for group in level_order(groups, languages):
+            mine = part[groups == group]
+            panel.plot(mine["x"], mine["y"], marks[group], color=colours[group], markersize=5,
+                       label=group)  # fmt: skip
+        panel.set(title=condition, xticks=[], yticks=[])
+    panels[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize="small")
+    return figure
