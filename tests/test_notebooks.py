@@ -1,8 +1,8 @@
 """Notebooks are thin, stripped, and begin alike; each runs alone and under the study runner.
 
 The rules are those of the design: what this answers, parameters, checks; prose before every code
-cell; cells of about six lines and never much above fifteen; nothing defined in a notebook. Those that
-show what is inside (02b, 07b) define what they show, and no study runs them.
+cell; cells of about six lines and never much above fifteen; nothing defined in a notebook. Those
+that show what is inside (02b, 07b) define what they show, and no study runs them.
 """
 
 import ast
