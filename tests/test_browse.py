@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xtsupport.cube.browse import most_changed, plain, side_by_side
+from xtsupport.cube.browse import in_english, most_changed, plain, side_by_side, word_by_word
 from xtsupport.data import load
 from xtsupport.data.world.generate import world_folder
 from xtsupport.errors import UserError
@@ -19,7 +19,8 @@ def data():
 def test_one_question_in_every_language(data):
     shown = side_by_side("xquad", 2, data)
     assert shown["language"][0] == "English" and shown["language"].is_unique
-    assert set(shown) == {"language", "family", "question", "context", "answers"}
+    assert set(shown) == {"language", "family", "question", "context", "answers", "in English"}
+    assert all(shown["in English"][1:].str.startswith("word by word: "))
     english = load("xquad", "en", None, data)[2]
     assert shown["question"][0] == english["question"]
     assert shown["answers"][0] == english["answers"]["text"][0]
@@ -76,3 +77,18 @@ def test_the_most_changed_examples_of_each_family_with_both_answers(data):
     gained = found.iloc[2]
     assert gained["question"] == load("xquad", "qka", None, data)[1]["question"]
     assert (gained["baseline said"], gained["treatment said"]) == ("0.0 by 0", "0.75 by 0")
+
+
+def test_a_foreign_example_is_told_in_english(data):
+    """Word by word in an invented language, as the dictionary and the endings say; else the row of
+    the same id, where the task is parallel."""
+    english = load("xquad", "en", None, data)[0]
+    mine = in_english("xquad", "qka", load("xquad", "qka", None, data)[0], data)
+    assert mine.split(" · ")[1] == english["context"]  # Kindric has the English order
+    turned = word_by_word("Eva lepo cooked gol market.", "qta")
+    assert turned == "Eva soup cooked in market."
+    assert word_by_word("Eva cooked dagurtu marketna.", "qma") == (
+        "Eva cooked soup-object market-place."
+    )
+    assert word_by_word("Eva kocht Suppe.", "de") == "Eva kocht Suppe."
+    assert in_english("xquad", "en", english, data) == ""

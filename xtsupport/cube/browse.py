@@ -1,10 +1,12 @@
 """Looking at single examples: the same one in several languages, and what a condition changed."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
 from xtsupport.data import load
+from xtsupport.data.world import languages as invented
 from xtsupport.errors import Unreachable, UserError
 from xtsupport.tables import languages, task
 
@@ -16,6 +18,7 @@ COLUMNS = {  # of an example of each kind
     "retrieval": ("text", "text_2"),
     "masked": ("text",),
 }
+UNTOLD = ("label", "tags", "text_2")  # labels, and what is English already
 
 
 def side_by_side(
@@ -23,8 +26,8 @@ def side_by_side(
 ) -> pd.DataFrame:
     """Example number `index` of a task's evaluation set in several languages (default: all).
 
-    One row per language: its name, family, and the example's columns. Languages whose data are
-    not there are left out, and said.
+    One row per language: its name, family, the example's columns, and what they say in English
+    (``in_english``). Languages whose data are not there are left out, and said.
     """
     table, about = languages(data), task(name, data)
     rows, away = [], []
@@ -38,10 +41,12 @@ def side_by_side(
             raise UserError(f"{name} ({code}): has {len(shown)} examples, numbered from 0; "
                             f"there is no example {index}")  # fmt: skip
         rows.append({"language": table[code].name, "family": table[code].family}
-                    | plain(shown[index]))  # fmt: skip
+                    | plain(shown[index])
+                    | {"in English": in_english(name, code, shown[index], data)})  # fmt: skip
     if away:
         print(f"{name}: {len(away)} languages are not shown: {away[0]}")
-    return pd.DataFrame(rows, columns=["language", "family", *COLUMNS[about.kind]])
+    columns = ["language", "family", *COLUMNS[about.kind], "in English"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def plain(example: dict) -> dict:
@@ -56,6 +61,36 @@ def plain(example: dict) -> dict:
     return shown
 
 
+def in_english(name: str, code: str, example: dict, data: str = "hub") -> str:
+    """What an example says in English: word by word for an invented language, the English row of
+    the same id where a task is parallel, each marked as what it is; else nothing."""
+    if is_invented(code):
+        texts = [key for key in COLUMNS[task(name, data).kind] if key not in UNTOLD]
+        shown = plain({key: example[key] for key in texts if example.get(key)})
+        return "word by word: " + " · ".join(map(partial(word_by_word, code=code), shown.values()))
+    if code == "en" or "en" not in task(name, data).languages:
+        return ""
+    try:
+        rows = load(name, "en", None, data)
+    except Unreachable:
+        return ""
+    if example["example_id"] not in (ids := rows["example_id"][:]):
+        return ""
+    shown = plain(rows[ids.index(example["example_id"])])
+    texts = [shown[key] for key in COLUMNS[task(name, data).kind] if shown.get(key)]
+    return "translation: " + " · ".join(map(str, texts))
+
+
+def is_invented(code: str) -> bool:
+    """Whether a code is that of a language of the generated world, English apart."""
+    return code in invented.LANGUAGES and code != "en"
+
+
+def word_by_word(text: str, code: str) -> str:
+    """A text of an invented language in English words, in its own order; others as they are."""
+    return invented.gloss(text, code) if is_invented(code) else text
+
+
 def most_changed(
     treatment: pd.DataFrame, baseline: pd.DataFrame, name: str, data: str = "hub", count: int = 2
 ) -> pd.DataFrame:
@@ -63,8 +98,9 @@ def most_changed(
 
     `treatment` and `baseline`: rows of the cube with a column `prediction`, of one target. The
     change is the mean over seeds of the score of the target's first metric, in points; predictions
-    are those of the first seed. Columns: family, language, change, the example's own columns,
-    baseline and treatment prediction; the most changed first.
+    are those of the first seed. Columns: family, language (its name), change, the example's own
+    columns, what they say in English, baseline and treatment prediction (in English in brackets);
+    the most changed first.
     """
     metric = task(name, data).metrics[0]
     sides = [side[side["metric"] == metric] for side in (baseline, treatment)]
@@ -80,14 +116,15 @@ def most_changed(
     said = [
         side[side["seed"] == side["seed"].min()].set_index(keys)["prediction"] for side in sides
     ]
+    table = languages(data)
     rows = [
         {
             "family": row.family,
-            "language": row.language,
+            "language": table[row.language].name if row.language in table else row.language,
             "change": round(row.change, 1),
             **_example(name, row.language, row.example_id, data),
-            "baseline said": said[0].get(tuple(row[1:4]), ""),
-            "treatment said": said[1].get(tuple(row[1:4]), ""),
+            "baseline said": _both(said[0].get(tuple(row[1:4]), ""), row.language),
+            "treatment said": _both(said[1].get(tuple(row[1:4]), ""), row.language),
         }
         for row in chosen.itertuples()
     ]
@@ -96,5 +133,11 @@ def most_changed(
 
 def _example(name: str, code: str, example_id: str, data: str) -> dict:
     examples = load(name, code, None, data)
-    shown = plain(examples[examples["example_id"].index(example_id)])
+    example = examples[examples["example_id"].index(example_id)]
+    shown = plain(example) | {"in English": in_english(name, code, example, data)}
     return {key: shown[key] for key in shown if key not in ("example_id", "cluster_id")}
+
+
+def _both(said: str, code: str) -> str:
+    told = word_by_word(str(said), code)
+    return str(said) if told == str(said) else f"{said} ({told})"

@@ -12,7 +12,9 @@ taken for evidence about a real language.
 
 import hashlib
 import random
+import re
 from dataclasses import astuple, dataclass, replace
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -76,6 +78,35 @@ _LETTERS = {"Geor": _GEORGIAN, "Armn": _ARMENIAN}
 
 FAMILIES = families()
 LANGUAGES = {row.code: (row.name, row.family) for row in languages("world").values()}
+
+
+def dictionary():
+    """Every content word in every language, as a DataFrame: language (code), meaning (the English
+    word), text."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            (code, lemma, language.words[lemma])
+            for code, language in make_languages().items()
+            for lemma in CONTENT_WORDS
+        ],
+        columns=["language", "meaning", "text"],
+    )
+
+
+def gloss(text: str, code: str) -> str:
+    """An invented language's text word by word in English, in its own order; endings after a hyphen
+    (`soup-object`). Words that the language does not have stay."""
+    language = make_languages()[code]
+    back = {word.lower(): lemma for lemma, word in language.words.items()}
+    for slot, ending in language.suffixes.items() if language.family.case else ():
+        for lemma in CONTENT_WORDS:
+            back.setdefault(f"{language.words[lemma]}{ending}".lower(), f"{lemma}-{slot}")
+    back["how many"] = "how_many"
+    tell = lambda match: back.get(match[0].lower(), match[0])  # noqa: E731
+    told = re.sub(r"\w+", tell, text).replace("how_many", "how many")
+    return told[:1].upper() + told[1:] if text[:1].istitle() else told
 
 
 @dataclass(frozen=True)
@@ -177,6 +208,7 @@ def _capital(text: str) -> str:
     return text[0].title() + text[1:]  # Georgian has no capitals in running text
 
 
+@cache
 def make_languages(seed: int = 0) -> dict[str, Language]:
     """The languages of the world. The same seed gives the same words on every machine.
 
