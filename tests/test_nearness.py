@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xtsupport.data.world.world import world_folder
+from xtsupport.data.world.generate import world_folder
 from xtsupport.evaluation.nearness import on_a_map, parallel_sentences, translation_accuracy
 
 WORDS = ["soup", "fish", "rice", "boat", "lamp"]
