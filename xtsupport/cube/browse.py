@@ -72,7 +72,7 @@ def in_english(name: str, code: str, example: dict, data: str = "hub") -> str:
         return ""
     try:
         rows = load(name, "en", None, data)
-    except Unreachable:
+    except UserError:
         return ""
     if example["example_id"] not in (ids := rows["example_id"][:]):
         return ""
