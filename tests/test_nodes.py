@@ -8,6 +8,7 @@ import pytest
 import yaml
 from study_toys import notebook
 
+from xtsupport import files
 from xtsupport.errors import UserError
 from xtsupport.study.execution import nodes
 from xtsupport.study.runs import Run, record_of
@@ -87,6 +88,8 @@ def test_unknown_parameters_are_refused_before_anything_runs(node):
         ("import sys; sys.exit(0)", "SystemExit: 0"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "memory ran out"),
         ("pass", "the notebook ended without writing out.txt"),
+        ("raise OSError(28, 'No space left on device')", "toy: the disk is full"),
+        ("raise Exception('No space left on device (os error 28)')", "toy: the disk is full"),
     ],
 )
 def test_whatever_goes_wrong_is_a_failure_with_its_reason(node, cell, expected):
@@ -115,6 +118,21 @@ def test_tracebacks_are_for_those_who_debug(node, monkeypatch, capsys):
     monkeypatch.setenv("XTSUPPORT_DEBUG", "1")
     assert nodes.main() == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_full_disk_has_place_for_the_reason(node, monkeypatch):
+    """A new file finds none; the block of the file that is there does."""
+    folder, real, told = node("1 / 0"), files.write_json, []
+
+    def full(path, value):
+        told.append(path)
+        if len(told) > 1:
+            raise OSError(28, "No space left on device")
+        return real(path, value)
+
+    monkeypatch.setattr(files, "write_json", full)
+    assert fails(folder) == "ZeroDivisionError: division by zero"
+    assert len(told) == 2
 
 
 def test_a_missing_notebook_is_named(node, tmp_path):

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -113,12 +114,14 @@ def plain_disk_errors(folder: Path) -> Iterator[None]:
     """A full or read-only disk as one line that names the folder."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in DISK:
+    except Exception as error:
+        in_rust = re.search(r"\(os error (\d+)\)", str(error))  # safetensors, tokenizers
+        number = int(in_rust[1]) if in_rust else getattr(error, "errno", None)
+        if number not in DISK:
             raise
         raise UserError(
-            f"{error.filename or folder}: {DISK[error.errno]}; nothing finished is lost, "
-            "give the same command again afterwards"
+            f"{getattr(error, 'filename', None) or folder}: {DISK[number]}; nothing finished is "
+            "lost, give the same command again afterwards"
         ) from error
 
 

@@ -7,10 +7,11 @@ notebook's parameters), the executed notebook, ``node.log`` and ``state.json`` (
 import json
 import logging
 import os
+import re
 import sys
 import tempfile
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -38,20 +39,36 @@ def execute(folder: Path) -> None:
     with files.locked(folder / runs.LOCK, busy, wait=ORPHAN), logged(folder / LOG):
         watch = runs.Stopwatch()
         told = {"runner": spec["runner"], "pid": os.getpid(), "started": watch.started}
-        files.write_json(folder / STATE, told | {"state": "running"})
+        say(folder, told | {"state": "running"})
         try:
-            run_notebook(spec, folder)
-            close(spec, folder, watch)
+            with files.plain_disk_errors(folder.resolve()):
+                run_notebook(spec, folder)
+                close(spec, folder, watch)
+                leave_stamp(spec, folder)
         except BaseException as error:
             state = "stopped" if isinstance(error, Stopped) else "failed"
             failed = {"state": state, "seconds": watch.seconds, "error": first_line(error)}
-            files.write_json(folder / STATE, told | failed)
+            say(folder, told | failed)
             raise
-        files.write_json(folder / STATE, told | {"state": "done", "seconds": watch.seconds})
-        for stamp in (folder.parent / name / STAMP for name in spec.get("upstream", ())):
-            if stamp.exists():  # old, so that Snakemake does not give up when a clock was set back
-                os.utime(stamp, (0, 0))
-        (folder / STAMP).touch()
+        say(folder, told | {"state": "done", "seconds": watch.seconds})
+
+
+def say(folder: Path, state: dict) -> None:
+    """Keep how the node goes; on a full disk in the place of what was said before."""
+    try:
+        files.write_json(folder / STATE, state)
+    except OSError:
+        with suppress(OSError), (folder / STATE).open("r+", encoding="utf-8") as place:
+            place.write(json.dumps(state))
+            place.truncate()
+
+
+def leave_stamp(spec: dict, folder: Path) -> None:
+    """Tell Snakemake that the node is done."""
+    for stamp in (folder.parent / name / STAMP for name in spec.get("upstream", ())):
+        if stamp.exists():  # old, so that Snakemake does not give up when a clock was set back
+            os.utime(stamp, (0, 0))
+    (folder / STAMP).touch()
 
 
 def run_notebook(spec: dict, folder: Path) -> None:
@@ -87,6 +104,8 @@ def execute_notebook(source: Path, executed: Path, parameters: dict) -> None:
         ended, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", error)
         if ended == "Stopped":
             raise Stopped(text) from error
+        if ended == "OSError" and (number := re.match(r"\[Errno (\d+)\]", str(text))):
+            raise OSError(int(number[1]), text) from error
         raise UserError(text if ended == "UserError" else f"{ended}: {text}") from error
     except RuntimeError as error:  # nbclient's DeadKernelError
         raise UserError(
@@ -191,7 +210,8 @@ def logged(path: Path):
         yield
     finally:
         logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # a full disk
+            handler.close()
 
 
 def first_line(error: BaseException) -> str:

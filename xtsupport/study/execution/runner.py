@@ -35,6 +35,7 @@ from xtsupport.training.interrupt import STOP
 HERE = Path(__file__).parent
 STOP_FILE = "stop"  # in a study's folder: its nodes are to end at the next step
 GRACE = 20  # seconds for that
+OPEN_FILES = 256  # at once, of one process: a kernel needs some 70
 PASSES = 6  # one per level of the graph: more than that nothing can become stale in turn
 
 
@@ -44,8 +45,10 @@ def run_study(
     """Do whatever is not whole; returns the state of every node that had work to do.
 
     show: called a few times a second with those states while Snakemake works.
-    Raises UserError when another process runs the study, or Snakemake itself cannot start.
+    Raises UserError when another process runs the study, Snakemake itself cannot start, or a
+    process may open too few files.
     """
+    allow_open_files()
     with (
         files.plain_disk_errors(study.folder),
         study_lock(study.folder) as holder,
@@ -303,6 +306,22 @@ def snakemake(
             raise
     tick()
     return process.returncode
+
+
+def allow_open_files() -> None:
+    """Let this process and its children open enough files at once, where the system allows it."""
+    if os.name == "nt":
+        return
+    import resource
+
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= now < OPEN_FILES:  # negative: no limit
+        if 0 <= most < OPEN_FILES:
+            raise UserError(
+                f"ulimit -n = {most}: a process may open too few files at once; a study needs "
+                f"{OPEN_FILES}. Raise the limit (`ulimit -Hn`, or limits.conf of the system)"
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, most))
 
 
 @contextmanager
