@@ -23,6 +23,7 @@ from study_toys import (
     xtsupport,
 )
 
+from xtsupport.errors import UserError
 from xtsupport.statistics.declared import declared
 from xtsupport.study import store
 from xtsupport.study.execution import runner
@@ -38,8 +39,12 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """A project root with toy notebooks, shared by the tests of this module, in their order."""
-    folder = tmp_path_factory.mktemp("root")
+    """A project root with toy notebooks, shared by the tests of this module, in their order.
+
+    Its name holds what papermill, YAML, Snakemake and shells read in their own ways.
+    """
+    folder = tmp_path_factory.mktemp("root") / "a {x} #b 'c' \"$d\" ü"
+    folder.mkdir()
     toy_root(folder, **SMALL)
     return folder
 
@@ -349,6 +354,22 @@ def test_a_file_where_the_output_folder_should_be_is_one_line(tmp_path):
     assert code == 1
     assert text.count("xtsupport: error: ") == 1
     assert "Traceback" not in text
+
+
+def test_a_process_that_may_open_too_few_files_raises_its_limit_or_says_so(monkeypatch):
+    import resource
+
+    now, given = [(64, 4096)], []
+    monkeypatch.setattr(resource, "getrlimit", lambda what: now[0])
+    monkeypatch.setattr(resource, "setrlimit", lambda what, limits: given.append(limits))
+    runner.allow_open_files()
+    assert given == [(256, 4096)]
+    now[0] = (1024, -1)
+    runner.allow_open_files()
+    assert len(given) == 1
+    now[0] = (64, 64)
+    with pytest.raises(UserError, match="ulimit -n = 64"):
+        runner.allow_open_files()
 
 
 def test_node_names_of_odd_conditions_reach_snakemake_unharmed(tmp_path, monkeypatch):

@@ -89,8 +89,8 @@ def execute_notebook(source: Path, executed: Path, parameters: dict) -> None:
 
     try:
         done = papermill(
-            source,
-            executed,
+            unformatted(source),
+            unformatted(executed),
             parameters,
             kernel_name="python3",
             language="python",
@@ -115,6 +115,11 @@ def execute_notebook(source: Path, executed: Path, parameters: dict) -> None:
     for output in (each for cell in done.cells for each in cell.get("outputs", ())):
         if output.output_type == "error":  # papermill takes SystemExit(0) for success
             raise UserError(f"{output.ename}: {output.evalue}: the notebook left before its end")
+
+
+def unformatted(path: Path) -> str:
+    """A path as papermill takes it, which puts parameters where there are braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def check_parameters(source: Path, parameters: dict) -> None:

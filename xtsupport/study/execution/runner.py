@@ -72,9 +72,9 @@ def run_study(
 
 def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show) -> dict:
     """One Snakemake call over nodes; returns their states."""
-    graph = prepare(study, todo, holder)
+    prepare(study, todo, holder)
     with warm_kernels(study, todo, profile) as found:
-        code = carry_out(study, graph, jobs, profile, found, lambda: show(states(study, todo)))
+        code = carry_out(study, jobs, profile, found, lambda: show(states(study, todo)))
     tidy(study)
     found = states(study, todo)
     if code and not any(each["state"] in ("failed", "running") for each in found.values()):
@@ -185,7 +185,7 @@ def keep_settings(study: Study) -> None:
     store.write_list(study)
 
 
-def prepare(study: Study, todo: list[Node], holder: str) -> Path:
+def prepare(study: Study, todo: list[Node], holder: str) -> None:
     """Write what each node has to do, and the graph for Snakemake."""
     names = {node.name for node in todo}
     for node in todo:
@@ -196,7 +196,6 @@ def prepare(study: Study, todo: list[Node], holder: str) -> Path:
         "runs": store.sketch([*study.plan.runs, *looks]),
     }
     files.write_json(study.folder / "graph.json", graph)
-    return study.folder / "graph.json"
 
 
 def write_node(study: Study, node: Node, holder: str) -> None:
@@ -249,28 +248,27 @@ def warm_kernels(study: Study, todo: list[Node], profile: str):
 
 def carry_out(
     study: Study,
-    graph: Path,
     jobs: int,
     profile: str,
     environment: dict[str, str],
     tick: Callable[[], None],
 ) -> int:
-    """Do the nodes of a graph, by Snakemake where there is one; its exit code."""
+    """Do the nodes of the graph, by Snakemake where there is one; its exit code."""
     environment = {
         "XTSUPPORT_ROOT": str(folders.root()),
         STOP: str(study.folder / STOP_FILE),
     } | environment
     if profile == "local" and plain.chosen():
         stop = partial(let_training_stop, study)
+        graph = study.folder / "graph.json"
         return plain.run_nodes(study.folder, graph, environment, tick, stop)
     if find_spec("snakemake") is None:
         raise UserError(f"--profile {profile}: needs Snakemake, which is not installed here")
-    return snakemake(study, graph, jobs, profile, environment, tick)
+    return snakemake(study, jobs, profile, environment, tick)
 
 
 def snakemake(
     study: Study,
-    graph: Path,
     jobs: int,
     profile: str,
     environment: dict[str, str],
@@ -279,7 +277,6 @@ def snakemake(
     """Call Snakemake and wait for it; it and all below it die with this process."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(HERE / "Snakefile")]
     command += ["--directory", str(study.folder), "--nolock"]
-    command += ["--config", f"graph={graph}", f"python={sys.executable}"]
     command += ["--profile", str(profile_folder(profile)), "--workflow-profile", "none"]
     command += ["--cores" if profile == "local" else "--jobs", str(jobs)]
     with (study.folder / "snakemake.log").open("a", encoding="utf-8") as log:
