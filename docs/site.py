@@ -12,7 +12,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "outputs/README.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/where.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "outputs/README.md",
+)
 LINKED = ("params", "outputs/reference")  # what pages link to or show
 KINDS = (".png", ".yaml", ".md", ".html", ".csv")
 AREAS = ("data", "training", "evaluation", "cube", "statistics", "report", "study")
