@@ -19,7 +19,7 @@ endif
 PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 READY := .venv/.ready
 
-.PHONY: study demo reference reference-report lab test lint setup constraints schema site slurm crash
+.PHONY: study demo reference reference-report lab test lint setup classroom constraints schema site slurm crash
 
 # The demo, computed; then the report of the committed reference study, drawn from its cube.
 REFERENCE := outputs/reference
@@ -69,28 +69,16 @@ lint: $(READY)
 
 setup: $(READY)
 
-# torch comes first and alone: pip finds a CPU build in its own find-links if it is told of one; else uv
-# knows where CPU builds lie; else the registry's build, which on Linux brings gigabytes of CUDA along.
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 to 3.13 is needed; name it with PYTHON=..." >&2; exit 1; }
 	@echo "setting up .venv with $(PYTHON), torch $(PIN) for $(TORCH)"
-	@.venv/bin/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv 2>/dev/null || { \
-		$(PYTHON) -m venv --clear --without-pip .venv; \
-		$(PYTHON) -m pip --python .venv/bin/python install -q pip; }
-	@export PIP_DISABLE_PIP_VERSION_CHECK=1 UV_COMPILE_BYTECODE=1 UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1; \
-	pip="$(CURDIR)/.venv/bin/python -m pip install -q"; \
-	uv="$$(command -v uv || true)"; \
-	if [ -z "$$uv" ] && $$pip uv 2>/dev/null; then uv="$(CURDIR)/.venv/bin/uv"; fi; \
-	install() { if [ -n "$$uv" ]; then "$$uv" pip install -q --python .venv/bin/python "$$@" \
-		2>/dev/null || $$pip "$$@"; else $$pip "$$@"; fi; }; \
-	if [ $(TORCH) = cpu ]; then \
-		$$pip --no-index --no-deps torch==$(PIN) 2>/dev/null \
-		|| { [ -n "$$uv" ] && "$$uv" pip install -q --python .venv/bin/python --torch-backend cpu \
-			-c constraints.txt torch==$(PIN) 2>/dev/null; } \
-		|| $$pip -c constraints.txt torch==$(PIN); \
-	fi; \
-	install -c constraints.txt -e '.[test,offline-encoder]'
+	@.ci/setup $(PYTHON) $(TORCH)
 	@touch $@
+
+# What a class installs without network, as outputs/classroom-PLATFORM.zip: linux, macos or windows.
+PLATFORM := linux
+classroom: $(READY)
+	.ci/classroom $(PLATFORM)
 
 # Recompile constraints.txt from pyproject.toml. Local versions such as +cpu, which others cannot install,
 # and CUDA's packages, which torch itself pins, are left out.

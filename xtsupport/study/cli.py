@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 from xtsupport import __version__
-from xtsupport.errors import Unreachable, UserError, together
+from xtsupport.errors import UserError, together
 
 LONGEST = 1200  # characters of an error line: whatever was typed, it can be read
 
@@ -305,7 +305,7 @@ def run(args) -> int:
     for line in runner.harmed(study):
         print(f"note: {line}; done again", file=sys.stderr)
     if todo and args.profile == "local":  # the nodes' devices are this machine's
-        for line in slow_precision(study.settings):
+        for line in [*slow_precision(study.settings), *short_of_memory(study)]:
             print(line, file=sys.stderr)
     os.environ["XTSUPPORT_DEBUG"] = "1" if args.debug else ""  # for the nodes
     shown = progress.Progress(todo, len(nodes), log=study.folder / "study.log")
@@ -346,6 +346,19 @@ def slow_precision(settings) -> list[str]:
     ][:1]
 
 
+def short_of_memory(study) -> list[str]:
+    """A line where this machine has a GPU, and too small a one for a study."""
+    from xtsupport.study.execution.devices import devices
+
+    if not devices():  # nor is torch imported to find that out
+        return []
+    from xtsupport.study.cost import estimate
+    from xtsupport.study.lacking import too_little_memory
+
+    text = too_little_memory(estimate(study.settings, list(study.plan.runs)))
+    return [f"warning: {text}"] if text else []
+
+
 def plan(args) -> int:
     """``xtsupport plan``."""
     from xtsupport.study.execution.runner import stale
@@ -353,12 +366,7 @@ def plan(args) -> int:
     try:
         study = opened(args)
     except UserError as error:
-        lines = cost_without_data(args)
-        print(*lines, sep="\n", flush=True)
-        if not isinstance(error, Unreachable) or any("cost unknown" in line for line in lines):
-            raise
-        print(f"missing      {error}")
-        return 0
+        return plan_without_data(args, error)
     waiting = {node.name for node in stale(study)}
     for node in study.plan.nodes:
         print(
@@ -382,30 +390,37 @@ def settings_and_part(args):
     return settings, part_of(settings, args.only) if args.only else None
 
 
-def cost_lines(settings, made) -> list[str]:
-    """What a study costs, or why that is unknown."""
+def cost_lines(settings, made, problems=()) -> list[str]:
+    """What a study costs, or why that is unknown; then what is missing, `problems` among it."""
     from xtsupport.study.cost import estimate
+    from xtsupport.study.lacking import missing_lines, too_little_memory
 
     try:
-        return estimate(settings, made).lines()
+        found = estimate(settings, made)
+        return [*found.lines(), *missing_lines(problems, too_little_memory(found))]
     except UserError as error:
         return [f"cost unknown: {problem}" for problem in error.problems]
 
 
-def cost_without_data(args) -> list[str]:
-    """What a study costs whose settings are sound and whose data are missing; else nothing."""
+def plan_without_data(args, error: UserError) -> int:
+    """What a study costs whose settings are sound and whose data or encoder are missing; the error
+    itself where the settings are not sound, or nothing can be estimated."""
     from xtsupport.study.cost import WithoutData
     from xtsupport.study.plan import nodes
 
+    if all("data = " in problem for problem in error.problems):  # a mirror that is not there yet
+        args.set = [*args.set, "data=hub"]
     settings, part = settings_and_part(args)
     try:
         made = WithoutData(settings, part).all_runs()
-    except UserError as error:
-        return [f"cost unknown: {problem}" for problem in error.problems]
-    counted = (
-        f"{len(made)} runs in {len(nodes(part or settings, made))} nodes, if the data were here:"
-    )
-    return [counted, *cost_lines(settings, made)]
+    except UserError:
+        raise error from None
+    print(f"{len(made)} runs in {len(nodes(part or settings, made))} nodes, if the data were here:")
+    lines = cost_lines(settings, made, error.problems)
+    print(*lines, sep="\n", flush=True)
+    if any(line.startswith("cost unknown") for line in lines):
+        raise error
+    return 0
 
 
 def status(args) -> None:

@@ -249,17 +249,22 @@ class Estimate:
         scores = sum(work.scores for work in self.works)
         return 4 * self.shape.weights * (kept + 3) + 3 * BYTES_PER_SCORE * scores
 
-    def memory(self) -> int:
-        """Bytes of a GPU while training: weights and their state, activations of a batch.
+    def memory(self, tokens: int = 0, half: bool | None = None, checkpointing=None) -> int:
+        """Bytes of a GPU while training: weights and their state, activations of `tokens`.
 
         Computed, for attention that keeps no scores; a CPU's process takes several times as much.
+        The arguments replace the study's own: tokens at a time, bfloat16, checkpointing.
         """
+        own = self.settings.evaluation
+        half = self.settings.resolved_precision == "bfloat16" if half is None else half
+        checkpointing = own.checkpointing if checkpointing is None else checkpointing
         phases = (self.settings.target, self.settings.intermediate)
         frozen = all(phase.freeze_embeddings for phase in phases)
         trained = self.shape.layer_weights if frozen else self.shape.weights
         per_token = ACTIVATION * self.shape.width * self.shape.layers
-        wide = 2 if self.settings.resolved_precision == "float32" else 1
-        activations = wide * per_token * self.settings.evaluation.batch_tokens
+        if checkpointing:  # what goes into each layer, and one layer whole
+            per_token = (ACTIVATION + 2 * self.shape.layers) * self.shape.width
+        activations = (1 if half else 2) * per_token * (tokens or own.batch_tokens)
         return 4 * self.shape.weights + (STATE - 4) * trained + activations
 
     def lines(self) -> list[str]:
@@ -285,11 +290,13 @@ class Estimate:
 
     def hours_line(self, device: Device) -> str:
         """The time on a device, and whether the study fits on it."""
+        from xtsupport.study.lacking import remedy
+
         hours = self.hours(device)
         time = f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
         seen = "product timed now" if device.measured else "by the maker's figure, not measured"
         small = device.memory and self.memory() > 0.9 * device.memory
-        less = "; too little memory: lower evaluation.batch_tokens" if small else ""
+        less = f"; too little memory: {remedy(self, device.memory)}" if small else ""
         return f"time         {time} on {device.name} ({seen}){less}"
 
     def phase_line(self, phase: str) -> str:

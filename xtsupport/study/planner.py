@@ -410,6 +410,8 @@ class Planner:
             options["commits"] = self.commits(data)
         if settings.tracking:
             options["tracking"] = settings.tracking
+        if settings.evaluation.checkpointing:
+            options["checkpointing"] = True
         return Run(
             settings.study,
             phase,

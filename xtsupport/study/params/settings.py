@@ -196,6 +196,9 @@ class Evaluation(Part):
     batch_tokens: Annotated[
         int, Field(ge=16, description="tokens per batch at most; no effect on scores")
     ] = 8192
+    checkpointing: Annotated[
+        bool, Field(description="training keeps no activations: less memory, a third more time")
+    ] = False
     max_answer_length: Annotated[int, Field(ge=1, le=512, description="tokens of a span")] = 30
     pairs: Annotated[
         list[Annotated[list[str], Field(min_length=2, max_length=2)]],

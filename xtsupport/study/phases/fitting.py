@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pandas as pd
 import torch
+from transformers import PreTrainedModel
 
 from xtsupport import folders
+from xtsupport.errors import UserError
 from xtsupport.study.phases.training_rows import training_features, window_counts
 from xtsupport.study.runs import Run
 from xtsupport.training.features import Features
@@ -69,6 +71,8 @@ def fit(
         if progress and len(features) != features.examples:
             more = len(features) / features.examples
             print(f"{name}: {features.examples} rows, {more:.2f} windows a row")
+    if run.options.get("checkpointing"):
+        recompute(model)
     checkpoint = out.checkpoint / "state.safetensors"
     minutes = run.options["checkpoint_minutes"]
     dashboard = run.options.get("tracking"), folders.outputs() / run.study, run.name
@@ -83,6 +87,20 @@ def fit(
         device=device().type,
     )
     return history
+
+
+def recompute(model) -> None:
+    """Have the layers of a model computed again on the way back, and nothing of them kept.
+
+    Chen et al. 2016, arXiv 1604.06174. The losses are the same: dropout is drawn again as it was.
+    """
+    for each in model.modules():
+        if isinstance(each, PreTrainedModel):
+            try:
+                each.gradient_checkpointing_enable({"use_reentrant": False})
+            except ValueError as error:
+                raise UserError(f"evaluation.checkpointing: {error}") from error
+            return
 
 
 def sizes(features: Features) -> dict[str, int]:
