@@ -71,7 +71,6 @@ def test_plan_and_status_of_a_fresh_study(call):
         ("seeds=" + str(list(range(20_000))), "must be a list of 1 to 1000"),
         ("variants=['none/" + "x" * 5000 + "']", "unknown variant 'xxx"),
         ("conditions=[" + ", ".join(["squad"] * 5000) + "]", "squad stands 5000 times"),
-        ("evaluation.splits={xquad: '" + "x" * 5000 + "'}", "has no xxx"),
     ],
 )
 def test_nothing_that_can_be_typed_is_a_fault(call, setting, expected):
@@ -79,6 +78,13 @@ def test_nothing_that_can_be_typed_is_a_fault(call, setting, expected):
     assert code == 1 and any(expected in line for line in errors)
     assert all(line.startswith("xtsupport: error: ") and len(line) < 1500 for line in errors)
     assert not any("fault of xtsupport" in line for line in errors)
+
+
+def test_a_split_that_the_data_lack_is_missing_in_the_plan(call):
+    setting = "evaluation.splits={xquad: '" + "x" * 5000 + "'}"
+    code, out, errors = call("plan", "params/toy.yaml", "--set", setting)
+    (lack,) = [line for line in out.splitlines() if line.startswith("missing 1 ")]
+    assert (code, errors) == (0, []) and "has no xxx" in lack
 
 
 @pytest.mark.parametrize("synonyms", ["pipe", "/dev/zero", "nowhere.json", "~nosuchuser/x", "."])

@@ -77,12 +77,13 @@ def test_the_order_is_data_encoder_memory_and_what_must_be_bought():
 
 def test_a_plan_without_its_mirror_estimates_and_ends_well(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
-    assert cli.main(["plan", "params/small.yaml", "--set", "data=nowhere"]) == 0
+    assert cli.main(["plan", "params/small.yaml"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "5 runs in 8 nodes, if the data were here:"
     assert lines[-1].startswith("missing 1    ") and "no folder" in lines[-1]
-    assert cli.main(["plan", "params/small.yaml", "--set", "data=nowhere", "--set", "seeds=x"]) == 1
-    assert "seeds" in capsys.readouterr().err
+    for wrong in ("data=nowhere", "seeds=x"):  # a mistake is no lack
+        assert cli.main(["plan", "params/small.yaml", "--set", wrong]) == 1
+        assert wrong.partition("=")[0] in capsys.readouterr().err
 
 
 def test_checkpointing_computes_layers_twice_and_changes_no_loss(tiny_encoder):

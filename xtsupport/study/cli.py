@@ -408,7 +408,8 @@ def plan_without_data(args, error: UserError) -> int:
     from xtsupport.study.cost import WithoutData
     from xtsupport.study.plan import nodes
 
-    if all("data = " in problem for problem in error.problems):  # a mirror that is not there yet
+    if all(" data = " in each and "no folder" in each and not each.startswith("--set")
+           for each in error.problems):  # fmt: skip # a mirror that is not there yet
         args.set = [*args.set, "data=hub"]
     settings, part = settings_and_part(args)
     try:

@@ -96,8 +96,9 @@ def recompute(model) -> None:
     """
     for each in model.modules():
         if isinstance(each, PreTrainedModel):
+            old = each.gradient_checkpointing_enable  # its earlier name
             try:
-                each.gradient_checkpointing_enable({"use_reentrant": False})
+                getattr(each, "activation_checkpointing_enable", old)({"use_reentrant": False})
             except ValueError as error:
                 raise UserError(f"evaluation.checkpointing: {error}") from error
             return
