@@ -22,6 +22,7 @@ from xtsupport.data.lengths import Lengths
 from xtsupport.errors import UserError
 from xtsupport.folders import user_cache
 from xtsupport.study import runs
+from xtsupport.study.lacking import remedy
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.planner import Planner
 from xtsupport.study.runs import Run
@@ -290,8 +291,6 @@ class Estimate:
 
     def hours_line(self, device: Device) -> str:
         """The time on a device, and whether the study fits on it."""
-        from xtsupport.study.lacking import remedy
-
         hours = self.hours(device)
         time = f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
         seen = "product timed now" if device.measured else "by the maker's figure, not measured"

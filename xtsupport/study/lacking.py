@@ -1,8 +1,9 @@
-"""What a study still needs before it can run here, in the order in which one gets it."""
+"""What a study still needs before it can run here, in the order in which one gets it.
+
+`estimate` is the one of `cost`, which takes the words for too little memory from here.
+"""
 
 from collections.abc import Iterator
-
-from xtsupport.study.cost import Estimate
 
 USABLE = 0.9  # share of a GPU's memory; the rest is the driver's, and fragments
 
@@ -16,7 +17,7 @@ def missing_lines(problems: list[str], memory: str) -> list[str]:
     return [f"missing {k:<5}{text}" for k, text in enumerate(found, 1)]
 
 
-def too_little_memory(estimate: Estimate) -> str:
+def too_little_memory(estimate) -> str:
     """Why a study does not fit on the GPU at hand, and what makes it fit; empty if it does, or
     where there is no GPU."""
     import torch
@@ -32,7 +33,7 @@ def too_little_memory(estimate: Estimate) -> str:
     )
 
 
-def remedy(estimate: Estimate, there: int) -> str:
+def remedy(estimate, there: int) -> str:
     """Settings with which a study fits into `there` bytes, or what else to do."""
     found = next((words for words, size in changes(estimate) if size <= USABLE * there), None)
     if found is None:
@@ -40,7 +41,7 @@ def remedy(estimate: Estimate, there: int) -> str:
     return " ".join(f"--set {word}" for word in found)
 
 
-def changes(estimate: Estimate) -> Iterator[tuple[list[str], int]]:
+def changes(estimate) -> Iterator[tuple[list[str], int]]:
     """(settings, bytes) from the mildest: more pieces a batch (gradient accumulation) down to one
     window; bfloat16 as well; checkpointing as well, which takes a third more time."""
     own = estimate.settings
