@@ -108,7 +108,7 @@ def _languages(one: Arm, trained_on: set[str], keep: bool) -> list[str]:
     """Languages of an arm that are (keep) or are not trained on; a pair is trained on if both of
     its languages are.
     """
-    names = one.moments.languages["language"].to_numpy()[one.present]
+    names = one.moments.codes[one.present]
     return [name for name in names if (set(name.split("+")) <= trained_on) == keep]
 
 
@@ -127,7 +127,7 @@ def _levels(one: Arm, members: Sequence[str], by: str) -> dict[str, list[str]]:
 
 
 def _macro(one: Arm, members: Sequence[str], share: float = 1.0) -> np.ndarray:
-    names = one.moments.languages["language"].to_numpy()
+    names = one.moments.codes
     return np.isin(names, list(members)) * (share / len(members))
 
 

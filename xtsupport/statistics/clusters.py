@@ -16,6 +16,7 @@ over languages and tasks, and every covariance between them. Clusters that langu
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -102,6 +103,11 @@ class Moments:
     values: np.ndarray
     gram: np.ndarray
     _counted: dict = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """The languages, (L,) as text."""
+        return self.languages["language"].to_numpy()
 
     def count_clusters(self, languages: Iterable[int]) -> int:
         """Distinct clusters of some languages (numbers), which parallel languages share."""

@@ -17,7 +17,7 @@ from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.contrasts import Case, cases, sides_of
 from xtsupport.statistics.declared import UNITS, Primary
 from xtsupport.statistics.evidence import Evidence
-from xtsupport.statistics.inference import inference, tabulate
+from xtsupport.statistics.inference import inferences, tabulate
 from xtsupport.statistics.scales import FACTOR
 from xtsupport.statistics.verdicts import ADJUSTMENTS, FAMILY, judge
 
@@ -122,7 +122,7 @@ def significance(evidence: Evidence) -> pd.DataFrame:
     for by in evidence.levels:
         found = [c for c in evidence.cases(by) if c.row.by == by or by == evidence.levels[0]]
         tables.append(tabulate(found, rules.unit, rules.alpha))
-        tables[-1]["note"] += _dependence_notes(found, evidence.primary.target, rules)
+        tables[-1]["note"] += _dependence_notes(found, tables[-1], evidence.primary.target, rules)
     table = pd.concat(tables, ignore_index=True)
     table["planned"] = is_primary(table, rules.primary)
     primary = "primary comparison" if rules.in_advance else "exploratory; primary, declared late"
@@ -134,27 +134,35 @@ def significance(evidence: Evidence) -> pd.DataFrame:
     return judge(table, rules.adjustment, rules.margin, rules.alpha, family)[COLUMNS]
 
 
-def _dependence_notes(found, target, rules) -> list[str]:
-    """``; scale-dependent`` and the like per case of the target, empty for the others."""
+def _dependence_notes(found, table, target, rules) -> list[str]:
+    """``; scale-dependent`` and the like per case of the target, empty for the others.
+
+    table: the rows of the cases, in points.
+    """
     mine = [i for i, case in enumerate(found) if case.row.task.startswith(target)]
     notes = [""] * len(found)
     if mine:
-        labels = dependence([found[i] for i in mine], rules.unit, rules.alpha)
+        points = conclusions(table.iloc[mine])
+        labels = dependence([found[i] for i in mine], rules.unit, rules.alpha, points)
         for i, label in zip(mine, labels, strict=True):
             notes[i] = f"; {label}" if label else ""
     return notes
 
 
-def dependence(found: Sequence[Case], unit: str = UNITS[0], alpha: float = 0.05) -> list[str]:
+def dependence(
+    found: Sequence[Case], unit: str = UNITS[0], alpha: float = 0.05, points=None
+) -> list[str]:
     """Per case ``scale-dependent``, ``metric-dependent``, both, or an empty string.
 
     F1 points differ in headroom, and XQuAD's whitespace F1 is nearly exact match in Chinese and
     Thai, so each row is also judged on the other scales and under its target's other metrics: those
-    that ``found`` has for the same contrast, task and level. A conclusion is the sign of a gain
-    whose interval excludes 0, or that there is none.
+    that ``found`` has for the same contrast, task and level. points: what is known to be concluded
+    in points.
     """
-    by_scale = np.stack([conclusions(found, unit, alpha, scale) for scale in FACTOR])
-    points = by_scale[0]
+    scales = [scale for scale in FACTOR if points is None or scale != "points"]
+    tables = inferences(found, unit, alpha, scales)
+    points = conclusions(tables["points"]) if points is None else points
+    by_scale = np.stack([points, *(conclusions(table) for table in tables.values())])
     by_row: dict[tuple, set] = {}
     rows = [(*case.labels.values(),)[:-1] for case in found]  # every label but the metric
     for row, sign in zip(rows, points, strict=True):
@@ -166,9 +174,8 @@ def dependence(found: Sequence[Case], unit: str = UNITS[0], alpha: float = 0.05)
     return labels
 
 
-def conclusions(found: Sequence[Case], unit: str, alpha: float, scale: str) -> np.ndarray:
-    """1, -1 or 0 per case (cases,): which side of 0 its interval lies on, or neither."""
-    table = inference(found, unit, alpha, scale)
+def conclusions(table: pd.DataFrame) -> np.ndarray:
+    """1, -1 or 0 per row (rows,): on which side of 0 its interval lies, or that 0 is inside."""
     return np.where(table["ci_low"] > 0, 1, np.where(table["ci_high"] < 0, -1, 0))
 
 

@@ -90,7 +90,7 @@ def slope(found, x: np.ndarray, unit: str = UNITS[3], alpha: float = 0.05) -> di
         scatter = one.gain @ remove @ one.gain - np.trace(remove @ one.covariance())
         extra = max(scatter / df_extra, 0.0) * float(solve[1] @ solve[1])
     line = combined_estimate(found, solve[1])
-    parts = mean_squares(line, 100.0, np.array([extra]), df_extra)
+    parts = pd.DataFrame(mean_squares(line, 100.0, np.array([extra]), df_extra))
     numbers = describe(100 * line.gain, _by_shares(parts, spread_of(parts, unit), unit), alpha)
     left = [
         100 * np.linalg.pinv(np.delete(x, i, 0))[1] @ np.delete(one.gain, i) for i in range(len(x))

@@ -45,13 +45,31 @@ def inference(
     where the run variance comes from. Levels of one language lend to each other (``spread``), so
     give all levels of a table together. The fields of ``Spread`` are columns, too.
     """
+    return inferences(found, unit, alpha, (scale,))[scale]
+
+
+def inferences(
+    found: Sequence[Case], unit: str, alpha: float, scales: Sequence[str]
+) -> dict[str, pd.DataFrame]:
+    """``inference`` on several scales at once."""
     together: dict[tuple, list[int]] = {}
     for i, case in enumerate(found):
         together.setdefault(tuple(map(id, case.arms)), []).append(i)
-    parts = [_measure([found[i] for i in rows], unit, scale) for rows in together.values()]
-    table = pd.concat(parts, ignore_index=True)
-    table.index = [i for rows in together.values() for i in rows]
-    table = _lend(found, table.sort_index())
+    parts = [_measure([found[i] for i in rows], unit, scales) for rows in together.values()]
+    order = np.argsort([i for rows in together.values() for i in rows])
+    tables = {}
+    for number, scale in enumerate(scales):
+        columns = {
+            name: np.concatenate([np.split(part[name], len(scales))[number] for part in parts])
+            for name in parts[0]
+        }
+        tables[scale] = _inferred(found, pd.DataFrame(columns).take(order), unit, alpha)
+    return tables
+
+
+def _inferred(found: Sequence[Case], table: pd.DataFrame, unit: str, alpha: float) -> pd.DataFrame:
+    """The columns of ``inference`` from the mean squares and counts of each case."""
+    table = _lend(found, table.reset_index(drop=True))
     spread = spread_of(table, unit)
     names = ["n_languages", "n_seeds", "n_clusters", "n_examples", "baseline_score"]
     counts = table[names].assign(runs_pooled=_described(table, spread, unit))
@@ -60,41 +78,46 @@ def inference(
     return counts.assign(**{**hidden, **numbers})
 
 
-def _measure(group: Sequence[Case], unit, scale) -> pd.DataFrame:
-    """Gain and mean squares of cases that average over the same arms, at once."""
+def _measure(group: Sequence[Case], unit: str, scales: Sequence[str]) -> dict[str, np.ndarray]:
+    """Gain, mean squares and counts of cases that average over the same arms, at once.
+
+    Every column has the cases on the first scale, then on the next.
+    """
     arms = group[0].arms
-    scaled = [_scaled(case, scale) for case in group]
-    weights = [np.stack([own[j] for _, own in scaled]) for j in range(len(arms))]
-    one = estimate(arms, weights)
-    gain = one.gain if scale == "points" else np.array([value for value, _ in scaled])
+    scaled = [_scaled(case, scale) for scale in scales for case in group]
+    one = estimate(arms, [np.stack([own[j] for _, own in scaled]) for j in range(len(arms))])
+    points = np.repeat([scale == "points" for scale in scales], len(group))
+    gain = np.where(points, one.gain, [value for value, _ in scaled])
     sampled = "languages" in unit
     extra = np.array([_language_variance(case) if sampled else (0.0, np.inf) for case in group])
-    factor = FACTOR[scale]
-    squares = mean_squares(one, factor, *extra.T)
-    return squares.assign(**_counts(group, one), gain=factor * gain)
+    factor = np.repeat([FACTOR[scale] for scale in scales], len(group))
+    squares = mean_squares(one, factor, *np.tile(extra.T, len(scales)))
+    counts = {name: np.tile(column, len(scales)) for name, column in _counts(group).items()}
+    return {**squares, **counts, "gain": factor * gain}
 
 
-def mean_squares(one: Estimate, factor: float, extra, df_extra) -> pd.DataFrame:
-    """What the spread of a gain is made of, per row, in the unit that ``factor`` leads to."""
+def mean_squares(one: Estimate, factor, extra, df_extra) -> dict[str, np.ndarray]:
+    """What the spread of gains is made of, (E,) each, in the units that ``factor`` (a number, or
+    one for each) leads to."""
     parts = {"v_p": one.clusters, "v_s": one.seeds, "v_c": one.cells, "prior": one.pooled}
     squares = {name: factor**2 * np.maximum(part, 0) for name, part in parts.items()}
-    return pd.DataFrame(
-        {
-            **squares,  # not below 0: rounding can leave -1e-20
-            "df_p": one.df_clusters,
-            "df_s": one.df_seeds,
-            "n_seeds": one.n_seeds,
-            "weight": PRIOR,
-            "lent": 0,
-            "informed": one.informed,
-            "conditions": one.conditions,
-            "extra": factor**2 * extra,
-            "df_extra": df_extra,
-        }
-    )
+    conditions = np.empty(len(one.gain), object)
+    conditions[:] = one.conditions
+    return {
+        **squares,  # not below 0: rounding can leave -1e-20
+        "df_p": one.df_clusters,
+        "df_s": one.df_seeds,
+        "n_seeds": np.full(len(one.gain), one.n_seeds),
+        "weight": np.full(len(one.gain), PRIOR),
+        "lent": np.zeros(len(one.gain), int),
+        "informed": one.informed,
+        "conditions": conditions,
+        "extra": factor**2 * extra,
+        "df_extra": np.broadcast_to(df_extra, one.gain.shape),
+    }
 
 
-def _counts(group: Sequence[Case], one: Estimate) -> dict:
+def _counts(group: Sequence[Case]) -> dict[str, list]:
     arms = group[0].arms
     reached = [[np.flatnonzero(weight) for weight in case.weights] for case in group]
     pairs = [list(zip([arm.moments for arm in arms], used, strict=True)) for used in reached]
@@ -174,16 +197,15 @@ def _scaled(case: Case, scale: str) -> tuple[float, list[np.ndarray]]:
         if scale == "points":
             weights.append(np.stack([weight, -weight]))
             continue
-        k, b = (np.nan_to_num(scores.mean(0)) for scores in one.values)
-        gains, by_k, by_b = on_scale(scale, k, b, one.moments.examples)
+        gains, by_k, by_b = on_scale(scale, *one.means, one.moments.examples)
         value += float(weight @ gains)
         weights.append(np.stack([weight * by_k, weight * by_b]))
     return value, weights
 
 
 def _baseline(case: Case) -> float:
-    means = [np.nan_to_num(one.values[1].mean(0)) for one in case.arms]
-    return 100 * float(sum(w @ mean for w, mean in zip(case.weights, means, strict=True)))
+    pairs = zip(case.weights, case.arms, strict=True)
+    return 100 * float(sum(weight @ one.means[1] for weight, one in pairs))
 
 
 def _language_variance(case: Case) -> tuple[float, float]:
@@ -193,7 +215,7 @@ def _language_variance(case: Case) -> tuple[float, float]:
         return 0.0, np.inf
     weights = []
     for one, weight in zip(case.arms, case.weights, strict=True):
-        names = one.moments.languages["language"].to_numpy()
+        names = one.moments.codes
         each = np.stack([k * weight * (names == code) for code in case.row.languages])
         weights.append(np.stack([each, -each], axis=1))
     joint = estimate(case.arms, weights, joint=True)

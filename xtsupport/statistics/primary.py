@@ -15,7 +15,7 @@ from scipy import stats
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence, exactly, select
-from xtsupport.statistics.inference import inference, joint_estimate
+from xtsupport.statistics.inference import inferences, joint_estimate
 from xtsupport.statistics.scales import FACTOR
 from xtsupport.statistics.spread import PRIOR, moderate
 
@@ -38,10 +38,8 @@ def on_scales(evidence: Evidence) -> pd.DataFrame:
     ]
     labels = pd.DataFrame([case.labels for case in chosen])[["task", "level", "metric"]]
     columns = ["gain", "ci_low", "ci_high", "p_value"]
-    tables = [
-        labels.assign(scale=scale).join(inference(chosen, rules.unit, rules.alpha, scale)[columns])
-        for scale in FACTOR
-    ]
+    found = inferences(chosen, rules.unit, rules.alpha, list(FACTOR))
+    tables = [labels.assign(scale=scale).join(found[scale][columns]) for scale in FACTOR]
     return pd.concat(tables, ignore_index=True).assign(unit=rules.unit)
 
 

@@ -58,6 +58,11 @@ class Arm:
         """The runs of every condition of the task, as ``runs.cells_of`` groups them."""
         return cells_of(self)
 
+    @cached_property
+    def means(self) -> tuple[np.ndarray, ...]:
+        """The mean score (L,) of each side's replicates; 0 in a language that it does not have."""
+        return tuple(np.nan_to_num(scores.mean(0)) for scores in self.values)
+
     @property
     def present(self) -> np.ndarray:
         """Which languages both sides have, (L,) bool."""
