@@ -197,7 +197,8 @@ def _scaled(case: Case, scale: str) -> tuple[float, list[np.ndarray]]:
         if scale == "points":
             weights.append(np.stack([weight, -weight]))
             continue
-        gains, by_k, by_b = on_scale(scale, *one.means, one.moments.examples)
+        k, b = one.means
+        gains, by_k, by_b = on_scale(scale, k, b, one.moments.examples)
         value += float(weight @ gains)
         weights.append(np.stack([weight * by_k, weight * by_b]))
     return value, weights

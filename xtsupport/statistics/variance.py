@@ -59,9 +59,10 @@ class Arm:
         return cells_of(self)
 
     @cached_property
-    def means(self) -> tuple[np.ndarray, ...]:
+    def means(self) -> tuple[np.ndarray, np.ndarray]:
         """The mean score (L,) of each side's replicates; 0 in a language that it does not have."""
-        return tuple(np.nan_to_num(scores.mean(0)) for scores in self.values)
+        treatment, baseline = (np.nan_to_num(scores.mean(0)) for scores in self.values)
+        return treatment, baseline
 
     @property
     def present(self) -> np.ndarray:
