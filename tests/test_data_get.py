@@ -1,6 +1,7 @@
 """Studies on a hub: planned, frozen, fetched beforehand; encoders by name, damaged ones refused."""
 
 import json
+import re
 import shutil
 import time
 
@@ -176,12 +177,25 @@ def test_a_silent_hub(hub, capsys, fault):
 
 
 def test_data_check_touches_the_hub(hub, cache, capsys):
-    code, _, err = command(capsys, "data", "check", "online.yaml")
+    code, out, err = command(capsys, "data", "check", "online.yaml")
     assert (code, err) == (0, []) and hub.asked_for("/tree/")
+    assert "2 splits are on the hub alone: `xtsupport data get online.yaml`" in out
     shutil.rmtree(cache / "data/google/xtreme/XQuAD.de")
     shutil.rmtree(cache / "cache")
     code, _, err = command(capsys, "data", "check", "online.yaml")
     assert code == 1 and "no parquet file of the split 'validation' of 'XQuAD.de'" in err[0]
+
+
+def test_rows_of_the_hub_are_checked_once_they_are_here(hub, cache, capsys):
+    """The hub's own file has its gold hidden: told after it was fetched."""
+    blank = {"answers": {"text": [""], "answer_start": [0]}}
+    name = "XQuAD.de/validation-00000-of-00001.parquet"
+    put(cache / "data", "google/xtreme", name, [question(f"q{k}") | blank for k in range(3)])
+    command(capsys, "data", "get", "online.yaml")
+    code, out, err = command(capsys, "data", "check", "online.yaml")
+    assert code == 1 and len(err) == 1 and "hub alone" not in out
+    assert "XQuAD.de/validation: none of its" in err[0]
+    assert re.search(r"squad +en +train +\d+ +present", out)
 
 
 # -------------------------------------------------------------------------- encoders at fault

@@ -342,6 +342,50 @@ def test_rows_without_text_are_counted(tmp_path):
         assert list(load("mnli", "en", "train", str(tmp_path))["text"]) == ["a", "b"]
 
 
+@pytest.mark.parametrize("blank", ["", "  ", "\u200b\xa0", "\n\u3000"])
+@pytest.mark.parametrize(
+    ("task", "column", "other"),
+    [
+        ("xnli", "premise", {"hypothesis": "b", "label": 0}),
+        ("xnli", "hypothesis", {"premise": "b", "label": 0}),
+        ("tatoeba", "source_sentence", {"target_sentence": "b"}),
+        ("xquad", "question", question("Ben", 17)),
+    ],
+)
+def test_blank_texts_are_counted_and_refused_above_a_share(task, column, other, blank):
+    row = tables.task(task)
+    rows = [other | {column: "text", "id": str(n)} for n in range(20)]
+    rows[7][column] = blank
+    for many, of in ((1, 20), (2, 20)):
+        rows[8][column] = blank if many == 2 else "text"
+        examples = readers.read(pa.Table.from_pylist(rows), row)
+        if many == 1:
+            kept, found = soundness.sound(examples, of, row, "x")
+            assert kept.num_rows == of and found == {"rows with a blank text": 1}
+        else:
+            with pytest.raises(UserError, match=r"x: 2 of 20 rows have no text .*first row 7"):
+                soundness.sound(examples, of, row, "x")
+
+
+def test_single_texts_and_choices_without_a_context_are_no_blanks():
+    single = tables.Task("own", "target", "classification", "own", labels=("a",))
+    rows = pa.table({"text": ["x"] * 3, "label": ["a"] * 3})
+    assert soundness.sound(readers.read(rows, single), 3, single, "x")[1] == {}
+    copa = tables.task("commonsense_qa")
+    choices = {"text": ["a", "b"], "label": ["A", "B"]}
+    rows = pa.Table.from_pylist([{"question": "q", "choices": choices, "answerKey": "A"}] * 3)
+    assert soundness.sound(readers.read(rows, copa), 3, copa, "x")[1] == {}
+
+
+def test_sentences_without_words_are_left_out_and_blank_words_counted():
+    task = tables.task("udpos")
+    words = [["a", "\u200e", " "], [], ["b"]]
+    rows = pa.table({"tokens": words, "pos_tags": [["X"] * len(each) for each in words]})
+    examples, found = soundness.sound(readers.read(rows, task), 3, task, "x")
+    assert examples["tokens"].to_pylist() == [words[0], words[2]]
+    assert found == {"rows without text": 1, "rows with a blank word": 1}
+
+
 def test_every_token_has_a_tag(tmp_path):
     put(tmp_path, "google/xtreme/PAN-X.de", "test", [{"tokens": ["a", "b"], "ner_tags": [0]}])
     with pytest.raises(UserError, match="row de-0 has 2 tokens and 1 tags"):

@@ -85,7 +85,7 @@ def load(task, language="en", split=None, data="hub", language_2=None, first=Non
     for source in there:
         part, unsound = examples_of(source, len(found) > 1, first)
         parts.append(part)
-        if unsound.keys() - {"rows without gold"}:
+        if unsound.keys() - {"rows without gold", "rows with a blank word"}:
             warnings.warn(f"{task}: {source}: {soundness.in_words(unsound)}", stacklevel=2)
     examples = pa.concat_tables(parts, promote_options="permissive")
     if language_2 not in (None, language) and "{code_2}" not in row.config:

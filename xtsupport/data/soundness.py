@@ -1,12 +1,14 @@
 """One soundness pass over the rows of a split: what is wrong is mended, counted or refused.
 
 load() and `data check` do it. Mended: answers whose `answer_start` points elsewhere, where it is
-clear which place is meant. Counted: those, answers without a place, rows without a gold label and
-rows without a text. Refused, in one line: a split whose gold is hidden, too many answers without a
-place, tags that are not one for each token.
+clear which place is meant. Counted: those, answers without a place, rows without a gold label, and
+rows without a text, which are left out. Counted and kept, as the official scores count them: rows
+with a blank text or word. Refused, in one line: a split whose gold is hidden, too many answers
+without a place or blank texts, tags that are not one for each token.
 """
 
 import unicodedata
+from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,13 +16,14 @@ import pyarrow.compute as pc
 from xtsupport.errors import UserError, shorten
 from xtsupport.tables import Task
 
+BLANK = r"^[\p{Z}\p{Cc}\p{Cf}]*$"  # of what `unseen` tells
 NEAR = 32  # characters around `answer_start` in which an answer is looked for
-MOST = 0.05  # share of the rows whose answers may have no place
+MOST = 0.05  # share of the rows whose answers may have no place, or whose text may be blank
 TEXTS = {
     "classification": ("text",),
-    "choice": ("context", "question"),
+    "choice": ("context", "question"),  # one of them may be blank
     "span": ("question", "context"),
-    "tagging": (),
+    "tagging": ("tokens",),
     "retrieval": ("text", "text_2"),
     "masked": ("text",),
 }
@@ -38,7 +41,10 @@ def sound(examples: pa.Table, raw_rows: int, task: Task, name: str) -> tuple[pa.
     rows = examples.num_rows
     for column in TEXTS[task.kind]:
         examples = examples.filter(pc.is_valid(examples[column]))
+    if task.kind == "tagging":
+        examples = examples.filter(pc.greater(pc.list_value_length(examples["tokens"]), 0))
     found["rows without text"] = rows - examples.num_rows
+    found |= _blanks(examples, task.kind, name)
     if task.kind == "span":
         examples, of_answers = _answers(examples, task, name)
         found["rows without gold"] += of_answers.pop("rows without gold")
@@ -98,6 +104,28 @@ def mended(context: str, text: str, start: int) -> int | None:
     near = [first for first in places if abs(first - start) <= NEAR]
     only = places if len(places) == 1 else near
     return only[0] if len(only) == 1 else None
+
+
+def _blanks(examples, kind, name) -> dict[str, int]:
+    """How many rows have a blank text or word; UserError where these are too many."""
+    if kind == "tagging":
+        words = pc.list_flatten(examples["tokens"])
+        rows = pc.list_parent_indices(examples["tokens"])
+        blank = pc.match_substring_regex(words, BLANK)
+        return {"rows with a blank word": len(pc.unique(rows.filter(blank)))}
+    texts = {name: pc.match_substring_regex(examples[name], BLANK) for name in TEXTS[kind]}
+    if kind == "classification":
+        pairs = pc.match_substring_regex(examples["text_pair"], BLANK)
+        texts |= {} if pc.all(pairs).as_py() else {"text_pair": pairs}
+    both = pc.and_ if kind == "choice" else pc.or_
+    found = reduce(both, texts.values()).to_pylist()
+    if sum(found) > MOST * len(found):
+        raise UserError(
+            f"{name}: {sum(found)} of {len(found)} rows have no text but blanks in "
+            f"{' or '.join(texts)} (at most {MOST:.0%} may), first row "
+            f"{examples['example_id'][found.index(True)]}; copy it again, or take another split"
+        )
+    return {"rows with a blank text": sum(found)}
 
 
 def _answers(examples, task, name):

@@ -474,6 +474,9 @@ def data_check(args) -> None:
     print(table.drop(columns="note").astype(object).fillna("-").to_string(index=False))
     for row in table[(table["status"] == "present") & (table["note"] != "")].itertuples():
         print(f"{row.task} {row.language} {row.split}: {row.note}")
+    if away := sum(table["status"] == "hub"):
+        print(f"{away} splits are on the hub alone: `xtsupport data get {args.file}` fetches them, "
+              "and then their rows are checked")  # fmt: skip
     lacking = table.loc[table["status"].isin(["missing", "wrong"]), "note"]
     if len(lacking) or table.attrs["away"]:
         raise together([*table.attrs["away"], *map(UserError, lacking)])

@@ -13,9 +13,9 @@ def check(settings, part=None):
     Columns: task, language, split, rows, status, fingerprint, note. The splits are those that the
     study's planner takes fingerprints of, one row per part of a joined one. status: present; wrong,
     where rows or files cannot be used; missing; missing part, where other parts of a joined split
-    are there; hub, where the hub has the files; unreachable, where it does not answer
-    (attrs["away"] of the frame has the errors). note: what was looked for, or is wrong, or was
-    mended. Raises UserError for an unknown task.
+    are there; hub, where only the hub has the files, and no row is looked at; unreachable, where it
+    does not answer (attrs["away"] of the frame has the errors). note: what was looked for, or is
+    wrong, or was mended. Raises UserError for an unknown task.
     """
     import pandas as pd
 
@@ -67,20 +67,20 @@ def _pools(language, split, data):
 
 
 def _state(part, task, data, absent, away):
+    """(split, rows, status, fingerprint, note) of a part; rows that are here are looked at."""
     split = part.split if part.task.name == task else f"{part.task.name}/{part.split}"
-    if part.files is None:
-        try:
-            return split, None, "hub", hub.checksum(part)[:12], ", ".join(part.paths)
-        except Unreachable as error:
-            away.append(error)
-            return split, None, "unreachable", "", error.reason
-        except UserError as error:
-            return split, None, absent, "", str(error)
-    if not part.files:
+    if part.files == ():
         return split, None, absent, "", hub.missing(part, data)
-    mark = hub.checksum(part)[:12]
+    status, mark = absent, ""
     try:
+        mark = hub.checksum(part)[:12]
+        if part.files is None and not all(part.repo.cached(path).is_file() for path in part.paths):
+            return split, None, "hub", mark, ", ".join(part.paths)
+        status = "wrong"
         _, found = hub.examples_of(part)
+    except Unreachable as error:
+        away.append(error)
+        return split, None, "unreachable", "", error.reason
     except UserError as error:
-        return split, None, "wrong", mark, str(error)
+        return split, None, status, mark, str(error)
     return split, hub.count(part), "present", mark, soundness.in_words(found)
