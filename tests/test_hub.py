@@ -189,6 +189,26 @@ def test_damage_inside_a_file_is_named(small):
         load("xnli", "en", data=small)
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"task": [1]}, r"unknown task \[1\]"),
+        ({"language": {"de": 1}}, "unknown language {'de': 1}"),
+        ({"split": 3}, "the split 3 must be text"),
+        ({"split": "x" * 5000}, "no 'xxx"),
+        ({"data": 5}, "5 cannot be a path"),
+        ({"data": None}, "None cannot be a path"),
+        ({"language_2": ["de"]}, r"unknown language \['de'\]"),
+        ({"first": 1.5}, "first = 1.5 must be a whole number of rows"),
+        ({"first": -1}, "first = -1 must be a whole number of rows"),
+    ],
+)
+def test_arguments_of_another_kind_are_one_line(small, asked, words):
+    with pytest.raises(UserError, match=words) as error:
+        load(**({"task": "xquad", "language": "en", "data": small} | asked))
+    assert len(error.value.problems) == 1 and len(str(error.value)) < 1000
+
+
 def test_fingerprint_follows_the_data(small, tmp_path_factory):
     before = fingerprint("xnli", "en", data=small)
     assert before == fingerprint("xnli", "en", data=str(small))

@@ -37,8 +37,10 @@ def params_file(path: str | Path) -> Path:
 def typed(path: str | Path, start: Path | None = None) -> Path:
     """A path that somebody typed, `~` expanded, from `start` (None: the project root).
 
-    UserError if there can be no such path: an unknown user, NUL in it, too long.
+    UserError if there can be no such path: an unknown user, NUL in it, too long, no text.
     """
+    if not isinstance(path, str | Path):
+        raise UserError(f"{shorten(path)} cannot be a path (it is no text)")
     try:
         found = (root() if start is None else start) / Path(path).expanduser()
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):

@@ -213,7 +213,7 @@ def language(code: str, data: str | Path = "hub") -> Language:
 
 
 def _pick(name, table, noun):
-    if name in table:
+    if isinstance(name, str) and name in table:
         return table[name]
     hint = did_you_mean(name, table)
     raise UserError(f"unknown {noun} {shorten(name)}{hint}; known: {', '.join(table)}")

@@ -26,7 +26,7 @@ from xtsupport.data import (
     remote,
     soundness,
 )
-from xtsupport.errors import UserError
+from xtsupport.errors import UserError, shorten
 from xtsupport.files import checksum as sha256
 from xtsupport.files import write_parquet
 from xtsupport.folders import user_cache
@@ -75,6 +75,8 @@ def load(task, language="en", split=None, data="hub", language_2=None, first=Non
     import datasets
 
     row = tables.task(task, data)
+    if first is not None and not (isinstance(first, int) and first > 0):
+        raise UserError(f"{task}: first = {shorten(first)} must be a whole number of rows, >= 1")
     found = sources(task, language, split, data, language_2)
     there = _there(found, data)
     if len(there) < len(found):
@@ -150,6 +152,8 @@ def sources(task, language="en", split=None, data="hub", language_2=None) -> lis
     row = tables.task(task, data)
     first = tables.language(language, data)
     second = tables.language(language_2 or language, data)
+    if not isinstance(split, str | None):
+        raise UserError(f"{task}: the split {shorten(split)} must be text, or None")
     if second != first and not row.pairable:
         raise UserError(
             f"{task}: no pairs of two languages ({language}, {language_2}); "
@@ -234,8 +238,9 @@ def missing(source, data) -> str:
     folder = mirror_folder(data) / source.task.hub / source.config
     there = sorted({path.name.split("-")[0] for path in folder.glob("*.parquet")})
     has = f"there are the splits {', '.join(there)}" if there else "the folder does not exist"
-    return (f"{source.task.name}: no {source.split!r} split for {source.language} in {data}: "
-            f"no {source}-*.parquet, {has}")  # fmt: skip
+    name = shorten(str(source), 200)[1:-1]
+    return (f"{source.task.name}: no {shorten(source.split)} split for {source.language} in "
+            f"{data}: no {name}-*.parquet, {has}")  # fmt: skip
 
 
 def examples_of(source, combined=False, first=None) -> tuple[pa.Table, dict[str, int]]:

@@ -236,7 +236,8 @@ def plain_label(label) -> str:
     """A label as text, alike for 1, 1.0, True and "1"; "" for none, NaN and pandas's NA."""
     if absent(label):
         return ""
-    if isinstance(label, int | float | np.number | np.bool_) and float(label).is_integer():
+    numbers = isinstance(label, float | np.number | np.bool_) and float(label).is_integer()
+    if numbers or isinstance(label, int):
         label = int(label)
     return str(label).strip()
 

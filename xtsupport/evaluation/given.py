@@ -5,7 +5,7 @@ and numbers of labels, None, and the forms of SQuAD's files are taken.
 """
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping, Set
+from collections.abc import Collection, Hashable, Mapping, Set
 
 import numpy as np
 
@@ -51,7 +51,11 @@ def answers(predictions, references, where: str) -> tuple[list[str], list[list[s
 def _by_id(rows, names, where, what, unique=True):
     """{id: value}, or [(id, value)] where an id may occur again, of a list of dicts."""
     found = []
-    for row in rows if isinstance(rows, Iterable) and not isinstance(rows, str | Mapping) else [0]:
+    try:
+        rows = listed(rows, what)
+    except UserError:
+        rows = [rows]
+    for row in rows:
         known = row if isinstance(row, Mapping) else {}
         identifier = next((known[n] for n in ("id", "example_id") if n in known), None)
         name = next((n for n in names if n in known), None)
@@ -122,13 +126,18 @@ def labels(gold, predictions, task, where: str) -> tuple[list[str], list[str]]:
     if wrong is not None:
         raise UserError(f"{where}: reference {wrong} is {brief(gold[wrong])!r}, no label of the "
                         f"task; allowed: {brief(allowed)}")  # fmt: skip
-    given = [label for label in predictions if label]
-    if given and not (all if numbered else any)(map(known, given)):
-        wrong = next(label for label in given if not known(label))
-        others = "" if numbered else ", nor is any other prediction"
-        raise UserError(f"{where}: {brief(wrong)!r} is no label of the task{others}; "
-                        f"allowed: {brief(allowed)}")  # fmt: skip
+    _some_known(predictions, known, all if numbered else any, "label", allowed, where)
     return gold, predictions
+
+
+def _some_known(predictions, known, enough, noun, allowed, where) -> None:
+    """UserError where predictions are of another vocabulary: not `enough` of them are known."""
+    given = [label for label in predictions if label]
+    if given and not enough(map(known, given)):
+        wrong = next(label for label in given if not known(label))
+        others = "" if enough is all else ", nor is any other prediction"
+        raise UserError(f"{where}: {brief(wrong)!r} is no {noun} of the task{others}; "
+                        f"allowed: {brief(allowed)}")  # fmt: skip
 
 
 def _one(value, what, form) -> str:
@@ -144,9 +153,26 @@ def _name(label, names) -> str:
     return label
 
 
-def tags(sentences, names, where: str) -> list[list[str]]:
-    """Lists of tags, numbers by the names of the task's table; UserError for text and no tag."""
-    known, found = {}, []
+def tags(gold, predictions, task, where: str) -> tuple[list[list[str]], list[list[str]]]:
+    """Lists of tags, numbers by the names of the task's table.
+
+    UserError for text, for no tag, for gold that is no tag of the task, and where no prediction is.
+    """
+    gold, predictions = (_tags(side, task.labels, where) for side in (gold, predictions))
+    allowed = set(task.labels) or {tag for tags in gold for tag in tags}
+    for number, tags in enumerate(gold):
+        if wrong := next((tag for tag in tags if tag not in allowed), None):
+            raise UserError(f"{where}: reference {number} has {brief(wrong)!r}, no tag of the "
+                            f"task; allowed: {brief(', '.join(task.labels))}")  # fmt: skip
+    if task.labels:
+        every = dict.fromkeys(tag for tags in predictions for tag in tags)
+        _some_known(every, allowed.__contains__, any, "tag", ", ".join(task.labels), where)
+    return gold, predictions
+
+
+def _tags(sentences, names, where: str) -> list[list[str]]:
+    known: dict[Hashable, str] = {}
+    found = []
     for number, sentence in enumerate(sentences):
         what = f"{where}: sentence {number}: its tags"
         found.append(listed(sentence, what))
@@ -163,10 +189,15 @@ def pairs(predictions, gold, where: str) -> tuple[list[tuple], list[tuple]]:
     sides = []
     for what, found in (("predictions", predictions), ("references", gold)):
         found = found if isinstance(found, Set) else listed(found, f"{where}: {what}")
-        for pair in found:
-            if isinstance(pair, NO_LISTS) or not isinstance(pair, Collection) or len(pair) != 2:
-                raise UserError(f"{where}: {what} must be pairs (source id, target id), not "
-                                f"{brief(pair)!r}")  # fmt: skip
-        sides.append([tuple(_one(each, f"{where}: {what}", "id each") for each in pair)
-                      for pair in found])  # fmt: skip
+        sides.append([_pair(pair, f"{where}: {what}") for pair in found])
     return sides[0], sides[1]
+
+
+def _pair(pair, what: str) -> tuple:
+    try:
+        ids = listed(pair, what) if isinstance(pair, Collection) else []
+    except UserError:
+        ids = []
+    if len(ids) != 2:
+        raise UserError(f"{what} must be pairs (source id, target id), not {brief(pair)!r}")
+    return tuple(_one(each, what, "id each") for each in ids)

@@ -53,10 +53,15 @@ def score_examples(task, examples, predictions, language="en", language_2=None, 
     `score` is in 0..1, and null where the metric is a micro average over tp, fp and fn.
     """
     row = tables.task(task, data)
+    where = f"{row.name} ({brief(language)})"
     if row.evaluator == "pairs":
+        predictions, examples = given.pairs(predictions, examples, where)
         ids, counts = _pairs(examples, predictions)
         return _frame(ids, ids, {"f1": counts})
     ids = _column(examples, "example_id")
+    if row.kind == "span":
+        predictions = given.listed(predictions, f"{where}: predictions")
+        predictions = [given.text_of(each, f"{where}: a prediction") for each in predictions]
     results = _evaluate(row, _gold(row, examples, len(ids)), predictions, language)
     return _frame(ids, _column(examples, "cluster_id"), results)
 
@@ -84,7 +89,7 @@ def _evaluate(task: Task, gold, predictions, language):
     if not gold:
         raise UserError(f"{where}: nothing to score: 0 examples")
     if task.kind == "tagging":
-        gold, predictions = (given.tags(side, task.labels, where) for side in (gold, predictions))
+        gold, predictions = given.tags(gold, predictions, task, where)
     elif task.kind != "span":
         gold, predictions = given.labels(gold, predictions, task, where)
     return EVALUATORS[task.evaluator](task, gold, predictions, language)
@@ -223,9 +228,13 @@ def _gold(task, examples, count):
 
 
 def _column(examples, name):
-    if isinstance(examples, list):
-        return [example[name] for example in examples]
-    return examples[name][:]
+    try:
+        if isinstance(examples, list):
+            return [example[name] for example in examples]
+        return examples[name][:]
+    except (TypeError, KeyError, IndexError):
+        raise UserError(f"examples must be what load() returns, or a list of its rows, with "
+                        f"{name!r}; not {brief(examples)!r}") from None  # fmt: skip
 
 
 def _same_length(task, language, predictions, references, where=""):
