@@ -19,7 +19,7 @@ endif
 PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 READY := .venv/.ready
 
-.PHONY: study demo reference reference-report lab test lint setup classroom constraints schema site slurm crash
+.PHONY: links study demo reference reference-report lab test lint setup classroom constraints schema site slurm crash
 
 # The demo, computed; then the report of the committed reference study, drawn from its cube.
 REFERENCE := outputs/reference
@@ -89,6 +89,10 @@ constraints: $(READY)
 		--upgrade -c .venv/pin.txt -o .venv/compiled.txt
 	{ echo "# Compiled from pyproject.toml by \`make constraints\`; do not edit."; \
 	  sed -E 's/\+[A-Za-z0-9.]+$$//' .venv/compiled.txt | grep -vE '^(nvidia-|cuda-|triton)'; } > constraints.txt
+
+# Badges, and the address from which notebooks install on Colab, by [project.urls] in pyproject.toml.
+links: $(READY)
+	.venv/bin/python docs/links.py
 
 # The JSON Schema by which editors complete and check params files.
 schema: $(READY)
