@@ -1,6 +1,7 @@
 """What pydantic found as one line per problem: where, which key, its value, what is allowed."""
 
 from collections.abc import Iterator
+from functools import cache
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -13,13 +14,19 @@ Schema = dict
 
 def explained(error: ValidationError, given: Source, model: type[BaseModel]) -> list[str]:
     """One line per wrong key; the branches of a union count as one, the deepest."""
-    schema, lines = model.model_json_schema(), {}
+    schema, lines = schema_of(model), {}
     for each in error.errors():
         path, found = trace(each["loc"], schema)
         if path not in lines:
             lines[path] = f"{given.where(path)}: {line(each, path, found, schema)}"
     deeper = {path[:end] for path in lines for end in range(len(path))}
     return [text for path, text in lines.items() if path not in deeper]
+
+
+@cache
+def schema_of(model: type[BaseModel]) -> Schema:
+    """The JSON schema of the settings, which takes longer than everything else here."""
+    return model.model_json_schema()
 
 
 def line(problem: ErrorDetails, path: tuple, found: Schema, schema: Schema) -> str:
