@@ -38,11 +38,13 @@ def train(seeds) -> None:
     """Every run of these seeds, in this process."""
     import torch
 
+    from xtsupport.study import runs
     from xtsupport.study.phases.train import train_intermediate, train_target
 
     torch.set_num_threads(1)
-    for run in planned().plan.runs:
-        if run.seed in seeds and run.phase in ("intermediate", "target"):
+    todo = [run for run in planned().plan.runs if run.phase in ("intermediate", "target")]
+    for run in todo:
+        if run.seed in seeds and not runs.find(run):
             begin = train_intermediate if run.phase == "intermediate" else train_target
             begin(run, progress=False)
             print(run.name, flush=True)
@@ -78,19 +80,18 @@ def verdicts_of(cube: pd.DataFrame) -> pd.DataFrame:
 
 def compared(shipped: pd.DataFrame, other: pd.DataFrame) -> None:
     """Print what is equal and what is not."""
-    both = verdicts_of(shipped).join(verdicts_of(other), rsuffix=" there")
+    both = verdicts_of(shipped).join(verdicts_of(other).add_suffix(" there"))
     same = both["verdict"].eq(both["verdict there"])
     print(both.round(1).to_string())
     print(f"\nverdicts equal: {same.sum()} of {len(same)}")
     one, two = scores_of(shipped), scores_of(other)
-    error = np.sqrt(one.var(axis=1) / one.count(axis=1) + two.var(axis=1) / two.count(axis=1))
+    error = one.std(axis=1) / np.sqrt(one.count(axis=1))
     z = (two.mean(axis=1) - one.mean(axis=1)) / error
-    print(f"language means within two standard errors of the difference: {(z.abs() <= 2).sum()} of "
-          f"{len(z)}; by luck alone about {0.93 * len(z):.0f}; the largest {z.abs().max():.1f} "
-          f"({'/'.join(z.abs().idxmax())})")  # fmt: skip
-    difference = (two.mean(axis=1) - one.mean(axis=1)).groupby("condition", observed=True)
-    shifts = ", ".join(f"{name} {value:+.1f}" for name, value in difference.mean().items())
-    print(f"means over languages, there less here, in points: {shifts}")
+    print(f"language means within two standard errors of the shipped: {(z.abs() <= 2).sum()} "
+          f"of {len(z)}; farthest {z.abs().max():.1f} ({'/'.join(z.abs().idxmax())})")  # fmt: skip
+    runs = (two - one).groupby("condition", observed=True).mean()
+    print("single runs, mean over languages, there less here, in points:")
+    print(runs.round(2).to_string())
 
 
 def main():
