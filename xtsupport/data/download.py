@@ -63,7 +63,9 @@ def _download(repo, path, size, part, shown) -> None:
             idle = 0 if reached > done else idle + 1
             done = max(done, reached)
             if idle == 2 or (idle and problem and "answers" in problem.reason):
-                raise problem or remote.silent(f"breaks off at byte {done:,} of {path}", repo)
+                if problem and ("answers" in problem.reason or not done):
+                    raise problem
+                raise remote.silent(f"breaks off at byte {done:,} of {size:,} of {path}", repo)
             if done < size:
                 remote.ask_again()
                 time.sleep(1)

@@ -141,7 +141,10 @@ def cutter(path: Path):
     """A function that counts the tokens of texts, special ones included, from a tokenizer.json."""
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(path))
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library knows no other
+        raise UserError(f"{path}: is no tokenizer ({str(error)[:200]})") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
 

@@ -254,9 +254,13 @@ def accepted(response, repo: Repo):
 
 def silent(error, repo: Repo) -> Unreachable:
     """Why the hub gives nothing; it is not asked again for a minute."""
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
-    if not isinstance(error, str):
-        reason = f"does not answer ({reason})"
+    kind, reason = type(error).__name__, str(error).strip().split("\n")[0]
+    if "Timeout" in kind:
+        reason = "does not answer in time"
+    elif "Protocol" in kind or kind == "ReadError":
+        reason = "breaks off in the middle of an answer"
+    elif not isinstance(error, str):
+        reason = f"does not answer ({reason or kind})"
     _down[:] = time.monotonic() + 60, endpoint(), reason
     return Unreachable(f"the hub ({endpoint()}) {reason}", str(repo))
 

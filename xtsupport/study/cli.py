@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 from xtsupport import __version__
-from xtsupport.errors import UserError, together
+from xtsupport.errors import Unreachable, UserError, together
 
 LONGEST = 1200  # characters of an error line: whatever was typed, it can be read
 
@@ -227,10 +227,7 @@ def opened(args):
     if args.do in (run, plan):
         for line in commits.moved():
             print(f"note: {line}", file=sys.stderr)
-        if study.settings.encoder != "pretrain":
-            from xtsupport.training import checkpoint
-
-            checkpoint.check(study.settings.encoder)
+        check_encoder(study.settings)
     if args.do is not run and waits(study):
         print("note: the study's runs lie in an earlier layout, and are not counted here; "
               "`xtsupport run` takes them over first", file=sys.stderr)  # fmt: skip
@@ -381,6 +378,14 @@ def plan(args) -> int:
     return 0
 
 
+def check_encoder(settings) -> None:
+    """UserError where the encoder of a study cannot be what its files say it is."""
+    if settings.encoder != "pretrain":
+        from xtsupport.training import checkpoint
+
+        checkpoint.check(settings.encoder)
+
+
 def settings_and_part(args):
     """The settings of a command line, and those of the part that ``--only`` names (None: all)."""
     from xtsupport.study.narrowing import part_of
@@ -404,7 +409,9 @@ def cost_lines(settings, made, problems=()) -> list[str]:
 
 def plan_without_data(args, error: UserError) -> int:
     """What a study costs whose settings are sound and whose data or encoder are missing; the error
-    itself where the settings are not sound, or nothing can be estimated."""
+    itself where settings or encoder are not sound, or nothing can be estimated."""
+    from contextlib import suppress
+
     from xtsupport.study.cost import WithoutData
     from xtsupport.study.plan import nodes
 
@@ -412,6 +419,8 @@ def plan_without_data(args, error: UserError) -> int:
            for each in error.problems):  # fmt: skip # a mirror that is not there yet
         args.set = [*args.set, "data=hub"]
     settings, part = settings_and_part(args)
+    with suppress(Unreachable):
+        check_encoder(settings)
     try:
         made = WithoutData(settings, part).all_runs()
     except UserError:

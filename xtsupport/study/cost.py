@@ -286,7 +286,10 @@ class Estimate:
                 "published sizes and the lengths of xtsupport/lengths.csv were taken"
             )
         if not self.tokenizer and self.data != "hub":
-            text.append("note: the encoder's tokenizer is not here; tokens were guessed from words")
+            text.append(
+                "note: the encoder's tokenizer is not here (`xtsupport data get` fetches it); "
+                "tokens were guessed from words"
+            )
         return text
 
     def hours_line(self, device: Device) -> str:

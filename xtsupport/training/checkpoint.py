@@ -70,6 +70,7 @@ def on_hub(name: str) -> tuple[remote.Repo, list[str]]:
             f"encoder {name[:80]!r}: neither a folder with config.json nor a name of the hub; "
             f"allowed: owner/name[@revision], a folder, {OFFLINE}"
         ) from error
+    check_tokenizer(name, names)
     small = [each for each in names if each.endswith(SMALL) and not each.startswith(WEIGHTS)]
     return repo, [*small, *weight_files(name, names, lambda each: download.fetch(repo, each))]
 
@@ -85,6 +86,9 @@ def check(name: str | Path) -> None:
     if folder is not None:
         names = [path.name for path in folder.iterdir() if path.is_file()]
         weights = weight_files(name, names, folder.joinpath)
+        check_tokenizer(name, names)
+        if "tokenizer.json" in names:
+            _json(name, "tokenizer.json", folder / "tokenizer.json")
         opened: Callable[[str], Any] = folder.joinpath
     else:
         repo, weights = on_hub(str(name))
@@ -153,6 +157,16 @@ def weight_files(name, names: list[str], opened) -> list[str]:
     raise UserError(
         f"encoder '{name}': has no {WEIGHTS}{than}; save it with transformers' save_pretrained"
     )
+
+
+def check_tokenizer(name, names: list[str]) -> None:
+    """UserError where an encoder has no vocabulary among its files."""
+    if not any(each == "tokenizer.json" or each.startswith("vocab") or each.endswith(".model")
+               for each in names):  # fmt: skip
+        raise UserError(
+            f"encoder '{name}': has no tokenizer (no tokenizer.json, vocab.* or *.model); save it "
+            "beside the weights with the tokenizer's save_pretrained"
+        )
 
 
 def sound_configuration(name, config: dict) -> None:
@@ -228,7 +242,10 @@ def agree(name, config: dict, found: dict[str, tuple[int, ...]]) -> None:
 
 def _json(name, file: str, path: Path) -> dict:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if text.startswith("version https://git-lfs"):
+            raise ValueError("it is a pointer of Git LFS; fetch it with `git lfs pull`")
+        found = json.loads(text)
         if isinstance(found, dict):
             return found
         reason = "not a mapping"
