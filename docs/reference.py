@@ -15,9 +15,9 @@ import pandas as pd
 from xtsupport import folders
 from xtsupport.files import write_text
 from xtsupport.report.contents import Contents, contents
-from xtsupport.report.headline import gain_words, in_short, named
-from xtsupport.report.how_firm import bootstrap_words
-from xtsupport.report.runs_seen import far_out, without_one
+from xtsupport.report.headline import gain_words, in_short
+from xtsupport.report.how_firm import bootstrap_words, far_out, without_one
+from xtsupport.report.names import side_name, task_name
 from xtsupport.report.write import read_comparison
 from xtsupport.statistics.sensitivity import beside_bootstrap
 from xtsupport.study.cli import evidence_of
@@ -73,7 +73,7 @@ def gains(found: Contents) -> str:
     """The table of gains: contrasts across, each with the interval of its verdict."""
     rows = overall(found)
     pairs = rows[["treatment", "baseline"]].drop_duplicates().to_numpy().tolist()
-    head = ["gain", *(f"{one} − {base}" for one, base in pairs)]
+    head = ["gain", *(f"{side_name(one)} over {side_name(base)}" for one, base in pairs)]
     lines = [head, ["---"] * len(head)]
     for (task, metric), name in ROWS.items():
         mine = rows[(rows["task"] == task) & (rows["metric"] == metric)]
@@ -94,7 +94,8 @@ def findings(found: Contents) -> list[str]:
     """What is not undetermined in the table of gains, a line each."""
     rows = overall(found).query("verdict != 'undetermined'").to_dict("records")
     return [
-        f"{ROWS[row['task'], row['metric']]}, {row['treatment']} − {row['baseline']}: "
+        f"{ROWS[row['task'], row['metric']]}, {side_name(row['treatment'])} over "
+        f"{side_name(row['baseline'])}: "
         f"{gain_words(row)}."
         for row in rows
     ]
@@ -104,7 +105,7 @@ def tatoeba(found: Contents) -> str:
     """Retrieval under the primary contrast."""
     rows = overall(found).query("task == 'tatoeba'")
     mine = rows[rows["treatment"].eq(found.primary.treatment) & rows["baseline"].eq("none")]
-    return f"Sentence retrieval ({named('tatoeba')}, accuracy): {gain_words(mine.iloc[0])}."
+    return f"Sentence retrieval ({task_name('tatoeba')}, accuracy): {gain_words(mine.iloc[0])}."
 
 
 def layers() -> str:
@@ -113,14 +114,14 @@ def layers() -> str:
     runs = table.groupby(["condition", "seed", "layer"])["accuracy"].mean()
     mean = runs.groupby(["condition", "layer"]).mean().unstack("condition")
     others = [name for name in mean if name != "none"]
-    lines = [["layer", "none", *(f"{name} − none" for name in others)]]
+    lines = [["layer", side_name("none"), *(f"{side_name(name)}, gain" for name in others)]]
     lines.append(["---"] * len(lines[0]))
     for layer in LAYERS:
         row = mean.loc[layer]
         cells = [f"{row[name] - row['none']:+.1f}".replace("-", "−") for name in others]
         lines.append([str(layer), f"{row['none']:.1f}", *cells])
-    lower = [f"{name} at {(mean[name] < mean['none']).sum()}" for name in others]
-    told = f"Lower than `none`, of {len(mean)} layers with the embeddings: {', '.join(lower)}."
+    lower = [f"{side_name(name)} at {(mean[name] < mean['none']).sum()}" for name in others]
+    told = f"Lower than without, of {len(mean)} layers with the embeddings: {', '.join(lower)}."
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", told])
 
 

@@ -5,6 +5,7 @@ python docs/site.py links HTML         every link and image of the built site le
 """
 
 import pkgutil
+import re
 import shutil
 import sys
 from html.parser import HTMLParser
@@ -20,7 +21,7 @@ PAGES = (
     "LICENSE",
     "outputs/README.md",
 )
-LINKED = ("params", "outputs/reference")  # what pages link to or show
+LINKED = ("params", "outputs/reference", "outputs/reference/figures")  # what pages link to or show
 KINDS = (".png", ".yaml", ".md", ".html", ".csv")
 AREAS = ("data", "training", "evaluation", "cube", "statistics", "report", "study")
 
@@ -47,7 +48,11 @@ def gather(source: Path) -> None:
 def copy(path: Path, to: Path) -> None:
     """Copy one file, making folders as needed."""
     to.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, to)
+    if path.suffix == ".html":  # a report: what it leads to lies elsewhere here
+        text = re.sub("<footer>.*?</footer>", "", path.read_text(encoding="utf-8"), flags=re.S)
+        to.write_text(text, encoding="utf-8")
+    else:
+        shutil.copyfile(path, to)
 
 
 def modules(area: str = "") -> list[str]:

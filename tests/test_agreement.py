@@ -9,6 +9,7 @@ import pytest
 from xtsupport.report import plots
 from xtsupport.report.contents import with_interval
 from xtsupport.report.headline import gain_words
+from xtsupport.report.names import task_name
 from xtsupport.report.print_tables import page_table
 from xtsupport.report.score_tables import forest_rows
 from xtsupport.report.sentences import sentence
@@ -80,7 +81,7 @@ def test_marks_are_coloured_by_verdict_and_bars_are_the_rows_intervals(table):
         figure = plots.gain_forest(rows, languages)
         drawn = 0
         for panel in figure.axes:
-            mine = rows[rows["task"] == panel.get_title()]
+            mine = rows[rows["task"].map(task_name) == panel.get_title()]
             marks = [line for line in panel.lines if line.get_gid() in VERDICTS]
             bars = [line for line in panel.lines if line.get_gid() == "interval"]
             for mark, bar, row in zip(marks, bars, mine.itertuples(), strict=True):

@@ -114,7 +114,7 @@ def test_table_report_and_power_answer_the_same_question(tmp_path, capsys):
     rows = table[is_primary(table, evidence.primary)]
     assert set(rows["task"]) == {"mlqa"} and len(rows) == 3
     assert set(power_table(evidence)["level"]) == {*rows["level"], "all"}
-    assert "squad over none on mlqa" in (tmp_path / "primary.tex").read_text()
+    assert "SQuAD against no intermediate task on MLQA" in (tmp_path / "primary.tex").read_text()
     assert "first raise mlqa (f1)" in (tmp_path / "report.html").read_text()
 
 

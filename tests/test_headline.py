@@ -197,14 +197,15 @@ def test_default_contrasts_take_the_baseline_that_fits():
 def test_sentences_name_the_unit_and_the_numbers(table):
     rows = table.query("task == 'xquad' and metric == 'f1' and by == 'group'").set_index("level")
     words = sentence(rows.loc["Greek"].to_dict() | {"level": "Greek"})
-    assert words.startswith("On xquad, squad scores ") and "F1 points above none in Greek" in words
+    assert words.startswith("On XQuAD, SQuAD scores ")
+    assert "F1 points above no intermediate task in Greek (1 language)" in words
     assert "clusters x seeds" in words and "3 seeds" in words and "98.75% interval" in words
     few = sentence(
         rows.loc["Greek"].to_dict() | {"level": "Greek", "verdict": "too few", "n_seeds": 2}
     )
     assert "too few seeds" in few
     apart = table.query("task == 'xquad - rest' and metric == 'f1' and by == 'group'").iloc[0]
-    assert "larger on xquad than on the other targets" in sentence(apart)
+    assert "larger on XQuAD than on the other targets" in sentence(apart)
 
 
 def test_files_are_written(evidence, table, tmp_path):
@@ -213,12 +214,18 @@ def test_files_are_written(evidence, table, tmp_path):
     assert path.name == "significance.csv" and lines[0].split(",") == COLUMNS
     assert len((tmp_path / "out" / "sentences.txt").read_text().splitlines()) == len(lines) - 1
     tex = (tmp_path / "out" / "primary.tex").read_text()
-    assert tex.count(r"\begin{tabular}") == 2 and "Tai-Kadai" in tex and "xquad - rest" in tex
+    assert tex.count(r"\begin{tabular}") == 2 and "Tai-Kadai" in tex
+    assert "on XQuAD minus other targets" in tex
+    lines_ = (tmp_path / "out" / "answer.txt").read_text(encoding="utf-8").splitlines()
+    assert lines_[0].startswith("SQuAD first: XQuAD F1 +")
+    assert [line.split("  ")[0] for line in lines_[-5:]] == [
+        "all languages", "Germanic", "Romance", "Greek", "Tai-Kadai",
+    ]  # fmt: skip
     assert "Exploratory" not in tex
     undeclared = gather(evidence.moments)
     write_significance(significance(undeclared), undeclared, tmp_path / "undeclared")
     tex = (tmp_path / "undeclared" / "primary.tex").read_text()
-    assert tex.count(r"\caption{Exploratory: squad over none on xquad") == 2
+    assert tex.count(r"\caption{Exploratory: SQuAD against no intermediate task on XQuAD") == 2
 
 
 def test_page_table_fits_and_escapes(table):
@@ -226,8 +233,12 @@ def test_page_table_fits_and_escapes(table):
     shown = page_table(rows)
     levels = sorted({level(row, 0.05) for row in rows.to_dict("records")}, key=float)
     head = f"gain [{levels[0]}\N{EN DASH}{levels[-1]}% interval]"
-    assert list(shown) == ["level", "languages", head, "p", "MDE", "verdict"]
+    assert list(shown) == ["level", head, "verdict", "languages", "p", "MDE"]
     assert len(shown) == 4 and shown["p"].str.match(r"(<?\.\d{3}|1)$").all()
-    tex = latex_table(rows.assign(treatment="squad_v2"))
-    assert r"squad\_v2 over none" in tex and r"98.75\% interval" in tex
-    assert tex.count(r"\\") == 5 and "Unit of resampling: clusters x seeds" in tex
+    tex = latex_table(rows.assign(treatment="my_task & 50%"))
+    assert r"my\_task \& 50\% against" in tex and r"98.75\% interval" in tex
+    assert (
+        tex.count(r"\\") == 5
+        and r"\toprule" in tex
+        and "Unit of resampling: clusters x seeds" in tex
+    )

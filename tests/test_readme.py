@@ -50,7 +50,9 @@ def test_all_notebooks_are_listed():
 
 
 def test_the_printed_answer_is_that_of_the_demo_study_that_ships():
-    """README's sample of the terminal, row by row against the shipped scores."""
+    """README's sample of the terminal, line by line against the shipped scores."""
+    from xtsupport.report.contents import contents
+    from xtsupport.report.headline import closing
     from xtsupport.statistics.comparisons import significance
     from xtsupport.statistics.evidence import gather
     from xtsupport.study.execution.progress import answer_lines
@@ -58,8 +60,8 @@ def test_the_printed_answer_is_that_of_the_demo_study_that_ships():
 
     shipped = ROOT / "xtsupport" / "demo" / "study"
     settings = load_settings(shipped / "settings.yaml")
-    table = significance(gather(shipped / "cube", settings, "world"))
-    printed = answer_lines(settings, table.astype(str).to_dict("records"))
-    sample = next(text for _, text in FENCED if "gain in points" in text).splitlines()
-    shown = [line for line in sample if line.startswith("  ") and line.strip() != "..."]
-    assert len(shown) > 3 and set(shown) <= set(printed)
+    evidence = gather(shipped / "cube", settings, "world")
+    text = "\n".join(closing(contents(significance(evidence), evidence)))
+    sample = next(text for _, text in FENCED if "significance done" in text).splitlines()
+    shown = [line for line in sample[1:-1] if line.strip() not in ("", "...")]
+    assert len(shown) > 6 and set(shown) <= set(answer_lines(text))

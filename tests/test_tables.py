@@ -249,10 +249,10 @@ def broken(tmp_path, name, content):
         ("not_duplicate duplicate", "duplicate duplicate", "4: labels: 'duplicate' occurs twice"),
         (",en de es fr ja ko zh,", ",en de es de zh,", "line 12: languages: 'de' occurs twice"),
         (",Quora terms of use,", ",Quora, terms of use,", f"line 4: {COLUMNS + 1} cells, but"),
-        ("qqp,intermediate,", "qqp,", f"line 4: {COLUMNS - 1} cells, but"),
+        ("qqp,QQP,intermediate,", "qqp,QQP,", f"line 4: {COLUMNS - 1} cells, but"),
         ("\nqqp,", "\nq/qp,", "line 4: name: 'q/qp' must be letters, digits"),
         (",50,,no,,,bcdc", ",nan,,no,,,bcdc", "line 4: chance: 'nan' is not a number"),
-        ("name,role,kind", "name,role,role", "the column 'role' occurs twice"),
+        ("title,role,kind", "title,role,role", "the column 'role' occurs twice"),
         ("\nqqp,", '\n"qqp,', "line 4: ',' expected after"),
     ],
 )  # fmt: skip

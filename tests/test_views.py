@@ -78,17 +78,17 @@ def test_the_answer_is_target_rest_and_difference_in_table_order():
     assert rows["task"].drop_duplicates().tolist() == [
         "xquad", "rest", "rest (f1)", "xquad - rest", "xquad - rest (f1)"
     ]  # fmt: skip
-    assert rows["level"].tolist()[:3] == ["West Zedic", "East Zedic", "Ayan"]
+    assert rows["level"].tolist()[:4] == ["all", "West Zedic", "East Zedic", "Ayan"]
     assert set(rows["treatment"]) == {"squad"} and len(rows) == 25
 
 
-def test_one_average_is_drawn_below_its_families():
-    parts = [comparison(), comparison(by="family"), comparison(by="all", tasks=("xquad",)).tail(1)]
-    table = pd.concat(parts)
-    rows = score_tables.forest_rows(table, Primary("squad", by="all"), toy_languages())
-    assert rows["by"].tolist() == ["family"] * 5 + ["all"]
-    alone = score_tables.forest_rows(table, Primary("squad"), toy_languages())
-    assert alone["by"].tolist() == ["group"] * 5
+def test_all_languages_are_drawn_above_whatever_levels_were_declared():
+    """Of one average the families, of a declaration by group the groups; all languages always."""
+    levels = [part[part["level"] != "all"] for part in (comparison(), comparison(by="family"))]
+    table = pd.concat([*levels, comparison(by="all").groupby("task").tail(1)])
+    for declared, below in (("all", "family"), ("group", "group")):
+        rows = score_tables.forest_rows(table, Primary("squad", by=declared), toy_languages())
+        assert rows["by"].tolist() == (["all"] + [below] * 4)
 
 
 def test_a_variant_is_named_with_a_slash():

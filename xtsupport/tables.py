@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).parent
 WORLD = PACKAGE / "data" / "world"  # its tasks.csv and languages.csv
 ROLES = ("intermediate", "target", "raw", "other")
 KINDS = ("classification", "choice", "tagging", "span", "retrieval", "masked")
-LATER = ("more_languages", "more_source")  # columns that a user's table may lack
+LATER = ("title", "size", "more_languages", "more_source")  # columns that a user's table may lack
 EVALUATORS = ("accuracy", "token_accuracy", "squad_v1", "squad_v2", "mlqa", "seqeval", "pairs", "")
 
 
@@ -60,9 +60,10 @@ class Language:
 class Task:
     """One row of tasks.csv.
 
-    `config` and `id_prefix` are patterns over the fields of a Language (`code_2` is the second
-    language's code). A split may join several with ``+``, and ``task/split`` names another row:
-    ``train_r1+snli/train``. `cluster` is the example column whose equal values form a cluster;
+    `title` is the name as people write it. `config` and `id_prefix` are patterns over the fields of
+    a Language (`code_2` is the second language's code). A split may join several with ``+``, and
+    ``task/split`` names another row: ``train_r1+snli/train``. `cluster` is the example column whose
+    equal values form a cluster;
     `parallel` says that row k means the same in every language. `evaluator` names the official
     scorer. `more_languages` are read only where a study names them (XTREME-R's), on the hub from
     the row `more_source`, if any. `chance` is in 0..100. `same_data` lists the intermediate tasks
@@ -74,6 +75,7 @@ class Task:
     role: str
     kind: str
     hub: str
+    title: str = ""
     config: str = ""
     train_split: str = ""
     eval_split: str = ""
@@ -117,6 +119,8 @@ class Encoder:
     """One row of encoders.csv: the tasks whose data a published encoder was trained on."""
 
     name: str
+    title: str = ""
+    size: str = ""
     exposed: tuple[str, ...] = ()
     source: str = ""
     note: str = ""

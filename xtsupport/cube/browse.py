@@ -1,13 +1,16 @@
 """Looking at single examples: the same one in several languages, and what a condition changed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import pandas as pd
 
+from xtsupport.cube.columns import COUNTS
+from xtsupport.cube.scores import with_variants
 from xtsupport.data import load
 from xtsupport.data.world import languages as invented
 from xtsupport.errors import Unreachable, UserError
+from xtsupport.sides import Side, as_columns, short_name
 from xtsupport.tables import languages, task
 
 COLUMNS = {  # of an example of each kind
@@ -18,6 +21,8 @@ COLUMNS = {  # of an example of each kind
     "retrieval": ("text", "text_2"),
     "masked": ("text",),
 }
+GOLD = {"span": "answers", "classification": "label", "choice": "label", "tagging": "tags",
+        "retrieval": "text_2", "masked": ""}  # fmt: skip
 UNTOLD = ("label", "tags", "text_2")  # labels, and what is English already
 
 
@@ -102,33 +107,127 @@ def most_changed(
     columns, what they say in English, baseline and treatment prediction (in English in brackets);
     the most changed first.
     """
-    metric = task(name, data).metrics[0]
-    sides = [side[side["metric"] == metric] for side in (baseline, treatment)]
-    keys = ["family", "language", "example_id"]
-    means = [side.groupby(keys, observed=True)["score"].mean() for side in sides]
-    change = (100 * (means[1] - means[0])).dropna().rename("change").reset_index()
-    order = change.sort_values("change", kind="stable").groupby("family", sort=False)
-    chosen = pd.concat([order.head(count), order.tail(count)]).drop_duplicates(keys)
+    change = _changes(treatment, baseline, task(name, data).metrics[0])
+    chosen = _extremes(change, "family", count)
     chosen = chosen.assign(size=chosen["change"].abs())
     chosen = chosen.sort_values(
         ["family", "size", "change"], ascending=[True, False, False], kind="stable"
     )
-    said = [
-        side[side["seed"] == side["seed"].min()].set_index(keys)["prediction"] for side in sides
-    ]
     table = languages(data)
     rows = [
         {
-            "family": row.family,
-            "language": table[row.language].name if row.language in table else row.language,
-            "change": round(row.change, 1),
-            **_example(name, row.language, row.example_id, data),
-            "baseline said": _both(said[0].get(tuple(row[1:4]), ""), row.language),
-            "treatment said": _both(said[1].get(tuple(row[1:4]), ""), row.language),
+            "family": row["family"],
+            "language": table[code].name if (code := row["language"]) in table else code,
+            "change": round(row["change"], 1),
+            **_example(name, code, row["example_id"], data),
+            "baseline said": _both(row["baseline_said"], code),
+            "treatment said": _both(row["treatment_said"], code),
         }
-        for row in chosen.itertuples()
+        for row in chosen.to_dict("records")
     ]
     return pd.DataFrame(rows)
+
+
+def changed_examples(
+    read: Callable[[str], pd.DataFrame],
+    contrasts: Sequence[tuple[Side, Side]],
+    metrics: Mapping[str, str],
+    data: str = "hub",
+    count: int = 24,
+) -> pd.DataFrame:
+    """The examples that each contrast changed most on each task, at most two a language each way.
+
+    read: a task -> its rows of the cube; metrics: task -> metric. Columns: treatment, baseline,
+    variant, task, language, example_id, change (points, mean over seeds). Where the cube has
+    predictions, also what the example asks (question), its gold, the question in English, and what
+    both sides said (first seed): a cube without predictions is one that holds no texts.
+    """
+    parts = []
+    for name, metric in metrics.items():
+        rows = read(name)
+        side = with_variants(rows)["condition"] if "variant" in rows else rows["condition"]
+        for treatment, baseline in contrasts:
+            sides = [rows[side == short_name(each)] for each in (treatment, baseline)]
+            if any(each.empty for each in sides):
+                continue
+            change = _extremes(_changes(sides[0], sides[1], metric), "language", 2)
+            change = change[change["change"].abs() > 0.5]
+            top = change["change"].abs().sort_values(ascending=False, kind="stable").index[:count]
+            keys = as_columns(treatment, baseline) | {"task": name}
+            parts.append(change.loc[top].assign(**keys))
+    if not parts:
+        return pd.DataFrame()
+    found = pd.concat(parts, ignore_index=True)
+    if "baseline_said" in found:
+        texts = Texts(data)
+        shown = [texts.of(row.task, row.language, row.example_id) for row in found.itertuples()]
+        found = pd.concat([found, pd.DataFrame(shown, index=found.index)], axis=1)
+    return found
+
+
+def _changes(treatment: pd.DataFrame, baseline: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """family, language, example_id, change in points (mean over seeds), what both said if known.
+
+    An example of a micro-averaged F1 counts with its own F1.
+    """
+    keys = ["family", "language", "example_id"]
+    sides = [side[side["metric"] == metric] for side in (baseline, treatment)]
+    means = [_score(side).groupby([side[key] for key in keys], observed=True).mean()
+             for side in sides]  # fmt: skip
+    change = (100 * (means[1] - means[0])).dropna().rename("change").reset_index()
+    for side, name in zip(sides, ("baseline_said", "treatment_said"), strict=True):
+        if "prediction" in side:
+            first = side[side["seed"] == side["seed"].min()].drop_duplicates(keys)
+            said = first[[*keys, "prediction"]].rename(columns={"prediction": name})
+            change = change.merge(said, on=keys, how="left")
+            change[name] = change[name].astype(object).where(change[name].notna(), "")
+    return change
+
+
+def _score(rows: pd.DataFrame) -> pd.Series:
+    if "tp" not in rows:
+        return rows["score"].astype(float)
+    tp, fp, fn = (rows[name].astype(float) for name in COUNTS)
+    own = (2 * tp / (2 * tp + fp + fn).where(lambda total: total > 0)).fillna(1.0).where(tp.notna())
+    return rows["score"].astype(float).fillna(own) if "score" in rows else own
+
+
+def _extremes(change: pd.DataFrame, by: str, count: int) -> pd.DataFrame:
+    """The `count` lowest and highest changes of every value of a column."""
+    order = change.sort_values("change", kind="stable").groupby(by, sort=False, observed=True)
+    chosen = pd.concat([order.head(count), order.tail(count)])
+    return chosen.drop_duplicates(["family", "language", "example_id"])
+
+
+class Texts:
+    """What single examples ask, as texts; every evaluation set is read once."""
+
+    def __init__(self, data: str):
+        self.data = data
+        self.known: dict[tuple[str, str], dict[str, dict]] = {}
+
+    def of(self, name: str, code: str, example_id: str) -> dict[str, str]:
+        """question, gold, english of an example; empty where its data are not here."""
+        example = self.rows(name, code).get(example_id)
+        if example is None:
+            return dict.fromkeys(("question", "gold", "english"), "")
+        kind, shown = task(name, self.data).kind, plain(example)
+        asked = [key for key in COLUMNS[kind] if key not in (GOLD[kind], "context")]
+        return {
+            "question": " / ".join(str(shown[key]) for key in asked if shown.get(key)),
+            "gold": str(shown.get(GOLD[kind], "")),
+            "english": in_english(name, code, {**example, "context": ""}, self.data),
+        }
+
+    def rows(self, name: str, code: str) -> dict[str, dict]:
+        """example_id -> example, of an evaluation set."""
+        if (name, code) not in self.known:
+            try:
+                found = load(name, code, None, self.data)
+                self.known[name, code] = {row["example_id"]: row for row in found}
+            except UserError:
+                self.known[name, code] = {}
+        return self.known[name, code]
 
 
 def _example(name: str, code: str, example_id: str, data: str) -> dict:

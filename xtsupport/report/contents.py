@@ -1,7 +1,7 @@
 """What a report is made of, gathered once: comparison, evidence, settings, records of runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
@@ -10,6 +10,7 @@ from xtsupport.cube.scores import in_order, official
 from xtsupport.errors import UserError
 from xtsupport.report.score_tables import answer_rows, forest_rows
 from xtsupport.report.sentences import ends, levels, signed
+from xtsupport.sides import short_name, side
 from xtsupport.statistics.claims import check_claims
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import Evidence
@@ -52,14 +53,39 @@ class Contents:
 
     @cached_property
     def drawn(self) -> pd.DataFrame:
-        """Rows of the answer's figure: where the answer is one average, families', too."""
+        """The answer's rows over all languages and by level (of one average: by family)."""
         return forest_rows(self.comparison, self.primary, self.languages)
 
     @cached_property
+    def control(self) -> Primary | None:
+        """The primary comparison against the step-matched control ``none~X``; None: not there."""
+        condition, variant = side(self.primary.treatment)
+        if self.primary.baseline != "none" or "~" in condition:
+            return None
+        against = replace(self.primary, baseline=short_name((f"none~{condition}", variant)))
+        rows = answer_rows(self.comparison, against, self.languages, by="all")
+        return against if rows["task"].eq(against.target).any() else None
+
+    @cached_property
+    def answer_drawn(self) -> pd.DataFrame:
+        """Rows of the answer's figure: gains on the target over the baseline and the control."""
+        parts = [self.drawn]
+        if self.control:
+            parts.append(forest_rows(self.comparison, self.control, self.languages))
+        rows = pd.concat(parts, ignore_index=True)
+        return rows[rows["task"] == self.primary.target].reset_index(drop=True)
+
+    @cached_property
     def run_gains(self) -> pd.DataFrame:
-        """Gain of every run on the answer's rows, at all levels that are drawn."""
-        each = (run_gains(self.evidence, by) for by in dict.fromkeys(self.drawn["by"]))
-        return pd.concat(each, ignore_index=True)
+        """Gain of every run on the answer's rows, over the baseline and the control."""
+        levels, evidence = dict.fromkeys(self.drawn["by"]), self.evidence
+        parts = [run_gains(evidence, by).assign(baseline=self.primary.baseline) for by in levels]
+        if self.control:
+            rules = replace(self.rules, primary=self.control)
+            other = replace(evidence, rules=rules, parts=tuple(evidence.moments))
+            name = short_name(side(self.control.baseline))
+            parts += [run_gains(other, by).assign(baseline=name) for by in levels]
+        return pd.concat(parts, ignore_index=True)
 
     @cached_property
     def claims(self) -> pd.DataFrame:

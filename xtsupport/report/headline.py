@@ -1,27 +1,29 @@
-"""The study's answer in a few lines, with sizes, intervals and verdicts: for page, notebook, prose.
+"""The study's answer in a few lines, with sizes, intervals and verdicts.
 
-Each number is one of a row of the comparison; an interval is the one that belongs to the verdict.
+The page, the terminal, notebook 07 and README take their words from here. Each number is one of a
+row of the comparison; an interval is the one that belongs to the verdict.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pandas as pd
 
 from xtsupport.report.contents import Contents, p_words
+from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.score_tables import answer_rows
-from xtsupport.report.sentences import METRICS, ends, scarce
-from xtsupport.sides import short_name, side
-from xtsupport.statistics.declared import apart, plural
+from xtsupport.report.sentences import ends, points, scarce, signed_gain
+from xtsupport.statistics.declared import Primary, apart, plural
 from xtsupport.statistics.primary import heterogeneity
 
-NAMES = {
-    "xquad": "XQuAD", "mlqa": "MLQA", "tydiqa": "TyDiQA", "xnli": "XNLI", "pawsx": "PAWS-X",
-    "udpos": "UDPOS", "panx": "PAN-X", "bucc": "BUCC", "tatoeba": "Tatoeba", "squad": "SQuAD",
-    "squad_v2": "SQuAD v2", "mnli": "MNLI", "qqp": "QQP", "anli_plus": "ANLI+", "ccg": "CCG",
-    "hellaswag": "HellaSwag", "cosmos_qa": "Cosmos QA", "commonsense_qa": "CommonsenseQA",
-    "all": "all tasks at once",
-}  # fmt: skip
+MINUS = "\N{MINUS SIGN}"
+STEPS = "the same number of steps spent on the target's training set instead"
+OPENING = {  # verdict -> the heading of the page; {who} on {where}
+    "improves": "{who} improves {where}",
+    "harms": "{who} makes {where} worse",
+    "equivalent": "{who} leaves {where} as it was, within {margin}",
+    "undetermined": "Whether {who_lower} helps {where} remains open",
+    "too few": "Too few {scarce} to say whether {who_lower} helps {where}",
+}
 
 
 def in_short(found: Contents) -> list[str]:
@@ -29,54 +31,78 @@ def in_short(found: Contents) -> list[str]:
     return [one_sentence(found), *by_level(found), *rests(found), *families_differ(found)]
 
 
+def overall(found: Contents, primary: Primary) -> Mapping:
+    """The row over all languages of a comparison on its target."""
+    rows = answer_rows(found.comparison, primary, found.languages, by="all")
+    return rows[rows["task"] == primary.target].iloc[0].to_dict()
+
+
+def title(found: Contents) -> str:
+    """The answer as a heading: what was found, and how it stands to the step-matched control."""
+    primary, data = found.primary, found.evidence.data
+    row = overall(found, primary)
+    who = side_name(primary.treatment, data)
+    first = primary.baseline == "none"
+    who = f"Training on {who} first" if first else who
+    where = task_name(primary.target, data)
+    where += "" if first else f" compared with {side_name(primary.baseline, data)}"
+    words = {"who": who, "who_lower": who[0].lower() + who[1:] if first else who, "where": where,
+             "margin": points(found.rules.margin), "scarce": scarce(row)}  # fmt: skip
+    text = OPENING[row["verdict"]].format(**words)
+    if row["verdict"] == "improves" and found.control:
+        text += AGAINST_STEPS[overall(found, found.control)["verdict"]]
+    return text
+
+
+AGAINST_STEPS = {
+    "improves": ", and by more than as many further steps on the target's training set",
+    "harms": ", but by less than as many further steps on the target's training set",
+    "equivalent": ", but no more than as many further steps on the target's training set",
+    "undetermined": "; whether by more than further steps on the target's training set is open",
+    "too few": "; too few seeds to compare with further steps on the target's training set",
+}
+
+
 def one_sentence(found: Contents) -> str:
     """Gain on the target with interval and verdict, and the step-matched control beside it."""
-    primary = found.primary
-    target = answer_rows(found.comparison, primary, found.languages, by="all")
-    row = target[target["task"] == primary.target].iloc[0]
-    metric = METRICS.get(primary.metric, primary.metric).removesuffix(" points")
-    over = " first" if primary.baseline == "none" else f" against {primary.baseline}"
-    control = control_words(found)
+    primary, data = found.primary, found.evidence.data
+    row = overall(found, primary)
+    who = side_name(primary.treatment, data)
+    base = side_name(primary.baseline, data)
+    over = f"{who} first" if primary.baseline == "none" else f"{who} against {base}"
     count = "one language" if row["n_languages"] == 1 else f"{row['n_languages']} languages"
+    gain = gain_words(row, f" over {count}")
+    metric = metric_name(primary.metric)
+    control = control_words(found)
     return (
-        f"{named(primary.treatment)}{over}: {named(primary.target)} "
-        f"{metric.removeprefix('points of ')} {gain_words(row, f' over {count}')}"
-        f"{'; ' * bool(control)}{control}."
+        f"{over}: {task_name(primary.target, data)} {metric} {gain}{'; ' * bool(control)}{control}."
     )
 
 
 def control_words(found: Contents) -> str:
     """`against the same number of steps ...: -1.6 (-3.2 to 0.0), undetermined`, if it was run."""
-    primary = found.primary
-    condition, variant = side(primary.treatment)
-    control = short_name((f"none~{condition}", variant))
-    against = replace(primary, baseline=control)
-    rows = answer_rows(found.comparison, against, found.languages, by="all")
-    rows = rows[rows["task"] == against.target]
-    if primary.baseline != "none":
+    treatment, baseline = found.primary.treatment, found.primary.baseline
+    if found.control:
+        return f"against {STEPS}: {gain_words(overall(found, found.control))}"
+    if baseline != "none" or "~" in treatment:
         return ""
-    if rows.empty:
-        return f"no comparison with as many steps without it ({control}) in this table"
-    return (
-        "against the same number of steps spent on the target's training set: "
-        f"{gain_words(rows.iloc[0])}"
-    )
+    return f"there is no comparison with {STEPS} (condition none~{treatment})"
 
 
 def gain_words(row: Mapping, where: str = "") -> str:
     """`+1.4 (-0.3 to 3.0), undetermined`, with a true minus; of a difference larger or smaller."""
+    numbers = f"{signed_gain(row['gain'])} ({ends(row['ci_low'], row['ci_high'])})"
+    return f"{numbers}{where}, {verdict_words(row)}".replace("-", MINUS)
+
+
+def verdict_words(row: Mapping) -> str:
+    """The verdict: of a difference of gains `larger` or `smaller`; what there is too few of."""
     verdict = row["verdict"]
     if verdict == "too few":
-        verdict = f"too few {scarce(row)} for a verdict"
-    elif " - " in row["task"]:
-        verdict = {"improves": "larger", "harms": "smaller"}.get(verdict, verdict)
-    numbers = f"{row['gain']:+.1f} ({ends(row['ci_low'], row['ci_high'])})"
-    return f"{numbers}{where}, {verdict}".replace("-", "\N{MINUS SIGN}")
-
-
-def named(name: str) -> str:
-    """A task or condition as people write it."""
-    return NAMES.get(name, name)
+        return f"too few {scarce(row)} for a verdict"
+    if " - " in row["task"]:
+        return {"improves": "larger", "harms": "smaller"}.get(verdict, verdict)
+    return verdict
 
 
 def by_level(found: Contents) -> list[str]:
@@ -84,9 +110,8 @@ def by_level(found: Contents) -> list[str]:
     if found.primary.by == "all":
         return []
     rows = found.answer[found.answer["task"] == found.primary.target]
-    words = scores_words(found.primary.baseline)
-    told = tally(rows, found.primary.by, words)
-    return [f"On {named(found.primary.target)}, {found.primary.treatment} {told}"]
+    name = task_name(found.primary.target, found.evidence.data)
+    return [f"{name} by {found.primary.by}: {tally(rows, found.primary.by)}."]
 
 
 def rests(found: Contents) -> list[str]:
@@ -101,17 +126,18 @@ def rests(found: Contents) -> list[str]:
 
 def rest_line(found: Contents, rest: str, kind: str) -> str:
     """One line on a rest: its targets, the gain, and the primary gain less that."""
-    primary, rows = found.primary, found.answer
+    primary, data = found.primary, found.evidence.data
+    rows = answer_rows(found.comparison, primary, found.languages, by="all")
     part, difference = (rows[rows["task"] == n] for n in (rest, f"{primary.target} - {rest}"))
     targets = part["note"].str.extract(r"mean of ([^;]+)")[0].iloc[0]
-    targets = ", ".join(map(named, targets.split(", ")))
-    head = f"The other targets, {kind} ({targets}): "
-    if primary.by == "all":
-        gap = f"; the gain on {named(primary.target)} less that: {gain_words(difference.iloc[0])}"
-        return f"{head}{gain_words(part.iloc[0])}{gap}."
-    words = scores_words(primary.baseline)
-    told = tally(part, primary.by, words), tally(difference, primary.by, GAINS)
-    return f"{head}{primary.treatment} {told[0]} The gain on {named(primary.target)} {told[1]}"
+    named = ", ".join(task_name(each, data) for each in targets.split(", "))
+    gap = f"the gain on {task_name(primary.target, data)} less that: "
+    text = f"The other targets, {kind} ({named}): {gain_words(part.iloc[0])}; {gap}"
+    text += gain_words(difference.iloc[0])
+    if primary.by != "all":
+        levels = found.answer[found.answer["task"] == f"{primary.target} - {rest}"]
+        text += f"; by {primary.by} {tally(levels, primary.by)}"
+    return f"{text}."
 
 
 def same_rest(found: Contents) -> str:
@@ -123,44 +149,18 @@ def same_rest(found: Contents) -> str:
     return "None of them is scored by F1: there is no F1-native rest to compare with."
 
 
-def tally(rows: pd.DataFrame, by: str, words: Mapping[str, str]) -> str:
-    """`scores above none in 3 of 5 groups (Kindric, ...); cannot be distinguished from none in 2
-    (...).`; of one average, `scores above none over all 10 languages.`
-
-    words: verdict -> what to say of it, in the order wanted.
-    """
-    if by == "all":
-        row = rows.iloc[0]
-        return f"{words[row['verdict']]} over all {row['n_languages']} languages."
+def tally(rows: pd.DataFrame, by: str) -> str:
+    """`improves in 3 of 5 groups (Kindric, ...), undetermined in 2 (...)`."""
+    verdicts = [verdict_words(row) for row in rows.to_dict("records")]
+    if len(set(verdicts)) == 1:
+        return f"{verdicts[0]} in all {len(rows)} {plural(by)}"
     parts: list[str] = []
-    if rows["verdict"].nunique() == 1 and len(rows) > 1:
-        return f"{words[rows['verdict'].iloc[0]]} in all {len(rows)} {plural(by)}."
-    for verdict, word in words.items():
-        names = rows.loc[rows["verdict"] == verdict, "level"].tolist()
-        if names:
-            of = f" of {len(rows)} {plural(by)}" if not parts else ""
-            parts.append(f"{word} in {len(names)}{of} ({', '.join(names)})")
-    return "; ".join(parts) + "."
-
-
-def scores_words(baseline: str) -> dict[str, str]:
-    """What to say of each verdict on a treatment's scores, best first."""
-    return {
-        "improves": f"scores above {baseline}",
-        "harms": f"scores below {baseline}",
-        "equivalent": f"equals {baseline} within the margin",
-        "undetermined": f"cannot be distinguished from {baseline}",
-        "too few": "rests on too few seeds or languages",
-    }
-
-
-GAINS = {
-    "improves": "is larger than there",
-    "harms": "is smaller than there",
-    "equivalent": "equals that within the margin",
-    "undetermined": "cannot be distinguished from that",
-    "too few": "rests on too few seeds or languages",
-}
+    for verdict in dict.fromkeys(verdicts):
+        names = [level for level, each in zip(rows["level"], verdicts, strict=True)
+                 if each == verdict]  # fmt: skip
+        of = f" of {len(rows)} {plural(by)}" if not parts else ""
+        parts.append(f"{verdict} in {len(names)}{of} ({', '.join(names)})")
+    return ", ".join(parts)
 
 
 def families_differ(found: Contents) -> list[str]:
@@ -177,7 +177,39 @@ def families_differ(found: Contents) -> list[str]:
     differ = "differs" if row["p_value"] <= found.rules.alpha else "cannot be shown to differ"
     depends = f" ({row['depends_on']})" if row["depends_on"] else ""
     return [
-        f"The gain on {named(found.primary.target)} {differ} between {plural(by)}: the largest is "
-        f"{row['spread']:.1f} points above the smallest, F({row['df1']}, {row['df2']:.0f}) = "
-        f"{row['statistic']:.1f}, {p_words(row['p_value'])}{depends}{limit}."
+        f"The gain on {task_name(found.primary.target, found.evidence.data)} {differ} between "
+        f"{plural(by)}: the largest is {row['spread']:.1f} points above the smallest, "
+        f"F({row['df1']}, {row['df2']:.0f}) = {row['statistic']:.1f}, "
+        f"{p_words(row['p_value'])}{depends}{limit}."
     ]
+
+
+def closing(found: Contents) -> list[str]:
+    """The answer for a terminal: its lines, and a table of the levels with their verdicts."""
+    primary, by = found.primary, apart(found.primary.by)
+    heads = {f"gain over {side_name(primary.baseline)}": primary}
+    heads |= {"gain over the same number of steps": found.control} if found.control else {}
+    cells: dict[str, list[str]] = {}
+    columns = ["", "languages"]
+    for name, each in heads.items():
+        rows = [
+            row
+            for at in ("all", by)
+            for row in answer_rows(found.comparison, each, found.languages, at).to_dict("records")
+            if row["task"] == each.target
+        ]
+        if rows:
+            columns.append(name)
+        for row in rows:
+            level = "all languages" if row["level"] == "all" else row["level"]
+            line = cells.setdefault(level, [str(row["n_languages"])])
+            line.append(gain_words(row))
+    head = f"{task_name(primary.target)} {metric_name(primary.metric)}, in points"
+    table = [[head, *columns[1:]], *([name, *line] for name, line in cells.items())]
+    wide = [max(len(line[i]) for line in table if i < len(line)) for i in range(len(columns))]
+    return [
+        *in_short(found),
+        "",
+        *("  ".join(f"{text:<{width}}" for text, width in zip(line, wide, strict=False)).rstrip()
+          for line in table),
+    ]  # fmt: skip

@@ -1,33 +1,79 @@
-"""The report's section "How firm is it?": other methods, scales, noise, what more would buy."""
+"""The report's sections on how firm the answer is: runs, other methods and scales, noise, power;
+and on what to expect in a language.
+"""
 
 import pandas as pd
 
 from xtsupport.report import plots
-from xtsupport.report.contents import Contents, gain_head, interval, p_text, with_interval
-from xtsupport.report.page import MARKS, Html, bullets, figure, folded, paragraph, table
+from xtsupport.report.contents import Contents, interval, p_text
+from xtsupport.report.headline import gain_words
+from xtsupport.report.names import metric_name, side_name, task_name
+from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table
 from xtsupport.report.power_report import power_sentences
 from xtsupport.report.score_tables import by_language
-from xtsupport.report.sentences import points
+from xtsupport.report.sentences import points, sentence, signed
 from xtsupport.statistics.distance import distance_slope
 from xtsupport.statistics.multiplicity import better_on
+from xtsupport.statistics.pooling import outlook
 from xtsupport.statistics.power import power_table
 from xtsupport.statistics.primary import on_scales
+from xtsupport.statistics.runs_seen import leave_one_out, outlying, run_scores, scatter
 from xtsupport.statistics.sensitivity import beside_bootstrap, noise
 
 MINUS = "\N{MINUS SIGN}"
 
 
-def firm(found: Contents) -> Html:
-    """The whole section."""
-    single = by_language(found.comparison, found.answer)
-    order = list(dict.fromkeys(found.answer["task"]))
-    single = single.sort_values("task", key=lambda task: task.map(order.index), kind="stable")
-    parts = [*methods(found), *scales(found), *languages(found, single)]
-    parts += [*distance(found, single), *sources(found), *power(found)]
-    return Html("".join(parts))
+def firm(found: Contents) -> list[Block]:
+    """The whole section: sentences first, the tables behind them folded."""
+    if found.answer["n_seeds"].max() < 2:
+        runs = [paragraph("Every side has one run: nothing can be said about other runs.")]
+    else:
+        runs = [bullets([*far_out(found), *without_one(found)])]
+    return [*runs, *methods(found), *power(found), *runs_table(found), *scales(found),
+            *sources(found), *in_words(found)]  # fmt: skip
 
 
-def methods(found: Contents) -> list[Html]:
+def runs_table(found: Contents) -> list[Block]:
+    """Standard deviation of the runs of every condition."""
+    if found.answer["n_seeds"].max() < 2:
+        return []
+    text = (
+        "Standard deviation of the runs of one condition, in points (mean over the languages not "
+        "trained on, official metric)."
+    )
+    shown = named_tasks(scatter(found.evidence).rename(columns=task_name))
+    shown["condition"] = shown["condition"].map(side_name)
+    return [folded("How far runs lie apart", paragraph(text), table(shown))]
+
+
+def far_out(found: Contents) -> list[str]:
+    """A line per condition with a run far from its fellows, with all their scores."""
+    scores, far = run_scores(found.evidence), outlying(found.evidence)
+    lines = []
+    for row in far.itertuples():
+        mine = scores[(scores["condition"] == row.condition) & (scores["task"] == row.task)]
+        listed = ", ".join(f"{score:.1f}" for score in mine["score"])
+        lines.append(
+            f"{task_name(row.task)}, {side_name(row.condition)}: the runs score {listed}; seed "
+            f"{row.seed} lies {abs(row.score - row.others):.1f} points from the mean of the "
+            f"others, where the usual standard deviation of runs is {row.usual:.1f}."
+        )
+    return lines or ["No run lies far from the others of its condition."]
+
+
+def without_one(found: Contents) -> list[str]:
+    """The range of the primary gain when one run of each side is left out, per level."""
+    rows = leave_one_out(found.evidence)
+    rows = rows[rows["task"] == found.primary.target]
+    return [
+        f"Without one run, the gain on {task_name(row.task)} "
+        f"{'over all languages' if row.level == 'all' else f'in {row.level}'}, {signed(row.gain)}, "
+        f"lies between {signed(row.lowest)} and {signed(row.highest)}."
+        for row in rows.itertuples()
+    ]
+
+
+def methods(found: Contents) -> list[Block]:
     """Whether the bootstrap of the same clusters and seeds says otherwise; intervals, folded."""
     beside = beside_bootstrap(found.evidence)
     shown = beside[["task", "level", "gain"]].assign(
@@ -35,7 +81,7 @@ def methods(found: Contents) -> list[Html]:
         bootstrap=interval(beside.assign(ci_low=beside["boot_low"], ci_high=beside["boot_high"])),
     )
     summary = f"Both intervals, {100 * (1 - found.rules.alpha):g}%, not corrected"
-    return [paragraph(bootstrap_words(beside)), folded(summary, table(shown))]
+    return [paragraph(bootstrap_words(beside)), folded(summary, table(named_tasks(shown)))]
 
 
 def bootstrap_words(beside: pd.DataFrame) -> str:
@@ -47,57 +93,79 @@ def bootstrap_words(beside: pd.DataFrame) -> str:
     against = beside[beside["differs"]]
     if against.empty:
         return f"{method} agrees with the primary method (two-way variance) on every row."
-    places = ", ".join(f"{row.task} ({row.level})" for row in against.itertuples())
+    places = ", ".join(f"{task_name(row.task)} ({row.level})" for row in against.itertuples())
     return (
         f"{method} disagrees with the primary method (two-way variance) on whether the uncorrected "
         f"interval excludes 0 in: {places}. Treat these as open."
     )
 
 
-def scales(found: Contents) -> list[Html]:
+def scales(found: Contents) -> list[Block]:
     """The answer's rows on other scales and metrics."""
     rows = on_scales(found.evidence)
     rows[f"{100 * (1 - found.rules.alpha):g}% interval"] = interval(rows)
     rows["p"] = rows["p_value"].map(p_text)
     text = (
-        "A conclusion that changes with the metric or the scale is labelled metric-dependent "
-        "or scale-dependent in the notes. Below are the answer's rows on every scale: points, "
-        "share of the baseline's errors that is gone (percent), and log odds. "
-        "These p-values are not adjusted."
+        "The answer's rows on every scale: points, share of the baseline's errors that is gone "
+        "(percent), and log odds; p-values are not adjusted. A conclusion that changes with metric "
+        "or scale is noted as metric-dependent or scale-dependent in significance.csv."
     )
-    rows = rows.drop(columns=["ci_low", "ci_high", "p_value"])
-    return [paragraph(text), folded("The answer on other metrics and scales", table(rows))]
+    rows = named_tasks(rows.drop(columns=["ci_low", "ci_high", "p_value"]))
+    return [folded("The answer on other metrics and scales", paragraph(text), table(rows))]
 
 
-def languages(found: Contents, single: pd.DataFrame) -> list[Html]:
-    """On how many languages the treatment is better for sure, and a row for each of them."""
-    if single.empty:
+def sources(found: Contents) -> list[Block]:
+    """Where the uncertainty comes from."""
+    if not found.rules.paired:
         return []
-    counts = better_on(single, found.rules.alpha)
-    lines = [
-        f"{row.task}: a gain on at least {row.better_on}, a loss on at least {row.worse_on} of "
-        f"{row.n_languages} languages."
-        for row in counts.itertuples()
-    ]
     text = (
-        "On how many languages is there surely a gain or loss? Counts that hold with "
-        f"{100 * (1 - found.rules.alpha):g}% confidence (partial conjunction, Bonferroni, each "
-        "direction at half the error rate):"
+        f"Where the uncertainty of the gain on {task_name(found.primary.target)} over all "
+        "languages comes from: standard deviation of each part in points, and its share of the "
+        "squared standard error (variance components in closed form; negative estimates count as "
+        "none)."
     )
-    shown = single[["task", "level", "n_examples", "baseline_score"]].assign(
-        **{gain_head(single, found.rules.alpha): with_interval(single)}, verdict=single["verdict"]
-    )
-    return [
-        paragraph(text),
-        bullets(lines),
-        folded("The answer language by language", table(shown, marks=MARKS)),
+    shown = noise(found.evidence).drop(columns="variance")
+    return [folded("Where the noise comes from", paragraph(text), table(shown))]
+
+
+def power(found: Contents) -> list[Block]:
+    """What more seeds would find, from this study's own noise; needs two seeds."""
+    plan = power_plan(found)
+    if plan is None:
+        return []
+    drawn = plots.mde_picture(plan, "level", "n_seeds", found.rules.margin, found.languages)
+    told = bullets(power_sentences(plan))
+    summary = f"What a gain of {points(found.rules.margin)} would need"
+    return [folded(summary, told, picture(drawn, "power"))]
+
+
+def power_plan(found: Contents) -> pd.DataFrame | None:
+    """The power table of the study's own noise; None from one seed."""
+    if found.answer["n_seeds"].min() < 2 or not found.rules.paired:
+        return None
+    return power_table(found.evidence, found.rules.margin, questions=(1,))
+
+
+def in_words(found: Contents) -> list[Block]:
+    """A sentence per row of the answer, as one could write it in a paper."""
+    rules, data = found.rules, found.evidence.data
+    lines = [
+        sentence(row, rules.margin, rules.alpha, data) for row in found.drawn.to_dict("records")
     ]
+    return [folded("The answer in sentences for a paper", bullets(lines))]
 
 
-def distance(found: Contents, single: pd.DataFrame) -> list[Html]:
+def in_languages(found: Contents) -> list[Block]:
+    """Gains by distance from English, what to expect in a language, and on how many it is sure."""
+    single = by_language(found.comparison, found.answer)
+    order = list(dict.fromkeys(found.answer["task"]))
+    single = single.sort_values("task", key=lambda task: task.map(order.index), kind="stable")
+    return [*distance(found, single), *expected(found), *sure_languages(found, single)]
+
+
+def distance(found: Contents, single: pd.DataFrame) -> list[Block]:
     """Picture and table of the slope on distance, where at least four languages have one."""
-    place = found.languages.set_index("code")["syntactic"].astype(float)
-    if single["level"].map(place).dropna().groupby(single["level"]).first().size < 4:
+    if not has_slope(found, single):
         return []
     slopes = distance_slope(found.evidence)
     slopes["95% interval"], slopes["one left out"] = (
@@ -108,33 +176,88 @@ def distance(found: Contents, single: pd.DataFrame) -> list[Html]:
     columns = ["task", "adjusted_for", "n_languages", "slope", "95% interval", "p"]
     shown = slopes[[*columns, "one left out", "spearman", "note"]]
     summary = f"Slopes: points per tenth of the distance; unit: {slopes['unit'].iloc[0]}"
+    target = single[single["task"] == found.primary.target]
     return [
-        figure(plots.distance_slope(single, found.languages)),
-        folded(summary, table(shown, digits=2)),
+        picture(plots.distance_slope(target, found.languages), "distance"),
+        folded(summary, table(named_tasks(shown), digits=2)),
     ]
 
 
-def sources(found: Contents) -> list[Html]:
-    """Where the uncertainty comes from."""
-    if not found.rules.paired:
+def has_slope(found: Contents, single: pd.DataFrame) -> bool:
+    """Whether at least four languages have a distance."""
+    place = found.languages.set_index("code")["syntactic"].astype(float)
+    return single["level"].map(place).dropna().groupby(single["level"]).first().size >= 4
+
+
+def expected(found: Contents) -> list[Block]:
+    """Gains drawn towards their common mean, per language, per group, and for a new language."""
+    rows = outlook(found.evidence)
+    if rows.empty:
+        return [paragraph("Fewer than three languages: nothing can be said about others.")]
+    each = rows[rows["by"].isin(["language", "new language"])]
+    groups = rows[(rows["by"] == "group") & (rows["n_languages"] > 1)]
+    parts = [table(outlook_table(part, found.languages)) for part in (each, groups) if len(part)]
+    summary = "What to expect in each language"
+    return [paragraph(outlook_words(found, rows)), folded(summary, *parts)]
+
+
+def outlook_words(found: Contents, rows: pd.DataFrame) -> str:
+    """What the table holds, and the prediction for a language that was not tested."""
+    new = rows[rows["by"] == "new language"].iloc[0]
+    sure = f"{100 * (1 - found.rules.alpha):g}%"
+    return (
+        f"In a language like these that was not tested, expect a gain of {signed(new['gain'])} "
+        f"points on {task_name(found.primary.target)} ({sure} interval {signed(new['ci_low'])} to "
+        f"{signed(new['ci_high'])}). Gains of single languages are noisy, and the largest of "
+        "several is too large: here each is drawn towards the mean of all, by as much as its noise "
+        "deserves (partial pooling). Languages differ by a standard deviation of about "
+        f"{new['between']:.1f} points. These are expectations, not verdicts."
+    )
+
+
+def outlook_table(rows: pd.DataFrame, languages: pd.DataFrame) -> pd.DataFrame:
+    """One line per language or group: measured gain, expected gain, interval."""
+    names = languages.set_index("code")["name"]
+    bounds = zip(rows["ci_low"], rows["ci_high"], strict=True)
+    return pd.DataFrame(
+        {
+            "language": [names.get(level, level) for level in rows["level"]],
+            "measured": ["" if pd.isna(gain) else signed(gain) for gain in rows["measured"]],
+            "expected": rows["gain"].map(signed).to_list(),
+            "interval": [f"{signed(low)} to {signed(high)}" for low, high in bounds],
+        }
+    )
+
+
+def sure_languages(found: Contents, single: pd.DataFrame) -> list[Block]:
+    """On how many languages the treatment is better for sure."""
+    if single.empty:
         return []
+    lines = [
+        f"{task_name(row.task)}: a gain on at least {row.better_on}, a loss on at least "
+        f"{row.worse_on} of {row.n_languages} languages."
+        for row in better_on(single, found.rules.alpha).itertuples()
+    ]
     text = (
-        f"Where the uncertainty of the gain on {found.primary.target} over all languages comes "
-        "from: standard deviation of each part in points, and its share of the squared standard "
-        "error (variance components in closed form; negative estimates count as none)."
+        f"Counts that hold with {100 * (1 - found.rules.alpha):g}% confidence (partial "
+        "conjunction, Bonferroni, each direction at half the error rate):"
     )
-    shown = noise(found.evidence).drop(columns="variance")
-    return [folded("Where the noise comes from", paragraph(text), table(shown))]
+    summary = "On how many languages there is surely a gain or a loss"
+    return [folded(summary, paragraph(text), bullets(lines))]
 
 
-def power(found: Contents) -> list[Html]:
-    """What more seeds would find, from this study's own noise; needs two seeds."""
-    if found.answer["n_seeds"].min() < 2 or not found.rules.paired:
-        return []
-    gain = found.rules.margin
-    plan = power_table(found.evidence, gain, questions=(1,))
-    picture = plots.mde_picture(plan, "level", "n_seeds", found.rules.margin, found.languages)
-    told = folded(
-        f"What a gain of {points(found.rules.margin)} would need", bullets(power_sentences(plan))
-    )
-    return [figure(picture), told]
+def named_tasks(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table with tasks and metrics as people write them, its columns without underscores."""
+    for column, names in (("task", task_name), ("metric", metric_name)):
+        if column in frame:
+            frame = frame.assign(**{column: frame[column].map(names)})
+    return frame.rename(columns=lambda name: name.replace("_", " "))
+
+
+def level_table(rows: pd.DataFrame, by: str) -> pd.DataFrame:
+    """One line per level: the gain with interval and verdict of every task, side by side."""
+    wide = rows.assign(text=[gain_words(row) for row in rows.to_dict("records")])
+    wide = wide.pivot_table(index="level", columns="task", values="text", aggfunc="first",
+                            sort=False, observed=True)  # fmt: skip
+    wide = wide.rename(columns=task_name, index={"all": "all languages"}).fillna("\N{EN DASH}")
+    return wide.rename_axis(index=by, columns=None).reset_index()

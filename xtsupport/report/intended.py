@@ -59,7 +59,8 @@ def intended_versus_found(found: Contents) -> pd.DataFrame:
     primary, built = found.primary, tables.family_table(found.evidence.data)
     cases = family_cases(found.evidence)
     built = built[built["family"].isin(cases)]
-    if (primary.treatment, primary.baseline, primary.target) != BUILT_FOR or HOME not in cases:
+    declared = (primary.treatment, primary.baseline, primary.target)
+    if declared != BUILT_FOR or HOME not in cases or built.empty:
         return built.iloc[:0]
     intended = dict(zip(built["family"], built["intended"], strict=True))
     home = {"family": HOME, "differs": "the language of training", "intended": "the measure"}

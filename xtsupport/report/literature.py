@@ -1,11 +1,13 @@
 """The report's section on published work: its claims tested, its figures beside the study's own."""
 
 from xtsupport.report.contents import Contents, interval
-from xtsupport.report.page import MARKS, Html, bullets, folded, paragraph, table
+from xtsupport.report.how_firm import named_tasks
+from xtsupport.report.names import side_name
+from xtsupport.report.page import Block, bullets, folded, paragraph, table
 from xtsupport.statistics.claims import beside_published
 
 
-def literature(found: Contents) -> Html:
+def literature(found: Contents) -> list[Block]:
     """What published papers claim, as far as this study can say."""
     claims = found.claims
     told = claims[claims["verdict"] != "not testable"]
@@ -22,12 +24,11 @@ def literature(found: Contents) -> Html:
     parts = [paragraph(text)]
     if len(told):
         columns = ["text", "verdict", "gain", "bounds", "published", "note"]
-        parts.append(table(shown[columns], marks=MARKS))
-    parts.append(folded("Claims that this study cannot test", silent))
-    return Html("".join([*parts, *published(found)]))
+        parts.append(table(shown[columns].rename(columns={"text": "claim", "bounds": "interval"})))
+    return [*parts, folded("Claims that this study cannot test", silent), *published(found)]
 
 
-def published(found: Contents) -> list[Html]:
+def published(found: Contents) -> list[Block]:
     """Published averages per target beside the study's own."""
     beside = beside_published(found.evidence.scores)
     if beside.empty:
@@ -40,5 +41,10 @@ def published(found: Contents) -> list[Html]:
         else "Averages over all languages with English, as published. Other encoders, languages or "
         "examples make figures incomparable; the last column says what each is from."
     )
-    body = [paragraph(text), table(beside)]
+    own = "this study, "
+    beside["model"] = [
+        own + side_name(name.removeprefix(own)) if name.startswith(own) else name
+        for name in beside["model"]
+    ]
+    body = [paragraph(text), table(named_tasks(beside))]
     return [folded("Published averages per target beside this study's own", *body)]

@@ -1,120 +1,105 @@
-"""One self-contained HTML page: pieces of markup that escape whatever comes from data.
+"""What Python hands to the pages' templates: pieces of text, tables and pictures, never markup.
 
-No external file: it opens from disk, prints, and reads on a phone. The only script lets a reader
-sort tables; without it they are as they stand, and no other script may run.
+Templates, style sheet and script stand in ``templates/``; Jinja2 escapes whatever comes from data.
+A page is one file: it opens from disk, prints, and reads on a phone and without the script, which
+only sorts and filters tables. The page's own policy lets nothing else run, and nothing be fetched.
 """
 
 import base64
 import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
-from itertools import groupby
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
 
+import jinja2
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-LONG = 100  # rows: a longer table stays off paper
-MARKS = {"improves": "improves", "harms": "harms"}  # a verdict -> its class in the style sheet
+from xtsupport.files import draft
+
+LONG = 100  # rows: a longer folded table stays off paper
+SVG: Any = {"svg.hashsalt": "xtsupport", "svg.fonttype": "path"}  # equal figures, equal bytes
+VERDICTS = ("improves", "harms", "equivalent", "undetermined", "larger", "smaller")
 
 
-class Html(str):
-    """Text that is markup already; any other text is escaped where it is put in."""
+@dataclass(frozen=True)
+class Cell:
+    """A cell: text, a smaller line below it, classes, an address on the page that it leads to."""
+
+    text: str
+    below: str = ""
+    kind: str = ""
+    link: str = ""
 
 
-def html(template: str, **values) -> Html:
-    """`template` with its {names} filled in; values are escaped unless Html, lists are joined."""
-    return Html(template.format_map({name: _safe(value) for name, value in values.items()}))
+@dataclass(frozen=True)
+class Block:
+    """A piece of a page; ``kind`` names the macro in templates/blocks.html that shows it."""
+
+    kind: str
+    text: str = ""
+    mark: str = ""
+    items: Sequence = ()
+    heads: Sequence[Cell] = ()
+    filters: Sequence[int] = ()
+    picture: Mapping = field(default_factory=dict)
 
 
-def _safe(value) -> Html:
-    if isinstance(value, Html):
-        return value
-    if isinstance(value, list | tuple):
-        return Html("".join(_safe(each) for each in value))
-    return Html(escape(str(value), quote=True))
+def paragraph(text: str, mark: str = "") -> Block:
+    """One paragraph; `mark` is its class."""
+    return Block("paragraph", text, mark)
 
 
-def page(title: str, sections: Sequence[tuple[str, str, Html]], banner: str = "") -> Html:
-    """The whole document: title, contents, and sections given as (id, heading, body)."""
-    links = [html('<li><a href="#{i}">{h}</a></li>', i=i, h=h) for i, h, _ in sections]
-    bodies = [
-        html('<section id="{i}"><h2>{h}</h2>{body}</section>', i=i, h=h, body=body)
-        for i, h, body in sections
-    ]
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    return html(
-        PAGE, title=title, style=Html(STYLE), banner=banner, links=links, bodies=bodies,
-        script=Html(SCRIPT), digest=digest,
-    )  # fmt: skip
-
-
-def paragraph(text: str, kind: str = "") -> Html:
-    """One paragraph; `kind` is its class."""
-    return html('<p class="{kind}">{text}</p>', kind=kind, text=text)
-
-
-def bullets(items: Iterable[str]) -> Html:
+def bullets(items: Iterable[str]) -> Block:
     """A list of short statements."""
-    return html("<ul>{items}</ul>", items=[html("<li>{i}</li>", i=i) for i in items])
+    return Block("bullets", items=list(items))
 
 
-def folded(summary: str, *body: Html) -> Html:
-    """What only some readers want; it opens with a click and, unless long, by itself on paper."""
-    kind = "long" if sum(part.count("<tr>") for part in body) > LONG else ""
-    return html(
-        '<details class="{k}"><summary>{s}</summary>{b}</details>', k=kind, s=summary, b=list(body)
-    )
+def folded(summary: str, *blocks: Block, name: str = "") -> Block:
+    """What only some readers want; it opens with a click and, unless long, by itself on paper.
+
+    name: its address on the page.
+    """
+    return Block("folded", summary, name, items=blocks)
 
 
-def table(
-    frame: pd.DataFrame, digits: Mapping[str, int] | int = 1, marks: Mapping[str, str] | None = None
-) -> Html:
+def is_long(block: Block) -> bool:
+    """Whether a folded block has too many rows for paper."""
+    return sum(len(each.items) for each in block.items if each.kind == "table") > LONG
+
+
+def board(
+    heads: Sequence[Cell | str], rows: Sequence[Sequence[Cell]], filters: Sequence[int] = ()
+) -> Block:
+    """A table of cells; filters: the columns by which a reader can narrow it."""
+    cells = [each if isinstance(each, Cell) else Cell(each) for each in heads]
+    return Block("table", heads=cells, items=rows, filters=filters)
+
+
+def table(frame: pd.DataFrame, digits: Mapping[str, int] | int = 1) -> Block:
     """A frame as a table: numbers rounded and to the right, missing values a dash.
 
-    Columns of two levels get two rows of headings. digits: for all float columns, or per column
-    (default 1). marks: a cell's text -> CSS class.
+    digits: for all float columns, or per column (default 1).
     """
     each = digits if isinstance(digits, Mapping) else dict.fromkeys(frame, digits)
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
-    rows = []
-    for row in frame.itertuples(index=False):
-        texts = [shown(v, each.get(n, 1)) for n, v in zip(frame, row, strict=True)]
-        kinds = ["n" if n else _kind(t, marks or {}) for n, t in zip(numeric, texts, strict=True)]
-        cells = zip(kinds, texts, strict=True)
-        rows.append(
-            html("<tr>{c}</tr>", c=[html('<td class="{k}">{t}</td>', k=k, t=t) for k, t in cells])
-        )
-    return html(
-        '<div class="scroll"><table><thead>{h}</thead><tbody>{r}</tbody></table></div>',
-        h=_heads(frame.columns, numeric),
-        r=rows,
-    )
+    rows = [
+        [_cell(shown(v, each.get(n, 1)), number) for n, v, number in zip(frame, row, numeric,
+                                                                         strict=True)]
+        for row in frame.itertuples(index=False)
+    ]  # fmt: skip
+    heads = [Cell(name, kind="n" * number) for name, number in zip(frame, numeric, strict=True)]
+    return board(heads, rows)
 
 
-def _kind(text: str, marks: Mapping[str, str]) -> str:
-    return marks.get(text, "i" if len(text) <= 24 else "")
-
-
-def _heads(columns: pd.Index, numeric: Sequence[bool]) -> list[Html]:
-    """One row of headings, or two, the upper ones spanning equal neighbours."""
-    two = columns.nlevels == 2
-    names = [name[-1] if two else name for name in columns]
-    lower = [
-        html('<th class="{c}">{n}</th>', c="n" * number, n=name)
-        for name, number in zip(names, numeric, strict=True)
-    ]
-    upper = (
-        [
-            html('<th class="over" colspan="{k}">{n}</th>', k=len(list(same)), n=name)
-            for name, same in groupby(name[0] for name in columns)
-        ]
-        if two
-        else []
-    )
-    return [html("<tr>{c}</tr>", c=cells) for cells in (upper, lower) if cells]
+def _cell(text: str, number: bool) -> Cell:
+    kind = "n" if number else text if text in VERDICTS else "i" if len(text) <= 24 else ""
+    return Cell(text, kind=kind)
 
 
 def shown(value, digits: int = 1) -> str:
@@ -126,133 +111,68 @@ def shown(value, digits: int = 1) -> str:
     return str(value)
 
 
-def figure(drawn: Figure) -> Html:
-    """A figure as an image inside the page; its title and hint are its text for screen readers."""
+def picture(drawn: Figure, name: str = "") -> Block:
+    """A figure inside the page: its title and hint become the caption, which wraps on a phone.
+
+    name: of the files ``figures/NAME.svg`` and ``.png`` beside the page, if they are there.
+    """
+    title = drawn.get_suptitle().strip()
+    hint = next((a.get_text() for a in drawn.artists if isinstance(a, Annotation)), "")
+    for part in (*drawn.texts, *drawn.artists):
+        part.set_visible(False)
+        part.set_in_layout(False)
+    drawn.set_figheight(drawn.get_figheight() - 0.22 * (2 + hint.count("\n")))
+    source = base64.b64encode(as_bytes(drawn, "svg")).decode()
+    about = {
+        "title": " ".join(title.split()),
+        "hint": " ".join(hint.split()),
+        "source": f"data:image/svg+xml;base64,{source}",
+        "width": round(drawn.get_figwidth() * 96),
+    }
+    return Block("picture", name, picture=about)
+
+
+def as_bytes(drawn: Figure, form: str) -> bytes:
+    """A figure as svg, png (150 dots an inch) or pdf; the same figure gives the same bytes."""
     file = io.BytesIO()
-    with rc_context({"svg.hashsalt": "xtsupport", "svg.fonttype": "path"}):
-        drawn.savefig(file, format="svg", metadata={"Date": None})
-    hint = " ".join(a.get_text() for a in drawn.artists if isinstance(a, Annotation))
-    return html(
-        '<figure><img src="data:image/svg+xml;base64,{data}" alt="{alt}" '
-        'style="max-width:{w}px;min-width:{least}px">'
-        "</figure>",
-        data=base64.b64encode(file.getvalue()).decode(),
-        alt=" ".join(f"{drawn.get_suptitle()} {hint}".split()),
-        w=round(drawn.get_figwidth() * 96),
-        least=round(drawn.get_figwidth() * 78),
+    stamp = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
+    with rc_context(SVG):
+        drawn.savefig(file, format=form, dpi=150, metadata=stamp)
+    return file.getvalue()
+
+
+def save(drawn: Figure, folder: Path, name: str, forms: Iterable[str] = ("svg", "png")) -> None:
+    """Write a figure as ``folder/NAME.FORM`` for every form."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for form in forms:
+        with draft(folder / f"{name}.{form}") as file:
+            file.write_bytes(as_bytes(drawn, form))
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """The templates; a name that a page lacks is an error and no blank."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("xtsupport.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    made.tests["long"] = is_long
+    return made
 
 
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:;
- style-src 'unsafe-inline'; script-src 'sha256-{digest}'">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-{banner}
-<nav aria-label="Contents"><ol>{links}</ol></nav>
-{bodies}
-</main>
-<script>{script}</script>
-</body>
-</html>
-"""
+def source(name: str) -> str:
+    """A file of ``templates/`` as it stands, such as the style sheet."""
+    loader = templates().loader
+    return loader.get_source(templates(), name)[0]  # type: ignore[union-attr]
 
-SCRIPT = """
-"use strict";
-const value = (row, column) => row.cells[column].textContent.trim();
-const number = (text) => parseFloat(text.replace("\u2212", "-").replace(/^[<+\\s]+/, ""));
 
-function sort(table, head, column) {
-  const up = head.getAttribute("aria-sort") !== "ascending";
-  const rows = [...table.tBodies[0].rows];
-  const known = rows.map((row) => value(row, column)).filter((text) => text !== "\u2013");
-  const numeric = known.every((text) => !Number.isNaN(number(text)));
-  const compare = (a, b) => numeric
-    ? number(a) - number(b) : a.localeCompare(b, undefined, { numeric: true });
-  rows.sort((one, other) => {
-    const [a, b] = [value(one, column), value(other, column)];
-    const last = (a === "\u2013") - (b === "\u2013"); // missing values stay below
-    return last || (up ? compare(a, b) : compare(b, a));
-  });
-  for (const each of head.parentNode.cells) each.removeAttribute("aria-sort");
-  head.setAttribute("aria-sort", up ? "ascending" : "descending");
-  table.tBodies[0].append(...rows);
-}
-
-for (const table of document.querySelectorAll("table")) {
-  const heads = [...table.tHead.rows].pop().cells;
-  [...heads].forEach((head, column) => {
-    const button = document.createElement("button");
-    button.title = "sort by this column";
-    button.append(...head.childNodes);
-    button.addEventListener("click", () => sort(table, head, column));
-    head.append(button);
-  });
-}
-addEventListener("beforeprint", () => {
-  for (const each of document.querySelectorAll("details:not(.long)")) each.open = true;
-});
-"""
-
-STYLE = """
-:root { color-scheme: light; --ink: #222; --line: #d5d5d5; --blue: #0072b2; --red: #a84300; }
-* { box-sizing: border-box; }
-body { margin: 0; color: var(--ink); background: #fff; font: 16px/1.5 system-ui, "Segoe UI",
-  Roboto, "Noto Sans", "DejaVu Sans", Arial, sans-serif; }
-main { max-width: 68rem; margin: 0 auto; padding: 1rem 1.2rem 4rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 1rem 0 .6rem; }
-h2 { font-size: 1.3rem; margin: 2.4rem 0 .6rem; padding-top: .6rem;
-  border-top: 2px solid var(--ink); }
-h3 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
-p, li { max-width: 46rem; }
-nav { font-size: .95rem; }
-nav ol { columns: 2; padding-left: 1.4rem; }
-a { color: var(--blue); }
-.answer { font-size: 1.12rem; }
-.note { color: #555; font-size: .92rem; }
-.banner { border: 2px solid var(--red); padding: .5rem .8rem; font-weight: 600; }
-.scroll, figure { overflow-x: auto; margin: .8rem 0 1.2rem; }
-figure img { display: block; width: 100%; height: auto; }
-table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums;
-  overflow-wrap: normal; }
-th, td { padding: .25rem .45rem; border-bottom: 1px solid var(--line); text-align: left;
-  vertical-align: top; }
-th { border-bottom: 2px solid var(--ink); vertical-align: bottom; }
-th button { all: unset; cursor: pointer; }
-th button:hover, th button:focus-visible { text-decoration: underline; }
-th[aria-sort] button::after { content: " \\2191"; }
-th[aria-sort="descending"] button::after { content: " \\2193"; }
-.over { border-bottom: 1px solid var(--line); }
-.over:not(:empty) { border-left: 1px solid var(--line); }
-.n { text-align: right; white-space: nowrap; }
-.i { white-space: nowrap; }
-.improves { color: var(--blue); font-weight: 600; }
-.harms { color: var(--red); font-weight: 600; }
-details { margin: .6rem 0; }
-summary { cursor: pointer; color: var(--blue); }
-pre { overflow-x: auto; background: #f6f6f6; padding: .7rem; font-size: .82rem; line-height: 1.35; }
-@media (max-width: 40rem) { nav ol { columns: 1; } h1 { font-size: 1.4rem; }
-  th, td { padding: .2rem .4rem; } }
-@page { margin: 14mm; }
-@media print {
-  body { font-size: 10.5pt; }
-  main { max-width: none; padding: 0; }
-  h2, h3 { break-after: avoid; }
-  figure, tr { break-inside: avoid; }
-  .scroll, figure, pre { overflow: visible; }
-  pre { white-space: pre-wrap; }
-  table { font-size: 8pt; }
-  figure img { min-width: 0 !important; }
-  .long > :not(summary) { display: none; }
-  .long > summary::after { content: " (on screen only)"; }
-  details:not(.long)::details-content { content-visibility: visible; block-size: auto; }
-}
-"""
+def render(template: str, **values) -> str:
+    """A whole page."""
+    script, style = source("page.js"), source("page.css")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return templates().get_template(template).render(
+        script=script, style=style, digest=digest, **values
+    )  # fmt: skip

@@ -17,10 +17,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from xtsupport.report.names import contrast_name, side_name, task_name
 from xtsupport.report.sentences import levels as interval_levels
+from xtsupport.report.sentences import signed_gain
 from xtsupport.report.style import (
     COLOURED,
     COLOURS,
+    FOUND,
     INK,
     MARKERS,
     VERDICTS,
@@ -28,14 +31,13 @@ from xtsupport.report.style import (
     gain_window,
     group_markers,
     language_order,
+    level_names,
     level_order,
     new_figure,
     reference_line,
     smooth,
     verdict_look,
 )
-from xtsupport.sides import both_sides
-from xtsupport.statistics.declared import reach
 
 
 def training_curve(log: pd.DataFrame) -> Figure:
@@ -55,7 +57,7 @@ def training_curve(log: pd.DataFrame) -> Figure:
     )
     for panel, condition in zip(panels, conditions, strict=True):
         _loss_lines(panel, log[log["condition"] == condition])
-        panel.set(xlabel="step", title=condition)
+        panel.set(xlabel="step", title=side_name(condition) if condition else "")
     panels[0].set(ylabel="loss", ylim=(0, None))
     panels[-1].legend(frameon=False, fontsize="small")
     return figure
@@ -68,7 +70,7 @@ def losses_of_runs(log: pd.DataFrame, task: str) -> Figure:
     """
     names = list(dict.fromkeys(log["run"]))
     figure, (panel,) = new_figure(
-        f"{task}: training loss of {len(names)} runs",
+        f"{task_name(task)}: training loss of {len(names)} runs",
         "Compare runs of one seed: a lower line learned faster. Compare seeds of one setting: how "
         "far apart they lie is chance.",
         height=3.4 + 0.16 * len(names),
@@ -109,7 +111,7 @@ def _loss_lines(panel: Axes, log: pd.DataFrame) -> None:
 
 
 def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> Figure:
-    """Heat map condition x language of one task (mean over seeds), white lines between families.
+    """Heat map condition x language of one task (mean over seeds), nearest to English first.
 
     `scores`: condition, task, language, score; one metric only (``with_guesses`` for chance).
     """
@@ -119,22 +121,21 @@ def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> F
     grid = part.pivot_table(index="condition", columns="language", values="score", aggfunc="mean")
     grid = grid.reindex(index=list(dict.fromkeys(part["condition"])), columns=order)
     figure, (panel,) = new_figure(
-        f"{task}: score of every condition in every language (points, mean over seeds)",
+        f"{task_name(task)}: score of every condition in every language (points, mean over seeds)",
         "Down a column: brighter is a higher score; which differences are findings, the verdicts "
-        "say. Along a row: how much is lost with distance from English.",
+        "say. Along a row, from the language whose grammar is nearest to that of English to the "
+        "farthest: how much is lost with distance.",
         width=max(6.4, 2.4 + 0.5 * len(order)),
-        height=2.5 + 0.36 * len(grid),
+        height=2.9 + 0.36 * len(grid),
     )
     sns.heatmap(
         grid, ax=panel, cmap="cividis", annot=True, fmt=".0f", annot_kws={"fontsize": 8},
         cbar_kws={"label": "points", "pad": 0.02},
     )  # fmt: skip
-    table = languages.set_index("code")
-    known = [code for code in order if code in table.index]
-    names = [f"{table.loc[code, 'name']} ({code})" for code in known] + order[len(known) :]
-    panel.set_xticks(np.arange(len(order)) + 0.5, names, rotation=90)
-    families = [table.loc[code, "family"] for code in known]
-    _family_breaks(panel, families + ["pairs"] * (len(order) - len(known)))
+    panel.set_xticks(
+        np.arange(len(order)) + 0.5, list(level_names(order, languages).values()), rotation=90
+    )
+    panel.set_yticks(np.arange(len(grid)) + 0.5, list(map(side_name, grid.index)))
     panel.set(xlabel="", ylabel="")
     panel.tick_params(axis="y", rotation=0)
     return figure
@@ -145,62 +146,66 @@ def gain_forest(
     languages: pd.DataFrame,
     runs: pd.DataFrame | None = None,
     alpha: float = 0.05,
+    window: tuple[float, float] | None = None,
 ) -> Figure:
-    """Forest plot: gain per level with its verdict's interval, the benchmarks side by side.
+    """Forest plot: gain per level with its verdict's interval, one panel per contrast and task.
 
-    `table`: the columns of `compare`, one contrast, one metric per task; `runs`: task, level, gain
-    of single runs, drawn as dots (``run_gains``). Differences stand below what is subtracted.
+    `table`: the columns of `compare`, one metric per task; `runs`: task, level, baseline, gain of
+    single runs, drawn as dots (``run_gains``). window: the stretch of gains (None: what fits).
     """
-    levels, first = level_order(table["level"], languages), table.iloc[0]
-    grid = _grid(list(dict.fromkeys(table["task"])))
-    shown = " and ".join(reach(by) for by in dict.fromkeys(table["by"]))
+    panes = list(table.groupby(["baseline", "variant", "task"], sort=False))
+    levels = level_order(table["level"], languages)
     sure = interval_levels(table.to_dict("records"), alpha)
+    title = _common([contrast_name(rows.iloc[0]) for _, rows in panes])
     figure, panels = new_figure(
-        f"Gain of {' over '.join(both_sides(first))} {shown}",
-        f"Bar: {sure}, the one that belongs to the verdict; resampled: {first['unit']}. {COLOURED}"
-        f"{'' if runs is None else ' Dots: single runs.'} An arrow head: the bar goes on. In "
-        "brackets: how many languages.",
-        columns=len(grid[0]),
-        rows=len(grid),
-        width=max(6.4, 1.8 + 2.8 * len(grid[0])),
-        height=1.4 + len(grid) * (0.7 + 0.3 * len(levels)),
-        sharey=True,
+        f"Gain in points{f': {title}' if title else ''}",
+        f"Bar: {sure}, the one that belongs to the verdict; resampled: {table['unit'].iloc[0]}. "
+        f"{COLOURED}{'' if runs is None else ' Dots: single runs.'} An arrow head: the bar goes "
+        "on. In brackets: how many languages.",
+        columns=min(len(panes), 2),
+        rows=-(-len(panes) // 2),
+        width=5.6 if len(panes) == 1 else 9.2,
+        height=1.3 + -(-len(panes) // 2) * (0.8 + 0.27 * len(levels)),
         sharex=True,
     )
-    window = gain_window(table)
-    count = table.groupby("level")["n_languages"].max()
-    named = [f"{level} ({count[level]})" for level in levels]
-    panels[0].set_yticks(range(len(levels)), named)
-    panels[0].set_ylim(len(levels) - 0.4, -0.6)
-    for panel, task in zip(panels, [task for row in grid for task in row], strict=True):
-        if not task:
-            _only_names(panel, named)
-            continue
-        reference_line(panel, 0, horizontal=False)
-        for row in table[table["task"] == task].itertuples():
-            draw_gain(panel, row, levels.index(row.level), window)
-        _run_dots(panel, runs, task, levels)
-        panel.set(title=task, xlabel="gain in points", xlim=window)
-        panel.tick_params(labelbottom=True)
-        panel.grid(visible=False, axis="y")
+    window = window or gain_window(table)
+    for panel, (_, rows) in zip(panels, panes, strict=False):
+        first = rows.iloc[0]
+        head = [] if title else [contrast_name(first)]
+        _forest_panel(panel, rows, levels, level_names(levels, languages), window, runs)
+        panel.set_title("\n".join([*head, task_name(first["task"])]), fontsize="medium")
+    for panel in panels[len(panes) :]:
+        panel.set_visible(False)
     return figure
 
 
-def _only_names(panel: Axes, names: Sequence[str]) -> None:
-    """An empty place that names the levels of the panels to its right."""
-    panel.set_axis_off()
-    for y, name in enumerate(names):
-        panel.text(0.97, y, name, ha="right", va="center", transform=panel.get_yaxis_transform())
+def _common(names: Sequence[str]) -> str:
+    return names[0] if len(set(names)) == 1 else ""
 
 
-def _grid(tasks: Sequence[str]) -> list[list[str]]:
-    """Rows of panels: up to three tasks side by side; of more, differences below their part."""
-    if len(tasks) <= 3:
-        return [list(tasks)]
-    top = [task for task in tasks if " - " not in task]
-    below = {task.partition(" - ")[2]: task for task in tasks if " - " in task}
-    fits = below and set(below) <= set(top)
-    return [top, [below.get(task, "") for task in top]] if fits else [list(tasks)]
+def _forest_panel(panel: Axes, rows: pd.DataFrame, levels, names, window, runs) -> None:
+    """One contrast and task: a row per level, its gain on the right in the verdict's colour."""
+    count = rows.set_index("level")["n_languages"].to_dict()
+    labels = [f"{names[level]} ({count[level]})" if level in count else names[level]
+              for level in levels]  # fmt: skip
+    panel.set_yticks(range(len(levels)), labels)
+    panel.set_ylim(len(levels) - 0.4, -0.6)
+    if levels[0] == "all":
+        panel.get_yticklabels()[0].set_fontweight("bold")
+        panel.axhline(0.6, color="#CCCCCC", linewidth=0.8)
+    reference_line(panel, 0, horizontal=False)
+    for row in rows.itertuples():
+        at = levels.index(row.level)
+        draw_gain(panel, row, at, window)
+        panel.annotate(
+            signed_gain(row.gain), (1.02, at), xycoords=("axes fraction", "data"), va="center",
+            fontsize="small", color=verdict_look(row.verdict)["color"],
+            weight="bold" if row.verdict in FOUND else "normal",
+        )  # fmt: skip
+    _run_dots(panel, runs, rows.iloc[0], levels)
+    panel.set(xlabel="gain in points", xlim=window)
+    panel.tick_params(labelbottom=True)
+    panel.grid(visible=False, axis="y")
 
 
 def draw_gain(panel: Axes, row, at: float, window: tuple[float, float], upright=False, mark="o"):
@@ -223,10 +228,12 @@ def _arrow(down: bool, upright: bool) -> str:
     return ("v" if down else "^") if upright else ("<" if down else ">")
 
 
-def _run_dots(panel: Axes, runs: pd.DataFrame | None, task: str, levels: Sequence[str]) -> None:
-    if runs is None or not task:
+def _run_dots(panel: Axes, runs: pd.DataFrame | None, row, levels: Sequence[str]) -> None:
+    if runs is None:
         return
-    mine = runs[(runs["task"] == task) & runs["level"].isin(levels)]
+    mine = runs[(runs["task"] == row["task"]) & runs["level"].isin(levels)]
+    if "baseline" in mine:
+        mine = mine[mine["baseline"] == row["baseline"]]
     at = [levels.index(level) + 0.28 for level in mine["level"]]
     panel.plot(mine["gain"], at, linestyle="", marker=".", markersize=5, color=INK, alpha=0.6)
 
@@ -236,7 +243,7 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
 
     `table`: the columns of `compare`, one metric per task.
     """
-    table = table.assign(contrast=[" over ".join(both_sides(row)) for _, row in table.iterrows()])
+    table = table.assign(contrast=[contrast_name(row) for _, row in table.iterrows()])
     tasks, rows = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table["contrast"]))
     table = table.set_index(["contrast", "task", "level"]).sort_index()
     columns = [
@@ -259,7 +266,8 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
                 _verdict_cell(panel, x, y, table.loc[(contrast, task, level)])
     panel.grid(visible=False)
     panel.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
-    panel.set_xticks(range(len(columns)), [level for _, level in columns], rotation=90)
+    named = level_names([level for _, level in columns], languages)
+    panel.set_xticks(range(len(columns)), [named[level] for _, level in columns], rotation=90)
     panel.set_yticks(range(len(rows)), rows)
     _task_headings(panel, [task for task, _ in columns])
     handles = [
@@ -272,10 +280,10 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
 
 def _verdict_cell(panel: Axes, x: int, y: int, row: pd.Series) -> None:
     colour, sign = VERDICTS[row["verdict"]]
-    ink = "white" if row["verdict"] in ("improves", "harms", "equivalent") else INK
+    ink = "white" if row["verdict"] in FOUND else INK
     panel.bar(x, 0.94, 0.94, y - 0.47, color=colour, edgecolor="#BBBBBB", linewidth=0.6)
     panel.text(
-        x, y, f"{row['gain']:+.1f}\n{sign}".replace("-", "\N{MINUS SIGN}"),
+        x, y, f"{signed_gain(row['gain'])}\n{sign}",
         ha="center", va="center", fontsize=7.5, color=ink, linespacing=0.95,
     )  # fmt: skip
 
@@ -284,15 +292,11 @@ def _task_headings(panel: Axes, tasks: Sequence[str]) -> None:
     """The benchmark's name over its columns and a gap line between benchmarks."""
     for task in dict.fromkeys(tasks):
         where = [i for i, name in enumerate(tasks) if name == task]
-        panel.text(float(np.mean(where)), -0.6, task, ha="center", va="bottom", fontsize=9)
+        panel.text(
+            float(np.mean(where)), -0.6, task_name(task), ha="center", va="bottom", fontsize=9
+        )
         if where[0]:
             panel.axvline(where[0] - 0.5, color=INK, linewidth=1.5)
-
-
-def _family_breaks(panel: Axes, families: Sequence[str]) -> None:
-    for i in range(1, len(families)):
-        if families[i] != families[i - 1]:
-            panel.axvline(i, color="white", linewidth=4)
 
 
 def family_picture(languages: pd.DataFrame, distance: str = "syntactic") -> Figure:
@@ -355,7 +359,11 @@ def retrieval_by_layer(
         _layer_lines(panel, scores[scores["condition"] == condition], languages)
         if chance is not None:
             reference_line(panel, chance, "guessing")
-        panel.set(xlabel="layer", title=condition, xlim=(-0.2, scores["layer"].max() + 0.2))
+        panel.set(
+            xlabel="layer",
+            title=side_name(condition) if condition else "",
+            xlim=(-0.2, scores["layer"].max() + 0.2),
+        )
         panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     panels[0].set(ylabel="accuracy in points", ylim=(0, None))
     panels[-1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize="small")
@@ -382,33 +390,33 @@ def distance_slope(
     """
     place = languages.set_index("code")[distance].astype(float)
     gains = gains.assign(distance=gains["level"].map(place)).dropna(subset=["distance"])
-    grid = _grid(list(dict.fromkeys(gains["task"])))
+    tasks = list(dict.fromkeys(gains["task"]))
     figure, panels = new_figure(
         "Does the gain shrink with distance from English?",
         "A line falling to the right says yes. With few languages a single one can turn it: cover "
         f"each point with a finger and look again. {COLOURED} Shape: language group. Bars: the "
         "intervals of the verdicts, corrected for the number of languages; an arrow head: the bar "
         "goes on.",
-        columns=len(grid[0]),
-        rows=len(grid),
-        width=max(6.4, 2.4 + 2.6 * len(grid[0])),
-        height=1.2 + 2.9 * len(grid),
+        columns=min(len(tasks), 2),
+        rows=-(-len(tasks) // 2),
+        width=6.8 if len(tasks) == 1 else 9.6,
+        height=1.4 + 2.9 * -(-len(tasks) // 2),
         sharex=True,
         sharey=True,
     )
     window = gain_window(gains)
     languages = languages[languages["code"].isin(gains["level"])]  # their groups share no mark
-    for panel, task in zip(panels, [task for row in grid for task in row], strict=True):
-        panel.set_visible(bool(task))
+    for panel in panels[len(tasks) :]:
+        panel.set_visible(False)
+    for panel, task in zip(panels, tasks, strict=False):
         _gain_points(panel, gains[gains["task"] == task], languages, window)
         reference_line(panel, 0)
-        panel.set(title=task, xlabel=f"{distance} distance from English", ylim=window)
+        panel.set(title=task_name(task), xlabel=f"{distance} distance from English", ylim=window)
         panel.tick_params(labelbottom=True)
-    panels[0].set_ylabel("gain in points")
-    for row, start in enumerate(range(0, len(panels), len(grid[0]))):
-        panels[start + grid[row].index(next(filter(None, grid[row])))].tick_params(labelleft=True)
+    for panel in panels[::2]:
+        panel.set_ylabel("gain in points")
     groups = gains["level"].map(languages.set_index("code")["group"])
-    _group_legend(panels[len(grid[0]) - 1], groups, languages)
+    _group_legend(panels[min(len(tasks), 2) - 1], groups, languages)
     return figure
 
 

@@ -1,36 +1,42 @@
-"""Comparison rows as a table that fits a page, plain or as LaTeX."""
+"""Tables for papers: comparison rows that fit a page, CSV and LaTeX files of the page's tables."""
+
+from pathlib import Path
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
+from xtsupport.cube.scores import zero_shot_means
+from xtsupport.files import write_text
+from xtsupport.report.contents import Contents, gain_head, with_interval
+from xtsupport.report.headline import verdict_words
+from xtsupport.report.names import contrast_name, metric_name, side_name, task_name
 from xtsupport.report.sentences import METRICS, levels, signed
 from xtsupport.sides import both_sides
 
-SPECIAL = {character: rf"\{character}" for character in "&%_#${}"}
-SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
-SPECIAL |= {"<": r"$<$", ">": r"$>$", "±": r"$\pm$", "\N{EN DASH}": "--"}
+UNICODE = {"\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--", "±": r"$\pm$", "<": "$<$"}
 
 
 def page_table(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
-    """Six columns for reading: level, languages, gain with its interval, p, MDE, verdict.
+    """Six columns for reading: level, gain with its interval, verdict, languages, p, MDE.
 
     table: rows of ``compare``, best of one contrast, task and metric; several are told apart by
     extra columns. Gains, intervals and mde in points; p is the adjusted one.
     """
-    keys = [
-        name for name in ("treatment", "baseline", "task", "metric") if table[name].nunique() > 1
-    ]
+    shown = table[["level"]].copy()
+    for name in ("treatment", "baseline", "task", "metric"):
+        if table[name].nunique() > 1:
+            shown.insert(0, name, table[name].map(NAMES[name]))
     low, high = table["ci_low"].map(signed), table["ci_high"].map(signed)
     head = levels(table.to_dict("records"), alpha)
-    shown = table[keys].copy()
-    shown["level"] = table["level"]
-    shown["languages"] = table["n_languages"]
     shown[f"gain [{head}]"] = table["gain"].map("{:+.1f}".format) + " [" + low + ", " + high + "]"
+    shown["verdict"] = [verdict_words(row) for row in table.to_dict("records")]
+    shown["languages"] = table["n_languages"]
     shown["p"] = table["p_adjusted"].map(lambda p: "<.001" if p < 0.001 else f"{p:.3f}"[1:])
     shown.loc[table["p_adjusted"] >= 0.9995, "p"] = "1"
     shown["MDE"] = [f"{mde:.1f}" if mde == mde else "" for mde in table["mde"]]
-    shown["verdict"] = table["verdict"]
     return shown.reset_index(drop=True)
+
+
+NAMES = {"treatment": side_name, "baseline": side_name, "task": task_name, "metric": metric_name}
 
 
 def latex_table(table: pd.DataFrame, alpha: float = 0.05) -> str:
@@ -39,28 +45,15 @@ def latex_table(table: pd.DataFrame, alpha: float = 0.05) -> str:
 
 
 def latex(shown: pd.DataFrame, below: str) -> str:
-    """A small frame as a LaTeX table (booktabs); words to the left, numbers to the right."""
-    head, *rows = [
-        " & ".join(escape(str(cell)) for cell in row) + r" \\"
-        for row in (shown.columns, *shown.astype(object).to_numpy())
-    ]
-    columns = "".join("r" if is_numeric_dtype(shown[name]) else "l" for name in shown)
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            head,
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-            rf"\caption{{{escape(below)}}}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    """A small frame as a LaTeX table (booktabs), by pandas' Styler; all it holds is escaped."""
+    styled = shown.style.hide(axis="index").format(escape="latex", na_rep="", precision=1)
+    styled = styled.format_index(escape="latex", axis=1)
+    text = styled.to_latex(hrules=True, position_float="centering")
+    escaped = pd.DataFrame([[below]]).style.format(escape="latex").to_latex()
+    told = escaped[escaped.index("0 & ") + 4 : escaped.rindex(r" \\")]
+    for character, safe in UNICODE.items():
+        text, told = text.replace(character, safe), told.replace(character, safe)
+    return text.replace(r"\end{table}", rf"\caption{{{told}}}" + "\n" + r"\end{table}")
 
 
 def caption(table: pd.DataFrame) -> str:
@@ -72,12 +65,52 @@ def caption(table: pd.DataFrame) -> str:
     )
     planned = "Exploratory: " if first["note"].startswith("exploratory") else ""
     return (
-        f"{planned}{' over '.join(both_sides(first))} on {first['task']}, in {points}. "
+        f"{planned}{contrast_name(first)} on {task_name(first['task'])}, in {points}. "
         f"Unit of resampling: {first['unit']}, {first['n_seeds']} seeds; p-values {adjusted}; "
         "MDE: gain found with 80% power."
     )
 
 
-def escape(text: str) -> str:
-    """Text with LaTeX's special characters made harmless."""
-    return "".join(SPECIAL.get(character, character) for character in text)
+def write_tables(found: Contents, folder) -> None:
+    """The page's tables as ``NAME.csv`` (numbers) and ``NAME.tex`` (for reading) in a folder.
+
+    scores: mean zero-shot scores; gains: every contrast over all languages; answer: the primary
+    contrast and its control, over all languages and by level.
+    """
+    folder, data = Path(folder), found.evidence.data
+    scores = zero_shot_means(found.scores)
+    gains = found.comparison[found.comparison["by"] == "all"]
+    made = {
+        "scores": (scores.reset_index(), scores_shown(scores, data),
+                   "Mean scores over seeds and the languages other than English, in points."),
+        "gains": (gains, gains_shown(gains, found.rules.alpha, data),
+                  "Gains over all languages other than English, in points, each with the interval "
+                  "that belongs to its verdict."),
+        "answer": (found.answer_drawn, gains_shown(found.answer_drawn, found.rules.alpha, data),
+                   "The study's answer, in points."),
+    }  # fmt: skip
+    for name, (numbers, shown, below) in made.items():
+        write_text(folder / f"{name}.csv", numbers.to_csv(index=False))
+        write_text(folder / f"{name}.tex", latex(shown, below))
+
+
+def scores_shown(scores: pd.DataFrame, data: str) -> pd.DataFrame:
+    """``zero_shot_means`` with names as people write them."""
+    shown = scores.rename(index=lambda name: side_name(name, data))
+    return shown.rename(columns=lambda name: task_name(name, data)).reset_index()
+
+
+def gains_shown(rows: pd.DataFrame, alpha: float, data: str) -> pd.DataFrame:
+    """Rows of a comparison for reading: both sides, target, metric, level, gain, verdict."""
+    sides = [both_sides(row) for row in rows.to_dict("records")]
+    return pd.DataFrame(
+        {
+            "trained on first": [side_name(one, data) for one, _ in sides],
+            "against": [side_name(base, data) for _, base in sides],
+            "target": [task_name(task, data) for task in rows["task"]],
+            "metric": rows["metric"].map(metric_name).to_list(),
+            "level": rows["level"].replace("all", "all languages").to_list(),
+            gain_head(rows, alpha): with_interval(rows).to_list(),
+            "verdict": [verdict_words(row) for row in rows.to_dict("records")],
+        }
+    )

@@ -1,42 +1,38 @@
-"""report.html: the study's answer first, then what stands behind it, on one page.
+"""report.html: the study's answer on one screen, then what stands behind it, on one page.
 
 Every number comes from the comparison (``significance``), the cube, or the runs' records; what was
 declared before the first run is kept apart from what is exploratory.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from xtsupport.files import draft, write_text
-from xtsupport.report import appendix, plots
-from xtsupport.report.contents import (
-    Contents,
-    contents,
-    gain_head,
-    p_text,
-    with_interval,
-)
-from xtsupport.report.headline import in_short
-from xtsupport.report.how_firm import firm
-from xtsupport.report.language_outlook import language_outlook
+from xtsupport import tables
+from xtsupport.cube.scores import official_metrics, with_guesses
+from xtsupport.errors import UserError
+from xtsupport.files import write_text
+from xtsupport.report import appendix, boards, how_firm, page, plots
+from xtsupport.report.contents import Contents, contents
+from xtsupport.report.headline import STEPS, in_short, one_sentence, title
+from xtsupport.report.intended import intended_table
 from xtsupport.report.literature import literature
-from xtsupport.report.page import (
-    MARKS,
-    Html,
-    bullets,
-    figure,
-    html,
-    page,
-    paragraph,
-    table,
-)
-from xtsupport.report.runs_seen import runs_seen
-from xtsupport.report.sentences import counted, points, sentence
-from xtsupport.statistics.declared import Declared, Primary, apart, plural, reach
+from xtsupport.report.names import side_name, task_name
+from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table
+from xtsupport.report.print_tables import write_tables
+from xtsupport.report.score_tables import by_language, overview
+from xtsupport.report.sentences import counted, points
+from xtsupport.report.style import gain_window
+from xtsupport.sides import both_sides
+from xtsupport.statistics.declared import Declared, apart, reach
 from xtsupport.statistics.evidence import Evidence
+
+VERDICT = re.compile(r"(undetermined|improves|harms|equivalent|too few \w+ for a verdict)")
+WIDEST = 60  # columns of the map of verdicts; a wider one cannot be read
 
 
 def write_report(
@@ -45,150 +41,235 @@ def write_report(
     evidence: Evidence,
     settings=None,
     records: Sequence[Mapping] = (),
+    changed: pd.DataFrame | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the report to the file `out` and return its path.
 
-    Beside it go ``answer.png``, the answer's figure for slides and pages, and ``claims.csv``.
+    Beside it go ``figures/`` (SVG and PNG), ``tables/`` (CSV and LaTeX) and ``claims.csv``.
 
     comparison: what ``significance`` made of the evidence. settings: of the study; records: the
-    ``run.json`` of its runs. A cube alone has a report, too. Raises UserError where the comparison
-    has no row of the primary contrast.
+    ``run.json`` of its runs; changed: of ``changed_examples``; links: text -> address, below the
+    page. A cube alone has a report, too. Raises UserError where the comparison has no row of the
+    primary contrast.
     """
-    found = contents(comparison, evidence, settings, records)
+    found, out = contents(comparison, evidence, settings, records), Path(out)
+    for name, draw in figures(found).items():
+        page.save(draw(), out.parent / "figures", name)
+    write_tables(found, out.parent / "tables")
+    write_text(out.with_name("claims.csv"), found.claims.to_csv(index=False))
+    return write_text(out, study_page(found, changed, links))
+
+
+def study_page(
+    found: Contents, changed: pd.DataFrame | None = None, links: Mapping[str, str] | None = None
+) -> str:
+    """The whole page."""
+    examples, drawn = boards.example_boards(found, changed)
     sections = [
-        ("answer", "The answer", answer(found)),
-        ("words", "The answer in words", words(found)),
-        ("seen", "The runs", runs_seen(found)),
-        ("outlook", "What to expect in a language", language_outlook(found)),
-        ("firm", "How firm is it?", firm(found)),
-        ("limits", "What this cannot show", appendix.limits(found)),
-        ("contrasts", "All contrasts (exploratory)", appendix.contrasts(found)),
+        ("families", "Other targets and families", elsewhere(found)),
+        ("intended", "Intended and found", intended(found)),
+        ("gains", "Every gain", [*boards.gain_boards(found, drawn), *appendix.best(found)]),
+        ("examples", "Examples whose answers changed", examples),
+        ("languages", "What to expect in a language", how_firm.in_languages(found)),
+        ("firm", "How firm is it?", how_firm.firm(found)),
+        ("limits", "What this cannot show", [bullets(appendix.cautions(found))]),
         ("literature", "Published claims", literature(found)),
-        ("scores", "Scores", appendix.scores(found)),
-        ("runs", "How the runs were made", appendix.runs(found)),
-        ("columns", "What the columns mean", appendix.columns()),
+        ("runs", "How it was made", appendix.runs(found)),
+        ("words", "What the words mean", [Block("words")]),
     ]
-    title = f"Does intermediate training help transfer? Study {found.study}"
-    with draft(Path(out).with_name("answer.png")) as picture:
-        answer_figure(found).savefig(picture, dpi=150, format="png")
-    write_text(Path(out).with_name("claims.csv"), found.claims.to_csv(index=False))
-    return write_text(Path(out), page(title, sections, banner(found)))
+    return page.render(
+        "study.html",
+        title=f"{title(found)} ({found.study})",
+        heading=title(found),
+        eyebrow=f"Study {found.study}{made_on(found.records)}",
+        warnings=warnings(found),
+        lead=lead(found),
+        facts=facts(found),
+        limits=appendix.deciding(found),
+        pictures=[Block("pictures", items=panels(found, found.answer_drawn, found.run_gains))],
+        scores=boards.score_board(found),
+        sections=[{"id": i, "heading": h, "blocks": b} for i, h, b in sections if b],
+        links=list((links or {}).items()),
+    )
 
 
-def banner(found: Contents) -> Html:
-    """Warnings that nobody may miss."""
+def warnings(found: Contents) -> list[str]:
+    """What nobody may miss."""
     if found.study == "simulated":
-        return paragraph(
-            "SIMULATED: the study has not been run. All scores on this page are invented.", "banner"
-        )
+        return ["SIMULATED: the study has not been run. All scores on this page are invented."]
     if found.languages["note"].eq("invented").all():
-        return paragraph(
-            "The languages of this study are invented; it shows how the method works and is no "
-            "evidence about real languages.",
-            "banner",
-        )
-    return Html("")
+        return [
+            "The languages of this study are invented: it shows how the method works and is no "
+            "evidence about real languages."
+        ]
+    return []
 
 
-def answer(found: Contents) -> Html:
-    """Question, answer in a few lines, table, figure."""
-    primary, rows = found.primary, found.answer
-    pooled = len(found.drawn) > len(rows)
-    note = f"The rows of single {plural(apart(primary.by))} are exploratory."
-    question = (
-        f"Does training on {primary.treatment} first raise {primary.target} ({primary.metric}) "
-        f"over {primary.baseline} in languages that were never trained on, more than it raises "
-        f"the rest of the targets (by official metrics; by F1 alone), and equally in every "
-        f"{apart(primary.by)}?"
-    )
-    return html(
-        "{question}{lines}{standing}{seen}{table}{figure}{exploratory}",
-        question=paragraph(question),
-        lines=[paragraph(line, "answer") for line in in_short(found)],
-        standing=paragraph(
-            f"{standing(found.rules)} {declaration(found)} Points are percent, 0 to 100; "
-            f"resampled: {rows['unit'].iloc[0]}; {counted(rows['n_seeds'].min(), 'seed')}.",
-            "note",
-        ),
-        seen=appendix.seen(found),
-        table=answer_tables(rows, primary, found.rules.alpha),
-        figure=figure(answer_figure(found)),
-        exploratory=paragraph(note, "note") if pooled else "",
-    )
+def lead(found: Contents) -> list[dict[str, str]]:
+    """The first sentence in parts; a part that is a verdict has its class in `verdict`."""
+    parts = VERDICT.split(one_sentence(found))
+    return [
+        {"text": part, "verdict": ("few" if "few" in part else part) if i % 2 else ""}
+        for i, part in enumerate(parts)
+    ]
 
 
-def answer_figure(found: Contents) -> Figure:
-    """Gains of the answer's rows with their verdicts and every run as a dot."""
-    return plots.gain_forest(found.drawn, found.languages, found.run_gains, found.rules.alpha)
+def made_on(records: Sequence[Mapping]) -> str:
+    """`, run on 2026-11-22`, or from a day to another; empty without records."""
+    days = sorted({str(record["started"])[:10] for record in records if record.get("started")})
+    if not days:
+        return ""
+    return f", run on {days[0]}" if len(days) == 1 else f", run from {days[0]} to {days[-1]}"
+
+
+def facts(found: Contents) -> list[tuple[str, str]]:
+    """What was trained on what: a name and a text each."""
+    data, scores = found.evidence.data, found.scores
+    conditions = list(dict.fromkeys(scores["condition"]))
+    spoken = scores.groupby("task", sort=False)["language"].nunique()
+    seeds = sorted(scores.groupby(["condition", "task"])["seed"].nunique().unique())
+    many = counted(seeds[-1], "run")
+    unit, rules = found.answer["unit"].iloc[0], found.rules
+    lines = [("Encoder", encoder_words(found))] if found.settings else []
+    return [
+        *lines,
+        ("Trained first on", "; ".join(side_name(name, data) for name in conditions)),
+        ("Tested on", ", ".join(f"{task_name(name, data)} ({counted(n, 'language')})"
+                                for name, n in spoken.items())),
+        ("Runs", f"{many} of each condition (seeds)" if len(found.records) == 0 else
+         f"{many} of each condition (seeds), {len(found.records)} in all"),
+        ("Comparison", standing(rules)),
+        ("Interval", f"belongs to the verdict; {unit} resampled; error rate {rules.alpha:g}, "
+         f"{rules.adjustment}-adjusted; a gain within {points(rules.margin)} counts as none"),
+    ]  # fmt: skip
+
+
+def encoder_words(found: Contents) -> str:
+    """The encoder's name and size."""
+    name = found.settings["encoder"]
+    if name == "pretrain":
+        own = found.settings["pretraining"]
+        return f"pretrained by the study: {own['layers']} layers, {own['hidden_size']} wide"
+    row = tables.known_encoder(name, found.evidence.data)
+    about = [row.title, row.size] if row and row.title else [name]
+    return ", ".join(filter(None, about))
 
 
 def standing(given: Declared) -> str:
     """Whether the comparison was declared in time, in a sentence."""
     if given.in_advance:
-        return "This comparison was declared before the first run."
+        return "declared before the first run"
     if "planned.json" in " ".join(given.late):  # the file itself is in doubt
         return (
-            f"{given.late[0]}, so that nothing shows that this comparison was declared before the "
-            "first run: everything on this page is exploratory."
+            f"exploratory: {given.late[0]}, so that nothing shows that it was declared before the "
+            "first run"
         )
     if given.primary:
         return (
-            f"After the first run, the declaration was changed ({', '.join(given.late)}; "
-            "planned.json keeps the first one): everything on this page is exploratory."
+            f"exploratory: its declaration was changed after the first run "
+            f"({', '.join(given.late)}; planned.json keeps the first one)"
         )
-    return "No comparison was declared in advance: everything on this page is exploratory."
+    return "exploratory: none was declared in advance"
 
 
-def declaration(found: Contents) -> str:
-    """The primary comparison and the rules of judging, in words."""
-    rules, primary = found.rules, found.primary
+def panels(found: Contents, rows: pd.DataFrame, runs: pd.DataFrame) -> list[Block]:
+    """A picture per contrast and task, all of one stretch; only the first explains the marks."""
+    window = gain_window(rows)
+    made: list[Block] = []
+    for _, part in rows.groupby(["baseline", "variant", "task"], sort=False):
+        drawn = plots.gain_forest(part, found.languages, runs, found.rules.alpha, window)
+        block = picture(drawn)
+        about = {"title": panel_title(found, part.iloc[0])}
+        about |= {"hint": ""} if made else {}
+        made.append(Block("picture", picture={**block.picture, **about}))
+    return made
+
+
+def panel_title(found: Contents, row: pd.Series) -> str:
+    """`XQuAD: gain of SQuAD over no intermediate task, in points`."""
+    data, (who, base) = found.evidence.data, both_sides(row)
+    against = STEPS if found.control and base == found.control.baseline else side_name(base, data)
+    where = task_name(row["task"], data)
     return (
-        f"Primary: {primary.treatment} over {primary.baseline} on {primary.target} and on "
-        f"{primary.target} - rest, {primary.metric}; hypotheses: each {reach(primary.by)}, "
-        f"p adjusted by {rules.adjustment}; error rate {rules.alpha:g}; margin of equivalence "
-        f"{points(rules.margin)}."
+        f"{where[0].upper()}{where[1:]}: gain of {side_name(who, data)} over {against}, in points"
     )
 
 
-def answer_tables(rows: pd.DataFrame, primary: Primary, alpha: float = 0.05) -> list[Html]:
-    """Gain with interval, verdict and p on target, rests and differences.
-
-    Of one average a line per task; else a line per level, the differences in a table of their own.
-    """
-    if primary.by == "all":
-        long = rows[["task"]].assign(
-            **{gain_head(rows, alpha): with_interval(rows)},
-            verdict=rows["verdict"],
-            p=rows["p_adjusted"].map(p_text),
-            baseline=rows["baseline_score"],
-            languages=rows["n_languages"],
-            metric=rows["metric"],
-        )
-        return [table(long, marks=MARKS)]
-    less = rows["task"].str.contains(" - ")
-    return [level_table(part, primary, alpha) for part in (rows[~less], rows[less]) if len(part)]
+def elsewhere(found: Contents) -> list[Block]:
+    """The answer's other parts: other targets, differences, families."""
+    lines, rest = in_short(found)[1:], rest_rows(found)
+    if not len(rest):
+        return [bullets(lines)] if lines else []
+    wide = how_firm.level_table(found.drawn, apart(found.primary.by))
+    return [
+        bullets(lines),
+        Block("pictures", items=panels(found, rest, found.run_gains)),
+        folded("The same as a table", table(wide)),
+        paragraph(f"{reach(apart(found.primary.by)).capitalize()}: exploratory.", "note")
+        if apart(found.primary.by) != found.primary.by else paragraph(""),
+    ]  # fmt: skip
 
 
-def level_table(rows: pd.DataFrame, primary: Primary, alpha: float) -> Html:
-    """One line per level: gain with interval, and verdict, of every task side by side."""
-    wide: dict[tuple, pd.Series] = {}
-    for task, part in rows.groupby("task", sort=False):
-        part = part.set_index("level")
-        if not wide:
-            named = part.index + " (" + part["n_languages"].astype(str) + ")"
-            wide["", f"{primary.by} (languages)"] = pd.Series(named, part.index)
-        if task == primary.target:
-            wide[task, "baseline"] = part["baseline_score"]
-        wide[task, gain_head(part, alpha)] = with_interval(part)
-        wide[task, "verdict"] = part["verdict"]
-    return table(pd.DataFrame(wide), marks=MARKS)
+def intended(found: Contents) -> list[Block]:
+    """Of the generated world: what its families were built for, beside what was found."""
+    rows = intended_table(found)
+    if rows.empty:
+        return []
+    text = (
+        "The families of this world were built for something, and that was written down before "
+        "any training: alike means at least half of the English gain, little less than a quarter, "
+        "less above zero but below the families that should be alike. In line is yes or no only "
+        "where an interval says so."
+    )
+    return [table(rows), paragraph(text, "note")]
 
 
-def words(found: Contents) -> Html:
-    """A sentence per row of the answer, by benchmark."""
-    rules = found.rules
-    parts = [paragraph("Each sentence is generated from its row and can be checked against it.")]
-    for task, part in found.answer.groupby("task", sort=False):
-        lines = [sentence(row, rules.margin, rules.alpha) for row in part.to_dict("records")]
-        parts.append(html("<h3>{t}</h3>{b}", t=task, b=bullets(lines)))
-    return Html("".join(parts))
+def rest_rows(found: Contents) -> pd.DataFrame:
+    """The rows on the rests, each followed by the gain on the target less it."""
+    target, rows = found.primary.target, found.drawn
+    order = [f"{less}{rest}" for rest in ("rest", "rest (f1)") for less in ("", f"{target} - ")]
+    rows = rows[rows["task"].isin(order)]
+    return rows.sort_values("task", key=lambda task: task.map(order.index), kind="stable")
+
+
+def figures(found: Contents) -> dict[str, Callable[[], Figure]]:
+    """Name -> how to draw it: every figure of the study, as the notebooks show them."""
+    metrics = official_metrics(found.evidence.data, found.settings.get("targets", ()))
+    level = overview(found.comparison, found.primary.by, metrics)
+    single, plan = by_language(found.comparison, found.answer), how_firm.power_plan(found)
+    made: dict[str, Callable[[], Figure]] = {"answer": partial(answer_figure, found)}
+    if len(rest_rows(found)):
+        made["rest"] = partial(rest_figure, found)
+    if 0 < len(level[["task", "level"]].drop_duplicates()) <= WIDEST:
+        made["verdicts"] = partial(plots.verdict_heatmap, level, found.languages)
+    if how_firm.has_slope(found, single):
+        made["distance"] = partial(plots.distance_slope, single, found.languages)
+    if plan is not None:
+        made["power"] = partial(plots.mde_picture, plan, "level", "n_seeds", found.rules.margin,
+                                found.languages)  # fmt: skip
+    beside = with_guesses(found.scores, found.evidence.data)
+    for task in dict.fromkeys(found.scores["task"]):
+        made[f"scores-{task}"] = partial(plots.score_heatmap, beside, found.languages, task)
+    return made
+
+
+def one_figure(found: Contents, name: str, form: str, folder) -> Path:
+    """Write one figure alone, as svg, png or pdf; UserError for a name that this study lacks."""
+    known = figures(found)
+    if name not in known:
+        raise UserError(f"--figure {name}: this study has {', '.join(known)}")
+    page.save(known[name](), Path(folder), name, [form])
+    return Path(folder) / f"{name}.{form}"
+
+
+def answer_figure(found: Contents) -> Figure:
+    """Gains on the target over baseline and control, with verdicts, every run a dot."""
+    return plots.gain_forest(
+        found.answer_drawn, found.languages, found.run_gains, found.rules.alpha
+    )
+
+
+def rest_figure(found: Contents) -> Figure:
+    """Gains on the other targets, and the gain on the target less those."""
+    return plots.gain_forest(rest_rows(found), found.languages, found.run_gains, found.rules.alpha)

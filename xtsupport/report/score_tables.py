@@ -43,15 +43,15 @@ def answer_rows(
 def forest_rows(
     comparison: pd.DataFrame, primary: Primary, languages: pd.DataFrame
 ) -> pd.DataFrame:
-    """The rows to draw: those of the answer and, where that is one average, the families' as well.
+    """The rows to draw: over all languages, and by the declared level (of one average: families).
 
-    The families' rows are exploratory then. `comparison`: as for ``answer_rows``.
+    What was not declared is exploratory. `comparison`: as for ``answer_rows``.
     """
-    rows = answer_rows(comparison, primary, languages)
-    if apart(primary.by) == primary.by:
-        return rows
-    families = answer_rows(comparison, primary, languages, by=apart(primary.by))
-    return pd.concat([families, rows], ignore_index=True)
+    levels = ("all", apart(primary.by))
+    parts = [answer_rows(comparison, primary, languages, by=by) for by in levels]
+    rows = pd.concat(parts, ignore_index=True)
+    order = list(dict.fromkeys(rows["task"]))
+    return rows.sort_values("task", key=lambda task: task.map(order.index), kind="stable")
 
 
 def overview(comparison: pd.DataFrame, by: str, metrics: Mapping[str, str]) -> pd.DataFrame:

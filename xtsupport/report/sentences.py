@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from math import isnan
 
+from xtsupport.report.names import AGGREGATES, side_name, task_name
 from xtsupport.sides import both_sides
+from xtsupport.tables import languages
 
 METRICS = {
     "f1": "F1 points",
@@ -12,16 +14,6 @@ METRICS = {
     "f1_segmented": "points of segmented F1",
     "accuracy": "points of accuracy",
     "official": "points of the official metrics",
-}
-AGGREGATES = {
-    "rest": "the other targets",
-    "rest (common)": "the other targets that all these languages have",
-    "rest (f1)": "the other targets scored by F1",
-    "rest (other data)": "the other targets that train on other data than the two sides",
-    "same-format": "the other targets of its format",
-    "f1-native": "the targets scored by F1",
-    "retrieval": "sentence retrieval",
-    "all": "all targets",
 }
 CLAIMS = {
     "clusters x seeds": "the recipe on new examples",
@@ -32,16 +24,17 @@ CLAIMS = {
 ONE_SEED = "these trained models on other questions, not about other runs"
 
 
-def sentence(row: Mapping, margin: float = 1.0, alpha: float = 0.05) -> str:
+def sentence(row: Mapping, margin: float = 1.0, alpha: float = 0.05, data: str = "hub") -> str:
     """One sentence with gain, interval, adjusted p-value, verdict and the unit of resampling.
 
-    row: a row of ``compare`` (a mapping or a Series); margin and alpha as they were given to it.
+    row: a row of ``compare`` (a mapping or a Series); margin and alpha as they were given to it;
+    data: whose tables name tasks and languages.
     """
     p = "p < .001" if row["p_adjusted"] < 0.001 else f"p = {row['p_adjusted']:.3f}"
     adjusted = {"none": "", "holm": "Holm-adjusted "}.get(row["adjustment"], "adjusted ")
     interval = f"{level(row, alpha)}% interval {ends(row['ci_low'], row['ci_high'])}"
     return (
-        f"{_finding(row, margin, alpha)} ({interval}, {adjusted}{p.replace(' 0.', ' .')}); "
+        f"{_finding(row, margin, alpha, data)} ({interval}, {adjusted}{p.replace(' 0.', ' .')}); "
         f"resampling {row['unit']} ({counted(row['n_clusters'], 'cluster')}, "
         f"{counted(row['n_seeds'], 'seed')}) speaks about {claim(row)}."
     )
@@ -80,17 +73,23 @@ def signed(number: float, digits: int = 1) -> str:
     return f"{round(number, digits) + 0.0:.{digits}f}"
 
 
-def _finding(row, margin, alpha) -> str:
-    gain, where = f"{abs(row['gain']):.1f} {_points(row)}", _place(row)
+def signed_gain(gain: float, digits: int = 1) -> str:
+    """`+1.4`, `−0.3`: a gain with its sign, a true minus."""
+    text = signed(gain, digits)
+    return (text if gain < 0 else f"+{text}").replace("-", "\N{MINUS SIGN}")
+
+
+def _finding(row, margin, alpha, data) -> str:
+    gain, where = f"{abs(row['gain']):.1f} {_points(row)}", _place(row, data)
     target, _, rest = row["task"].partition(" - ")
-    who, base = both_sides(row)
+    who, base = (side_name(each, data) for each in both_sides(row))
     more = row["gain"] > 0
     if rest:
-        than = f"{gain} {'larger' if more else 'smaller'} on {target} than on {_task(rest)}"
-        said = f"In {where}, the gain of {who} over {base} is {than}"
+        than = f"{gain} {'larger' if more else 'smaller'} on {_task(target, data)}"
+        said = f"In {where}, the gain of {who} over {base} is {than} than on {_task(rest, data)}"
     else:
         than = f"{gain} {'above' if more else 'below'} {base}"
-        said = f"On {_task(target)}, {who} scores {than} in {where}"
+        said = f"On {_task(target, data)}, {who} scores {than} in {where}"
     return (
         said
         + {
@@ -121,15 +120,17 @@ def _points(row) -> str:
     return METRICS.get(row["metric"], f"points of {row['metric']}")
 
 
-def _task(name) -> str:
-    return AGGREGATES.get(name, name)
+def _task(name: str, data: str) -> str:
+    text = task_name(name, data)
+    return f"the {text}" if name in AGGREGATES and "targets" in text and name != "all" else text
 
 
-def _place(row) -> str:
+def _place(row, data) -> str:
     if row["by"] in ("language", "source"):
-        return row["level"]
-    languages = counted(row["n_languages"], "language")
-    return languages if row["by"] == "all" else f"{row['level']} ({languages})"
+        known = languages(data).get(row["level"])
+        return known.name if known else row["level"]
+    spoken = counted(row["n_languages"], "language")
+    return spoken if row["by"] == "all" else f"{row['level']} ({spoken})"
 
 
 def scarce(row: Mapping) -> str:

@@ -1,7 +1,7 @@
 """How every figure looks: colours, marks, order of languages, frame of a figure.
 
-Languages stand in the order of the data source's table, those of a family together; a family has
-the same colour in every figure of a study, and verdicts and benchmarks theirs. Colours are those of
+Languages stand in order of their distance from English, with their family named; a family has the
+same colour in every figure of a study, and verdicts and benchmarks theirs. Colours are those of
 Okabe and Ito (2008), "Color Universal Design", which stay apart in every common colour blindness.
 """
 
@@ -37,6 +37,7 @@ VERDICTS = {  # verdict -> (colour, sign); the sign carries it where colour does
     "harms": ("#D55E00", "\N{MINUS SIGN}"),
     "too few": ("#FFFFFF", "\N{MIDDLE DOT}"),
 }
+FOUND = ("improves", "harms", "equivalent")
 OPEN = "#7F7F7F"  # marks of gains without a finding
 INK = "#222222"
 ORIGIN = ""  # where the numbers come from, if not from runs that were done here; figures name it
@@ -69,27 +70,35 @@ plt.rcParams["font.family"] = FAMILIES
 
 
 def language_order(languages: pd.DataFrame) -> list[str]:
-    """Codes of all languages, those of a family (and in it of a group) together, in table order.
+    """Codes of all languages, nearest to English first (syntactic distance), then table order.
 
-    `languages` has the columns of languages.csv, one row per language.
+    `languages` has the columns of languages.csv, one row per language; one without a distance
+    comes last.
     """
-    rank = {
-        column: {name: i for i, name in enumerate(dict.fromkeys(languages[column]))}
-        for column in ("family", "group")
-    }
-    rows = languages[["family", "group", "code"]].itertuples(index=False)
-    return [
-        row.code
-        for row in sorted(rows, key=lambda r: (rank["family"][r.family], rank["group"][r.group]))
-    ]
+    return languages.sort_values("syntactic", kind="stable")["code"].tolist()
 
 
 def level_order(levels: Iterable[str], languages: pd.DataFrame) -> list[str]:
-    """Distinct levels (families, groups or codes) in table order; unknown ones (`all`) last."""
-    rows = languages.set_index("code").loc[language_order(languages)]
-    names = [name for code, row in rows.iterrows() for name in (row["family"], row["group"], code)]
-    rank = {name: i for i, name in reversed(list(enumerate(names)))}
-    return sorted(dict.fromkeys(levels), key=lambda level: rank.get(level, len(names)))
+    """Distinct levels: `all` first, then families, groups or codes, nearest to English first.
+
+    A family or group stands at the mean distance of its languages other than English; unknown
+    levels come last.
+    """
+    away = languages[languages["code"] != "en"]
+    place = {"all": -1.0} | languages.set_index("code")["syntactic"].astype(float).to_dict()
+    for column in ("group", "family"):
+        place |= away.groupby(column)["syntactic"].mean().astype(float).to_dict()
+    far = [level for level in place if place[level] != place[level]]
+    place |= dict.fromkeys(far, 2.0)
+    return sorted(dict.fromkeys(levels), key=lambda level: place.get(level, 3.0))
+
+
+def level_names(levels: Iterable[str], languages: pd.DataFrame) -> dict[str, str]:
+    """Level -> what a reader sees: `German, Germanic`; families and groups as they are."""
+    rows = languages.set_index("code")
+    known = dict(zip(rows.index, rows["name"] + ", " + rows["group"], strict=True))
+    known["all"] = "all languages"
+    return {level: known.get(level, level) for level in levels}
 
 
 def family_colours(languages: pd.DataFrame) -> dict[str, str]:
@@ -108,9 +117,8 @@ def family_colours(languages: pd.DataFrame) -> dict[str, str]:
 
 def verdict_look(verdict: str) -> dict[str, str]:
     """Colour of a gain's interval and mark: by its verdict, hollow where nothing was found."""
-    found = verdict in ("improves", "harms", "equivalent")
-    colour = VERDICTS[verdict][0] if found else OPEN
-    return {"color": colour, "markerfacecolor": colour if found else "white"}
+    colour = VERDICTS[verdict][0] if verdict in FOUND else OPEN
+    return {"color": colour, "markerfacecolor": colour if verdict in FOUND else "white"}
 
 
 def gain_window(table: pd.DataFrame) -> tuple[float, float]:

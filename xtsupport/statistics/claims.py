@@ -270,7 +270,7 @@ def beside_published(scores: pd.DataFrame) -> pd.DataFrame:
     over all languages with English, as published; the study's are also over seeds. A study of some
     languages or examples only is not comparable, and its row says how many it has.
     """
-    published = pd.DataFrame(_read("published.csv")).astype({"score": float})
+    published = published_scores()
     plain = scores[scores["variant"] == "plain"]
     each = plain.groupby(["condition", "task", "metric", "language"])[
         ["score", "n_examples"]
@@ -287,6 +287,11 @@ def beside_published(scores: pd.DataFrame) -> pd.DataFrame:
     columns = ["task", "metric", "model", "score", "source"]
     both = pd.concat([published[published["task"].isin(own["task"])], own], ignore_index=True)
     return both[columns].sort_values(["task", "metric"], kind="stable", ignore_index=True)
+
+
+def published_scores() -> pd.DataFrame:
+    """published.csv: model, task, metric, score (percent, all languages with English), source."""
+    return pd.DataFrame(_read("published.csv")).astype({"score": float})
 
 
 def _read(table: str) -> list[dict[str, str]]:

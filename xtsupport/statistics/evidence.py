@@ -67,6 +67,12 @@ class Evidence:
         """Kind, official metric and shared data of every task."""
         return task_facts(self.moments, self.data)
 
+    @property
+    def official(self) -> dict[str, str]:
+        """Task -> its official metric, pairs of languages left out."""
+        facts = self.facts.items()
+        return {name: one.metric for name, one in facts if not name.endswith(PAIRS)}
+
     @cached_property
     def languages(self) -> pd.DataFrame:
         """The languages table, with rows from the cube itself for languages that it lacks."""

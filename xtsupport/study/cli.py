@@ -188,6 +188,8 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("cube", metavar="TABLE", help="a cube, or scores as CSV, TSV or parquet")
     each.add_argument("--baseline", metavar="NAME", help="the condition to hold all others against")
     each.add_argument("--out", required=True, metavar="DIR", help="where table and report go")
+    each.add_argument("--figure", metavar="NAME", help="only this figure, such as answer or rest")
+    each.add_argument("--format", choices=["svg", "png", "pdf"], help="its format (default: svg)")
     each = command(
         "export-xtreme", export_xtreme, "write predictions as XTREME's submission folder"
     )
@@ -573,19 +575,42 @@ def calibrate(args) -> None:
 
 def significance(args) -> None:
     """``xtsupport significance``."""
+    from xtsupport.cube.browse import changed_examples
     from xtsupport.report.contents import contents
-    from xtsupport.report.report import write_report
+    from xtsupport.report.report import one_figure, write_report
     from xtsupport.report.write import write_significance
     from xtsupport.statistics.comparisons import significance as compared
+    from xtsupport.study.conclude import page_links
 
     if Path(args.out).exists() and not Path(args.out).is_dir():
         raise UserError(f"--out {args.out}: is a file; name a folder")
+    if args.format and not args.figure:
+        raise UserError(f"--format {args.format}: of which figure? add --figure NAME")
     evidence, settings = evidence_of(args.cube, args.baseline)
     comparison, records = compared(evidence), run_records(args.cube)
-    contents(comparison, evidence, settings, records)  # refuses what has no answer, before writing
+    found = contents(comparison, evidence, settings, records)  # refuses what has no answer
+    if args.figure:
+        print(one_figure(found, args.figure, args.format or "svg", args.out))
+        return
     print(path := write_significance(comparison, evidence, args.out))
+    changed = changed_examples(
+        rows_of(args.cube, evidence.data), evidence.contrasts, evidence.official, evidence.data
+    )
     out = path.with_name("report.html")
-    print(write_report(out, comparison, evidence, settings, records))
+    links = page_links(out, Path(args.cube).resolve().parent)
+    print(write_report(out, comparison, evidence, settings, records, changed, links))
+
+
+def rows_of(path: str, data: str):
+    """How to read a task's rows of a cube or of any table of scores."""
+    from xtsupport.cube.any_table import is_cube, read_table
+    from xtsupport.cube.store import read_cube
+
+    cube = existing(path)
+    if is_cube(cube):
+        return lambda task: read_cube(cube, tasks=[task])
+    table = read_table(cube, data)[0]
+    return lambda task: table[table["task"] == task]
 
 
 def run_records(cube: str) -> list[dict]:

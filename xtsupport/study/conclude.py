@@ -1,5 +1,6 @@
 """From finished runs to the study's answer: the cube, the comparison as planned, the report."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.files import write_parquet
 from xtsupport.report import style
+from xtsupport.sides import short_name
 from xtsupport.study import my_runs, runs
+from xtsupport.study.finished import predictions
 from xtsupport.study.my_runs import SCORED, Done
 from xtsupport.study.narrowing import named
 from xtsupport.study.plan import Study, alone, open_study, study_of
@@ -169,11 +172,59 @@ def conclude(study: Study, evidence, into: str = "scratch") -> pd.DataFrame:
 
 def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path:
     """Write ``report.html`` beside the comparison's table; returns its path."""
+    from xtsupport.cube.browse import changed_examples
     from xtsupport.report.report import write_report
 
     records = [found[1] for run in study.plan.runs if (found := runs.standing(run))]
     out = place(study, into) / "report.html"
-    return write_report(out, comparison, evidence, study.settings, records)
+    changed = changed_examples(
+        lambda task: with_predictions(study, task, evidence.contrasts),
+        evidence.contrasts,
+        evidence.official,
+        evidence.data,
+    )
+    links = page_links(out, study.folder)
+    return write_report(out, comparison, evidence, study.settings, records, changed, links)
+
+
+def with_predictions(study: Study, task: str, contrasts) -> pd.DataFrame:
+    """A task's scores with what the models said, of all sides; without, where no run is here."""
+    from xtsupport.cube.store import read_cube
+
+    parts = []
+    for side in dict.fromkeys(each for pair in contrasts for each in pair):
+        try:
+            parts.append(predictions(study, short_name(side), task))
+        except UserError:  # a label in braces, a run that is not here: the scores alone are
+            return read_cube(find_cube(study), tasks=[task])
+    return pd.concat(parts, ignore_index=True).drop(columns="variant", errors="ignore")
+
+
+def page_links(out: Path, study: Path) -> dict[str, str]:
+    """What a page leads to: files beside it, and those of the project if it lies in there.
+
+    study: the folder that holds the study's settings.
+    """
+    beside = {
+        "every row (CSV)": "significance.csv",
+        "figures (SVG, PNG)": "figures/",
+        "tables (CSV, LaTeX)": "tables/",
+    }
+    root = folders.root()
+    notebooks = root / "notebooks"
+    near = {
+        "settings of the study": Path(study).resolve() / "settings.yaml",
+        "notebook 07": notebooks / "07_significance_by_family.ipynb",
+        "glossary": notebooks / "glossary.md",
+    }
+    place = Path(out).resolve().parent
+    if place.is_relative_to(root):
+        beside |= {
+            text: Path(os.path.relpath(path, place)).as_posix()
+            for text, path in near.items()
+            if path.is_file() and path.resolve().is_relative_to(root)
+        }
+    return beside | {"the method: Phang et al. 2020": "https://arxiv.org/abs/2005.13013"}
 
 
 def place(study: Study, into: str) -> Path:

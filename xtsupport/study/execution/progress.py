@@ -1,14 +1,12 @@
 """What a person sees while a study runs, and afterwards."""
 
-import csv
 import re
 import sys
+import textwrap
 import time
 from collections import Counter
 from pathlib import Path
 
-from xtsupport.report.sentences import levels, signed
-from xtsupport.sides import as_columns, side
 from xtsupport.study import runs, store
 from xtsupport.study.execution.runner import rule_name
 from xtsupport.study.execution.time_left import seconds_left, work
@@ -179,50 +177,20 @@ def time_left(
 
 
 def headline(study: Study) -> list[str]:
-    """The primary comparison by level, from ``significance.csv``, and where the report lies."""
-    path, primary = study.folder / "significance.csv", study.settings.analysis.primary
+    """The answer as ``answer.txt`` has it, what the encoder had seen, and where the report lies."""
+    path, primary = study.folder / "answer.txt", study.settings.analysis.primary
     lines = []
     if primary and path.is_file():
-        with path.open(encoding="utf-8", newline="") as stream:
-            lines = answer_lines(study.settings, list(csv.DictReader(stream)))
-        lines += [seen_before(study.settings.encoder, [primary.target], study.data)]
+        lines = answer_lines(path.read_text(encoding="utf-8"))
+        lines += ["", seen_before(study.settings.encoder, [primary.target], study.data)]
     report = study.folder / "report.html"
     return [*lines, f"report: {report}"] if report.is_file() else lines
 
 
-def answer_lines(settings, rows: list[dict[str, str]]) -> list[str]:
-    """The primary comparison's rows of a comparison, a line each, below a title."""
-    primary = settings.analysis.primary
-    wanted = as_columns(side(primary.treatment), side(primary.baseline))
-    wanted |= {"metric": primary.metric, "by": primary.by}
-    tasks = [primary.target + rest for rest in ("", " - rest", " - rest (f1)")]
-    planned = [row for row in rows if row["task"] in tasks and wanted.items() <= row.items()]
-    if not planned:
-        return []
-    where = "over all languages" if primary.by == "all" else f"by {primary.by}"
-    title = f"{primary.treatment} against {primary.baseline}, gain in points {where}"
-    sure = levels(planned, settings.analysis.alpha)
-    return [title, HEADER.format(sure), *map(headline_row, planned)]
-
-
-def headline_row(row: dict) -> str:
-    """One level of the primary comparison."""
-    interval = f"[{signed(float(row['ci_low']))}, {signed(float(row['ci_high']))}]"
-    return (
-        f"  {row['task'] + ' ' + row['metric']:<24}{row['level']:<18}{row['n_languages']:>6}"
-        f"{number(row['baseline_score']):>10}{number(row['gain']):>8}  {interval:<21}"
-        f"{number(row['p_adjusted'], 3).replace('0.000', '<0.001'):>7}  {row['verdict']}"
-    )
-
-
-def number(text: str, digits: int = 1) -> str:
-    """A number of a CSV file, rounded; a dash where there is none."""
-    try:
-        return f"{float(text):.{digits}f}"
-    except ValueError:
-        return "-"
-
-
-HEADER = "  {:<24}{:<18}{:>6}{:>10}{:>8}  {{:<21}}{:>7}  {}".format(
-    "target", "level", "langs", "baseline", "gain", "p adj", "verdict"
-)
+def answer_lines(text: str) -> list[str]:
+    """``answer.txt`` for a terminal: sentences wrapped, rows of its table as they are."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        wide = "  " in line or not line  # a row of the table
+        lines += [line] if wide else textwrap.wrap(line, 100, subsequent_indent="  ")
+    return lines

@@ -1,0 +1,196 @@
+"""The page's large tables: scores of all conditions, all gains, examples whose answers changed."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from xtsupport.cube.scores import official_metrics, with_guesses, zero_shot_means
+from xtsupport.report.contents import Contents
+from xtsupport.report.headline import verdict_words
+from xtsupport.report.names import metric_name, side_name, task_name
+from xtsupport.report.page import Block, Cell, board, folded, paragraph, shown
+from xtsupport.report.sentences import counted, ends, signed_gain
+from xtsupport.report.style import level_order
+from xtsupport.sides import both_sides
+from xtsupport.statistics.claims import published_scores
+from xtsupport.statistics.declared import apart
+
+MINUS = "\N{MINUS SIGN}"
+ROWS = 6000  # of all gains on a page; significance.csv has the rest
+TEXTS = {"question": "question", "gold": "gold answer", "english": "in English"}
+
+
+def score_board(found: Contents) -> list[Block]:
+    """Mean zero-shot scores, conditions x targets, each with its gain and verdict below."""
+    data, official = found.evidence.data, official_of(found)
+    means = zero_shot_means(with_guesses(found.scores, data))
+    home = [f"{name} (en)" for name in official if f"{name} (en)" in means]
+    away = found.scores[found.scores["language"] != "en"].groupby("task")["language"].nunique()
+    heads: list[Cell | str] = ["trained on first"]
+    for name, metric in official.items():
+        below = f"{metric_name(metric)}, {counted(away.get(name, 0), 'language')}"
+        heads.append(Cell(task_name(name, data), below, "n"))
+    english = (task_name(name.removesuffix(" (en)"), data) for name in home)
+    heads += [Cell(name, "English", "n soft") for name in english]
+    conditions = set(found.scores["condition"])
+    rows = [
+        [
+            Cell(side_name(name, data), kind="" if name in conditions else "soft"),
+            *(
+                score_cell(found, name, target, metric, line.get(target), f"gains-{place}")
+                for place, (target, metric) in enumerate(official.items())
+            ),
+            *(Cell(shown(line[each]), kind="n soft") for each in home),
+        ]
+        for name, line in means.iterrows()
+    ]
+    text = (
+        "Mean over seeds and over the languages other than English, in points. Below a score: the "
+        "gain on the baseline, coloured where it is a finding (?: undetermined). A click on a "
+        "score leads to its languages."
+    )
+    published = published_rows(found, list(official), len(home))
+    if published:
+        text += " Published averages are over all languages with English and full test sets."
+    return [board(heads, rows + published), paragraph(text, "note")]
+
+
+def score_cell(found: Contents, condition, target: str, metric: str, score, link: str) -> Cell:
+    """A score, and below it the gain with its verdict's colour."""
+    if condition not in set(found.scores["condition"]):
+        return Cell(shown(score), kind="n soft")
+    rows = found.comparison
+    mine = rows[(rows["by"] == "all") & (rows["task"] == target) & (rows["metric"] == metric)]
+    for row in mine.to_dict("records"):
+        who, base = both_sides(row)
+        if who == condition:
+            against = "" if base == found.primary.baseline else f" on {side_name(base)}"
+            below = f"{signed_gain(row['gain'])}{against} {SIGNS[row['verdict']]}"
+            return Cell(shown(score), below, f"n {kind_of(row)}", link)
+    return Cell(shown(score), kind="n", link=link if score == score else "")
+
+
+SIGNS = {"improves": "improves", "harms": "harms", "equivalent": "equivalent",
+         "undetermined": "?", "too few": "too few"}  # fmt: skip
+
+
+def kind_of(row: Mapping) -> str:
+    """The class of a row's verdict in the style sheet."""
+    return str(row["verdict"]).split()[-1]
+
+
+def official_of(found: Contents) -> dict[str, str]:
+    """Target -> its official metric: the primary target first, then in the study's order."""
+    known = official_metrics(found.evidence.data)
+    have = found.scores.drop_duplicates("task").set_index("task")["metric"].astype(str)
+    names = dict.fromkeys([found.primary.target, *have.index])
+    return {name: known.get(name, have[name]) for name in names if name in have}
+
+
+def published_rows(found: Contents, targets: list[str], blanks: int) -> list[list[Cell]]:
+    """Published averages of the study's targets, a row per model; none for invented languages."""
+    if found.languages["note"].eq("invented").all():
+        return []
+    official, rows = official_of(found), []
+    for model, part in published_scores().groupby("model", sort=False):
+        own = part[part["metric"] == part["task"].map(official)].set_index("task")["score"]
+        if own.index.isin(targets).any():
+            cells = [Cell(shown(own.get(name)), kind="n soft") for name in targets]
+            more = [Cell("", kind="soft")] * blanks
+            rows.append([Cell(f"{model}, published", kind="soft"), *cells, *more])
+    return rows
+
+
+def gain_boards(found: Contents, drawn: Mapping[tuple, str]) -> list[Block]:
+    """Every gain by official metric: a folded table per target, a row per contrast and level.
+
+    drawn: (treatment, baseline, variant, task) -> address of the examples that changed.
+    """
+    chosen, official = found.comparison, official_of(found)
+    chosen = chosen[chosen["metric"].eq(chosen["task"].map(official))]
+    wide = len(chosen) > ROWS
+    levels = ["all", apart(found.primary.by), *([] if wide else ["language"])]
+    blocks = [
+        gain_table(found, task, chosen[chosen["task"] == task], list(dict.fromkeys(levels)), drawn,
+                   f"gains-{place}")
+        for place, task in enumerate(official)
+    ]  # fmt: skip
+    text = "Gains in points by official metric; a click on a gain leads to the examples behind it."
+    if wide:
+        text += " Single languages are in significance.csv: here they would be too many."
+    return [paragraph(text, "note"), *blocks]
+
+
+def gain_table(found: Contents, task, rows, levels, drawn, name) -> Block:
+    """The gains on one target."""
+    data, languages = found.evidence.data, found.languages
+    names = languages.set_index("code")
+    lines = []
+    for by in levels:
+        part = rows[rows["by"] == by]
+        order = level_order(part["level"], languages)
+        part = part.sort_values("level", key=lambda level: level.map(order.index), kind="stable")
+        for row in part.to_dict("records"):
+            who, base = (side_name(each, data) for each in both_sides(row))
+            where, family = placed(row, names)
+            link = drawn.get((row["treatment"], row["baseline"], row["variant"], task), "")
+            verdict = verdict_words(row)
+            kind = kind_of(row)
+            lines.append([
+                Cell(where), Cell(family), Cell(who), Cell(base),
+                Cell(shown(row["baseline_score"]), kind="n"),
+                Cell(signed_gain(row["gain"]), kind=f"n {kind}", link=link),
+                Cell(ends(row["ci_low"], row["ci_high"]).replace("-", MINUS), kind="i"),
+                Cell(verdict, kind=f"i {kind}"),
+            ])  # fmt: skip
+    heads: list[Cell | str] = ["language", "family", "trained on first", "against"]
+    heads += [Cell("baseline", kind="n"), Cell("gain", kind="n"), "interval", "verdict"]
+    summary = f"{task_name(task, data)}, {metric_name(rows['metric'].iloc[0])}: {len(lines)} gains"
+    return folded(summary, board(heads, lines, (0, 1, 2)), name=name)
+
+
+def placed(row: Mapping, names: pd.DataFrame) -> tuple[str, str]:
+    """What a row's level is called, and its family."""
+    if row["by"] == "all":
+        return "all languages", ""
+    if row["by"] == "language" and row["level"] in names.index:
+        one = names.loc[row["level"]]
+        return str(one["name"]), str(one["group"])
+    return f"{row['level']} ({row['n_languages']})", row["level"]
+
+
+def example_boards(found: Contents, changed: pd.DataFrame | None) -> tuple[list[Block], dict]:
+    """The examples whose scores changed most, folded per contrast and target; their addresses.
+
+    changed: the columns of ``changed_examples``; None: there are no single examples here.
+    """
+    if changed is None or changed.empty:
+        return [], {}
+    data, names = found.evidence.data, found.languages.set_index("code")
+    keys = ["treatment", "baseline", "variant", "task"]
+    texts = {name: head for name, head in TEXTS.items() if name in changed}
+    said = [name for name in ("baseline_said", "treatment_said") if name in changed]
+    blocks, drawn = [], {}
+    for place, (key, part) in enumerate(changed.groupby(keys, sort=False)):
+        drawn[key] = f"examples-{place}"
+        first = part.iloc[0].to_dict()
+        who, base = (side_name(each, data) for each in both_sides(first))
+        heads: list[Cell | str] = ["language", "family", Cell("change", kind="n"), *texts.values(),
+                 *(f"said: {name}" for name in (base, who) if said), "example"]  # fmt: skip
+        lines = [
+            [*(Cell(text) for text in placed({"by": "language", **row, "level": row["language"],
+                                              "n_languages": 1}, names)),
+             Cell(signed_gain(row["change"], 0), kind="n"),
+             *(Cell(str(row[name]), kind="text") for name in (*texts, *said)),
+             Cell(row["example_id"], kind="soft")]
+            for row in part.to_dict("records")
+        ]  # fmt: skip
+        summary = f"{task_name(first['task'], data)}: {who} against {base}, {len(lines)} examples"
+        blocks.append(folded(summary, board(heads, lines, (0, 1)), name=drawn[key]))
+    about = (
+        "The examples whose score changed most, mean over seeds, in points; answers are those of "
+        "the first seed." if said else
+        "The examples whose score changed most, mean over seeds, in points. This page was drawn "
+        "without the texts: it names the examples by their ids in the data set."
+    )  # fmt: skip
+    return [paragraph(about, "note"), *blocks], drawn

@@ -1,0 +1,74 @@
+"""Names as people write them, in all that is read: tasks, conditions, metrics, languages."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import pandas as pd
+
+from xtsupport import tables
+from xtsupport.sides import both_sides, side
+
+METRICS = {
+    "f1": "F1", "exact_match": "exact match", "f1_segmented": "segmented F1",
+    "accuracy": "accuracy", "official": "official metrics",
+}  # fmt: skip
+AGGREGATES = {
+    "rest": "other targets",
+    "rest (common)": "other targets that all these languages have",
+    "rest (f1)": "other targets scored by F1",
+    "rest (other data)": "other targets trained on other data",
+    "same-format": "other targets of its format",
+    "f1-native": "targets scored by F1",
+    "retrieval": "sentence retrieval",
+    "all": "all targets",
+}
+MARKS = {"@translated": ", translated", "@matched": ", equal rows", "+mlm": " + masked LM"}
+NONE = "no intermediate task"
+
+
+@lru_cache(maxsize=8)
+def _titles(data: str) -> dict[str, str]:
+    own = tables.tasks(data).items()  # a mirror's table may be older than its column of titles
+    known = {name: row.title for name, row in (*tables.tasks().items(), *own) if row.title}
+    return known | {"none": NONE, "all": "all tasks mixed"}
+
+
+def named(name: str, data: str = "hub") -> str:
+    """A task or plain condition: `XQuAD`; one that no table names stays as it is."""
+    return _titles(str(data)).get(name, name)
+
+
+def task_name(task: str, data: str = "hub") -> str:
+    """A task, an aggregate or a difference: `XQuAD`, `XQuAD minus other targets`."""
+    first, less, second = task.partition(" - ")
+    if less:
+        return f"{task_name(first, data)} minus {task_name(second, data)}"
+    return AGGREGATES.get(task) or named(task, data)
+
+
+def metric_name(metric: str) -> str:
+    """`F1`, `exact match`."""
+    return METRICS.get(metric, metric)
+
+
+def side_name(one: str, data: str = "hub") -> str:
+    """A condition with its variant: `SQuAD, adversarial`; `no intermediate task, SQuAD's steps`."""
+    condition, variant = side(one)
+    condition, brace, settings = condition.partition("{")
+    base, _, matched = condition.partition("~")
+    marks = "".join(words for mark, words in MARKS.items() if mark in base)
+    for mark in MARKS:
+        base = base.replace(mark, "")
+    text = f"{NONE}, {named(matched, data)}'s steps" if matched else named(base, data)
+    text += marks + (f", {variant.replace('source=', 'trained in ')}" if variant != "plain" else "")
+    return text + brace + settings
+
+
+def contrast_name(row: Mapping, data: str = "hub") -> str:
+    """Both sides of a row of a comparison: `SQuAD against no intermediate task`."""
+    return " against ".join(side_name(each, data) for each in both_sides(row))
+
+
+def language_names(languages: pd.DataFrame) -> dict[str, str]:
+    """Code -> `German`, of the languages table."""
+    return dict(zip(languages["code"], languages["name"], strict=True))
