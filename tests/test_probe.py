@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import XLMRobertaConfig
 
 from xtsupport.training.masked import tiny_xlmr, train_tokenizer
 from xtsupport.training.probe import fits, guess, nearest_words, room
@@ -19,7 +20,7 @@ def tokenizer():
 class Oracle:
     """A model that says which position it was asked about: it answers with the piece before it."""
 
-    config = SimpleNamespace(max_position_embeddings=34)
+    config = XLMRobertaConfig(max_position_embeddings=34)
 
     def __init__(self, tokenizer):
         self.size, self.mask = len(tokenizer), tokenizer.mask_token_id

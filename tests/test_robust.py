@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from xtsupport.training import robust
+from xtsupport.training import embeddings, robust
 from xtsupport.training.batches import collate
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
@@ -132,11 +132,11 @@ def test_near_words_of_planted_embeddings(tiny_encoder):
     """Two words are given nearly the same vector: each is the other's only synonym."""
     encoder, tokenizer = tiny_encoder
     encoder = copy.deepcopy(encoder)
-    words = robust.whole_words(tokenizer)
+    words = embeddings.whole_words(tokenizer)
     table = encoder.get_input_embeddings().weight
     with torch.no_grad():
         torch.manual_seed(0)
         table.copy_(torch.randn_like(table))
         table[words["soup"]] = table[words["cooked"]] + 0.05 * torch.randn(16)
-    near = robust.nearest_words(encoder, tokenizer, ["cooked", "soup", "nowhere"])
+    near = robust.synonyms_of(encoder, tokenizer, ["cooked", "soup", "nowhere"])
     assert near["cooked"][0] == "soup" and near["soup"][0] == "cooked" and "nowhere" not in near

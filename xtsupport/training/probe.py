@@ -1,19 +1,19 @@
 """What a pretrained encoder knows before any task: masked words, and words with similar vectors."""
 
+import math
 import re
 from pathlib import Path
 
 import pandas as pd
 import torch
-from torch.nn.functional import normalize
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 from transformers.utils import logging
 
 from xtsupport import tables
 from xtsupport.data import load
+from xtsupport.training import checkpoint, embeddings
 
 logging.disable_progress_bar()
-WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece's mark of a piece that begins a word
 
 
 def load_masked(folder: Path):
@@ -76,9 +76,9 @@ def recall_by_language(
     return pd.DataFrame(rows, columns=["language", "family", "right", "masked", "said"])
 
 
-def room(model) -> int:
-    """How many pieces a text may have (XLM-R counts positions from 2)."""
-    return model.config.max_position_embeddings - 2
+def room(model) -> float:
+    """How many pieces a text may have."""
+    return checkpoint.longest(model.config.to_dict()) or math.inf
 
 
 def fits(model, tokenizer, text: str) -> bool:
@@ -91,20 +91,9 @@ def _bare(word: str) -> str:
 
 
 def nearest_words(model, tokenizer, words: list[str], count: int = 5) -> pd.DataFrame:
-    """For each word, the whole-word pieces whose input vectors point the same way.
-
-    Cosine of the embeddings after their mean is subtracted. A word that is not one piece of the
-    vocabulary is left out. Columns: word, and 1..count.
+    """For each word that is one piece of the vocabulary, the words whose input vectors point the
+    same way (``embeddings.nearest_words``). Columns: word, and 1..count.
     """
-    vectors = model.get_input_embeddings().weight.detach()  # (vocabulary, width)
-    vectors = normalize(vectors - vectors.mean(0), dim=-1)
-    pieces = tokenizer.convert_ids_to_tokens(list(range(len(vectors))))
-    whole = [i for i, p in enumerate(pieces) if p.startswith(WORD_START) and len(p) > 2]
-    place = {pieces[i][1:]: row for row, i in enumerate(whole)}
-    asked = [word for word in words if word in place]
-    like = vectors[whole] @ vectors[whole].T
-    rows = []
-    for word in asked:
-        order = like[place[word]].argsort(descending=True).tolist()
-        rows.append([pieces[whole[i]][1:] for i in order if i != place[word]][:count])
-    return pd.DataFrame(rows, index=pd.Index(asked, name="word"), columns=range(1, count + 1))
+    found = embeddings.nearest_words(model, tokenizer, words, count)
+    rows = [[near for near, _ in pairs] for pairs in found.values()]
+    return pd.DataFrame(rows, index=pd.Index(found, name="word"), columns=range(1, count + 1))

@@ -30,9 +30,10 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
+from xtsupport.training.embeddings import nearest_words
+
 ASCENT = 0.5  # share of the radius that one ascent step goes
 NEIGHBOURS, NEAR = 8, 0.5  # synonyms of a word at most, and their least cosine with it
-BEGINS = ("\N{LOWER ONE EIGHTH BLOCK}", "\N{LATIN CAPITAL LETTER G WITH DOT ABOVE}")
 TEXTS = {  # the texts of an example that may change; a span's context may not: the answer is in it
     "classification": ("text", "text_pair"),
     "choice": ("context", "question"),
@@ -133,35 +134,15 @@ def words_of(examples: dict, kind: str) -> list[str]:
     return sorted({word.lower() for words in found for word in words})
 
 
-def nearest_words(encoder, tokenizer, words) -> dict[str, list[str]]:
-    """Synonyms for want of a list: words with similar vectors in the encoder's own embeddings.
+def synonyms_of(encoder, tokenizer, words) -> dict[str, list[str]]:
+    """Synonyms where no list of them is given: the nearest words in the encoder's own embeddings.
 
-    words: those asked about; each that is one piece of the vocabulary gets the whole-word pieces
-    whose mean-centred embeddings have a cosine of at least `NEAR` with its own, `NEIGHBOURS` at
-    most. A deviation from the paper's counter-fitted vectors: neighbours may be in other
-    languages, and may be opposites.
+    A word of the vocabulary gets those with a cosine of at least `NEAR`, `NEIGHBOURS` at most. A
+    deviation from the paper's counter-fitted vectors: neighbours may be in other languages, and
+    may be opposites.
     """
-    vectors = encoder.get_input_embeddings().weight.detach().float()
-    vectors = normalize(vectors - vectors.mean(0), dim=-1)
-    whole = whole_words(tokenizer)
-    asked = [word for word in dict.fromkeys(words) if word in whole]
-    names, rows = list(whole), vectors[list(whole.values())]
-    found: dict[str, list[str]] = {}
-    for start in range(0, len(asked), 256):
-        some = asked[start : start + 256]
-        like = vectors[[whole[word] for word in some]] @ rows.T
-        values, places = (x.tolist() for x in like.topk(min(NEIGHBOURS + 1, len(rows))))
-        for word, scores, at in zip(some, values, places, strict=True):
-            near = [names[j] for score, j in zip(scores, at, strict=True) if score >= NEAR]
-            found[word] = [each for each in near if each.lower() != word][:NEIGHBOURS]
-    return {word: near for word, near in found.items() if near}
-
-
-def whole_words(tokenizer) -> dict[str, int]:
-    """The vocabulary's pieces that are whole words of at least two letters, with their ids."""
-    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-    if any(piece.startswith("##") for piece in pieces):  # WordPiece marks what continues a word
-        words = {piece: i for i, piece in enumerate(pieces)}
-    else:  # SentencePiece and byte-level BPE mark what begins one
-        words = {piece[1:]: i for i, piece in enumerate(pieces) if piece[0] in BEGINS}
-    return {word: i for word, i in words.items() if word.isalpha() and len(word) > 1}
+    near = {
+        word: [each for each, cosine in found if cosine >= NEAR and each.lower() != word]
+        for word, found in nearest_words(encoder, tokenizer, words, NEIGHBOURS).items()
+    }
+    return {word: found for word, found in near.items() if found}

@@ -13,7 +13,7 @@ from xtsupport.study.runs import Run
 from xtsupport.tables import task
 from xtsupport.training.feature_cache import encoded
 from xtsupport.training.features import Features
-from xtsupport.training.robust import SynonymReplacer, nearest_words, words_of
+from xtsupport.training.robust import SynonymReplacer, synonyms_of, words_of
 
 
 def training_features(name: str, rows: int, tokenizer, run: Run, encoder=None) -> Features:
@@ -82,7 +82,7 @@ def with_synonyms(examples, kind: str, encoder, tokenizer, run: Run):
 
     columns = examples[:]
     if run.settings["synonyms"] == "embeddings":
-        near = nearest_words(encoder, tokenizer, words_of(columns, kind))
+        near = synonyms_of(encoder, tokenizer, words_of(columns, kind))
     else:
         near = read_synonyms(folders.typed(run.settings["synonyms"]))
     copied = SynonymReplacer(near).copies(columns, kind, run.settings["copies"], run.seed)
