@@ -13,7 +13,7 @@ from xtsupport import tables
 from xtsupport.data import bucc, load
 from xtsupport.errors import UserError
 from xtsupport.evaluation import score
-from xtsupport.study import store
+from xtsupport.study import export_xtreme, store
 from xtsupport.study.cli import main
 from xtsupport.study.export_xtreme import export, summary
 from xtsupport.study.phases import train
@@ -150,6 +150,24 @@ def test_a_study_that_carries_records_only(tmp_path, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert "runs carry scores without predictions (no examples.parquet)" in line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_fills_up_leaves_no_half_a_submission(tmp_path, mirror_of_three, monkeypatch):
+    answers = dict.fromkeys("abc", "")
+    run(tmp_path / "study", TARGET, mirror_of_three, "xquad", answers, SPAN)
+
+    def files():
+        return {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+
+    def full(path, text):
+        raise OSError(28, "No space left on device")
+
+    export(tmp_path / "study", tmp_path / "out")
+    before = files()
+    monkeypatch.setattr(export_xtreme, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        export(tmp_path / "study", tmp_path / "out")
+    assert before == files() != {}
 
 
 def test_retrieval_without_phase_2_stands_under_every_seed(tmp_path, mirror_of_three):

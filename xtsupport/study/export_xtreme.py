@@ -12,7 +12,7 @@ from pathlib import Path
 from xtsupport import tables
 from xtsupport.data import hub
 from xtsupport.errors import UserError
-from xtsupport.files import write_text
+from xtsupport.files import new_folder, write_text
 from xtsupport.study import runs, store
 from xtsupport.study.conditions import parse
 from xtsupport.study.params.rules import data_source
@@ -39,7 +39,7 @@ def export(study: str | Path, out: str | Path, data=None) -> list[Path]:
             f"{study}: {lacking} of its {len(made)} runs carry scores without predictions (no "
             f"{EXAMPLES}), as a study does that is handed on; export one that was run here"
         )
-    files: dict[Path, str] = {}
+    submissions: dict[Path, dict[str, str]] = {}
     problems: list[str] = []
     for place, run in made:
         source = data or data_source(run.get("options", {}).get("data", "hub"))
@@ -50,10 +50,14 @@ def export(study: str | Path, out: str | Path, data=None) -> list[Path]:
             continue
         for seed in _seeds(run, made):
             folder = Path(out) / run["condition"] / run["variant"] / f"seed{seed}"
-            files |= {folder / name: text for name, text in texts.items()}
+            submissions.setdefault(folder, {}).update(texts)
     if problems:
         raise UserError(*dict.fromkeys(problems))
-    return [write_text(path, text) for path, text in files.items()]
+    for folder, texts in submissions.items():
+        with new_folder(folder) as made_here:  # whole, or not there
+            for name, text in texts.items():
+                write_text(made_here / name, text)
+    return [folder / name for folder, texts in submissions.items() for name in texts]
 
 
 def finished_runs(study: Path) -> list[tuple[Path, dict]]:
