@@ -377,6 +377,13 @@ def test_single_texts_and_choices_without_a_context_are_no_blanks():
     assert soundness.sound(readers.read(rows, copa), 3, copa, "x")[1] == {}
 
 
+def test_a_split_without_texts_is_not_called_one_without_gold():
+    rows = pa.table({"premise": pa.nulls(2), "hypothesis": ["b", "c"], "label": [0, 1]})
+    task = tables.task("mnli")
+    with pytest.raises(UserError, match="none of its 2 rows has a text in text"):
+        soundness.sound(readers.read(rows, task), 2, task, "x")
+
+
 def test_sentences_without_words_are_left_out_and_blank_words_counted():
     task = tables.task("udpos")
     words = [["a", "\u200e", " "], [], ["b"]]

@@ -51,6 +51,9 @@ def sound(examples: pa.Table, raw_rows: int, task: Task, name: str) -> tuple[pa.
         found |= of_answers
     if task.kind == "tagging":
         _one_tag_each(examples, name)
+    if not examples.num_rows and found["rows without text"]:
+        raise UserError(f"{name}: none of its {raw_rows} rows has a text in "
+                        f"{' and '.join(TEXTS[task.kind])}; copy it again")  # fmt: skip
     if not examples.num_rows:
         raise UserError(
             f"{name}: none of its {raw_rows} rows has a gold answer or label: they are hidden, as "
