@@ -2,13 +2,14 @@
 
 python benchmarks/training.py [--data FOLDER] [--encoder NAME] [--precision NAME ...] [--task ...]
 
-Three ways to make the same number of updates with the same encoder, new head, rows and optimiser:
-Trainer as transformers' question-answering example sets it up (every window padded to 384 tokens;
-sentence pairs to 128, as its GLUE example does), Trainer padding to the longest row of each batch
-(as DataCollatorWithPadding does), and xtsupport. Dropout is that of the encoder, but xtsupport's
-attention never has any. Evaluation: one padded loop as in that example against xtsupport, which
-also finds the best spans, over XQuAD's eleven languages. Each in every precision that is named;
-float32 is what the examples do unless told otherwise.
+Four ways to make the same number of updates with the same encoder (its word embeddings frozen), new
+head, rows and optimiser: Trainer as transformers' question-answering example sets it up (every
+window padded to 384 tokens; sentence pairs to 128, as its GLUE example does), Trainer padding to
+the longest row of each batch (as DataCollatorWithPadding does), Trainer as well as its settings
+allow (batches of similar length, no dropout in attention), and xtsupport, which does both by
+default. Evaluation: one padded loop as in that example against xtsupport, which also finds the best
+spans, over XQuAD's eleven languages. Every process makes one update, or evaluates one language,
+before it is timed. Ratios are within a precision, to the first way of each task.
 
 FOLDER is a mirror of the hub; where it or the encoder is missing, random weights and random ids of
 the lengths in xtsupport/lengths.csv take their place, so that the script runs offline, on GPUs too.
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +35,10 @@ TASKS = {  # task: padded length, batch size, updates, head
     "squad": (384, 8, 6, "span"),
     "mnli": (128, 16, 8, "classification"),
 }
-WAYS = ("trainer-padded", "trainer-dynamic", "xtsupport")
+WAYS = ("trainer-padded", "trainer-dynamic", "trainer-tuned", "xtsupport")
 PRECISIONS = ("float32", "bfloat16")
 LANGUAGES = ("en", "ar", "de", "el", "es", "hi", "ru", "th", "tr", "vi", "zh")  # XQuAD's
+SAMPLED = 50  # batches that an epoch has; updates draw from them
 QUESTIONS = 24  # per language, spread over the data set
 
 
@@ -45,7 +48,8 @@ def main():
     parser.add_argument("--encoder", default="offline-e5", help="offline-e5, a folder, or random")
     parser.add_argument("--precision", nargs="+", default=PRECISIONS, choices=PRECISIONS)
     parser.add_argument("--task", nargs="+", default=(*TASKS, "xquad"), choices=(*TASKS, "xquad"))
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--way", nargs="+", default=(*WAYS, "padded"), choices=(*WAYS, "padded"))
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--one", help="internal: TASK:WAY:PRECISION, one measurement as JSON")
     options = parser.parse_args()
     if options.one:
@@ -53,7 +57,7 @@ def main():
         return print(json.dumps(measure(task, way, options)))
     ways = [(task, way) for task in TASKS for way in WAYS]
     ways += [("xquad", "padded"), ("xquad", "xtsupport")]
-    ways = [way for way in ways if way[0] in options.task]
+    ways = [(task, way) for task, way in ways if task in options.task and way in options.way]
     cases = [(*way, precision) for way in ways for precision in options.precision]
     found = {case: [] for case in cases}
     for _ in range(options.rounds):
@@ -76,22 +80,24 @@ def alone(case, options) -> dict:
 
 
 def table(found: dict) -> list[str]:
-    """One line per case: medians of the rounds, and how many times as fast as its task's first."""
+    """One line per case: medians of the rounds, and how many times as fast as the first way of its
+    task in its precision, round by round: median, least and most."""
     clock = "wall" if torch.cuda.is_available() else "processor"
     lines = [
-        f"{'task':<8}{'way':<18}{'precision':<11}{'examples/s':>11}{'tokens/s':>10}"
-        f"{'Tflop/s':>9}{'GiB':>7}{'loss':>8}{'ratio':>8}"
+        f"{'task':<8}{'way':<18}{'precision':<11}{'sequences/s':>12}{'tokens/s':>10}"
+        f"{'Tflop/s':>9}{'GiB':>7}{'loss':>8}{'ratio':>8}{'least':>7}{'most':>7}"
     ]
-    first = {}
+    first: dict[tuple, np.ndarray] = {}
     for (task, way, precision), rounds in found.items():
-        seconds = float(np.median([each[clock] for each in rounds]))
         each = rounds[0]
-        speed = each["examples"] / seconds
-        first.setdefault(task, speed)
+        seconds = np.array([one[clock] for one in rounds])
+        speeds = np.array([one["tokens"] for one in rounds]) / seconds
+        ratios = speeds / first.setdefault((task, precision), speeds)
         lines.append(
-            f"{task:<8}{way:<18}{precision:<11}{speed:>11.2f}{each['tokens'] / seconds:>10.0f}"
-            f"{each['operations'] / seconds / 1e12:>9.3f}{each['memory'] / 2**30:>7.2f}"
-            f"{each['loss']:>8.3f}{speed / first[task]:>8.2f}"
+            f"{task:<8}{way:<18}{precision:<11}{np.median(each['examples'] / seconds):>12.2f}"
+            f"{np.median(speeds):>10.0f}{np.median(each['operations'] / seconds) / 1e12:>9.3f}"
+            f"{each['memory'] / 2**30:>7.2f}{each['loss']:>8.3f}"
+            f"{np.median(ratios):>8.2f}{ratios.min():>7.2f}{ratios.max():>7.2f}"
         )
     return lines
 
@@ -111,13 +117,18 @@ def measure(task: str, way: str, options) -> dict:
         sets = [features_of("xquad", code, tokenizer, options) for code in LANGUAGES]
         model.add_head("squad", "span", 2, seed=0)
         work = evaluate_padded if way == "padded" else evaluate_ours
-        wall, processor, loss = timed(work, model, sets, tokenizer, options)
+        work(model, sets[:1], tokenizer, options)
+        wall, processor, (loss, sizes) = timed(work, model, sets, tokenizer, options)
     else:
         sets = [features_of(task, "en", tokenizer, options)]
         model.add_head(task, TASKS[task][3], 3, seed=0)
         work = train_ours if way == "xtsupport" else train_with_trainer
-        wall, processor, loss = timed(work, model, sets[0], tokenizer, options, task, way)
-    sizes = np.concatenate([each.lengths for each in sets])
+        work(model, sets[0], tokenizer, options, task, way, 1)
+        model.add_head(task, TASKS[task][3], 3, seed=0)
+        updates = TASKS[task][2]
+        wall, processor, (loss, sizes) = timed(
+            work, model, sets[0], tokenizer, options, task, way, updates
+        )
     passes = 1 if task == "xquad" else 3
     return {
         "examples": len(sizes),
@@ -149,27 +160,41 @@ def peak_memory() -> int:
 # ------------------------------------------------------------------------------ training
 
 
-def train_ours(model, features, tokenizer, options, task, way) -> float:
-    """xtsupport's loop: batches of similar length, attention without dropout."""
+def train_ours(model, features, tokenizer, options, task, way, updates):
+    """(loss, tokens of every sequence) of xtsupport's loop: batches of similar length, attention
+    without dropout."""
     from xtsupport.training.attention import use_fast_attention
+    from xtsupport.training.batches import batch_stream
     from xtsupport.training.encoder import set_dropout
     from xtsupport.training.loop import Recipe, train
 
-    _, batch_size, updates, _ = TASKS[task]
+    batch_size = TASKS[task][1]
     set_dropout(model.encoder, 0.1, 0.0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     use_fast_attention(model.encoder, device, options.precision)
     recipe = Recipe(updates, batch_size, 3e-5, precision=options.precision)
     history = train(model, {task: features}, tokenizer, recipe, progress=False)
-    return float(history.loss.mean())
+    taken = islice(batch_stream(features, batch_size, recipe.seed, task), updates)
+    return float(history.loss.mean()), features.lengths[np.concatenate(list(taken))]
 
 
-def train_with_trainer(model, features, tokenizer, options, task, way) -> float:
-    """Trainer over the same features, padded to a fixed length or to the longest of a batch."""
+def train_with_trainer(model, features, tokenizer, options, task, way, updates):
+    """(loss, tokens of every sequence) of Trainer over the same features."""
     from transformers import Trainer, TrainingArguments
 
-    length, batch_size, updates, _ = TASKS[task]
-    padded = length if way == "trainer-padded" else None
+    from xtsupport.training.encoder import set_dropout
+
+    tuned = way == "trainer-tuned"
+    if tuned:
+        set_dropout(model.encoder, 0.1, 0.0)
+    length, batch_size, *_ = TASKS[task]
+    padded, taken = length if way == "trainer-padded" else None, []
+    rows = [{"row": i, "input_ids": row["ids"]} for i, row in enumerate(features.rows)]
+
+    def collator(chosen):
+        taken.append([each["row"] for each in chosen])
+        return padded_batch(features, taken[-1], tokenizer, padded)
+
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder,
@@ -182,14 +207,16 @@ def train_with_trainer(model, features, tokenizer, options, task, way) -> float:
             report_to="none",
             disable_tqdm=True,
             remove_unused_columns=False,
+            train_sampling_strategy="group_by_length" if tuned else "random",
         )
         trainer = Trainer(
             Wrapped(model, task),
             arguments,
-            train_dataset=list(range(len(features))),
-            data_collator=lambda rows: padded_batch(features, rows, tokenizer, padded),
+            train_dataset=rows,
+            data_collator=collator,
         )
-        return trainer.train().training_loss
+        loss = trainer.train().training_loss
+    return loss, features.lengths[np.concatenate(taken[:updates])]  # one more was prefetched
 
 
 class Wrapped(torch.nn.Module):
@@ -219,7 +246,7 @@ def padded_batch(features, rows, tokenizer, length):
 
 
 @torch.inference_mode()
-def evaluate_padded(model, sets, tokenizer, options) -> float:
+def evaluate_padded(model, sets, tokenizer, options):
     """Every window padded to 384, in the order of the rows, eight at a time."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).eval()
@@ -229,10 +256,10 @@ def evaluate_padded(model, sets, tokenizer, options) -> float:
             batch = padded_batch(features, rows, tokenizer, 384)
             with torch.autocast(device.type, torch.bfloat16, options.precision == "bfloat16"):
                 model.logits("squad", {k: v.to(device) for k, v in batch.items()}).cpu()
-    return float("nan")
+    return float("nan"), np.concatenate([each.lengths for each in sets])
 
 
-def evaluate_ours(model, sets, tokenizer, options) -> float:
+def evaluate_ours(model, sets, tokenizer, options):
     """xtsupport's batches of at most so many tokens, longest first."""
     from xtsupport.evaluation.predict import model_outputs
     from xtsupport.training.attention import use_fast_attention
@@ -242,7 +269,7 @@ def evaluate_ours(model, sets, tokenizer, options) -> float:
     model.to(device)
     for features in sets:
         model_outputs(model, "squad", features, tokenizer.pad_token_id, 4096, options.precision, 30)
-    return float("nan")
+    return float("nan"), np.concatenate([each.lengths for each in sets])
 
 
 # ------------------------------------------------------------------------- model and rows
@@ -271,19 +298,19 @@ def model_of(options):
 
 
 def features_of(task: str, code: str, tokenizer, options, batches: int | None = None):
-    """So many rows as the updates need (or `batches`), spread over the data set, for every way."""
+    """Rows for so many batches, spread over the data set, the same for every way."""
     from xtsupport.data import load
     from xtsupport.training.features import featurise
 
-    length, batch_size, updates, kind = TASKS.get(task, (384, 1, QUESTIONS, "span"))
-    wanted = batch_size * (batches or updates)
+    length, batch_size, _, kind = TASKS.get(task, (384, 1, 0, "span"))
+    wanted = batch_size * (batches or (QUESTIONS if task == "xquad" else SAMPLED))
     if options.encoder == "random" or not Path(options.data).is_dir():
         return random_features(task, kind, wanted)
     rows = load(task, code, None if task == "xquad" else "train", options.data)
     rows = rows.select(np.linspace(0, len(rows) - 1, wanted).astype(int))
     labels = ("entailment", "neutral", "contradiction") if kind == "classification" else ()
     features = featurise(rows[:], kind, tokenizer, length, 128 if kind == "span" else 0, labels)
-    if task != "xquad":  # one feature a row, so that the updates see each once
+    if task != "xquad":  # as many features in every task
         features.rows = features.rows[:wanted]
         features.__post_init__()
     return features

@@ -1,10 +1,19 @@
 """Settings that are put into a loaded encoder."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from transformers import AutoModel, BertConfig, XLMRobertaConfig
 
-from xtsupport.training.encoder import set_dropout
+from xtsupport.errors import UserError
+from xtsupport.training import checkpoint
+from xtsupport.training.encoder import (
+    freeze_embeddings,
+    load_encoder,
+    save_encoder,
+    set_dropout,
+)
 
 SHAPE = dict(vocab_size=9, hidden_size=8, num_hidden_layers=2, num_attention_heads=2)
 
@@ -22,3 +31,28 @@ def test_attention_keeps_the_dropout_of_the_checkpoint_unless_another_is_set(con
     assert {rates[name] for name in inside} == {found}
     assert model.config.attention_probs_dropout_prob == found
     assert {rate for name, rate in rates.items() if name not in inside} == {0.3}
+
+
+def test_frozen_weights_are_kept_once_and_every_folder_loads_as_before(tiny_encoder, tmp_path):
+    model, tokenizer = deepcopy(tiny_encoder)
+    whole, parts = tmp_path / "whole", [tmp_path / "a", tmp_path / "b"]
+    save_encoder(model, tokenizer, whole, tmp_path / "shared")
+    freeze_embeddings(model)
+    for folder in parts:
+        save_encoder(model, tokenizer, folder, tmp_path / "shared")
+    for folder in parts:
+        loaded = load_encoder(folder)[0].state_dict()
+        assert loaded.keys() == load_encoder(whole)[0].state_dict().keys()
+        for name, weight in AutoModel.from_pretrained(folder).state_dict().items():
+            if "pooler" not in name:
+                assert torch.equal(weight, model.state_dict()[name])
+                assert torch.equal(loaded[name], weight)
+    (one,) = (tmp_path / "shared").iterdir()
+    assert one.stat().st_nlink == 3
+    rows, width = model.get_input_embeddings().weight.shape
+    assert one.stat().st_size > 4 * rows * width
+    own = (parts[0] / "model-00001-of-00002.safetensors").stat().st_size
+    assert own < (whole / "model.safetensors").stat().st_size - 4 * rows * width + 500
+    (parts[0] / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(UserError, match=r"model-00002-of-00002.safetensors is missing"):
+        checkpoint.check(parts[0])

@@ -142,23 +142,24 @@ def described(path: Path) -> dict:
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file; read again only when its path, size or time changed.
+    """SHA-256 of a file; read again only when its size or time changed.
 
-    Of a `LARGE` file no process reads it again: the user's cache keeps the checksum.
+    Of a `LARGE` file no process reads it again, whichever of its names it has: the user's cache
+    keeps the checksum.
     """
     stat = path.stat()
-    return _checksum(path, stat.st_size, stat.st_mtime_ns)
+    return _checksum(path, (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns))
 
 
 @lru_cache(maxsize=100_000)
-def _checksum(path: Path, size: int, changed: int) -> str:
-    name = hashlib.sha256(f"{path.absolute()} {size} {changed}".encode()).hexdigest()
-    kept = user_cache() / "checksums" / name
-    if size >= LARGE and kept.is_file():
+def _checksum(path: Path, state: tuple[int, ...]) -> str:
+    large = state[2] >= LARGE
+    kept = user_cache() / "checksums" / "-".join(map(str, state))
+    if large and kept.is_file():
         return kept.read_text(encoding="ascii")
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if size >= LARGE:
+    if large:
         with suppress(OSError):  # a cache that is read-only
             write_text(kept, found)
     return found

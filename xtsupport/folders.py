@@ -77,6 +77,11 @@ def runs() -> Path:
     return outputs() / "runs"
 
 
+def frozen() -> Path:
+    """The weights that runs did not train, which their folders share as hard links."""
+    return runs() / ".frozen"
+
+
 def scratch() -> Path:
     """Where notebooks leave tables and reports that belong to no study."""
     return outputs() / "scratch"

@@ -149,8 +149,9 @@ def described(record: dict) -> str:
 
 
 def entries(folder: Path) -> list[Path]:
-    """The folders in a folder that may be absent."""
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    """The folders in a folder that may be absent, but for hidden ones."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in found if path.is_dir() and not path.name.startswith("."))
 
 
 def old_scratch() -> list[Path]:
@@ -177,3 +178,6 @@ def remove(found: Iterable[Leftover]) -> None:
     for each in found:
         (each.folder / RECORD).unlink(missing_ok=True)
         shutil.rmtree(each.folder)
+    for path in folders.frozen().glob("*.safetensors"):
+        if path.stat().st_nlink == 1:  # no run has it any more
+            path.unlink()

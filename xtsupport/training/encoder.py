@@ -1,13 +1,17 @@
 """Encoders: any transformers encoder by hub id or folder, the packaged real one, the demo's own."""
 
+import hashlib
 import inspect
+import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 from transformers.utils import logging
 
 from xtsupport.errors import UserError
+from xtsupport.files import draft, write_json
 from xtsupport.training import checkpoint
 
 logging.disable_progress_bar()  # of loading and saving; training has a line of its own
@@ -109,3 +113,42 @@ def set_dropout(model, hidden: float, attention: float | None = None) -> None:
 def freeze_embeddings(model) -> None:
     """Keep the word embeddings as they are: most of a multilingual encoder's weights."""
     model.get_input_embeddings().weight.requires_grad_(False)
+
+
+def save_encoder(model, tokenizer, folder: Path, shared: Path) -> None:
+    """The encoder as a transformers folder: config.json, safetensors, tokenizer files.
+
+    Frozen weights, such as the word embeddings of most studies on a small machine, are a file of
+    their own: one in `shared`, named by its checksum, of which every folder has a hard link.
+    """
+    tokenizer.save_pretrained(folder)
+    names = [name for name, weight in model.named_parameters() if not weight.requires_grad]
+    if not names:
+        model.save_pretrained(folder)
+        return
+    state = model.state_dict()
+    kept = {name: state.pop(name).contiguous() for name in names}
+    place = shared / f"{_digest(kept)}.safetensors"
+    if not place.exists():
+        with draft(place) as temporary:
+            save_file(kept, temporary, metadata={"format": "pt"})
+    model.save_pretrained(folder, state_dict=state)
+    parts = [folder / f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    (folder / checkpoint.WEIGHTS).replace(parts[0])
+    try:
+        parts[1].hardlink_to(place)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(place, parts[1])
+    found = {part.name: checkpoint.header(folder, part.name, part) for part in parts}
+    where = {key: part for part, shapes in found.items() for key in shapes}
+    size = sum(part.stat().st_size for part in parts)
+    write_json(folder / checkpoint.INDEX, {"metadata": {"total_size": size}, "weight_map": where})
+
+
+def _digest(tensors: dict[str, torch.Tensor]) -> str:
+    """The SHA-256 of names and values."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from xtsupport import folders
 from xtsupport.data import load
 from xtsupport.data.hub import available
 from xtsupport.errors import UserError
@@ -382,7 +383,6 @@ def collapsed(scores: pd.DataFrame, data, source: str = "en") -> list[str]:
 
 
 def save_encoder(model, tokenizer, out) -> None:
-    """The encoder as a transformers folder: config.json, model.safetensors, tokenizer files."""
+    """The encoder of a run, in its folder ``model``."""
     with out.new_folder("model") as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        encoders.save_encoder(model, tokenizer, folder, folders.frozen())
