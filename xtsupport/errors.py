@@ -59,6 +59,11 @@ def did_you_mean(name: object, allowed) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def instead(name: object, allowed) -> str:
+    """What a name that is none of ``allowed`` may be: the nearest, if any, and all of them."""
+    return f"{did_you_mean(name, allowed)}; allowed: {', '.join(map(str, allowed)) or 'nothing'}"
+
+
 def shorten(value: object, most: int = 60) -> str:
     """A value as Python writes it, its middle cut out beyond `most` characters."""
     text = repr(value)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xtsupport import folders
-from xtsupport.errors import UserError, did_you_mean, shorten
+from xtsupport.errors import UserError, instead, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,8 +219,7 @@ def language(code: str, data: str | Path = "hub") -> Language:
 def _pick(name, table, noun):
     if isinstance(name, str) and name in table:
         return table[name]
-    hint = did_you_mean(name, table)
-    raise UserError(f"unknown {noun} {shorten(name)}{hint}; known: {', '.join(table)}")
+    raise UserError(f"unknown {noun} {shorten(name)}{instead(name, table)}")
 
 
 def _table(filename, row_type, data):

@@ -6,7 +6,7 @@ from functools import cache
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from xtsupport.errors import did_you_mean, shorten
+from xtsupport.errors import instead, shorten
 from xtsupport.study.params.params_file import Source, dotted
 
 Schema = dict
@@ -37,7 +37,7 @@ def line(problem: ErrorDetails, path: tuple, found: Schema, schema: Schema) -> s
     if problem["type"] == "extra_forbidden":
         parent = trace(path[:-1], schema)[1]
         names = list(resolve(parent, schema).get("properties", {}))
-        return f"{key}: unknown setting{did_you_mean(path[-1], names)}; allowed: {', '.join(names)}"
+        return f"{key}: unknown setting{instead(path[-1], names)}"
     shown = shorten(problem["input"])
     if problem["type"] == "value_error":
         return f"{key} = {shown}: {problem['ctx']['error']}"

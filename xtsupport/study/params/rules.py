@@ -10,7 +10,7 @@ from typing import Any
 from xtsupport import folders
 from xtsupport.data import commits
 from xtsupport.data.published import recognised
-from xtsupport.errors import UserError, did_you_mean, shorten
+from xtsupport.errors import UserError, did_you_mean, instead, shorten
 from xtsupport.sides import side, source_of
 from xtsupport.study import conditions
 from xtsupport.training import checkpoint
@@ -106,10 +106,7 @@ def known_seeds(settings, tasks, languages) -> Problems:
         if name not in allowed:
             yield (
                 ("seeds", name),
-                (
-                    f"seeds.{name}: is not a condition of the study{did_you_mean(name, allowed)}; "
-                    f"allowed: {', '.join(allowed)}"
-                ),
+                f"seeds.{name}: is not a condition of the study{instead(name, allowed)}",
             )
 
 
@@ -164,8 +161,7 @@ def known_variants(settings, tasks, languages) -> Problems:
                 path,
                 (
                     f"variants: {name!r}: {condition!r} is not a condition of the study"
-                    f"{did_you_mean(condition, settings.conditions)}; "
-                    f"allowed: {', '.join(settings.conditions)}"
+                    f"{instead(condition, settings.conditions)}"
                 ),
             )
         if variant.startswith("source="):
@@ -200,10 +196,7 @@ def known_targets(settings, tasks, languages) -> Problems:
         if name not in names:
             yield (
                 ("targets", index),
-                (
-                    f"targets: unknown target {name!r}{did_you_mean(name, names)}; "
-                    f"allowed: {', '.join(names)}"
-                ),
+                f"targets: unknown target {name!r}{instead(name, names)}",
             )
 
 
@@ -253,7 +246,7 @@ def known_overrides(settings, tasks, languages) -> Problems:
                     (key, name),
                     (
                         f"{key}.{name}: the study does not train on {name!r} there"
-                        f"{did_you_mean(name, names)}; allowed: {', '.join(names) or 'nothing'}"
+                        f"{instead(name, names)}"
                     ),
                 )
 
@@ -286,7 +279,7 @@ def known_evaluation(settings, tasks, languages) -> Problems:
                 ("evaluation", key, name),
                 (
                     f"evaluation.{key}.{name}: is not a target of the study that is trained"
-                    f"{did_you_mean(name, heads)}; allowed: {', '.join(heads) or 'nothing'}"
+                    f"{instead(name, heads)}"
                 ),
             )
     parallel = [name for name in heads if tasks[name].pairable]
@@ -399,7 +392,7 @@ def sound_encoder(settings, tasks, languages) -> Problems:
     if size.hidden_size % size.heads:
         yield (
             ("pretraining", "heads"),
-            (f"pretraining.heads = {size.heads}: must divide hidden_size {size.hidden_size}"),
+            f"pretraining.heads = {size.heads}: must divide hidden_size {size.hidden_size}",
         )
     for path, own in retrieval_settings(settings):
         if own.layer is not None and own.layer > size.layers:
@@ -458,7 +451,7 @@ def known_retrieval(settings, tasks, languages) -> Problems:
                 ("retrieval", "tasks", name),
                 (
                     f"retrieval.tasks.{name}: is not a retrieval target of the study"
-                    f"{did_you_mean(name, names)}; allowed: {', '.join(names) or 'nothing'}"
+                    f"{instead(name, names)}"
                 ),
             )
 
@@ -510,7 +503,7 @@ def known_contrasts(settings, tasks, languages) -> Problems:
                     path,
                     (
                         f"{'.'.join(map(str, path[:2]))}: {name!r} is not a condition of the study"
-                        f"{did_you_mean(name, known)}; allowed: {', '.join(known)}"
+                        f"{instead(name, known)}"
                     ),
                 )
         if pair[0] == pair[1]:
@@ -527,8 +520,7 @@ def sound_primary(settings, tasks, languages) -> Problems:
             (*path, "target"),
             (
                 f"analysis.primary.target = {primary.target!r}: is not a target of the study"
-                f"{did_you_mean(primary.target, settings.targets)}; "
-                f"allowed: {', '.join(settings.targets)}"
+                f"{instead(primary.target, settings.targets)}"
             ),
         )
     elif primary.target in tasks and primary.metric not in tasks[primary.target].metrics:
