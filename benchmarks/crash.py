@@ -1,12 +1,16 @@
-"""Kill a small study with -9 again and again, and see whether anybody can tell afterwards.
+"""Do everything to a small study that happens to studies, and see whether anybody can tell.
 
     python benchmarks/crash.py [--kills 36] [--keep FILE] [--out benchmarks/crash.md]
+
+Kills (-9, again and again), and faults: full disks, limits, signals, other processes, hands.
 
 Studies of seven nodes on the tiny world, killed up to three times each and then finished. `real`
 ones train with the study's own phases and keep a checkpoint per step; `toy` ones only write lines,
 so that more of their time is the scheduler's. After each kill nothing may be left that writes; at
 the end no run that was whole may have been redone, training must have gone on from its checkpoint,
-and every result must equal, byte for byte, that of a study that nobody disturbed. Linux only.
+and every result must equal, byte for byte, that of a study that nobody disturbed. A fault must be
+said in a line, or pass without notice, and the same command must then complete the study. Linux
+only; the full disks need root, who may mount them.
 """
 
 import argparse
@@ -14,16 +18,26 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from study_toys import SMALL, module, notebook, survivors, toy_root, write_params
+from study_toys import (
+    SMALL,
+    command,
+    module,
+    notebook,
+    survivors,
+    toy_root,
+    wait_for,
+    write_params,
+)
 
 from xtsupport.files import write_text
 from xtsupport.study import runs
@@ -102,7 +116,7 @@ files.draft, loop.save_file, loop.resume = draft, save, resume
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--kills", type=int, default=36)
+    parser.add_argument("--kills", type=int, default=36, help="0: only the faults")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="finished studies, not to be repeated")
     parser.add_argument("--out", type=Path)
@@ -112,7 +126,10 @@ def main() -> None:
         rows |= json.loads(keep.read_text())
     draw = random.Random(arguments.seed + sum(map(len, rows.values())))
     with tempfile.TemporaryDirectory(prefix="crash-") as folder:
-        whole = {real: undisturbed(Path(folder) / real) for real in ("real", "toy")}
+        whole = {
+            real: undisturbed(Path(folder) / real)
+            for real in ("real", "toy")[not arguments.kills :]
+        }
         while sum(each["kills"] for row in rows.values() for each in row) < arguments.kills:
             name = min(KINDS, key=lambda each: sum(row["kills"] for row in rows[each]))
             number = sum(map(len, rows.values()))
@@ -121,7 +138,11 @@ def main() -> None:
             print(name, found, flush=True)
             if keep:
                 write_text(keep, json.dumps(rows))
-    text = table(rows, arguments.seed)
+        faults = {}
+        for number, name in enumerate(FAULTS):
+            faults[name] = suffered(Path(folder) / f"fault{number}", name, whole["toy"][0])
+            print(name, faults[name], flush=True)
+    text = (table(rows, arguments.seed) if arguments.kills else "") + table_of_faults(faults)
     print(text)
     if arguments.out:
         write_text(arguments.out, text)
@@ -321,6 +342,186 @@ def table(rows: dict[str, list[dict]], seed: int) -> str:
     return title + "\n".join(lines) + "\n"
 
 
+# --------------------------------------------------------------------------------- other faults
+
+
+def suffered(root: Path, name: str, expected: dict[str, str]) -> dict:
+    """Let a toy study suffer a fault; what it said of it, and how the study ended."""
+    fault, telling = FAULTS[name]
+    root = root / (ODD if name.startswith("a path") else "root")
+    root.mkdir(parents=True)
+    project(root, "toy")
+    with fault(root) as (code, said):
+        told = telling in said and "Traceback" not in said
+        (root / "mischief.py").write_text("")
+        if code:
+            code, _ = finish(launch(root))
+        equal = results(root) == expected
+    return {"said": int(told), "completed": int(code == 0), "equal": int(equal)}
+
+
+def launch(root: Path, **more) -> subprocess.Popen:
+    """`xtsupport run` whose words are kept."""
+    return command(root, "run", "params/toy.yaml", "--jobs", "2", **more)
+
+
+def finish(process) -> tuple[int, str]:
+    """Exit code and words of a process."""
+    said = process.communicate(timeout=600)
+    return process.returncode, "".join(said)
+
+
+@contextmanager
+def undergone(root: Path):
+    """The study in peace (in an odd place, that is)."""
+    yield finish(launch(root))
+
+
+def full_disk(do: str):
+    """A fault: outputs/ is a disk of one megabyte, and phase 2 fills it so."""
+
+    @contextmanager
+    def fault(root: Path):
+        (root / "outputs").mkdir()
+        disk = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", root / "outputs"]
+        subprocess.run(disk, check=True)
+        filler = root / "outputs" / "filler"
+        (root / "mischief.py").write_text(f"if run.phase == 'intermediate':\n    {do}\n")
+        try:
+            ended = finish(launch(root))
+            filler.unlink(missing_ok=True)
+            yield ended
+        finally:
+            subprocess.run(["umount", root / "outputs"], check=True)
+
+    return fault
+
+
+def few_files(most: int):
+    """A fault: a process may open 64 files at once, and may raise that to `most`."""
+
+    @contextmanager
+    def fault(root: Path):
+        import resource
+
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))  # noqa: E731
+        yield finish(launch(root, preexec_fn=limit))
+
+    return fault
+
+
+def signalled(number: int, phase: str):
+    """A fault: a signal while a run of a phase is at work outside of training."""
+
+    @contextmanager
+    def fault(root: Path):
+        with busy(root, phase) as process:
+            process.send_signal(number)
+            yield finish(process)
+
+    return fault
+
+
+@contextmanager
+def busy(root: Path, phase: str):
+    """A study that stays where it is, in a run of a phase, the first time."""
+    (root / "mischief.py").write_text(
+        f"if run.phase == {phase!r} and not (root / 'busy').exists():\n"
+        "    (root / 'busy').touch(); time.sleep(600)\n"
+    )
+    process = launch(root)
+    wait_for((root / "busy").exists)
+    yield process
+
+
+@contextmanager
+def paused(root: Path):
+    """Everything is stopped for ten seconds, and goes on."""
+    process = launch(root)
+    wait_for(lambda: len(survivors(root)) >= 4)
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        for pid in survivors(root):
+            os.kill(pid, number)
+        time.sleep(10 if number == signal.SIGSTOP else 0)
+    yield finish(process)
+
+
+@contextmanager
+def two_runs(root: Path):
+    """The same command twice at once; what the second says."""
+    (root / "mischief.py").write_text("time.sleep(2)\n")
+    first = launch(root)
+    wait_for((root / "outputs" / "toy" / "running.json").exists)
+    code, said = finish(launch(root))
+    yield finish(first)[0] or int(code == 0), said
+
+
+@contextmanager
+def notebook_beside(root: Path):
+    """Somebody executes notebook 02 while the study does the same run: one waits for the other."""
+    (root / "mischief.py").write_text("time.sleep(5)\n")
+    process = launch(root)
+    book = [root / "notebooks" / "02_pretrained_model.ipynb", root / "mine.ipynb"]
+    mine = subprocess.run(
+        [sys.executable, "-m", "papermill", *book, "-k", "python3"], cwd=root, capture_output=True,
+        text=True, env=os.environ | {"XTSUPPORT_ROOT": str(root)} | COLD,
+    )  # fmt: skip
+    code, said = finish(process)
+    once = (root / "done.log").read_text().count("pretraining") == 1
+    yield code or mine.returncode or int(not once), said
+
+
+def hands(do):
+    """A fault: somebody does something to the files of a finished study."""
+
+    @contextmanager
+    def fault(root: Path):
+        assert finish(launch(root))[0] == 0
+        do(root / "outputs" / "toy")
+        yield finish(launch(root))
+
+    return fault
+
+
+def table_of_faults(found: dict[str, dict]) -> str:
+    """The second Markdown table."""
+    lines = ["| fault | said, or no matter | completed afterwards | equal, byte for byte |"]
+    lines += ["|---|---|---|---|"]
+    lines += [f"| {name} | {' | '.join(map(str, each.values()))} |" for name, each in found.items()]
+    return "\n# Other faults\n\n" + "\n".join(lines) + "\n"
+
+
+ODD = "a {x} #b 'c' \"$d\" ü"
+FULL_DISK, STOPPED = "the disk is full; free some space", "stopped; what is finished is kept"
+FILL = (
+    "f = (root / 'outputs/filler').open('wb', buffering=0)\n    {}while True: f.write(b'x' * 4096)"
+)
+FAULTS = {
+    "the disk is full: a result": (
+        full_disk("folder.write_text('big', 'x' * 2_000_000)"), FULL_DISK),
+    "the disk is full: results, log, state, stamps": (full_disk(FILL.format("")), FULL_DISK),
+    "the disk is full until the process ends": (
+        full_disk(FILL.format("(root / 'outputs/filler').unlink()\n    ")), FULL_DISK),
+    "ulimit -n 64, which may be raised": (few_files(4096), "report: "),
+    "ulimit -n 64, and no more": (few_files(64), "ulimit -n = 64"),
+    "a path of braces, blanks, quotes, signs": (undergone, "report: "),
+    "Ctrl-C in phase 2": (signalled(signal.SIGINT, "intermediate"), STOPPED),
+    "Ctrl-C in an evaluation": (signalled(signal.SIGINT, "target"), STOPPED),
+    "SIGTERM": (signalled(signal.SIGTERM, "intermediate"), STOPPED),
+    "SIGHUP": (signalled(signal.SIGHUP, "intermediate"), STOPPED),
+    "SIGSTOP, ten seconds, SIGCONT": (paused, "report: "),
+    "two runs at once": (two_runs, "is being run by process"),
+    "a notebook beside a run": (notebook_beside, "report: "),
+    "the report was deleted": (
+        hands(lambda study: (study / "report.html").unlink()), "report.html: is missing"),
+    "the cube was deleted": (hands(lambda study: shutil.rmtree(study / "cube")), "is missing"),
+    "another file in the place of a cube's part": (
+        hands(lambda study: shutil.copy(study / "graph.json", study / "cube/all.txt")),
+        "all.txt: has changed"),
+    "a part of the cube twice": (
+        hands(lambda study: shutil.copy(study / "cube/all.txt", study / "cube/again.txt")),
+        "again.txt: is not one of the files"),
+}  # fmt: skip
 COLD = {"XTSUPPORT_WARM": ""}
 CHILDREN = ("kernel", "xtsupport.study.execution.kernel_server", "xtsupport.study.execution.nodes")
 PHASES = [

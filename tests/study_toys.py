@@ -55,7 +55,10 @@ NOTEBOOKS = {
     "03_intermediate_training": WORK.replace("PHASE, CONDITION", "'intermediate', condition"),
     "04_target_transfer": WORK.replace("PHASE, CONDITION", "'target', condition"),
     "05_sentence_retrieval": WORK.replace("PHASE, CONDITION", "'retrieval', condition"),
-    "06_results": RESULTS + "write_text(study.folder / 'cube' / 'all.txt', text)",
+    "06_results": RESULTS
+    + "from xtsupport.files import new_folder\n"
+    + "with new_folder(study.folder / 'cube') as cube:\n"
+    + "    (cube / 'all.txt').write_text(text)",
     "07_significance_by_family": RESULTS
     + "write_text(study.folder / 'significance.csv', text)\n"
     + "write_text(study.folder / 'report.html', text)",
@@ -109,7 +112,7 @@ def write_params(root: Path, **changes) -> Path:
 SMALL = {"conditions": ["none", "squad"], "targets": ["xquad"], "seeds": [0]}  # 4 runs, 7 nodes
 
 
-def command(root: Path, *arguments: str) -> subprocess.Popen:
+def command(root: Path, *arguments: str, **more) -> subprocess.Popen:
     """Start ``xtsupport`` with a project root; kernels are cold, as toys import nothing slow."""
     return subprocess.Popen(
         [sys.executable, "-m", "xtsupport.study.cli", *arguments],
@@ -118,6 +121,7 @@ def command(root: Path, *arguments: str) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        **more,
     )
 
 

@@ -27,6 +27,7 @@ def node(tmp_path, monkeypatch):
         look = Run("toy", "analysis", "", 0, "nodes/toy")
         spec = {"name": "toy", "notebook": "09_toy", "runner": "me", "threads": 1, "per_gpu": 1,
                 "runs": [run.name for run in runs or [look]], "outputs": list(outputs),
+                "extras": [],
                 "record": None if runs else record_of(look)}  # fmt: skip
         (folder / "node.json").write_text(json.dumps(spec))
         (tmp_path / "outputs" / "toy" / "graph.json").write_text(

@@ -59,7 +59,7 @@ def folder_of(root: Path, name: str) -> Path:
 def status(root: Path, *changes: str) -> dict[str, str]:
     """Node -> its state in one word (`to do` is two), as `xtsupport status` prints it."""
     text = xtsupport(root, "status", "params/toy.yaml", *changes)[1]
-    lines = [line for line in text.splitlines()[:-1] if not line.startswith("warning")]
+    lines = [line for line in text.splitlines()[:-1] if not line.startswith(("warning", "note"))]
     return {line[:34].strip(): line[34:44].strip() for line in lines}
 
 
@@ -120,15 +120,20 @@ def test_harmed_files_are_noticed_and_exactly_those_runs_redone(root):
     before = done(root)
     harmed = folder_of(root, "target/squad/none/plain/seed0") / "scores.csv"
     harmed.write_bytes(harmed.read_bytes()[:5])
-    (root / "outputs" / "toy" / "report.html").unlink()
+    report, cube = root / "outputs/toy/report.html", root / "outputs/toy/cube"
+    report.unlink()
+    (cube / "again.txt").write_bytes((cube / "all.txt").read_bytes())
+    noted = (f"{report}: is missing", f"{cube / 'again.txt'}: is not one of the files")
+    said = xtsupport(root, "status", "params/toy.yaml")[1]
+    assert all(f"note: {each}" in said for each in (*noted, f"{harmed}: has changed"))
     for number, path in enumerate((root / "outputs").rglob("*")):
         times = time.time() + (-1) ** number * 1e7 * number  # clocks were set, files copied
         os.utime(path, (times, times))
     code, text = xtsupport(root, "run", "params/toy.yaml")
     assert code == 0, text
-    assert "5 done, 2 to do" in text
+    assert "4 done, 3 to do" in text and all(f"note: {each}" in text for each in noted)
+    assert [path.name for path in cube.iterdir()] == ["all.txt"]
     assert f"note: {harmed}: has changed since it was written (now 5 bytes" in text
-    assert "significance started" in text  # whose report.html is missing
     assert done(root) == [*before, "target/squad/none/plain/seed0"]
 
 

@@ -96,3 +96,12 @@ def test_other_scripts_have_theirs_with_the_extra_fonts():
 
 def test_a_missing_glyph_would_be_noticed():
     assert drawn("\U0001f9ff")
+
+
+@pytest.mark.parametrize(("study", "expected"), [("simulated", True), ("demo", False)])
+def test_figures_of_simulated_scores_bear_a_watermark(study, expected):
+    with style.marked(study):
+        figure, _ = style.new_figure("Gains", "what to look for")
+    texts = [text.get_text().strip() for text in figure.texts]
+    assert ("SIMULATED" in texts) == ("Gains (simulated)" in texts) == expected
+    assert ("Gains" in texts) != expected

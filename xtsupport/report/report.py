@@ -26,7 +26,7 @@ from xtsupport.report.page import Block, bullets, folded, paragraph, picture, ta
 from xtsupport.report.print_tables import write_tables
 from xtsupport.report.score_tables import by_language, overview
 from xtsupport.report.sentences import counted, points
-from xtsupport.report.style import gain_window
+from xtsupport.report.style import SIMULATED, gain_window, marked
 from xtsupport.sides import both_sides
 from xtsupport.statistics.declared import Declared, apart, reach
 from xtsupport.statistics.evidence import Evidence
@@ -54,11 +54,12 @@ def write_report(
     primary contrast.
     """
     found, out = contents(comparison, evidence, settings, records), Path(out)
-    for name, draw in figures(found).items():
-        page.save(draw(), out.parent / "figures", name)
-    write_tables(found, out.parent / "tables")
-    write_text(out.with_name("claims.csv"), found.claims.to_csv(index=False))
-    return write_text(out, study_page(found, changed, links))
+    with marked(found.study):
+        for name, draw in figures(found).items():
+            page.save(draw(), out.parent / "figures", name)
+        write_tables(found, out.parent / "tables")
+        write_text(out.with_name("claims.csv"), found.claims.to_csv(index=False))
+        return write_text(out, study_page(found, changed, links))
 
 
 def study_page(
@@ -96,7 +97,7 @@ def study_page(
 
 def warnings(found: Contents) -> list[str]:
     """What nobody may miss."""
-    if found.study == "simulated":
+    if found.study == SIMULATED:
         return ["SIMULATED: the study has not been run. All scores on this page are invented."]
     if found.languages["note"].eq("invented").all():
         return [

@@ -13,7 +13,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ FOUND = ("improves", "harms", "equivalent")
 OPEN = "#7F7F7F"  # marks of gains without a finding
 INK = "#222222"
 ORIGIN = ""  # where the numbers come from, if not from runs that were done here; figures name it
+SIMULATED = "simulated"  # in the cube's column `study`: scores are invented, every figure says so
 COLOURED = (  # what a mark of a gain means, for captions
     "Blue: better than the baseline. Orange: worse. Dark grey: equal within the margin. "
     "Hollow: no finding."
@@ -170,6 +171,10 @@ def new_figure(
         "\n".join(lines), xy=(0, 0), xycoords=heading, ha="left", va="bottom", fontsize=9, color=INK
     )
     figure.add_artist(below)
+    if ORIGIN == SIMULATED:
+        middle = {"x": 0.5, "y": 0.5, "ha": "center", "va": "center", "rotation": 25, "zorder": 9}
+        look = {"fontsize": 9 * width, "weight": "bold", "color": INK, "alpha": 0.25}
+        figure.text(s="SIMULATED", **middle, **look)
     return figure, list(axes.flat)
 
 
@@ -182,6 +187,11 @@ def origin(name: str) -> Iterator[None]:
         yield
     finally:
         ORIGIN = before
+
+
+def marked(study: str | None):
+    """Context manager: figures of the block are watermarked if the study's scores are simulated."""
+    return origin(SIMULATED) if study == SIMULATED else nullcontext()
 
 
 def name_tables() -> None:

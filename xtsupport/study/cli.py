@@ -540,6 +540,7 @@ def power(args) -> None:
     """``xtsupport power``."""
     from xtsupport import folders
     from xtsupport.report.power_report import power_sentences, printable, write_power
+    from xtsupport.report.style import marked
     from xtsupport.statistics.power import power_table
 
     evidence, _ = evidence_of(args.cube)
@@ -552,7 +553,8 @@ def power(args) -> None:
         table = table[table["level"] == args.level]
     print(printable(table).to_string(index=False), *power_sentences(table), sep="\n")
     out = args.out or folders.scratch() / "power"
-    print(*write_power(table, out, evidence.languages), sep="\n")
+    with marked(evidence.study):
+        print(*write_power(table, out, evidence.languages), sep="\n")
 
 
 def calibrate(args) -> None:

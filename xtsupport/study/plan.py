@@ -26,6 +26,7 @@ class Node:
     parameters: dict
     upstream: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()  # files or folders of the study that it writes beside its runs
+    extras: tuple[str, ...] = ()  # such that not every study has
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,7 @@ def analysis_nodes(settings: Settings, made: list[Run], work: list[Node]) -> lis
             {},
             ("results",),
             ("significance.csv", "report.html"),
+            ("figures", "tables", "claims.csv", "sentences.txt", "primary.tex"),
         ),
     ]
 

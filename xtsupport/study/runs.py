@@ -156,7 +156,7 @@ def flaws(folder: Path, key: str | None = None) -> list[str]:
         return [f"{folder}: is of other settings, data or upstream runs"]
     found = []
     for name, stored in record["files"].items():
-        path = folder / name
+        path = Path(os.path.normpath(folder / name))  # analysis names files outside of its folder
         if not path.is_file():
             found.append(f"{path}: is missing")
         elif checksum(path) != stored["sha256"]:
@@ -164,6 +164,12 @@ def flaws(folder: Path, key: str | None = None) -> list[str]:
                 f"{path}: has changed since it was written (now {path.stat().st_size} bytes, "
                 f"then {stored['bytes']})"
             )
+    there = [path for name in record.get("folders", ()) for path in inside(folder / name)]
+    strange = [path for path in there if relative(path, folder) not in record["files"]]
+    found += [
+        f"{os.path.normpath(path)}: is not one of the files that were written there"
+        for path in strange
+    ]
     return found
 
 

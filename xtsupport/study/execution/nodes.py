@@ -154,7 +154,7 @@ def parameters_of(source: Path) -> list[str]:
 def close(spec: dict, folder: Path, watch: runs.Stopwatch) -> None:
     """Check that the notebook left its runs and outputs whole; give analysis nodes their record."""
     study = folder.resolve().parent.parent
-    outputs = [path for name in spec["outputs"] for path in files_of(study / name)]
+    outputs = [study / name for name in (*spec["outputs"], *spec["extras"])]
     missing = [name for name in spec["outputs"] if not files_of(study / name)]
     if missing:
         raise UserError(f"the notebook ended without writing {', '.join(missing)}")
@@ -162,7 +162,8 @@ def close(spec: dict, folder: Path, watch: runs.Stopwatch) -> None:
     made = store.sketched(study.name, graph["runs"])
     if spec["record"]:
         record = spec["record"] | runs.identity(made[spec["runs"][0]])
-        runs.seal(folder, record, outputs, watch)
+        record["folders"] = [runs.relative(path, folder) for path in outputs if path.is_dir()]
+        runs.seal(folder, record, [each for path in outputs for each in files_of(path)], watch)
         return
     unfinished = [name for name in spec["runs"] if not runs.is_whole(made[name])]
     if unfinished:

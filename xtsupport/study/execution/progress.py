@@ -5,11 +5,12 @@ import sys
 import textwrap
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from xtsupport.study import runs, store
-from xtsupport.study.execution.runner import rule_name
-from xtsupport.study.execution.time_left import seconds_left, work
+from xtsupport.study.execution.runner import harmed, rule_name
+from xtsupport.study.execution.time_left import seconds_left, works
 from xtsupport.study.plan import Node, Study
 from xtsupport.tables import seen_before
 
@@ -18,7 +19,7 @@ class Progress:
     """Lines as nodes start and end; on a terminal also one line that is kept up to date."""
 
     def __init__(self, todo: list[Node], total: int, stream=None, log: Path | None = None):
-        self.works = {node.name: work(node) for node in todo}
+        self.works = partial(works, todo, log and log.parent)
         self.left, self.total = {node.name for node in todo}, total
         self.stream, self.log = stream or sys.stderr, log
         self.live = self.stream.isatty()
@@ -48,7 +49,7 @@ class Progress:
         """Nodes done of all, and the time left once there is a fair guess."""
         over = {name for name, each in states.items() if each["state"] == "done"}
         done = self.total - len((self.left | set(states)) - over)
-        left = seconds_left(self.works, states, self.started)
+        left = seconds_left(self.works(), states, self.started)
         return f"[{done}/{self.total}{f', {duration(left)} left' if left else ''}]"
 
     def say(self, text: str) -> None:
@@ -132,6 +133,7 @@ def status_lines(study: Study, runner: str | None, states: dict[str, dict]) -> l
             blamed = [name for name in node.upstream if found[name] in ("failed", "withheld")]
             error = f"  waits for {', '.join(blamed)}"
         lines.append(f"{node.name:<34}{state:<10}{whole}/{len(node.runs)} runs{error}")
+    lines += [f"note: {line}" for line in harmed(study)]
     if flaw := store.plan_flaw(study.folder):
         lines.append(f"warning: {flaw}")
     counted = [f"{count} {state}" for state, count in Counter(found.values()).items()]
@@ -168,12 +170,13 @@ def time_left(
     mine = {name for name, each in states.items() if runner and each.get("runner") == runner}
     if not mine:
         return None
-    works = {
-        node.name: work(node)
+    nodes = [
+        node
         for node in study.plan.nodes
         if node.name in mine or found[node.name] not in ("done", "withheld")
-    }
-    return seconds_left(works, states, min(states[name]["started"] for name in mine))
+    ]
+    since = min(states[name]["started"] for name in mine)
+    return seconds_left(works(nodes, study.folder), states, since)
 
 
 def headline(study: Study) -> list[str]:

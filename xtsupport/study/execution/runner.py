@@ -27,6 +27,7 @@ from xtsupport.errors import UserError
 from xtsupport.study import runs, store
 from xtsupport.study.execution import kernel_server, nodes, plain
 from xtsupport.study.execution.orphans import die_with_parent
+from xtsupport.study.execution.time_left import counting, urgency
 from xtsupport.study.params.settings import leaves
 from xtsupport.study.plan import Node, Study
 from xtsupport.study.takeover import take_over
@@ -73,7 +74,7 @@ def run_study(
 def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show) -> dict:
     """One Snakemake call over nodes; returns their states."""
     prepare(study, todo, holder)
-    with warm_kernels(study, todo, profile) as found:
+    with warm_kernels(study, todo, profile) as found, counting(todo, study.folder):
         code = carry_out(study, jobs, profile, found, lambda: show(states(study, todo)))
     tidy(study)
     found = states(study, todo)
@@ -120,12 +121,12 @@ def tidy(study: Study) -> None:
 
 
 def harmed(study: Study) -> list[str]:
-    """What is wrong with runs that were whole once: files that changed or went, a line each."""
+    """What is wrong with what was whole once: files that changed, went or came, a line each."""
     found = []
-    for run in study.plan.runs:
+    for run in (run for node in study.plan.nodes for run in node.runs):
         if there := runs.standing(run):
             found += runs.flaws(there[0])
-        elif run.key and (run.folder / runs.RECORD).exists():
+        elif run.phase != "analysis" and run.key and (run.folder / runs.RECORD).exists():
             found.append(f"{run.folder / runs.RECORD}: cannot be read")
     return found
 
@@ -187,12 +188,16 @@ def keep_settings(study: Study) -> None:
 
 def prepare(study: Study, todo: list[Node], holder: str) -> None:
     """Write what each node has to do, and the graph for Snakemake."""
-    names = {node.name for node in todo}
+    names, urgent = {node.name for node in todo}, urgency(study.plan.nodes)
     for node in todo:
         write_node(study, node, holder)
     looks = [run for node in study.plan.nodes for run in node.runs if run.phase == "analysis"]
     graph = {
-        "nodes": [rule(study, node, [n for n in node.upstream if n in names]) for node in todo],
+        "nodes": [
+            rule(study, node, [name for name in node.upstream if name in names])
+            | {"priority": urgent[node.name]}
+            for node in todo
+        ],
         "runs": store.sketch([*study.plan.runs, *looks]),
     }
     files.write_json(study.folder / "graph.json", graph)
@@ -217,6 +222,7 @@ def write_node(study: Study, node: Node, holder: str) -> None:
         "runs": [run.name for run in node.runs],
         "upstream": list(node.upstream),
         "outputs": list(node.outputs),
+        "extras": list(node.extras),
         "record": runs.record_of(node.runs[0]) if analysis else None,
     }
     files.write_json(folder / nodes.SPEC, spec)
