@@ -172,9 +172,8 @@ def new_figure(
     )
     figure.add_artist(below)
     if ORIGIN == SIMULATED:
-        middle = {"x": 0.5, "y": 0.5, "ha": "center", "va": "center", "rotation": 25, "zorder": 9}
-        look = {"fontsize": 9 * width, "weight": "bold", "color": INK, "alpha": 0.25}
-        figure.text(s="SIMULATED", **middle, **look)
+        mark = figure.text(0.5, 0.5, "SIMULATED", color=INK, alpha=0.25, fontsize=9 * width)
+        mark.set(ha="center", va="center", rotation=25, weight="bold", zorder=9)
     return figure, list(axes.flat)
 
 

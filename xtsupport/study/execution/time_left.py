@@ -64,8 +64,8 @@ def counting(nodes: Sequence[Node], folder: Path) -> Iterator[None]:
         yield
         return
     command = [sys.executable, "-m", "xtsupport.study.execution.time_left", str(folder)]
-    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    process = subprocess.Popen(command, **quiet)
+    none = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdin=none, stdout=none, stderr=none)
     try:
         yield
     finally:
@@ -82,7 +82,7 @@ def count(folder: Path) -> None:
             return super().lengths(task, role, "en", split)
 
     study = open_study(folder / "settings.yaml")
-    made = English(study.settings, study.plan.runs, study.data)
+    made = English(study.settings, list(study.plan.runs), study.data)
     costs = {
         run.name: each.seconds(RATE) for run, each in zip(study.plan.runs, made.works, strict=True)
     }
