@@ -17,6 +17,7 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/where.md",
+    "docs/scale.md",
     "CHANGELOG.md",
     "LICENSE",
     "outputs/README.md",

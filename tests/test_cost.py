@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from study_toys import toy_root
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from xtsupport.data import load
 from xtsupport.data.lengths import Lengths, published
@@ -126,3 +129,48 @@ def test_every_task_of_the_paper_has_lengths():
         assert len(published(name, "eval").quantiles) == 20
     with pytest.raises(cost.UserError, match=r"lengths.csv has no train lengths"):
         published("xquad", "train")
+
+
+class Kernels(TorchDispatchMode):
+    """Counts the operators that compute something, where views and empty memory do not."""
+
+    FREE = ("view", "transpose", "permute", "expand", ".t.", "detach", "alias", "unsqueeze")
+    FREE += ("slice", "select", "reshape", "as_strided", "split", "empty", "squeeze", "unbind")
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += not any(name in str(func) for name in self.FREE)
+        return func(*args, **(kwargs or {}))
+
+
+def kernels_of_a_step(layers: int) -> int:
+    config = XLMRobertaConfig(
+        vocab_size=9, hidden_size=8, num_hidden_layers=layers, num_attention_heads=2,
+        intermediate_size=8, max_position_embeddings=20,
+    )  # fmt: skip
+    model = XLMRobertaModel(config, add_pooling_layer=False).train()
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    ids, mask = torch.full((2, 8), 5), torch.ones(2, 8, dtype=torch.long)
+    mask[0, 5:] = 0
+    for _ in range(2):  # the first step makes the optimiser's state
+        with Kernels() as counted:
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = model(ids, attention_mask=mask).last_hidden_state.float().mean()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+    return counted.count
+
+
+def test_small_steps_of_a_large_encoder_take_as_long_as_their_kernels_to_start():
+    two, four = kernels_of_a_step(2), kernels_of_a_step(4)
+    assert pytest.approx((four - two) / 2, rel=0.1) == cost.KERNELS_PER_LAYER
+    assert pytest.approx(2 * two - four, rel=0.3) == cost.KERNELS_BESIDE
+    work = cost.Work("intermediate", 3e5, 1e12, 1000, 0.0, 0.0, 0)
+    quick, slow = work.seconds(4e14), work.seconds(4e14, 0.03)
+    assert quick == pytest.approx(1.5 + 15 + 0.0025) and slow == pytest.approx(1.5 + 15 + 30)
+    assert work.seconds(1e9, 0.03) == work.seconds(1e9) == pytest.approx(1000 + 16.5)

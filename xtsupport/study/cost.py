@@ -7,7 +7,8 @@ step. Embeddings are looked up and heads are small; both are left out.
 
 Hours are operations by what a device does, and a little for every step and every row. What the
 device at hand does follows from a matrix product that is timed on it; for others stands a share of
-the maker's figure for 16-bit floats. benchmarks/cost.py holds estimates against runs.
+the maker's figure for 16-bit floats, and no step takes less than starting its kernels does: of the
+small steps of large encoders, that is most. benchmarks/cost.py holds estimates against runs.
 """
 
 import json
@@ -81,12 +82,16 @@ class Device:
     rate: float
     measured: bool = False
     memory: int = 0  # bytes; 0: the machine's
+    launch: float = 0.0  # seconds until a kernel is started; small steps wait for nothing else
 
 
+# Of an eager training step in bfloat16: what PyTorch starts for each layer, forwards, backwards and
+# in the optimiser, and for all else (tests/test_cost.py counts). How long each takes is assumed.
+KERNELS_PER_LAYER, KERNELS_BESIDE, LAUNCH = 115, 64, 10e-6
 DEVICES = (
-    Device("one NVIDIA L4, 24 GB, at 40% of 121 Tflop/s", 0.4 * 121e12, memory=24 << 30),
-    Device("one NVIDIA A100, 40 GB, at 40% of 312 Tflop/s", 0.4 * 312e12, memory=40 << 30),
-    Device("one NVIDIA H100, 80 GB, at 40% of 989 Tflop/s", 0.4 * 989e12, memory=80 << 30),
+    Device("one NVIDIA L4, 24 GB, at 40% of 121 Tflop/s", 0.4 * 121e12, False, 24 << 30, LAUNCH),
+    Device("one NVIDIA A100, 40 GB, at 40% of 312 Tflop/s", 0.4 * 312e12, False, 40 << 30, LAUNCH),
+    Device("one NVIDIA H100, 80 GB, at 40% of 989 Tflop/s", 0.4 * 989e12, False, 80 << 30, LAUNCH),
 )
 # What training as a whole reaches of the product's rate. A core with AVX-512 BF16 did 86 of 100
 # Gflop/s in float32 and 158 of 220 in bfloat16 in steps alone; whole runs have more to do.
@@ -113,10 +118,13 @@ class Work:
     evaluation: float  # operations
     scores: int  # examples
 
-    def seconds(self, rate: float) -> float:
-        """On a device that does `rate` operations a second, beside a CPU that scores."""
+    def seconds(self, rate: float, least: float = 0.0) -> float:
+        """On a device that does `rate` operations a second, beside a CPU that scores.
+
+        least: seconds that a step takes there, however little there is to compute.
+        """
         rest = SECONDS_PER_RUN + SECONDS_PER_STEP * self.steps + SECONDS_PER_SCORE * self.scores
-        return (self.training + self.evaluation) / rate + rest
+        return max(self.training / rate, least * self.steps) + self.evaluation / rate + rest
 
 
 class Estimate:
@@ -242,7 +250,8 @@ class Estimate:
 
     def hours(self, device: Device) -> float:
         """Of all runs, one after the other on one device."""
-        return sum(work.seconds(device.rate) for work in self.works) / 3600
+        least = device.launch * (KERNELS_PER_LAYER * self.shape.layers + KERNELS_BESIDE)
+        return sum(work.seconds(device.rate, least) for work in self.works) / 3600
 
     def disk(self) -> int:
         """Bytes: encoders of phases 1 and 2, a checkpoint at work, and scores per example."""
