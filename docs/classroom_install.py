@@ -1,0 +1,38 @@
+"""Installs xtsupport from the wheels beside this file, without network, into .venv: type
+
+    python install.py
+
+`make classroom` fills in the two lines below.
+"""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+VERSION = "3.11"
+EXTRA = "offline-encoder"
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    """Make .venv, install, check."""
+    found = ".".join(map(str, sys.version_info[:2]))
+    if found != VERSION:
+        sys.exit(f"this is Python {found}, and the wheels are for {VERSION}: type `python{VERSION} "
+                 f"install.py` (Windows: `py -{VERSION} install.py`)")  # fmt: skip
+    print("1 of 3: .venv", flush=True)
+    venv.create(HERE / ".venv", with_pip=True)
+    folder = HERE / ".venv" / ("Scripts" if os.name == "nt" else "bin")
+    pip = [folder / "python", "-m", "pip", "--isolated", "install", "-q", "--no-index"]
+    print("2 of 3: the packages, from wheels/; some minutes", flush=True)
+    found = ["--find-links", HERE / "wheels", f"xtsupport[{EXTRA}]"]
+    subprocess.run([*map(str, [*pip, *found])], check=True)
+    print("3 of 3: does it work", flush=True)
+    subprocess.run([str(folder / "xtsupport"), "doctor"], cwd=HERE, check=False)
+    print(f"\nNow type: {folder.relative_to(HERE) / 'xtsupport'} lab")
+
+
+if __name__ == "__main__":
+    main()
