@@ -121,6 +121,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="finished studies, not to be repeated")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores Ctrl-C
     keep, rows = arguments.keep, {name: [] for name in KINDS}
     if keep and keep.exists():
         rows |= json.loads(keep.read_text())
