@@ -239,7 +239,7 @@ class TestProgress:
     def shown(self, *steps):
         stream = io.StringIO()
         one = progress.Progress([], 5, stream)
-        one.works = lambda: {"a": 1.0, "b": 3.0}
+        one.works = {"a": 1.0, "b": 3.0}
         one.started -= 67
         for each in steps:
             one(each)
@@ -262,7 +262,7 @@ class TestProgress:
 
     def test_the_log_of_a_study_says_when(self, tmp_path):
         one = progress.Progress([], 1, io.StringIO(), tmp_path / "study.log")
-        one.works = lambda: {"a": 0.0}
+        one.works = {"a": 0.0}
         for state in ("running", "done"):
             one(self.states(a=state))
         lines = (tmp_path / "study.log").read_text().splitlines()

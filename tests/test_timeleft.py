@@ -4,7 +4,9 @@ import heapq
 
 import pytest
 
-from xtsupport.study.execution.time_left import LOOK, seconds_left
+from xtsupport.study.execution.time_left import LOOK, seconds_left, urgency
+from xtsupport.study.plan import Node
+from xtsupport.study.runs import Run
 
 WORKS = {"data": 0.0, "pretraining": 100_000.0} | {
     f"target-{number}": 40_000.0 for number in range(12)
@@ -66,6 +68,24 @@ def test_two_nodes_by_hand():
     states["b"] = {"state": "running", "started": 17.0}
     assert seconds_left(works, states, 0.0, 27.0) == pytest.approx(17)
     assert seconds_left(works, states, 0.0, 99.0) == 0  # later than thought
+
+
+def test_results_and_significance_come_last_one_after_the_other():
+    works = {"a": 10.0, "b": 20.0, "c": 20.0, "results": 0.0, "significance": 0.0}
+    states = {"a": {"state": "done", "started": 0.0, "seconds": 17.0}}
+    states |= {name: {"state": "running", "started": 17.0} for name in "bc"}
+    assert seconds_left(works, states, 0.0, 17.0) == pytest.approx(7 + 20 + 14 + 19)
+
+
+def test_the_longest_way_to_the_end_is_begun_first():
+    steps = {"a": (10, ()), "b": (50, ("a",)), "c": (30, ()), "d": (0, ("b", "c"))}
+
+    def node(name, count, upstream):
+        run = Run("s", "pretraining", "", 0, name, {"steps": count, "batch_size": 1})
+        return Node(name, "", (run,), {}, upstream)
+
+    made = [node(name, *each) for name, each in steps.items()]
+    assert urgency(made) == {"a": 60, "b": 50, "c": 30, "d": 0}
 
 
 def test_nothing_to_go_by_when_only_the_results_are_left():

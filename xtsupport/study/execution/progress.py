@@ -5,12 +5,11 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 from xtsupport.study import runs, store
 from xtsupport.study.execution.runner import harmed, rule_name
-from xtsupport.study.execution.time_left import seconds_left, works
+from xtsupport.study.execution.time_left import seconds_left, work
 from xtsupport.study.plan import Node, Study
 from xtsupport.tables import seen_before
 
@@ -19,7 +18,7 @@ class Progress:
     """Lines as nodes start and end; on a terminal also one line that is kept up to date."""
 
     def __init__(self, todo: list[Node], total: int, stream=None, log: Path | None = None):
-        self.works = partial(works, todo, log and log.parent)
+        self.works = {node.name: work(node) for node in todo}
         self.left, self.total = {node.name for node in todo}, total
         self.stream, self.log = stream or sys.stderr, log
         self.live = self.stream.isatty()
@@ -49,7 +48,7 @@ class Progress:
         """Nodes done of all, and the time left once there is a fair guess."""
         over = {name for name, each in states.items() if each["state"] == "done"}
         done = self.total - len((self.left | set(states)) - over)
-        left = seconds_left(self.works(), states, self.started)
+        left = seconds_left(self.works, states, self.started)
         return f"[{done}/{self.total}{f', {duration(left)} left' if left else ''}]"
 
     def say(self, text: str) -> None:
@@ -170,13 +169,12 @@ def time_left(
     mine = {name for name, each in states.items() if runner and each.get("runner") == runner}
     if not mine:
         return None
-    nodes = [
-        node
+    works = {
+        node.name: work(node)
         for node in study.plan.nodes
         if node.name in mine or found[node.name] not in ("done", "withheld")
-    ]
-    since = min(states[name]["started"] for name in mine)
-    return seconds_left(works(nodes, study.folder), states, since)
+    }
+    return seconds_left(works, states, min(states[name]["started"] for name in mine))
 
 
 def headline(study: Study) -> list[str]:

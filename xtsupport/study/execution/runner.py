@@ -27,7 +27,7 @@ from xtsupport.errors import UserError
 from xtsupport.study import runs, store
 from xtsupport.study.execution import kernel_server, nodes, plain
 from xtsupport.study.execution.orphans import die_with_parent
-from xtsupport.study.execution.time_left import counting, urgency
+from xtsupport.study.execution.time_left import urgency
 from xtsupport.study.params.settings import leaves
 from xtsupport.study.plan import Node, Study
 from xtsupport.study.takeover import take_over
@@ -74,7 +74,7 @@ def run_study(
 def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show) -> dict:
     """One Snakemake call over nodes; returns their states."""
     prepare(study, todo, holder)
-    with warm_kernels(study, todo, profile) as found, counting(todo, study.folder):
+    with warm_kernels(study, todo, profile) as found:
         code = carry_out(study, jobs, profile, found, lambda: show(states(study, todo)))
     tidy(study)
     found = states(study, todo)

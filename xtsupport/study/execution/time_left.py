@@ -2,30 +2,19 @@
 
 A node takes ``START`` seconds and then so many per unit of work, which depends on the encoder and
 the device and is learned from the nodes that are done. As many nodes go on at once as
-now, or as there have been so far. Work is counted in training rows, until a process of its own has
-read how long the texts are and left the costs of all nodes in the study's folder.
+now, or as there have been so far.
 """
 
-import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
-from xtsupport import files
-from xtsupport.study.execution.orphans import die_with_parent
-from xtsupport.study.plan import Node, open_study
+from xtsupport.study.plan import Node
 from xtsupport.training.recipe import rows_drawn
 
 START = 7.0  # seconds of a node without training: kernel, imports, reading
 SET = 150  # evaluating one target in one language, in training rows
 LOOK = {"data": 13.0, "results": 14.0, "significance": 19.0}  # seconds of nodes without training
 LAST = ("results", "significance")  # one after the other, when all else is done
-COSTS = "costs.json"
-LITTLE = 20_000  # training rows: below that a study is over before its costs are known
-RATE = 25e9  # operations a second, of a core; only what nodes cost beside each other matters
 
 
 def work(node: Node) -> float:
@@ -37,16 +26,6 @@ def work(node: Node) -> float:
     return total
 
 
-def works(nodes: Sequence[Node], folder: Path | None) -> dict[str, float]:
-    """Node -> its work: as counted in the study's folder, else in training rows."""
-    try:
-        costs = json.loads((folder / COSTS).read_text(encoding="utf-8")) if folder else {}
-    except (OSError, ValueError):
-        costs = {}
-    known = all(node.name in costs for node in nodes)
-    return {node.name: costs[node.name] if known else work(node) for node in nodes}
-
-
 def urgency(nodes: Sequence[Node]) -> dict[str, int]:
     """Node -> the work on the longest way from it to the end, which decides what is begun first."""
     found: dict[str, int] = {}
@@ -54,42 +33,6 @@ def urgency(nodes: Sequence[Node]) -> dict[str, int]:
         below = [found[each.name] for each in nodes if node.name in each.upstream]
         found[node.name] = int(work(node)) + max(below, default=0)
     return found
-
-
-@contextmanager
-def counting(nodes: Sequence[Node], folder: Path) -> Iterator[None]:
-    """Have the costs of a study's nodes counted meanwhile, where it is long enough to matter."""
-    (folder / COSTS).unlink(missing_ok=True)
-    if sum(map(work, nodes)) < LITTLE:
-        yield
-        return
-    command = [sys.executable, "-m", "xtsupport.study.execution.time_left", str(folder)]
-    none = subprocess.DEVNULL
-    process = subprocess.Popen(command, stdin=none, stdout=none, stderr=none)
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
-def count(folder: Path) -> None:
-    """Leave the costs of a study's nodes in its folder: by the lengths of texts in English."""
-    from xtsupport.study.cost import Estimate
-
-    class English(Estimate):
-        def lengths(self, task, role, code, split=None):
-            return super().lengths(task, role, "en", split)
-
-    study = open_study(folder / "settings.yaml")
-    made = English(study.settings, list(study.plan.runs), study.data)
-    costs = {
-        run.name: each.seconds(RATE) for run, each in zip(study.plan.runs, made.works, strict=True)
-    }
-    files.write_json(
-        folder / COSTS,
-        {n.name: sum(costs.get(run.name, 0.0) for run in n.runs) for n in study.plan.nodes},
-    )
 
 
 def seconds_left(
@@ -115,8 +58,3 @@ def seconds_left(
     spent = sum(states[name]["seconds"] for name in done) + sum(begun.values())
     lanes = max(spent / max(now - since, 1.0), len(begun), 0.1)
     return max(sum(needed.values()) / lanes, *needed.values(), 0.0) + last
-
-
-if __name__ == "__main__":
-    die_with_parent()
-    count(Path(sys.argv[1]))
