@@ -14,8 +14,10 @@ SOURCE = "en"
 
 
 def parallel_sentences(task: str, codes, data: str, count: int = 8) -> pd.DataFrame:
-    """The first `count` sentences of a retrieval task in English and its languages, as `texts`;
-    their meaning is their number."""
+    """The first `count` sentences of a retrieval task in English and its languages.
+
+    Columns: language, meaning (the sentence's number), text.
+    """
     rows = []
     for code in codes:
         pairs = load(task, code, None, data)
