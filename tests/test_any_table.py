@@ -110,3 +110,12 @@ def test_parquet_with_its_own_columns_keeps_them(scores, tmp_path):
     with pytest.raises(UserError, match="has no rows"):
         given.iloc[:0].to_parquet(tmp_path / "b.parquet")
         read_table(tmp_path / "b.parquet")
+
+
+def test_a_system_with_a_slash_in_its_name_is_a_system_and_no_variant(scores, call, tmp_path):
+    """Hub ids are the usual names of systems."""
+    renamed = scores.replace({"condition": {"xlmr": "FacebookAI/xlm-roberta-base"}})
+    code, _, errors = call(renamed, "--baseline", "mbert")
+    assert code == 0 and any("a slash" in line for line in errors)
+    answer = (tmp_path / "judged" / "answer.txt").read_text(encoding="utf-8")
+    assert answer.startswith("FacebookAI_xlm-roberta-base against mbert: XQuAD F1 ")

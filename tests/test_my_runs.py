@@ -1,12 +1,16 @@
 """Everything that was run here: what differs between runs stands in their names and their table."""
 
+import re
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from study_toys import SMALL, toy_root, xtsupport
 
 from xtsupport.errors import UserError
 from xtsupport.report import plots
-from xtsupport.study import my_runs
+from xtsupport.study import my_runs, store
+from xtsupport.study.cli import main
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import open_run
 
@@ -97,5 +101,28 @@ def test_one_call_shows_table_and_pictures(study, monkeypatch):
     my_runs.show_runs(study, "target", ["xquad"])
     table, losses, scores = shown
     assert "0.0005" in table.to_html() and "80.0" in table.to_html()
-    assert losses.get_suptitle().startswith("squad: training loss of 3 runs")
-    assert scores.get_suptitle().startswith("xquad")
+    assert losses.get_suptitle().startswith("SQuAD: training loss of 3 runs")
+    assert scores.get_suptitle().startswith("XQuAD")
+
+
+def test_a_page_sets_studies_runs_and_settings_side_by_side(study, capsys):
+    """The study's squad scores 80 and 70 points, that with another learning rate 70 and 60."""
+    name, setting = study.settings.study, "squad{intermediate.learning_rate=0.0005}"
+    study.folder.mkdir(parents=True, exist_ok=True)
+    (study.folder / "settings.yaml").write_text("study: toy\n", encoding="utf-8")
+    store.write_list(study)
+    (study.folder / "answer.txt").write_text("SQuAD first: found.\n\nmore\n", encoding="utf-8")
+    assert main(["runs", "--page", study.params, setting]) == 0
+    path = Path(capsys.readouterr().out.strip())
+    text = re.sub(r"<[^>]+>", " ", path.read_text(encoding="utf-8").split("<script>")[0])
+    words = " ".join(text.split())
+    assert f"Side by side: {name}, {setting}" in words and "SQuAD first: found." in words
+    assert "more" not in words.split("Scores")[0]
+    assert f"SQuAD {setting} 70.0 −10.0 60.0 −10.0 1" in words
+    differs = words.split("What differs")[1].split("Loss curves")[0]
+    assert "intermediate.learning_rate" in differs and "target.epochs" not in differs
+    key = my_runs.found(study, "target")[0].folder.name
+    assert main(["runs", "--page", key[:8], name, "--out", str(path.parent / "two")]) == 0
+    assert (path.parent / "two" / "report.html").is_file()
+    assert main(["runs", "--page", "nothing"]) == 1
+    assert "--page nothing: no finished run of it here" in capsys.readouterr().err

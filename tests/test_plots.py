@@ -229,8 +229,9 @@ def test_runs_are_dots_in_the_panel_of_their_baseline():
     for panel, wanted in ((left, [0.5, -0.2]), (right, [0.3])):
         (dots,) = (line for line in panel.lines if line.get_marker() == ".")
         assert list(dots.get_xdata()) == wanted and set(dots.get_ydata().round()) == {3}
-    assert left.get_title() == "SQuAD against no intermediate task\nXQuAD"
-    assert right.get_title() == "SQuAD against no intermediate task, SQuAD's steps\nXQuAD"
+    assert left.get_title() == "SQuAD against no intermediate task"
+    assert right.get_title() == "SQuAD against no intermediate task, SQuAD's steps"
+    assert left.figure.get_suptitle().startswith("Gain in points: XQuAD")
 
 
 def test_three_panels_leave_no_empty_frame():

@@ -109,6 +109,9 @@ def _filled(table: pd.DataFrame, path: Path, data: str) -> tuple[pd.DataFrame, l
     assumed = []
     for name in set(table) & set(WORDS):
         table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
+    if table["condition"].str.contains("/").any():
+        table["condition"] = table["condition"].str.replace("/", "_")
+        assumed.append("condition: a slash, which sets a variant apart, is written as _")
     for name, value, what in (
         ("study", path.stem, f"study: {path.stem}, the file's name"),
         ("variant", "plain", ""),

@@ -26,7 +26,7 @@ def score_board(found: Contents) -> list[Block]:
     means = zero_shot_means(with_guesses(found.scores, data))
     home = [f"{name} (en)" for name in official if f"{name} (en)" in means]
     away = found.scores[found.scores["language"] != "en"].groupby("task")["language"].nunique()
-    heads: list[Cell | str] = ["trained on first"]
+    heads: list[Cell | str] = [trained_on(found)]
     for name, metric in official.items():
         below = f"{metric_name(metric)}, {counted(away.get(name, 0), 'language')}"
         heads.append(Cell(task_name(name, data), below, "n"))
@@ -53,6 +53,11 @@ def score_board(found: Contents) -> list[Block]:
     if published:
         text += " Published averages are over all languages with English and full test sets."
     return [board(heads, rows + published), paragraph(text, "note")]
+
+
+def trained_on(found: Contents) -> str:
+    """The heading above conditions; of a table without ``none`` they are any program's systems."""
+    return "trained on first" if "none" in set(found.scores["condition"]) else "system"
 
 
 def score_cell(found: Contents, condition, target: str, metric: str, score, link: str) -> Cell:
@@ -143,7 +148,7 @@ def gain_table(found: Contents, task, rows, levels, drawn, name) -> Block:
                 Cell(ends(row["ci_low"], row["ci_high"]).replace("-", MINUS), kind="i"),
                 Cell(verdict, kind=f"i {kind}"),
             ])  # fmt: skip
-    heads: list[Cell | str] = ["language", "family", "trained on first", "against"]
+    heads: list[Cell | str] = ["language", "family", trained_on(found), "against"]
     heads += [Cell("baseline", kind="n"), Cell("gain", kind="n"), "interval", "verdict"]
     summary = f"{task_name(task, data)}, {metric_name(rows['metric'].iloc[0])}: {len(lines)} gains"
     return folded(summary, board(heads, lines, (0, 1, 2)), name=name)

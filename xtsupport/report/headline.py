@@ -17,12 +17,19 @@ from xtsupport.statistics.primary import heterogeneity
 
 MINUS = "\N{MINUS SIGN}"
 STEPS = "the same number of steps spent on the target's training set instead"
-OPENING = {  # verdict -> the heading of the page; {who} on {where}
-    "improves": "{who} improves {where}",
-    "harms": "{who} makes {where} worse",
-    "equivalent": "{who} leaves {where} as it was, within {margin}",
-    "undetermined": "Whether {who_lower} helps {where} remains open",
-    "too few": "Too few {scarce} to say whether {who_lower} helps {where}",
+FIRST = {  # verdict -> the heading of the page
+    "improves": "Training on {who} first improves {where}",
+    "harms": "Training on {who} first makes {where} worse",
+    "equivalent": "Training on {who} first leaves {where} as it was, within {margin}",
+    "undetermined": "Whether training on {who} first helps {where} remains open",
+    "too few": "Too few {scarce} to say whether training on {who} first helps {where}",
+}
+AGAINST = {  # the same where the baseline is another condition, or a system from elsewhere
+    "improves": "{who} scores higher than {base} on {where}",
+    "harms": "{who} scores lower than {base} on {where}",
+    "equivalent": "{who} and {base} score alike on {where}, within {margin}",
+    "undetermined": "Whether {who} or {base} scores higher on {where} remains open",
+    "too few": "Too few {scarce} to say whether {who} or {base} scores higher on {where}",
 }
 
 
@@ -40,15 +47,12 @@ def overall(found: Contents, primary: Primary) -> Mapping:
 def title(found: Contents) -> str:
     """The answer as a heading: what was found, and how it stands to the step-matched control."""
     primary, data = found.primary, found.evidence.data
-    row = overall(found, primary)
-    who = side_name(primary.treatment, data)
-    first = primary.baseline == "none"
-    who = f"Training on {who} first" if first else who
-    where = task_name(primary.target, data)
-    where += "" if first else f" compared with {side_name(primary.baseline, data)}"
-    words = {"who": who, "who_lower": who[0].lower() + who[1:] if first else who, "where": where,
-             "margin": points(found.rules.margin), "scarce": scarce(row)}  # fmt: skip
-    text = OPENING[row["verdict"]].format(**words)
+    row, first = overall(found, primary), primary.baseline == "none"
+    who, where = side_name(primary.treatment, data), task_name(primary.target, data)
+    base = side_name(primary.baseline, data)
+    told = (FIRST if first else AGAINST)[row["verdict"]]
+    text = told.format(who=who, base=base, where=where, margin=points(found.rules.margin),
+                       scarce=scarce(row))  # fmt: skip
     if row["verdict"] == "improves" and found.control:
         text += AGAINST_STEPS[overall(found, found.control)["verdict"]]
     return text

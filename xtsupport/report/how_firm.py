@@ -205,7 +205,7 @@ def outlook_words(found: Contents, rows: pd.DataFrame) -> str:
     """What the table holds, and the prediction for a language that was not tested."""
     new = rows[rows["by"] == "new language"].iloc[0]
     sure = f"{100 * (1 - found.rules.alpha):g}%"
-    return (
+    text = (
         f"In a language like these that was not tested, expect a gain of {signed(new['gain'])} "
         f"points on {task_name(found.primary.target)} ({sure} interval {signed(new['ci_low'])} to "
         f"{signed(new['ci_high'])}). Gains of single languages are noisy, and the largest of "
@@ -213,6 +213,7 @@ def outlook_words(found: Contents, rows: pd.DataFrame) -> str:
         "deserves (partial pooling). Languages differ by a standard deviation of about "
         f"{new['between']:.1f} points. These are expectations, not verdicts."
     )
+    return text.replace(" -", f" {MINUS}")
 
 
 def outlook_table(rows: pd.DataFrame, languages: pd.DataFrame) -> pd.DataFrame:

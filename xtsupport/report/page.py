@@ -22,7 +22,7 @@ from matplotlib.text import Annotation
 
 from xtsupport.files import draft
 
-LONG = 100  # rows: a longer folded table stays off paper
+LONG = 20  # rows: a longer folded table stays off paper
 SVG: Any = {"svg.hashsalt": "xtsupport", "svg.fonttype": "path"}  # equal figures, equal bytes
 VERDICTS = ("improves", "harms", "equivalent", "undetermined", "larger", "smaller")
 

@@ -156,9 +156,10 @@ def gain_forest(
     panes = list(table.groupby(["baseline", "variant", "task"], sort=False))
     levels = level_order(table["level"], languages)
     sure = interval_levels(table.to_dict("records"), alpha)
-    title = _common([contrast_name(rows.iloc[0]) for _, rows in panes])
+    contrast = _common([contrast_name(rows.iloc[0]) for _, rows in panes])
+    task = _common([task_name(rows["task"].iloc[0]) for _, rows in panes])
     figure, panels = new_figure(
-        f"Gain in points{f': {title}' if title else ''}",
+        ": ".join(filter(None, ["Gain in points", task, contrast])),
         f"Bar: {sure}, the one that belongs to the verdict; resampled: {table['unit'].iloc[0]}. "
         f"{COLOURED}{'' if runs is None else ' Dots: single runs.'} An arrow head: the bar goes "
         "on. In brackets: how many languages.",
@@ -171,9 +172,9 @@ def gain_forest(
     window = window or gain_window(table)
     for panel, (_, rows) in zip(panels, panes, strict=False):
         first = rows.iloc[0]
-        head = [] if title else [contrast_name(first)]
+        parts = ["" if contrast else contrast_name(first), "" if task else task_name(first["task"])]
         _forest_panel(panel, rows, levels, level_names(levels, languages), window, runs)
-        panel.set_title("\n".join([*head, task_name(first["task"])]), fontsize="medium")
+        panel.set_title("\n".join(filter(None, parts)), fontsize="medium")
     for panel in panels[len(panes) :]:
         panel.set_visible(False)
     return figure

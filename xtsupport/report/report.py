@@ -17,6 +17,7 @@ from xtsupport.cube.scores import official_metrics, with_guesses
 from xtsupport.errors import UserError
 from xtsupport.files import write_text
 from xtsupport.report import appendix, boards, how_firm, page, plots
+from xtsupport.report.boards import trained_on
 from xtsupport.report.contents import Contents, contents
 from xtsupport.report.headline import STEPS, in_short, one_sentence, title
 from xtsupport.report.intended import intended_table
@@ -129,13 +130,14 @@ def facts(found: Contents) -> list[tuple[str, str]]:
     data, scores = found.evidence.data, found.scores
     conditions = list(dict.fromkeys(scores["condition"]))
     spoken = scores.groupby("task", sort=False)["language"].nunique()
-    seeds = sorted(scores.groupby(["condition", "task"])["seed"].nunique().unique())
-    many = counted(seeds[-1], "run")
+    seeds = sorted(scores.groupby("condition")["seed"].nunique().unique())
+    fewest = "" if seeds[0] == seeds[-1] else f"{seeds[0]} to "
+    many = f"{fewest}{counted(seeds[-1], 'run')}"
     unit, rules = found.answer["unit"].iloc[0], found.rules
     lines = [("Encoder", encoder_words(found))] if found.settings else []
     return [
         *lines,
-        ("Trained first on", "; ".join(side_name(name, data) for name in conditions)),
+        (trained_on(found).capitalize(), "; ".join(side_name(name, data) for name in conditions)),
         ("Tested on", ", ".join(f"{task_name(name, data)} ({counted(n, 'language')})"
                                 for name, n in spoken.items())),
         ("Runs", f"{many} of each condition (seeds)" if len(found.records) == 0 else
@@ -180,6 +182,7 @@ def panels(found: Contents, rows: pd.DataFrame, runs: pd.DataFrame) -> list[Bloc
     made: list[Block] = []
     for _, part in rows.groupby(["baseline", "variant", "task"], sort=False):
         drawn = plots.gain_forest(part, found.languages, runs, found.rules.alpha, window)
+        drawn.set_figwidth(4.6)  # readable on a phone; wider screens enlarge it
         block = picture(drawn)
         about = {"title": panel_title(found, part.iloc[0])}
         about |= {"hint": ""} if made else {}

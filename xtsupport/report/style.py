@@ -97,7 +97,8 @@ def level_order(levels: Iterable[str], languages: pd.DataFrame) -> list[str]:
 def level_names(levels: Iterable[str], languages: pd.DataFrame) -> dict[str, str]:
     """Level -> what a reader sees: `German, Germanic`; families and groups as they are."""
     rows = languages.set_index("code")
-    known = dict(zip(rows.index, rows["name"] + ", " + rows["group"], strict=True))
+    own = rows["name"].where(rows["group"] == rows.index, rows["name"] + ", " + rows["group"])
+    known = own.to_dict()
     known["all"] = "all languages"
     return {level: known.get(level, level) for level in levels}
 

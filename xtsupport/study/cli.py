@@ -146,6 +146,9 @@ def parser() -> argparse.ArgumentParser:
     each = command("runs", runs_done, "everything that was run here, by what differs")
     each.add_argument("file", metavar="FILE", nargs="?", help="only of this params file's study")
     each.add_argument("--phase", choices=["pretraining", "intermediate", "target", "retrieval"])
+    each.add_argument("--page", nargs="+", metavar="NAME", help="studies, keys of runs or settings "
+                      "(KEY=VALUE) side by side, as one page")  # fmt: skip
+    each.add_argument("--out", metavar="DIR", help="where the page goes (default: scratch/runs)")
     each.set_defaults(set=[])
     each = command("clean", clean, "list the runs that no study uses, with their sizes")
     each.add_argument("--remove", action="store_true", help="delete them")
@@ -451,6 +454,13 @@ def runs_done(args) -> None:
     from xtsupport.study.my_runs import found, readable, runs_table
     from xtsupport.study.plan import open_study
 
+    if args.page:
+        from xtsupport import folders
+        from xtsupport.study.side_by_side import write_page
+
+        out = folders.typed(args.out, Path()) if args.out else folders.scratch() / "runs"
+        print(write_page(args.page, out / "report.html"))
+        return
     made = found(open_study(args.file, args.set) if args.file else None, args.phase)
     for phase in dict.fromkeys(each.record["phase"] for each in made):
         part = runs_table([each for each in made if each.record["phase"] == phase])

@@ -1,0 +1,193 @@
+"""Studies, runs and settings side by side on one page: ``xtsupport runs --page A B ...``.
+
+What is named can be a params file, a study's name or folder, the key of a run (the folder's name in
+``outputs/runs`` or its first letters), a setting (``intermediate.learning_rate=0.0005``) or a label
+as `xtsupport runs FILE` prints it (``squad{intermediate.learning_rate=0.0005}``).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from xtsupport import folders
+from xtsupport.errors import UserError
+from xtsupport.files import write_text
+from xtsupport.report import page, plots
+from xtsupport.report.names import named, side_name
+from xtsupport.report.page import Block, Cell, board, folded, paragraph, picture
+from xtsupport.report.sentences import counted, signed_gain
+from xtsupport.study import runs, store
+from xtsupport.study.my_runs import Done, chain, found, losses, means, readable, runs_table
+from xtsupport.study.plan import open_study
+
+SETTING = re.compile(r"^(?:(?P<side>[^{}=]*)\{)?(?P<pairs>[\w.]+=[^{}]*)\}?$")
+CURVES = 12  # lines that a figure of losses can hold
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What one word of the command line stands for."""
+
+    name: str
+    runs: list[Done]
+    folder: Path | None = None  # of a study
+
+
+def chosen(name: str) -> Chosen:
+    """The runs that a word stands for; UserError if there are none."""
+    path = folders.typed(name, Path())
+    folder = next((each for each in (path, folders.outputs() / name)
+                   if (each / "settings.yaml").is_file()), None)  # fmt: skip
+    if path.is_file():
+        study = open_study(path)
+        picked = Chosen(study.settings.study, found(study), study.folder)
+    elif folder:
+        picked = Chosen(folder.name, [done(each) for each in store.of_study(folder)], folder)
+    elif match := SETTING.match(name):
+        picked = Chosen(name, with_settings(match["side"], match["pairs"].split(",")))
+    else:
+        keys = [each for each in store.entries(folders.runs()) if each.name.startswith(name)]
+        picked = Chosen(name, [done(each) for each in keys])
+    if not picked.runs:
+        raise UserError(
+            f"--page {name}: no finished run of it here; name a params file, a study, a run's key "
+            "or a setting such as intermediate.learning_rate=0.0005 (`xtsupport runs` lists them)"
+        )
+    return picked
+
+
+def done(folder: Path) -> Done:
+    """The finished run in a folder."""
+    record = runs.read_record(folder) or {}
+    return Done(folder, record, chain(record) if record else {})
+
+
+def with_settings(side: str | None, pairs: Sequence[str]) -> list[Done]:
+    """All runs that have some settings, and a side if one is named."""
+    wanted = dict(pair.split("=", 1) for pair in pairs)
+    return [
+        each
+        for each in found()
+        if (not side or each.side == side)
+        and all(str(each.settings.get(key)) == value for key, value in wanted.items())
+    ]
+
+
+def write_page(names: Sequence[str], out: Path) -> Path:
+    """Write the page of what is named, and return its path."""
+    every = [chosen(name) for name in names]
+    title = f"Side by side: {', '.join(each.name for each in every)}"
+    sections = [
+        ("answers", "What each study found", answers(every)),
+        ("scores", "Scores", scores(every)),
+        ("settings", "What differs", settings(every)),
+        ("losses", "Loss curves", curves(every)),
+        ("runs", "The runs", [all_runs(every)]),
+    ]
+    shown = [{"id": i, "heading": h, "blocks": b} for i, h, b in sections if b]
+    counts = [(each.name, counted(len(each.runs), "run")) for each in every]
+    return write_text(out, page.render("compare.html", title=title, facts=counts, sections=shown))
+
+
+def answers(every: Sequence[Chosen]) -> list[Block]:
+    """The first sentence of every study's answer, as its page and the terminal have it."""
+    rows = [
+        [Cell(each.name), Cell(path.read_text(encoding="utf-8").partition("\n")[0], kind="text")]
+        for each in every
+        if each.folder and (path := each.folder / "answer.txt").is_file()
+    ]
+    return [board(["study", "answer"], rows)] if rows else []
+
+
+def scores(every: Sequence[Chosen]) -> list[Block]:
+    """Mean scores of each condition, side by side; below, how far from the first that has it."""
+    table = score_table(every)
+    if table.empty:
+        return []
+    targets = [name for name in table if name not in ("chosen", "condition", "seeds")]
+    first = table.drop_duplicates("condition").set_index("condition")[targets]
+    rows = []
+    for row in table.to_dict("records"):
+        cells = []
+        for target in targets:
+            base = first.loc[row["condition"], target]
+            change = row[target] - base
+            apart = row["chosen"] != every[0].name and change == change
+            cells.append(Cell(page.shown(row[target]), signed_gain(change) if apart else "", "n"))
+        rows.append([Cell(side_name(row["condition"])), Cell(row["chosen"]), *cells,
+                     Cell(str(row["seeds"]), kind="n")])  # fmt: skip
+    heads: list[Cell | str] = ["trained on first", "of"]
+    heads += [*(Cell(target_name(name), kind="n") for name in targets), Cell("seeds", kind="n")]
+    text = (
+        "In points, mean over seeds: in English, and over the other languages. Below: the "
+        "difference to the first that has the condition. No test: differences of single runs are "
+        "chance as much as not."
+    )
+    return [board(heads, rows, (0, 1)), paragraph(text, "note")]
+
+
+def target_name(column: str) -> str:
+    """`xquad (en)` as `XQuAD, English`."""
+    task, _, where = column.partition(" (")
+    return f"{named(task)}, {'English' if where == 'en)' else 'others'}"
+
+
+def score_table(every: Sequence[Chosen]) -> pd.DataFrame:
+    """chosen, condition, seeds, and the columns of ``means``: one row per condition of each."""
+    rows = [
+        {"chosen": each.name, "condition": one.label or one.side, "seed": one.record["seed"]}
+        | means(one)
+        for each in every
+        for one in each.runs
+        if one.record["phase"] in ("target", "retrieval")
+    ]
+    if not rows:
+        return pd.DataFrame()
+    groups = pd.DataFrame(rows).groupby(["condition", "chosen"], sort=False)
+    return groups.mean().drop(columns="seed").assign(seeds=groups["seed"].nunique()).reset_index()
+
+
+def settings(every: Sequence[Chosen]) -> list[Block]:
+    """A row per setting and phase in which what is named differs."""
+    values: dict[str, dict[str, set[str]]] = {}
+    for each in every:
+        for one in each.runs:
+            for key, value in one.settings.items():
+                values.setdefault(key, {}).setdefault(each.name, set()).add(str(value))
+    names = [each.name for each in every]
+    rows = [
+        [Cell(key), *(Cell(", ".join(sorted(seen.get(name, {"\N{EN DASH}"})))) for name in names)]
+        for key, seen in values.items()
+        if len({frozenset(seen.get(name, ())) for name in names}) > 1
+    ]
+    if not rows:
+        return [paragraph("Their settings are the same.")]
+    return [board(["setting", *names], rows)]
+
+
+def curves(every: Sequence[Chosen]) -> list[Block]:
+    """A picture of losses per training task: the mean over seeds of each condition."""
+    parts = [losses(each.runs).assign(chosen=each.name) for each in every]
+    log = pd.concat([part for part in parts if len(part) and "loss" in part] or [pd.DataFrame()])
+    if log.empty:
+        return []
+    log["run"] = log["run"].str.replace(r", seed \d+$", "", regex=True)
+    if len(every) > 1:
+        log["run"] = log["run"] + " (" + log["chosen"] + ")"
+    mean = log.groupby(["task", "run", "step"], sort=False)["loss"].mean().reset_index()
+    blocks = []
+    for task, part in mean.groupby("task", sort=False):
+        few = list(dict.fromkeys(part["run"]))[:CURVES]
+        drawn = plots.losses_of_runs(part[part["run"].isin(few)], str(task))
+        blocks.append(picture(drawn))
+    return [Block("pictures", items=blocks)]
+
+
+def all_runs(every: Sequence[Chosen]) -> Block:
+    """Every run of what is named, with the settings in which runs differ."""
+    made = {one.folder: one for each in every for one in each.runs}
+    table = readable(runs_table(list(made.values())))
+    return folded(counted(len(table), "run"), page.table(table.map(str)))
