@@ -102,7 +102,7 @@ schema: $(READY)
 # executed again when it or the package has changed: some minutes each on one core.
 SITE := outputs/site
 BOOKS := $(wildcard notebooks/*.ipynb notebooks/exercises/*.ipynb notebooks/solutions/*.ipynb)
-CODE := $(wildcard xtsupport/*.csv xtsupport/*.py xtsupport/*/*.py xtsupport/*/*/*.py)
+CODE := $(wildcard xtsupport/*.csv xtsupport/*/*/*.csv xtsupport/*.py xtsupport/*/*.py xtsupport/*/*/*.py)
 
 .venv/.site: $(READY)
 	.venv/bin/python -m pip install -q -c constraints.txt -e '.[site]'
