@@ -297,7 +297,7 @@ def validate(model, name: str, trained_on: Features, tokenizer, run: Run, out) -
 
 def whole_clusters(examples, most: int | None):
     """At most `most` clusters of an evaluation set, whole, and the same ones in every language."""
-    clusters = np.array(examples["cluster_id"])
+    clusters = np.array(examples["cluster_id"][:])
     names = sorted(set(clusters), key=lambda name: hashlib.sha256(name.encode()).digest())
     if most is None or most >= len(names):
         return examples
@@ -348,7 +348,7 @@ def prediction_texts(target: str, examples, predictions, data) -> dict[str, str]
         return found
     return {
         i: " ".join(p) if isinstance(p, list) else str(p)
-        for i, p in zip(examples["example_id"], predictions, strict=True)
+        for i, p in zip(examples["example_id"][:], predictions, strict=True)
     }
 
 

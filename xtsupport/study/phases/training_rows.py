@@ -72,7 +72,7 @@ def rows_in(languages: list[str], name: str, rows: int, run: Run):
 
 def tags_of(examples, kind: str) -> tuple[str, ...]:
     """The tags of a training split, for a task whose table names none (CCG has hundreds)."""
-    found = {tag for tags in examples["tags"] for tag in tags} if kind == "tagging" else ()
+    found = {tag for tags in examples["tags"][:] for tag in tags} if kind == "tagging" else ()
     return tuple(sorted(found))
 
 
