@@ -56,7 +56,7 @@ slurm: $(READY)
 	tests/slurm/cluster.sh start
 	.venv/bin/python -m pytest -m slurm || code=$$?; tests/slurm/cluster.sh stop; exit $${code:-0}
 
-# Kills of a small study with -9; then thirty-six more, as a table.
+# A small study is killed with -9 and suffers other faults; then thirty-six more kills, as a table.
 crash: $(READY)
 	.venv/bin/python -m pytest -m crash
 	.venv/bin/python benchmarks/crash.py --out benchmarks/crash.md

@@ -1,5 +1,6 @@
-"""Kills of every kind that benchmarks/crash.py knows, once each: `python -m pytest -m crash`."""
+"""Every kill and fault that benchmarks/crash.py knows, once each: `python -m pytest -m crash`."""
 
+import os
 import random
 import sys
 from pathlib import Path
@@ -29,3 +30,14 @@ def test_nobody_can_tell_afterwards(kind, whole, tmp_path):
     assert (found["completed"], found["equal"]) == (1, 1)
     assert (found["redone"], found["orphans"]) == (0, 0)
     assert found["continued"] == found["checkpoints"]
+
+
+@pytest.mark.parametrize("name", crash.FAULTS)
+def test_a_fault_is_said_and_the_study_completed(name, whole, tmp_path):
+    if "disk" in name and os.geteuid():
+        pytest.skip("only root may mount a small disk")
+    assert crash.suffered(tmp_path, name, whole["toy"][0]) == {
+        "said": 1,
+        "completed": 1,
+        "equal": 1,
+    }
