@@ -489,7 +489,9 @@ def table_of_faults(found: dict[str, dict]) -> str:
     lines = ["| fault | said, or no matter | completed afterwards | equal, byte for byte |"]
     lines += ["|---|---|---|---|"]
     lines += [f"| {name} | {' | '.join(map(str, each.values()))} |" for name, each in found.items()]
-    return "\n# Other faults\n\n" + "\n".join(lines) + "\n"
+    return (
+        "\n# Other faults\n\n`python benchmarks/crash.py --kills 0`\n\n" + "\n".join(lines) + "\n"
+    )
 
 
 ODD = "a {x} #b 'c' \"$d\" ü"
