@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from xtsupport.study import cli
 from xtsupport.study.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -37,11 +38,31 @@ def test_every_file_in_the_layout_exists():
     assert not missing
 
 
-@pytest.mark.parametrize("line", [c for c in COMMANDS if re.search(r"xtsupport (plan|data)", c)])
+@pytest.mark.parametrize(
+    "line", [c for c in COMMANDS if re.search(r"xtsupport (plan|data).*demo", c)]
+)
 def test_the_quick_commands_work(line, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     assert not main(line.split()[1:])
     assert capsys.readouterr().out
+
+
+def test_a_study_of_ones_own_goes_as_the_readme_says(tmp_path, monkeypatch, capsys):
+    """From `new` to the plan; the sample of its output too, but for the times of a machine."""
+    monkeypatch.setenv("XTSUPPORT_ROOT", "")
+    monkeypatch.chdir(tmp_path)
+    own = [line for line in COMMANDS if "my_study" in line and line.startswith("xtsupport")]
+    for line in own[:3]:  # new, data get, plan; the rest trains
+        assert not cli.main(line.split()[1:]), line
+    for line in own[3:]:
+        cli.parser().parse_args(line.split()[1:])
+    out = capsys.readouterr().out
+    sample = next(text for _, text in FENCED if "7 to do; they go to" in text).splitlines()
+    kept = [line for line in sample if not line.startswith(("...", "time", "22 runs"))]
+    assert len(kept) == 2 and all(line in out for line in kept)
+    assert (
+        f"22 runs in 8 nodes, 7 to do; they go to {tmp_path / 'my_study/outputs/my_study'}" in out
+    )
 
 
 def test_all_notebooks_are_listed():
