@@ -164,12 +164,13 @@ def flaws(folder: Path, key: str | None = None) -> list[str]:
                 f"{path}: has changed since it was written (now {path.stat().st_size} bytes, "
                 f"then {stored['bytes']})"
             )
-    there = [path for name in record.get("folders", ()) for path in inside(folder / name)]
-    strange = [path for path in there if relative(path, folder) not in record["files"]]
-    found += [
-        f"{os.path.normpath(path)}: is not one of the files that were written there"
-        for path in strange
-    ]
+    for place in (folder / name for name in record.get("folders", ())):
+        found += [
+            f"{os.path.normpath(path)}: is not one of the files that were written there"
+            for path in inside(place)
+            if relative(path, folder) not in record["files"]
+            and not any(part.startswith(".") for part in path.relative_to(place).parts)
+        ]  # hidden ones are left by file managers, and nobody reads them
     return found
 
 

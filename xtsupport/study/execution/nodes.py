@@ -162,7 +162,8 @@ def close(spec: dict, folder: Path, watch: runs.Stopwatch) -> None:
     made = store.sketched(study.name, graph["runs"])
     if spec["record"]:
         record = spec["record"] | runs.identity(made[spec["runs"][0]])
-        record["folders"] = [runs.relative(path, folder) for path in outputs if path.is_dir()]
+        whole = [study / name for name in spec["outputs"]]
+        record["folders"] = [runs.relative(path, folder) for path in whole if path.is_dir()]
         runs.seal(folder, record, [each for path in outputs for each in files_of(path)], watch)
         return
     unfinished = [name for name in spec["runs"] if not runs.is_whole(made[name])]
