@@ -2,7 +2,7 @@
 
 The rules are those of the design: what this answers, parameters, checks; prose before every code
 cell; cells of about six lines and never much above fifteen; nothing defined in a notebook. Those
-that show what is inside (02b, 07b) define what they show, and no study runs them.
+that show what is inside (02b, 07b) or use real data (08) may, and no study runs them.
 """
 
 import ast
@@ -25,7 +25,7 @@ from xtsupport.study.plan import open_study
 FOLDER = Path(__file__).parents[1] / "notebooks"
 PARAMS = FOLDER.parent / "params"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
-INSIDE = ["02b_inside_the_machine", "07b_inside_the_verdict"]
+INSIDE = ["02b_inside_the_machine", "07b_inside_the_verdict", "08_real_languages"]
 PHASES = [name for name in NAMES if name not in INSIDE]
 MODULES = {"xtsupport", "pandas", "yaml", "math", "IPython"}
 

@@ -345,3 +345,28 @@ def seeds_needed(answer):
     assert answer(2.0, 5.0, 1.9) is None, (
         "no number of seeds gets below the error of the questions: None"
     )
+
+
+# ------------------------------------------------------------------------------ 08
+
+
+@check("08-a")
+def character_f1(answer):
+    for said, right, score in (
+        ("北京", "北京市", 80.0),
+        ("aab", "abb", 200 / 3),
+        ("ก ข", "กข", 100),
+    ):
+        found = answer(said, right)
+        near(float(found), score, f"said {said!r}, right {right!r}: {score:.1f}, not {found}", 0.01)
+    assert answer("x", "y") == 0, "no character in common: 0"
+
+
+@check("08-b")
+def kept_pieces(answer):
+    pieces = ["<s>", "▁soup", "a", "▁Suppe", "湯", "▁a"]
+    said = list(answer(pieces, {0, 3}, 1))
+    assert said == [0, 2, 3, 4], f"of {pieces}, used 0 and 3, longest 1: not {said}"
+    assert list(answer(pieces, set(), 2)) == [2, 4, 5], (
+        "pieces of exactly `longest` characters stay"
+    )

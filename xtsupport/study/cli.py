@@ -193,6 +193,9 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("--out", required=True, metavar="DIR", help="where table and report go")
     each.add_argument("--figure", metavar="NAME", help="only this figure, such as answer or rest")
     each.add_argument("--format", choices=["svg", "png", "pdf"], help="its format (default: svg)")
+    each = command("gather", gather, "one answer out of studies that differ in their seeds")
+    each.add_argument("studies", metavar="STUDY_DIR", nargs="+", help="such as outputs/demo")
+    each.add_argument("--out", metavar="DIR", help="for cube, table, plot (default: scratch/class)")
     each = command(
         "export-xtreme", export_xtreme, "write predictions as XTREME's submission folder"
     )
@@ -625,6 +628,23 @@ def rows_of(path: str, data: str):
     return lambda task: table[table["task"] == task]
 
 
+def gather(args) -> None:
+    """``xtsupport gather``."""
+    from xtsupport import folders
+    from xtsupport.report.sentences import sentence
+    from xtsupport.study.gather import gather as gathered
+
+    out = args.out or folders.scratch() / "class"
+    alone, together, notes = gathered(args.studies, out)
+    for line in notes:
+        print(f"note: {line}", file=sys.stderr)
+    print(alone.round(2).to_string(index=False))
+    said = ", ".join(f"{n} {verdict}" for verdict, n in alone["verdict"].value_counts().items())
+    print(f"{len(alone)} machines, each by its own questions alone: {said}")
+    print(f"together: {sentence(together.iloc[0].to_dict())}")
+    print(f"{out}: cube.parquet, machines.csv, machines.png")
+
+
 def run_records(cube: str) -> list[dict]:
     """The ``run.json`` of every run in the study that a cube lies in."""
     from xtsupport.study import runs, store
@@ -705,7 +725,7 @@ DEMO = "params/demo.yaml"
 GROUPS = {
     "a study": ["new", "run", "plan", "status", "runs", "clean"],
     "data": ["data check", "data get", "data convert", "data fertility", "world"],
-    "results": ["significance", "calibrate", "power", "export-xtreme"],
+    "results": ["significance", "gather", "calibrate", "power", "export-xtreme"],
     "here": ["lab", "demo", "doctor"],
 }
 EXAMPLES = {
@@ -721,6 +741,7 @@ EXAMPLES = {
     "data fertility": "xtsupport data fertility offline-e5 --data world",
     "world": "xtsupport world --size tiny",
     "significance": "xtsupport demo && xtsupport significance outputs/demo/cube --out my_report",
+    "gather": "xtsupport demo && xtsupport gather outputs/demo",
     "calibrate": "xtsupport demo && xtsupport calibrate outputs/demo/cube --studies 24",
     "power": "xtsupport demo && xtsupport power outputs/demo/cube --seeds 3 10",
     "export-xtreme": "xtsupport demo && xtsupport export-xtreme outputs/demo my_submission",

@@ -1,0 +1,118 @@
+"""Slides for 45 or 90 minutes from the notebooks' own figures and tables, as HTML and PDF.
+
+    python notebooks/kit/slides.py 45
+
+executes the notebooks that they need, as somebody would in JupyterLab (some minutes; executed ones
+are kept for the next time), and writes outputs/scratch/slides/slides-45.html, which opens without
+a network, and a PDF of it where Chromium is installed. What is on which slide: slides.toml.
+"""
+
+import html
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+
+from xtsupport import folders
+from xtsupport.errors import UserError
+
+PLAN = Path(__file__).with_name("slides.toml")
+STYLE = """
+@page { size: 33.87cm 19.05cm; margin: 0 }
+body { margin: 0; font: 20px/1.45 system-ui, sans-serif; color: #222; background: #ddd }
+section { box-sizing: border-box; width: 1280px; height: 720px; padding: 44px 64px;
+  margin: 16px auto; background: #fff; overflow: hidden; position: relative;
+  page-break-after: always }
+h1 { font-size: 38px; margin: 0 0 18px } p { margin: 0 0 12px; max-width: 60em }
+img { display: block; max-width: 1150px; max-height: 440px; margin: 8px auto }
+table { border-collapse: collapse; font-size: 15px; margin: 8px 0 }
+td, th { padding: 3px 12px 3px 0; text-align: left; border-bottom: 1px solid #ccc }
+footer { position: absolute; bottom: 16px; left: 64px; font-size: 14px; color: #666 }
+@media print { body { background: none } section { margin: 0 } }
+"""
+
+
+def executed(name: str, folder: Path) -> Path:
+    """The notebook as executed, kept in `folder`; done again when its source is newer."""
+    source, out = folders.notebooks() / f"{name}.ipynb", folder / f"{name}.ipynb"
+    if not out.is_file() or out.stat().st_mtime < source.stat().st_mtime:
+        import papermill
+
+        print(f"executing {name}", file=sys.stderr)
+        papermill.execute_notebook(
+            source, out, cwd=source.parent, kernel_name="python3", progress_bar=False
+        )
+    return out
+
+
+def output(book, cell_id: str) -> str:
+    """What a cell showed, as HTML: its last figure, else its last table, else its text."""
+    cell = next((cell for cell in book.cells if cell.id == cell_id), None)
+    if cell is None:
+        raise UserError(f"{PLAN.name}: no cell {cell_id!r}; the notebook has been changed")
+    found = [
+        each for each in cell.outputs if each.output_type in ("display_data", "execute_result")
+    ]
+    for kind in ("image/png", "text/html", "text/plain"):
+        for each in reversed(found):
+            if kind in each.data:
+                text = each.data[kind]
+                if kind == "image/png":
+                    return f'<img alt="figure" src="data:image/png;base64,{text.strip()}">'
+                return text if kind == "text/html" else f"<pre>{html.escape(text)}</pre>"
+    raise UserError(f"{PLAN.name}: cell {cell_id!r} shows nothing")
+
+
+def page(minutes: int, folder: Path) -> str:
+    """All slides of a lesson as one HTML page."""
+    slides = [each for each in tomllib.loads(PLAN.read_text("utf-8"))["slide"]
+              if minutes in each["lessons"]]  # fmt: skip
+    parts = []
+    for number, each in enumerate(slides, 1):
+        body = "".join(f"<p>{html.escape(line)}</p>" for line in each.get("text", []))
+        if "cell" in each:
+            book = nbformat.read(executed(each["notebook"], folder), as_version=4)
+            body += output(book, each["cell"])
+        foot = f"{number} / {len(slides)} · {each['minutes']} min"
+        foot += f" · notebook {each['notebook']}" if "notebook" in each else ""
+        title = html.escape(each["title"])
+        parts.append(f"<section><h1>{title}</h1>{body}<footer>{foot}</footer></section>")
+    head = f'<meta charset="utf-8"><title>xtsupport, {minutes} minutes</title>'
+    return f"<!doctype html><html lang=en><head>{head}<style>{STYLE}</style></head><body>" + (
+        "\n".join(parts) + "</body></html>\n"
+    )
+
+
+def as_pdf(file: Path) -> Path | None:
+    """The page as PDF beside it, or None where no Chromium is installed."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    browser = next(filter(None, map(shutil.which, names)), None)
+    if browser is None:
+        return None
+    out = file.with_suffix(".pdf")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
+    subprocess.run([browser, *options, f"--print-to-pdf={out}", file.as_uri()], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)  # fmt: skip
+    return out
+
+
+def main(words: list[str]) -> None:
+    """Write the slides."""
+    if words not in (["45"], ["90"]):
+        raise UserError("name the minutes: python notebooks/kit/slides.py 45, or 90")
+    folder = folders.scratch() / "slides"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"slides-{words[0]}.html"
+    file.write_text(page(int(words[0]), folder), encoding="utf-8")
+    print(file)
+    print(as_pdf(file) or "no PDF: no Chromium here; print the page from a browser")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"slides: error: {error}")

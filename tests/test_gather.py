@@ -1,0 +1,93 @@
+"""A class's cubes pooled: each machine's gain by hand, the pooled gain their mean."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from xtsupport import folders
+from xtsupport.cube.store import read_cube
+from xtsupport.errors import UserError
+from xtsupport.files import write_parquet
+from xtsupport.study.cli import main
+from xtsupport.study.gather import gather
+
+EFFECTS = [12.0, -9.0, 6.0, 7.0, -1.0, 3.0]  # true gain of every machine's run, in points
+
+
+@pytest.fixture
+def machines(tmp_path):
+    """Six studies of one seed each: 100 questions in two languages, planted gains."""
+    settings = folders.shipped() / "study" / "settings.yaml"
+    rng, made = np.random.default_rng(1), []
+    for seed, effect in enumerate(EFFECTS):
+        rows = []
+        for language in ("qka", "qta"):
+            base = rng.uniform(0.3, 0.5, 100)
+            gained = base + effect / 100 + rng.normal(0, 0.02, 100)
+            gained += effect / 100 - (gained - base).mean()  # exactly the planted gain
+            for condition, scores in (("none", base), ("squad", gained)):
+                rows += [(condition, language, seed, f"q{i}", s) for i, s in enumerate(scores)]
+        frame = pd.DataFrame(rows, columns=["condition", "language", "seed", "example_id", "score"])
+        frame = frame.assign(
+            study="demo", variant="plain", task="xquad", metric="f1", language_2=None,
+            family=frame["language"].map({"qka": "Kindric", "qta": "Turnic"}),
+            cluster_id=frame["example_id"], tp=None, fp=None, fn=None,
+            phase2_run=frame["condition"] + f"-{seed}", phase3_run=frame["condition"] + f"-{seed}",
+        )  # fmt: skip
+        frame["group"] = frame["family"]
+        folder = tmp_path / f"laptop{seed}"
+        write_parquet(folder / "cube" / "part.parquet", frame)
+        shutil.copy(settings, folder / "settings.yaml")
+        made.append(folder)
+    return made
+
+
+def test_machines_disagree_and_together_they_have_the_mean(machines, tmp_path):
+    alone, together, notes = gather(list(map(str, machines)), tmp_path / "class")
+    assert not notes
+    assert alone["gain"].tolist() == pytest.approx(EFFECTS)
+    assert alone["seeds"].tolist() == [str(i) for i in range(6)]
+    assert set(alone["verdict"]) >= {"improves", "harms"}  # each by its questions alone
+    pooled = together.iloc[0]
+    assert pooled["gain"] == pytest.approx(np.mean(EFFECTS)) and pooled["n_seeds"] == 6
+    assert pooled["verdict"] == "undetermined"
+    by_hand = stats.t.isf(0.025, 5) * np.std(EFFECTS, ddof=1) / 6**0.5  # of the runs alone
+    assert (pooled["ci_high"] - pooled["ci_low"]) / 2 == pytest.approx(by_hand, rel=0.05)
+    assert len(read_cube(tmp_path / "class" / "cube.parquet")) == 6 * 400
+    assert (tmp_path / "class" / "machines.png").stat().st_size > 10_000
+
+
+def test_the_same_study_twice_counts_once(machines, tmp_path):
+    alone, together, (note,) = gather([*map(str, machines), str(machines[2])], tmp_path / "class")
+    assert len(alone) == 6 and together.iloc[0]["n_seeds"] == 6
+    assert "laptop2" in note and "left out" in note
+
+
+def test_one_seed_on_two_machines_is_refused(machines, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(machines[0], other)
+    frame = read_cube(other / "cube").assign(phase3_run="another")
+    write_parquet(other / "cube" / "part.parquet", frame)
+    with pytest.raises(UserError, match=r"different runs of none/plain/xquad/0: give every"):
+        gather([str(machines[0]), str(other)], tmp_path / "class")
+
+
+def test_other_questions_and_unfinished_studies_are_refused(machines, tmp_path):
+    text = (machines[1] / "settings.yaml").read_text()
+    (machines[1] / "settings.yaml").write_text(text.replace("margin: 1.0", "margin: 2.0"))
+    with pytest.raises(UserError, match=r"analysis: .*laptop1 and .*laptop0 declare different"):
+        gather(list(map(str, machines)), tmp_path / "class")
+    shutil.rmtree(machines[3] / "cube")
+    with pytest.raises(UserError, match=r"laptop3: is no finished study"):
+        gather(list(map(str, machines)), tmp_path / "class")
+
+
+def test_the_command(machines, tmp_path, capsys):
+    assert main(["gather", *map(str, machines), "--out", str(tmp_path / "class")]) == 0
+    out = capsys.readouterr().out
+    assert "6 machines, each by its own questions alone:" in out and "together: " in out
+    assert main(["gather", str(tmp_path)]) == 1
+    assert "is no finished study" in capsys.readouterr().err

@@ -1,0 +1,107 @@
+"""A class as a replication: the cubes of many machines, each with seeds of its own, as one.
+
+What each machine would have claimed from its own runs stands beside what all of them say together:
+the same study, by other seeds, is another sample.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from xtsupport import folders
+from xtsupport.cube.store import read_cube
+from xtsupport.errors import UserError
+from xtsupport.files import write_parquet, write_text
+from xtsupport.report.gathered import claims_figure
+from xtsupport.statistics import compare
+from xtsupport.study.params.rules import data_source
+from xtsupport.study.params.settings import load_settings
+
+OF_RUN = ["condition", "variant", "task", "seed"]
+SHOWN = ["machine", "seeds", "gain", "ci_low", "ci_high", "p_value", "verdict"]
+
+
+def gather(paths: Sequence[str], out: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Pool the studies in `paths` (folders with ``cube`` and ``settings.yaml``, as `run` leaves).
+
+    Returns what each machine would say of the primary contrast over all languages, judged by its
+    own questions alone (columns ``SHOWN``), the pooled rows over questions and runs, and a line per
+    study that came twice. Writes ``cube.parquet``, ``settings.yaml``, ``machines.csv`` and
+    ``machines.png`` below `out`. UserError where studies declare different comparisons, or two
+    machines used the same seed for different runs.
+    """
+    found = [folders.typed(path, Path()) for path in paths]
+    absent = [f for f in found if not (f / "cube").is_dir() or not (f / "settings.yaml").is_file()]
+    if absent:
+        raise UserError(
+            *(f"{f}: is no finished study (cube/ and settings.yaml); name a folder such as "
+              "outputs/demo" for f in absent)
+        )  # fmt: skip
+    settings = [load_settings(f / "settings.yaml") for f in found]
+    _same_question(found, settings)
+    primary, data = settings[0].analysis.primary, data_source(settings[0].data)
+    cubes, notes = _once([read_cube(f / "cube") for f in found], found)
+    pooled = pd.concat(cubes.values(), ignore_index=True)
+    pooled["study"] = settings[0].study
+    asked = {"contrasts": [(primary.treatment, primary.baseline)], "metrics": [primary.metric],
+             "primary": primary.target, "by": "all", "data": data,
+             "margin": settings[0].analysis.margin}  # fmt: skip
+
+    def row(cube: pd.DataFrame, unit: str) -> dict:
+        table = compare(cube[cube["task"] == primary.target], unit=unit, **asked)
+        return table[(table["task"] == primary.target) & (table["by"] == "all")].iloc[0].to_dict()
+
+    alone = pd.DataFrame(
+        [
+            {"machine": name, "seeds": " ".join(map(str, sorted(set(cube["seed"]))))}
+            | row(cube, "clusters")
+            for name, cube in cubes.items()
+        ]
+    )[SHOWN]
+    together = pd.DataFrame([row(pooled, "clusters x seeds")])
+    out = folders.typed(out, Path())
+    out.mkdir(parents=True, exist_ok=True)
+    write_parquet(out / "cube.parquet", pooled)
+    write_text(out / "settings.yaml", (found[0] / "settings.yaml").read_text(encoding="utf-8"))
+    write_text(out / "machines.csv", alone.to_csv(index=False))
+    claims_figure(alone, together.iloc[0]).savefig(out / "machines.png", dpi=150)
+    return alone, together, notes
+
+
+def _same_question(found: Sequence[Path], settings: Sequence) -> None:
+    first = settings[0]
+    if first.analysis.primary is None:
+        raise UserError(f"{found[0]}: declares no primary comparison (analysis.primary)")
+    for name in ("analysis", "data", "encoder"):
+        other = [f for f, each in zip(found, settings, strict=True)
+                 if getattr(each, name) != getattr(first, name)]  # fmt: skip
+        if other:
+            raise UserError(
+                f"{name}: {', '.join(map(str, other))} and {found[0]} declare different ones; "
+                "studies can be pooled that differ in their seeds only"
+            )
+
+
+def _once(cubes: Sequence[pd.DataFrame], found: Sequence[Path]):
+    """{machine: its cube}, each run once, and a line per machine that brought nothing new."""
+    kept: dict[str, pd.DataFrame] = {}
+    owner: dict[tuple, tuple[str, str]] = {}
+    notes = []
+    for number, (cube, folder) in enumerate(zip(cubes, found, strict=True), 1):
+        keys = cube[OF_RUN].astype(str).agg("/".join, axis=1)
+        runs = cube["phase3_run"].astype(object).fillna("")
+        made = dict(pd.DataFrame({"key": keys, "run": runs}).drop_duplicates("key").to_numpy())
+        known = {key for key in made if key in owner}
+        clash = [key for key in sorted(known) if owner[key][1] != made[key]]
+        if clash:
+            raise UserError(
+                f"{folder} and {owner[clash[0]][0]} have different runs of {clash[0]}: give every "
+                "machine a seed of its own, such as --set seeds=[7]"
+            )
+        owner |= {key: (str(folder), run) for key, run in made.items() if key not in known}
+        if known == set(made):
+            notes.append(f"{folder}: all of its runs came before; left out")
+        else:
+            kept[f"{number} {folder.name}"] = cube[~keys.isin(known)]
+    return kept, notes
