@@ -10,6 +10,7 @@ html_title = "xtsupport"
 html_show_copyright = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_search_scorer = "static/scorer.js"  # pages before functions
 html_extra_path = ["reports"]  # whole pages, copied as they are
 exclude_patterns = ["reports"]
 

@@ -24,25 +24,39 @@ PAGES = (
 )
 LINKED = ("params", "outputs/reference", "outputs/reference/figures")  # what pages link to or show
 KINDS = (".png", ".yaml", ".md", ".html", ".csv")
-AREAS = ("data", "training", "evaluation", "cube", "statistics", "report", "study")
+AREAS = {  # the rooms of the package, by what one wants to do there
+    "data": "Load data",
+    "training": "Train",
+    "evaluation": "Predict and score",
+    "cube": "Gather and browse scores",
+    "statistics": "Compare, and say how sure",
+    "report": "Draw and write",
+    "study": "Plan and run a study",
+}
 
 
 def gather(source: Path) -> None:
     """Lay out the project's pages below `source` as they lie in the project, with an API page."""
     found = [ROOT / name for name in PAGES if (ROOT / name).is_file()]
-    for pattern in ("*.md", "solutions/*.md"):
-        found += (ROOT / "notebooks").glob(pattern)
+    found += (ROOT / "notebooks").glob("*.md")
+    found += (ROOT / "notebooks" / "kit").iterdir()
     found += (ROOT / "xtsupport").rglob("README.md")
     for folder in LINKED:
         found += [p for p in (ROOT / folder).iterdir() if p.suffix in KINDS]
     for path in found:
         copy(path, source / path.relative_to(ROOT))
-    for name in ("conf.py", "index.md"):
+    for name in ("conf.py", "index.md", "exercises.md", "comparison.md"):
         copy(ROOT / "docs" / name, source / name)
-    copy(ROOT / "docs" / "site.css", source / "static" / "site.css")
-    (source / "api_.rst").write_text(api_page("xtsupport", modules()))
-    for area in AREAS:
-        (source / f"api_{area}.rst").write_text(api_page(f"xtsupport.{area}", modules(area)))
+    for name in ("site.css", "scorer.js"):
+        copy(ROOT / "docs" / name, source / "static" / name)
+    (source / "api_.rst").write_text(api_page("Lists, files and folders", modules()))
+    for area, title in AREAS.items():
+        (source / f"api_{area}.rst").write_text(api_page(title, modules(area)))
+    pages = "\n".join(f"   api_{area}" for area in (*AREAS, ""))
+    title = "Functions, by task"
+    (source / "api.rst").write_text(
+        f"{title}\n{'=' * len(title)}\n\n.. toctree::\n   :maxdepth: 1\n\n{pages}\n"
+    )
     (source / "reports.md").write_text(reports(source / "reports"), encoding="utf-8")
 
 
@@ -70,7 +84,7 @@ def api_page(title: str, names: list[str]) -> str:
     """A page with every docstring of some modules."""
     lines = [title, "=" * len(title), ""]
     for name in names:
-        heading = "the package" if name == title else name
+        heading = "the package" if name.count(".") < names[-1].count(".") else name
         lines += [heading, "-" * len(heading), "", f".. automodule:: {name}", ""]
     return "\n".join(lines)
 

@@ -34,7 +34,8 @@ def test_every_page_of_the_project_is_gathered(source):
     for name in ("README.md", "notebooks/glossary.md", "notebooks/lessons.md", "CONTRIBUTING.md"):
         assert (source / name).read_bytes() == (ROOT / name).read_bytes()
     listed = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    assert "notebooks/0*" in listed and "notebooks/solutions/0*" in listed and "api_*" in listed
+    assert "notebooks/0*" in listed and "\nexercises\n" in listed and "\napi\n" in listed
+    assert "notebooks/solutions/0*" in (source / "exercises.md").read_text(encoding="utf-8")
 
 
 def test_links_that_lead_nowhere_are_named(tmp_path):
