@@ -1,0 +1,130 @@
+"""The teaching kit: the quiz is whole, the sheet scores what the cube says, slides find cells."""
+
+import importlib.util
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from xtsupport.errors import UserError
+from xtsupport.tables import language_table
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+KIT = NOTEBOOKS / "kit"
+
+
+def module(name: str):
+    spec = importlib.util.spec_from_file_location(f"kit_{name}", KIT / f"{name}.py")
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def test_the_quiz_has_ten_questions_with_a_word_on_every_answer(capsys):
+    quiz = module("quiz")
+    asked = quiz.questions()
+    lessons = {path.stem.split("_")[0] for path in NOTEBOOKS.glob("*.ipynb")}
+    assert len(asked) == 10 and {each["lesson"] for each in asked} <= lessons
+    for number, each in enumerate(asked, 1):
+        assert each["right"] in each["options"] and len(each["options"]) >= 3
+        assert all(len(word) > 10 for _, word in each["options"].values())
+        assert quiz.answer(number, each["right"])
+    assert not quiz.answer(1, "a") and "none of a, b, c" not in capsys.readouterr().out
+    assert not quiz.answer(1, "z") and "none of a, b, c" in capsys.readouterr().out
+    assert len({each["right"] for each in asked}) == 3  # not always the same letter
+
+
+def cube() -> pd.DataFrame:
+    """XQuAD, UDPOS and Tatoeba with planted means: squad gains 40 in English, others by family."""
+    gain = {"en": 40, "qka": 40, "qna": 30, "qga": 21, "qma": 12, "qta": 9, "qfa": 19}
+    rows = []
+    for code, points in gain.items():
+        xquad = {"none": 0.2, "squad": 0.2 + points / 100, "none~squad": 0.2 + points / 200}
+        other = {"none": 0.5, "squad": 0.49, "none~squad": 0.5}
+        tatoeba = {"none": 0.5, "squad": 0.4, "none~squad": 0.5}
+        for task, metric, means in (("xquad", "f1", xquad), ("udpos", "f1", other),
+                                    ("tatoeba", "accuracy", tatoeba)):  # fmt: skip
+            rows += [(task, metric, code, each, "e1", score) for each, score in means.items()]
+    columns = ["task", "metric", "language", "condition", "example_id", "score"]
+    frame = pd.DataFrame(rows, columns=columns).assign(seed=0, variant="plain", study="demo")
+    return frame.assign(cluster_id="e1", tp=None, fp=None, fn=None)
+
+
+def test_the_sheet_scores_guesses_against_the_cube():
+    sheet = module("predictions")
+    found = sheet.truth(cube(), language_table("world"))
+    assert {key: found[key] for key in ("words", "script", "endings", "order", "everything")} == {
+        "words": "alike", "script": "alike", "endings": "less", "order": "little",
+        "everything": "less",
+    }  # fmt: skip
+    assert found["english"] == pytest.approx(40) and found["longer"] == pytest.approx(50)
+    assert (found["tagging"], found["retrieval"]) == ("same", "worse")
+    guessed = {"english": 31, "longer": 20, "words": "alike", "order": "less", "retrieval": "worse"}
+    table = sheet.score_sheet(guessed, found).set_index("question")["right"]
+    assert table.sum() == 3  # english within 10, words, retrieval; blanks and wrong ones count 0
+    with pytest.raises(ValueError, match=r"words: 'a lot' is none of alike, less, little"):
+        sheet.score_sheet({"words": "a lot"}, found)
+
+
+def test_slides_show_cells_that_are_there():
+    slides = module("slides")
+    plan = tomllib.loads(slides.PLAN.read_text(encoding="utf-8"))["slide"]
+    for each in (each for each in plan if "cell" in each):
+        book = nbformat.read(NOTEBOOKS / f"{each['notebook']}.ipynb", as_version=4)
+        assert each["cell"] in {cell.id for cell in book.cells}, each["title"]
+    for minutes in (45, 90):
+        assert sum(each["minutes"] for each in plan if minutes in each["lessons"]) <= minutes
+
+
+def test_a_slide_takes_the_last_figure_or_table_of_its_cell():
+    slides = module("slides")
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(id="x")])
+    shown = nbformat.v4.new_output("display_data", {"text/html": "<table></table>"})
+    book.cells[0].outputs = [shown]
+    assert slides.output(book, "x") == "<table></table>"
+    picture = nbformat.v4.new_output("display_data", {"image/png": "AAAA\n"})
+    book.cells[0].outputs = [picture, shown]
+    assert 'base64,AAAA"' in slides.output(book, "x")
+    with pytest.raises(UserError, match=r"no cell 'y'"):
+        slides.output(book, "y")
+
+
+def test_a_trimmed_vocabulary_cuts_its_texts_as_before(tmp_path):
+    """A toy encoder with a Unigram tokenizer: same pieces, same vectors, fewer rows."""
+    import json
+
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁soup", "▁fish", "s", "o", "u", "p", "<mask>"]
+    vocabulary = [(p, -float(i)) for i, p in enumerate(pieces)]
+    toy = Tokenizer(models.Unigram(vocabulary, unk_id=3))
+    toy.pre_tokenizer = pre_tokenizers.Metaspace()
+    toy.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=toy, bos_token="<s>", eos_token="</s>", pad_token="<pad>",
+        unk_token="<unk>", mask_token="<mask>", cls_token="<s>", sep_token="</s>",
+    )  # fmt: skip
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=len(pieces), hidden_size=8, num_hidden_layers=1,
+                        num_attention_heads=2, intermediate_size=8)  # fmt: skip
+    old = tmp_path / "old"
+    BertModel(config, add_pooling_layer=False).save_pretrained(old)
+    tokenizer.save_pretrained(old)
+
+    kit = module("real_encoders")
+    kit.trimmed(old, ["soup"], tmp_path / "new")
+    from xtsupport.training.encoder import load_encoder
+
+    before, after = load_encoder(old), load_encoder(tmp_path / "new")
+    kept = json.loads((tmp_path / "new" / "tokenizer.json").read_text())["model"]["vocab"]
+    assert [p for p, _ in kept] == [p for p in pieces if p != "▁fish"]
+    with torch.no_grad():
+        states = [m(**t("soup us", return_tensors="pt")).last_hidden_state
+                  for m, t in (before, after)]  # fmt: skip
+    assert torch.equal(*states)
