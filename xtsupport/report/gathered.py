@@ -19,16 +19,19 @@ def claims_figure(alone: pd.DataFrame, together) -> Figure:
         f"run has it. The thick one counts other runs as well. {COLOURED}",
         height=2.6 + 0.22 * len(alone),
     )
-    for y, row in enumerate(alone.itertuples()):
-        look = verdict_look(row.verdict)
-        panel.plot([row.ci_low, row.ci_high], [y, y], color=look["color"], linewidth=1)
-        panel.plot(row.gain, y, "o", markersize=5, **look)
-    y, look = len(alone) + 0.5, verdict_look(together["verdict"])
-    panel.plot([together["ci_low"], together["ci_high"]], [y, y], color=look["color"], linewidth=4)
-    panel.plot(together["gain"], y, "D", markersize=8, **look)
+    last = len(alone) + 0.5
+    rows = [*zip(map(float, range(len(alone))), alone.to_dict("records"), strict=True)]
+    for y, row in [*rows, (last, dict(together))]:
+        pooled, look = y == last, verdict_look(row["verdict"])
+        panel.plot([row["ci_low"], row["ci_high"]], [y, y], color=look["color"],
+                   linewidth=4 if pooled else 1)  # fmt: skip
+        panel.plot(row["gain"], y, marker="D" if pooled else "o", markersize=8 if pooled else 5,
+                   color=look["color"], markerfacecolor=look["markerfacecolor"])  # fmt: skip
     panel.axvline(0, color=INK, linewidth=0.8)
     panel.set_yticks(
-        [*range(len(alone)), y], [*("seed " + alone["seeds"].astype(str)), "together"], fontsize=8
+        [*range(len(alone)), last],
+        [*("seed " + alone["seeds"].astype(str)), "together"],
+        fontsize=8,
     )
-    panel.set(xlabel="gain in points", ylim=(y + 0.8, -0.8))
+    panel.set(xlabel="gain in points", ylim=(last + 0.8, -0.8))
     return figure

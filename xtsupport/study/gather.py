@@ -41,6 +41,8 @@ def gather(paths: Sequence[str], out: str | Path) -> tuple[pd.DataFrame, pd.Data
     settings = [load_settings(f / "settings.yaml") for f in found]
     _same_question(found, settings)
     primary, data = settings[0].analysis.primary, data_source(settings[0].data)
+    if primary is None:
+        raise UserError(f"{found[0]}: declares no primary comparison (analysis.primary)")
     cubes, notes = _once([read_cube(f / "cube") for f in found], found)
     pooled = pd.concat(cubes.values(), ignore_index=True)
     pooled["study"] = settings[0].study
@@ -71,8 +73,6 @@ def gather(paths: Sequence[str], out: str | Path) -> tuple[pd.DataFrame, pd.Data
 
 def _same_question(found: Sequence[Path], settings: Sequence) -> None:
     first = settings[0]
-    if first.analysis.primary is None:
-        raise UserError(f"{found[0]}: declares no primary comparison (analysis.primary)")
     for name in ("analysis", "data", "encoder"):
         other = [f for f, each in zip(found, settings, strict=True)
                  if getattr(each, name) != getattr(first, name)]  # fmt: skip
