@@ -5,7 +5,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xtsupport.cube.browse import in_english, most_changed, plain, side_by_side, word_by_word
+from xtsupport.cube.browse import (
+    changed_examples,
+    in_english,
+    most_changed,
+    plain,
+    side_by_side,
+    word_by_word,
+)
 from xtsupport.data import load
 from xtsupport.data.world.generate import world_folder
 from xtsupport.errors import UserError
@@ -92,3 +99,34 @@ def test_a_foreign_example_is_told_in_english(data):
     )
     assert word_by_word("Eva kocht Suppe.", "de") == "Eva kocht Suppe."
     assert in_english("xquad", "en", english, data) == ""
+
+
+def test_the_examples_that_a_contrast_changed_most_in_both_directions(data):
+    """Of each language at most two each way; what the models said brings the question along."""
+    before = predictions(data, qka_0=1.0, qka_1=0.0, qka_2=0.5, qfa_0=0.0).assign(condition="none")
+    after = predictions(data, qka_0=0.0, qka_1=0.75, qka_2=0.5, qfa_0=0.25)
+    cube = pd.concat([before, after.assign(condition="squad")])
+    pair = [(("squad", "plain"), ("none", "plain"))]
+    found = changed_examples(lambda task: cube, pair, {"xquad": "f1"}, data)
+    assert found[["language", "change"]].values.tolist() == [
+        ["qka", 75.0], ["qfa", 25.0], ["qka", -100.0],
+    ]  # fmt: skip
+    first = found.iloc[0]
+    assert first["question"] == load("xquad", "qka", None, data)[1]["question"]
+    assert (first["baseline_said"], first["treatment_said"]) == ("0.0 by 0", "0.75 by 0")
+    assert first["english"].startswith("word by word: ")
+    bare = cube.drop(columns="prediction")
+    ids = changed_examples(lambda task: bare, pair, {"xquad": "f1"}, data, count=2)
+    assert ids["change"].tolist() == [75.0, -100.0] and "question" not in ids
+
+
+def test_an_example_of_a_micro_average_counts_with_its_own_f1():
+    """2 right and 1 missed: F1 0.8; all wrong: 0; nothing to find and nothing found: 1."""
+    counts = pd.DataFrame({"tp": [2, 0, 0], "fp": [0, 1, 0], "fn": [1, 2, 0], "score": [None] * 3})
+    counts = counts.astype({"score": float}).assign(metric="f1", family="x", language="de", seed=0)
+    after = counts.assign(example_id=["a", "b", "c"])
+    before = after.assign(tp=[3, 0, 0], fn=[0, 2, 0])
+    cube = pd.concat([before.assign(condition="none"), after.assign(condition="squad")])
+    pair = [(("squad", "plain"), ("none", "plain"))]
+    found = changed_examples(lambda task: cube, pair, {"udpos": "f1"})
+    assert found[["example_id", "change"]].values.tolist() == [["a", pytest.approx(-20.0)]]

@@ -151,10 +151,10 @@ def changed_examples(
             if any(each.empty for each in sides):
                 continue
             change = _extremes(_changes(sides[0], sides[1], metric), "language", 2)
-            change = change[change["change"].abs() > 0.5]
-            top = change["change"].abs().sort_values(ascending=False, kind="stable").index[:count]
-            keys = as_columns(treatment, baseline) | {"task": name}
-            parts.append(change.loc[top].assign(**keys))
+            change = change[change["change"].abs() > 0.5].sort_values("change", kind="stable")
+            worse, better = change[change["change"] < 0], change[change["change"] > 0]
+            both = pd.concat([better[::-1].head(count // 2), worse.head(count // 2)])
+            parts.append(both.assign(task=name, **as_columns(treatment, baseline)))
     if not parts:
         return pd.DataFrame()
     found = pd.concat(parts, ignore_index=True)

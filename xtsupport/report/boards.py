@@ -173,6 +173,8 @@ def example_boards(found: Contents, changed: pd.DataFrame | None) -> tuple[list[
         return [], {}
     data, names = found.evidence.data, found.languages.set_index("code")
     keys = ["treatment", "baseline", "variant", "task"]
+    order = list(official_of(found))
+    changed = changed.sort_values("task", key=lambda task: task.map(order.index), kind="stable")
     texts = {name: head for name, head in TEXTS.items() if name in changed}
     said = [name for name in ("baseline_said", "treatment_said") if name in changed]
     blocks, drawn = [], {}
