@@ -208,7 +208,7 @@ def test_limits_of_this_very_design_are_named(text):
 
 def test_the_gain_over_as_many_steps_is_told_where_the_study_has_it(cube, comparison, settings):
     first = in_short(contents(comparison, gather(cube, settings), settings))[0]
-    assert "; there is no comparison with the same number of steps spent on the target" in first
+    assert "; there is no control with the same number of steps spent on the target" in first
     one = comparison.query("treatment == 'squad' and task == 'xquad' and by == 'all'")
     row = one[one["metric"] == "f1"].assign(baseline="none~squad", gain=-1.6, verdict="harms")
     more = pd.concat([comparison, row.assign(ci_low=-2.7, ci_high=-0.02)])
@@ -358,6 +358,8 @@ def test_a_tally_counts_every_verdict():
     assert tally(rows.assign(task="xquad - rest"), "group").startswith("larger in 2 of 4 groups")
     same = rows.assign(verdict="harms")
     assert tally(same, "family") == "harms in all 4 families"
+    many = pd.concat([rows] * 5)  # ten that improve: too many to name
+    assert tally(many, "group").startswith("improves in 10 of 20 groups, harms in 5 (b, b, ")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from xtsupport.statistics.declared import Primary, apart, plural
 from xtsupport.statistics.primary import heterogeneity
 
 MINUS = "\N{MINUS SIGN}"
-STEPS = "the same number of steps spent on the target's training set instead"
+LISTED = 7  # levels of one verdict that a line names
+STEPS = "the same number of steps spent on the target's training set"
 FIRST = {  # verdict -> the heading of the page
     "improves": "Training on {who} first improves {where}",
     "harms": "Training on {who} first makes {where} worse",
@@ -87,10 +88,10 @@ def control_words(found: Contents) -> str:
     """`against the same number of steps ...: -1.6 (-3.2 to 0.0), undetermined`, if it was run."""
     treatment, baseline = found.primary.treatment, found.primary.baseline
     if found.control:
-        return f"against {STEPS}: {gain_words(overall(found, found.control))}"
+        return f"against {STEPS} instead: {gain_words(overall(found, found.control))}"
     if baseline != "none" or "~" in treatment:
         return ""
-    return f"there is no comparison with {STEPS} (condition none~{treatment})"
+    return f"there is no control with {STEPS} (none~{treatment})"
 
 
 def gain_words(row: Mapping, where: str = "") -> str:
@@ -163,7 +164,8 @@ def tally(rows: pd.DataFrame, by: str) -> str:
         names = [level for level, each in zip(rows["level"], verdicts, strict=True)
                  if each == verdict]  # fmt: skip
         of = f" of {len(rows)} {plural(by)}" if not parts else ""
-        parts.append(f"{verdict} in {len(names)}{of} ({', '.join(names)})")
+        listed = f" ({', '.join(names)})" if len(names) <= LISTED else ""
+        parts.append(f"{verdict} in {len(names)}{of}{listed}")
     return ", ".join(parts)
 
 

@@ -96,8 +96,10 @@ def write_tables(found: Contents, folder) -> None:
 
 def scores_shown(scores: pd.DataFrame, data: str) -> pd.DataFrame:
     """``zero_shot_means`` with names as people write them."""
-    shown = scores.rename(index=lambda name: side_name(name, data))
-    return shown.rename(columns=lambda name: task_name(name, data)).reset_index()
+    names = {name: task_name(name.removesuffix(" (en)"), data) for name in scores}
+    shown = scores.rename(index=lambda name: side_name(name, data)).rename_axis("trained on first")
+    heads = [text + " in English" * name.endswith(" (en)") for name, text in names.items()]
+    return shown.set_axis(heads, axis=1).reset_index()
 
 
 def gains_shown(rows: pd.DataFrame, alpha: float, data: str) -> pd.DataFrame:

@@ -277,3 +277,9 @@ def answer_figure(found: Contents) -> Figure:
 def rest_figure(found: Contents) -> Figure:
     """Gains on the other targets, and the gain on the target less those."""
     return plots.gain_forest(rest_rows(found), found.languages, found.run_gains, found.rules.alpha)
+
+
+def answer_figures(found: Contents) -> list[Figure]:
+    """The answer's figure and, where there are other targets, theirs: what notebook 07 shows."""
+    draw = [answer_figure, *([rest_figure] if len(rest_rows(found)) else [])]
+    return [each(found) for each in draw]
