@@ -26,7 +26,9 @@ if not importlib.util.find_spec("xtsupport"):
     subprocess.run(pip, check=True)
     rest = [sys.executable, "-m", "xtsupport.study.hosted"]
     print(subprocess.run(rest, check=True, capture_output=True, text=True).stdout, end="")
-    importlib.invalidate_caches()"""
+    importlib.invalidate_caches()
+    for name in [each for each in sys.modules if each.split(".")[0] == "packaging"]:
+        del sys.modules[name]  # the kernel may hold another version than is installed now"""
 COLAB = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({})"
 KAGGLE = "[![Open in Kaggle](https://kaggle.com/static/images/open-in-kaggle.svg)]({})"
 BADGE = re.compile(r"\n\n\[!\[Open in .*", re.S)
