@@ -34,6 +34,12 @@ def every_figure() -> dict:
         "pretraining": plots.pretraining_loss(losses(["none"], 1)[["step", "loss"]], chance=3.4),
         "scores": plots.score_heatmap(scores(), LANGUAGES, "xquad"),
         "gains": plots.gain_forest(comparison(), LANGUAGES),
+        "control": plots.gain_forest(
+            pd.concat(
+                [comparison(tasks=("xquad",)), comparison(tasks=("xquad",), baseline="none~squad")]
+            ),
+            LANGUAGES,
+        ),
         "verdicts": plots.verdict_heatmap(pd.concat([comparison(), comparison("mnli")]), LANGUAGES),
         "families": plots.family_picture(LANGUAGES),
         "layers": plots.retrieval_by_layer(layers, LANGUAGES, chance=1.0),
@@ -229,8 +235,8 @@ def test_runs_are_dots_in_the_panel_of_their_baseline():
     for panel, wanted in ((left, [0.5, -0.2]), (right, [0.3])):
         (dots,) = (line for line in panel.lines if line.get_marker() == ".")
         assert list(dots.get_xdata()) == wanted and set(dots.get_ydata().round()) == {3}
-    assert left.get_title() == "SQuAD against no intermediate task"
-    assert right.get_title() == "SQuAD against no intermediate task, SQuAD's steps"
+    assert left.get_title() == "SQuAD against no intermediate\ntask"
+    assert right.get_title() == "SQuAD against no intermediate\ntask, SQuAD's steps"
     assert left.figure.get_suptitle().startswith("Gain in points: XQuAD")
 
 

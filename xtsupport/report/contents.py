@@ -96,7 +96,8 @@ class Contents:
     def scores(self) -> pd.DataFrame:
         """Official scores per condition, task, language and seed."""
         scores = official(self.evidence.scores, self.evidence.data)
-        conditions, targets = (self.settings.get(key, []) for key in ("conditions", "targets"))
+        conditions = self.settings.get("conditions", [self.primary.baseline])
+        targets = self.settings.get("targets", [self.primary.target])
         return in_order(scores, conditions, targets)
 
 

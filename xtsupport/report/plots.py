@@ -6,6 +6,7 @@ of languages.csv. Several rows per cell (seeds) are averaged where the docstring
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -174,7 +175,8 @@ def gain_forest(
         first = rows.iloc[0]
         parts = ["" if contrast else contrast_name(first), "" if task else task_name(first["task"])]
         _forest_panel(panel, rows, levels, level_names(levels, languages), window, runs)
-        panel.set_title("\n".join(filter(None, parts)), fontsize="medium")
+        lines = [textwrap.fill(part, 32) for part in parts if part]
+        panel.set_title("\n".join(lines), fontsize="medium")
     for panel in panels[len(panes) :]:
         panel.set_visible(False)
     return figure
