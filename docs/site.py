@@ -77,7 +77,8 @@ def modules(area: str = "") -> list[str]:
     place, name = Path(xtsupport.__file__).parent / area, f"xtsupport.{area}".rstrip(".")
     look = pkgutil.walk_packages if area else pkgutil.iter_modules
     found = look([str(place)], f"{name}.")
-    return [name, *sorted(each.name for each in found if area or not each.ispkg)]
+    names = sorted(each.name for each in found if area or not each.ispkg)
+    return [name, *(each for each in names if not each.endswith("__main__"))]  # importing runs it
 
 
 def api_page(title: str, names: list[str]) -> str:

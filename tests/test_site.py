@@ -28,6 +28,7 @@ def test_every_module_stands_on_an_api_page(source):
         if f".. automodule:: {name}\n" not in text
     ]
     assert not missing
+    assert "__main__" not in text  # importing it runs the command
 
 
 def test_every_page_of_the_project_is_gathered(source):
