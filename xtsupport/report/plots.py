@@ -92,13 +92,14 @@ def pretraining_loss(log: pd.DataFrame, chance: float | None = None) -> Figure:
     """
     figure, (panel,) = new_figure(
         "Pretraining: how hard the encoder finds it to guess a masked word",
-        "Two falls: the first, at once, is learning which words are frequent; the second, later, "
-        "is learning to look the word up elsewhere in the text, also in another language.",
+        "The first fall, at once, is learning which words are frequent; the long one after the "
+        "shoulder is learning to look the word up elsewhere, also in another language.",
     )
     _loss_lines(panel, log if "seed" in log else log.assign(seed=0))
     if chance is not None:
         reference_line(panel, chance, "blind guessing")
     panel.set(xlabel="step", ylabel="loss in nats", ylim=(0, panel.get_ylim()[1] * 1.06))
+    panel.set_xscale("log")
     if "seed" in log:
         panel.legend(frameon=False, fontsize="small")
     return figure
