@@ -1,5 +1,7 @@
 """Masked language modelling: the tiny XLM-R that phase 1 trains from nothing, and its tokenizer."""
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from tokenizers import (
@@ -122,15 +124,18 @@ def special_ids(tokenizer) -> list[int]:
     return sorted({*tokenizer.all_special_ids, *(i for i, t in added.items() if t.special)})
 
 
+@lru_cache(maxsize=1)  # a vocabulary of 250,000 takes longer to list than a small step
+def ordinary_ids(tokenizer) -> np.ndarray:
+    """Ids (tokens,) of all tokens but the special ones; a vocabulary may have gaps."""
+    return np.setdiff1d(list(tokenizer.get_vocab().values()), special_ids(tokenizer))
+
+
 def mask_tokens(batch: dict, tokenizer, share: float, rng: np.random.Generator) -> dict:
     """BERT's masking (Devlin et al. 2019, section 3.1): of `share` of the tokens, 80% become the
     mask, 10% a random token, 10% stay; labels are -100 elsewhere. Special tokens are spared."""
     ids = batch["ids"].numpy()
-    special = special_ids(tokenizer)
-    ordinary = np.ones(len(tokenizer), bool)
-    ordinary[special] = False
-    ordinary = np.flatnonzero(ordinary)
-    chosen = (rng.random(ids.shape) < share) & ~np.isin(ids, special)
+    ordinary = ordinary_ids(tokenizer)
+    chosen = (rng.random(ids.shape) < share) & ~np.isin(ids, special_ids(tokenizer))
     how = rng.random(ids.shape)
     random_ids = ordinary[rng.integers(len(ordinary), size=ids.shape)]
     masked = np.where(how < 0.8, tokenizer.mask_token_id, np.where(how < 0.9, random_ids, ids))
