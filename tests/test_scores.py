@@ -338,8 +338,8 @@ def test_bucc():
 
 
 @given(
-    st.sets(st.tuples(*[st.sampled_from("abcd")] * 2)),
-    st.sets(st.tuples(*[st.sampled_from("abcd")] * 2)),
+    st.sets(st.tuples(st.sampled_from("abcd"), st.sampled_from("1234")), min_size=1),
+    st.sets(st.tuples(st.sampled_from("abcd"), st.sampled_from("1234")), min_size=1),
 )
 def test_bucc_is_symmetric(first, second):
     one, other = score("bucc", first, second, "de"), score("bucc", second, first, "de")
@@ -463,6 +463,8 @@ def test_labels_by_name_and_by_number():
         ("xquad", {"1": "a"}, np.array(3), "references must be a list of {'id'"),
         ("bucc", ["ab"], [("a", "b")], "predictions must be pairs .* not 'ab'"),
         ("bucc", [np.ma.masked], [("a", "b")], "predictions must be pairs"),
+        ("bucc", [("en-1", "de-1")], [("de-1", "en-1")], "source and target are swapped"),
+        ("bucc", [("a", "b")], [], "nothing to score: 0 pairs"),
         ("tatoeba", ["a", "b"], [0, 1], "'a' is no label .* numbers, counted from 0"),
         ("tatoeba", [[0], [1]], [0, 1], r"prediction 0 must be one label, not '\[0\]'"),
         ("xnli", [0, 1], [-1, -1], "reference 0 is '-1', no label of the task; allowed: entailm"),

@@ -185,12 +185,20 @@ def _tags(sentences, names, where: str) -> list[list[str]]:
 
 
 def pairs(predictions, gold, where: str) -> tuple[list[tuple], list[tuple]]:
-    """Pairs of ids as text; UserError where they are no pairs."""
+    """Pairs of ids as text; UserError where they are no pairs, or the wrong way round, and for no
+    gold."""
     sides = []
     for what, found in (("predictions", predictions), ("references", gold)):
         found = found if isinstance(found, Set) else listed(found, f"{where}: {what}")
         sides.append([_pair(pair, f"{where}: {what}") for pair in found])
-    return sides[0], sides[1]
+    guesses, true = sides
+    if not true:
+        raise UserError(f"{where}: nothing to score: 0 pairs in the references")
+    sources, targets = map(set, zip(*true, strict=True))
+    if sources.isdisjoint(targets) and set(true).intersection(pair[::-1] for pair in guesses):
+        raise UserError(f"{where}: source and target are swapped between predictions and "
+                        "references; give both as (source id, target id)")  # fmt: skip
+    return guesses, true
 
 
 def _pair(pair, what: str) -> tuple:
