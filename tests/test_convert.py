@@ -285,6 +285,24 @@ def test_bad_files_do_not_keep_the_others_from_being_read(download, tmp_path, mo
     assert not (out / "bucc2018").exists() and not list(out.rglob("tydiqa/validation*"))
 
 
+@pytest.mark.parametrize(
+    ("lines", "texts"),
+    [
+        (['"Hi" he said.\tHi.\t1'], ['"Hi" he said.', "Hi."]),
+        (['"Hi."\t"No" he said.\t1'], ['"Hi."', '"No" he said.']),
+        (['"Yes.\tNo."\t1'], ['"Yes.', 'No."']),
+        (['"Yes.\tNo.\t1', *["a sentence\tanother\t0"] * 9000], ['"Yes.', "No."]),
+        (['"Hi ""Ada""."\tHi.\t1', "", "a\tb\t0"], ['Hi "Ada".', "Hi."]),  # csv's own
+        (['"Hi."\t"a ""b"""\t"1"'], ["Hi.", 'a "b"']),  # with quotes around all fields
+    ],
+)
+def test_quotes_belong_to_the_text_unless_csv_wrote_them(tmp_path, lines, texts):
+    write(tmp_path / "own/pawsx/dev-de.tsv", "\n".join(lines) + "\n")
+    list(convert(tmp_path / "own", tmp_path / "out"))
+    first = load("pawsx", "de", "validation", tmp_path / "out")[0]
+    assert [first["text"], first["text_pair"], first["label"]] == [*texts, "1"]
+
+
 def test_utf_16_is_read_as_what_it_is(tmp_path):
     folder, out = tmp_path / "own/udpos", tmp_path / "mirror"
     folder.mkdir(parents=True)

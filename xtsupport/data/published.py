@@ -5,6 +5,7 @@ its name says (`READERS`).
 """
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -69,11 +70,7 @@ def _tab_rows(path: Path, columns: tuple[int, ...], published: bool = False) -> 
     and that is one of `columns`.
     """
     lines = read_text(path).split("\n")[int(published) :]
-    rows = [line.split("\t") for line in lines]
-    if not published:
-        quoted = list(csv.reader((f"{line}\n" for line in lines), delimiter="\t"))
-        if not any("\n" in field for row in quoted for field in row):  # else it is not quoted
-            rows = quoted
+    rows = (None if published else _unquoted(lines)) or [line.split("\t") for line in lines]
     found = [(number, row) for number, row in enumerate(rows, 1 + published) if any(row)]
     wanted = next((len(row) for _, row in found[:1] if len(row) in columns), None)
     for number, row in found:
@@ -82,6 +79,22 @@ def _tab_rows(path: Path, columns: tuple[int, ...], published: bool = False) -> 
             raise UserError(f"{path}, line {number}: has {len(row)} columns with tabs between; "
                             f"expected {allowed}")  # fmt: skip
     return [row for _, row in found]
+
+
+def _unquoted(lines: list[str]) -> list[list[str]] | None:
+    """Fields of lines that a csv writer made, None for others: in them a quote is a quote."""
+    try:
+        rows = [next(csv.reader([line], delimiter="\t", strict=True), []) for line in lines]
+    except csv.Error:
+        return None
+    if any("\t" in field for row in rows for field in row):  # no text of XTREME has one
+        return None
+    for style in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
+        made = io.StringIO()
+        csv.writer(made, delimiter="\t", quoting=style, lineterminator="\n").writerows(rows)
+        if made.getvalue().split("\n")[:-1] == lines:
+            return rows
+    return None
 
 
 def _pairs(path, hit):
