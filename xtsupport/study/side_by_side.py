@@ -24,6 +24,7 @@ from xtsupport.study.my_runs import Done, chain, found, losses, means, readable,
 from xtsupport.study.plan import open_study
 
 SETTING = re.compile(r"^(?:(?P<side>[^{}=]*)\{)?(?P<pairs>[\w.]+=[^{}]*)\}?$")
+PHASES = {"pretraining": "Phase 1", "intermediate": "Phase 2", "target": "Phase 3"}
 CURVES = 12  # lines that a figure of losses can hold
 
 
@@ -169,20 +170,29 @@ def settings(every: Sequence[Chosen]) -> list[Block]:
 
 
 def curves(every: Sequence[Chosen]) -> list[Block]:
-    """A picture of losses per training task: the mean over seeds of each condition."""
-    parts = [losses(each.runs).assign(chosen=each.name) for each in every]
+    """A picture of losses per phase and training task: the mean over seeds of each condition."""
+    parts = [
+        losses([one for one in each.runs if one.record["phase"] == phase]).assign(
+            chosen=each.name, phase=phase
+        )
+        for each in every
+        for phase in ("pretraining", "intermediate", "target")
+    ]
     log = pd.concat([part for part in parts if len(part) and "loss" in part] or [pd.DataFrame()])
     if log.empty:
         return []
     log["run"] = log["run"].str.replace(r", seed \d+$", "", regex=True)
     if len(every) > 1:
         log["run"] = log["run"] + " (" + log["chosen"] + ")"
-    mean = log.groupby(["task", "run", "step"], sort=False)["loss"].mean().reset_index()
+    keys = ["phase", "task", "run", "step"]
+    mean = log.groupby(keys, sort=False)["loss"].mean().reset_index()
     blocks = []
-    for task, part in mean.groupby("task", sort=False):
+    for (phase, task), part in mean.groupby(["phase", "task"], sort=False):
         few = list(dict.fromkeys(part["run"]))[:CURVES]
         drawn = plots.losses_of_runs(part[part["run"].isin(few)], str(task))
-        blocks.append(picture(drawn))
+        block = picture(drawn)
+        title = f"{PHASES[phase]}, {block.picture['title']}"
+        blocks.append(Block("picture", picture={**block.picture, "title": title}))
     return [Block("pictures", items=blocks)]
 
 
