@@ -1,6 +1,7 @@
 """Settings of the site (Sphinx with MyST-NB); `make site` builds it from outputs/site/source."""
 
 import re
+from pathlib import Path
 
 project = "xtsupport"
 author = "The xtsupport authors"
@@ -10,7 +11,7 @@ html_title = "xtsupport"
 html_show_copyright = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
-html_search_scorer = "static/scorer.js"  # pages before functions
+html_search_scorer = str(Path(__file__).parent / "static" / "scorer.js")  # pages before functions
 html_extra_path = ["reports"]  # whole pages, copied as they are
 exclude_patterns = ["reports"]
 
