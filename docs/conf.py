@@ -20,7 +20,7 @@ nb_output_stderr = "remove"  # progress bars
 nb_ipywidgets_js = {}  # nor their scripts from elsewhere: the site opens from disk
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
-suppress_warnings = ["myst.header", "mystnb.unknown_mime_type"]
+suppress_warnings = ["myst.header", "mystnb.unknown_mime_type", "misc.highlighting_failure"]
 
 autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": False}
 autodoc_typehints = "signature"

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "README.md",
     "CONTRIBUTING.md",
+    "docs/classroom.md",
     "docs/where.md",
     "docs/scale.md",
     "CHANGELOG.md",
