@@ -1,12 +1,14 @@
 """Choosing the best intermediate, the distance slope and the self-test."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from simulated_cubes import LANGUAGES, simulate
 
 from xtsupport.errors import UserError
-from xtsupport.statistics.best_intermediate import best_intermediate
+from xtsupport.statistics.best_intermediate import _fold_sums, best_intermediate
 from xtsupport.statistics.clusters import ClusterSums
 from xtsupport.statistics.distance import design, distance_slope, slope
 from xtsupport.statistics.evidence import exactly, gather
@@ -155,3 +157,12 @@ def test_slope_needs_languages_with_a_distance(sloping):
     evidence, table = sloping
     with pytest.raises(UserError, match="fewer than four"):
         distance_slope(evidence, table.head(3))
+
+
+def test_a_language_without_clusters_in_a_fold_adds_nothing_there():
+    """Two clusters of three folds: sums 0, 1 in the first, 2, 3 in the last; sizes 3 and 4."""
+    sums = np.arange(4.0).reshape(2, 2, 1, 1)
+    scores = SimpleNamespace(at=[np.array([0, 1])], sums=[sums], sizes=[np.array([3.0, 4.0])])
+    found, examples = _fold_sums(scores, 0, np.array([0, 2, 1]), np.ones((1, 3)))
+    assert found[0, :, 0, :, 0].tolist() == [[0, 0, 2], [1, 0, 3]]
+    assert examples.tolist() == [[3, 0, 4]]

@@ -203,7 +203,7 @@ def _fold_sums(scores: _Scores, lang: int, fold, counts) -> tuple[np.ndarray, np
     for f in range(n_folds):
         inside = np.flatnonzero(fold[own] == f)
         drawn = counts[:, own[inside]]
-        flat = total[inside].reshape(len(inside), -1)
+        flat = total[inside].reshape(len(inside), total[0].size)  # a language may lack a fold
         sums[..., f, :] = (drawn @ flat).reshape(len(counts), *total.shape[1:])
         examples[:, f] = drawn @ scores.sizes[lang][inside]
     return sums, examples
