@@ -69,7 +69,7 @@ def test_plan_and_status_of_a_fresh_study(call):
         ("evaluation.max_clusters=" + "9" * 40, "evaluation.max_clusters = '999"),
         ("seeds=" + str(list(range(20_000))), "must be a list of 1 to 1000"),
         ("variants=['none/" + "x" * 5000 + "']", "unknown variant 'xxx"),
-        ("conditions=[" + ", ".join(["squad"] * 5000) + "]", "squad stands 5000 times"),
+        ("conditions=[" + ", ".join(["squad"] * 5000) + "]", "squad is listed 5000 times"),
     ],
 )
 def test_nothing_that_can_be_typed_is_a_fault(call, setting, expected):

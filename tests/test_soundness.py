@@ -342,6 +342,13 @@ def test_rows_without_text_are_counted(tmp_path):
         assert list(load("mnli", "en", "train", str(tmp_path))["text"]) == ["a", "b"]
 
 
+def test_ids_that_occur_again_are_counted(tmp_path):
+    ids = [1, 2, 1, 3, 1, 2]
+    with pytest.warns(UserWarning, match="3 rows with the id of an earlier row"):
+        found = squad(tmp_path, [question("Ada", 0, number) for number in ids])
+    assert found["example_id"][:] == ["q1", "q2", "q1#2", "q3", "q1#3", "q2#2"]
+
+
 @pytest.mark.parametrize("blank", ["", "  ", "\u200b\xa0", "\n\u3000"])
 @pytest.mark.parametrize(
     ("task", "column", "other"),

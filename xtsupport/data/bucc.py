@@ -87,7 +87,7 @@ def _check_ids(paths, source, target, gold):
     for path, rows in zip(paths, (source, target, gold), strict=True):
         ids = Counter(rows if rows is gold else (identifier for identifier, _ in rows))
         twice = [identifier for identifier, count in ids.items() if count > 1]
-        problems += _some(path, twice, "stand there more than once")
+        problems += _some(path, twice, "occur more than once")
     for path, rows in zip(paths[:2], (source, target), strict=True):
         blank = [identifier for identifier, _ in rows if len(identifier.split()) != 1]
         problems += _some(path, blank, "are empty or have a blank in them")

@@ -3,8 +3,8 @@
 load() and `data check` do it. Mended: answers whose `answer_start` points elsewhere, where it is
 clear which place is meant. Counted: those, answers without a place, rows without a gold label, and
 rows without a text, which are left out. Counted and kept, as the official scores count them: rows
-with a blank text or word. Refused, in one line: a split whose gold is hidden, too many answers
-without a place or blank texts, tags that are not one for each token.
+with a blank text or word, or with the id of another. Refused, in one line: a split whose gold is
+hidden, too many answers without a place or blank texts, tags that are not one for each token.
 """
 
 import unicodedata
@@ -44,6 +44,7 @@ def sound(examples: pa.Table, raw_rows: int, task: Task, name: str) -> tuple[pa.
     if task.kind == "tagging":
         examples = examples.filter(pc.greater(pc.list_value_length(examples["tokens"]), 0))
     found["rows without text"] = rows - examples.num_rows
+    found["rows with the id of an earlier row"] = _ids_again(examples["example_id"].to_pylist())
     found |= _blanks(examples, task.kind, name)
     if task.kind == "span":
         examples, of_answers = _answers(examples, task, name)
@@ -107,6 +108,12 @@ def mended(context: str, text: str, start: int) -> int | None:
     near = [first for first in places if abs(first - start) <= NEAR]
     only = places if len(places) == 1 else near
     return only[0] if len(only) == 1 else None
+
+
+def _ids_again(ids: list[str]) -> int:
+    """How many ids readers.unique() had to number, as in a file that holds rows twice."""
+    known = set(ids)
+    return sum(before in known for before, mark, _ in (i.rpartition("#") for i in ids) if mark)
 
 
 def _blanks(examples, kind, name) -> dict[str, int]:

@@ -149,7 +149,7 @@ def mapping(node: yaml.MappingNode, path: tuple, source: Source, seen: set[int])
         here, line = (*path, name), key.start_mark.line + 1
         if name in values:
             source.problems.append(
-                f"{source.name}:{line}: {dotted(here)}: stands twice "
+                f"{source.name}:{line}: {dotted(here)}: is set twice "
                 f"(first on line {source.lines[here]}); keep one"
             )
             continue

@@ -96,7 +96,7 @@ def no_name_twice(settings, tasks, languages) -> Problems:
         if isinstance(values, list):
             for value, times in Counter(values).items():
                 if times > 1:
-                    yield path, f"{'.'.join(path)}: {value} stands {times} times; keep one"
+                    yield path, f"{'.'.join(path)}: {value} is listed {times} times; keep one"
 
 
 def known_seeds(settings, tasks, languages) -> Problems:
