@@ -380,8 +380,12 @@ def test_single_texts_and_choices_without_a_context_are_no_blanks():
     assert soundness.sound(readers.read(rows, single), 3, single, "x")[1] == {}
     copa = tables.task("commonsense_qa")
     choices = {"text": ["a", "b"], "label": ["A", "B"]}
-    rows = pa.Table.from_pylist([{"question": "q", "choices": choices, "answerKey": "A"}] * 3)
+    row = {"question": "q", "choices": choices, "answerKey": "A"}
+    rows = pa.Table.from_pylist([row] * 3)
     assert soundness.sound(readers.read(rows, copa), 3, copa, "x")[1] == {}
+    blank = row | {"choices": {"text": ["a", "\u3000"], "label": ["A", "B"]}}
+    found = soundness.sound(readers.read(pa.Table.from_pylist([row, blank]), copa), 2, copa, "x")
+    assert found[1] == {"rows with a blank option": 1}
 
 
 def test_a_split_without_texts_is_not_called_one_without_gold():

@@ -3,8 +3,8 @@
 load() and `data check` do it. Mended: answers whose `answer_start` points elsewhere, where it is
 clear which place is meant. Counted: those, answers without a place, rows without a gold label, and
 rows without a text, which are left out. Counted and kept, as the official scores count them: rows
-with a blank text or word, or with the id of another. Refused, in one line: a split whose gold is
-hidden, too many answers without a place or blank texts, tags that are not one for each token.
+with a blank text, word or option, or with the id of another. Refused, in one line: a split whose
+gold is hidden, too many answers without a place or blank texts, tags that are not one per token.
 """
 
 import unicodedata
@@ -119,10 +119,7 @@ def _ids_again(ids: list[str]) -> int:
 def _blanks(examples, kind, name) -> dict[str, int]:
     """How many rows have a blank text or word; UserError where these are too many."""
     if kind == "tagging":
-        words = pc.list_flatten(examples["tokens"])
-        rows = pc.list_parent_indices(examples["tokens"])
-        blank = pc.match_substring_regex(words, BLANK)
-        return {"rows with a blank word": len(pc.unique(rows.filter(blank)))}
+        return {"rows with a blank word": _blank_part(examples["tokens"])}
     texts = {name: pc.match_substring_regex(examples[name], BLANK) for name in TEXTS[kind]}
     if kind == "classification":
         pairs = pc.match_substring_regex(examples["text_pair"], BLANK)
@@ -135,7 +132,16 @@ def _blanks(examples, kind, name) -> dict[str, int]:
             f"{' or '.join(texts)} (at most {MOST:.0%} may), first row "
             f"{examples['example_id'][found.index(True)]}; copy it again, or take another split"
         )
-    return {"rows with a blank text": sum(found)}
+    counts = {"rows with a blank text": sum(found)}
+    if kind == "choice":
+        counts["rows with a blank option"] = _blank_part(examples["choices"])
+    return counts
+
+
+def _blank_part(lists) -> int:
+    """How many lists of texts have a blank one."""
+    blank = pc.match_substring_regex(pc.list_flatten(lists), BLANK)
+    return len(pc.unique(pc.list_parent_indices(lists).filter(blank)))
 
 
 def _answers(examples, task, name):
