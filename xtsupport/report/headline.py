@@ -130,13 +130,13 @@ def rests(found: Contents) -> list[str]:
 
 
 def rest_line(found: Contents, rest: str, kind: str) -> str:
-    """One line on a rest: its targets, the gain, and the primary gain less that."""
+    """One line on a rest: its targets, the gain, and the primary gain minus that."""
     primary, data = found.primary, found.evidence.data
     rows = answer_rows(found.comparison, primary, found.languages, by="all")
     part, difference = (rows[rows["task"] == n] for n in (rest, f"{primary.target} - {rest}"))
     targets = part["note"].str.extract(r"mean of ([^;]+)")[0].iloc[0]
     named = ", ".join(task_name(each, data) for each in targets.split(", "))
-    gap = f"the gain on {task_name(primary.target, data)} less that: "
+    gap = f"the gain on {task_name(primary.target, data)} minus that: "
     text = f"The other targets, {kind} ({named}): {gain_words(part.iloc[0])}; {gap}"
     text += gain_words(difference.iloc[0])
     if primary.by != "all":

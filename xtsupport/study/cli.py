@@ -596,6 +596,7 @@ def significance(args) -> None:
     from xtsupport.report.write import write_significance
     from xtsupport.statistics.comparisons import significance as compared
     from xtsupport.study.conclude import page_links
+    from xtsupport.study.execution import progress
 
     if Path(args.out).exists() and not Path(args.out).is_dir():
         raise UserError(f"--out {args.out}: is a file; name a folder")
@@ -607,7 +608,9 @@ def significance(args) -> None:
     if args.figure:
         print(one_figure(found, args.figure, args.format or "svg", args.out))
         return
-    print(path := write_significance(comparison, evidence, args.out))
+    path = write_significance(comparison, evidence, args.out)
+    answer = path.with_name("answer.txt").read_text(encoding="utf-8")
+    print(*progress.answer_lines(answer), "", path, sep="\n", flush=True)
     changed = changed_examples(
         rows_of(args.cube, evidence.data), evidence.contrasts, evidence.official, evidence.data
     )
