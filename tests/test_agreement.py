@@ -81,7 +81,7 @@ def test_marks_are_coloured_by_verdict_and_bars_are_the_rows_intervals(table):
         figure = plots.gain_forest(rows, languages)
         drawn = 0
         for panel in figure.axes:
-            mine = rows[rows["task"].map(task_name) == panel.get_title()]
+            mine = rows[rows["task"].map(task_name) == panel.get_title().replace("\n", " ")]
             marks = [line for line in panel.lines if line.get_gid() in VERDICTS]
             bars = [line for line in panel.lines if line.get_gid() == "interval"]
             for mark, bar, row in zip(marks, bars, mine.itertuples(), strict=True):

@@ -33,8 +33,10 @@ def deciding(found: Contents) -> list[str]:
             f"The encoder was itself trained on data of {met}: scores and gains there are exposed, "
             "not zero-shot."
         )
-    if target["note"].str.contains("own training data").any():
-        lines.append(f"{who} and {where} share training data: part of the gain is more training.")
+    if target["note"].str.contains("own training data").any() and not found.control:
+        lines.append(
+            f"{who} and {where} share training data: part of the gain may be more training alone."
+        )
     whole = found.comparison[found.comparison["by"] == "all"].merge(
         target[["treatment", "baseline", "variant", "task", "metric"]].drop_duplicates()
     )

@@ -70,13 +70,10 @@ def score_cell(found: Contents, condition, target: str, metric: str, score, link
         who, base = both_sides(row)
         if who == condition:
             against = "" if base == found.primary.baseline else f" on {side_name(base)}"
-            below = f"{signed_gain(row['gain'])}{against} {SIGNS[row['verdict']]}"
+            sign = "?" if row["verdict"] == "undetermined" else verdict_words(row)
+            below = f"{signed_gain(row['gain'])}{against} {sign.removesuffix(' for a verdict')}"
             return Cell(shown(score), below, f"n {kind_of(row)}", link)
     return Cell(shown(score), kind="n", link=link if score == score else "")
-
-
-SIGNS = {"improves": "improves", "harms": "harms", "equivalent": "equivalent",
-         "undetermined": "?", "too few": "too few"}  # fmt: skip
 
 
 def kind_of(row: Mapping) -> str:
@@ -102,8 +99,9 @@ def published_rows(found: Contents, targets: list[str], blanks: int) -> list[lis
         if own.index.isin(targets).any():
             cells = [Cell(shown(own.get(name)), kind="n soft") for name in targets]
             more = [Cell("", kind="soft")] * blanks
-            rows.append([Cell(f"{model}, published", kind="soft"), *cells, *more])
-    return rows
+            line = [Cell(f"{model}, published", kind="soft"), *cells, *more]
+            rows.append((own.get(targets[0], 0.0), line))
+    return [line for _, line in sorted(rows, key=lambda each: each[0])]
 
 
 def gain_boards(found: Contents, drawn: Mapping[tuple, str]) -> list[Block]:

@@ -30,7 +30,7 @@ AGAINST = {  # the same where the baseline is another condition, or a system fro
     "harms": "{who} scores lower than {base} on {where}",
     "equivalent": "{who} and {base} score alike on {where}, within {margin}",
     "undetermined": "Whether {who} or {base} scores higher on {where} remains open",
-    "too few": "Too few {scarce} to say whether {who} or {base} scores higher on {where}",
+    "too few": "Too few {scarce} to say whether {who} beats {base} on {where}",
 }
 
 

@@ -27,6 +27,8 @@ from xtsupport.report.style import (
     FOUND,
     INK,
     MARKERS,
+    MARKS,
+    NO_FINDING,
     VERDICTS,
     family_colours,
     gain_window,
@@ -157,21 +159,18 @@ def gain_forest(
     """
     panes = list(table.groupby(["baseline", "variant", "task"], sort=False))
     levels = level_order(table["level"], languages)
-    sure = interval_levels(table.to_dict("records"), alpha)
+    window = window or gain_window(table)
     contrast = _common([contrast_name(rows.iloc[0]) for _, rows in panes])
     task = _common([task_name(rows["task"].iloc[0]) for _, rows in panes])
     figure, panels = new_figure(
         ": ".join(filter(None, ["Gain in points", task, contrast])),
-        f"Bar: {sure}, the one that belongs to the verdict; resampled: {table['unit'].iloc[0]}. "
-        f"{COLOURED}{'' if runs is None else ' Dots: single runs.'} An arrow head: the bar goes "
-        "on. In brackets: how many languages.",
+        how_to_read(table, alpha, window, runs),
         columns=min(len(panes), 2),
         rows=-(-len(panes) // 2),
         width=5.6 if len(panes) == 1 else 9.2,
         height=1.3 + -(-len(panes) // 2) * (0.8 + 0.27 * len(levels)),
         sharex=True,
     )
-    window = window or gain_window(table)
     for panel, (_, rows) in zip(panels, panes, strict=False):
         first = rows.iloc[0]
         parts = ["" if contrast else contrast_name(first), "" if task else task_name(first["task"])]
@@ -181,6 +180,32 @@ def gain_forest(
     for panel in panels[len(panes) :]:
         panel.set_visible(False)
     return figure
+
+
+def how_to_read(
+    table: pd.DataFrame, alpha: float, window: tuple[float, float], runs: pd.DataFrame | None
+) -> str:
+    """The caption of a forest plot: only the marks that are in it."""
+    sure = interval_levels(table.to_dict("records"), alpha)
+    cut = (table["ci_low"] < window[0]) | (table["ci_high"] > window[1])
+    parts = [
+        f"Bar: the verdict's {sure}, over {sampled(table)}.",
+        *(text for verdict, text in MARKS.items() if table["verdict"].eq(verdict).any()),
+        "" if table["verdict"].isin(list(MARKS)).all() else NO_FINDING,
+        "" if runs is None else "Dots: single runs.",
+        "An arrow head: the bar goes on." if cut.any() else "",
+        "In brackets: how many languages.",
+    ]
+    return " ".join(filter(None, parts))
+
+
+def sampled(table: pd.DataFrame) -> str:
+    """What intervals are taken over: `clusters of examples and runs`."""
+    parts = table["unit"].iloc[0].split(" x ")
+    if table["n_seeds"].max() < 2:  # there is one run: nothing is said about others
+        parts = [part for part in parts if part != "seeds"]
+    names = {"clusters": "clusters of examples", "seeds": "runs"}
+    return " and ".join(names.get(part, part) for part in parts)
 
 
 def _common(names: Sequence[str]) -> str:

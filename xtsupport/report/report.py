@@ -19,10 +19,10 @@ from xtsupport.files import write_text
 from xtsupport.report import appendix, boards, how_firm, page, plots
 from xtsupport.report.boards import trained_on
 from xtsupport.report.contents import Contents, contents
-from xtsupport.report.headline import STEPS, in_short, one_sentence, title
+from xtsupport.report.headline import STEPS, in_short, one_sentence, overall, title
 from xtsupport.report.intended import intended_table
 from xtsupport.report.literature import literature
-from xtsupport.report.names import side_name, task_name
+from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table
 from xtsupport.report.print_tables import write_tables
 from xtsupport.report.score_tables import by_language, overview
@@ -33,6 +33,7 @@ from xtsupport.statistics.declared import Declared, apart, reach
 from xtsupport.statistics.evidence import Evidence
 
 VERDICT = re.compile(r"(undetermined|improves|harms|equivalent|too few \w+ for a verdict)")
+ADJUSTED = {"holm": "Holm", "bonferroni": "Bonferroni"}
 WIDEST = 60  # columns of the map of verdicts; a wider one cannot be read
 
 
@@ -84,7 +85,7 @@ def study_page(
         "study.html",
         title=f"{title(found)} ({found.study})",
         heading=title(found),
-        eyebrow=f"Study {found.study}{made_on(found.records)}",
+        eyebrow=f"Study: {found.study}{made_on(found.records)}",
         warnings=warnings(found),
         lead=lead(found),
         facts=facts(found),
@@ -128,24 +129,58 @@ def made_on(records: Sequence[Mapping]) -> str:
 def facts(found: Contents) -> list[tuple[str, str]]:
     """What was trained on what: a name and a text each."""
     data, scores = found.evidence.data, found.scores
-    conditions = list(dict.fromkeys(scores["condition"]))
     spoken = scores.groupby("task", sort=False)["language"].nunique()
     seeds = sorted(scores.groupby("condition")["seed"].nunique().unique())
     fewest = "" if seeds[0] == seeds[-1] else f"{seeds[0]} to "
     many = f"{fewest}{counted(seeds[-1], 'run')}"
-    unit, rules = found.answer["unit"].iloc[0], found.rules
+    rules, method = found.rules, found.rules.adjustment
     lines = [("Encoder", encoder_words(found))] if found.settings else []
     return [
         *lines,
-        (trained_on(found).capitalize(), "; ".join(side_name(name, data) for name in conditions)),
+        (trained_on(found).capitalize(), conditions_words(found)),
         ("Tested on", ", ".join(f"{task_name(name, data)} ({counted(n, 'language')})"
                                 for name, n in spoken.items())),
+        measured(found),
         ("Runs", f"{many} of each condition (seeds)" if len(found.records) == 0 else
          f"{many} of each condition (seeds), {len(found.records)} in all"),
         ("Comparison", standing(rules)),
-        ("Interval", f"belongs to the verdict; {unit} resampled; error rate {rules.alpha:g}, "
-         f"{rules.adjustment}-adjusted; a gain within {points(rules.margin)} counts as none"),
+        ("Interval", f"that of the verdict, over {plots.sampled(found.answer)}; error rate "
+         f"{rules.alpha:g}, several verdicts adjusted ({ADJUSTED.get(method, method)}); a gain "
+         f"within {points(rules.margin)} counts as none"),
     ]  # fmt: skip
+
+
+def conditions_words(found: Contents) -> str:
+    """What came first: `SQuAD, MNLI; or no intermediate task; or that, with SQuAD's steps ...`."""
+    names = list(dict.fromkeys(found.scores["condition"]))
+    if "none" not in names:
+        return ", ".join(side_name(name, found.evidence.data) for name in names)
+    tasks, controls = [], []
+    for name in names:
+        if name.startswith("none~"):
+            controls.append(side_name(name.removeprefix("none~"), found.evidence.data))
+        elif name != "none":
+            tasks.append(side_name(name, found.evidence.data))
+    nothing = "no intermediate task"
+    if controls:
+        nothing += (
+            f"; or that, with {' or '.join(controls)}'s steps spent on the target's training set"
+        )
+    return f"{', '.join(tasks)}; or {nothing}" if tasks else nothing
+
+
+def measured(found: Contents) -> tuple[str, str]:
+    """The scores that the first sentence compares, over the languages that it speaks of."""
+    primary, data = found.primary, found.evidence.data
+    row = overall(found, primary)
+    before = row["baseline_score"]
+    parts = [(side_name(primary.baseline, data), before)]
+    if found.control:
+        again = overall(found, found.control)["baseline_score"]
+        parts.append((side_name(found.control.baseline, data), again))
+    parts.append((side_name(primary.treatment, data), before + row["gain"]))
+    where = f"{task_name(primary.target, data)} {metric_name(primary.metric)}"
+    return f"{where}, without English", "; ".join(f"{name}: {score:.1f}" for name, score in parts)
 
 
 def encoder_words(found: Contents) -> str:
@@ -179,13 +214,14 @@ def standing(given: Declared) -> str:
 def panels(found: Contents, rows: pd.DataFrame, runs: pd.DataFrame) -> list[Block]:
     """A picture per contrast and task, all of one stretch; only the first explains the marks."""
     window = gain_window(rows)
+    hint = plots.how_to_read(rows, found.rules.alpha, window, runs)
     made: list[Block] = []
     for _, part in rows.groupby(["baseline", "variant", "task"], sort=False):
         drawn = plots.gain_forest(part, found.languages, runs, found.rules.alpha, window)
         drawn.set_figwidth(4.6)  # readable on a phone; wider screens enlarge it
         block = picture(drawn)
         about = {"title": panel_title(found, part.iloc[0])}
-        about |= {"hint": ""} if made else {}
+        about["hint"] = "" if made else hint
         made.append(Block("picture", picture={**block.picture, **about}))
     return made
 

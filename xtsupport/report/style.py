@@ -42,10 +42,13 @@ OPEN = "#7F7F7F"  # marks of gains without a finding
 INK = "#222222"
 ORIGIN = ""  # where the numbers come from, if not from runs that were done here; figures name it
 SIMULATED = "simulated"  # in the cube's column `study`: scores are invented, every figure says so
-COLOURED = (  # what a mark of a gain means, for captions
-    "Blue: better than the baseline. Orange: worse. Dark grey: equal within the margin. "
-    "Hollow: no finding."
-)
+MARKS = {  # what a mark of a gain means, for captions
+    "improves": "Blue: better than the baseline.",
+    "harms": "Orange: worse than the baseline.",
+    "equivalent": "Dark grey: equal within the margin.",
+}
+NO_FINDING = "Hollow: no finding."
+COLOURED = " ".join([*MARKS.values(), NO_FINDING])
 FONTS = ("rtl", "south_asia", "sea", "cjk")  # packages of the extra `fonts`: Noto Sans by script
 
 
