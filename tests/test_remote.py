@@ -233,7 +233,7 @@ def test_tags_and_revisions_that_do_not_exist(hub):
 @pytest.mark.parametrize(
     ("fault", "words"),
     [("500", "answers 500"), ("429", "answers 429, and to wait 3 seconds"),
-     ("stall", "does not answer"), ("not json", "gives no sense")],
+     ("stall", "does not answer"), ("not json", "sends what cannot be read")],
 )  # fmt: skip
 def test_a_hub_at_fault_is_one_line_soon(hub, fault, words):
     hub.fault = fault

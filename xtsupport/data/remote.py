@@ -72,7 +72,7 @@ def latest(kind: str, name: str, revision: str) -> str:
     found = _json(_ask(url, repo), repo)
     commit = str(found.get("sha")) if isinstance(found, dict) else ""
     if not re.fullmatch("[0-9a-f]{40}", commit):
-        raise silent("gives no sense (no commit)", repo)
+        raise silent("sends what cannot be read (no commit)", repo)
     return commit
 
 
@@ -152,7 +152,7 @@ class RemoteFile(io.RawIOBase):
         span = {"Range": f"bytes={self.at}-{last - 1}"}
         content = _ask(self.repo.url(self.path), self.repo, span).content
         if len(content) != last - self.at:
-            raise Unreachable(f"{self} came in part", str(self.repo))
+            raise Unreachable(f"{self} arrived only in part", str(self.repo))
         self.at = last
         return content
 
@@ -180,7 +180,7 @@ def _json(response, repo: Repo):
     try:
         return response.json()
     except ValueError as error:
-        raise silent("gives no sense (not JSON)", repo) from error
+        raise silent("sends what cannot be read (not JSON)", repo) from error
 
 
 def _tree(repo: Repo) -> dict[str, dict]:
