@@ -6,7 +6,7 @@ named pairs from the best score downwards, each sentence once, and keeps those a
 (Artetxe and Schwenk 2019, arXiv 1811.01136). A sentence that stands several times in its pool is
 searched once and can be part of no answer: its id is not known. The threshold is the one with the
 best F1 on gold pairs: those of the sample (validation), or, where these are not at hand, of the
-very set that is scored, as XTREME's bucc_eval() does with a gold file; that overestimates the score.
+very set that is scored, as XTREME's bucc_eval() does with a gold file: an overestimate.
 """
 
 from collections import Counter

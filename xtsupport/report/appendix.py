@@ -162,7 +162,7 @@ def best(found: Contents) -> list[Block]:
         chosen=rows["chosen"].map(side_name),
     )
     text = (
-        "The largest of several noisy gains is an overestimate. Cross-fitted: chosen on other questions "
+        "The largest of noisy gains is an overestimate. Cross-fitted: chosen on other questions "
         "and other runs than it is judged by; english: the same, chosen by the scores in English; "
         "naive: chosen and judged on everything, which is optimistic. Share: of the choices that "
         "fell on it (percent)."
