@@ -351,7 +351,7 @@ def test_code_of_a_checkpoint_is_never_run(folder, tmp_path):
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass C: pass\n")
-    with pytest.raises(UserError, match="code of its own, which xtsupport never runs"):
+    with pytest.raises(UserError, match="custom code, which xtsupport never runs"):
         load_encoder(tmp_path)
     assert not (tmp_path / "ran").exists()
 

@@ -112,7 +112,7 @@ def test_a_damaged_file_is_an_error(tmp_path):
         .query("language == 'de'")
         .itertuples()
     )
-    assert row.status == "wrong" and "is not a whole parquet file" in row.note
+    assert row.status == "wrong" and "is not a complete parquet file" in row.note
 
 
 def test_rows_that_were_mended_or_cannot_be_used_are_told(tmp_path):

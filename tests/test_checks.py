@@ -69,7 +69,7 @@ def test_minutes_are_those_of_the_estimate(study, monkeypatch):
 
 
 def unknown_size(settings, made):
-    raise UserError("its size is not known here")
+    raise UserError("its size and cost are not known here")
 
 
 def test_tables_of_finished_runs_carry_condition_and_seed(study):
@@ -176,5 +176,5 @@ def test_a_cube_of_the_study_comes_before_the_reference(study, package, capsys):
 
 
 def test_a_study_is_only_built_from_all_its_runs(study):
-    with pytest.raises(UserError, match="missing or of other settings"):
+    with pytest.raises(UserError, match="missing or was made with other settings"):
         conclude.collect(study, "study")

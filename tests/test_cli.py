@@ -76,7 +76,7 @@ def test_nothing_that_can_be_typed_is_a_fault(call, setting, expected):
     code, _, errors = call("plan", "params/toy.yaml", "--set", setting)
     assert code == 1 and any(expected in line for line in errors)
     assert all(line.startswith("xtsupport: error: ") and len(line) < 1500 for line in errors)
-    assert not any("fault of xtsupport" in line for line in errors)
+    assert not any("bug in xtsupport" in line for line in errors)
 
 
 def test_a_split_that_the_data_lack_is_missing_in_the_plan(call):
@@ -92,7 +92,7 @@ def test_synonyms_are_a_file(call, tmp_path, synonyms):
     chosen = ["--set", f"robust.synonyms={synonyms}", "--set", "variants=[none/synonyms]"]
     code, _, (error,) = call("plan", "params/toy.yaml", *chosen)
     assert code == 1 and "robust.synonyms" in error
-    assert "is no file" in error or "cannot be a path" in error
+    assert "not a file" in error or "cannot be a path" in error
 
 
 @pytest.mark.parametrize("command", [["plan"], ["status"], ["data", "check"], ["run"]])
@@ -100,7 +100,7 @@ def test_synonyms_are_a_file(call, tmp_path, synonyms):
 def test_pipes_and_devices_are_no_params_files(call, tmp_path, command, path):
     os.mkfifo(tmp_path / "pipe")
     code, _, (error,) = call(*command, path)
-    assert code == 1 and "fault of xtsupport" not in error and len(error) < 1500
+    assert code == 1 and "bug in xtsupport" not in error and len(error) < 1500
     told = "is a pipe or device; give" if path in ("pipe", "/dev/null", "/dev/zero") else path[:10]
     assert told in error
 

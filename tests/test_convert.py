@@ -253,7 +253,7 @@ WRONG = [
     ("xcopa/val.et.jsonl", "{", "val.et.jsonl, line 1: is not JSON"),
     ("xcopa/val.et.jsonl", '{"label": 0}\n{}\n', "line 2: only some lines have a label"),
     ("xcopa/val.et.jsonl", "3\n", "line 1: is not a JSON object"),
-    ("notes.txt", "x", "no file here is known"),
+    ("notes.txt", "x", "no known file with labels is here"),
 ]
 
 

@@ -148,7 +148,7 @@ def test_a_study_that_carries_records_only(tmp_path, capsys):
     reference = Path(__file__).parents[1] / "outputs" / "reference"
     assert main(["export-xtreme", str(reference), str(tmp_path / "out")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "runs carry scores without predictions (no examples.parquet)" in line
+    assert "runs have scores without predictions (no examples.parquet)" in line
     assert not (tmp_path / "out").exists()
 
 

@@ -81,7 +81,7 @@ def test_other_questions_and_unfinished_studies_are_refused(machines, tmp_path):
     with pytest.raises(UserError, match=r"analysis: .*laptop1 and .*laptop0 declare different"):
         gather(list(map(str, machines)), tmp_path / "class")
     shutil.rmtree(machines[3] / "cube")
-    with pytest.raises(UserError, match=r"laptop3: is no finished study"):
+    with pytest.raises(UserError, match=r"laptop3: is not a finished study"):
         gather(list(map(str, machines)), tmp_path / "class")
 
 
@@ -90,4 +90,4 @@ def test_the_command(machines, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "6 machines, each by its own questions alone:" in out and "together: " in out
     assert main(["gather", str(tmp_path)]) == 1
-    assert "is no finished study" in capsys.readouterr().err
+    assert "is not a finished study" in capsys.readouterr().err

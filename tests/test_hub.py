@@ -176,7 +176,9 @@ def test_a_truncated_file_is_named(small, keep):
     path = small / "facebook/xnli/en/test-00000-of-00001.parquet"
     path.write_bytes(path.read_bytes()[:keep])
     for ask in (load, rows):
-        with pytest.raises(UserError, match=r"test-00000-of-00001.parquet is not a whole parquet"):
+        with pytest.raises(
+            UserError, match=r"test-00000-of-00001.parquet is not a complete parquet"
+        ):
             ask("xnli", "en", data=small)
 
 
@@ -185,7 +187,7 @@ def test_damage_inside_a_file_is_named(small):
     whole = bytearray(path.read_bytes())
     whole[4:60] = b"\xff" * 56
     path.write_bytes(whole)
-    with pytest.raises(UserError, match=r"test-00000-of-00001.parquet is not a whole parquet"):
+    with pytest.raises(UserError, match=r"test-00000-of-00001.parquet is not a complete parquet"):
         load("xnli", "en", data=small)
 
 

@@ -66,7 +66,7 @@ class TestDoctor:
         assert "--jobs 1" in doctor.memory().mend and "clean --remove" in doctor.disk().mend
         (tmp_path / "file").touch()
         monkeypatch.setenv("XTSUPPORT_CACHE", str(tmp_path / "file"))
-        assert doctor.cache().mend == "set XTSUPPORT_CACHE to a folder that you may write to"
+        assert doctor.cache().mend == "set XTSUPPORT_CACHE to a folder that you can write to"
 
     def test_a_gpu_that_torch_was_not_built_for(self, monkeypatch):
         import torch
@@ -76,13 +76,13 @@ class TestDoctor:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         monkeypatch.setattr(torch.version, "cuda", None)
         found = doctor.torch_build()
-        assert "a GPU is here" in found.found and "torch (a build for CUDA)" in found.mend
+        assert "a GPU is present" in found.found and "torch (a build for CUDA)" in found.mend
         monkeypatch.setattr(torch.version, "cuda", "12.8")
-        assert "driver: this torch wants CUDA 12.8" in doctor.torch_build().mend
+        assert "driver: this torch needs CUDA 12.8" in doctor.torch_build().mend
 
     def test_a_hub_that_is_away_is_no_reason_to_fail(self):
         found = doctor.hub()  # no test reaches the hub
-        assert found.mend.startswith("on a machine with network") and not found.needed
+        assert found.mend.startswith("on a networked machine") and not found.needed
 
     def test_a_kernel_of_another_python(self, monkeypatch, tmp_path):
         assert doctor.kernel().mend == ""

@@ -208,7 +208,7 @@ def test_tensorboard_is_told_every_step(setting, tmp_path):
 
 def test_a_missing_dashboard_is_named_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    missing = pytest.raises(UserError, match="tracking = trackio: it is not installed; type `pip")
+    missing = pytest.raises(UserError, match="tracking = trackio: it is not installed; run `pip")
     with missing, tracked("trackio", tmp_path, "run"):
         pass
 

@@ -99,7 +99,7 @@ def test_whatever_goes_wrong_is_a_failure_with_its_reason(node, cell, expected):
 
 def test_runs_that_the_notebook_left_undone_are_a_failure(node):
     folder = node("pass", runs=[Run("toy", "target", "none", 0, "target/squad/none/plain/seed0")])
-    assert "not all its runs are whole: target/squad/none/plain/seed0" in fails(folder)
+    assert "these runs are not complete: target/squad/none/plain/seed0" in fails(folder)
 
 
 def test_the_failed_notebook_is_kept_for_reading(node):

@@ -39,7 +39,7 @@ def test_settings_are_taken_as_people_give_them(given, meant):
 
 
 def test_settings_that_are_none_are_one_line():
-    with pytest.raises(UserError, match="settings: 5 must be a text like"):
+    with pytest.raises(UserError, match="settings: 5 must be text such as"):
         as_settings([5])
 
 

@@ -223,7 +223,7 @@ def test_tags_and_revisions_that_do_not_exist(hub):
     with pytest.raises(UserError, match=r"data set google/xtreme: the hub has no revision 'v2'"):
         commits.resolve("datasets", "google/xtreme", "v2")
     for name in ("a/b/c", "../x", "a b", "x" * 5000, "a\0b", "-"):
-        with pytest.raises(UserError, match="is not a name of the hub"):
+        with pytest.raises(UserError, match="is not a name on the hub"):
             commits.resolve("models", name)
 
 
@@ -233,7 +233,7 @@ def test_tags_and_revisions_that_do_not_exist(hub):
 @pytest.mark.parametrize(
     ("fault", "words"),
     [("500", "answers 500"), ("429", "answers 429, and to wait 3 seconds"),
-     ("stall", "does not answer"), ("not json", "sends what cannot be read")],
+     ("stall", "does not answer"), ("not json", "sent an unusable answer")],
 )  # fmt: skip
 def test_a_hub_at_fault_is_one_line_soon(hub, fault, words):
     hub.fault = fault
@@ -295,7 +295,7 @@ def test_a_download_that_stalls_is_one_line_soon(hub):
 def test_a_changed_byte_is_noticed(hub):
     hub.fault, hub.only = "flip", "elsewhere"
     for _ in range(2):
-        with pytest.raises(UserError, match="came with another checksum than the hub states"):
+        with pytest.raises(UserError, match="does not have the checksum that the hub states"):
             load("squad", split="train")
     hub.fault = ""
     assert len(load("squad", split="train")) == 50
@@ -303,7 +303,7 @@ def test_a_changed_byte_is_noticed(hub):
 
 def test_names_that_lead_out_of_the_cache_are_refused(hub, cache):
     hub.fault = "outside"
-    with pytest.raises(UserError, match=r"lists '../../plain_text/.*', which is no file name"):
+    with pytest.raises(UserError, match=r"lists '../../plain_text/.*', which is not a file name"):
         load("squad", split="train")
     hub.fault, hub.commits = "", {"google/xtreme": "../../x"}
     with pytest.raises(UserError, match="no commit"):
@@ -320,7 +320,7 @@ def test_a_damaged_list_of_commits_is_one_line(hub, cache, text):
 
 def test_another_commit_than_asked_for_is_refused(hub, monkeypatch):
     hub.commit = lambda name, revision: "d" * 40
-    with pytest.raises(UserError, match="the hub gives another commit than"):
+    with pytest.raises(UserError, match="the hub gives a different commit than"):
         load("squad", split="train")
 
 

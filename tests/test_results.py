@@ -65,7 +65,7 @@ def test_unreadable_input_is_one_line(cube, tmp_path):
         read_cube(tmp_path / "nothing")
     folders = write_runs(cube, tmp_path)
     (folders[0] / "examples.parquet").write_bytes(b"PAR1 half a file")
-    with pytest.raises(UserError, match="not a whole parquet file"):
+    with pytest.raises(UserError, match="not a complete parquet file"):
         build_cube(folders, tmp_path / "cube")
     assert not list(tmp_path.glob("cube*"))
     out = build_cube(folders[1:], tmp_path / "cube")

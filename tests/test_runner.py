@@ -294,7 +294,7 @@ def test_a_plan_that_was_removed_or_changed_is_said_loudly_and_not_repaired(root
         assert planned.read_text() != kept
     for command_ in ("status", "run"):
         text = xtsupport(root, command_, "params/toy.yaml")[1]
-        told = "is missing" if harm == "removed" else "does not say what it said"
+        told = "is missing" if harm == "removed" else "no longer says what it said"
         assert f"warning: {planned}: {told}" in text and "all results count as exploratory" in text
     assert planned.exists() == (harm == "changed")
     settings = load_settings(root / "outputs" / "toy" / "settings.yaml")

@@ -159,9 +159,9 @@ def test_the_same_plan_again_is_the_same_plan(study):
     do(other)
     assert store.plan_flaw(study.folder) == ""
     planned.write_text('{"since": "now", "analysis": {"margin": 2.0}}')
-    assert "does not say what it said" in store.plan_flaw(study.folder)
+    assert "no longer says what it said" in store.plan_flaw(study.folder)
     planned.write_text("no JSON")
-    assert "does not say what it said" in store.plan_flaw(study.folder)
+    assert "no longer says what it said" in store.plan_flaw(study.folder)
     planned.unlink()
     assert "is missing" in store.plan_flaw(study.folder)
 

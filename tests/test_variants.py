@@ -150,7 +150,7 @@ def test_mistakes_in_names_are_one_line_each(study):
         open_study(PARAMS / "variants.yaml", wrong)
     lines = "\n".join(error.value.problems)
     assert len(error.value.problems) == 8
-    assert "'squad@deutsch': after a task can stand" in lines
+    assert "'squad@deutsch': a task can be followed by" in lines
     assert "unknown variant 'adversarail' (did you mean 'adversarial'?)" in lines
     assert "'mnli' is not a condition of the study" in lines
     assert "unknown source language 'qtx'" in lines and "unknown source language 'en'" in lines

@@ -121,7 +121,7 @@ def plain_disk_errors(folder: Path) -> Iterator[None]:
             raise
         raise UserError(
             f"{getattr(error, 'filename', None) or folder}: {DISK[number]}; nothing finished is "
-            "lost, give the same command again afterwards"
+            "lost, run the same command again afterwards"
         ) from error
 
 

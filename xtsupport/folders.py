@@ -40,7 +40,7 @@ def typed(path: str | Path, start: Path | None = None) -> Path:
     UserError if there can be no such path: an unknown user, NUL in it, too long, no text.
     """
     if not isinstance(path, str | Path):
-        raise UserError(f"{shorten(path)} cannot be a path (it is no text)")
+        raise UserError(f"{shorten(path)} cannot be a path (it is not text)")
     try:
         found = (root() if start is None else start) / Path(path).expanduser()
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):

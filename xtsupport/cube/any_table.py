@@ -116,7 +116,7 @@ def _filled(table: pd.DataFrame, path: Path, data: str) -> tuple[pd.DataFrame, l
         ("study", path.stem, f"study: {path.stem}, the file's name"),
         ("variant", "plain", ""),
         ("seed", 0, "seed: none given, so one run per condition and nothing about other runs"),
-        ("cluster_id", None, "cluster_id: none given, so every example is a cluster of its own; "
+        ("cluster_id", None, "cluster_id: none given, so every example is its own cluster; "
          "questions about one text then count as independent, and intervals are too short"),
         ("metric", None, ""),
     ):  # fmt: skip

@@ -64,7 +64,7 @@ def open_cube(path) -> ds.Dataset:
     path = Path(path)
     if not path.exists():
         raise UserError(
-            f"{path}: there is no cube here; finish the study, or give the folder `cube` of one"
+            f"{path}: there is no cube here; finish the study, or name its `cube` folder"
         )
     words = [field.name for field in SCHEMA if field.type == WORD]
     form = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=words))
@@ -74,7 +74,7 @@ def open_cube(path) -> ds.Dataset:
         )
     except (pa.ArrowException, OSError) as error:
         raise UserError(
-            f"{path}: not a whole parquet cube ({error}); build the cube again"
+            f"{path}: not a complete parquet cube ({error}); build the cube again"
         ) from error
     if not dataset.schema.names:
         raise UserError(f"{path}: the folder holds no parquet file; finish the study first")
@@ -147,7 +147,7 @@ def _run_tables(file: Path, languages) -> list[tuple[str, pa.Table]]:
         table = pq.read_table(file)
     except (pa.ArrowException, OSError) as error:
         raise UserError(
-            f"{file}: not a whole parquet file ({error}); delete its folder and run the study again"
+            f"{file}: not a complete parquet file ({error}); delete its folder, rerun the study"
         ) from error
     missing = [name for name in REQUIRED if name not in table.column_names]
     if missing:

@@ -36,7 +36,7 @@ def resolve(kind: str, name: str, revision: str = "") -> Repo:
     for a name that cannot be one, and for a repository or revision that does not exist.
     """
     if not NAME.fullmatch(name):
-        raise UserError(f"{name[:80]!r} is not a name of the hub: allowed is owner/name")
+        raise UserError(f"{name[:80]!r} is not a name on the hub: allowed is owner/name")
     revision = revision or "main"
     if COMMIT.fullmatch(revision):
         return Repo(kind, name, revision)

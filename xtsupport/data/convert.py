@@ -62,7 +62,7 @@ def convert(folder: Path, out: Path) -> Iterator[str]:
     if problems:
         raise UserError(*problems)
     if not out.exists():
-        raise UserError(f"{folder}: no file here is known and has labels; `xtsupport data convert` "
+        raise UserError(f"{folder}: no known file with labels is here; `xtsupport data convert` "
                         "takes XTREME's download folder and the files it is made from")  # fmt: skip
 
 

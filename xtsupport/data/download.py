@@ -110,7 +110,7 @@ def _verify(repo, path, entry, part) -> None:
     if digest.hexdigest() != wanted:
         part.unlink()
         raise UserError(
-            f"{repo}: {path} came with another checksum than the hub states; try again, and if "
+            f"{repo}: {path} does not have the checksum that the hub states; try again; if "
             "that does not help, look for a proxy that changes files"
         )
 

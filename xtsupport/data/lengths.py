@@ -63,7 +63,7 @@ def published(task: str, role: str) -> Lengths:
     found = _table().get((task, role))
     if found is None:
         raise UserError(
-            f"{task}: lengths.csv has no {role} lengths of it; add a line to know costs"
+            f"{task}: lengths.csv has no {role} lengths for it; add a line to know costs"
         )
     return found
 
@@ -144,7 +144,7 @@ def cutter(path: Path):
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library knows no other
-        raise UserError(f"{path}: is no tokenizer ({str(error)[:200]})") from error
+        raise UserError(f"{path}: is not a tokenizer ({str(error)[:200]})") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
 

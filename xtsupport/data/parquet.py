@@ -108,4 +108,4 @@ def rows(path: Path) -> int:
 
 def _damaged(path, error):
     reason = str(error).split("\n")[0]
-    return UserError(f"{path} is not a whole parquet file ({reason}); copy it again")
+    return UserError(f"{path} is not a complete parquet file ({reason}); copy it again")

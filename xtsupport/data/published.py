@@ -19,7 +19,7 @@ from xtsupport.files import read_text
 SPLITS = {"train": "train", "dev": "validation", "val": "validation", "test": "test",
           "dev_2k": "validation", "test_2k": "test"}  # fmt: skip
 SORTED = (
-    "the English side is sorted, as XTREME does it, so that nobody knows the pairs; take "
+    "the English side is sorted, as XTREME does it, so the pairs are lost; take "
     "tatoeba.*-eng.* of LASER's data/tatoeba/v1"
 )
 BLANK = "all answers are blank (XTREME takes them out of its test sets)"

@@ -218,7 +218,7 @@ def _names(choices, names, number):
     names = [plain_label(name) for name in names]
     if len(names) != len(choices) or len({*names}) != len(names):
         raise UserError(f"row {number}: its {len(choices)} options are named {shorten(names)}; "
-                        "each needs a name of its own")  # fmt: skip
+                        "each needs its own name")  # fmt: skip
     return names
 
 

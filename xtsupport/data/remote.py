@@ -72,7 +72,7 @@ def latest(kind: str, name: str, revision: str) -> str:
     found = _json(_ask(url, repo), repo)
     commit = str(found.get("sha")) if isinstance(found, dict) else ""
     if not re.fullmatch("[0-9a-f]{40}", commit):
-        raise silent("sends what cannot be read (no commit)", repo)
+        raise silent("sent an unusable answer (no commit)", repo)
     return commit
 
 
@@ -152,7 +152,7 @@ class RemoteFile(io.RawIOBase):
         span = {"Range": f"bytes={self.at}-{last - 1}"}
         content = _ask(self.repo.url(self.path), self.repo, span).content
         if len(content) != last - self.at:
-            raise Unreachable(f"{self} arrived only in part", str(self.repo))
+            raise Unreachable(f"{self} came in part", str(self.repo))
         self.at = last
         return content
 
@@ -180,7 +180,7 @@ def _json(response, repo: Repo):
     try:
         return response.json()
     except ValueError as error:
-        raise silent("sends what cannot be read (not JSON)", repo) from error
+        raise silent("sent an unusable answer (not JSON)", repo) from error
 
 
 def _tree(repo: Repo) -> dict[str, dict]:
@@ -193,7 +193,7 @@ def _tree(repo: Repo) -> dict[str, dict]:
                 checks = {"sha256": lfs["oid"]} if lfs else {"oid": each["oid"]}
                 if not _safe(each["path"], *checks.values()):
                     raise UserError(
-                        f"{repo}: the hub lists {each['path']!r}, which is no file name"
+                        f"{repo}: the hub lists {each['path']!r}, which is not a file name"
                     )
                 found[each["path"]] = {"size": lfs.get("size", each["size"]), **checks}
         url = response.links.get("next", {}).get("url")
@@ -237,7 +237,7 @@ def accepted(response, repo: Repo):
     if code < 300:
         commits = [r.headers.get("X-Repo-Commit") for r in [*response.history, response]]
         if len(repo.commit) == 40 and set(commits) - {None, repo.commit}:
-            raise UserError(f"{repo}: the hub gives another commit than {repo.commit}")
+            raise UserError(f"{repo}: the hub gives a different commit than {repo.commit}")
         return response
     if code == 404 and error == "RevisionNotFound":
         raise UserError(f"{repo}: the hub has no revision {repo.commit!r} of it")

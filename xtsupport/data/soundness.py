@@ -187,7 +187,7 @@ def _refuse(examples, lost, rows, name):
     raise UserError(
         f"{name}: {len(lost)} of {rows} answers are not in their contexts (at most "
         f"{MOST:.0%} may be): answer {shorten(answer['text'][0])} of row {row['example_id']} is "
-        f"not at its answer_start; is that counted in bytes, or of another context?"
+        f"not at its answer_start; is it counted in bytes, or from another context?"
     )
 
 

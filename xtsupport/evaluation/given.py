@@ -136,7 +136,7 @@ def _some_known(predictions, known, enough, noun, allowed, where) -> None:
     if given and not enough(map(known, given)):
         wrong = next(label for label in given if not known(label))
         others = "" if enough is all else ", nor is any other prediction"
-        raise UserError(f"{where}: {brief(wrong)!r} is no {noun} of the task{others}; "
+        raise UserError(f"{where}: {brief(wrong)!r} is not a {noun} of the task{others}; "
                         f"allowed: {brief(allowed)}")  # fmt: skip
 
 

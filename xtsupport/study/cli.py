@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         report(args, error, f"{named}{error.strerror or error}")
     except Exception as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        report(args, error, f"{text} (this is a fault of xtsupport; --debug shows where)")
+        report(args, error, f"{text} (this is a bug in xtsupport; --debug shows where)")
     return 1
 
 
@@ -102,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
         each.add_argument(
             "--update",
             action="store_true",
-            help="take what the hub holds now, and not the commits that the study was planned with",
+            help="take what the hub has now, not the commits that the study was planned with",
         )
         return each
 
@@ -142,31 +142,31 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("--dry-run", action="store_true", help="show what is left to do, as `plan`")
     updating(part("plan", plan, "show the runs and nodes of a study, and what is left to do"))
     each = part("status", status, "show what is done, running, failed or stale")
-    each.add_argument("--watch", action="store_true", help="stay, and show losses as they fall")
-    each = command("runs", runs_done, "everything that was run here, by what differs")
+    each.add_argument("--watch", action="store_true", help="keep showing losses as they change")
+    each = command("runs", runs_done, "every run made here, and how they differ")
     each.add_argument("file", metavar="FILE", nargs="?", help="only of this params file's study")
     each.add_argument("--phase", choices=["pretraining", "intermediate", "target", "retrieval"])
     each.add_argument("--page", nargs="+", metavar="NAME", help="studies, keys of runs or settings "
-                      "(KEY=VALUE) side by side, as one page")  # fmt: skip
+                      "(KEY=VALUE) side by side on one page")  # fmt: skip
     each.add_argument("--out", metavar="DIR", help="where the page goes (default: scratch/runs)")
     each.set_defaults(set=[])
     each = command("clean", clean, "list the runs that no study uses, with their sizes")
     each.add_argument("--remove", action="store_true", help="delete them")
     group = commands.add_parser("data", description="look at a study's data")
     data = group.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    part("check", data_check, "check that all data of a study are there and sound", data)
+    part("check", data_check, "check that all of a study's data are there and sound", data)
     each = part("get", data_get, "fetch everything that a study needs from the hub", data)
     each.add_argument("--to", metavar="DIR", help="make a mirror there (default: cache only)")
-    each = command("convert", data_convert, "make a mirror of XTREME's or published files", data)
+    each = command("convert", data_convert, "make a mirror from XTREME's or published files", data)
     each.add_argument("source", metavar="XTREME_DOWNLOAD", help="a folder of files as published")
-    each.add_argument("out", metavar="OUT", help="the mirror folder to make or to add to")
+    each.add_argument("out", metavar="OUT", help="the mirror folder to make or add to")
     each = command(
         "fertility", fertility, "how finely an encoder's tokenizer cuts each language", data
     )
     each.add_argument("encoder", metavar="ENCODER", help="offline-e5, a hub id or a folder")
     each.add_argument("--data", default="hub", help="hub, world, or a mirror folder (default: hub)")
     each.add_argument("--languages", nargs="+", metavar="CODE", help="default: all of the table")
-    each = command("world", world, "generate the world of invented languages; says where it lies")
+    each = command("world", world, "generate the world of invented languages; says where it is")
     each.add_argument("--seed", type=int, default=0)
     each.add_argument("--size", choices=["full", "tiny"], default="full")
     each = command("power", power, "how many seeds, questions and languages a gain needs")
@@ -189,11 +189,11 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("--out", metavar="DIR", help="for the table (default: scratch/calibration)")
     each = command("significance", significance, "compare the systems of any table of scores")
     each.add_argument("cube", metavar="TABLE", help="a cube, or scores as CSV, TSV or parquet")
-    each.add_argument("--baseline", metavar="NAME", help="the condition to hold all others against")
-    each.add_argument("--out", required=True, metavar="DIR", help="where table and report go")
+    each.add_argument("--baseline", metavar="NAME", help="the condition to compare all others with")
+    each.add_argument("--out", required=True, metavar="DIR", help="where the table and report go")
     each.add_argument("--figure", metavar="NAME", help="only this figure, such as answer or rest")
     each.add_argument("--format", choices=["svg", "png", "pdf"], help="its format (default: svg)")
-    each = command("gather", gather, "one answer out of studies that differ in their seeds")
+    each = command("gather", gather, "one answer from studies that differ in their seeds")
     each.add_argument("studies", metavar="STUDY_DIR", nargs="+", help="such as outputs/demo")
     each.add_argument("--out", metavar="DIR", help="for cube, table, plot (default: scratch/class)")
     each = command(
@@ -203,7 +203,7 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("out", metavar="OUT_DIR")
     each = command("lab", lab, "open the notebooks in JupyterLab")
     each.usage = "xtsupport lab [JUPYTER OPTION ...]"
-    command("doctor", doctor, "whether this machine can do a study, and what mends it")
+    command("doctor", doctor, "whether this machine can run a study, and how to fix what is wrong")
     each = command("demo", run, "run the demo study, offline, in any folder")
     each.set_defaults(file=DEMO, set=[], only=[], jobs=None, profile="local", dry_run=False)
     top.epilog = overview(texts)
@@ -237,7 +237,7 @@ def opened(args):
             print(f"note: {line}", file=sys.stderr)
         check_encoder(study.settings)
     if args.do is not run and waits(study):
-        print("note: the study's runs lie in an earlier layout, and are not counted here; "
+        print("note: the study's runs are in an earlier layout and are not counted here; "
               "`xtsupport run` takes them over first", file=sys.stderr)  # fmt: skip
     for line in left_out(study):
         print(f"note: {line}", file=sys.stderr)
@@ -271,7 +271,7 @@ def lab(args) -> int:
 
     first = folders.root() / "notebooks" / "00_start_here.ipynb"
     if not first.is_file():
-        raise UserError(f"{first}: is not there; `xtsupport new my_study` writes a folder with it")
+        raise UserError(f"{first}: not found; `xtsupport new my_study` writes a folder with it")
     command = [sys.executable, "-m", "jupyterlab", f"notebooks/{first.name}", *args.rest]
     return subprocess.call(command, cwd=folders.root())
 
@@ -322,7 +322,7 @@ def run(args) -> int:
     if failed:
         print(
             f"xtsupport: error: study {study.settings.study} is not complete; "
-            "the same command tries again what is left",
+            "the same command retries what is left",
             *failed,
             sep="\n",
             file=sys.stderr,
@@ -499,7 +499,7 @@ def data_check(args) -> None:
     for row in table[(table["status"] == "present") & (table["note"] != "")].itertuples():
         print(f"{row.task} {row.language} {row.split}: {row.note}")
     if away := sum(table["status"] == "hub"):
-        print(f"{away} splits are on the hub alone: `xtsupport data get {args.file}` fetches them, "
+        print(f"{away} splits are on the hub only: `xtsupport data get {args.file}` fetches them, "
               "and then their rows are checked")  # fmt: skip
     lacking = table.loc[table["status"].isin(["missing", "wrong"]), "note"]
     if len(lacking) or table.attrs["away"]:
@@ -659,7 +659,7 @@ def run_records(cube: str) -> list[dict]:
 def evidence_of(path: str, baseline: str | None = None):
     """A table's evidence, and the settings of the study that it lies in (None: it lies in none).
 
-    baseline: the condition to hold all others against (None: as the study declared, or ``none``).
+    baseline: the condition to compare all others with (None: as the study declared, or ``none``).
     """
     cube = existing(path)
     from xtsupport.cube.any_table import is_cube, read_table

@@ -52,7 +52,7 @@ def parse(name: str) -> Condition:
             base = base.removesuffix(mark)
             marks.add(mark)
     if {"+", "@"} & set(base):
-        raise ValueError(f"after a task can stand {', '.join(MARKS)}, in this order")
+        raise ValueError(f"a task can be followed by {', '.join(MARKS)}, in this order")
     if marks and base == "none":
         raise ValueError("none has no phase 2 to change")
     if base == "all" and marks - {"+mlm"}:

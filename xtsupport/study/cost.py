@@ -292,7 +292,7 @@ class Estimate:
         if self.guessed:
             text.append(
                 f"note: {', '.join(sorted(self.guessed))}: the rows are not here; "
-                "published sizes and the lengths of xtsupport/lengths.csv were taken"
+                "published sizes and the lengths in xtsupport/lengths.csv were used"
             )
         if not self.tokenizer and self.data != "hub":
             text.append(
@@ -343,7 +343,7 @@ def shape_of(settings) -> Shape:
     except (OSError, ValueError, KeyError) as error:
         names = ", ".join(SHAPES)
         raise UserError(
-            f"encoder = {settings.encoder!r}: its size is not known here, and so no cost; known: "
+            f"encoder = {settings.encoder!r}: its size and cost are not known here; known: "
             f"pretrain, folders with a config.json, {names}"
         ) from error
 

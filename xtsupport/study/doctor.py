@@ -56,7 +56,7 @@ def python() -> Finding:
 def packages(wrong: list[str]) -> Finding:
     """Every package there, in the range that pyproject.toml states."""
     mend = "" if not wrong else f"{pip()} install {' '.join(repr(each) for each in wrong)}"
-    found = f"{len(installed.wanted())} are there, in their ranges"
+    found = f"{len(installed.wanted())} are there, with versions that fit"
     return Finding("packages", f"missing or too old: {', '.join(wrong)}" if wrong else found, mend)
 
 
@@ -71,9 +71,11 @@ def torch_build() -> Finding:
         return Finding("torch", f"{torch.__version__} on {torch.cuda.get_device_name()}")
     if there and torch.version.cuda is None:
         mend = f"{pip()} install --force-reinstall --no-deps torch (a build for CUDA)"
-        return Finding("torch", f"{torch.__version__} is for the CPU, a GPU is here", mend, False)
+        return Finding(
+            "torch", f"{torch.__version__} is for the CPU, a GPU is present", mend, False
+        )
     if there:
-        mend = f"update the NVIDIA driver: this torch wants CUDA {torch.version.cuda}"
+        mend = f"update the NVIDIA driver: this torch needs CUDA {torch.version.cuda}"
         return Finding("torch", f"{torch.__version__} does not reach the GPU", mend, False)
     return Finding("torch", f"{torch.__version__} on the CPU (no GPU here)")
 
@@ -105,7 +107,7 @@ def cache() -> Finding:
             with tempfile.TemporaryFile(dir=place):
                 pass
         except OSError as error:
-            mend = f"set {name} to a folder that you may write to"
+            mend = f"set {name} to a folder that you can write to"
             return Finding("cache", f"{place}: {error.strerror}", mend)
     return Finding("cache", ", ".join(map(str, places.values())))
 
@@ -114,7 +116,7 @@ def hub() -> Finding:
     """Whether the hub answers; studies on invented languages or a mirror do without."""
     from xtsupport.data import remote
 
-    mend = "on a machine with network: xtsupport data get FILE --to DIR; then set `data: DIR` here"
+    mend = "on a networked machine: xtsupport data get FILE --to DIR; then set `data: DIR` here"
     try:
         remote.latest("datasets", "google/xquad", "main")
     except UserError as error:

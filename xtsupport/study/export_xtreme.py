@@ -36,8 +36,8 @@ def export(study: str | Path, out: str | Path, data=None) -> list[Path]:
     lacking = sum(not (place / EXAMPLES).is_file() for place, _ in made)
     if lacking:
         raise UserError(
-            f"{study}: {lacking} of its {len(made)} runs carry scores without predictions (no "
-            f"{EXAMPLES}), as a study does that is handed on; export one that was run here"
+            f"{study}: {lacking} of its {len(made)} runs have scores without predictions (no "
+            f"{EXAMPLES}), as in a study that was passed on; export one that was run here"
         )
     submissions: dict[Path, dict[str, str]] = {}
     problems: list[str] = []
@@ -87,7 +87,7 @@ def summary(written: list[Path]) -> list[str]:
         there = [set(of[task]) for of in folders.values() if task in of]
         absent = [code for code in wanted if not all(code in codes for codes in there)]
         if absent:
-            lines.append(f"note: {task} lacks {', '.join(absent)}; XTREME's evaluator wants them")
+            lines.append(f"note: {task} lacks {', '.join(absent)}; XTREME's evaluator needs them")
     tasks = [XTREME_NAMES.get(n, n) for n, t in tables.tasks("hub").items() if t.role == "target"]
     without = [task for task in tasks if not all(task in of for of in folders.values())]
     if without:

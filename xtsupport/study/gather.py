@@ -35,7 +35,7 @@ def gather(paths: Sequence[str], out: str | Path) -> tuple[pd.DataFrame, pd.Data
     absent = [f for f in found if not (f / "cube").is_dir() or not (f / "settings.yaml").is_file()]
     if absent:
         raise UserError(
-            *(f"{f}: is no finished study (cube/ and settings.yaml); name a folder such as "
+            *(f"{f}: is not a finished study (cube/ and settings.yaml); name a folder such as "
               "outputs/demo" for f in absent)
         )  # fmt: skip
     settings = [load_settings(f / "settings.yaml") for f in found]
@@ -79,7 +79,7 @@ def _same_question(found: Sequence[Path], settings: Sequence) -> None:
         if other:
             raise UserError(
                 f"{name}: {', '.join(map(str, other))} and {found[0]} declare different ones; "
-                "studies can be pooled that differ in their seeds only"
+                "only studies that differ in nothing but their seeds can be pooled"
             )
 
 
@@ -97,11 +97,11 @@ def _once(cubes: Sequence[pd.DataFrame], found: Sequence[Path]):
         if clash:
             raise UserError(
                 f"{folder} and {owner[clash[0]][0]} have different runs of {clash[0]}: give every "
-                "machine a seed of its own, such as --set seeds=[7]"
+                "machine its own seed, such as --set seeds=[7]"
             )
         owner |= {key: (str(folder), run) for key, run in made.items() if key not in known}
         if known == set(made):
-            notes.append(f"{folder}: all of its runs came before; left out")
+            notes.append(f"{folder}: all of its runs were already counted; left out")
         else:
             kept[f"{number} {folder.name}"] = cube[~keys.isin(known)]
     return kept, notes

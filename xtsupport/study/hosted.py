@@ -42,7 +42,7 @@ def main() -> None:
     print(f"xtsupport {version('xtsupport')} is installed; {told}")
     world = [sys.executable, "-m", "xtsupport", "world"]
     made = subprocess.run(world, check=True, capture_output=True, text=True).stdout
-    print(f"data: the world of invented languages lies in {made.strip()}")
+    print(f"data: the world of invented languages is in {made.strip()}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def too_little_memory(estimate) -> str:
     if estimate.memory() <= USABLE * there:
         return ""
     return (
-        f"memory: training takes some {estimate.memory() / 2**30:,.1f} GiB, this GPU has "
+        f"memory: training takes about {estimate.memory() / 2**30:,.1f} GiB, this GPU has "
         f"{there / 2**30:,.1f}; {remedy(estimate, there)}"
     )
 

@@ -23,7 +23,7 @@ DEFAULTS = {
     "seeds": [0, 1, 2],
 }
 HEAD = """\
-# What does English training on {treatment} first change in zero-shot transfer?
+# How does English training on {treatment} first change zero-shot transfer?
 # `xtsupport plan FILE` says what there is to do and what it costs; editors complete this file by
 # params/schema.json. Below the first block follows the recipe of params/{recipe}.yaml.
 study: {study} # its folder under outputs/
@@ -67,7 +67,7 @@ def make(folder: Path, choice: Choice) -> Path:
     The folder must be new or empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is there already and not empty; choose another name")
+        raise UserError(f"{folder}: exists already and is not empty; choose another name")
     folder.parent.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^A-Za-z0-9._-]", "_", folder.resolve().name)
     with files.plain_disk_errors(folder), files.new_folder(folder) as made:

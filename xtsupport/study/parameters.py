@@ -35,7 +35,7 @@ def as_settings(value: Any) -> list[str] | dict:
     wrong = [each for each in texts if not isinstance(each, str)]
     if wrong:
         raise UserError(
-            f'settings: {wrong[0]!r} must be a text like "intermediate.learning_rate=5e-4"'
+            f'settings: {wrong[0]!r} must be text such as "intermediate.learning_rate=5e-4"'
         )
     return list(texts)
 

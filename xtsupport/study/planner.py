@@ -325,8 +325,8 @@ class Planner:
             splits[name] = row.dev_split or (row.eval_split if free else "")
             if not splits[name]:
                 self.problems.append(
-                    f"dev_every: {name} has no development rows but those it is evaluated on; set "
-                    f"tasks.{name}.dev_every: null, or tasks.{name}.dev_overlap: true to take them"
+                    f"dev_every: {name} has no development rows except those it is evaluated on; "
+                    f"set tasks.{name}.dev_every: null, or tasks.{name}.dev_overlap: true"
                 )
         kinds = {self.tables[name].kind for name in names}
         apart = {

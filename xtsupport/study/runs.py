@@ -153,7 +153,7 @@ def flaws(folder: Path, key: str | None = None) -> list[str]:
     if record is None:
         return [f"{folder}: no readable {RECORD}"]
     if key is not None and record.get("run_key") != key:
-        return [f"{folder}: is of other settings, data or upstream runs"]
+        return [f"{folder}: was made with other settings, data or upstream runs"]
     found = []
     for name, stored in record["files"].items():
         path = Path(os.path.normpath(folder / name))  # analysis names files outside of its folder
@@ -200,8 +200,9 @@ def require(run: Run) -> Path:
 def absent(run: Run) -> str:
     """What to do about a run that is nowhere."""
     return (
-        f"{run.name}: this earlier run is missing or of other settings; run the notebook of "
-        f"phase {run.phase} with condition {run.condition!r}, or `xtsupport run` the study"
+        f"{run.name}: this earlier run is missing or was made with other settings; run the "
+        f"notebook of phase {run.phase} with condition {run.condition!r}, or "
+        "`xtsupport run` the study"
     )
 
 

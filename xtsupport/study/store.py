@@ -103,9 +103,9 @@ def plan_flaw(folder: Path) -> str:
             each.get("planned")}  # fmt: skip
     if not told or told == {runs.planned_mark(folder)}:
         return ""
-    state = "does not say what it said" if path.is_file() else "is missing; it was there"
+    state = "no longer says what it said" if path.is_file() else "is missing; it was there"
     return (
-        f"{path}: {state} when finished runs were made; nothing shows any more that the comparison "
+        f"{path}: {state} when finished runs were made; nothing now shows that the comparison "
         "was declared before them, so all results count as exploratory. Put the file back, from a "
         "backup or from version control"
     )

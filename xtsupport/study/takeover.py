@@ -41,13 +41,13 @@ def take_over(study: Study) -> list[str]:
     if count and asked < len(moved):
         lines.append(
             f"{len(moved) - asked} of them have other settings than {study.params} gives now (or "
-            "this version's defaults), and count as runs beside the study's, which are done anew; "
+            "this version's defaults), and count as runs beside the study's, which are run again; "
             "`xtsupport runs` shows them, `xtsupport clean` lists what no study uses"
         )
     if kept:
         lines.append(
             f"{len(kept)} runs below {study.folder} stay where they are, unused: what they started "
-            f"from is not there any more ({kept[0].relative_to(study.folder)}, ...); delete them "
+            f"from no longer exists ({kept[0].relative_to(study.folder)}, ...); delete them "
             "when you no longer need them"
         )
     return lines

@@ -67,7 +67,7 @@ def on_hub(name: str) -> tuple[remote.Repo, list[str]]:
         if commits.NAME.fullmatch(identifier):
             raise
         raise UserError(
-            f"encoder {name[:80]!r}: neither a folder with config.json nor a name of the hub; "
+            f"encoder {name[:80]!r}: neither a folder with config.json nor a name on the hub; "
             f"allowed: owner/name[@revision], a folder, {OFFLINE}"
         ) from error
     check_tokenizer(name, names)
@@ -177,12 +177,12 @@ def sound_configuration(name, config: dict) -> None:
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         own = "transformers does not know it"
         if "auto_map" in config:
-            own = "it needs code of its own, which xtsupport never runs"
+            own = "it needs custom code, which xtsupport never runs"
         raise UserError(f"encoder '{name}': config.json has model_type {kind!r}: {own}; choose an "
                         "encoder that transformers knows")  # fmt: skip
     for key, value in config.items():
         if isinstance(value, int) and abs(value) > ABSURD:
-            raise UserError(f"encoder '{name}': config.json has {key} = {value}, which cannot be")
+            raise UserError(f"encoder '{name}': config.json has {key} = {value}, out of range")
 
 
 def header(name, file: str, source) -> dict[str, tuple[int, ...]]:
@@ -192,7 +192,7 @@ def header(name, file: str, source) -> dict[str, tuple[int, ...]]:
         start = stream.read(8)
         if start == b"version ":
             raise UserError(
-                f"encoder '{name}': {file} is a pointer of Git LFS and not the weights; fetch them "
+                f"encoder '{name}': {file} is a Git LFS pointer, not the weights; fetch them "
                 "with `git lfs pull`"
             )
         length = int.from_bytes(start, "little")
@@ -236,7 +236,7 @@ def agree(name, config: dict, found: dict[str, tuple[int, ...]]) -> None:
         if shape is not None and shape != tuple(tensor.shape):
             raise UserError(
                 f"encoder '{name}': by config.json {key} is {list(tensor.shape)}, in the weights "
-                f"{list(shape)}; the files are not of one encoder"
+                f"{list(shape)}; the files are not from one encoder"
             )
 
 
@@ -244,7 +244,7 @@ def _json(name, file: str, path: Path) -> dict:
     try:
         text = path.read_text(encoding="utf-8")
         if text.startswith("version https://git-lfs"):
-            raise ValueError("it is a pointer of Git LFS; fetch it with `git lfs pull`")
+            raise ValueError("it is a Git LFS pointer; fetch it with `git lfs pull`")
         found = json.loads(text)
         if isinstance(found, dict):
             return found

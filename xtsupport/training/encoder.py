@@ -66,7 +66,7 @@ def _read(auto, name, dtype):
     except Exception as error:  # whatever damaged files can make transformers raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if "trust_remote_code" in str(error):
-            reason = "it needs code of its own, which xtsupport never runs"
+            reason = "it needs custom code, which xtsupport never runs"
         raise UserError(
             f"encoder '{name}' cannot be loaded ({reason[:300]}): a folder needs config.json, "
             "model.safetensors and tokenizer files that transformers knows"

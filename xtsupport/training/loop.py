@@ -285,7 +285,7 @@ def _read_checkpoint(path: Path) -> tuple[int, dict[int, float], dict[str, torch
         about = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if about.get("sha256", "") not in ("", _checksum(tensors)):  # older files carry none
-        raise ValueError("its checksum is another")
+        raise ValueError("its checksum differs")
     return json.loads(about["step"]), dict(json.loads(about.get("dev", "[]"))), tensors
 
 

@@ -51,7 +51,7 @@ def check(asked: str, used: str) -> list[str]:
         raise UserError(
             "precision = auto: was fixed to bfloat16 at this study's first run, and this device "
             "only emulates it; run on a device that has it, or set precision: bfloat16 to go on "
-            "slowly, or precision: float32 to train everything anew"
+            "slowly, or precision: float32 to train everything again"
         )
     return [
         "note: precision = bfloat16: this device only emulates it, many times slower than "

@@ -44,7 +44,7 @@ def guess(model, tokenizer, text: str, word: str, count: int = 5) -> pd.DataFram
     spans = enumerate(encoded["offset_mapping"])
     pieces = [i for i, (a, b) in spans if a < start + len(word) and b > start and b > a]
     if len(pieces) != 1:
-        raise ValueError(f"{word!r} must stand in {text!r} as one piece, not {len(pieces)}")
+        raise ValueError(f"{word!r} must be in {text!r} as one piece, not {len(pieces)}")
     ids = torch.tensor([encoded["input_ids"]])
     ids[0, pieces[0]] = tokenizer.mask_token_id
     best = model(ids, attention_mask=torch.ones_like(ids)).logits[0, pieces[0]].softmax(-1)

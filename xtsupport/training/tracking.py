@@ -27,7 +27,7 @@ def tracked(kind: str | None, study: Path, run: str) -> Iterator[GeneralTracker 
         yield None
         return
     if importlib.util.find_spec(kind) is None:
-        raise UserError(f"tracking = {kind}: it is not installed; type `pip install {kind}`")
+        raise UserError(f"tracking = {kind}: it is not installed; run `pip install {kind}`")
     PartialState()  # accelerate asks it which process may write
     if kind == "tensorboard":
         tracker = TensorBoardTracker(run, study / "tracking")

@@ -35,7 +35,7 @@ def execute(folder: Path) -> None:
     The executed notebook is there in either case; ``state.json`` says done or failed, and why.
     """
     spec = json.loads((folder / SPEC).read_text(encoding="utf-8"))
-    busy = f"node {spec['name']} is being done by another process; wait for it or stop it"
+    busy = f"node {spec['name']} is being run by another process; wait for it or stop it"
     with files.locked(folder / runs.LOCK, busy, wait=ORPHAN), logged(folder / LOG):
         watch = runs.Stopwatch()
         told = {"runner": spec["runner"], "pid": os.getpid(), "started": watch.started}
@@ -109,8 +109,8 @@ def execute_notebook(source: Path, executed: Path, parameters: dict) -> None:
         raise UserError(text if ended == "UserError" else f"{ended}: {text}") from error
     except RuntimeError as error:  # nbclient's DeadKernelError
         raise UserError(
-            f"{error}: the notebook's process was killed; most often memory ran out (smaller "
-            "batches help), otherwise see the log"
+            f"{error}: the notebook's process was killed, mostly because memory ran out "
+            "(smaller batches help); otherwise see the log"
         ) from error
     for output in (each for cell in done.cells for each in cell.get("outputs", ())):
         if output.output_type == "error":  # papermill takes SystemExit(0) for success
@@ -128,7 +128,7 @@ def check_parameters(source: Path, parameters: dict) -> None:
     Raises UserError with the nearest name, one line for each.
     """
     if not source.is_file():
-        raise UserError(f"no notebook {source}; the notebooks of the study lie in notebooks/")
+        raise UserError(f"no notebook {source}; the notebooks of the study are in notebooks/")
     known = parameters_of(source)
     unknown = [
         f"{source.name}: has no parameter {name!r}{did_you_mean(name, known)}; "
@@ -169,7 +169,7 @@ def close(spec: dict, folder: Path, watch: runs.Stopwatch) -> None:
     unfinished = [name for name in spec["runs"] if not runs.is_whole(made[name])]
     if unfinished:
         raise UserError(
-            f"the notebook ended, but not all its runs are whole: {', '.join(unfinished)}"
+            f"the notebook ended, but these runs are not complete: {', '.join(unfinished)}"
         )
 
 

@@ -352,7 +352,7 @@ def let_training_stop(study: Study) -> None:
     asked, until = study.folder / STOP_FILE, time.monotonic() + GRACE
     asked.touch()
     try:
-        print("stopping: what trains now leaves a checkpoint", file=sys.stderr, flush=True)
+        print("stopping: runs in training save a checkpoint", file=sys.stderr, flush=True)
         while time.monotonic() < until and any(
             each["state"] == "running" for each in states(study, list(study.plan.nodes)).values()
         ):

@@ -81,7 +81,7 @@ def data_source(data: str) -> str:
         )
     if next(folder.rglob("*.parquet"), None) is None and next(recognised(folder), None):
         raise UserError(
-            f"{folder} holds files as they are published and no parquet; make a mirror of it with "
+            f"{folder} holds files as published and no parquet; make a mirror from it with "
             f"`xtsupport data convert {data} NEW_FOLDER` and set `data: NEW_FOLDER`"
         )
     return str(folder)
@@ -140,7 +140,7 @@ def known_conditions(settings, tasks, languages) -> Problems:
     if mixed and len(singles) < 2:
         yield (
             ("conditions",),
-            "conditions: `all` mixes the single tasks of the study and needs at least two of them",
+            "conditions: `all` mixes the single tasks of the study and needs at least two",
         )
     if any(name.endswith("@matched") for name in settings.conditions) and not singles:
         yield (
@@ -467,9 +467,9 @@ def sound_name(encoder: str) -> Problems:
         yield (
             ("encoder",),
             (
-                f"encoder = {shorten(encoder)}: is no folder with a config.json and no name of the "
-                "hub; allowed: pretrain, offline-e5, owner/name[@revision] or the folder of a "
-                "saved model"
+                f"encoder = {shorten(encoder)}: is neither a folder with a config.json nor a name "
+                "on the hub; allowed: pretrain, offline-e5, owner/name[@revision] or the folder of "
+                "a saved model"
             ),
         )
 
@@ -481,7 +481,7 @@ def sound_synonyms(settings, tasks, languages) -> Problems:
         return
     try:
         if not folders.typed(name).is_file():
-            yield path, f"robust.synonyms = {name!r}: is no file; allowed: embeddings, a JSON file"
+            yield path, f"robust.synonyms = {name!r}: not a file; allowed: embeddings, a JSON file"
     except UserError as error:
         yield path, f"robust.synonyms: {error}"
 

@@ -78,7 +78,7 @@ class Phase(Part):
     batch_size: Annotated[int, Field(ge=1, le=65536, description="windows per optimizer step")] = 32
     learning_rate: Annotated[Rate, Field(description="peak, after warm-up")] = 1e-3
     max_rows: Annotated[
-        Positive | None, Field(description="use only so many training rows; null: all")
+        Positive | None, Field(description="use only this many training rows; null: all")
     ] = None
     warmup: Annotated[Share, Field(description="share of the steps")] = Recipe.warmup
     weight_decay: Annotated[float, Field(ge=0, le=1)] = Recipe.weight_decay
@@ -86,7 +86,8 @@ class Phase(Part):
     clip: Annotated[float, Field(gt=0, description="largest gradient norm")] = Recipe.clip
     max_length: Annotated[int, Field(ge=8, le=8192, description="tokens per window")] = 128
     stride: Annotated[
-        int, Field(ge=0, description="tokens two windows share (not XTREME's doc_stride: see step)")
+        int,
+        Field(ge=0, description="tokens shared by two windows (not XTREME's doc_stride: see step)"),
     ] = 32
     step: Annotated[
         Positive | None,
@@ -109,7 +110,7 @@ class Phase(Part):
     ] = None
     dev_patience: Annotated[
         Positive | None,
-        Field(description="evaluations without a better one that end the training; null: never"),
+        Field(description="stop after this many evaluations without a better one; null: never"),
     ] = None
     dev_rows: Annotated[
         Positive | None, Field(description="development rows, at most; null: all")
@@ -127,7 +128,7 @@ class Intermediate(Phase):
         Sampler, Field(description="`all`: how often a task's turn comes, by its size")
     ] = Recipe.sampler
     mixing_cap: Annotated[
-        int, Field(ge=1, description="sampler capped: a task counts at most so many windows")
+        int, Field(ge=1, description="sampler capped: a task counts for at most this many windows")
     ] = Recipe.mixing_cap
     temperature: Annotated[
         float, Field(ge=1, le=1000, description="sampler temperature: size to the power of 1/T")
@@ -157,7 +158,7 @@ class Robust(Part):
         float, Field(gt=0, le=1, description="smoothing: largest noise, share of a norm")
     ] = Recipe.radius
     adversarial_radius: Annotated[
-        float, Field(gt=0, le=1, description="the same for adversarial, which bears far less")
+        float, Field(gt=0, le=1, description="the same for adversarial, which tolerates far less")
     ] = 0.01
     ascent_steps: Annotated[
         int, Field(ge=1, le=50, description="adversarial: each costs a training step")
@@ -299,7 +300,7 @@ class Settings(Part):
     targets: Annotated[list[Name], Field(min_length=1)]
     variants: Annotated[
         list[Annotated[str, Field(min_length=1)]],
-        Field(description="CONDITION/VARIANT: phase 3 also in that way, as in squad/source=de"),
+        Field(description="CONDITION/VARIANT: phase 3 that way too, as in squad/source=de"),
     ] = []
     seeds: Annotated[
         Seeds | dict[str, Seeds],
