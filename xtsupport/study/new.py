@@ -23,7 +23,7 @@ DEFAULTS = {
     "seeds": [0, 1, 2],
 }
 HEAD = """\
-# How does English training on {treatment} first change zero-shot transfer?
+# How does English training on {treatment} change zero-shot transfer?
 # `xtsupport plan FILE` says what there is to do and what it costs; editors complete this file by
 # params/schema.json. Below the first block follows the recipe of params/{recipe}.yaml.
 study: {study} # its folder under outputs/
