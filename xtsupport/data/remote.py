@@ -152,7 +152,7 @@ class RemoteFile(io.RawIOBase):
         span = {"Range": f"bytes={self.at}-{last - 1}"}
         content = _ask(self.repo.url(self.path), self.repo, span).content
         if len(content) != last - self.at:
-            raise Unreachable(f"{self} came in part", str(self.repo))
+            raise Unreachable(f"{self} arrived only in part", str(self.repo))
         self.at = last
         return content
 

@@ -47,7 +47,7 @@ def deciding(found: Contents) -> list[str]:
         )
     if target["n_seeds"].max() < 2:
         lines.append(
-            "One run per condition: the interval speaks about other questions, not other runs."
+            "One run per condition: the interval is about other questions, not other runs."
         )
     return lines
 
@@ -57,7 +57,7 @@ def cautions(found: Contents) -> list[str]:
     rows, primary = found.answer, found.primary
     target = rows[rows["task"] == primary.target]
     lines = [
-        f"The intervals, by resampling {target['unit'].iloc[0]}, speak about "
+        f"The intervals, by resampling {target['unit'].iloc[0]}, are about "
         f"{claim(target.iloc[0])}; not about other encoders, pretraining runs or languages.",
     ]
     share = runs_share(found)
@@ -65,7 +65,7 @@ def cautions(found: Contents) -> list[str]:
         lines.append(
             f"Differences between runs make {share:.0f}% of the uncertainty (squared standard "
             f"error), and there are only {target['n_seeds'].min()} of them: more seeds would "
-            "narrow the intervals, more questions hardly."
+            "narrow the intervals, more questions hardly at all."
         )
     alone = target.loc[target["n_languages"] == 1, "level"].tolist()
     if alone and primary.by != "language":
@@ -164,8 +164,8 @@ def best(found: Contents) -> list[Block]:
     text = (
         "The largest of noisy gains is an overestimate. Cross-fitted: chosen on other questions "
         "and other runs than it is judged by; english: the same, chosen by the scores in English; "
-        "naive: chosen and judged on everything, which is optimistic. Share: of the choices that "
-        "fell on it (percent)."
+        "naive: chosen and judged on everything, which is optimistic. Share: how often it was "
+        "chosen (percent)."
     )
     columns = ["target", "way", "chosen", "share", "gain", "interval", "unit", "note"]
     body = [paragraph(text), table(named_tasks(shown[columns]))]

@@ -45,13 +45,13 @@ def score_board(found: Contents) -> list[Block]:
         for name, line in means.iterrows()
     ]
     text = (
-        "Mean over seeds and over the languages other than English, in points. Below a score: the "
-        "gain on the baseline, coloured where it is a finding (?: undetermined). A click on a "
-        "score leads to its languages."
+        "Mean over seeds and over the languages other than English, in points. Below a score: "
+        "the gain over the baseline, coloured where it is a finding (?: undetermined). Click a "
+        "score for its languages."
     )
     published = published_rows(found, list(official), len(home))
     if published:
-        text += " Published averages are over all languages with English and full test sets."
+        text += " Published averages are over all languages including English and full test sets."
     return [board(heads, rows + published), paragraph(text, "note")]
 
 
@@ -118,7 +118,7 @@ def gain_boards(found: Contents, drawn: Mapping[tuple, str]) -> list[Block]:
                    f"gains-{place}")
         for place, task in enumerate(official)
     ]  # fmt: skip
-    text = "Gains in points by official metric; a click on a gain leads to the examples behind it."
+    text = "Gains in points by official metric; click a gain for the examples behind it."
     if wide:
         text += " Single languages are in significance.csv: here they would be too many."
     return [paragraph(text, "note"), *blocks]
@@ -195,7 +195,7 @@ def example_boards(found: Contents, changed: pd.DataFrame | None) -> tuple[list[
     about = (
         "The examples whose score changed most, mean over seeds, in points; answers are those of "
         "the first seed." if said else
-        "The examples whose score changed most, mean over seeds, in points. This page was drawn "
+        "The examples whose score changed most, mean over seeds, in points. This page was made "
         "without the texts: it names the examples by their ids in the data set."
     )  # fmt: skip
     return [paragraph(about, "note"), *blocks], drawn

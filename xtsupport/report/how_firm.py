@@ -43,7 +43,7 @@ def runs_table(found: Contents) -> list[Block]:
     )
     shown = named_tasks(scatter(found.evidence).rename(columns=task_name))
     shown["condition"] = shown["condition"].map(side_name)
-    return [folded("How far runs lie apart", paragraph(text), table(shown))]
+    return [folded("How far apart runs are", paragraph(text), table(shown))]
 
 
 def far_out(found: Contents) -> list[str]:
@@ -58,7 +58,7 @@ def far_out(found: Contents) -> list[str]:
             f"{row.seed} lies {abs(row.score - row.others):.1f} points from the mean of the "
             f"others, where the usual standard deviation of runs is {row.usual:.1f}."
         )
-    return lines or ["No run lies far from the others of its condition."]
+    return lines or ["No run is far from the others of its condition."]
 
 
 def without_one(found: Contents) -> list[str]:
@@ -209,8 +209,8 @@ def outlook_words(found: Contents, rows: pd.DataFrame) -> str:
         f"In a language like these that was not tested, expect a gain of {signed(new['gain'])} "
         f"points on {task_name(found.primary.target)} ({sure} interval {signed(new['ci_low'])} to "
         f"{signed(new['ci_high'])}). Gains of single languages are noisy, and the largest of "
-        "several is too large: here each is drawn towards the mean of all, by as much as its noise "
-        "deserves (partial pooling). Languages differ by a standard deviation of about "
+        "several is usually too large: here each is pulled towards the mean of all, the more the "
+        "noisier it is (partial pooling). Languages differ by a standard deviation of about "
         f"{new['between']:.1f} points. These are expectations, not verdicts."
     )
     return text.replace(" -", f" {MINUS}")
@@ -243,7 +243,7 @@ def sure_languages(found: Contents, single: pd.DataFrame) -> list[Block]:
         f"Counts that hold with {100 * (1 - found.rules.alpha):g}% confidence (partial "
         "conjunction, Bonferroni, each direction at half the error rate):"
     )
-    summary = "On how many languages there is surely a gain or a loss"
+    summary = "In how many languages a gain or a loss is certain"
     return [folded(summary, paragraph(text), bullets(lines))]
 
 

@@ -16,8 +16,8 @@ def attention_map(shares: np.ndarray, heads: Sequence[str], pieces: Sequence[str
     """How much each head takes from each piece of a text: shares (heads, pieces), rows sum to 1."""
     figure, (panel,) = new_figure(
         "Where the masked word looks: one row per attention head",
-        "A dark cell: this head takes most from that piece. Look for heads with one dark cell, and "
-        "what stands there.",
+        "A dark cell: this head takes most from that piece. Look for heads with one dark cell, "
+        "and what is there.",
         width=max(6.4, 2.0 + 0.34 * len(pieces)),
         height=2.4 + 0.26 * len(heads),
     )
@@ -38,8 +38,8 @@ def vector_map(places: pd.DataFrame, languages: pd.DataFrame, about: str = "word
     conditions = list(dict.fromkeys(places["condition"]))
     figure, panels = new_figure(
         f"A map of {about}: translations are joined by a line",
-        "Short lines: translations lie together, whatever their language. Clouds of one colour "
-        "that lie apart: the encoder sorts by language first. Near on the map is roughly near in "
+        "Short lines: translations are close, whatever their language. Separate clouds of one "
+        "colour: the encoder sorts by language first. Near on the map is roughly near in "
         "truth: two directions of many are shown.",
         columns=len(conditions),
         width=max(7.0, 2.0 + 4.4 * len(conditions)),

@@ -38,8 +38,9 @@ def published(found: Contents) -> list[Block]:
         "The languages are generated: the targets share only the name and the form with the "
         "published ones, so the figures cannot be compared."
         if invented
-        else "Averages over all languages with English, as published. Other encoders, languages or "
-        "examples make figures incomparable; the last column says what each is from."
+        else "Averages over all languages including English, as published. Figures for other "
+        "encoders, languages or examples are not comparable; the last column says where each is "
+        "from."
     )
     own = "this study, "
     beside["model"] = [

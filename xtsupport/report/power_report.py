@@ -32,7 +32,7 @@ def power_curves(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     table = table[table["n_languages"] == table.groupby("level")["n_languages"].transform("max")]
     factors = sorted(table["questions"].unique())
     figure, panels = new_figure(
-        f"How surely is a gain of {points(table['gain'].iloc[0])} found?",
+        f"How likely is a gain of {points(table['gain'].iloc[0])} to be found?",
         "A line that reaches the dashed one has 80% power. Where it flattens below, no number of "
         "seeds suffices: only more questions or languages help (compare the panels).",
         columns=len(factors),

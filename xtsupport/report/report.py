@@ -200,7 +200,7 @@ def standing(given: Declared) -> str:
         return "declared before the first run"
     if "planned.json" in " ".join(given.late):  # the file itself is in doubt
         return (
-            f"exploratory: {given.late[0]}, so that nothing shows that it was declared before the "
+            f"exploratory: {given.late[0]}, so nothing shows that it was declared before the "
             "first run"
         )
     if given.primary:
@@ -257,8 +257,8 @@ def intended(found: Contents) -> list[Block]:
     if rows.empty:
         return []
     text = (
-        "The families of this world were built for something, and that was written down before "
-        "any training: alike means at least half of the English gain, little less than a quarter, "
+        "Each family of this world was built for a purpose that was written down before any "
+        "training: alike means at least half of the English gain, little less than a quarter, "
         "less above zero but below the families that should be alike. In line is yes or no only "
         "where an interval says so."
     )

@@ -124,8 +124,8 @@ def scores(every: Sequence[Chosen]) -> list[Block]:
     heads += [*(Cell(target_name(name), kind="n") for name in targets), Cell("seeds", kind="n")]
     text = (
         "In points, mean over seeds: in English, and over the other languages. Below: the "
-        "difference to the first that has the condition. No test: differences of single runs are "
-        "chance as much as not."
+        "difference from the first that has the condition. Not a test: differences between "
+        "single runs may well be chance."
     )
     return [board(heads, rows, (0, 1)), paragraph(text, "note")]
 
