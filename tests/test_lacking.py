@@ -39,7 +39,7 @@ GIB = 1 << 30
         (16 * GIB, "--set evaluation.batch_tokens=4096"),  # 8.93 + 3.42 of 15.46 GB
         (10 * GIB, "--set evaluation.batch_tokens=512"),  # 8.93 + 0.43 of 9.66
         (9.5 * GIB, "--set evaluation.batch_tokens=2048 --set evaluation.checkpointing=true"),
-        (9 * GIB, "no setting makes it fit: take a smaller encoder, or freeze_embeddings"),
+        (9 * GIB, "no setting makes it fit: use a smaller encoder, or freeze_embeddings"),
     ],
 )
 def test_accumulation_then_bfloat16_then_checkpointing(large, there, words):

@@ -180,7 +180,7 @@ def test_two_processes_never_write_one_folder(run, monkeypatch, capsys):
         open_run(run),
     ):
         raise AssertionError("must not get here")
-    assert "another process is doing this run; waiting" in capsys.readouterr().out
+    assert "another process is working on this run; waiting" in capsys.readouterr().out
 
 
 def test_kill_9_in_the_middle_of_writing_leaves_the_old_file_or_none(run, tmp_path):

@@ -240,7 +240,7 @@ def _read(path, _changed, row_type):
     for number, cells in [] if problems else lines:
         if len(cells) != len(names):
             problems.append(f"line {number}: {len(cells)} cells, but {len(names)} columns; "
-                            "put a cell that has a comma into quotation marks")  # fmt: skip
+                            "quote a cell that contains a comma")  # fmt: skip
             continue
         row, wrong = _row(dict(zip(names, cells, strict=True)), row_type)
         key = getattr(row, known[0])

@@ -22,8 +22,8 @@ SORTED = (
     "the English side is sorted, as XTREME does it, so the pairs are lost; take "
     "tatoeba.*-eng.* of LASER's data/tatoeba/v1"
 )
-BLANK = "all answers are blank (XTREME takes them out of its test sets)"
-GONE = "has no labels (XTREME takes them out of its test sets)"
+BLANK = "all answers are blank (XTREME removes them from its test sets)"
+GONE = "has no labels (XTREME removes them from its test sets)"
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def _questions(path: Path, prefix: str = "") -> tuple[list[dict], str]:
         ]  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"{path}: not JSON as SQuAD has it ({reason})") from error
+        raise UserError(f"{path}: not JSON in SQuAD's format ({reason})") from error
     given = [text for row in rows for text in row["answers"]["text"]]
     why = BLANK if given and not any(text.strip() for text in given) else ""
     if prefix:

@@ -35,8 +35,8 @@ def sentence(row: Mapping, margin: float = 1.0, alpha: float = 0.05, data: str =
     interval = f"{level(row, alpha)}% interval {ends(row['ci_low'], row['ci_high'])}"
     return (
         f"{_finding(row, margin, alpha, data)} ({interval}, {adjusted}{p.replace(' 0.', ' .')}); "
-        f"resampling {row['unit']} ({counted(row['n_clusters'], 'cluster')}, "
-        f"{counted(row['n_seeds'], 'seed')}) speaks about {claim(row)}."
+        f"by resampling {row['unit']} ({counted(row['n_clusters'], 'cluster')}, "
+        f"{counted(row['n_seeds'], 'seed')}), this is about {claim(row)}."
     )
 
 

@@ -144,7 +144,9 @@ def parser() -> argparse.ArgumentParser:
     each = part("status", status, "show what is done, running, failed or stale")
     each.add_argument("--watch", action="store_true", help="keep showing losses as they change")
     each = command("runs", runs_done, "every run made here, and how they differ")
-    each.add_argument("file", metavar="FILE", nargs="?", help="only of this params file's study")
+    each.add_argument(
+        "file", metavar="FILE", nargs="?", help="only those of this params file's study"
+    )
     each.add_argument("--phase", choices=["pretraining", "intermediate", "target", "retrieval"])
     each.add_argument("--page", nargs="+", metavar="NAME", help="studies, keys of runs or settings "
                       "(KEY=VALUE) side by side on one page")  # fmt: skip

@@ -37,7 +37,7 @@ def remedy(estimate, there: int) -> str:
     """Settings with which a study fits into `there` bytes, or what else to do."""
     found = next((words for words, size in changes(estimate) if size <= USABLE * there), None)
     if found is None:
-        return "no setting makes it fit: take a smaller encoder, or freeze_embeddings"
+        return "no setting makes it fit: use a smaller encoder, or freeze_embeddings"
     return " ".join(f"--set {word}" for word in found)
 
 

@@ -335,7 +335,7 @@ def say_who_is_waited_for(run: Run, folder: Path) -> None:
         with locked(folder / LOCK, "", wait=0):
             return
     except UserError:
-        print(f"{run.name}: another process is doing this run; waiting for it", flush=True)
+        print(f"{run.name}: another process is working on this run; waiting for it", flush=True)
 
 
 def clear(folder: Path, key: str) -> None:

@@ -114,7 +114,7 @@ def execute_notebook(source: Path, executed: Path, parameters: dict) -> None:
         ) from error
     for output in (each for cell in done.cells for each in cell.get("outputs", ())):
         if output.output_type == "error":  # papermill takes SystemExit(0) for success
-            raise UserError(f"{output.ename}: {output.evalue}: the notebook left before its end")
+            raise UserError(f"{output.ename}: {output.evalue}: the notebook exited early")
 
 
 def unformatted(path: Path) -> str:

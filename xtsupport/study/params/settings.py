@@ -73,7 +73,7 @@ class Phase(Part):
 
     epochs: Annotated[
         float,
-        Field(gt=0, le=1000, description="passes over the windows that the training rows make"),
+        Field(gt=0, le=1000, description="passes over the windows of the training rows"),
     ] = 3
     batch_size: Annotated[int, Field(ge=1, le=65536, description="windows per optimizer step")] = 32
     learning_rate: Annotated[Rate, Field(description="peak, after warm-up")] = 1e-3
@@ -104,8 +104,8 @@ class Phase(Part):
     dev_every: Annotated[
         Positive | None,
         Field(
-            description="steps between evaluations on English development rows, the best weights "
-            "are kept; null: none, the last ones"
+            description="steps between evaluations on English development rows; the best "
+            "weights are kept; null: none, the last ones"
         ),
     ] = None
     dev_patience: Annotated[
@@ -113,7 +113,7 @@ class Phase(Part):
         Field(description="stop after this many evaluations without a better one; null: never"),
     ] = None
     dev_rows: Annotated[
-        Positive | None, Field(description="development rows, at most; null: all")
+        Positive | None, Field(description="at most this many development rows; null: all")
     ] = 500
     dev_overlap: Annotated[
         bool,
