@@ -184,7 +184,7 @@ def distance(found: Contents, single: pd.DataFrame) -> list[Block]:
 
 
 def has_slope(found: Contents, single: pd.DataFrame) -> bool:
-    """Whether at least four languages have a distance."""
+    """Whether at least four languages have a distance; single: rows by language."""
     place = found.languages.set_index("code")["syntactic"].astype(float)
     return single["level"].map(place).dropna().groupby(single["level"]).first().size >= 4
 
@@ -231,7 +231,7 @@ def outlook_table(rows: pd.DataFrame, languages: pd.DataFrame) -> pd.DataFrame:
 
 
 def sure_languages(found: Contents, single: pd.DataFrame) -> list[Block]:
-    """On how many languages the treatment is better for sure."""
+    """On how many languages the treatment is surely better; single: rows by language."""
     if single.empty:
         return []
     lines = [

@@ -185,7 +185,7 @@ def gain_forest(
 def how_to_read(
     table: pd.DataFrame, alpha: float, window: tuple[float, float], runs: pd.DataFrame | None
 ) -> str:
-    """The caption of a forest plot: only the marks that are in it."""
+    """The caption of a forest plot with the rows of `table`: only the marks that are in it."""
     sure = interval_levels(table.to_dict("records"), alpha)
     cut = (table["ci_low"] < window[0]) | (table["ci_high"] > window[1])
     parts = [
@@ -200,7 +200,7 @@ def how_to_read(
 
 
 def sampled(table: pd.DataFrame) -> str:
-    """What intervals are taken over: `clusters of examples and runs`."""
+    """What the intervals of the rows are taken over: `clusters of examples and runs`."""
     parts = table["unit"].iloc[0].split(" x ")
     if table["n_seeds"].max() < 2:  # there is one run: nothing is said about others
         parts = [part for part in parts if part != "seeds"]

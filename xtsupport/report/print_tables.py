@@ -95,7 +95,7 @@ def write_tables(found: Contents, folder) -> None:
 
 
 def scores_shown(scores: pd.DataFrame, data: str) -> pd.DataFrame:
-    """``zero_shot_means`` with names as people write them."""
+    """The table of ``zero_shot_means`` with names as people write them."""
     names = {name: task_name(name.removesuffix(" (en)"), data) for name in scores}
     shown = scores.rename(index=lambda name: side_name(name, data)).rename_axis("trained on first")
     heads = [text + " in English" * name.endswith(" (en)") for name, text in names.items()]

@@ -67,7 +67,7 @@ def write_report(
 def study_page(
     found: Contents, changed: pd.DataFrame | None = None, links: Mapping[str, str] | None = None
 ) -> str:
-    """The whole page."""
+    """The page as HTML; changed: columns of ``changed_examples``; links: text -> address."""
     examples, drawn = boards.example_boards(found, changed)
     sections = [
         ("families", "Other targets and families", elsewhere(found)),

@@ -85,6 +85,8 @@ def language_order(languages: pd.DataFrame) -> list[str]:
 def level_order(levels: Iterable[str], languages: pd.DataFrame) -> list[str]:
     """Distinct levels: `all` first, then families, groups or codes, nearest to English first.
 
+    languages: the columns of languages.csv.
+
     A family or group stands at the mean distance of its languages other than English; unknown
     levels come last.
     """
@@ -98,7 +100,7 @@ def level_order(levels: Iterable[str], languages: pd.DataFrame) -> list[str]:
 
 
 def level_names(levels: Iterable[str], languages: pd.DataFrame) -> dict[str, str]:
-    """Level -> what a reader sees: `German, Germanic`; families and groups as they are."""
+    """Level -> what a reader sees: `German, Germanic`; languages: the columns of languages.csv."""
     rows = languages.set_index("code")
     own = rows["name"].where(rows["group"] == rows.index, rows["name"] + ", " + rows["group"])
     known = own.to_dict()

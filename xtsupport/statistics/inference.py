@@ -51,7 +51,7 @@ def inference(
 def inferences(
     found: Sequence[Case], unit: str, alpha: float, scales: Sequence[str]
 ) -> dict[str, pd.DataFrame]:
-    """``inference`` on several scales at once."""
+    """Scale -> the table of ``inference`` on it; what the scales share is computed once."""
     together: dict[tuple, list[int]] = {}
     for i, case in enumerate(found):
         together.setdefault(tuple(map(id, case.arms)), []).append(i)

@@ -188,7 +188,7 @@ def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path
 
 
 def with_predictions(study: Study, task: str, contrasts) -> pd.DataFrame:
-    """A task's scores with what the models said, of all sides; without, where no run is here."""
+    """The rows of a task's scores, with predictions unless a run is missing here."""
     from xtsupport.cube.store import read_cube
 
     parts = []
