@@ -115,7 +115,7 @@ def test_table_report_and_power_answer_the_same_question(tmp_path, capsys):
     assert set(rows["task"]) == {"mlqa"} and len(rows) == 3
     assert set(power_table(evidence)["level"]) == {*rows["level"], "all"}
     assert "SQuAD against no intermediate task on MLQA" in (tmp_path / "primary.tex").read_text()
-    assert "first raise mlqa (f1)" in (tmp_path / "report.html").read_text()
+    assert "SQuAD first: MLQA F1 " in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_strangers_are_added_to_the_languages_table():

@@ -65,4 +65,4 @@ def test_a_host_keeps_its_own_fronts_and_what_will_do(monkeypatch, capsys):
     assert not names & {"jupyterlab", "ipykernel", "pytest"}
     first, second = capsys.readouterr().out.splitlines()
     assert "kept: torch 2.12; installed: pandas 3.1; replaced (now restart" in first
-    assert first.endswith("numpy 1.9 by 2.4") and second.endswith("lies in here")
+    assert first.endswith("numpy 1.9 by 2.4") and second.endswith("is in here")

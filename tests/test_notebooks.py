@@ -164,7 +164,7 @@ def test_the_runner_does_a_study_with_these_notebooks(root):
     study = root / "outputs" / "tiny"
     assert (study / "cube").is_dir() and (study / "significance.csv").is_file()
     page = (study / "report.html").read_text(encoding="utf-8")
-    assert "<h2>The answer</h2>" in page and "SIMULATED" not in page
+    assert '<section id="scores">' in page and "SIMULATED" not in page
     assert not (root / "outputs" / "scratch").exists()
 
 

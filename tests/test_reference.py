@@ -77,4 +77,4 @@ def test_scores_and_answer_are_those_of_the_cube(committed):
     row = scores.query("condition == 'squad' and language == 'de' and seed == 0")
     assert row["score"].item() == pytest.approx(100 * mine["score"].mean(), abs=1e-4)
     answer = reference.reference_answer()
-    assert set(answer["treatment"]) == {"squad"} and set(answer["by"]) == {"group"}
+    assert set(answer["treatment"]) == {"squad"} and set(answer["by"]) == {"all", "group"}

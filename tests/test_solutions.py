@@ -74,7 +74,7 @@ def root(tmp_path_factory):
 def test_it_runs(root, name, tmp_path):
     import papermill
 
-    quick = {"params": "params/tiny.yaml"} | ({"steps": 4} if name.startswith("02") else {})
+    quick = {"params": "params/tiny.yaml"} | ({"steps": 4} if name.startswith("02_") else {})
     executed = papermill.execute_notebook(
         root / "notebooks" / "solutions" / f"{name}.ipynb",
         tmp_path / f"{name}.ipynb",

@@ -205,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("out", metavar="OUT_DIR")
     each = command("lab", lab, "open the notebooks in JupyterLab")
     each.usage = "xtsupport lab [JUPYTER OPTION ...]"
-    command("doctor", doctor, "whether this machine can run a study, and how to fix what is wrong")
+    command("doctor", doctor, "whether this machine can run a study, and how to fix it")
     each = command("demo", run, "run the demo study, offline, in any folder")
     each.set_defaults(file=DEMO, set=[], only=[], jobs=None, profile="local", dry_run=False)
     top.epilog = overview(texts)
