@@ -165,9 +165,7 @@ def test_hours_in_texts_are_those_of_the_estimate():
     hours = {k: found.hours(cost.Device("", cost.REACHED[k] * rate)) for k, rate in rates.items()}
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     words = dict(zip(("one", "two", "three", "four", "five", "six"), range(1, 7), strict=True))
-    told = re.search(
-        r"in about (\w+) hours of one CPU core .*? and (\w+) of one that has none", text
-    )
+    told = re.search(r"in about (\w+) hours on one CPU core .*? or (\w+) on one without", text)
     assert words[told[1]] == pytest.approx(hours["bfloat16"], rel=0.25)
     assert words[told[2]] == pytest.approx(hours["float32"], rel=0.25)
 
