@@ -34,7 +34,7 @@ def side_by_side(
     One row per language: its name, family, the example's columns, and what they say in English
     (``in_english``). Languages whose data are not there are left out, and said.
     """
-    table, about = languages(data), task(name, data)
+    table, about, texts = languages(data), task(name, data), Texts(data)
     rows, away = [], []
     for code in codes or about.languages:
         try:
@@ -45,9 +45,10 @@ def side_by_side(
         if index >= len(shown):
             raise UserError(f"{name} ({code}): has {len(shown)} examples, numbered from 0; "
                             f"there is no example {index}")  # fmt: skip
-        rows.append({"language": table[code].name, "family": table[code].family}
-                    | plain(shown[index])
-                    | {"in English": in_english(name, code, shown[index], data)})  # fmt: skip
+        example = shown[index]
+        about_it = {"language": table[code].name, "family": table[code].family}
+        told = in_english(name, code, example, data, texts)
+        rows.append(about_it | plain(example) | {"in English": told})
     if away:
         print(f"{name}: {len(away)} languages are not shown: {away[0]}")
     columns = ["language", "family", *COLUMNS[about.kind], "in English"]
@@ -66,22 +67,24 @@ def plain(example: dict) -> dict:
     return shown
 
 
-def in_english(name: str, code: str, example: dict, data: str = "hub") -> str:
+def in_english(
+    name: str, code: str, example: dict, data: str = "hub", known: "Texts | None" = None
+) -> str:
     """What an example says in English: word by word for an invented language, the English row of
-    the same id where a task is parallel, each marked as what it is; else nothing."""
+    the same id where a task is parallel, each marked as what it is; else nothing.
+
+    known: what was read before, for several examples.
+    """
     if is_invented(code):
         texts = [key for key in COLUMNS[task(name, data).kind] if key not in UNTOLD]
         shown = plain({key: example[key] for key in texts if example.get(key)})
         return "word by word: " + " · ".join(map(partial(word_by_word, code=code), shown.values()))
     if code == "en" or "en" not in task(name, data).languages:
         return ""
-    try:
-        rows = load(name, "en", None, data)
-    except UserError:
+    english = (known or Texts(data)).rows(name, "en").get(example["example_id"])
+    if english is None:
         return ""
-    if example["example_id"] not in (ids := rows["example_id"][:]):
-        return ""
-    shown = plain(rows[ids.index(example["example_id"])])
+    shown = plain(english)
     texts = [shown[key] for key in COLUMNS[task(name, data).kind] if shown.get(key)]
     return "translation: " + " · ".join(map(str, texts))
 
@@ -113,13 +116,13 @@ def most_changed(
     chosen = chosen.sort_values(
         ["family", "size", "change"], ascending=[True, False, False], kind="stable"
     )
-    table = languages(data)
+    table, texts = languages(data), Texts(data)
     rows = [
         {
             "family": row["family"],
             "language": table[code].name if (code := row["language"]) in table else code,
             "change": round(row["change"], 1),
-            **_example(name, code, row["example_id"], data),
+            **_example(name, code, row["example_id"], texts),
             "baseline said": _both(row["baseline_said"], code),
             "treatment said": _both(row["treatment_said"], code),
         }
@@ -204,7 +207,7 @@ class Texts:
 
     def __init__(self, data: str):
         self.data = data
-        self.known: dict[tuple[str, str], dict[str, dict]] = {}
+        self.known: dict[tuple[str, str], dict[str, dict] | UserError] = {}
 
     def of(self, name: str, code: str, example_id: str) -> dict[str, str]:
         """question, gold, english of an example; empty where its data are not here."""
@@ -216,24 +219,34 @@ class Texts:
         return {
             "question": " / ".join(str(shown[key]) for key in asked if shown.get(key)),
             "gold": str(shown.get(GOLD[kind], "")),
-            "english": in_english(name, code, {**example, "context": ""}, self.data),
+            "english": in_english(name, code, {**example, "context": ""}, self.data, self),
         }
 
-    def rows(self, name: str, code: str) -> dict[str, dict]:
-        """example_id -> example, of an evaluation set."""
+    def read(self, name: str, code: str) -> dict[str, dict]:
+        """example_id -> example, of an evaluation set; UserError where its data are not here."""
         if (name, code) not in self.known:
             try:
                 found = load(name, code, None, self.data)
                 self.known[name, code] = {row["example_id"]: row for row in found}
-            except UserError:
-                self.known[name, code] = {}
-        return self.known[name, code]
+            except UserError as error:
+                self.known[name, code] = error
+        rows = self.known[name, code]
+        if isinstance(rows, UserError):
+            raise rows
+        return rows
+
+    def rows(self, name: str, code: str) -> dict[str, dict]:
+        """The same, empty where the data are not here."""
+        try:
+            return self.read(name, code)
+        except UserError:
+            return {}
 
 
-def _example(name: str, code: str, example_id: str, data: str) -> dict:
-    examples = load(name, code, None, data)
-    example = examples[examples["example_id"].index(example_id)]
-    shown = plain(example) | {"in English": in_english(name, code, example, data)}
+def _example(name: str, code: str, example_id: str, texts: Texts) -> dict:
+    example = texts.read(name, code)[example_id]
+    told = in_english(name, code, example, texts.data, texts)
+    shown = plain(example) | {"in English": told}
     return {key: shown[key] for key in shown if key not in ("example_id", "cluster_id")}
 
 

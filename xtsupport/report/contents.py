@@ -8,12 +8,13 @@ import pandas as pd
 
 from xtsupport.cube.scores import in_order, official
 from xtsupport.errors import UserError
-from xtsupport.report.score_tables import answer_rows, forest_rows
+from xtsupport.report.score_tables import answer_rows, by_language, forest_rows
 from xtsupport.report.sentences import ends, levels, signed
 from xtsupport.sides import short_name, side
 from xtsupport.statistics.claims import check_claims
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import Evidence
+from xtsupport.statistics.power import power_table
 from xtsupport.statistics.runs_seen import run_gains
 
 
@@ -55,6 +56,18 @@ class Contents:
     def drawn(self) -> pd.DataFrame:
         """The answer's rows over all languages and by level (of one average: by family)."""
         return forest_rows(self.comparison, self.primary, self.languages)
+
+    @cached_property
+    def single(self) -> pd.DataFrame:
+        """The answer's rows by language."""
+        return by_language(self.comparison, self.answer)
+
+    @cached_property
+    def power(self) -> pd.DataFrame | None:
+        """The power table of the study's own noise; None from one seed."""
+        if self.answer["n_seeds"].min() < 2 or not self.rules.paired:
+            return None
+        return power_table(self.evidence, self.rules.margin, questions=(1,))
 
     @cached_property
     def control(self) -> Primary | None:

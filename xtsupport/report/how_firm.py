@@ -10,12 +10,10 @@ from xtsupport.report.headline import gain_words
 from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table
 from xtsupport.report.power_report import power_sentences
-from xtsupport.report.score_tables import by_language
 from xtsupport.report.sentences import points, sentence, signed
 from xtsupport.statistics.distance import distance_slope
 from xtsupport.statistics.multiplicity import better_on
 from xtsupport.statistics.pooling import outlook
-from xtsupport.statistics.power import power_table
 from xtsupport.statistics.primary import on_scales
 from xtsupport.statistics.runs_seen import leave_one_out, outlying, run_scores, scatter
 from xtsupport.statistics.sensitivity import beside_bootstrap, noise
@@ -130,20 +128,13 @@ def sources(found: Contents) -> list[Block]:
 
 def power(found: Contents) -> list[Block]:
     """What more seeds would find, from this study's own noise; needs two seeds."""
-    plan = power_plan(found)
+    plan = found.power
     if plan is None:
         return []
     drawn = plots.mde_picture(plan, "level", "n_seeds", found.rules.margin, found.languages)
     told = bullets(power_sentences(plan))
     summary = f"What a gain of {points(found.rules.margin)} would need"
     return [folded(summary, told, picture(drawn, "power"))]
-
-
-def power_plan(found: Contents) -> pd.DataFrame | None:
-    """The power table of the study's own noise; None from one seed."""
-    if found.answer["n_seeds"].min() < 2 or not found.rules.paired:
-        return None
-    return power_table(found.evidence, found.rules.margin, questions=(1,))
 
 
 def in_words(found: Contents) -> list[Block]:
@@ -157,7 +148,7 @@ def in_words(found: Contents) -> list[Block]:
 
 def in_languages(found: Contents) -> list[Block]:
     """Gains by distance from English, what to expect in a language, and on how many it is sure."""
-    single = by_language(found.comparison, found.answer)
+    single = found.single
     order = list(dict.fromkeys(found.answer["task"]))
     single = single.sort_values("task", key=lambda task: task.map(order.index), kind="stable")
     return [*distance(found, single), *expected(found), *sure_languages(found, single)]

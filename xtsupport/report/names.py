@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
-import pandas as pd
-
 from xtsupport import tables
 from xtsupport.sides import both_sides, side
 
@@ -67,8 +65,3 @@ def side_name(one: str, data: str = "hub") -> str:
 def contrast_name(row: Mapping, data: str = "hub") -> str:
     """Both sides of a row of a comparison: `SQuAD against no intermediate task`."""
     return " against ".join(side_name(each, data) for each in both_sides(row))
-
-
-def language_names(languages: pd.DataFrame) -> dict[str, str]:
-    """Code -> `German`, of the languages table."""
-    return dict(zip(languages["code"], languages["name"], strict=True))

@@ -22,10 +22,10 @@ from xtsupport.report.contents import Contents, contents
 from xtsupport.report.headline import STEPS, in_short, one_sentence, overall, title
 from xtsupport.report.intended import intended_table
 from xtsupport.report.literature import literature
-from xtsupport.report.names import metric_name, side_name, task_name
+from xtsupport.report.names import NONE, metric_name, side_name, task_name
 from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table
 from xtsupport.report.print_tables import write_tables
-from xtsupport.report.score_tables import by_language, overview
+from xtsupport.report.score_tables import overview
 from xtsupport.report.sentences import counted, points
 from xtsupport.report.style import SIMULATED, gain_window, marked
 from xtsupport.sides import both_sides
@@ -141,8 +141,8 @@ def facts(found: Contents) -> list[tuple[str, str]]:
         ("Tested on", ", ".join(f"{task_name(name, data)} ({counted(n, 'language')})"
                                 for name, n in spoken.items())),
         measured(found),
-        ("Runs", f"{many} of each condition (seeds)" if len(found.records) == 0 else
-         f"{many} of each condition (seeds), {len(found.records)} in all"),
+        ("Runs", f"{many} of each condition (seeds)" + (f", {len(found.records)} in all"
+                                                        if len(found.records) else "")),
         ("Comparison", standing(rules)),
         ("Interval", f"that of the verdict, over {plots.sampled(found.answer)}; error rate "
          f"{rules.alpha:g}, several verdicts adjusted ({ADJUSTED.get(method, method)}); a gain "
@@ -161,7 +161,7 @@ def conditions_words(found: Contents) -> str:
             controls.append(side_name(name.removeprefix("none~"), found.evidence.data))
         elif name != "none":
             tasks.append(side_name(name, found.evidence.data))
-    nothing = "no intermediate task"
+    nothing = NONE
     if controls:
         nothing += (
             f"; or that, with {' or '.join(controls)}'s steps spent on the target's training set"
@@ -277,17 +277,16 @@ def figures(found: Contents) -> dict[str, Callable[[], Figure]]:
     """Name -> how to draw it: every figure of the study, as the notebooks show them."""
     metrics = official_metrics(found.evidence.data, found.settings.get("targets", ()))
     level = overview(found.comparison, found.primary.by, metrics)
-    single, plan = by_language(found.comparison, found.answer), how_firm.power_plan(found)
     made: dict[str, Callable[[], Figure]] = {"answer": partial(answer_figure, found)}
     if len(rest_rows(found)):
         made["rest"] = partial(rest_figure, found)
     if 0 < len(level[["task", "level"]].drop_duplicates()) <= WIDEST:
         made["verdicts"] = partial(plots.verdict_heatmap, level, found.languages)
-    if how_firm.has_slope(found, single):
-        made["distance"] = partial(plots.distance_slope, single, found.languages)
-    if plan is not None:
-        made["power"] = partial(plots.mde_picture, plan, "level", "n_seeds", found.rules.margin,
-                                found.languages)  # fmt: skip
+    if how_firm.has_slope(found, found.single):
+        made["distance"] = partial(plots.distance_slope, found.single, found.languages)
+    if found.power is not None:
+        made["power"] = partial(plots.mde_picture, found.power, "level", "n_seeds",
+                                found.rules.margin, found.languages)  # fmt: skip
     beside = with_guesses(found.scores, found.evidence.data)
     for task in dict.fromkeys(found.scores["task"]):
         made[f"scores-{task}"] = partial(plots.score_heatmap, beside, found.languages, task)

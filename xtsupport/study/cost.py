@@ -23,7 +23,7 @@ from xtsupport.data.lengths import Lengths
 from xtsupport.errors import UserError
 from xtsupport.folders import user_cache
 from xtsupport.study import runs
-from xtsupport.study.lacking import remedy
+from xtsupport.study.lacking import USABLE, remedy
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.planner import Planner
 from xtsupport.study.runs import Run
@@ -306,7 +306,7 @@ class Estimate:
         hours = self.hours(device)
         time = f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
         seen = "product timed now" if device.measured else "by the maker's figure, not measured"
-        small = device.memory and self.memory() > 0.9 * device.memory
+        small = device.memory and self.memory() > USABLE * device.memory
         less = f"; too little memory: {remedy(self, device.memory)}" if small else ""
         return f"time         {time} on {device.name} ({seen}){less}"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from xtsupport import files, folders, tables
 from xtsupport.errors import UserError, did_you_mean
+from xtsupport.study.parameters import as_list
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.plan import read_settings
 
@@ -149,7 +150,7 @@ def asked(given: dict, ask=input) -> Choice:
         if given[key] is not None:
             continue
         print(question.format(**offered()))
-        standing = " ".join(as_list(DEFAULTS[key]))
+        standing = " ".join(map(str, as_list(DEFAULTS[key])))
         while answers[key] is None:
             words = (ask(f"  {key} [{standing}]: ").strip() or standing).replace(",", " ").split()
             wrong = unknown(key, words)
@@ -183,11 +184,6 @@ def unknown(key: str, words: list[str]) -> list[str]:
         return []
     names = [*allowed.split(), *(["all"] if key == "intermediate" else [])]
     return [f"  {w}: is not in the list{did_you_mean(w, names)}" for w in words if w not in names]
-
-
-def as_list(value) -> list[str]:
-    """One value or several, as words."""
-    return [str(each) for each in (value if isinstance(value, list) else [value])]
 
 
 OWN = {"study", "data", "encoder", "conditions", "targets", "seeds", "languages", "analysis"}

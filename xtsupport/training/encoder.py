@@ -128,7 +128,7 @@ def save_encoder(model, tokenizer, folder: Path, shared: Path) -> None:
         return
     state = model.state_dict()
     kept = {name: state.pop(name).contiguous() for name in names}
-    place = shared / f"{_digest(kept)}.safetensors"
+    place = shared / f"{checksum(kept)}.safetensors"
     if not place.exists():
         with draft(place) as temporary:
             save_file(kept, temporary, metadata={"format": "pt"})
@@ -145,8 +145,8 @@ def save_encoder(model, tokenizer, folder: Path, shared: Path) -> None:
     write_json(folder / checkpoint.INDEX, {"metadata": {"total_size": size}, "weight_map": where})
 
 
-def _digest(tensors: dict[str, torch.Tensor]) -> str:
-    """The SHA-256 of names and values."""
+def checksum(tensors: dict[str, torch.Tensor]) -> str:
+    """The SHA-256 of names and values, of tensors of any shape (...)."""
     found = hashlib.sha256()
     for name in sorted(tensors):
         found.update(name.encode())

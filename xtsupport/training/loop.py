@@ -5,7 +5,6 @@ function of the seed and the step, so a killed run continues from its last check
 with the same weights (bitwise on one machine's CPU).
 """
 
-import hashlib
 import json
 import os
 import time
@@ -31,6 +30,7 @@ from xtsupport.training.batches import (
     schedule,
     token_batches,
 )
+from xtsupport.training.encoder import checksum
 from xtsupport.training.features import IGNORED, Features, check_learnable
 from xtsupport.training.interrupt import asked_to_stop
 from xtsupport.training.masked import mask_tokens
@@ -257,7 +257,7 @@ def save_checkpoint(
     tensors = {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
     draft = path.with_name(path.name + ".part")
     about = {"step": str(step), "dev": json.dumps(list(selection.scores.items()))}
-    save_file(tensors, draft, about | {"sha256": _checksum(tensors)})
+    save_file(tensors, draft, about | {"sha256": checksum(tensors)})
     with draft.open("r+b") as file:  # Windows flushes no other
         os.fsync(file.fileno())
     draft.replace(path)
@@ -269,22 +269,13 @@ def _weights(model) -> dict[str, torch.Tensor]:
     return trained | dict(model.named_buffers())
 
 
-def _checksum(tensors: dict[str, torch.Tensor]) -> str:
-    """SHA-256 of names and bytes."""
-    found = hashlib.sha256()
-    for name in sorted(tensors):
-        found.update(name.encode())
-        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
-
-
 def _read_checkpoint(path: Path) -> tuple[int, dict[int, float], dict[str, torch.Tensor]]:
     """Steps done, scores on development rows by step, and tensors; SafetensorError or ValueError
     for a damaged file."""
     with safe_open(path, "pt") as file:
         about = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if about.get("sha256", "") not in ("", _checksum(tensors)):  # older files carry none
+    if about.get("sha256", "") not in ("", checksum(tensors)):  # older files carry none
         raise ValueError("its checksum differs")
     return json.loads(about["step"]), dict(json.loads(about.get("dev", "[]"))), tensors
 
