@@ -185,7 +185,7 @@ def test_a_reader_that_leaves_is_no_error(call, monkeypatch):
 
 def test_commands_start_without_the_heavy_libraries():
     code = (
-        "import sys; from xtsupport.study import cli, plan, store, takeover\n"
+        "import sys; from xtsupport.study import cli, plan, store\n"
         "from xtsupport.study.execution import nodes, progress, runner\n"
         "print([name for name in ('torch', 'transformers', 'datasets', 'pandas', 'matplotlib', "
         "'papermill', 'snakemake') if name in sys.modules])"
@@ -301,6 +301,8 @@ def test_the_headline_is_the_answer_that_was_written(call, tmp_path):
     assert lines[2:4] == ["", row]  # a row of the table is never broken
     assert lines[5].startswith("The encoder (pretrain) was trained on data of none")
     assert lines[6] == f"report: {study.folder / 'report.html'}" and len(lines) == 7
+    part = open_study("params/toy.yaml", only=["conditions=none"])  # it compares nothing
+    assert progress.headline(part) == [f"scores: {study.folder / 'cube'}"]
 
 
 def test_a_finished_study_is_judged_without_its_data(call, tmp_path):

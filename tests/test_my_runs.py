@@ -77,6 +77,15 @@ def test_losses_and_scores_carry_the_names(study):
     }  # fmt: skip
 
 
+def test_a_run_whose_notebook_scored_in_its_own_way_has_no_means(study):
+    """Its scores.csv has no column of tasks: the table shows the run, without scores."""
+    run = study.plan.runs[0]
+    with open_run(my_runs.runs.replace(run, seed=7)) as folder:
+        folder.write_text("scores.csv", "a line\n")
+    table = my_runs.runs_table(my_runs.found(phase="pretraining"))
+    assert table["seed"].tolist() == [0, 7] and table["xquad (en)"].isna().tolist() == [False, True]
+
+
 def test_another_encoder_is_what_differs(study, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text("{}")

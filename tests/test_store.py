@@ -1,4 +1,4 @@
-"""The store of runs: lists of studies, what no study uses, outputs of the earlier layout."""
+"""The store of runs: lists of studies, what no study uses."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from study_toys import SMALL, toy_root
 
-from xtsupport.study import runs, store, takeover
+from xtsupport.study import runs, store
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import is_whole, open_run, read_record
 
@@ -31,9 +31,7 @@ def do(run):
             with folder.new_folder("model") as model:
                 (model / "weights").write_text(run.name)
         else:
-            keys = {"phase2_run": ("squad" in run.condition and run.upstream[0].key) or None}
-            rows = [keys | {"phase3_run": run.key, "score": 0.5}] * 3
-            folder.write_parquet("examples.parquet", pd.DataFrame(rows))
+            folder.write_parquet("examples.parquet", pd.DataFrame({"score": [0.5] * 3}))
 
 
 def test_a_list_leads_to_every_run(study):
@@ -73,75 +71,20 @@ def test_only_what_no_study_lists_is_left_over(study, tmp_path):
 
 def earlier_layout(study):
     """Put the study's runs where they lay before there was a store, with the records of then."""
-    recipes = {run.key: run.recipe for run in study.plan.runs}
     for run in study.plan.runs:
-        old, record = study.folder / run.name, dict(read_record(run.folder))
-        shutil.copytree(run.folder, old)
-        del record["recipe"], record["upstream_content"]
-        record |= {"run_key": run.recipe,
-                   "upstream": {above.name: above.recipe for above in run.upstream}}  # fmt: skip
-        cube = old / "examples.parquet"
-        if cube.is_file():
-            frame = pd.read_parquet(cube)
-            for name in ("phase2_run", "phase3_run"):
-                frame[name] = frame[name].map(recipes)
-            frame.to_parquet(cube)
-            record["files"] = record["files"] | {"examples.parquet": runs.described(cube)}
-        (old / "run.json").write_text(json.dumps(record))
+        record = dict(read_record(run.folder))
+        del record["recipe"]
+        shutil.copytree(run.folder, study.folder / run.name)
+        (study.folder / run.name / "run.json").write_text(json.dumps(record))
+
+
+def test_runs_of_an_earlier_layout_are_named_and_not_counted(study):
+    assert store.unused(study.folder) == []
+    earlier_layout(study)
     shutil.rmtree(study.folder.parent / "runs")
-    (study.folder / store.LIST).unlink()
-
-
-def test_an_earlier_layout_is_taken_over_without_training(study):
-    """Also when the takeover is killed on its way."""
-    before = {run.name: (run.key, run.folder) for run in study.plan.runs}
-    (study.folder / "planned.json").write_text("{}")
-    earlier_layout(study)
-    assert not any(is_whole(run) for run in study.plan.runs) and takeover.waits(study)
-    real, left = shutil.rmtree, [1]
-
-    def killed(path, *rest, **more):
-        left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        real(path, *rest, **more)
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(takeover.shutil, "rmtree", killed)
-        takeover.take_over(study)
-    (line,) = takeover.take_over(study)
-    assert "finished runs of an earlier layout are now in outputs/runs" in line
-    assert {run.name: (run.key, run.folder) for run in study.plan.runs} == before
-    assert all(is_whole(run) for run in study.plan.runs)
-    assert {path.name for path in study.folder.iterdir()} == {"planned.json"}
-    assert takeover.take_over(study) == [] and not takeover.waits(study)
-    run = study.plan.runs[-1]
-    frame = pd.read_parquet(run.folder / "examples.parquet")
-    assert set(frame["phase3_run"]) == {run.key}
-    assert set(frame["phase2_run"]) == {run.upstream[0].key}
-    assert read_record(run.folder)["planned"] == runs.planned_mark(study.folder) is not None
-
-
-def test_what_the_study_no_longer_asks_for_is_taken_over_and_said(study):
-    earlier_layout(study)
-    changed = open_study(study.params, {"intermediate.epochs": 2})
-    first, second = takeover.take_over(changed)
-    assert first.startswith("4 finished runs") and second.startswith(
-        "2 of them have other settings"
-    )
-    assert all(is_whole(run) for run in study.plan.runs)
-
-
-def test_what_cannot_be_traced_stays_and_is_said(study):
-    """Phase 2 was made again after phase 3: the scores are of another one."""
-    earlier_layout(study)
-    path = study.folder / "intermediate/squad/seed0/run.json"
-    record = json.loads(path.read_text()) | {"started": "2999-01-01T00:00:00Z"}
-    path.write_text(json.dumps(record))
-    lines = takeover.take_over(study)
-    assert lines[0].startswith("3 finished runs") and "1 runs below" in lines[1]
-    assert [run.name for run in study.plan.runs if not is_whole(run)] == [study.plan.runs[-1].name]
-    assert (study.folder / study.plan.runs[-1].name / "run.json").is_file()
+    (line,) = store.unused(study.folder)
+    assert line.startswith(f"4 runs in folders such as {study.folder / 'pretraining' / 'seed0'}")
+    assert not any(is_whole(run) for run in study.plan.runs)
 
 
 def test_the_same_plan_again_is_the_same_plan(study):
@@ -168,8 +111,9 @@ def test_the_same_plan_again_is_the_same_plan(study):
 
 def test_a_study_that_carries_its_records_keeps_them(study):
     earlier_layout(study)
+    (study.folder / store.LIST).unlink()
     for path in study.folder.rglob("*"):
         if path.name in ("weights", "examples.parquet"):
             path.unlink()
-    assert takeover.take_over(study) == [] and not takeover.waits(study)
+    assert store.unused(study.folder) == []
     assert len(store.of_study(study.folder)) == 4

@@ -229,7 +229,7 @@ def opened(args):
     from xtsupport.data import commits
     from xtsupport.study.narrowing import left_out
     from xtsupport.study.plan import open_study, read_settings
-    from xtsupport.study.takeover import waits
+    from xtsupport.study.store import unused
 
     if getattr(args, "update", False):
         commits.update(folders.outputs() / read_settings(args.file, args.set).study)
@@ -238,10 +238,7 @@ def opened(args):
         for line in commits.moved():
             print(f"note: {line}", file=sys.stderr)
         check_encoder(study.settings)
-    if args.do is not run and waits(study):
-        print("note: the study's runs are in an earlier layout and are not counted here; "
-              "`xtsupport run` takes them over first", file=sys.stderr)  # fmt: skip
-    for line in left_out(study):
+    for line in [*unused(study.folder), *left_out(study)]:
         print(f"note: {line}", file=sys.stderr)
     return study
 
@@ -299,8 +296,6 @@ def run(args) -> int:
         return plan(args)
     study = opened(args)
     runner.profile_folder(args.profile)
-    for line in runner.bring_over(study):
-        print(f"note: {line}", file=sys.stderr)
     todo = runner.stale(study)
     nodes = study.plan.nodes
     print(

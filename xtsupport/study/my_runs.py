@@ -160,7 +160,9 @@ def differing(made: Iterable[Done]) -> list[str]:
 def means(done: Done) -> dict[str, float]:
     """Per target: the headline score in English, and its mean over the other languages."""
     path = done.folder / "scores.csv"
-    scores = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["task", "metric"])
+    scores = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+    if "task" not in scores:  # of a notebook that scores in its own way
+        return {}
     if "language_2" in scores:
         scores = scores[scores["language_2"].isna()]
     row = {}

@@ -69,6 +69,20 @@ def carried(folder: Path) -> list[Path]:
     return [path.parent for phase in PHASES for path in sorted(folder.glob(f"{phase}/**/{RECORD}"))]
 
 
+def unused(folder: Path) -> list[str]:
+    """A line where whole runs lie in a study's own folder as before there was a store.
+
+    Nothing says what they started from, so that no study can count them.
+    """
+    made = [each for each in carried(folder) if not runs.flaws(each)]
+    whole = [each for each in made if not (runs.read_record(each) or {}).get("recipe")]
+    return [
+        f"{len(whole)} runs in folders such as {each} are of an earlier layout and not counted; "
+        "the study runs again into outputs/runs. Delete them when you no longer need them"
+        for each in whole[:1]
+    ]
+
+
 def sketch(made: Iterable[Run]) -> dict[str, dict]:
     """Runs in a form that is small and can be kept: enough for their keys and folders."""
     return {
@@ -131,7 +145,7 @@ def leftovers() -> list[Leftover]:
     rows = [row for path in folders.outputs().glob(f"*/{LIST}") for row in read_list(path.parent)]
     used = {row["run_key"] for row in rows} | {row["recipe"] for row in rows if not row["run_key"]}
     found = []
-    for folder in [*entries(folders.runs()), *old_scratch()]:
+    for folder in entries(folders.runs()):
         record = runs.read_record(folder) or {}
         if not used & {record.get("run_key"), record.get("recipe")} and not being_written(folder):
             found.append(Leftover(folder, described(record), size_of(folder)))
@@ -152,11 +166,6 @@ def entries(folder: Path) -> list[Path]:
     """The folders in a folder that may be absent, but for hidden ones."""
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted(path for path in found if path.is_dir() and not path.name.startswith("."))
-
-
-def old_scratch() -> list[Path]:
-    """Notebook runs from before there was a store: folders of scratch named by a whole key."""
-    return [path for path in entries(folders.scratch()) if len(path.name) == 64]
 
 
 def being_written(folder: Path) -> bool:

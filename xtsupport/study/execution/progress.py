@@ -178,7 +178,10 @@ def time_left(
 
 
 def headline(study: Study) -> list[str]:
-    """The answer as ``answer.txt`` has it, what the encoder had seen, and where the report lies."""
+    """The answer as ``answer.txt`` has it, what the encoder had seen, and where the report lies;
+    of a part of a study that compares nothing, where its scores lie."""
+    if not any("report.html" in node.outputs for node in study.plan.nodes):
+        return [f"scores: {study.folder / 'cube'}"]
     path, primary = study.folder / "answer.txt", study.settings.analysis.primary
     lines = []
     if primary and path.is_file():

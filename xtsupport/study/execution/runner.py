@@ -30,7 +30,6 @@ from xtsupport.study.execution.orphans import die_with_parent
 from xtsupport.study.execution.time_left import urgency
 from xtsupport.study.params.settings import leaves
 from xtsupport.study.plan import Node, Study
-from xtsupport.study.takeover import take_over
 from xtsupport.training.interrupt import STOP
 
 HERE = Path(__file__).parent
@@ -81,14 +80,6 @@ def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show
     if code and not any(each["state"] in ("failed", "running") for each in found.values()):
         raise UserError(f"Snakemake ended with {code}; see {study.folder / 'snakemake.log'}")
     return found
-
-
-def bring_over(study: Study) -> list[str]:
-    """Take over what an earlier version left in the study's folder; a line on what came of it."""
-    if not store.carried(study.folder):
-        return []
-    with files.plain_disk_errors(study.folder), study_lock(study.folder):
-        return take_over(study)
 
 
 def stale(study: Study) -> list[Node]:
