@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from torch.nn.functional import cross_entropy
 from training_toys import train_until_killed
 
 from xtsupport.errors import UserError
-from xtsupport.training.batches import collate
+from xtsupport.training import loop
+from xtsupport.training.batches import batch_stream, collate
+from xtsupport.training.divergence import Diverged, Readings
 from xtsupport.training.encoder import freeze_embeddings
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
-from xtsupport.training.loop import Diverged, Recipe, _pieces, rate, train
+from xtsupport.training.loop import Recipe, _pieces, rate, train
 from xtsupport.training.masked import MaskedModel, mask_tokens, special_ids, tiny_xlmr
 from xtsupport.training.tracking import tracked
 
@@ -70,6 +73,35 @@ def test_it_learns_and_the_same_seed_gives_the_same_bits(setting):
     assert torch.equal(weights(one), weights(two))
     for _, losses in history.groupby("task").loss:
         assert losses.tail(5).mean() < 0.5 * losses.head(5).mean()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_losses_and_weights_are_those_of_a_plain_loop(setting, monkeypatch, device):
+    """To the bit, whether every step is read at once, or twenty together as on GPUs."""
+    monkeypatch.setattr(loop, "Readings", lambda *a: Readings(*a[:3], torch.device(device), *a[4:]))
+    make, data, tokenizer = setting
+    model, plain, features = make(), make().train(), data["squad"]
+    recipe = Recipe(steps=23, batch_size=4, learning_rate=1e-2, seed=3, precision="bfloat16")
+    history = train(model, {"squad": features}, tokenizer, recipe, progress=False)
+
+    torch.manual_seed(3)
+    decayed, others = [[p for p in plain.parameters() if (p.ndim > 1) == many] for many in (1, 0)]
+    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
+    optimizer, losses = torch.optim.AdamW(groups, fused=True), []
+    for step, rows in zip(range(23), batch_stream(features, 4, 3, "squad"), strict=False):
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-2 * ((step + 1) / 2 if step < 2 else (23 - step) / 21)
+        with torch.autocast("cpu", torch.bfloat16):
+            batch = collate(features, rows, tokenizer.pad_token_id)
+            logits = plain.logits("squad", batch).transpose(1, 2).flatten(0, 1)
+            loss = cross_entropy(logits, batch["labels"].flatten(), ignore_index=-100)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert np.array_equal(history.loss, np.array(losses, dtype=np.float32))
+    assert torch.equal(weights(model), weights(plain))
 
 
 @pytest.mark.parametrize("killed_after", [1, 5, 11])

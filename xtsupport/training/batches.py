@@ -139,6 +139,17 @@ def collate(
     return batch
 
 
+def on_device(batch: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+    """The same tensors on the device. A GPU gets them without being waited for, from memory that
+    stays in its place; what the host will read remains there: `options`, and, where a batch has no
+    padding, that it is `unpadded`."""
+    if device.type != "cuda":
+        return {name: tensor.to(device) for name, tensor in batch.items()}
+    pinned = {name: tensor.pin_memory() for name, tensor in batch.items() if name != "options"}
+    there = {name: each.to(device, non_blocking=True) for name, each in pinned.items()}
+    return batch | there | ({"unpadded": batch["mask"]} if batch["mask"].all() else {})
+
+
 def _pad(sequences, length: int, value: int) -> torch.Tensor:
     padded = np.full((len(sequences), length), value, dtype=np.int64)
     for row, sequence in zip(padded, sequences, strict=True):

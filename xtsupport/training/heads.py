@@ -85,7 +85,8 @@ class TaskModel(nn.Module):
 
     def states(self, batch: dict) -> torch.Tensor:
         """What the encoder makes of every token, (batch, length, hidden)."""
-        given = {"input_ids": batch["ids"], "attention_mask": batch["mask"]}
+        mask = None if "unpadded" in batch else batch["mask"]
+        given = {"input_ids": batch["ids"], "attention_mask": mask}
         if self.segmented and "segments" in batch:
             given["token_type_ids"] = batch["segments"]
         return self.encoder(**given).last_hidden_state
@@ -103,17 +104,18 @@ class TaskModel(nn.Module):
 def mean_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy over the labels (n,) that count, of logits (n, classes).
 
-    0 where none counts; every weight still takes part, as data parallelism demands.
+    0 where none counts; every weight still takes part, as data parallelism demands. Nothing is
+    asked of the device, so that a GPU is not waited for.
     """
-    if (labels != IGNORED).any():
-        return cross_entropy(logits, labels, ignore_index=IGNORED)
-    return logits.masked_fill(logits.isinf(), 0.0).sum() * 0
+    total = cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
+    return total / (labels != IGNORED).sum().clamp_min(1)
 
 
 def by_example(logits: torch.Tensor, options: torch.Tensor) -> torch.Tensor:
     """One row per example: logits (all options,) and numbers of options (batch,) -> (batch, most
     options), -inf where an example has fewer."""
-    there = torch.arange(int(options.max()), device=options.device) < options[:, None]
+    options = options.cpu()
+    there = (torch.arange(int(options.max())) < options[:, None]).to(logits.device)
     return logits.new_full(there.shape, -torch.inf).masked_scatter(there, logits)
 
 

@@ -27,9 +27,11 @@ from xtsupport.training.batches import (
     collate,
     interleaved,
     mixture,
+    on_device,
     schedule,
     token_batches,
 )
+from xtsupport.training.divergence import Readings
 from xtsupport.training.encoder import checksum
 from xtsupport.training.features import IGNORED, Features, check_learnable
 from xtsupport.training.interrupt import asked_to_stop
@@ -40,13 +42,6 @@ from xtsupport.training.robust import robust_loss
 from xtsupport.training.selection import Selection
 
 MLM = "mlm"  # the name of the masked-LM task that a mixture may have beside the others
-
-
-REMEDY = "lower its learning_rate, or lengthen its warmup"
-
-
-class Diverged(RuntimeError):
-    """The loss or the gradient is no longer a number."""
 
 
 def train(
@@ -88,26 +83,28 @@ def train(
 
     saved, done = time.monotonic(), first
     line = ProgressLine(recipe.steps, first, progress and accelerator.is_main_process)
+    readings = Readings(recipe, losses, first, accelerator.device, tracker)
     with asked_to_stop() as asked:
         while done < recipe.steps and not selection.finished:
             task, indices = tasks[done], next(streams[tasks[done]])
             _set_rate(optimizer, rate(done, recipe))
-            losses[done] = _step(
-                wrapped, accelerator, task, data[task], indices, tokenizer, recipe, done
-            )
+            loss = _step(wrapped, accelerator, task, data[task], indices, tokenizer, recipe, done)
             norm = accelerator.clip_grad_norm_(wrapped.parameters(), recipe.clip)
-            _check(task, losses[done], float(norm), done, recipe)
+            readings.add(task, loss, norm, rate(done, recipe))
             optimizer.step()
             optimizer.zero_grad()
-            if tracker:
-                told = {f"loss/{task}": float(losses[done]), "gradient": float(norm)}
-                tracker.log(told | {"learning_rate": rate(done, recipe)}, step=done + 1)
             done += 1
             selection.look(model, _weights(model), done, last=done == recipe.steps)
-            line.step(done, losses, int(data[task].lengths[indices].sum()), str(selection))
+            line.step(
+                done,
+                losses[: readings.read],
+                int(data[task].lengths[indices].sum()),
+                str(selection),
+            )
             stop = asked() and accelerator.num_processes == 1 and done < recipe.steps
             due = time.monotonic() - saved > 60 * minutes
             if checkpoint and (due or stop) and accelerator.is_main_process:
+                readings.read_all()
                 save_checkpoint(checkpoint, model, optimizer, losses, selection, done)
                 saved = time.monotonic()
             if stop:
@@ -127,14 +124,6 @@ def _together(accelerator, evaluate):
     return lambda: float(accelerator.reduce(torch.tensor(evaluate()), "mean"))
 
 
-def _check(task: str, loss: float, norm: float, step: int, recipe: Recipe) -> None:
-    """Raise Diverged where the loss or the norm of the gradient is no longer a number."""
-    for name, value in (("loss", loss), ("gradient", norm)):
-        if not np.isfinite(value):
-            place = f"at step {step + 1} of {recipe.steps}"
-            raise Diverged(f"the {name} of {task} is {value} {place}; {REMEDY}")
-
-
 def schedule_of(recipe: Recipe, sizes: dict[str, int]) -> list[str]:
     """The task of every step; `masked_steps` of them are masked-LM batches between the others."""
     others = {task: size for task, size in sizes.items() if task != MLM or not recipe.masked_steps}
@@ -145,8 +134,12 @@ def schedule_of(recipe: Recipe, sizes: dict[str, int]) -> list[str]:
     return interleaved(tasks, MLM, recipe.masked_steps, recipe.seed)
 
 
-def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) -> float:
-    """Gradients of one batch, in pieces that fit into memory; the pieces add up to the batch."""
+def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) -> torch.Tensor:
+    """Gradients of one batch, in pieces that fit into memory; the pieces add up to the batch.
+
+    Returns its loss, on the device. A GPU still computes it then: what follows on the host, the
+    next batch too, is made meanwhile.
+    """
     rng = np.random.default_rng([recipe.seed, 3, step])
     batch = collate(features, indices, tokenizer.pad_token_id)
     if features.kind == "masked":
@@ -157,13 +150,13 @@ def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) 
     loss, half = torch.zeros((), device=accelerator.device), recipe.precision == "bfloat16"
     for number, piece in enumerate(pieces, 1):
         share = _counted(piece) / total
-        piece = {name: tensor.to(accelerator.device) for name, tensor in piece.items()}
+        piece = on_device(piece, accelerator.device)
         with _sync(accelerator, model, number == len(pieces)):
             with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=half):
                 part = _loss(model, accelerator, task, piece, recipe) * share
             accelerator.backward(part * accelerator.num_processes)
         loss += part.detach()
-    return float(accelerator.reduce(loss, "sum"))
+    return accelerator.reduce(loss, "sum")
 
 
 def _loss(model, accelerator, task, piece, recipe) -> torch.Tensor:

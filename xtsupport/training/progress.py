@@ -30,11 +30,11 @@ class ProgressLine:
         self.handle = self._show("training starts") if shown and in_notebook() else None
 
     def step(self, done: int, losses: np.ndarray, tokens: int, note: str = "") -> None:
-        """`done` steps are made; `losses` (steps,) so far, `tokens` of the last one; `note` is
-        shown behind the rest."""
+        """`done` steps are made; `losses` (steps,) as far as they are known, `tokens` of the last
+        one; `note` is shown behind the rest."""
         self.tokens += tokens
         now = time.monotonic()
-        if self.shown and (now - self.last > EVERY or done == self.total):
+        if self.shown and len(losses) and (now - self.last > EVERY or done == self.total):
             self.last = now
             told = self.text(done, losses[:done], now - self.begun)
             told = f"{told} · {note}" if note else told
