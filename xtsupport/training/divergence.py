@@ -23,7 +23,8 @@ class Readings:
     def __init__(self, recipe, losses, first: int, device: torch.device, tracker=None):
         self.recipe, self.losses, self.tracker = recipe, losses, tracker
         self.every = EVERY if device.type == "cuda" else 1
-        self.read, self.waiting = first, []
+        self.read = first
+        self.waiting: list[tuple[str, float, torch.Tensor, torch.Tensor]] = []
 
     def add(self, task: str, loss: torch.Tensor, norm: torch.Tensor, rate: float) -> None:
         """Loss and norm of a step, scalars on the device; reads where many wait, or where the
