@@ -1,6 +1,7 @@
 """What solutions and lessons say about the demo study, against the cube that comes with it."""
 
 import importlib.util
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from xtsupport import folders
 from xtsupport.cube.scores import official, score_table
 from xtsupport.cube.store import read_cube
+from xtsupport.data import load
 from xtsupport.tables import language_table
 
 KIT = Path(__file__).parents[1] / "notebooks" / "kit"
@@ -46,3 +48,78 @@ def test_solution_07_squad_helps_every_family_and_other_kinds_do_not_help(cube, 
     family = scores["language"].map(language_table("world").set_index("code")["family"])
     table = scores.groupby([family, "condition"])["score"].mean().unstack()
     assert (table["squad"] > table[["none", "none~squad"]].max(axis=1)).all()
+
+
+def history(condition: str) -> pd.DataFrame:
+    """Losses of the shipped phase-2 run of a condition, seed 0."""
+    folder = folders.shipped() / "intermediate" / condition / "seed0"
+    return pd.read_csv(folder / "history.csv").assign(
+        english=pd.read_csv(folder / "scores.csv")["score"].iloc[0]
+    )
+
+
+def late(losses: pd.DataFrame, share: float) -> pd.DataFrame:
+    return losses[losses["step"] > share * losses["step"].max()]
+
+
+def test_solution_02_a_copy_makes_one_word_certain_and_without_it_any_food_fits():
+    from xtsupport.data.world.languages import TOPICS
+    from xtsupport.training.probe import guess, load_masked
+
+    model, tokenizer = load_masked(folders.shipped() / "pretraining" / "seed0" / "model")
+    last = "Ada cooked soup in kitchen."
+    for word in ("Ada", "soup"):
+        first = guess(model, tokenizer, f"{last} Ben sold 3 chair. {last}", word=word).iloc[0]
+        assert first["guess"] == word and first["probability"] > 90
+    alone = guess(model, tokenizer, last, word="soup").head(4)
+    assert set(alone["guess"]) == set(TOPICS["kitchen"][1])
+    assert alone["probability"].max() < 60 and alone["probability"].sum() > 80
+
+
+def test_solution_03_losses_of_other_tasks_cannot_be_compared():
+    squad, mnli, mixed = history("squad"), history("mnli"), history("all")
+    assert squad["loss"].head(5).mean() == pytest.approx(3.2, abs=0.3)  # log of about 26 pieces
+    assert mnli["loss"].head(5).mean() == pytest.approx(math.log(3), abs=0.05)
+    ends = [late(each, 0.8)["loss"].mean() for each in (squad, mnli)]
+    assert ends[0] < 0.01 and 5 < ends[1] / ends[0] < 25  # "some ten times"; the quiz: 0.003, 0.05
+    assert [round(ends[0], 3), round(ends[1], 2)] == [0.003, 0.05]
+    assert squad["english"].iloc[0] == mnli["english"].iloc[0] > 99
+    start = mixed.head(30).groupby("task")["loss"].mean()
+    assert start[["mnli", "hellaswag"]].round(1).tolist() == [1.1, 1.4] and start["squad"] > 3
+    jumps = late(mixed, 0.5).groupby("task")["loss"].std()
+    assert jumps[["squad", "squad_v2"]].min() > 2 * jumps[["mnli", "hellaswag"]].max()
+    counts = late(mixed, 0.5)["task"].value_counts()
+    assert counts["hellaswag"] < counts.drop("hellaswag").min()  # half as many rows
+
+
+def test_solution_06_many_examples_change_and_the_noise_is_of_several_points(cube, means):
+    f1 = cube.query("task == 'xquad' and metric == 'f1' and language != 'en'")
+    score = f1.pivot_table("score", ["seed", "language", "example_id"], "condition", observed=True)
+    for baseline in ("none", "none~squad"):
+        changed = (score["squad"] - score[baseline]).abs().eq(1).groupby("seed").mean()
+        assert changed.between(0.29, 0.51).all()  # a third to a half
+    scores = official(score_table(cube), "world").query("language != 'en'")
+    by_seed = scores.groupby(["task", "condition", "seed"])["score"].mean()
+    spread = by_seed.groupby(["task", "condition"]).std().groupby("task").mean()
+    assert (spread.idxmax(), spread.idxmin()) == ("xnli", "udpos")
+    assert 150 < (2 * 1.41 * spread["xquad"]) ** 2 < 250  # about 200 seeds
+
+
+def test_solution_06_who_is_easier_than_what_but_where_the_verb_is_last(cube):
+    asked = load("xquad", "en", data="world").to_pandas().set_index("example_id")["question"]
+    rows = cube.query("task == 'xquad' and metric == 'exact_match'")
+    rows = rows[rows["condition"].isin(["none", "squad", "none~squad"])]
+    rows = rows.assign(who=rows["example_id"].map(asked).str.startswith("Who"))
+    first = rows[rows["seed"] == 0].groupby(["family", "who"], observed=True)["score"].mean()
+    easier = first.unstack()[True] > first.unstack()[False]
+    assert easier[~easier].index.tolist() == ["Turnic"]
+    turnic = rows[(rows["family"] == "Turnic") & (rows["condition"] == "squad")]
+    by_seed = turnic.groupby(["seed", "who"])["score"].mean().unstack()
+    assert (by_seed[True] > by_seed[False]).sum() == 4 and by_seed[True][0] > by_seed[False][0]
+
+
+def test_the_world_has_eighty_words():
+    from xtsupport.data.world import languages as world
+
+    parts = ("CONTENT_WORDS", "FUNCTION_WORDS", "NAMES", "NUMBERS")
+    assert sum(len(getattr(world, each)) for each in parts) == 80

@@ -120,7 +120,7 @@ def test_links_lead_somewhere(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_there_are_exercises(name):
     last = read(name).cells[-1].source
-    assert "**Try it.**" in last and len(re.findall(r"(?m)^\d\. ", last)) >= 3
+    assert "## Try it\n" in last and len(re.findall(r"(?m)^### \d\. ", last)) >= 3
 
 
 def test_a_study_passes_only_parameters_that_the_notebooks_have():

@@ -20,8 +20,9 @@ def prose(book) -> str:
 
 
 def exercises(name: str) -> list[str]:
+    """The titles of a notebook's exercises, numbered."""
     last = read(FOLDER / f"{name}.ipynb").cells[-1].source
-    return re.findall(r"(?m)^(\d)\. ", last.split("**Try it.**")[1])
+    return re.findall(r"(?m)^### (\d\. .+)$", last.split("## Try it\n")[1])
 
 
 def test_there_is_one_for_every_notebook():
@@ -33,7 +34,8 @@ def test_every_exercise_has_its_solution(name):
     told = prose(read(FOLDER / "solutions" / f"{name}.ipynb"))
     asked = exercises(name)
     assert 3 <= len(asked) <= 5
-    assert re.findall(r"(?m)^\*\*(\d)\. ", told) == asked
+    assert re.findall(r"(?m)^## (\d\. .+)$", told) == asked
+    assert [each[0] for each in asked] == [str(n) for n in range(1, len(asked) + 1)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,7 +46,7 @@ def test_a_solution_is_stripped_and_its_links_lead_somewhere(name):
     for cell in book.cells:
         assert not cell.get("outputs") and cell.get("execution_count") is None
     targets = re.findall(r"\]\(([^)#]+)\)", prose(book))
-    assert f"../{name}.ipynb" in targets
+    assert {f"../{name}.ipynb", *(f"{each}.ipynb" for each in NAMES if each != name)} <= {*targets}
     assert all((path.parent / target).exists() for target in targets)
 
 
