@@ -4,6 +4,7 @@ import importlib.util
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -123,3 +124,45 @@ def test_the_world_has_eighty_words():
 
     parts = ("CONTENT_WORDS", "FUNCTION_WORDS", "NAMES", "NUMBERS")
     assert sum(len(getattr(world, each)) for each in parts) == 80
+
+
+def test_the_lesson_on_luck_machines_contradict_each_other_on_xnli(cube):
+    """Each seed's interval by its own questions, by hand: a t test over passages."""
+    rows = cube.query("task == 'xnli' and metric == 'accuracy' and language != 'en'")
+    keys = ["seed", "cluster_id", "language"]
+    score = rows.pivot_table("score", keys, "condition", observed=True)
+    gain = (score["squad"] - score["none"]).dropna().groupby(["seed", "cluster_id"]).mean()
+    by_seed = gain.groupby("seed")
+    reach = 1.97 * by_seed.std() / by_seed.size() ** 0.5
+    claims = np.sign(by_seed.mean()).where(by_seed.mean().abs() > reach, 0)
+    assert claims.value_counts().to_dict() == {-1: 4, 0: 2, 1: 2}
+    means = by_seed.mean()
+    assert abs(means.mean()) < 2.36 * means.std() / 8**0.5  # together: open
+
+
+@pytest.mark.slow
+def test_solution_02_after_600_steps_there_are_no_translations_yet(tmp_path, monkeypatch):
+    from xtsupport.data.world.languages import dictionary
+    from xtsupport.evaluation.nearness import translation_accuracy
+    from xtsupport.evaluation.retrieval import embed
+    from xtsupport.study.phases import train
+    from xtsupport.study.plan import open_study
+    from xtsupport.training.probe import load_masked
+
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    params = Path(__file__).parents[1] / "params" / "demo.yaml"
+    (run,) = open_study(params, ["pretraining.steps=600"]).runs("pretraining", into="scratch")
+    train.pretrain(run)
+    losses = pd.read_csv(run.folder / "history.csv")["loss"]
+    full = pd.read_csv(folders.shipped() / "pretraining" / "seed0" / "history.csv")["loss"]
+    assert losses.head(20).mean() > 6.5 and 3 < losses.tail(20).mean() < 5
+    assert full.tail(20).mean() < 1
+
+    def nearest(folder: Path) -> float:
+        model, tokenizer = load_masked(folder)
+        words = dictionary().reset_index(drop=True)
+        found = translation_accuracy(words, embed(model.base_model, tokenizer, words["text"]))
+        return found.loc[found["layer"] == 0, "score"].mean()
+
+    assert nearest(run.folder / "model") < 15
+    assert nearest(folders.shipped() / "pretraining" / "seed0" / "model") > 60

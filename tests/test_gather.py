@@ -50,6 +50,7 @@ def test_machines_disagree_and_together_they_have_the_mean(machines, tmp_path):
     assert not notes
     assert alone["gain"].tolist() == pytest.approx(EFFECTS)
     assert alone["seeds"].tolist() == [str(i) for i in range(6)]
+    assert alone["machine"].tolist() == [f"{i + 1} laptop{i}" for i in range(6)]
     assert set(alone["verdict"]) >= {"improves", "harms"}  # each by its questions alone
     pooled = together.iloc[0]
     assert pooled["gain"] == pytest.approx(np.mean(EFFECTS)) and pooled["n_seeds"] == 6
@@ -89,5 +90,8 @@ def test_the_command(machines, tmp_path, capsys):
     assert main(["gather", *map(str, machines), "--out", str(tmp_path / "class")]) == 0
     out = capsys.readouterr().out
     assert "6 machines, each by its own questions alone:" in out and "together: " in out
+    assert "5 of these 6 intervals leave out the pooled gain, 3.0" in out  # only EFFECTS[5] is 3.0
+    assert main(["gather", *map(str, machines), "--target", "xnli"]) == 1
+    assert "xnli: no scores from 1 laptop0, 2 laptop1" in capsys.readouterr().err
     assert main(["gather", str(tmp_path)]) == 1
     assert "is not a finished study" in capsys.readouterr().err

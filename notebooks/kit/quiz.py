@@ -48,8 +48,10 @@ if __name__ == "__main__" and "ipykernel" not in sys.modules:
         print(sheet())
     else:
         points = 0
-        for n in range(1, len(questions()) + 1):
+        for n, asked in enumerate(questions(), 1):
             print(shown(n))
-            points += answer(n, input("   your answer: ").strip().lower())
+            while (said := input("   your answer: ").strip().lower()) not in asked["options"]:
+                print(f"   type one of {', '.join(asked['options'])}")
+            points += answer(n, said)
             print()
         print(f"{points} of {len(questions())}")

@@ -9,8 +9,8 @@ from xtsupport.report.style import COLOURED, INK, new_figure, verdict_look
 def claims_figure(alone: pd.DataFrame, together) -> Figure:
     """One line per machine, its gain with the interval of its own questions, the pooled below.
 
-    `alone`: machine, seeds, gain, ci_low, ci_high, verdict, in points; together: one such row (of
-    ``compare``) over questions and runs, drawn thick.
+    `alone`: machine, seeds, gain, ci_low, ci_high, verdict, in points; together: one row of
+    ``compare`` over questions and runs, drawn thick.
     """
     alone = alone.sort_values("gain", ignore_index=True)
     figure, (panel,) = new_figure(
@@ -33,5 +33,6 @@ def claims_figure(alone: pd.DataFrame, together) -> Figure:
         [*("seed " + alone["seeds"].astype(str)), "together"],
         fontsize=8,
     )
-    panel.set(xlabel="gain in points", ylim=(last + 0.8, -0.8))
+    what = f"gain in points: {together['treatment']} over {together['baseline']}"
+    panel.set(xlabel=f"{what} on {together['task']}", ylim=(last + 0.8, -0.8))
     return figure

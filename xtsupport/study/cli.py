@@ -197,6 +197,9 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("--format", choices=["svg", "png", "pdf"], help="its format (default: svg)")
     each = command("gather", gather, "one answer from studies that differ in their seeds")
     each.add_argument("studies", metavar="STUDY_DIR", nargs="+", help="such as outputs/demo")
+    each.add_argument(
+        "--target", metavar="TASK", help="another than the declared one, such as xnli"
+    )
     each.add_argument("--out", metavar="DIR", help="for cube, table, plot (default: scratch/class)")
     each = command(
         "export-xtreme", export_xtreme, "write predictions as XTREME's submission folder"
@@ -635,12 +638,15 @@ def gather(args) -> None:
     from xtsupport.study.gather import gather as gathered
 
     out = args.out or folders.scratch() / "class"
-    alone, together, notes = gathered(args.studies, out)
+    alone, together, notes = gathered(args.studies, out, args.target)
     for line in notes:
         print(f"note: {line}", file=sys.stderr)
     print(alone.round(2).to_string(index=False))
     said = ", ".join(f"{n} {verdict}" for verdict, n in alone["verdict"].value_counts().items())
     print(f"{len(alone)} machines, each by its own questions alone: {said}")
+    gain = together["gain"][0]
+    outside = ((alone["ci_low"] > gain) | (alone["ci_high"] < gain)).sum()
+    print(f"{outside} of these {len(alone)} intervals leave out the pooled gain, {gain:.1f}")
     print(f"together: {sentence(together.iloc[0].to_dict())}")
     print(f"{out}: cube.parquet, machines.csv, machines.png")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from xtsupport import folders
+from xtsupport.cube.scores import official_metrics
 from xtsupport.cube.store import read_cube
 from xtsupport.errors import UserError
 from xtsupport.files import write_parquet, write_text
@@ -22,14 +23,17 @@ OF_RUN = ["condition", "variant", "task", "seed"]
 SHOWN = ["machine", "seeds", "gain", "ci_low", "ci_high", "p_value", "verdict"]
 
 
-def gather(paths: Sequence[str], out: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+def gather(
+    paths: Sequence[str], out: str | Path, target: str | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Pool the studies in `paths` (folders with ``cube`` and ``settings.yaml``, as `run` leaves).
 
     Returns what each machine would say of the primary contrast over all languages, judged by its
     own questions alone (columns ``SHOWN``), the pooled rows over questions and runs, and a line per
-    study that came twice. Writes ``cube.parquet``, ``settings.yaml``, ``machines.csv`` and
-    ``machines.png`` below `out`. UserError where studies declare different comparisons, or two
-    machines used the same seed for different runs.
+    study that came twice. target: None is the primary one; another is judged by its official
+    metric. Writes ``cube.parquet``, ``settings.yaml``, ``machines.csv`` and ``machines.png`` below
+    `out`. UserError where studies declare different comparisons or lack the target, or two machines
+    used the same seed for different runs.
     """
     found = [folders.typed(path, Path()) for path in paths]
     absent = [f for f in found if not (f / "cube").is_dir() or not (f / "settings.yaml").is_file()]
@@ -46,13 +50,18 @@ def gather(paths: Sequence[str], out: str | Path) -> tuple[pd.DataFrame, pd.Data
     cubes, notes = _once([read_cube(f / "cube") for f in found], found)
     pooled = pd.concat(cubes.values(), ignore_index=True)
     pooled["study"] = settings[0].study
-    asked = {"contrasts": [(primary.treatment, primary.baseline)], "metrics": [primary.metric],
-             "primary": primary.target, "by": "all", "data": data,
+    target = target or primary.target
+    if lacking := [name for name, cube in cubes.items() if target not in set(cube["task"])]:
+        raise UserError(f"{target}: no scores from {', '.join(lacking)}; run this target there too")
+    declared = target == primary.target
+    metric = primary.metric if declared else official_metrics(data, [target])[target]
+    asked = {"contrasts": [(primary.treatment, primary.baseline)], "metrics": [metric],
+             "primary": target, "by": "all", "data": data,
              "margin": settings[0].analysis.margin}  # fmt: skip
 
     def row(cube: pd.DataFrame, unit: str) -> dict:
-        table = compare(cube[cube["task"] == primary.target], unit=unit, **asked)
-        return table[(table["task"] == primary.target) & (table["by"] == "all")].iloc[0].to_dict()
+        table = compare(cube[cube["task"] == target], unit=unit, **asked)
+        return table[(table["task"] == target) & (table["by"] == "all")].iloc[0].to_dict()
 
     alone = pd.DataFrame(
         [
@@ -83,12 +92,21 @@ def _same_question(found: Sequence[Path], settings: Sequence) -> None:
             )
 
 
+def _names(found: Sequence[Path]) -> list[str]:
+    """The last part of the paths in which all of them differ: laptop1 of laptop1/demo."""
+    parts = [folder.resolve().parts[::-1] for folder in found]
+    for names in zip(*parts, strict=False):
+        if len(set(names)) == len(found):
+            return list(names)
+    return [folder.name for folder in found]
+
+
 def _once(cubes: Sequence[pd.DataFrame], found: Sequence[Path]):
     """{machine: its cube}, each run once, and a line per machine that brought nothing new."""
     kept: dict[str, pd.DataFrame] = {}
     owner: dict[tuple, tuple[str, str]] = {}
     notes = []
-    for number, (cube, folder) in enumerate(zip(cubes, found, strict=True), 1):
+    for number, (cube, folder, name) in enumerate(zip(cubes, found, _names(found), strict=True), 1):
         keys = cube[OF_RUN].astype(str).agg("/".join, axis=1)
         runs = cube["phase3_run"].astype(object).fillna("")
         made = dict(pd.DataFrame({"key": keys, "run": runs}).drop_duplicates("key").to_numpy())
@@ -103,5 +121,5 @@ def _once(cubes: Sequence[pd.DataFrame], found: Sequence[Path]):
         if known == set(made):
             notes.append(f"{folder}: all of its runs were already counted; left out")
         else:
-            kept[f"{number} {folder.name}"] = cube[~keys.isin(known)]
+            kept[f"{number} {name}"] = cube[~keys.isin(known)]
     return kept, notes
