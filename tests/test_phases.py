@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from xtsupport.study.phases import train
+from xtsupport.study.phases import evaluating, train
+from xtsupport.study.phases.evaluating import whole_clusters
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import is_whole, read_record
 from xtsupport.training import feature_cache
+from xtsupport.training.features import Features
 
 CUBE = {
     "study",
@@ -122,8 +124,10 @@ def test_retrieval_by_layer_and_by_row(study):
 
 
 def test_the_same_run_again_gives_the_same_bytes(study, tmp_path, monkeypatch):
-    """Once without encoded rows of an earlier run, once with them."""
+    """Once without encoded rows of an earlier run, once with them on disk, once with them in
+    memory; languages in common batches or each alone."""
     monkeypatch.setattr(feature_cache, "folder", lambda: tmp_path)
+    evaluating.KEPT.clear()
     run = only(study, "target", "squad", "mnli")
     shutil.rmtree(run.folder, ignore_errors=True)
     train.train_target(run, progress=False)
@@ -132,8 +136,35 @@ def test_the_same_run_again_gives_the_same_bytes(study, tmp_path, monkeypatch):
     kept = len(list(tmp_path.iterdir()))  # languages whose few rows are equal share a file
     assert 15 < kept <= 1 + len(run.settings["targets"]["xnli"])
     monkeypatch.setattr(feature_cache, "featurise", None)
+    for pool, groups in ((1, 0), (evaluating.POOL, 1)):
+        monkeypatch.setattr(evaluating, "POOL", pool)
+        evaluating.KEPT.clear()
+        train.train_target(run, progress=False)
+        assert (run.folder / "examples.parquet").read_bytes() == first
+        assert len(evaluating.KEPT) == groups
+        shutil.rmtree(run.folder)
+    monkeypatch.setattr(evaluating, "windows_of", None)
     train.train_target(run, progress=False)
     assert (run.folder / "examples.parquet").read_bytes() == first
+
+
+def test_evaluation_sets_are_kept_for_runs_that_read_the_same(study):
+    """Another seed takes what is kept; another length, other rows or another encoder do not."""
+    from transformers import AutoTokenizer
+
+    run = only(study, "target", "squad", "mnli")
+    tokenizer = AutoTokenizer.from_pretrained(study.runs("pretraining")[0].folder / "model")
+    trained_on = Features("classification", [], 0, ("entailment", "neutral", "contradiction"))
+
+    def pool(**changes):
+        return next(evaluating.pools(trained_on, tokenizer, replace(run, **changes)))
+
+    first = pool()
+    assert pool(seed=1) is first
+    shorter = pool(settings=run.settings | {"max_length": 9})
+    assert max(each.features.lengths.max() for each in shorter) == 9
+    assert pool(data=run.data | {"more": "1"}) is not shorter and pool() is not first
+    assert len(evaluating.KEPT) == 1
 
 
 def test_what_was_seen_before_stands_beside_the_scores(study):
@@ -168,7 +199,7 @@ def test_what_is_cut_off_in_evaluation_is_counted(study):
     from xtsupport.data import load
 
     tokenizer = AutoTokenizer.from_pretrained(study.runs("pretraining")[0].folder / "model")
-    pairs = train.whole_clusters(load("xnli", "en", data=study.data), 4)
+    pairs = whole_clusters(load("xnli", "en", data=study.data), 4)
     sides = load("tatoeba", "qta", data=study.data)
     long = [
         sum(len(tokenizer(*texts)["input_ids"]) > 12 for texts in each)

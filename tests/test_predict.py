@@ -1,11 +1,12 @@
 """Decoding, against brute force and by hand."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xtsupport.evaluation.predict import best_spans, predict
+from xtsupport.evaluation.predict import best_spans, predict, predict_sets
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
 
@@ -74,3 +75,43 @@ def test_tags_cover_every_word(tiny_encoder):
     features = featurise(examples, "tagging", tokenizer, 16, 4, ("X", "Y"))
     tags = predict(model, "udpos", features, examples, tokenizer.pad_token_id)
     assert [len(row) for row in tags] == [40, 1] and set(tags[0]) <= {"X", "Y"}
+
+
+CONTEXTS = ["Ada cooked soup. " * n + "Ben sold 3 old chairs on Friday." for n in range(1, 9)]
+KINDS = {
+    "span": lambda part: {
+        "question": ["Who sold chairs?"] * len(part),
+        "context": part,
+        "answers": [{"text": ["Ben"], "answer_start": [each.index("Ben")]} for each in part],
+    },
+    "tagging": lambda part: {
+        "tokens": [each.split() for each in part],
+        "tags": [["X"] * len(each.split()) for each in part],
+    },
+    "classification": lambda part: {
+        "text": part,
+        "text_pair": ["Ben"] * len(part),
+        "label": ["X"] * len(part),
+    },
+    "choice": lambda part: {
+        "context": part,
+        "question": [""] * len(part),
+        "choices": [["soup", "Ada", "Ben sold chairs."][: 2 + n % 2] for n in range(len(part))],
+        "label": [0] * len(part),
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_languages_in_common_batches_give_what_each_gives_alone(kind, tiny_encoder):
+    encoder, tokenizer = tiny_encoder
+    model = TaskModel(encoder)
+    model.add_head("task", kind, 2, seed=0)
+    torch.nn.init.normal_(model.heads["task"].out.weight, std=9.0)  # far from ties
+    parts = [KINDS[kind](part) for part in (CONTEXTS[:5], CONTEXTS[5:6], CONTEXTS[6:])]
+    sets = [(featurise(part, kind, tokenizer, 24, 8, ("X", "Y")), part) for part in parts]
+    pad = tokenizer.pad_token_id
+    alone = [predict(model, "task", *each, pad) for each in sets]
+    assert predict_sets(model, "task", sets, pad, batch_tokens=100) == alone
+    assert len({str(each) for part in alone for each in part}) > 1
+    assert list(map(len, alone)) == [5, 1, 2]

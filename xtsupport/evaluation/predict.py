@@ -1,6 +1,9 @@
 """One prediction per example, for every kind of task that has a head."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,34 +12,46 @@ from xtsupport.training.batches import collate, evaluation_batches
 from xtsupport.training.features import Features
 
 
-def predict(
+def predict(model, task: str, features: Features, examples, pad: int, **more) -> list:
+    """`predict_sets` for one data set."""
+    return predict_sets(model, task, [(features, examples)], pad, **more)[0]
+
+
+def predict_sets(
     model,
     task: str,
-    features: Features,
-    examples,
+    sets: Sequence[tuple[Features, Any]],
     pad: int,
     batch_tokens: int = 16384,
     precision: str = "float32",
     unanswerable: bool = False,
     max_answer: int = 30,
-) -> list:
-    """Predictions aligned with `examples`: labels (str), choices (int), tags (list of str), or
-    answer texts (str; empty where `unanswerable` and no answer is likelier than any span).
+) -> list[list]:
+    """Predictions for several sets (features, examples) of one kind, such as all languages of a
+    target, in common batches; of each aligned with its examples: labels (str), choices (int), tags
+    (list of str), or answer texts (str; empty where `unanswerable` and no answer is likelier than
+    any span).
 
     `model` has a head for `task` (a training task); `batch_tokens` bounds tokens per batch and
     `max_answer` the tokens of a span (XTREME: 30).
     """
-    logits = model_outputs(model, task, features, pad, batch_tokens, precision, max_answer)
-    if features.kind == "span":
-        return _spans(logits, features, examples, unanswerable)
-    decode: dict[str, Callable] = {"classification": _labels, "choice": _choice, "tagging": _tags}
-    return decode[features.kind](logits, features, examples)
+    rows = [row for features, _ in sets for row in features.rows]
+    kind = sets[0][0].kind
+    together = Features(kind, rows, sum(features.examples for features, _ in sets))
+    found = iter(model_outputs(model, task, together, pad, batch_tokens, precision, max_answer))
+    decode: dict[str, Callable] = {
+        "classification": _labels,
+        "choice": lambda best, features, examples: list(map(int, best)),
+        "tagging": _tags,
+        "span": partial(_spans, unanswerable=unanswerable),
+    }
+    return [decode[kind](list(islice(found, len(each))), each, of) for each, of in sets]
 
 
 @torch.inference_mode()
 def model_outputs(model, task, features, pad: int, batch_tokens, precision, max_answer) -> list:
-    """What decoding needs, per feature: logits (labels,), (options,) with -inf beyond its own, or
-    (length, labels); for spans (start, end, score of that best span, score of no answer)."""
+    """What decoding needs, per feature: the best label or option, the best label of every token
+    (length,), or of spans (start, end, score of that best span, score of no answer)."""
     device = next(model.parameters()).device
     model.eval()
     outputs: list = [None] * len(features)
@@ -48,8 +63,10 @@ def model_outputs(model, task, features, pad: int, batch_tokens, precision, max_
             batch = collate(features, indices, pad, few_lengths)
             logits = model.logits(task, {k: v.to(device) for k, v in batch.items()})
             if features.kind == "span":
-                logits = best_spans(logits, in_context(features, indices, logits), max_answer)
-            for i, output in zip(indices, logits.cpu().numpy(), strict=True):
+                best = best_spans(logits, in_context(features, indices, logits), max_answer)
+            else:
+                best = logits.argmax(-1)
+            for i, output in zip(indices, best.cpu().numpy(), strict=True):
                 outputs[i] = output
     return outputs
 
@@ -85,22 +102,17 @@ def best_spans(logits: torch.Tensor, inside: torch.Tensor, max_answer: int) -> t
     return torch.stack([start, start + where % scores.shape[-1], best, null], dim=-1).double()
 
 
-def _labels(logits, features: Features, examples) -> list[str]:
-    return [features.labels[int(np.argmax(row))] for row in logits]
+def _labels(best, features: Features, examples) -> list[str]:
+    return [features.labels[n] for n in best]
 
 
-def _choice(logits, features: Features, examples) -> list[int]:
-    return [int(np.argmax(row)) for row in logits]
-
-
-def _tags(logits, features: Features, examples) -> list[list[str]]:
+def _tags(best, features: Features, examples) -> list[list[str]]:
     """One tag per word; every word has exactly one window that decides it."""
     tags = [[""] * len(tokens) for tokens in examples["tokens"]]
-    for row, output in zip(features.rows, logits, strict=True):
-        best = output.argmax(-1)
+    for row, of_tokens in zip(features.rows, best, strict=True):
         for position, word in enumerate(row["words"]):
             if word >= 0:
-                tags[row["example"]][word] = features.labels[best[position]]
+                tags[row["example"]][word] = features.labels[of_tokens[position]]
     return tags
 
 

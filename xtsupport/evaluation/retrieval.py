@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
-from xtsupport.training.batches import evaluation_batches
+from xtsupport.training.batches import collate, evaluation_batches
+from xtsupport.training.features import Features
 from xtsupport.training.heads import mean_pool
 
 SLICE = 16384  # sentences that encode() holds as tokens at a time
 
 
-@torch.inference_mode()
 def embed(
     model,
     tokenizer,
@@ -25,18 +25,39 @@ def embed(
     precision: float32 or bfloat16, of the encoder; vectors are averaged and kept in float32.
     layer: only this one, (1, sentences, hidden).
     """
+    ids, _ = cut_ids(tokenizer, sentences, max_length)
+    return embed_ids(model, ids, tokenizer.pad_token_id, pooling, batch_tokens, precision, layer)
+
+
+def cut_ids(tokenizer, sentences, max_length: int) -> tuple[list[list[int]], list[bool]]:
+    """The tokens of each sentence, at most `max_length`, and whether it lost its end."""
+    found = tokenizer(list(sentences), truncation=True, max_length=max_length).encodings or []
+    return [each.ids for each in found], [bool(each.overflowing) for each in found]
+
+
+@torch.inference_mode()
+def embed_ids(
+    model,
+    ids: list[list[int]],
+    pad: int,
+    pooling: str,
+    batch_tokens: int,
+    precision: str,
+    layer=None,
+) -> np.ndarray:
+    """`embed` for sentences as tokens."""
     device = next(model.parameters()).device
     model.eval()
-    ids = tokenizer(list(sentences), truncation=True, max_length=max_length)["input_ids"]
+    features = Features("masked", [{"ids": each} for each in ids], len(ids))
     vectors = None
-    for indices in evaluation_batches(np.array([len(i) for i in ids]), batch_tokens, model):
-        batch = tokenizer.pad({"input_ids": [ids[i] for i in indices]}, return_tensors="pt").to(
-            device
-        )
+    for indices in evaluation_batches(features.lengths, batch_tokens, model):
+        batch = {name: each.to(device) for name, each in collate(features, indices, pad).items()}
+        mask = batch["mask"]
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            states = model(**batch, output_hidden_states=True).hidden_states
+            states = model(
+                input_ids=batch["ids"], attention_mask=mask, output_hidden_states=True
+            ).hidden_states
         states = states if layer is None else states[layer : layer + 1]
-        mask = batch["attention_mask"]
         pooled = torch.stack(
             [mean_pool(s.float(), mask) if pooling == "mean" else s[:, 0] for s in states]
         )
@@ -60,8 +81,7 @@ def encode(model, tokenizer, sentences, layer: int, **options) -> np.ndarray:
 def too_long(tokenizer, sentences, max_length: int) -> int:
     """How many sentences lose their end at `max_length` tokens."""
     parts = (sentences[start : start + SLICE] for start in range(0, len(sentences), SLICE))
-    encoded = (tokenizer(part, verbose=False)["input_ids"] for part in parts)
-    return sum(len(ids) > max_length for part in encoded for ids in part)
+    return sum(sum(cut_ids(tokenizer, part, max_length)[1]) for part in parts)
 
 
 def unit(vectors: np.ndarray, centred: bool = False) -> np.ndarray:

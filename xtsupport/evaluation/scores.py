@@ -261,12 +261,16 @@ def _percentages(results):
 def _frame(ids, clusters, results):
     import pandas as pd
 
-    parts = []
-    for metric, values in results.items():
-        part = pd.DataFrame({"example_id": ids, "cluster_id": clusters, "metric": metric})
-        counted = values.ndim == 2
-        part["score"] = np.nan if counted else values
-        for column, name in enumerate(("tp", "fp", "fn")):
-            part[name] = pd.array(values[:, column] if counted else [None] * len(part), "Int32")
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+    rows, nothing = len(ids), np.full((len(ids), 3), np.nan)
+    counted = [values.ndim == 2 for values in results.values()]
+    pairs = list(zip(results.values(), counted, strict=True))
+    scores = np.concatenate([nothing[:, 0] if counts else values for values, counts in pairs])
+    counts = np.concatenate([values if counts else nothing for values, counts in pairs])
+    columns = {
+        "example_id": list(ids) * len(results),
+        "cluster_id": list(clusters) * len(results),
+        "metric": np.repeat(list(results), rows).astype(object),
+        "score": scores,
+    }
+    named = zip(("tp", "fp", "fn"), counts.T, strict=True)
+    return pd.DataFrame(columns | {name: pd.array(each, "Int32") for name, each in named})

@@ -51,10 +51,19 @@ def folder() -> Path:
 
 def key(examples, tokenizer, settings: tuple) -> str:
     """A hash of all that the features depend on."""
+    return _hash(content(examples), tokenizer_mark(tokenizer), settings, _code())
+
+
+def tokenizer_mark(tokenizer) -> str:
+    """A hash of the tokenizer, with what transformers adds to it."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()  # left over from the last call; every call sets its own
     backend.no_padding()
-    parts = [content(examples), backend.to_str(), _special(tokenizer), settings, _code()]
+    sides = tokenizer.padding_side, tokenizer.truncation_side
+    return _hash(backend.to_str(), tokenizer.special_tokens_map, *sides)
+
+
+def _hash(*parts) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(hashlib.sha256(json.dumps(part).encode()).digest())
@@ -68,11 +77,6 @@ def content(examples) -> str:
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return hashlib.sha256(sink.getvalue()).hexdigest()
-
-
-def _special(tokenizer) -> list:
-    """What transformers adds to the tokenizer proper."""
-    return [tokenizer.special_tokens_map, tokenizer.padding_side, tokenizer.truncation_side]
 
 
 @cache

@@ -1,35 +1,77 @@
 """Sentence retrieval of one target in one language: among aligned rows, or out of two pools."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
 from xtsupport.data import bucc, load
 from xtsupport.evaluation import mining
-from xtsupport.evaluation.retrieval import embed, encode, nearest, too_long, unit
+from xtsupport.evaluation.retrieval import cut_ids, embed_ids, encode, nearest, too_long, unit
 from xtsupport.evaluation.scores import score
+from xtsupport.tables import task
 
 LAYER_COLUMNS = ["task", "language", "layer", "accuracy", "accuracy_centred"]
+VECTORS = 2**28  # bytes of vectors held at a time
 
 
-def align(target: str, code: str, model, tokenizer, run):
-    """(examples, predictions, scores by layer, sizes) where row k translates the other side's.
+def retrieved(target: str, codes: list[str], model, tokenizer, run) -> Iterator[tuple]:
+    """(language, gold, predictions, records of scores, sizes) of every language of a target."""
+    if task(target, run.options["data"]).evaluator == "pairs":
+        for code in codes:
+            yield code, *mine(target, code, model, tokenizer, run)
+    else:
+        yield from align(target, codes, model, tokenizer, run)
 
-    A prediction is the row nearest to an English sentence, XTREME's direction.
+
+def align(target: str, codes: list[str], model, tokenizer, run) -> Iterator[tuple]:
+    """(language, examples, predictions, scores by layer, sizes) of every language, where row k
+    translates the other side's.
+
+    A prediction is the row nearest to an English sentence, XTREME's direction. The languages'
+    sentences are embedded together, equal ones once.
     """
-    examples = load(target, code, None, run.options["data"])
-    settings = run.settings["embedding"][target]
+    own = run.settings["embedding"][target]
     options = embedding_options(target, run)
-    texts = [examples[name][:] for name in ("text_2", "text")]
-    sides = [embed(model, tokenizer, side, **options) for side in texts]
-    by_layer = [
-        layer_scores(target, code, layer, *(side[layer] for side in sides))
-        for layer in range(len(sides[0]))
-    ]
-    english, other = (unit(side[settings["layer"]]) for side in sides)
-    found = nearest(english, other)[0][:, 0].tolist()
-    cut = too_long(tokenizer, texts[0] + texts[1], settings["max_length"])
-    return examples, found, by_layer, {"examples": len(examples), "truncated": cut}
+    most = options.pop("max_length")
+    for group in together(target, codes, model, run):
+        place: dict[str, int] = {}
+        rows = {
+            code: [[place.setdefault(text, len(place)) for text in side] for side in sides_of(each)]
+            for code, each in group.items()
+        }
+        ids, cut = cut_ids(tokenizer, place, most)
+        vectors = embed_ids(model, ids, tokenizer.pad_token_id, **options)
+        for code, examples in group.items():
+            sides = [vectors[:, side] for side in rows[code]]
+            by_layer = [
+                layer_scores(target, code, layer, *(side[layer] for side in sides))
+                for layer in range(len(vectors))
+            ]
+            english, other = (unit(side[own["layer"]]) for side in sides)
+            found = nearest(english, other)[0][:, 0].tolist()
+            lost = sum(cut[n] for side in rows[code] for n in side)
+            yield code, examples, found, by_layer, {"examples": len(examples), "truncated": lost}
+
+
+def sides_of(examples) -> list[list[str]]:
+    """The English sentences, and those of the other language."""
+    return [examples[name][:] for name in ("text_2", "text")]
+
+
+def together(target: str, codes: list[str], model, run) -> Iterator[dict]:
+    """Language -> examples, in groups whose vectors of all layers have `VECTORS` bytes at most,
+    one language at least."""
+    config = model.config
+    room = VECTORS // (4 * config.hidden_size * (config.num_hidden_layers + 1))
+    group: dict = {}
+    for code in codes:
+        examples = load(target, code, None, run.options["data"])
+        if group and 2 * (sum(map(len, group.values())) + len(examples)) > room:
+            yield group
+            group = {}
+        group[code] = examples
+    yield group
 
 
 def embedding_options(target: str, run) -> dict:

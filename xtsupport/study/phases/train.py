@@ -4,32 +4,30 @@ pretrain -> train_intermediate -> train_target, and retrieve; a run's encoder co
 above it, or from the study's `encoder` setting. Heads are never carried over.
 """
 
-import hashlib
-
-import numpy as np
 import pandas as pd
 import torch
 
 from xtsupport import folders
 from xtsupport.data import load
-from xtsupport.data.hub import available
 from xtsupport.errors import UserError
-from xtsupport.evaluation.predict import predict
-from xtsupport.evaluation.scores import corpus_score, score_examples
-from xtsupport.study.params.settings import Evaluation
 from xtsupport.study.phases import development, exposure, sentence_retrieval
-from xtsupport.study.phases.exposure import training_split
+from xtsupport.study.phases.evaluating import (
+    answerer,
+    counted,
+    evaluate,
+    validate,
+    write_scores,
+)
 from xtsupport.study.phases.fitting import (
     device,
     fit,
     phase2_steps,
     phase3_steps,
     recipe_of,
-    sizes,
 )
-from xtsupport.study.phases.training_rows import raw_features, training_features, windows_of
-from xtsupport.study.runs import Run, open_run, require, upstream_records
-from xtsupport.tables import languages, task
+from xtsupport.study.phases.training_rows import raw_features, training_features
+from xtsupport.study.runs import Run, open_run, require
+from xtsupport.tables import task
 from xtsupport.training import checkpoint, precision
 from xtsupport.training import encoder as encoders
 from xtsupport.training.attention import use_fast_attention
@@ -37,9 +35,6 @@ from xtsupport.training.features import Features, featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import MLM
 from xtsupport.training.masked import MaskedHead, MaskedModel, tiny_xlmr, train_tokenizer
-
-MAX_ANSWER = Evaluation.model_fields["max_answer_length"].default  # of validation in phase 2
-VALIDATION_CLUSTERS = 400  # English validation after phase 2: enough to see that it learned
 
 
 def pretrain(run: Run, progress: bool = True) -> pd.DataFrame:
@@ -114,11 +109,7 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
         data = {run.training_task: features}
         dev = development.evaluator(run, answerer(model, data, tokenizer, run))
         history = fit(model, data, tokenizer, recipe, run, out, progress, dev)
-        parts = [
-            evaluate(model, run.training_task, features, *each, tokenizer, run, out)
-            for each in evaluation_sets(run)
-        ]
-        write_scores(out, run, parts)
+        write_scores(out, run, evaluate(model, features, tokenizer, run, out))
         seen = exposure.exposed(run, [run.training_task, *run.settings["targets"]])
         out.note(exposed=seen, contamination=exposure.contamination(run))
     return history
@@ -139,12 +130,9 @@ def retrieve(run: Run) -> pd.DataFrame:
         by_layer: list[dict] = []
         mined: list[dict] = []
         for target, codes in settings["targets"].items():
-            pools = task(target, data).evaluator == "pairs"
-            find, records = (
-                (sentence_retrieval.mine, mined) if pools else (sentence_retrieval.align, by_layer)
-            )
-            for code in codes:
-                gold, found, scores, size = find(target, code, model, tokenizer, run)
+            records = mined if task(target, data).evaluator == "pairs" else by_layer
+            each = sentence_retrieval.retrieved(target, codes, model, tokenizer, run)
+            for code, gold, found, scores, size in each:
                 parts.append((target, code, None, gold, found))
                 records += scores
                 counted(out, f"{target}/{code}", size)
@@ -219,167 +207,6 @@ def add_head(model: TaskModel, name: str, features: Features, run: Run) -> None:
     """A new head of the features' kind, drawn with the run's seed; at least two labels."""
     labels = max(2, len(features.labels))
     model.add_head(name, features.kind, labels, run.seed)
-
-
-def answerer(model, data: dict[str, Features], tokenizer, run: Run):
-    """(task, examples) -> predictions of the model as it is."""
-    return lambda name, rows: answers(model, name, data[name], rows, tokenizer, run)[0]
-
-
-def counted(out, name: str, size: dict[str, int]) -> None:
-    """Put the size of an evaluation set into ``run.json``."""
-    out.note(evaluation=out.notes.get("evaluation", {}) | {name: size})
-
-
-def evaluation_sets(run: Run) -> list[tuple[str, str, str | None]]:
-    """(target, language, language_2): all single languages, then the pairs that were asked for."""
-    alone = [(t, code, None) for t, codes in run.settings["targets"].items() for code in codes]
-    pairs = run.settings.get("pairs", {}).items()
-    return alone + [(target, *pair) for target, both in pairs for pair in both]
-
-
-def evaluate(
-    model,
-    trained: str,
-    trained_on: Features,
-    target: str,
-    code: str,
-    code_2: str | None,
-    tokenizer,
-    run: Run,
-    out,
-):
-    """(target, language, language_2, examples, predictions) of one evaluation set."""
-    split = run.settings.get("eval_splits", {}).get(target)
-    most = run.settings.get("max_clusters")
-    examples = whole_clusters(
-        load(target, code, split, run.options["data"], code_2),
-        most.get(target) if isinstance(most, dict) else most,
-    )
-    predictions, size = answers(model, trained, trained_on, examples, tokenizer, run)
-    counted(out, f"{target}/{code}" + (f"+{code_2}" if code_2 else ""), size)
-    return target, code, code_2, examples, predictions
-
-
-def answers(model, trained: str, trained_on: Features, examples, tokenizer, run: Run):
-    """(predictions, sizes of the features) of evaluation rows."""
-    settings = run.settings
-    features = windows_of(examples, trained_on.kind, tokenizer, settings, trained_on.labels)
-    predictions = predict(
-        model,
-        trained,
-        features,
-        examples[:],
-        tokenizer.pad_token_id,
-        run.options["batch_tokens"],
-        settings["precision"],
-        trained_on.unanswerable,
-        settings.get("max_answer_length", MAX_ANSWER),
-    )
-    return predictions, sizes(features)
-
-
-def validate(model, name: str, trained_on: Features, tokenizer, run: Run, out) -> pd.DataFrame:
-    """Scores on English validation rows of an intermediate task; empty where there are none.
-
-    Rows that the run trained on are not validation rows.
-    """
-    data, row = run.options["data"], task(name, run.options["data"])
-    trained = set(training_split(name, run).split("+"))
-    unseen = row.eval_split and trained.isdisjoint(row.eval_split.split("+"))
-    if not unseen or not available(name, "en", row.eval_split, data):
-        return pd.DataFrame(columns=["task", "language", "metric", "score", "n_examples"])
-    examples = whole_clusters(load(name, "en", row.eval_split, data), VALIDATION_CLUSTERS)
-    predictions, size = answers(model, name, trained_on, examples, tokenizer, run)
-    counted(out, f"{name}/en", size)
-    return summary(name, "en", score_examples(name, examples, predictions, "en", data=data), data)
-
-
-def whole_clusters(examples, most: int | None):
-    """At most `most` clusters of an evaluation set, whole, and the same ones in every language."""
-    clusters = np.array(examples["cluster_id"][:])
-    names = sorted(set(clusters), key=lambda name: hashlib.sha256(name.encode()).digest())
-    if most is None or most >= len(names):
-        return examples
-    return examples.select(np.flatnonzero(np.isin(clusters, names[:most])))
-
-
-def write_scores(out, run: Run, parts) -> None:
-    """The run's part of the cube with predictions, scores per language, collapsed targets."""
-    data, frames, scores = run.options["data"], [], []
-    table = languages(data)
-    for target, code, code_2, examples, predictions in parts:
-        frame = score_examples(target, examples, predictions, code, code_2, data)
-        pair = {"language_2": code_2} if code_2 else {}
-        scores.append(summary(target, code, frame, data).assign(**pair))
-        texts = prediction_texts(target, examples, predictions, data)
-        frames.append(
-            frame.assign(
-                task=target,
-                language=code,
-                language_2=code_2,
-                family=table[code].family,
-                group=table[code].group,
-                prediction=frame["example_id"].map(texts),
-            )
-        )
-    above = upstream_records(run).values()
-    phase2 = next((each["run_key"] for each in above if each["phase"] == "intermediate"), None)
-    cube = pd.concat(frames, ignore_index=True).assign(
-        study=run.study,
-        condition=run.condition,
-        variant=run.variant,
-        seed=run.seed,
-        phase2_run=phase2,
-        phase3_run=out.identity["run_key"] if run.phase == "target" else None,
-    )
-    scores = pd.concat(scores, ignore_index=True)
-    out.write_parquet("examples.parquet", cube)
-    out.write_csv("scores.csv", scores)
-    out.note(collapsed=collapsed(scores, data, run.settings.get("source", "en")))
-
-
-def prediction_texts(target: str, examples, predictions, data) -> dict[str, str]:
-    """Example id -> prediction: tags with blanks between; of mined pairs the targets' ids."""
-    if task(target, data).evaluator == "pairs":
-        found = dict.fromkeys((source for source, _ in examples), "")
-        for source, other in predictions:
-            found[source] = f"{found.get(source, '')} {other}".strip()
-        return found
-    return {
-        i: " ".join(p) if isinstance(p, list) else str(p)
-        for i, p in zip(examples["example_id"][:], predictions, strict=True)
-    }
-
-
-def summary(name: str, code: str, frame: pd.DataFrame, data) -> pd.DataFrame:
-    """One row per metric: task, language, metric, score (percent), n_examples."""
-    scores = corpus_score(name, frame)
-    return pd.DataFrame(
-        {
-            "task": name,
-            "language": code,
-            "metric": list(scores),
-            "score": list(scores.values()),
-            "n_examples": frame["example_id"].nunique(),
-        }
-    )
-
-
-def collapsed(scores: pd.DataFrame, data, source: str = "en") -> list[str]:
-    """Targets whose headline score in the language of the training is not above chance by 2 points
-    or 3 standard errors."""
-    found = []
-    same = scores.language == source
-    if "language_2" in scores:
-        same &= scores.language_2.isna()
-    for row in scores[same].itertuples():
-        about = task(row.task, data)
-        chance = (about.chance or 0.0) / 100
-        noise = 300 * (chance * (1 - chance) / row.n_examples) ** 0.5
-        if row.metric == about.metrics[0] and row.score <= 100 * chance + max(2.0, noise):
-            found.append(row.task)
-    return found
 
 
 def save_encoder(model, tokenizer, out) -> None:

@@ -1,0 +1,226 @@
+"""Evaluation of a trained model: predictions in every language, and the files that hold them."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from xtsupport.data import load
+from xtsupport.data.hub import available
+from xtsupport.evaluation.predict import predict, predict_sets
+from xtsupport.evaluation.scores import corpus_score, score_examples
+from xtsupport.study.params.settings import Evaluation
+from xtsupport.study.phases.exposure import training_split
+from xtsupport.study.phases.fitting import sizes
+from xtsupport.study.phases.training_rows import windows_of
+from xtsupport.study.runs import Run, digest, upstream_records
+from xtsupport.tables import languages, task
+from xtsupport.training.feature_cache import tokenizer_mark
+from xtsupport.training.features import Features
+
+MAX_ANSWER = Evaluation.model_fields["max_answer_length"].default  # of validation in phase 2
+VALIDATION_CLUSTERS = 400  # English validation after phase 2: enough to see that it learned
+POOL = 2**22  # tokens that are batched together: about 250 MB
+KEPT: dict[str, list["EvaluationSet"]] = {}  # the pool of one run
+
+
+def answerer(model, data: dict[str, Features], tokenizer, run: Run):
+    """(task, examples) -> predictions of the model as it is."""
+    return lambda name, rows: answers(model, name, data[name], rows, tokenizer, run)[0]
+
+
+def counted(out, name: str, size: dict[str, int]) -> None:
+    """Put the size of an evaluation set into ``run.json``."""
+    out.note(evaluation=out.notes.get("evaluation", {}) | {name: size})
+
+
+def evaluation_sets(run: Run) -> list[tuple[str, str, str | None]]:
+    """(target, language, language_2): all single languages, then the pairs that were asked for."""
+    alone = [(t, code, None) for t, codes in run.settings["targets"].items() for code in codes]
+    pairs = run.settings.get("pairs", {}).items()
+    return alone + [(target, *pair) for target, both in pairs for pair in both]
+
+
+class EvaluationSet(NamedTuple):
+    """One target in one language, or pair of languages: columns of its examples, features."""
+
+    target: str
+    language: str
+    language_2: str | None
+    examples: dict[str, list]
+    features: Features
+
+
+def evaluate(model, trained_on: Features, tokenizer, run: Run, out) -> Iterator[tuple]:
+    """(target, language, language_2, examples, predictions) of every evaluation set of a run, as
+    many of them in common batches as have `POOL` tokens together."""
+    more = decoding(trained_on, tokenizer, run)
+    for pool in pools(trained_on, tokenizer, run):
+        sets = [(each.features, each.examples) for each in pool]
+        found = predict_sets(model, run.training_task, sets, **more)
+        for (target, code, code_2, examples, features), each in zip(pool, found, strict=True):
+            name = f"{target}/{code}" + (f"+{code_2}" if code_2 else "")
+            counted(out, name, sizes(features))
+            yield target, code, code_2, examples, each
+
+
+def pools(trained_on: Features, tokenizer, run: Run) -> Iterator[list[EvaluationSet]]:
+    """The evaluation sets of a run in groups of at most `POOL` tokens, one set at least.
+
+    Where all fit into one group, it is kept for the next run, which is another seed as a rule.
+    """
+    own = [run.settings, run.data, str(run.options["data"]), trained_on.kind, trained_on.labels]
+    known = digest([own, tokenizer_mark(tokenizer)])
+    if known in KEPT:
+        yield KEPT[known]
+        return
+    KEPT.clear()
+    pool: list[EvaluationSet] = []
+    tokens, groups = 0, 1
+    for place in evaluation_sets(run):
+        made = evaluation_set(*place, trained_on, tokenizer, run)
+        size = int(made.features.lengths.sum())
+        if pool and tokens + size > POOL:
+            yield pool
+            pool, tokens, groups = [], 0, groups + 1
+        pool.append(made)
+        tokens += size
+    if groups == 1:
+        KEPT[known] = pool
+    yield pool
+
+
+def evaluation_set(target, code, code_2, trained_on: Features, tokenizer, run: Run):
+    """The `EvaluationSet` of a target in a language."""
+    split = run.settings.get("eval_splits", {}).get(target)
+    most = run.settings.get("max_clusters")
+    rows = whole_clusters(
+        load(target, code, split, run.options["data"], code_2),
+        most.get(target) if isinstance(most, dict) else most,
+    )
+    features = windows_of(rows, trained_on.kind, tokenizer, run.settings, trained_on.labels)
+    return EvaluationSet(target, code, code_2, rows[:], features)
+
+
+def decoding(trained_on: Features, tokenizer, run: Run) -> dict:
+    """What `predict` takes beside model, task and rows."""
+    return {
+        "pad": tokenizer.pad_token_id,
+        "batch_tokens": run.options["batch_tokens"],
+        "precision": run.settings["precision"],
+        "unanswerable": trained_on.unanswerable,
+        "max_answer": run.settings.get("max_answer_length", MAX_ANSWER),
+    }
+
+
+def answers(model, trained: str, trained_on: Features, examples, tokenizer, run: Run):
+    """(predictions, sizes of the features) of evaluation rows."""
+    labels = trained_on.labels
+    features = windows_of(examples, trained_on.kind, tokenizer, run.settings, labels)
+    more = decoding(trained_on, tokenizer, run)
+    return predict(model, trained, features, examples[:], **more), sizes(features)
+
+
+def validate(model, name: str, trained_on: Features, tokenizer, run: Run, out) -> pd.DataFrame:
+    """Scores on English validation rows of an intermediate task; empty where there are none.
+
+    Rows that the run trained on are not validation rows.
+    """
+    data, row = run.options["data"], task(name, run.options["data"])
+    trained = set(training_split(name, run).split("+"))
+    unseen = row.eval_split and trained.isdisjoint(row.eval_split.split("+"))
+    if not unseen or not available(name, "en", row.eval_split, data):
+        return pd.DataFrame(columns=["task", "language", "metric", "score", "n_examples"])
+    examples = whole_clusters(load(name, "en", row.eval_split, data), VALIDATION_CLUSTERS)
+    predictions, size = answers(model, name, trained_on, examples, tokenizer, run)
+    counted(out, f"{name}/en", size)
+    return summary(name, "en", score_examples(name, examples, predictions, "en", data=data), data)
+
+
+def whole_clusters(examples, most: int | None):
+    """At most `most` clusters of an evaluation set, whole, and the same ones in every language."""
+    clusters = np.array(examples["cluster_id"][:])
+    names = sorted(set(clusters), key=lambda name: hashlib.sha256(name.encode()).digest())
+    if most is None or most >= len(names):
+        return examples
+    return examples.select(np.flatnonzero(np.isin(clusters, names[:most])))
+
+
+def write_scores(out, run: Run, parts) -> None:
+    """The run's part of the cube with predictions, scores per language, collapsed targets."""
+    data, frames, scores = run.options["data"], [], []
+    table = languages(data)
+    for target, code, code_2, examples, predictions in parts:
+        frame = score_examples(target, examples, predictions, code, code_2, data)
+        pair = {"language_2": code_2} if code_2 else {}
+        scores.append(summary(target, code, frame, data).assign(**pair))
+        texts = prediction_texts(target, examples, predictions, data)
+        frames.append(
+            frame.assign(
+                task=target,
+                language=code,
+                language_2=code_2,
+                family=table[code].family,
+                group=table[code].group,
+                prediction=frame["example_id"].map(texts),
+            )
+        )
+    above = upstream_records(run).values()
+    phase2 = next((each["run_key"] for each in above if each["phase"] == "intermediate"), None)
+    cube = pd.concat(frames, ignore_index=True).assign(
+        study=run.study,
+        condition=run.condition,
+        variant=run.variant,
+        seed=run.seed,
+        phase2_run=phase2,
+        phase3_run=out.identity["run_key"] if run.phase == "target" else None,
+    )
+    scores = pd.concat(scores, ignore_index=True)
+    out.write_parquet("examples.parquet", cube)
+    out.write_csv("scores.csv", scores)
+    out.note(collapsed=collapsed(scores, data, run.settings.get("source", "en")))
+
+
+def prediction_texts(target: str, examples, predictions, data) -> dict[str, str]:
+    """Example id -> prediction: tags with blanks between; of mined pairs the targets' ids."""
+    if task(target, data).evaluator == "pairs":
+        found = dict.fromkeys((source for source, _ in examples), "")
+        for source, other in predictions:
+            found[source] = f"{found.get(source, '')} {other}".strip()
+        return found
+    return {
+        i: " ".join(p) if isinstance(p, list) else str(p)
+        for i, p in zip(examples["example_id"][:], predictions, strict=True)
+    }
+
+
+def summary(name: str, code: str, frame: pd.DataFrame, data) -> pd.DataFrame:
+    """One row per metric: task, language, metric, score (percent), n_examples."""
+    scores = corpus_score(name, frame)
+    return pd.DataFrame(
+        {
+            "task": name,
+            "language": code,
+            "metric": list(scores),
+            "score": list(scores.values()),
+            "n_examples": frame["example_id"].nunique(),
+        }
+    )
+
+
+def collapsed(scores: pd.DataFrame, data, source: str = "en") -> list[str]:
+    """Targets whose headline score in the language of the training is not above chance by 2 points
+    or 3 standard errors."""
+    found = []
+    same = scores.language == source
+    if "language_2" in scores:
+        same &= scores.language_2.isna()
+    for row in scores[same].itertuples():
+        about = task(row.task, data)
+        chance = (about.chance or 0.0) / 100
+        noise = 300 * (chance * (1 - chance) / row.n_examples) ** 0.5
+        if row.metric == about.metrics[0] and row.score <= 100 * chance + max(2.0, noise):
+            found.append(row.task)
+    return found
