@@ -260,15 +260,16 @@ def evaluate_padded(model, sets, tokenizer, options):
 
 
 def evaluate_ours(model, sets, tokenizer, options):
-    """xtsupport's batches of at most so many tokens, longest first."""
+    """xtsupport's batches of at most so many tokens, of all languages together, longest first."""
     from xtsupport.evaluation.predict import model_outputs
     from xtsupport.training.attention import use_fast_attention
+    from xtsupport.training.features import Features
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     use_fast_attention(model.encoder, device, options.precision)
     model.to(device)
-    for features in sets:
-        model_outputs(model, "squad", features, tokenizer.pad_token_id, 4096, options.precision, 30)
+    together = Features("span", [row for each in sets for row in each.rows], 0)
+    model_outputs(model, "squad", together, tokenizer.pad_token_id, 4096, options.precision, 30)
     return float("nan"), np.concatenate([each.lengths for each in sets])
 
 

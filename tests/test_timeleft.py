@@ -4,7 +4,7 @@ import heapq
 
 import pytest
 
-from xtsupport.study.execution.time_left import LOOK, seconds_left, urgency
+from xtsupport.study.execution.time_left import LOOK, SET, seconds_left, urgency
 from xtsupport.study.plan import Node
 from xtsupport.study.runs import Run
 
@@ -74,7 +74,7 @@ def test_results_and_significance_come_last_one_after_the_other():
     works = {"a": 10.0, "b": 20.0, "c": 20.0, "results": 0.0, "significance": 0.0}
     states = {"a": {"state": "done", "started": 0.0, "seconds": 17.0}}
     states |= {name: {"state": "running", "started": 17.0} for name in "bc"}
-    assert seconds_left(works, states, 0.0, 17.0) == pytest.approx(7 + 20 + 14 + 19)
+    assert seconds_left(works, states, 0.0, 17.0) == pytest.approx(7 + 20 + 14 + 28)
 
 
 def test_the_longest_way_to_the_end_is_begun_first():
@@ -92,3 +92,38 @@ def test_nothing_to_go_by_when_only_the_results_are_left():
     works = {"results": 0.0, "significance": 0.0}
     states = {"results": {"state": "done", "started": 0.0, "seconds": 14.0}}
     assert seconds_left(works, states, 0.0, 20.0) is None
+
+
+# A run of the demo on two cores in November 2026: training rows, evaluation sets, start, seconds.
+DEMO = {
+    "data": (0, 0, 584.1, 11.2),
+    "intermediate-squad": (96000, 0, 0.1, 92.6),
+    "intermediate-squad_v2": (36000, 0, 329.1, 55.9),
+    "intermediate-mnli": (36000, 0, 385.3, 26.1),
+    "intermediate-hellaswag": (18048, 0, 399.1, 39.1),
+    "intermediate-all": (126048, 0, 93.3, 115.2),
+    "target-none": (47616, 528, 298.8, 99.8),
+    "target-squad": (47616, 528, 209.0, 89.5),
+    "target-squad_v2": (17856, 198, 460.9, 44.7),
+    "target-mnli": (17856, 198, 412.0, 48.2),
+    "target-hellaswag": (17856, 198, 438.8, 44.9),
+    "target-all": (17856, 198, 484.4, 45.0),
+    "target-none~squad": (335616, 528, 0.0, 328.5),
+    "retrieval-none": (0, 21, 574.0, 9.8),
+    "retrieval-squad": (0, 168, 506.0, 48.2),
+    "retrieval-squad_v2": (0, 63, 529.7, 18.9),
+    "retrieval-mnli": (0, 63, 568.3, 18.3),
+    "retrieval-hellaswag": (0, 63, 548.9, 19.2),
+    "retrieval-all": (0, 63, 554.6, 19.1),
+    "results": (0, 0, 586.9, 10.7),
+    "significance": (0, 0, 598.0, 39.1),
+}
+
+
+def test_in_a_recorded_demo_it_is_within_a_factor_of_two_from_the_second_node_on():
+    works = {name: rows + SET * sets for name, (rows, sets, *_) in DEMO.items()}
+    times = {name: (begin, begin + seconds) for name, (*_, begin, seconds) in DEMO.items()}
+    ends = sorted(end for _, end in times.values())
+    for now in ends[1:-1]:
+        left = seconds_left(works, at(times, now), 0.0, now)
+        assert (ends[-1] - now) / 2 < left < 2 * (ends[-1] - now), now

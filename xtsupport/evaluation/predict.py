@@ -12,9 +12,9 @@ from xtsupport.training.batches import collate, evaluation_batches
 from xtsupport.training.features import Features
 
 
-def predict(model, task: str, features: Features, examples, pad: int, **more) -> list:
-    """`predict_sets` for one data set."""
-    return predict_sets(model, task, [(features, examples)], pad, **more)[0]
+def predict(model, task: str, features: Features, examples, pad: int, *more, **named) -> list:
+    """`predict_sets` for one set."""
+    return predict_sets(model, task, [(features, examples)], pad, *more, **named)[0]
 
 
 def predict_sets(

@@ -12,8 +12,8 @@ from xtsupport.study.plan import Node
 from xtsupport.training.recipe import rows_drawn
 
 START = 7.0  # seconds of a node without training: kernel, imports, reading
-SET = 150  # evaluating one target in one language, in training rows
-LOOK = {"data": 13.0, "results": 14.0, "significance": 19.0}  # seconds of nodes without training
+SET = 100  # evaluating one target in one language, in training rows
+LOOK = {"data": 13.0, "results": 14.0, "significance": 28.0}  # seconds of nodes without training
 LAST = ("results", "significance")  # one after the other, when all else is done
 
 
