@@ -41,7 +41,7 @@ def compared(path: str) -> pd.DataFrame:
     """One row per phase and what it trains on: estimate, sum and fastest, in seconds."""
     settings = read_settings(path)
     done = finished(settings.study)
-    rate = cost.here(settings.resolved_precision).rate
+    device = cost.here(settings.resolved_precision)
     rows = []
     for run, record in done:
         (work,) = cost.estimate(settings, [run]).works
@@ -52,7 +52,7 @@ def compared(path: str) -> pd.DataFrame:
                 "task": run.training_task or "+".join(run.settings.get("tasks", ())),
                 "steps": work.steps,
                 "tokens": work.trained / trained_tokens(record),
-                "estimate": work.seconds(rate),
+                "estimate": work.seconds(device),
                 "took": record["seconds"],
             }
         )

@@ -4,7 +4,7 @@ python benchmarks/scale.py params/paper.yaml [--devices 1 2 4 8 16]
 
 Runs are given to the device that is free first, those with the longest way to the end before
 others, each after the run it starts from: what Snakemake does under the slurm profile with one run
-a node, less waiting for the cluster. Nothing is measured; `study/cost.py` says what is assumed.
+a node, less waiting for the cluster. Nothing is measured; `study/devices.py` says what is assumed.
 """
 
 import argparse
@@ -40,9 +40,8 @@ def main() -> None:
 
 def hours_of(found: cost.Estimate, device: cost.Device) -> dict[str, float]:
     """Run name -> hours on a device, with what its node takes."""
-    least = device.launch * (cost.KERNELS_PER_LAYER * found.shape.layers + cost.KERNELS_BESIDE)
     return {
-        run.name: work.seconds(device.rate, least) / 3600 + NODE
+        run.name: work.seconds(device) / 3600 + NODE
         for run, work in zip(found.runs, found.works, strict=True)
     }
 

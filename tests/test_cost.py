@@ -1,6 +1,7 @@
 """Costs by hand, and that what is counted is what runs do."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from xtsupport.data import load
 from xtsupport.data.lengths import Lengths, published
-from xtsupport.study import cost
+from xtsupport.study import cost, devices
 from xtsupport.study.plan import open_study, read_settings
 
 PARAMS = Path(__file__).parents[1] / "params"
@@ -78,14 +79,12 @@ def test_work_of_a_run_by_hand(study):
     each = found.shape.operations(sizes) / len(sizes)
     assert work.training == pytest.approx(3 * 16 * each)
     assert work.scores == 22 * 12
-    assert work.seconds(1e9) == pytest.approx(
+    assert work.seconds(cost.Device("", 1e9)) == pytest.approx(
         (work.training + work.evaluation) / 1e9 + 1.5 + 2 * 0.015 + 264 * 0.0004
     )
 
 
 def test_ascent_steps_cost_a_training_step_each(study):
-    from dataclasses import replace
-
     (run,) = study.runs("target", "none")
     slow = replace(run, settings=run.settings | {"ascent_steps": 3})
     plain, robust = cost.Estimate(study.settings, [run, slow], study.data).works
@@ -118,7 +117,7 @@ def test_large_studies_are_costed_without_their_data(name, runs):
     found = cost.estimate(settings, made)
     lines = "\n".join(found.lines())
     assert "note: " in lines and "lengths.csv" in lines and "H100" in lines
-    assert all(work.seconds(1e14) > 0 for work in found.works)
+    assert all(work.seconds(cost.DEVICES[0]) > 0 for work in found.works)
 
 
 def test_every_task_of_the_paper_has_lengths():
@@ -166,11 +165,21 @@ def kernels_of_a_step(layers: int) -> int:
     return counted.count
 
 
-def test_small_steps_of_a_large_encoder_take_as_long_as_their_kernels_to_start():
+def test_kernels_of_a_step_are_counted():
     two, four = kernels_of_a_step(2), kernels_of_a_step(4)
-    assert pytest.approx((four - two) / 2, rel=0.1) == cost.KERNELS_PER_LAYER
-    assert pytest.approx(2 * two - four, rel=0.3) == cost.KERNELS_BESIDE
-    work = cost.Work("intermediate", 3e5, 1e12, 1000, 0.0, 0.0, 0)
-    quick, slow = work.seconds(4e14), work.seconds(4e14, 0.03)
-    assert quick == pytest.approx(1.5 + 15 + 0.0025) and slow == pytest.approx(1.5 + 15 + 30)
-    assert work.seconds(1e9, 0.03) == work.seconds(1e9) == pytest.approx(1000 + 16.5)
+    assert pytest.approx((four - two) / 2, rel=0.1) == devices.KERNELS_PER_LAYER
+    assert pytest.approx(2 * two - four, rel=0.3) == devices.KERNELS_BESIDE
+
+
+def test_a_step_takes_what_its_device_or_its_host_takes_whichever_is_slower():
+    """1000 steps of 1 Gflop, 28 GB and 2,824 kernels each, with 400 Tflop/s, 2.8 TB/s and 5 us:
+    2.5 us to multiply, 10 ms to move, 14.12 ms to start. No launch: a CPU, 15 ms beside each."""
+    shape = devices.SHAPES["FacebookAI/xlm-roberta-large"]
+    assert shape.kernels == 2824
+    assert shape.moved(frozen=False, half=True) == 44 * 557_991_936 + 10 * 301_989_888
+    assert shape.moved(frozen=True, half=False) == 44 * 301_989_888
+    work = cost.Work("intermediate", 3e5, 1e12, 1000, 0.0, 0.0, 0, 28e12, 2_824_000)
+    gpu = devices.Device("", 4e14, bandwidth=2.8e12, launch=5e-6)
+    assert work.seconds(gpu) == pytest.approx(1.5 + 14.12)
+    assert work.seconds(replace(gpu, launch=1e-6)) == pytest.approx(1.5 + 10.0025)
+    assert work.seconds(devices.Device("", 1e9)) == pytest.approx(1.5 + 1000 + 15)

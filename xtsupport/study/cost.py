@@ -1,14 +1,10 @@
 """What a study costs before it runs: tokens, floating-point operations, disk, memory, hours.
 
-Operations (Kaplan et al. 2020, arXiv 2001.08361, section 2.1, counts them so). A sequence of n
-tokens costs 2 x n operations for each weight of the layers, and 4 x n^2 x width for attention in
-each layer. Training costs three times that, adversarial training that again for every ascent
-step. Embeddings are looked up and heads are small; both are left out.
-
-Hours are operations by what a device does, and a little for every step and every row. What the
-device at hand does follows from a matrix product that is timed on it; for others stands a share of
-the maker's figure for 16-bit floats, and no step takes less than starting its kernels does: of the
-small steps of large encoders, that is most. benchmarks/cost.py holds estimates against runs.
+Operations and steps are those of devices.py; adversarial training costs a training step again for
+every ascent step. Hours are what the steps take on a device, and a little for every step, run and
+row. What the device at hand does follows from a matrix product that is timed on it; for others
+stands a share of the maker's figure for 16-bit floats. benchmarks/cost.py holds estimates against
+runs.
 """
 
 import json
@@ -23,6 +19,7 @@ from xtsupport.data.lengths import Lengths
 from xtsupport.errors import UserError
 from xtsupport.folders import user_cache
 from xtsupport.study import runs
+from xtsupport.study.devices import DEVICES, SHAPES, Device, Shape
 from xtsupport.study.lacking import USABLE, remedy
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.planner import Planner
@@ -38,61 +35,6 @@ ACTIVATION = 34  # bytes x width that a token leaves in each layer for the way b
 SECONDS_PER_RUN, SECONDS_PER_STEP, SECONDS_PER_SCORE = 1.5, 0.015, 0.0004
 
 
-@dataclass(frozen=True)
-class Shape:
-    """The size of an encoder."""
-
-    layers: int
-    width: int
-    feed_forward: int
-    vocabulary: int
-
-    @property
-    def layer_weights(self) -> int:
-        """Weights of all layers: four square matrices of attention, two of the feed-forward."""
-        return self.layers * (4 * self.width**2 + 2 * self.width * self.feed_forward)
-
-    @property
-    def weights(self) -> int:
-        """All weights, with word embeddings."""
-        return self.layer_weights + self.vocabulary * self.width
-
-    def operations(self, sizes: np.ndarray) -> float:
-        """Floating-point operations of the encoder over sequences of sizes (n,), one pass."""
-        sizes = np.asarray(sizes, dtype=np.float64)
-        attention = 4 * self.layers * self.width * (sizes**2).sum()
-        return float(2 * self.layer_weights * sizes.sum() + attention)
-
-
-SHAPES = {  # of the hub's encoders, for machines that cannot ask
-    "FacebookAI/xlm-roberta-large": Shape(24, 1024, 4096, 250_002),
-    "FacebookAI/xlm-roberta-base": Shape(12, 768, 3072, 250_002),
-    "google-bert/bert-base-multilingual-cased": Shape(12, 768, 3072, 119_547),
-    "microsoft/mdeberta-v3-base": Shape(12, 768, 3072, 251_000),
-    "microsoft/Multilingual-MiniLM-L12-H384": Shape(12, 384, 1536, 250_037),
-    "offline-e5": Shape(12, 384, 1536, 250_037),
-}
-
-
-@dataclass(frozen=True)
-class Device:
-    """What a device does: operations a second in training and evaluation."""
-
-    name: str
-    rate: float
-    measured: bool = False
-    memory: int = 0  # bytes; 0: the machine's
-    launch: float = 0.0  # seconds until a kernel is started; small steps wait for nothing else
-
-
-# Of an eager training step in bfloat16: what PyTorch starts for each layer, forwards, backwards and
-# in the optimiser, and for all else (tests/test_cost.py counts). How long each takes is assumed.
-KERNELS_PER_LAYER, KERNELS_BESIDE, LAUNCH = 115, 64, 10e-6
-DEVICES = (
-    Device("one NVIDIA L4, 24 GB, at 40% of 121 Tflop/s", 0.4 * 121e12, False, 24 << 30, LAUNCH),
-    Device("one NVIDIA A100, 40 GB, at 40% of 312 Tflop/s", 0.4 * 312e12, False, 40 << 30, LAUNCH),
-    Device("one NVIDIA H100, 80 GB, at 40% of 989 Tflop/s", 0.4 * 989e12, False, 80 << 30, LAUNCH),
-)
 # What training as a whole reaches of the product's rate. A core with AVX-512 BF16 did 86 of 100
 # Gflop/s in float32 and 158 of 220 in bfloat16 in steps alone; whole runs have more to do.
 REACHED = {"float32": 0.72, "bfloat16": 0.6}
@@ -117,14 +59,16 @@ class Work:
     evaluated: float  # tokens
     evaluation: float  # operations
     scores: int  # examples
+    moved: float = 0.0  # bytes, for the weights, in training
+    kernels: float = 0.0  # in training
 
-    def seconds(self, rate: float, least: float = 0.0) -> float:
-        """On a device that does `rate` operations a second, beside a CPU that scores.
-
-        least: seconds that a step takes there, however little there is to compute.
-        """
-        rest = SECONDS_PER_RUN + SECONDS_PER_STEP * self.steps + SECONDS_PER_SCORE * self.scores
-        return max(self.training / rate, least * self.steps) + self.evaluation / rate + rest
+    def seconds(self, device: Device) -> float:
+        """On a device, beside a CPU that scores and, where it starts no kernels, does the rest of
+        a step."""
+        rest = SECONDS_PER_RUN + SECONDS_PER_SCORE * self.scores
+        rest += 0 if device.launch else SECONDS_PER_STEP * self.steps
+        trained = device.training(self.training, self.moved, self.kernels)
+        return trained + self.evaluation / device.rate + rest
 
 
 class Estimate:
@@ -144,15 +88,19 @@ class Estimate:
         """The work of a run."""
         trained, evaluated = self.training(run), self.evaluation(run)
         passes = 3 * (run.settings.get("ascent_steps", 0) + 1)
-        each = self.shape.operations
+        each, steps = self.shape.operations, self.steps(run)[0]
+        half = self.settings.resolved_precision == "bfloat16"
+        moved = self.shape.moved(run.settings.get("freeze_embeddings", False), half)
         return Work(
             run.phase,
             sum(count * sizes.mean() for count, sizes in trained),
             sum(passes * count * each(sizes) / len(sizes) for count, sizes in trained),
-            self.steps(run)[0],
+            steps,
             sum(count * sizes.mean() for _, count, sizes in evaluated),
             sum(count * each(sizes) / len(sizes) for _, count, sizes in evaluated),
             sum(rows for rows, _, _ in evaluated),
+            steps * moved,
+            steps * self.shape.kernels * passes / 3,
         )
 
     def training(self, run: Run) -> list[tuple[float, np.ndarray]]:
@@ -250,8 +198,7 @@ class Estimate:
 
     def hours(self, device: Device) -> float:
         """Of all runs, one after the other on one device."""
-        least = device.launch * (KERNELS_PER_LAYER * self.shape.layers + KERNELS_BESIDE)
-        return sum(work.seconds(device.rate, least) for work in self.works) / 3600
+        return sum(work.seconds(device) for work in self.works) / 3600
 
     def disk(self) -> int:
         """Bytes: encoders of phases 1 and 2, a checkpoint at work, and scores per example."""
