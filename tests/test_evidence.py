@@ -9,6 +9,7 @@ import pytest
 from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
+from xtsupport.report.contents import contents
 from xtsupport.report.report import write_report
 from xtsupport.report.write import write_significance
 from xtsupport.statistics import clusters
@@ -43,8 +44,9 @@ def test_a_whole_report_contracts_and_measures_every_task_once(cube, tmp_path, m
         monkeypatch.setattr(clusters, name, counted)
     evidence = gather(tmp_path / "cube.parquet", Declared(primary=Primary("squad")))
     table = significance(evidence)
-    write_significance(table, evidence, tmp_path)
-    write_report(tmp_path / "report.html", table, evidence)
+    found = contents(table, evidence)
+    write_significance(found, tmp_path)
+    write_report(tmp_path / "report.html", found)
     assert len(called["_contract_task"]) == 5
     assert sorted(called["moments"]) == ["accuracy"] * 2 + ["exact_match"] * 2 + ["f1"] * 3
 

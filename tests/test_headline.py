@@ -9,6 +9,7 @@ from difference_toys import simulate_differences
 from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
+from xtsupport.report.contents import contents
 from xtsupport.report.print_tables import latex_table, page_table
 from xtsupport.report.sentences import level, sentence
 from xtsupport.report.write import write_significance
@@ -209,7 +210,7 @@ def test_sentences_name_the_unit_and_the_numbers(table):
 
 
 def test_files_are_written(evidence, table, tmp_path):
-    path = write_significance(table, evidence, tmp_path / "out")
+    path = write_significance(contents(table, evidence), tmp_path / "out")
     lines = path.read_text().splitlines()
     assert path.name == "significance.csv" and lines[0].split(",") == COLUMNS
     assert len((tmp_path / "out" / "sentences.txt").read_text().splitlines()) == len(lines) - 1
@@ -223,7 +224,7 @@ def test_files_are_written(evidence, table, tmp_path):
     ]  # fmt: skip
     assert "Exploratory" not in tex
     undeclared = gather(evidence.moments)
-    write_significance(significance(undeclared), undeclared, tmp_path / "undeclared")
+    write_significance(contents(significance(undeclared), undeclared), tmp_path / "undeclared")
     tex = (tmp_path / "undeclared" / "primary.tex").read_text()
     assert tex.count(r"\caption{Exploratory: SQuAD against no intermediate task on XQuAD") == 2
 

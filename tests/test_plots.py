@@ -42,7 +42,7 @@ def every_figure() -> dict:
         ),
         "verdicts": plots.verdict_heatmap(pd.concat([comparison(), comparison("mnli")]), LANGUAGES),
         "families": plots.family_picture(LANGUAGES),
-        "layers": plots.retrieval_by_layer(layers, LANGUAGES, chance=1.0),
+        "layers": plots.retrieval_by_layer(layers, LANGUAGES),
         "slope": plots.distance_slope(by_language, LANGUAGES),
         "mde": plots.mde_picture(design, wanted=2.0),
     }

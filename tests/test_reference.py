@@ -6,6 +6,7 @@ import pytest
 import yaml
 from simulated_cubes import simulate
 
+from xtsupport.report.contents import contents
 from xtsupport.report.write import write_significance
 from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
@@ -44,7 +45,7 @@ def committed(empty):
     (folder / "cube").mkdir()
     cube.to_parquet(folder / "cube" / "part.parquet")
     evidence = gather(cube, Declared(primary=Primary("squad")))
-    write_significance(significance(evidence), evidence, folder)
+    write_significance(contents(significance(evidence), evidence), folder)
     return cube
 
 

@@ -110,7 +110,7 @@ RECORDS = [
 def folder(cube, comparison, settings, tmp_path_factory):
     """Where a report with all that belongs to it lies."""
     out = tmp_path_factory.mktemp("report") / "report.html"
-    assert write_report(out, comparison, gather(cube, settings), settings, RECORDS) == out
+    assert write_report(out, contents(comparison, gather(cube, settings), settings, RECORDS)) == out
     return out.parent
 
 

@@ -8,7 +8,7 @@ import csv
 import io
 import re
 import string
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from math import isfinite
 from pathlib import Path
@@ -153,10 +153,8 @@ def mirror(data: str | Path) -> Path:
     """The folder of a mirror. Raises UserError if `data` is no folder."""
     folder = folders.typed(data, Path())
     if not folder.is_dir():
-        raise UserError(
-            f"data: {shorten(str(data), 300)} is not a folder; "
-            "allowed: hub, world, or the path of a mirror"
-        )
+        raise UserError(f"data: {shorten(str(data), 300)} is not a folder; "
+                        "allowed: hub, world, or the path of a mirror")  # fmt: skip
     return folder
 
 
@@ -262,10 +260,8 @@ def _cells(path):
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not {coding} text (byte {error.start}); "
                         "save it as CSV in UTF-8") from None  # fmt: skip
-    first = text.partition("\n")[0]
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True
-    )
+    mark = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     try:
         lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except csv.Error as error:
@@ -350,17 +346,8 @@ def _check_task(row):
                 yield f"{name}: {{{key}}} is not a column of languages.csv"
 
 
-def _check_encoder(row):
-    if not row.name:
-        yield "name is empty"
-
-
-_CHECKS = {
-    Language: _check_language,
-    Task: _check_task,
-    Encoder: _check_encoder,
-    Family: lambda row: [],
-}
+_CHECKS = {Language: _check_language, Task: _check_task, Family: lambda row: ()}
+_CHECKS[Encoder] = lambda row: () if row.name else ["name is empty"]
 
 
 def language_table(data: str = "hub") -> "pd.DataFrame":
@@ -372,7 +359,7 @@ def language_table(data: str = "hub") -> "pd.DataFrame":
     import pandas as pd
 
     known = languages(data)
-    table = pd.DataFrame([asdict(row) for row in known.values()])
+    table = pd.DataFrame(known.values())
     if known != languages("hub"):
         return table.assign(fertility=float("nan"))
     measured = pd.read_csv(PACKAGE / "fertility.csv").set_index("code")["fertility"]
@@ -383,7 +370,7 @@ def task_table(data: str = "hub") -> "pd.DataFrame":
     """The tasks of a data source by name, with the columns of tasks.csv; lists as text."""
     import pandas as pd
 
-    table = pd.DataFrame([asdict(row) for row in tasks(data).values()]).set_index("name")
+    table = pd.DataFrame(tasks(data).values()).set_index("name")
     return table.map(lambda cell: " ".join(cell) if isinstance(cell, tuple) else cell)
 
 
@@ -391,7 +378,7 @@ def encoder_table(data: str = "hub") -> "pd.DataFrame":
     """The encoders whose training data are known, with the columns of encoders.csv."""
     import pandas as pd
 
-    table = pd.DataFrame([asdict(row) for row in encoders(data).values()])
+    table = pd.DataFrame(encoders(data).values())
     return table.assign(exposed=table["exposed"].map(" ".join))
 
 
@@ -402,7 +389,7 @@ def family_table(data: str = "world") -> "pd.DataFrame":
     import pandas as pd
 
     there = {row.family for row in languages(data).values()}
-    table = pd.DataFrame([asdict(row) for row in families().values()])
+    table = pd.DataFrame(families().values())
     return table[table["family"].isin(there)]
 
 
@@ -416,12 +403,8 @@ def guesses(data: str = "hub") -> "pd.DataFrame":
     import pandas as pd
 
     columns = ["task", "language", "condition", "score"]
-    found = [
-        (row.name, code, "chance", row.chance)
-        for row in tasks(data).values()
-        for code in row.languages
-        if row.chance
-    ]
+    known = [row for row in tasks(data).values() if row.chance]
+    found = [(row.name, code, "chance", row.chance) for row in known for code in row.languages]
     if data == "world":
         lazy = pd.read_csv(PACKAGE / "lazy_rules.csv")
         for name, column in (("chance", "chance"), ("lazy rules", "lazy")):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xtsupport import tables
-from xtsupport.cube.columns import COUNTS, REQUIRED, SCHEMA, WORD, validate_cube
+from xtsupport.cube.columns import COUNTS, REQUIRED, WORDS, validate_cube
 from xtsupport.errors import UserError
 
 NEEDED = {
@@ -23,7 +23,6 @@ NEEDED = {
     "example_id": "the same for all systems, and for all languages where the data are parallel",
     "score": "0 to 1, or the columns tp, fp, fn",
 }
-WORDS = [field.name for field in SCHEMA if field.type == WORD]
 SUFFIXES = {".csv": ",", ".tsv": "\t"}
 
 

@@ -111,23 +111,15 @@ def most_changed(
     the most changed first.
     """
     change = _changes(treatment, baseline, task(name, data).metrics[0])
-    chosen = _extremes(change, "family", count)
-    chosen = chosen.assign(size=chosen["change"].abs())
-    chosen = chosen.sort_values(
-        ["family", "size", "change"], ascending=[True, False, False], kind="stable"
-    )
-    table, texts = languages(data), Texts(data)
-    rows = [
-        {
-            "family": row["family"],
-            "language": table[code].name if (code := row["language"]) in table else code,
-            "change": round(row["change"], 1),
-            **_example(name, code, row["example_id"], texts),
-            "baseline said": _both(row["baseline_said"], code),
-            "treatment said": _both(row["treatment_said"], code),
-        }
-        for row in chosen.to_dict("records")
-    ]
+    chosen = _extremes(change, "family", count).assign(size=lambda rows: rows["change"].abs())
+    order = {"by": ["family", "size", "change"], "ascending": [True, False, False]}
+    table, texts, rows = languages(data), Texts(data), []
+    for row in chosen.sort_values(**order, kind="stable").to_dict("records"):
+        code = row["language"]
+        about = {"family": row["family"], "language": table[code].name if code in table else code}
+        about["change"] = round(row["change"], 1)
+        said = {f"{who} said": _both(row[f"{who}_said"], code) for who in ("baseline", "treatment")}
+        rows.append(about | _example(name, code, row["example_id"], texts) | said)
     return pd.DataFrame(rows)
 
 
@@ -227,7 +219,7 @@ class Texts:
         if (name, code) not in self.known:
             try:
                 found = load(name, code, None, self.data)
-                self.known[name, code] = {row["example_id"]: row for row in found}
+                self.known[name, code] = {row["example_id"]: row for row in found.to_list()}
             except UserError as error:
                 self.known[name, code] = error
         rows = self.known[name, code]

@@ -19,6 +19,7 @@ SCHEMA = pa.schema(
     + [(name, pa.int16()) for name in COUNTS]
     + [(name, WORD) for name in ("phase2_run", "phase3_run")]
 )
+WORDS = [field.name for field in SCHEMA if field.type == WORD]
 REQUIRED = ["condition", "task", "language", "seed", "example_id", "cluster_id", "metric"]
 KEY = ["condition", "variant", "task", "language", "language_2", "seed", "example_id", "metric"]
 _RUN, _PLACE = ["condition", "variant", "seed"], ["language", "language_2"]
@@ -32,10 +33,8 @@ def complete(cube: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in REQUIRED if name not in cube]
     if missing or not ({"score"} & set(cube) or set(COUNTS) <= set(cube)):
         missing += [] if "score" in cube or set(COUNTS) <= set(cube) else ["score"]
-        raise UserError(
-            f"the cube lacks the column(s) {', '.join(missing)}; "
-            f"it needs {', '.join(REQUIRED)} and score or tp, fp, fn"
-        )
+        raise UserError(f"the cube lacks the column(s) {', '.join(missing)}; "
+                        f"it needs {', '.join(REQUIRED)} and score or tp, fp, fn")  # fmt: skip
     if cube.empty:
         raise UserError("the cube is empty; finish at least one run of every condition first")
     cube = cube.copy(deep=False)
@@ -45,7 +44,7 @@ def complete(cube: pd.DataFrame) -> pd.DataFrame:
     for name in ("score", *COUNTS):
         if name not in cube:
             cube[name] = np.float32(np.nan)
-    for name in [field.name for field in SCHEMA if field.type == WORD and field.name in cube]:
+    for name in [name for name in WORDS if name in cube]:
         if not isinstance(cube[name].dtype, pd.CategoricalDtype):
             cube[name] = cube[name].astype("category")
     variant = cube["variant"].cat
@@ -66,9 +65,8 @@ def encode(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[np.ndarray, pd.
     rows = np.zeros(len(firsts), np.int64)
     rows[codes[::-1]] = np.arange(len(frame))[::-1]
     table = frame[list(columns)].iloc[rows].reset_index(drop=True)
-    table = table.astype(
-        {name: object for name in columns if isinstance(table[name].dtype, pd.CategoricalDtype)}
-    )
+    coded = table.select_dtypes("category").columns
+    table[coded] = table[coded].astype(object)
     order = table.sort_values(list(columns), kind="stable").index.to_numpy()
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
@@ -148,18 +146,10 @@ def _bad_values(rows) -> list[str]:
     where = ["condition", "variant", "language", "seed", "example_id", "metric"]
     score = rows["score"].to_numpy(dtype=float, na_value=np.nan)
     counts = np.stack([rows[name].to_numpy(dtype=float, na_value=np.nan) for name in COUNTS])
-    found = _first(
-        rows,
-        (score < 0) | (score > 1),
-        "scores outside 0..1 (fractions, not percentages)",
-        [*where, "score"],
-    )
-    found += _first(
-        rows,
-        np.isnan(score) & np.isnan(counts).any(0),
-        "rows with neither a score nor tp, fp and fn",
-        where,
-    )
+    outside, none = (score < 0) | (score > 1), np.isnan(score) & np.isnan(counts).any(0)
+    what = "scores outside 0..1 (fractions, not percentages)"
+    found = _first(rows, outside, what, [*where, "score"])
+    found += _first(rows, none, "rows with neither a score nor tp, fp and fn", where)
     found += _first(rows, (counts < 0).any(0), "negative counts", [*where, *COUNTS])
     blank = rows[["example_id", "cluster_id", "seed"]].isna().any(axis=1).to_numpy()
     return found + _first(rows, blank, "rows without example_id, cluster_id or seed", where)
@@ -168,9 +158,8 @@ def _bad_values(rows) -> list[str]:
 def _two_clusters(rows) -> list[str]:
     _, pairs = encode(rows, [*_PLACE, "example_id", "cluster_id"])
     twice = pairs.duplicated([*_PLACE, "example_id"], keep=False).to_numpy()
-    return _first(
-        pairs, twice, "examples in two clusters", ["language", "example_id", "cluster_id"]
-    )
+    columns = ["language", "example_id", "cluster_id"]
+    return _first(pairs, twice, "examples in two clusters", columns)
 
 
 def _missing_cells(cells, runs, places) -> list[str]:
@@ -182,19 +171,10 @@ def _missing_cells(cells, runs, places) -> list[str]:
     holes = np.argwhere(expected & (cells == 0))
     if not len(holes):
         return []
-    table = pd.concat(
-        [
-            runs.iloc[holes[:, 0]].reset_index(drop=True),
-            places.iloc[holes[:, 1]].reset_index(drop=True),
-        ],
-        axis=1,
-    )
-    return _first(
-        table,
-        np.ones(len(table), bool),
-        "missing cells (other runs of this task have them)",
-        list(table),
-    )
+    cells = zip((runs, places), holes.T, strict=True)
+    table = pd.concat([side.iloc[at].reset_index(drop=True) for side, at in cells], axis=1)
+    what = "missing cells (other runs of this task have them)"
+    return _first(table, np.ones(len(table), bool), what, list(table))
 
 
 def _misaligned(rows, run, place, example, cells, runs, places, examples) -> list[str]:
@@ -202,9 +182,7 @@ def _misaligned(rows, run, place, example, cells, runs, places, examples) -> lis
     scored = rows["score"].notna().to_numpy()
     tags = np.random.default_rng(0).integers(0, 2**32, len(examples)).astype(float)
     cell = run * len(places) + place
-    sums = np.bincount(cell[scored], tags[example[scored]], minlength=cells.size).reshape(
-        cells.shape
-    )
+    sums = np.bincount(cell[scored], tags[example[scored]], cells.size).reshape(cells.shape)
     for p in np.flatnonzero((sums > 0).any(0)):
         filled = np.flatnonzero(sums[:, p])
         odd = filled[sums[filled, p] != sums[filled[0], p]]

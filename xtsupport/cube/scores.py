@@ -21,21 +21,16 @@ def score_table(cube: pd.DataFrame) -> pd.DataFrame:
     cube = complete(cube)
     keys = [name for name in (*NAMES, "seed", "metric") if name in cube]
     code, table = encode(cube, keys)
-    score = cube["score"].to_numpy(dtype=float, na_value=np.nan)
-    scored = ~np.isnan(score)
-    total, n = (
-        np.bincount(code[scored], score[scored], len(table)),
-        np.bincount(code, minlength=len(table)),
-    )
-    tp, fp, fn = (
-        np.bincount(
-            code[~scored], cube[name].to_numpy(dtype=float, na_value=0)[~scored], len(table)
-        )
-        for name in COUNTS
-    )
+    scored, n = cube["score"].notna().to_numpy(), np.bincount(code)
+
+    def total(name, rows):
+        values = cube[name].to_numpy(dtype=float, na_value=0)
+        return np.bincount(code[rows], values[rows], len(table))
+
+    tp, fp, fn = (total(name, ~scored) for name in COUNTS)
     micro = np.bincount(code[~scored], minlength=len(table)) > 0
     f1 = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
-    table["score"] = 100 * np.where(micro, f1, total / n)
+    table["score"] = 100 * np.where(micro, f1, total("score", scored) / n)
     table["n_examples"] = n
     return table
 
@@ -98,8 +93,6 @@ def zero_shot_means(scores: pd.DataFrame) -> pd.DataFrame:
     home = scores[scores["language"] == SOURCE]
     home = home.assign(task=home["task"].astype(str) + f" ({SOURCE})")
     both = pd.concat([away.assign(task=away["task"].astype(str)), home])
-    means = both.groupby(["condition", "task", "language"], sort=False, observed=True)[
-        "score"
-    ].mean()
-    means = means.groupby(["condition", "task"], sort=False).mean()
+    cells = both.groupby(["condition", "task", "language"], sort=False, observed=True)["score"]
+    means = cells.mean().groupby(["condition", "task"], sort=False).mean()
     return means.unstack("task").round(1)

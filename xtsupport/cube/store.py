@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from xtsupport.cube.columns import REQUIRED, SCHEMA, WORD
+from xtsupport.cube.columns import REQUIRED, SCHEMA, WORDS
 from xtsupport.errors import UserError
 from xtsupport.files import new_folder
+
+ORDER = ("condition", "variant", "language", "language_2", "metric", "seed", "example_id")
 
 
 def read_cube(
@@ -30,25 +32,10 @@ def read_cube(
     """
     dataset = open_cube(path)
     columns = list(dataset.schema.names if columns is None else columns)
-    unknown = [name for name in columns if name not in dataset.schema.names]
-    if unknown:
-        raise UserError(
-            *(
-                f"{path}: the cube has no column {name!r}; it has {', '.join(dataset.schema.names)}"
-                for name in unknown
-            )
-        )
+    _known(path, "column", columns, dataset.schema.names)
     chosen = None
     if tasks is not None:
-        have = cube_tasks(dataset)
-        missing = [task for task in tasks if task not in have]
-        if missing:
-            raise UserError(
-                *(
-                    f"{path}: the cube has no task {task!r}; it has {', '.join(have)}"
-                    for task in missing
-                )
-            )
+        _known(path, "task", tasks, cube_tasks(dataset))
         chosen = pc.field("task").isin(list(tasks))
     try:
         table = dataset.to_table(columns=columns, filter=chosen)
@@ -59,23 +46,25 @@ def read_cube(
     return to_frame(table)
 
 
+def _known(path, noun: str, wanted: Iterable[str], have: Sequence[str]) -> None:
+    if lacking := [name for name in wanted if name not in have]:
+        told = f"; it has {', '.join(have)}"
+        raise UserError(*(f"{path}: the cube has no {noun} {name!r}{told}" for name in lacking))
+
+
 def open_cube(path) -> ds.Dataset:
     """The cube as a lazy dataset with dictionary-encoded strings. UserError as ``read_cube``."""
     path = Path(path)
     if not path.exists():
-        raise UserError(
-            f"{path}: there is no cube here; finish the study, or name its `cube` folder"
-        )
-    words = [field.name for field in SCHEMA if field.type == WORD]
-    form = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=words))
+        raise UserError(f"{path}: there is no cube here; finish the study, or name its `cube` "
+                        "folder")  # fmt: skip
+    form = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=WORDS))
+    folders = ds.HivePartitioning.discover(infer_dictionary=True)
     try:
-        dataset = ds.dataset(
-            path, format=form, partitioning=ds.HivePartitioning.discover(infer_dictionary=True)
-        )
+        dataset = ds.dataset(path, format=form, partitioning=folders)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            f"{path}: not a complete parquet cube ({error}); build the cube again"
-        ) from error
+        reason = f"{path}: not a complete parquet cube ({error}); build the cube again"
+        raise UserError(reason) from error
     if not dataset.schema.names:
         raise UserError(f"{path}: the folder holds no parquet file; finish the study first")
     return dataset
@@ -83,13 +72,8 @@ def open_cube(path) -> ds.Dataset:
 
 def cube_tasks(dataset: ds.Dataset) -> list[str]:
     """Names of the tasks in an open cube, sorted, without reading more than one column."""
-    return sorted(
-        {
-            word
-            for batch in dataset.to_batches(columns=["task"])
-            for word in pc.unique(batch["task"]).to_pylist()
-        }
-    )
+    batches = dataset.to_batches(columns=["task"])
+    return sorted({name for batch in batches for name in pc.unique(batch["task"]).to_pylist()})
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
@@ -152,44 +136,18 @@ def _run_tables(file: Path, languages) -> list[tuple[str, pa.Table]]:
     missing = [name for name in REQUIRED if name not in table.column_names]
     if missing:
         raise UserError(f"{file}: lacks the column(s) {', '.join(missing)}")
+    columns = {name: table[name] for name in table.column_names}
     if languages is not None:
-        codes = table["language"].cast(pa.string()).to_pylist()
+        known = [languages.get(code) for code in table["language"].cast(pa.string()).to_pylist()]
         for name in ("family", "group"):
-            words = {
-                code: getattr(languages[code], name) for code in set(codes) if code in languages
-            }
-            table = table.drop_columns([name] if name in table.column_names else [])
-            table = table.append_column(
-                name, pa.array([words.get(code) for code in codes], pa.string())
-            )
-    arrays = [
-        table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
-        for f in SCHEMA
-    ]
+            words = [getattr(each, name) if each else None for each in known]
+            columns[name] = pa.array(words, pa.string())
+    arrays = [columns[f.name].cast(f.type) if f.name in columns else pa.nulls(len(table), f.type)
+              for f in SCHEMA]  # fmt: skip
     table = pa.table(arrays, schema=SCHEMA)
-    keys = [
-        (name, "ascending")
-        for name in (
-            "condition",
-            "variant",
-            "language",
-            "language_2",
-            "metric",
-            "seed",
-            "example_id",
-        )
-    ]
-    plain = pa.table(
-        {
-            name: table[name].cast(pa.string())
-            if table.schema.field(name).type == WORD
-            else table[name]
-            for name, _ in keys
-        }
-    )
-    table = table.take(pc.sort_indices(plain, keys))
-    tasks = pc.unique(table["task"]).to_pylist()
-    return [
-        (task, table.filter(pc.equal(table["task"], task)).drop_columns(["task"]))
-        for task in sorted(tasks)
-    ]
+    plain = {name: table[name].cast(pa.string()) if name in WORDS else table[name]
+             for name in ORDER}  # fmt: skip
+    order = pc.sort_indices(pa.table(plain), [(name, "ascending") for name in ORDER])
+    table = table.take(order)
+    return [(task, table.filter(pc.equal(table["task"], task)).drop_columns(["task"]))
+            for task in sorted(pc.unique(table["task"]).to_pylist())]  # fmt: skip

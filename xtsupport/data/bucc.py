@@ -47,8 +47,8 @@ def read(paths: list[Path]) -> Pools:
     """The pools in the files of the source pool, the English pool and the gold pairs."""
     source, target, gold = (_two_columns(path) for path in paths)
     _check_ids(paths, source, target, gold)
-    (source_ids, source_texts), (target_ids, target_texts) = _apart(source), _apart(target)
-    return Pools(source_ids, source_texts, target_ids, target_texts, gold)
+    sides = [[row[column] for row in rows] for rows in (source, target) for column in (0, 1)]
+    return Pools(*sides, gold)
 
 
 def files(language, split="test", data="hub") -> list[Path]:
@@ -60,10 +60,9 @@ def files(language, split="test", data="hub") -> list[Path]:
     paths = [folder / f"{pair}.{FILES[split]}.{end}" for end in (language, "en", "gold")]
     absent = [path.name for path in paths if not path.is_file()]
     if absent:
-        raise UserError(
-            f"bucc ({language}): no {', '.join(absent)} in {folder}: unpack the BUCC 2018 archive "
-            f"bucc2018-{pair}.{FILES[split]}-gold.tar.bz2 there"
-        )
+        archive = f"bucc2018-{pair}.{FILES[split]}-gold.tar.bz2"
+        raise UserError(f"bucc ({language}): no {', '.join(absent)} in {folder}: unpack the BUCC "
+                        f"2018 archive {archive} there")  # fmt: skip
     return paths
 
 
@@ -115,7 +114,3 @@ def _two_columns(path):
         elif line.strip():
             raise UserError(f"{path}, line {number}: expected two columns with a tab between")
     return rows
-
-
-def _apart(rows):
-    return [identifier for identifier, _ in rows], [text for _, text in rows]

@@ -16,16 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xtsupport import tables
-from xtsupport.data import (
-    ccgbank,
-    commits,
-    download,
-    hub_layout,
-    parquet,
-    readers,
-    remote,
-    soundness,
-)
+from xtsupport.data import ccgbank, commits, download, hub_layout, parquet, readers, remote
+from xtsupport.data.soundness import in_words, sound
 from xtsupport.errors import UserError, shorten
 from xtsupport.files import checksum as sha256
 from xtsupport.files import write_parquet
@@ -88,16 +80,15 @@ def load(task, language="en", split=None, data="hub", language_2=None, first=Non
         part, unsound = examples_of(source, len(found) > 1, first)
         parts.append(part)
         if unsound.keys() - {"rows without gold", "rows with a blank word"}:
-            warnings.warn(f"{task}: {source}: {soundness.in_words(unsound)}", stacklevel=2)
+            warnings.warn(f"{task}: {source}: {in_words(unsound)}", stacklevel=2)
     examples = pa.concat_tables(parts, promote_options="permissive")
     if language_2 not in (None, language) and "{code_2}" not in row.config:
         examples = _paired(examples, load(task, language_2, split, data).data.table, row)
+    mark = f"{fingerprint(task, language, split, data, language_2)} {first}".encode()
     return datasets.Dataset(
         datasets.table.InMemoryTable(examples.combine_chunks()),
         info=datasets.DatasetInfo(description=" + ".join(map(str, there))),
-        fingerprint=hashlib.sha256(
-            f"{fingerprint(task, language, split, data, language_2)} {first}".encode()
-        ).hexdigest(),
+        fingerprint=hashlib.sha256(mark).hexdigest(),
     )
 
 
@@ -155,10 +146,8 @@ def sources(task, language="en", split=None, data="hub", language_2=None) -> lis
     if not isinstance(split, str | None):
         raise UserError(f"{task}: the split {shorten(split)} must be text, or None")
     if second != first and not row.pairable:
-        raise UserError(
-            f"{task}: no pairs of two languages ({language}, {language_2}); "
-            "only parallel span and classification tasks have them"
-        )
+        raise UserError(f"{task}: no pairs of two languages ({language}, {language_2}); "
+                        "only parallel span and classification tasks have them")  # fmt: skip
     found = []
     for part in (split or row.eval_split).split("+"):
         name, _, subset = part.rpartition("/")
@@ -177,8 +166,10 @@ def count(source) -> int:
         return sum(remote.rows(source.repo, path) for path in source.paths)
     if not source.id_prefix:
         return sum(parquet.rows(path) for path in source.files)
-    ids = [parquet.read(path, ["id"])["id"] for path in _opened(source)]
-    return sum(_with_prefix(column, source.id_prefix) for column in ids)
+    files = source.files  # of the hub's, only the ids are fetched
+    files = [remote.opened(source.repo, path) for path in source.paths] if files is None else files
+    ids = (parquet.read(path, ["id"])["id"] for path in files)
+    return sum(pc.sum(pc.starts_with(each, source.id_prefix)).as_py() or 0 for each in ids)
 
 
 def checksum(source) -> str:
@@ -244,7 +235,7 @@ def missing(source, data) -> str:
 
 
 def examples_of(source, combined=False, first=None) -> tuple[pa.Table, dict[str, int]]:
-    """The examples of one part, and what soundness.sound() found in them.
+    """The examples of one part, and what sound() found in them.
 
     combined: ids of several parts are kept apart by the part's name; first: only so many rows.
     """
@@ -254,7 +245,7 @@ def examples_of(source, combined=False, first=None) -> tuple[pa.Table, dict[str,
     pattern = "{row}" if source.task.parallel else source.language + "-{row}"
     examples = readers.read(raw, source.task, pattern)
     name = f"{source} ({source.language})" if source.id_prefix else str(source)
-    examples, found = soundness.sound(examples, raw.num_rows, source.task, name)
+    examples, found = sound(examples, raw.num_rows, source.task, name)
     if combined:
         for name in ("example_id", "cluster_id"):
             prefixed = pc.binary_join_element_wise(f"{source}-", examples[name], "")
@@ -290,17 +281,6 @@ def first_rows(source, first) -> Path:
                 break
         write_parquet(place, pa.concat_tables(parts))
     return place
-
-
-def _opened(source):
-    """What parquet can be read from, a part's files or the hub's, without fetching them whole."""
-    if source.files is not None:
-        return source.files
-    return [remote.opened(source.repo, path) for path in source.paths]
-
-
-def _with_prefix(ids, prefix):
-    return pc.sum(pc.starts_with(ids, prefix)).as_py() or 0
 
 
 def _paired(examples, other, task):

@@ -25,16 +25,12 @@ def split_files(repo: Repo, config: str, split: str) -> list[str]:
     if not found:
         there = sorted({name for path in names if (name := _split_of(path, config))})
         has = f"there are the splits {', '.join(there)}" if there else "there is no such folder"
-        raise UserError(
-            f"{repo} at commit {repo.commit[:12]}: no parquet file of the split {split!r} of "
-            f"{config or 'default'!r}; {has}"
-        )
+        raise UserError(f"{repo} at commit {repo.commit[:12]}: no parquet file of the split "
+                        f"{split!r} of {config or 'default'!r}; {has}")  # fmt: skip
     numbers = [hit for name in found if (hit := NUMBERED.search(name))]
     if numbers and (len(numbers) != len(found) or {int(n[2]) for n in numbers} != {len(found)}):
-        raise UserError(
-            f"{repo} at commit {repo.commit[:12]}: {config}/{split} has {len(found)} of "
-            f"{numbers[0][2]} files ({', '.join(found[:3])})"
-        )
+        raise UserError(f"{repo} at commit {repo.commit[:12]}: {config}/{split} has {len(found)} "
+                        f"of {numbers[0][2]} files ({', '.join(found[:3])})")  # fmt: skip
     return found
 
 

@@ -11,16 +11,10 @@ from functools import lru_cache
 
 from xtsupport import tables
 from xtsupport.data import hub
+from xtsupport.data.soundness import TEXTS
 
 NGRAM = 13
-FIELDS = {
-    "span": ("context", "question"),
-    "classification": ("text", "text_pair"),
-    "choice": ("context", "question"),
-    "tagging": ("tokens",),
-    "retrieval": ("text", "text_2"),
-    "masked": ("text",),
-}
+FIELDS = TEXTS | {"span": ("context", "question"), "classification": ("text", "text_pair")}
 UNSEGMENTED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 MARKS = "".join(  # vowel signs and accents, which regular expressions do not count as letters
     chr(code) for code in range(0x300, 0x3100) if unicodedata.category(chr(code)).startswith("M")

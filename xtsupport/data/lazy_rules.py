@@ -89,15 +89,12 @@ def _sentences(each: _Question) -> dict[str, list[str]]:
     shared = [len(each.question & set(sentence)) for sentence in each.sentences]
     lengths = [len(sentence) for sentence in each.sentences]
     numbers = {
-        "first": 0,
-        "last": -1,
-        "middle": len(shared) // 2,
+        "first": 0, "last": -1, "middle": len(shared) // 2,
         "shares most": int(np.argmax(shared)),
         "shares most, last": len(shared) - 1 - int(np.argmax(shared[::-1])),
         "shares least": int(np.argmin(shared)),
-        "shortest": int(np.argmin(lengths)),
-        "longest": int(np.argmax(lengths)),
-    }
+        "shortest": int(np.argmin(lengths)), "longest": int(np.argmax(lengths)),
+    }  # fmt: skip
     return {name: each.sentences[number] for name, number in numbers.items()}
 
 
@@ -109,17 +106,13 @@ def _guesses(each: _Question, kind):
         once = [word for word in new if each.times[word] == 1]
         fits = [word for word in new if word in kind]
         picks = {
-            "first new word": new[:1],
-            "last new word": new[-1:],
-            "first word said once": once[:1],
-            "last word said once": once[-1:],
+            "first new word": new[:1], "last new word": new[-1:],
+            "first word said once": once[:1], "last word said once": once[-1:],
             "word before the question's": sentence[max(0, old[0] - 1) :] if old else [],
             "word after the question's": sentence[old[-1] + 1 :] if old else [],
-            "first word": sentence,
-            "last word": sentence[-1:],
-            "first of the kind": fits,
-            "last of the kind": fits[-1:],
-        }
+            "first word": sentence, "last word": sentence[-1:],
+            "first of the kind": fits, "last of the kind": fits[-1:],
+        }  # fmt: skip
         for pick, words in picks.items():
             yield f"{name}: {pick}", (words or sentence)[0]
 
@@ -144,8 +137,7 @@ def _best_positions(fitted) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    targets = [
-        row.name for row in tasks("world").values() if (row.kind, row.role) == ("span", "target")
-    ]
+    spans = [row.name for row in tasks("world").values() if row.kind == "span"]
+    targets = [name for name in spans if task_row(name, "world").role == "target"]
     every = pd.concat([lazy_table(name, "world").assign(task=name) for name in targets])
     every[["task", *COLUMNS]].round(2).to_csv(PACKAGE / "lazy_rules.csv", index=False)

@@ -38,9 +38,7 @@ class Lengths:
     quantiles: tuple[int, ...]
     measured: bool  # on these very rows with this tokenizer, and not taken from the table
 
-    def windows(
-        self, max_length: int, stride: int, cut: bool, step: int | None = None
-    ) -> np.ndarray:
+    def windows(self, max_length: int, stride: int, cut: bool, step: int | None = None):
         """Lengths (n,) in tokens of what a row becomes, one per window of each quantile.
 
         A longer sequence is cut off (`cut`), or becomes windows that share `stride` tokens, or
@@ -62,25 +60,21 @@ def published(task: str, role: str) -> Lengths:
     """The histogram of the table; role: train or eval. Raises UserError where it has none."""
     found = _table().get((task, role))
     if found is None:
-        raise UserError(
-            f"{task}: lengths.csv has no {role} lengths for it; add a line to know costs"
-        )
+        reason = f"lengths.csv has no {role} lengths for it; add a line to know costs"
+        raise UserError(f"{task}: {reason}")
     return found
 
 
 @cache
 def _table() -> dict[tuple[str, str], Lengths]:
     with TABLE.open(newline="", encoding="utf-8") as file:
-        return {
-            (row["task"], row["role"]): Lengths(
-                int(row["rows"]),
-                int(row["clusters"]),
-                int(row["sequences"]),
-                tuple(map(int, row["quantiles"].split())),
-                False,
-            )
-            for row in csv.DictReader(file)
-        }
+        rows = list(csv.DictReader(file))
+    made = {}
+    for row in rows:
+        counts = (int(row[name]) for name in ("rows", "clusters", "sequences"))
+        quantiles = tuple(map(int, row["quantiles"].split()))
+        made[row["task"], row["role"]] = Lengths(*counts, quantiles, False)
+    return made
 
 
 @cache

@@ -1,6 +1,8 @@
 """The parquet files of a mirror: found, read whole or refused, fingerprinted."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,15 +47,13 @@ def shards(folder: Path, split: str) -> tuple[Path, ...]:
 
 def read(path: Path, columns=None) -> pa.Table:
     """All rows of a file in `plain` types; UserError if it is truncated or damaged."""
-    try:
+    with _whole(path):
         return plain(pq.read_table(path, columns=columns, partitioning=None))
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
 
 
-def together(paths: tuple[Path, ...], columns=None) -> pa.Table:
+def together(paths: tuple[Path, ...]) -> pa.Table:
     """The rows of a split's files; UserError if a column is of another kind in one of them."""
-    tables = [read(path, columns) for path in paths]
+    tables = [read(path) for path in paths]
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
@@ -63,15 +63,13 @@ def together(paths: tuple[Path, ...], columns=None) -> pa.Table:
 
 def first(source, wanted: int) -> pa.Table:
     """The first rows of a path or stream, of which no more row groups are read than needed."""
-    try:
+    with _whole(source):
         file = pq.ParquetFile(source)
         groups, there = 0, 0
         while groups < file.num_row_groups and there < wanted:
             there += file.metadata.row_group(groups).num_rows
             groups += 1
         return file.read_row_groups(list(range(groups))).slice(0, wanted)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(source, error) from error
 
 
 def plain(table: pa.Table) -> pa.Table:
@@ -100,12 +98,16 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 def rows(path: Path) -> int:
     """The number of rows, from the file's metadata; UserError if it is truncated."""
-    try:
+    with _whole(path):
         return pq.read_metadata(path).num_rows
+
+
+@contextmanager
+def _whole(path) -> Iterator[None]:
+    """A truncated or damaged file as a UserError."""
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path, error):
-    reason = str(error).split("\n")[0]
-    return UserError(f"{path} is not a complete parquet file ({reason}); copy it again")
+        reason = str(error).split("\n")[0]
+        wrong = f"{path} is not a complete parquet file ({reason}); copy it again"
+        raise UserError(wrong) from error

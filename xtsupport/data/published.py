@@ -18,10 +18,8 @@ from xtsupport.files import read_text
 
 SPLITS = {"train": "train", "dev": "validation", "val": "validation", "test": "test",
           "dev_2k": "validation", "test_2k": "test"}  # fmt: skip
-SORTED = (
-    "the English side is sorted, as XTREME does it, so the pairs are lost; take "
-    "tatoeba.*-eng.* of LASER's data/tatoeba/v1"
-)
+SORTED = ("the English side is sorted, as XTREME does it, so the pairs are lost; take "
+          "tatoeba.*-eng.* of LASER's data/tatoeba/v1")  # fmt: skip
 BLANK = "all answers are blank (XTREME removes them from its test sets)"
 GONE = "has no labels (XTREME removes them from its test sets)"
 
@@ -189,11 +187,8 @@ def _conllu(path, hit):
 
 
 def _tagged(sentences, column):
-    return [
-        {"tokens": [word for word, _ in sentence], column: [tag for _, tag in sentence]}
-        for sentence in sentences
-        if sentence
-    ]
+    parts = (zip(*sentence, strict=True) for sentence in sentences if sentence)
+    return [{"tokens": list(words), column: list(tags)} for words, tags in parts]
 
 
 # ---------------------------------------------------------------------------------- questions

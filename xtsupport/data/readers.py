@@ -23,12 +23,8 @@ import pyarrow.compute as pc
 from xtsupport.errors import UserError, shorten
 from xtsupport.tables import Task
 
-PAIR_COLUMNS = (
-    ("text", "text_pair"),
-    ("premise", "hypothesis"),
-    ("sentence1", "sentence2"),
-    ("question1", "question2"),
-)
+PAIR_COLUMNS = (("text", "text_pair"), ("premise", "hypothesis"), ("sentence1", "sentence2"),
+                ("question1", "question2"))  # fmt: skip
 TAG_COLUMNS = ("tags", "pos_tags", "ner_tags")
 HIDDEN = ("", "-", "-1", "hidden", "None", "null")  # what stands for a label that is not given
 ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int64()))])
@@ -43,10 +39,8 @@ def read(raw: pa.Table, task: Task, identifier: str = "{row}") -> pa.Table:
     try:
         columns = READERS[task.kind](raw, task)
     except KeyError as missing:
-        raise UserError(
-            f"{task.name}: not the columns of a {task.kind} dataset ({missing.args[0]}); "
-            f"found {', '.join(raw.column_names)}"
-        ) from None
+        wrong = f"{task.name}: not the columns of a {task.kind} dataset ({missing.args[0]})"
+        raise UserError(f"{wrong}; found {', '.join(raw.column_names)}") from None
     except UserError as error:
         raise UserError(*(f"{task.name}: {each}" for each in error.problems)) from None
     examples = pa.table({"example_id": _example_ids(raw, identifier), **columns})
@@ -137,9 +131,8 @@ def _answer(value):
 
 
 def _classification(raw, task):
-    first, second = next(
-        (pair for pair in PAIR_COLUMNS if pair[0] in raw.column_names), PAIR_COLUMNS[0]
-    )
+    there = (pair for pair in PAIR_COLUMNS if pair[0] in raw.column_names)
+    first, second = next(there, PAIR_COLUMNS[0])
     other = pa.array([""] * raw.num_rows)
     if second in raw.column_names:
         other = pc.fill_null(_texts(raw, second), "")
@@ -148,11 +141,14 @@ def _classification(raw, task):
 
 
 def _choice(raw, task):
-    build = next((build for column, build in CHOICES.items() if column in raw.column_names), _plain)
+    layouts = (layout for column, layout in LAYOUTS.items() if column in raw.column_names)
+    layout = next(layouts, ("context", "question", "choices", "label", None))
     built = []
     for number, row in enumerate(raw.to_pylist()):
         try:
-            context, question, choices, label, names = build(row)
+            context, question, choices, label, names = (
+                _lettered(row) if "answerKey" in row else _laid_out(row, *layout)
+            )
         except TypeError:
             raise UserError(f"row {number}: its options are {shorten(row['choices'])}") from None
         names = _names(choices, names, number)
@@ -161,51 +157,29 @@ def _choice(raw, task):
     context, question, choices, label = zip(*built, strict=True) if built else ((), (), (), ())
     if not all(isinstance(text, str) for text in (*context, *question)):
         raise UserError("context and question must be text")
-    return {
-        "context": pa.array(context, pa.string()),
-        "question": pa.array(question, pa.string()),
-        "choices": pa.array(choices, pa.list_(pa.string())),
-        "label": pa.array(label, pa.int64()),
-    }
+    texts = {"context": pa.array(context, pa.string()), "question": pa.array(question, pa.string())}
+    options = pa.array(choices, pa.list_(pa.string()))
+    return texts | {"choices": options, "label": pa.array(label, pa.int64())}
 
 
-def _hellaswag(row):  # the second question part opens every ending
-    return row["ctx_a"], row["ctx_b"], row["endings"], row["label"], None
+LAYOUTS = {  # by a column that no other has: context, question, options, the right one, their names
+    "endings": ("ctx_a", "ctx_b", "endings", "label", None),  # HellaSwag: ctx_b opens each ending
+    "answerA": ("context", "question", ("answerA", "answerB", "answerC"), "label", "123"),
+    "answer0": ("context", "question", [f"answer{k}" for k in range(4)], "label", None),
+    "choice1": ("premise", "question", ("choice1", "choice2"), "label", None),  # COPA
+}
 
 
-def _commonsense_qa(row):  # also ARC, whose options are A..E or 1..5
+def _laid_out(row, context, question, options, label, names):
+    choices = row[options] if isinstance(options, str) else [row[name] for name in options]
+    return row[context], row[question], choices, row[label], names
+
+
+def _lettered(row):  # CommonsenseQA, and ARC, whose options are A..E or 1..5
     choices = row["choices"]
     if isinstance(choices, list):
         choices = {name: [each[name] for each in choices] for name in ("text", "label")}
     return "", row["question"], choices["text"], row["answerKey"], choices["label"]
-
-
-def _social_i_qa(row):
-    choices = [row[f"answer{letter}"] for letter in "ABC"]
-    return row["context"], row["question"], choices, row["label"], ["1", "2", "3"]
-
-
-def _cosmos_qa(row):
-    choices = [row[f"answer{k}"] for k in range(4)]
-    return row["context"], row["question"], choices, row["label"], None
-
-
-def _copa(row):
-    choices = [row["choice1"], row["choice2"]]
-    return row["premise"], row["question"], choices, row["label"], None
-
-
-def _plain(row):
-    return row["context"], row["question"], row["choices"], row["label"], None
-
-
-CHOICES = {  # by a column that no other layout has
-    "endings": _hellaswag,
-    "answerKey": _commonsense_qa,
-    "answerA": _social_i_qa,
-    "answer0": _cosmos_qa,
-    "choice1": _copa,
-}
 
 
 def _names(choices, names, number):
@@ -277,14 +251,8 @@ def _masked(raw, task):
     return {"text": _texts(raw, "text")}
 
 
-READERS = {
-    "span": _span,
-    "classification": _classification,
-    "choice": _choice,
-    "tagging": _tagging,
-    "retrieval": _retrieval,
-    "masked": _masked,
-}
+READERS = {"span": _span, "classification": _classification, "choice": _choice,
+           "tagging": _tagging, "retrieval": _retrieval, "masked": _masked}  # fmt: skip
 
 
 def _label_names(raw, column, task):

@@ -88,11 +88,8 @@ def listing(repo: Repo) -> dict[str, dict]:
         found = _tree(repo)
     except Unreachable:
         root = repo.cached("")
-        found = {
-            path.relative_to(root).as_posix(): {"size": path.stat().st_size}
-            for path in sorted(root.rglob("*"))
-            if path.is_file()
-        }
+        there = sorted(path for path in root.rglob("*") if path.is_file())
+        found = {path.relative_to(root).as_posix(): {"size": path.stat().st_size} for path in there}
         if not found:
             raise
         return found
@@ -192,9 +189,8 @@ def _tree(repo: Repo) -> dict[str, dict]:
                 lfs = each.get("lfs") or {}
                 checks = {"sha256": lfs["oid"]} if lfs else {"oid": each["oid"]}
                 if not _safe(each["path"], *checks.values()):
-                    raise UserError(
-                        f"{repo}: the hub lists {each['path']!r}, which is not a file name"
-                    )
+                    name = each["path"]
+                    raise UserError(f"{repo}: the hub lists {name!r}, which is not a file name")
                 found[each["path"]] = {"size": lfs.get("size", each["size"]), **checks}
         url = response.links.get("next", {}).get("url")
     return found

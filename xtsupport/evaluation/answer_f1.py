@@ -30,9 +30,8 @@ MLQA_ARTICLES = {
 }
 HAN = "\u4e00-\u9fa5"  # the range of MLQA's script
 UNSEGMENTED = HAN + "\u3040-\u30ff\u31f0-\u31ff\u0e00-\u0e7f\u0e80-\u0eff\u1780-\u17ff\u1000-\u109f"
-MARKS = "".join(
-    chr(code) for code in range(0x0E00, 0x30A0) if unicodedata.category(chr(code)).startswith("M")
-)
+CHARACTERS = map(chr, range(0x0E00, 0x30A0))
+MARKS = "".join(each for each in CHARACTERS if unicodedata.category(each).startswith("M"))
 SEGMENTS = {
     "zh": re.compile(f"[{HAN}]|[^{HAN}\\s]+"),
     "": re.compile(f"[{UNSEGMENTED}][{MARKS}]*|[^{UNSEGMENTED}\\s]+"),
@@ -77,8 +76,3 @@ def token_f1(prediction: tuple[str, ...], gold: tuple[str, ...]) -> float:
         return 0.0
     precision, recall = common / len(prediction), common / len(gold)
     return 2 * precision * recall / (precision + recall)
-
-
-def token_f1_v2(prediction: tuple[str, ...], gold: tuple[str, ...]) -> float:
-    """As token_f1, but two empty answers agree (SQuAD v2: no answer)."""
-    return token_f1(prediction, gold) if prediction and gold else float(prediction == gold)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import pandas as pd
 import yaml
@@ -34,21 +35,17 @@ def deciding(found: Contents) -> list[str]:
             "not zero-shot."
         )
     if target["note"].str.contains("own training data").any() and not found.control:
-        lines.append(
-            f"{who} and {where} share training data: part of the gain may be more training alone."
-        )
+        lines.append(f"{who} and {where} share training data: part of the gain may be more "
+                     "training alone.")  # fmt: skip
     whole = found.comparison[found.comparison["by"] == "all"].merge(
         target[["treatment", "baseline", "variant", "task", "metric"]].drop_duplicates()
     )
     if (whole["verdict"] == "undetermined").any() and whole["mde"].notna().any():
-        lines.append(
-            f"Undetermined does not mean none: 80% power requires a gain of "
-            f"{whole['mde'].iloc[0]:.1f} points here."
-        )
+        lines.append(f"Undetermined does not mean none: 80% power requires a gain of "
+                     f"{whole['mde'].iloc[0]:.1f} points here.")  # fmt: skip
     if target["n_seeds"].max() < 2:
-        lines.append(
-            "One run per condition: the interval is about other questions, not other runs."
-        )
+        text = "One run per condition: the interval is about other questions, not other runs."
+        lines.append(text)
     return lines
 
 
@@ -56,10 +53,8 @@ def cautions(found: Contents) -> list[str]:
     """What else a reader must not conclude, from the design of this very study."""
     rows, primary = found.answer, found.primary
     target = rows[rows["task"] == primary.target]
-    lines = [
-        f"The intervals, by resampling {target['unit'].iloc[0]}, are about "
-        f"{claim(target.iloc[0])}; not about other encoders, pretraining runs or languages.",
-    ]
+    about = f"{claim(target.iloc[0])}; not about other encoders, pretraining runs or languages."
+    lines = [f"The intervals, by resampling {target['unit'].iloc[0]}, are about {about}"]
     share = runs_share(found)
     if share > 50 and target["n_seeds"].min() < 5:
         lines.append(
@@ -140,18 +135,9 @@ def best(found: Contents) -> list[Block]:
         one = next(one for one in found.evidence.moments if one.task == target)
         has_source = SOURCE in set(one.languages["language"])
         ways = [way for way in WAYS if way != "english" or has_source]
-        try:
-            tables.append(
-                best_intermediate(
-                    found.evidence,
-                    target,
-                    baseline=baseline,
-                    ways=ways,
-                    n_resamples=200,
-                )
-            )
-        except UserError:
-            continue  # fewer than two candidates
+        with suppress(UserError):  # fewer than two candidates
+            made = best_intermediate(found.evidence, target, None, baseline, ways, n_resamples=200)
+            tables.append(made)
     if not tables:
         return []
     rows = pd.concat(tables, ignore_index=True)
@@ -176,10 +162,9 @@ def runs(found: Contents) -> list[Block]:
     """Time, versions, collapsed runs and settings."""
     if not found.records:
         return [paragraph("This report was made from a cube alone; it has no records of runs.")]
+    every = [r["versions"].items() for r in found.records]
     made = {
-        "versions": [
-            ", ".join(f"{name} {v}" for name, v in r["versions"].items()) for r in found.records
-        ],
+        "versions": [", ".join(f"{name} {v}" for name, v in each) for each in every],
         "machine": [r.get("machine", "") for r in found.records],
         "commit": [r.get("commit") or "not under version control" for r in found.records],
     }
@@ -202,20 +187,15 @@ def distinct(texts: Sequence[str]) -> str:
 
 def times(records: Sequence[Mapping]) -> pd.DataFrame:
     """Runs and seconds per phase."""
-    table_of = pd.DataFrame(
-        [{"phase": r["phase"], "seconds": float(r["seconds"])} for r in records if "seconds" in r]
-    )
-    grouped = table_of.groupby("phase", sort=False)["seconds"]
+    timed = [(r["phase"], float(r["seconds"])) for r in records if "seconds" in r]
+    grouped = pd.DataFrame(timed, columns=["phase", "s"]).groupby("phase", sort=False)["s"]
     return grouped.agg(runs="count", seconds="sum", longest="max").reset_index()
 
 
 def collapsed(records: Sequence[Mapping]) -> str:
     """Which runs stayed at chance level; they are counted like all others."""
-    names = [
-        f"{r['condition']}, seed {r['seed']}: {', '.join(r['collapsed'])}"
-        for r in records
-        if r.get("collapsed")
-    ]
+    low = [r for r in records if r.get("collapsed")]
+    names = [f"{r['condition']}, seed {r['seed']}: {', '.join(r['collapsed'])}" for r in low]
     if not names:
         return "No run stayed at chance level."
     return f"Runs that stayed at chance level in English (kept, not dropped): {'; '.join(names)}."

@@ -9,13 +9,12 @@ from xtsupport.report.contents import Contents
 from xtsupport.report.headline import verdict_words
 from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, shown
-from xtsupport.report.sentences import counted, ends, signed_gain
+from xtsupport.report.sentences import MINUS, counted, ends, signed_gain
 from xtsupport.report.style import level_order
 from xtsupport.sides import both_sides
 from xtsupport.statistics.claims import published_scores
 from xtsupport.statistics.declared import apart
 
-MINUS = "\N{MINUS SIGN}"
 ROWS = 6000  # of all gains on a page; significance.csv has the rest
 TEXTS = {"question": "question", "gold": "gold answer", "english": "in English"}
 
@@ -32,18 +31,12 @@ def score_board(found: Contents) -> list[Block]:
         heads.append(Cell(task_name(name, data), below, "n"))
     english = (task_name(name.removesuffix(" (en)"), data) for name in home)
     heads += [Cell(name, "English", "n soft") for name in english]
-    conditions = set(found.scores["condition"])
-    rows = [
-        [
-            Cell(side_name(name, data), kind="" if name in conditions else "soft"),
-            *(
-                score_cell(found, name, target, metric, line.get(target), f"gains-{place}")
-                for place, (target, metric) in enumerate(official.items())
-            ),
-            *(Cell(shown(line[each]), kind="n soft") for each in home),
-        ]
-        for name, line in means.iterrows()
-    ]
+    conditions, rows = set(found.scores["condition"]), []
+    for name, line in means.iterrows():
+        row = [Cell(side_name(name, data), kind="" if name in conditions else "soft")]
+        row += [score_cell(found, name, target, metric, line.get(target), f"gains-{place}")
+                for place, (target, metric) in enumerate(official.items())]  # fmt: skip
+        rows.append([*row, *(Cell(shown(line[each]), kind="n soft") for each in home)])
     text = (
         "Mean over seeds and over the languages other than English, in points. Below a score: "
         "the gain over the baseline, coloured where it is a finding (?: undetermined). Click a "
@@ -143,7 +136,7 @@ def gain_table(found: Contents, task, rows, levels, drawn, name) -> Block:
                 Cell(where), Cell(family), Cell(who), Cell(base),
                 Cell(shown(row["baseline_score"]), kind="n"),
                 Cell(signed_gain(row["gain"]), kind=f"n {kind}", link=link),
-                Cell(ends(row["ci_low"], row["ci_high"]).replace("-", MINUS), kind="i"),
+                Cell(ends(row["ci_low"], row["ci_high"], MINUS), kind="i"),
                 Cell(verdict, kind=f"i {kind}"),
             ])  # fmt: skip
     heads: list[Cell | str] = ["language", "family", trained_on(found), "against"]

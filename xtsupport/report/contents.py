@@ -9,7 +9,7 @@ import pandas as pd
 from xtsupport.cube.scores import in_order, official
 from xtsupport.errors import UserError
 from xtsupport.report.score_tables import answer_rows, by_language, forest_rows
-from xtsupport.report.sentences import ends, levels, signed
+from xtsupport.report.sentences import MINUS, ends, levels, signed
 from xtsupport.sides import short_name, side
 from xtsupport.statistics.claims import check_claims
 from xtsupport.statistics.declared import Declared, Primary
@@ -76,7 +76,7 @@ class Contents:
         if self.primary.baseline != "none" or "~" in condition:
             return None
         against = replace(self.primary, baseline=short_name((f"none~{condition}", variant)))
-        rows = answer_rows(self.comparison, against, self.languages, by="all")
+        rows = answer_rows(self.comparison, against, self.languages, "all")
         return against if rows["task"].eq(against.target).any() else None
 
     @cached_property
@@ -115,7 +115,11 @@ class Contents:
 
 
 def contents(comparison, evidence: Evidence, settings=None, records=()) -> Contents:
-    """Gather what the sections need; UserError where the comparison has no rows of the answer."""
+    """Gather what the sections need; UserError where the comparison has no rows of the answer.
+
+    comparison: what ``significance`` made of the evidence. settings: of the study; records: the
+    ``run.json`` of its runs. A cube alone has a report, too.
+    """
     given = settings.model_dump() if settings else {}
     found, primary = Contents(comparison, evidence, records, given), evidence.primary
     if not found.answer["task"].eq(primary.target).any():
@@ -130,7 +134,7 @@ def with_interval(rows: pd.DataFrame) -> pd.Series:
     """`+2.3 [1.2, 3.4]`: the gain and its interval, for every row."""
     cells = zip(rows["gain"], rows["ci_low"], rows["ci_high"], strict=True)
     texts = [f"{gain:+.1f} [{signed(low)}, {signed(high)}]" for gain, low, high in cells]
-    return pd.Series(texts, rows.index, dtype=object).str.replace("-", "\N{MINUS SIGN}")
+    return pd.Series(texts, rows.index, dtype=object).str.replace("-", MINUS)
 
 
 def gain_head(rows: pd.DataFrame, alpha: float) -> str:
@@ -141,15 +145,9 @@ def gain_head(rows: pd.DataFrame, alpha: float) -> str:
 def interval(rows: pd.DataFrame) -> pd.Series:
     """`1.2 to 3.4` for every row."""
     pairs = zip(rows["ci_low"], rows["ci_high"], strict=True)
-    text = [ends(low, high).replace("-", "\N{MINUS SIGN}") for low, high in pairs]
-    return pd.Series(text, rows.index)
+    return pd.Series([ends(*pair, MINUS) for pair in pairs], rows.index)
 
 
 def p_text(p: float) -> str:
     """A p-value in three digits."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def p_words(p: float) -> str:
-    """`p = 0.012` or `p < 0.001`."""
-    return f"p {p_text(p)}" if p < 0.001 else f"p = {p_text(p)}"

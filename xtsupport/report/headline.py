@@ -8,14 +8,13 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from xtsupport.report.contents import Contents, p_words
+from xtsupport.report.contents import Contents, p_text
 from xtsupport.report.names import metric_name, side_name, task_name
-from xtsupport.report.score_tables import answer_rows
-from xtsupport.report.sentences import ends, points, scarce, signed_gain
+from xtsupport.report.score_tables import answer_rows, forest_rows
+from xtsupport.report.sentences import MINUS, ends, points, scarce, signed_gain
 from xtsupport.statistics.declared import Primary, apart, plural
 from xtsupport.statistics.primary import heterogeneity
 
-MINUS = "\N{MINUS SIGN}"
 LISTED = 7  # levels of one verdict that a line names
 STEPS = "the same number of steps spent on the target's training set"
 FIRST = {  # verdict -> the heading of the page
@@ -41,7 +40,7 @@ def in_short(found: Contents) -> list[str]:
 
 def overall(found: Contents, primary: Primary) -> Mapping:
     """The row over all languages of a comparison on its target."""
-    rows = answer_rows(found.comparison, primary, found.languages, by="all")
+    rows = answer_rows(found.comparison, primary, found.languages, "all")
     return rows[rows["task"] == primary.target].iloc[0].to_dict()
 
 
@@ -76,12 +75,9 @@ def one_sentence(found: Contents) -> str:
     base = side_name(primary.baseline, data)
     over = f"{who} first" if primary.baseline == "none" else f"{who} against {base}"
     count = "one language" if row["n_languages"] == 1 else f"{row['n_languages']} languages"
-    gain = gain_words(row, f" over {count}")
-    metric = metric_name(primary.metric)
-    control = control_words(found)
-    return (
-        f"{over}: {task_name(primary.target, data)} {metric} {gain}{'; ' * bool(control)}{control}."
-    )
+    where = f"{task_name(primary.target, data)} {metric_name(primary.metric)}"
+    parts = [f"{over}: {where} {gain_words(row, f' over {count}')}", control_words(found)]
+    return f"{'; '.join(filter(None, parts))}."
 
 
 def control_words(found: Contents) -> str:
@@ -96,8 +92,8 @@ def control_words(found: Contents) -> str:
 
 def gain_words(row: Mapping, where: str = "") -> str:
     """`+1.4 (-0.3 to 3.0), undetermined`, with a true minus; of a difference larger or smaller."""
-    numbers = f"{signed_gain(row['gain'])} ({ends(row['ci_low'], row['ci_high'])})"
-    return f"{numbers}{where}, {verdict_words(row)}".replace("-", MINUS)
+    numbers = f"{signed_gain(row['gain'])} ({ends(row['ci_low'], row['ci_high'], MINUS)})"
+    return f"{numbers}{where}, {verdict_words(row)}"
 
 
 def verdict_words(row: Mapping) -> str:
@@ -132,7 +128,7 @@ def rests(found: Contents) -> list[str]:
 def rest_line(found: Contents, rest: str, kind: str) -> str:
     """One line on a rest: its targets, the gain, and the primary gain minus that."""
     primary, data = found.primary, found.evidence.data
-    rows = answer_rows(found.comparison, primary, found.languages, by="all")
+    rows = answer_rows(found.comparison, primary, found.languages, "all")
     part, difference = (rows[rows["task"] == n] for n in (rest, f"{primary.target} - {rest}"))
     targets = part["note"].str.extract(r"mean of ([^;]+)")[0].iloc[0]
     named = ", ".join(task_name(each, data) for each in targets.split(", "))
@@ -186,27 +182,22 @@ def families_differ(found: Contents) -> list[str]:
         f"The gain on {task_name(found.primary.target, found.evidence.data)} {differ} between "
         f"{plural(by)}: the largest is {row['spread']:.1f} points above the smallest, "
         f"F({row['df1']}, {row['df2']:.0f}) = {row['statistic']:.1f}, "
-        f"{p_words(row['p_value'])}{depends}{limit}."
+        f"p {'' if row['p_value'] < 0.001 else '= '}{p_text(row['p_value'])}{depends}{limit}."
     ]
 
 
 def closing(found: Contents) -> list[str]:
     """The answer for a terminal: its lines, and a table of the levels with their verdicts."""
-    primary, by = found.primary, apart(found.primary.by)
+    primary = found.primary
     heads = {f"gain over {side_name(primary.baseline)}": primary}
     heads |= {"gain over the same number of steps": found.control} if found.control else {}
     cells: dict[str, list[str]] = {}
     columns = ["", "languages"]
     for name, each in heads.items():
-        rows = [
-            row
-            for at in ("all", by)
-            for row in answer_rows(found.comparison, each, found.languages, at).to_dict("records")
-            if row["task"] == each.target
-        ]
-        if rows:
-            columns.append(name)
-        for row in rows:
+        rows = forest_rows(found.comparison, each, found.languages)
+        rows = rows[rows["task"] == each.target]
+        columns += [name] * bool(len(rows))
+        for row in rows.to_dict("records"):
             level = "all languages" if row["level"] == "all" else row["level"]
             line = cells.setdefault(level, [str(row["n_languages"])])
             line.append(gain_words(row))

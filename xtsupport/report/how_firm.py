@@ -10,15 +10,13 @@ from xtsupport.report.headline import gain_words
 from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table
 from xtsupport.report.power_report import power_sentences
-from xtsupport.report.sentences import points, sentence, signed
+from xtsupport.report.sentences import MINUS, ends, points, sentence, signed
 from xtsupport.statistics.distance import distance_slope
-from xtsupport.statistics.multiplicity import better_on
 from xtsupport.statistics.pooling import outlook
 from xtsupport.statistics.primary import on_scales
 from xtsupport.statistics.runs_seen import leave_one_out, outlying, run_scores, scatter
 from xtsupport.statistics.sensitivity import beside_bootstrap, noise
-
-MINUS = "\N{MINUS SIGN}"
+from xtsupport.statistics.verdicts import better_on
 
 
 def firm(found: Contents) -> list[Block]:
@@ -140,9 +138,8 @@ def power(found: Contents) -> list[Block]:
 def in_words(found: Contents) -> list[Block]:
     """A sentence per row of the answer, as one could write it in a paper."""
     rules, data = found.rules, found.evidence.data
-    lines = [
-        sentence(row, rules.margin, rules.alpha, data) for row in found.drawn.to_dict("records")
-    ]
+    rows = found.drawn.to_dict("records")
+    lines = [sentence(row, rules.margin, rules.alpha, data) for row in rows]
     return [folded("The answer in sentences for a paper", bullets(lines))]
 
 
@@ -160,8 +157,8 @@ def distance(found: Contents, single: pd.DataFrame) -> list[Block]:
         return []
     slopes = distance_slope(found.evidence)
     slopes["95% interval"], slopes["one left out"] = (
-        [f"{low:+.2f} to {high:+.2f}".replace("-", MINUS) for low, high in slopes[ends].to_numpy()]
-        for ends in (["ci_low", "ci_high"], ["leave_one_out_low", "leave_one_out_high"])
+        [f"{low:+.2f} to {high:+.2f}".replace("-", MINUS) for low, high in slopes[pair].to_numpy()]
+        for pair in (["ci_low", "ci_high"], ["leave_one_out_low", "leave_one_out_high"])
     )
     slopes["p"] = slopes["p_value"].map(p_text)
     columns = ["task", "adjusted_for", "n_languages", "slope", "95% interval", "p"]
@@ -210,15 +207,11 @@ def outlook_words(found: Contents, rows: pd.DataFrame) -> str:
 def outlook_table(rows: pd.DataFrame, languages: pd.DataFrame) -> pd.DataFrame:
     """One line per language or group: measured gain, expected gain, interval."""
     names = languages.set_index("code")["name"]
-    bounds = zip(rows["ci_low"], rows["ci_high"], strict=True)
-    return pd.DataFrame(
-        {
-            "language": [names.get(level, level) for level in rows["level"]],
-            "measured": ["" if pd.isna(gain) else signed(gain) for gain in rows["measured"]],
-            "expected": rows["gain"].map(signed).to_list(),
-            "interval": [f"{signed(low)} to {signed(high)}" for low, high in bounds],
-        }
-    )
+    shown = pd.DataFrame({"language": [names.get(level, level) for level in rows["level"]]})
+    shown["measured"] = ["" if pd.isna(gain) else signed(gain) for gain in rows["measured"]]
+    shown["expected"] = rows["gain"].map(signed).to_list()
+    shown["interval"] = list(map(ends, rows["ci_low"], rows["ci_high"]))
+    return shown
 
 
 def sure_languages(found: Contents, single: pd.DataFrame) -> list[Block]:

@@ -36,17 +36,11 @@ def intended_table(found: Contents) -> pd.DataFrame:
     apart = with_interval(rows.set_axis(rows.columns.map(BESIDE), axis=1)[list(GAIN)])
     effect = rows["beside_low"].gt(0).map({True: "higher", False: ""})
     effect = effect.mask(rows["beside_high"] < 0, "lower").replace("", "no effect shown")
-    return pd.DataFrame(
-        {
-            "family": rows["family"],
-            "differs in": rows["differs"],
-            "intended": rows["intended"],
-            "baseline": rows["baseline_score"],
-            "gain": with_interval(rows) + ", " + rows["verdict"],
-            "in line": rows["in_line"],
-            f"beside {LIKE}": (apart + ", " + effect).where(rows["beside"].notna(), ""),
-        }
-    )
+    names = {"differs": "differs in", "baseline_score": "baseline", "in_line": "in line"}
+    shown = rows.rename(columns=names).assign(gain=with_interval(rows) + ", " + rows["verdict"])
+    shown[f"beside {LIKE}"] = (apart + ", " + effect).where(rows["beside"].notna(), "")
+    return shown[["family", "differs in", "intended", "baseline", "gain", "in line",
+                  f"beside {LIKE}"]]  # fmt: skip
 
 
 def intended_versus_found(found: Contents) -> pd.DataFrame:

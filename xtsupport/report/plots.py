@@ -136,9 +136,8 @@ def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> F
         grid, ax=panel, cmap="cividis", annot=True, fmt=".0f", annot_kws={"fontsize": 8},
         cbar_kws={"label": "points", "pad": 0.02},
     )  # fmt: skip
-    panel.set_xticks(
-        np.arange(len(order)) + 0.5, list(level_names(order, languages).values()), rotation=90
-    )
+    named = list(level_names(order, languages).values())
+    panel.set_xticks(np.arange(len(order)) + 0.5, named, rotation=90)
     panel.set_yticks(np.arange(len(grid)) + 0.5, list(map(side_name, grid.index)))
     panel.set(xlabel="", ylabel="")
     panel.tick_params(axis="y", rotation=0)
@@ -321,29 +320,27 @@ def _task_headings(panel: Axes, tasks: Sequence[str]) -> None:
     """The benchmark's name over its columns and a gap line between benchmarks."""
     for task in dict.fromkeys(tasks):
         where = [i for i, name in enumerate(tasks) if name == task]
-        panel.text(
-            float(np.mean(where)), -0.6, task_name(task), ha="center", va="bottom", fontsize=9
-        )
+        middle = float(np.mean(where))
+        panel.text(middle, -0.6, task_name(task), ha="center", va="bottom", fontsize=9)
         if where[0]:
             panel.axvline(where[0] - 0.5, color=INK, linewidth=1.5)
 
 
-def family_picture(languages: pd.DataFrame, distance: str = "syntactic") -> Figure:
-    """The languages table as a picture: family (colour), script (mark), distance from English.
-
-    `distance` names one of the distance columns (0..1); a language without one stands hollow at 0.
+def family_picture(languages: pd.DataFrame) -> Figure:
+    """The languages table as a picture: family (colour), script (mark), syntactic distance from
+    English (0..1); a language without one stands hollow at 0.
     """
     table = languages.set_index("code").loc[language_order(languages)]
     scripts, colours = list(dict.fromkeys(table["script"])), family_colours(languages)
     figure, (panel,) = new_figure(
-        f"The languages: family (colour), script (mark) and {distance} distance from English",
+        "The languages: family (colour), script (mark) and syntactic distance from English",
         "Further right: the grammar differs more from that of English. Another mark: another "
         "script. Transfer from English should be hardest where both change.",
         width=7.6,
         height=2.2 + 0.25 * len(table),
     )
     for y, row in enumerate(table.itertuples()):
-        value, colour = getattr(row, distance), colours[row.family]
+        value, colour = row.syntactic, colours[row.family]
         panel.plot(
             0 if pd.isna(value) else value, y, color=colour, markersize=8,
             marker=MARKERS[scripts.index(row.script) % len(MARKERS)],
@@ -353,7 +350,7 @@ def family_picture(languages: pd.DataFrame, distance: str = "syntactic") -> Figu
     panel.set_yticks(range(len(table)), names)
     for label, family in zip(panel.get_yticklabels(), table["family"], strict=True):
         label.set_color(colours[family])
-    panel.set(xlabel=f"{distance} distance from English (0 to 1)", ylim=(len(table) - 0.4, -0.6))
+    panel.set(xlabel="syntactic distance from English (0 to 1)", ylim=(len(table) - 0.4, -0.6))
     handles = [
         Line2D([], [], color=INK, marker=MARKERS[i % len(MARKERS)], linestyle="", label=script)
         for i, script in enumerate(scripts)
@@ -365,9 +362,7 @@ def family_picture(languages: pd.DataFrame, distance: str = "syntactic") -> Figu
     return figure
 
 
-def retrieval_by_layer(
-    scores: pd.DataFrame, languages: pd.DataFrame, chance: float | None = None
-) -> Figure:
+def retrieval_by_layer(scores: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     """Sentence-retrieval accuracy against layer, a line per group, a panel per condition.
 
     `scores`: layer (0 is the embedding layer), language, score and, where there are several,
@@ -386,13 +381,8 @@ def retrieval_by_layer(
     )
     for panel, condition in zip(panels, conditions, strict=True):
         _layer_lines(panel, scores[scores["condition"] == condition], languages)
-        if chance is not None:
-            reference_line(panel, chance, "guessing")
-        panel.set(
-            xlabel="layer",
-            title=side_name(condition) if condition else "",
-            xlim=(-0.2, scores["layer"].max() + 0.2),
-        )
+        panel.set(xlabel="layer", xlim=(-0.2, scores["layer"].max() + 0.2))
+        panel.set_title(side_name(condition) if condition else "")
         panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     panels[0].set(ylabel="accuracy in points", ylim=(0, None))
     panels[-1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize="small")
@@ -404,20 +394,17 @@ def _layer_lines(panel: Axes, scores: pd.DataFrame, languages: pd.DataFrame) -> 
     groups = scores["language"].map(languages.set_index("code")["group"])
     for group in level_order(groups, languages):
         line = scores[groups == group].groupby("layer")["score"].mean()
-        panel.plot(
-            line.index, line, color=colours[group], marker=markers[group], markersize=5, label=group
-        )
+        look = {"color": colours[group], "marker": markers[group], "markersize": 5}
+        panel.plot(line.index, line, label=group, **look)
 
 
-def distance_slope(
-    gains: pd.DataFrame, languages: pd.DataFrame, distance: str = "syntactic"
-) -> Figure:
-    """Gain per language against its distance from English, one panel per benchmark.
+def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
+    """Gain per language against its syntactic distance from English, one panel per benchmark.
 
     `gains`: task, level (a language code), gain, ci_low, ci_high, verdict. The line is least
     squares over the languages shown, a description of these languages and not a test.
     """
-    place = languages.set_index("code")[distance].astype(float)
+    place = languages.set_index("code")["syntactic"].astype(float)
     gains = gains.assign(distance=gains["level"].map(place)).dropna(subset=["distance"])
     tasks = list(dict.fromkeys(gains["task"]))
     figure, panels = new_figure(
@@ -440,12 +427,18 @@ def distance_slope(
     for panel, task in zip(panels, tasks, strict=False):
         _gain_points(panel, gains[gains["task"] == task], languages, window)
         reference_line(panel, 0)
-        panel.set(title=task_name(task), xlabel=f"{distance} distance from English", ylim=window)
+        panel.set(title=task_name(task), xlabel="syntactic distance from English", ylim=window)
         panel.tick_params(labelbottom=True)
     for panel in panels[::2]:
         panel.set_ylabel("gain in points")
-    groups = gains["level"].map(languages.set_index("code")["group"])
-    _group_legend(panels[min(len(tasks), 2) - 1], groups, languages)
+    markers = group_markers(languages)
+    handles = [
+        Line2D([], [], color=INK, marker=markers[group], linestyle="", label=group)
+        for group in level_order(languages["group"], languages)
+    ]
+    beside = panels[min(len(tasks), 2) - 1]
+    beside.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False,
+                  fontsize="small")  # fmt: skip
     return figure
 
 
@@ -459,18 +452,6 @@ def _gain_points(panel: Axes, gains: pd.DataFrame, languages: pd.DataFrame, wind
         line = np.polynomial.Polynomial.fit(gains["distance"], gains["gain"], 1)
         ends = np.array([gains["distance"].min(), gains["distance"].max()])
         panel.plot(ends, line(ends), color=INK, linewidth=1)
-
-
-def _group_legend(panel: Axes, groups: Sequence[str], languages: pd.DataFrame) -> None:
-    """The groups' marks, right of the last panel."""
-    markers = group_markers(languages)
-    handles = [
-        Line2D([], [], color=INK, marker=markers[group], linestyle="", label=group)
-        for group in level_order(groups, languages)
-    ]
-    panel.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize="small"
-    )
 
 
 def mde_picture(
@@ -500,9 +481,8 @@ def mde_picture(
     sns.heatmap(grid, ax=panel, cmap="cividis_r", annot=True, fmt=".1f", linewidths=1, cbar=False)
     if wanted is not None:
         for y, x in np.argwhere(grid.to_numpy() <= wanted):
-            panel.plot(
-                [x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y], color=COLOURS[1], linewidth=2
-            )
+            corners = [x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y]
+            panel.plot(*corners, color=COLOURS[1], linewidth=2)
     names = {name: name.replace("n_", "number of ") for name in (rows, columns)} | {"level": ""}
     panel.set(xlabel=names[columns], ylabel=names[rows])
     panel.tick_params(axis="y", rotation=0)

@@ -9,7 +9,7 @@ from xtsupport.files import write_text
 from xtsupport.report.contents import Contents, gain_head, with_interval
 from xtsupport.report.headline import verdict_words
 from xtsupport.report.names import contrast_name, metric_name, side_name, task_name
-from xtsupport.report.sentences import METRICS, levels, signed
+from xtsupport.report.sentences import levels, metric_points, signed
 from xtsupport.sides import both_sides
 
 UNICODE = {"\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--", "±": r"$\pm$", "<": "$<$"}
@@ -58,14 +58,12 @@ def latex(shown: pd.DataFrame, below: str) -> str:
 
 def caption(table: pd.DataFrame) -> str:
     """What the rows of a table are: contrast, task, metric, unit of resampling and adjustment."""
-    first = table.iloc[0]
-    points = METRICS.get(first["metric"], first["metric"])
-    adjusted = (
-        "not adjusted" if first["adjustment"] == "none" else f"{first['adjustment']}-adjusted"
-    )
+    first, method = table.iloc[0], table.iloc[0]["adjustment"]
+    adjusted = "not adjusted" if method == "none" else f"{method}-adjusted"
     planned = "Exploratory: " if first["note"].startswith("exploratory") else ""
+    where = f"{task_name(first['task'])}, in {metric_points(first['metric'])}"
     return (
-        f"{planned}{contrast_name(first)} on {task_name(first['task'])}, in {points}. "
+        f"{planned}{contrast_name(first)} on {where}. "
         f"Unit of resampling: {first['unit']}, {first['n_seeds']} seeds; p-values {adjusted}; "
         "MDE: gain found with 80% power."
     )
@@ -77,17 +75,16 @@ def write_tables(found: Contents, folder) -> None:
     scores: mean zero-shot scores; gains: every contrast over all languages; answer: the primary
     contrast and its control, over all languages and by level.
     """
-    folder, data = Path(folder), found.evidence.data
-    scores = zero_shot_means(found.scores)
+    folder, data, alpha = Path(folder), found.evidence.data, found.rules.alpha
+    scores, answer = zero_shot_means(found.scores), found.answer_drawn
     gains = found.comparison[found.comparison["by"] == "all"]
     made = {
         "scores": (scores.reset_index(), scores_shown(scores, data),
                    "Mean scores over seeds and the languages other than English, in points."),
-        "gains": (gains, gains_shown(gains, found.rules.alpha, data),
+        "gains": (gains, gains_shown(gains, alpha, data),
                   "Gains over all languages other than English, in points, each with the interval "
                   "that belongs to its verdict."),
-        "answer": (found.answer_drawn, gains_shown(found.answer_drawn, found.rules.alpha, data),
-                   "The study's answer, in points."),
+        "answer": (answer, gains_shown(answer, alpha, data), "The study's answer, in points."),
     }  # fmt: skip
     for name, (numbers, shown, below) in made.items():
         write_text(folder / f"{name}.csv", numbers.to_csv(index=False))

@@ -18,7 +18,7 @@ from xtsupport.errors import UserError
 from xtsupport.files import write_text
 from xtsupport.report import appendix, boards, how_firm, page, plots
 from xtsupport.report.boards import trained_on
-from xtsupport.report.contents import Contents, contents
+from xtsupport.report.contents import Contents
 from xtsupport.report.headline import STEPS, in_short, one_sentence, overall, title
 from xtsupport.report.intended import intended_table
 from xtsupport.report.literature import literature
@@ -30,32 +30,20 @@ from xtsupport.report.sentences import counted, points
 from xtsupport.report.style import SIMULATED, gain_window, marked
 from xtsupport.sides import both_sides
 from xtsupport.statistics.declared import Declared, apart, reach
-from xtsupport.statistics.evidence import Evidence
 
 VERDICT = re.compile(r"(undetermined|improves|harms|equivalent|too few \w+ for a verdict)")
 ADJUSTED = {"holm": "Holm", "bonferroni": "Bonferroni"}
 WIDEST = 60  # columns of the map of verdicts; a wider one cannot be read
 
 
-def write_report(
-    out,
-    comparison: pd.DataFrame,
-    evidence: Evidence,
-    settings=None,
-    records: Sequence[Mapping] = (),
-    changed: pd.DataFrame | None = None,
-    links: Mapping[str, str] | None = None,
-) -> Path:
+def write_report(out, found: Contents, changed: pd.DataFrame | None = None, links=None) -> Path:
     """Write the report to the file `out` and return its path.
 
     Beside it go ``figures/`` (SVG and PNG), ``tables/`` (CSV and LaTeX) and ``claims.csv``.
 
-    comparison: what ``significance`` made of the evidence. settings: of the study; records: the
-    ``run.json`` of its runs; changed: of ``changed_examples``; links: text -> address, below the
-    page. A cube alone has a report, too. Raises UserError where the comparison has no row of the
-    primary contrast.
+    changed: of ``changed_examples``; links: text -> address, below the page.
     """
-    found, out = contents(comparison, evidence, settings, records), Path(out)
+    out = Path(out)
     with marked(found.study):
         for name, draw in figures(found).items():
             page.save(draw(), out.parent / "figures", name)
@@ -134,9 +122,8 @@ def facts(found: Contents) -> list[tuple[str, str]]:
     fewest = "" if seeds[0] == seeds[-1] else f"{seeds[0]} to "
     many = f"{fewest}{counted(seeds[-1], 'run')}"
     rules, method = found.rules, found.rules.adjustment
-    lines = [("Encoder", encoder_words(found))] if found.settings else []
     return [
-        *lines,
+        *([("Encoder", encoder_words(found))] if found.settings else []),
         (trained_on(found).capitalize(), conditions_words(found)),
         ("Tested on", ", ".join(f"{task_name(name, data)} ({counted(n, 'language')})"
                                 for name, n in spoken.items())),
@@ -155,17 +142,12 @@ def conditions_words(found: Contents) -> str:
     names = list(dict.fromkeys(found.scores["condition"]))
     if "none" not in names:
         return ", ".join(side_name(name, found.evidence.data) for name in names)
-    tasks, controls = [], []
-    for name in names:
-        if name.startswith("none~"):
-            controls.append(side_name(name.removeprefix("none~"), found.evidence.data))
-        elif name != "none":
-            tasks.append(side_name(name, found.evidence.data))
-    nothing = NONE
+    named = {name: side_name(name.removeprefix("none~"), found.evidence.data) for name in names}
+    controls = [text for name, text in named.items() if name.startswith("none~")]
+    tasks = [text for name, text in named.items() if not re.match("none(~|$)", name)]
+    nothing, more = NONE, "steps spent on the target's training set"
     if controls:
-        nothing += (
-            f"; or that, with {' or '.join(controls)}'s steps spent on the target's training set"
-        )
+        nothing += f"; or that, with {' or '.join(controls)}'s {more}"
     return f"{', '.join(tasks)}; or {nothing}" if tasks else nothing
 
 
@@ -199,15 +181,11 @@ def standing(given: Declared) -> str:
     if given.in_advance:
         return "declared before the first run"
     if "planned.json" in " ".join(given.late):  # the file itself is in doubt
-        return (
-            f"exploratory: {given.late[0]}, so nothing shows that it was declared before the "
-            "first run"
-        )
+        return (f"exploratory: {given.late[0]}, so nothing shows that it was declared before the "
+                "first run")  # fmt: skip
     if given.primary:
-        return (
-            f"exploratory: its declaration was changed after the first run "
-            f"({', '.join(given.late)}; planned.json keeps the first one)"
-        )
+        return ("exploratory: its declaration was changed after the first run "
+                f"({', '.join(given.late)}; planned.json keeps the first one)")  # fmt: skip
     return "exploratory: none was declared in advance"
 
 
@@ -231,9 +209,8 @@ def panel_title(found: Contents, row: pd.Series) -> str:
     data, (who, base) = found.evidence.data, both_sides(row)
     against = STEPS if found.control and base == found.control.baseline else side_name(base, data)
     where = task_name(row["task"], data)
-    return (
-        f"{where[0].upper()}{where[1:]}: gain of {side_name(who, data)} over {against}, in points"
-    )
+    name = f"{where[0].upper()}{where[1:]}"
+    return f"{name}: gain of {side_name(who, data)} over {against}, in points"
 
 
 def elsewhere(found: Contents) -> list[Block]:
@@ -277,9 +254,9 @@ def figures(found: Contents) -> dict[str, Callable[[], Figure]]:
     """Name -> how to draw it: every figure of the study, as the notebooks show them."""
     metrics = official_metrics(found.evidence.data, found.settings.get("targets", ()))
     level = overview(found.comparison, found.primary.by, metrics)
-    made: dict[str, Callable[[], Figure]] = {"answer": partial(answer_figure, found)}
-    if len(rest_rows(found)):
-        made["rest"] = partial(rest_figure, found)
+    made: dict[str, Callable[[], Figure]] = {"answer": partial(forest, found, found.answer_drawn)}
+    if len(rest := rest_rows(found)):
+        made["rest"] = partial(forest, found, rest)
     if 0 < len(level[["task", "level"]].drop_duplicates()) <= WIDEST:
         made["verdicts"] = partial(plots.verdict_heatmap, level, found.languages)
     if how_firm.has_slope(found, found.single):
@@ -302,19 +279,11 @@ def one_figure(found: Contents, name: str, form: str, folder) -> Path:
     return Path(folder) / f"{name}.{form}"
 
 
-def answer_figure(found: Contents) -> Figure:
-    """Gains on the target over baseline and control, with verdicts, every run a dot."""
-    return plots.gain_forest(
-        found.answer_drawn, found.languages, found.run_gains, found.rules.alpha
-    )
-
-
-def rest_figure(found: Contents) -> Figure:
-    """Gains on the other targets, and the gain on the target less those."""
-    return plots.gain_forest(rest_rows(found), found.languages, found.run_gains, found.rules.alpha)
+def forest(found: Contents, rows: pd.DataFrame) -> Figure:
+    """Gains with the intervals of their verdicts, every run a dot."""
+    return plots.gain_forest(rows, found.languages, found.run_gains, found.rules.alpha)
 
 
 def answer_figures(found: Contents) -> list[Figure]:
     """The answer's figure and, where there are other targets, theirs: what notebook 07 shows."""
-    draw = [answer_figure, *([rest_figure] if len(rest_rows(found)) else [])]
-    return [each(found) for each in draw]
+    return [forest(found, rows) for rows in (found.answer_drawn, rest_rows(found)) if len(rows)]

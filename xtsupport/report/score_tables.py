@@ -17,12 +17,12 @@ def reading(frame: pd.DataFrame, digits: int = 1):
 
 
 def answer_rows(
-    comparison: pd.DataFrame, primary: Primary, languages: pd.DataFrame, by: str | None = None
+    comparison: pd.DataFrame, primary: Primary, languages: pd.DataFrame, *by: str
 ) -> pd.DataFrame:
     """The rows that answer the question: gain on the target, on the rest, and their difference;
     the rest by official metrics and, where that is something else, only the targets scored by F1.
 
-    `comparison`: the columns of ``compare``, of one study. Levels stand in table order. by: None is
+    `comparison`: the columns of ``compare``, of one study. Levels stand in table order. by: none is
     the declared one.
     """
     rests = ("rest", "rest (f1)")
@@ -30,7 +30,7 @@ def answer_rows(
     metrics |= {f"{primary.target} - {rest}": primary.metric for rest in rests}
     chosen = (
         compares(comparison, primary.treatment, primary.baseline)
-        & comparison["by"].eq(by or primary.by)
+        & comparison["by"].isin(by or (primary.by,))
         & comparison["metric"].eq(comparison["task"].map(metrics))
     )
     rows = comparison[chosen]
@@ -47,11 +47,7 @@ def forest_rows(
 
     What was not declared is exploratory. `comparison`: as for ``answer_rows``.
     """
-    levels = ("all", apart(primary.by))
-    parts = [answer_rows(comparison, primary, languages, by=by) for by in levels]
-    rows = pd.concat(parts, ignore_index=True)
-    order = list(dict.fromkeys(rows["task"]))
-    return rows.sort_values("task", key=lambda task: task.map(order.index), kind="stable")
+    return answer_rows(comparison, primary, languages, "all", apart(primary.by))
 
 
 def overview(comparison: pd.DataFrame, by: str, metrics: Mapping[str, str]) -> pd.DataFrame:
@@ -61,9 +57,8 @@ def overview(comparison: pd.DataFrame, by: str, metrics: Mapping[str, str]) -> p
     """
     wanted = {**metrics, "rest": "official", "rest (f1)": "official"}
     kept = (comparison["by"] == by) & (comparison["metric"] == comparison["task"].map(wanted))
-    order = {task: i for i, task in enumerate(wanted)}
-    rows = comparison[kept].sort_values("task", key=lambda name: name.map(order), kind="stable")
-    return rows.reset_index(drop=True)
+    order, known = list(wanted), {"kind": "stable", "ignore_index": True}
+    return comparison[kept].sort_values("task", key=lambda name: name.map(order.index), **known)
 
 
 def by_language(comparison: pd.DataFrame, answer: pd.DataFrame) -> pd.DataFrame:

@@ -4,23 +4,17 @@ import re
 from collections.abc import Iterable, Mapping
 from math import isnan
 
-from xtsupport.report.names import AGGREGATES, side_name, task_name
+from xtsupport.report.names import AGGREGATES, metric_name, side_name, task_name
 from xtsupport.sides import both_sides
 from xtsupport.tables import languages
 
-METRICS = {
-    "f1": "F1 points",
-    "exact_match": "points of exact match",
-    "f1_segmented": "points of segmented F1",
-    "accuracy": "points of accuracy",
-    "official": "points of the official metrics",
-}
 CLAIMS = {
     "clusters x seeds": "the recipe on new examples",
     "clusters": "these trained models on new examples",
     "seeds": "the recipe on these examples",
     "clusters x seeds x languages": "the recipe on new examples in further languages",
 }
+MINUS = "\N{MINUS SIGN}"
 ONE_SEED = "these trained models on other questions, not about other runs"
 
 
@@ -59,11 +53,11 @@ def levels(rows: Iterable[Mapping], alpha: float) -> str:
     return "\N{EN DASH}".join(dict.fromkeys((found[0], found[-1]))) + "% interval"
 
 
-def ends(low: float, high: float) -> str:
+def ends(low: float, high: float, minus: str = "-") -> str:
     """`-0.3 to 3.0`: both ends of an interval; more digits for an end that would read 0.0, since
     on which side of 0 it lies is the verdict.
     """
-    return f"{signed(low)} to {signed(high)}"
+    return f"{signed(low)} to {signed(high)}".replace("-", minus)
 
 
 def signed(number: float, digits: int = 1) -> str:
@@ -76,11 +70,11 @@ def signed(number: float, digits: int = 1) -> str:
 def signed_gain(gain: float, digits: int = 1) -> str:
     """`+1.4`, `−0.3`: a gain with its sign, a true minus."""
     text = signed(gain, digits)
-    return (text if gain < 0 else f"+{text}").replace("-", "\N{MINUS SIGN}")
+    return (text if gain < 0 else f"+{text}").replace("-", MINUS)
 
 
 def _finding(row, margin, alpha, data) -> str:
-    gain, where = f"{abs(row['gain']):.1f} {_points(row)}", _place(row, data)
+    gain, where = f"{abs(row['gain']):.1f} {metric_points(row['metric'])}", _place(row, data)
     target, _, rest = row["task"].partition(" - ")
     who, base = (side_name(each, data) for each in both_sides(row))
     more = row["gain"] > 0
@@ -90,16 +84,13 @@ def _finding(row, margin, alpha, data) -> str:
     else:
         than = f"{gain} {'above' if more else 'below'} {base}"
         said = f"On {_task(target, data)}, {who} scores {than} in {where}"
-    return (
-        said
-        + {
-            "improves": "",
-            "harms": "",
-            "equivalent": f", which is equivalent within {points(margin)}",
-            "too few": f", from too few {scarce(row)} for a verdict",
-            "undetermined": _open(row, alpha),
-        }[row["verdict"]]
-    )
+    return said + {
+        "improves": "",
+        "harms": "",
+        "equivalent": f", which is equivalent within {points(margin)}",
+        "too few": f", from too few {scarce(row)} for a verdict",
+        "undetermined": _open(row, alpha),
+    }[row["verdict"]]  # fmt: skip
 
 
 def _open(row, alpha) -> str:
@@ -116,8 +107,10 @@ def points(number: float) -> str:
     return f"{number:g} point" + ("" if number == 1 else "s")
 
 
-def _points(row) -> str:
-    return METRICS.get(row["metric"], f"points of {row['metric']}")
+def metric_points(metric: str) -> str:
+    """`F1 points`, `points of exact match`."""
+    special = {"f1": "F1 points", "official": "points of the official metrics"}
+    return special.get(metric, f"points of {metric_name(metric)}")
 
 
 def _task(name: str, data: str) -> str:

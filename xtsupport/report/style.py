@@ -13,7 +13,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -184,19 +184,14 @@ def new_figure(
 
 
 @contextmanager
-def origin(name: str) -> Iterator[None]:
-    """Figures and tables of the block name where their numbers come from."""
+def marked(study: str | None) -> Iterator[None]:
+    """Figures and tables of the block say so if the study's scores are simulated."""
     global ORIGIN
-    before, ORIGIN = ORIGIN, name
+    before, ORIGIN = ORIGIN, SIMULATED if study == SIMULATED else ORIGIN
     try:
         yield
     finally:
         ORIGIN = before
-
-
-def marked(study: str | None):
-    """Context manager: figures of the block are watermarked if the study's scores are simulated."""
-    return origin(SIMULATED) if study == SIMULATED else nullcontext()
 
 
 def name_tables() -> None:
@@ -226,7 +221,7 @@ def reference_line(panel: Axes, value: float, label: str = "", horizontal: bool 
         )  # fmt: skip
 
 
-def smooth(values: pd.Series, share: float = 0.05) -> np.ndarray:
-    """Centred moving average over `share` of the series (at least one value): (n,) -> (n,)."""
-    window = max(1, round(share * len(values)))
+def smooth(values: pd.Series) -> np.ndarray:
+    """Centred moving average over 5% of the series (at least one value): (n,) -> (n,)."""
+    window = max(1, round(0.05 * len(values)))
     return values.rolling(window, center=True, min_periods=1).mean().to_numpy()

@@ -5,28 +5,26 @@ from pathlib import Path
 import pandas as pd
 
 from xtsupport.files import write_text
-from xtsupport.report.contents import contents
+from xtsupport.report.contents import Contents
 from xtsupport.report.headline import closing
 from xtsupport.report.print_tables import latex_table
 from xtsupport.report.sentences import sentence
 from xtsupport.statistics.comparisons import is_primary
-from xtsupport.statistics.evidence import Evidence
 
 
-def write_significance(table: pd.DataFrame, evidence: Evidence, out) -> Path:
+def write_significance(found: Contents, out) -> Path:
     """Write ``significance.csv``, ``answer.txt`` (what a terminal says of it), ``sentences.txt``
     (one per row) and ``primary.tex`` into ``out``.
 
-    table: ``significance`` of the evidence. Returns the path of the table. Where no primary
-    comparison was declared, ``primary.tex`` holds the one that the report shows, as exploratory.
+    Returns the path of the table. Where no primary comparison was declared, ``primary.tex`` holds
+    the one that the report shows, as exploratory.
     """
-    rules, out = evidence.rules, Path(out)
-    words = [
-        sentence(row, rules.margin, rules.alpha, evidence.data) for row in table.to_dict("records")
-    ]
-    write_text(out / "answer.txt", "\n".join(closing(contents(table, evidence))) + "\n")
+    rules, table, out = found.rules, found.comparison, Path(out)
+    rows = table.to_dict("records")
+    words = [sentence(row, rules.margin, rules.alpha, found.evidence.data) for row in rows]
+    write_text(out / "answer.txt", "\n".join(closing(found)) + "\n")
     write_text(out / "sentences.txt", "\n".join(words) + "\n")
-    primary = table[is_primary(table, evidence.primary)]
+    primary = table[is_primary(table, found.primary)]
     if len(primary):
         parts = [latex_table(part, rules.alpha) for _, part in primary.groupby("task", sort=False)]
         write_text(out / "primary.tex", "\n".join(parts))

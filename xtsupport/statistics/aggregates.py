@@ -15,7 +15,7 @@ languages are in none. Languages that either side trained on are in no zero-shot
 of their own (by ``source``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -25,6 +25,7 @@ from xtsupport.errors import UserError
 from xtsupport.statistics.clusters import PAIRS
 from xtsupport.statistics.declared import By
 from xtsupport.statistics.variance import Arm
+from xtsupport.tables import Task, tasks
 
 LEVELS: tuple[By, ...] = get_args(By)
 
@@ -59,24 +60,16 @@ def task_facts(arms: Sequence, data="hub") -> dict[str, Facts]:
     """Facts for every task of some arms or moments, from the tasks table; a task it lacks is
     taken by its metrics.
     """
-    from xtsupport.tables import tasks
-
-    table = tasks(data)
+    table, stranger = tasks(data), Task("", "", "unknown", "", metrics=("f1", "accuracy"))
     metrics: dict[str, list[str]] = {}
     for one in arms:
         moments = getattr(one, "moments", one)
         metrics.setdefault(moments.task, []).append(moments.metric)
     facts = {}
     for name, have in metrics.items():
-        known = table.get(name.removesuffix(PAIRS))
-        wanted = [
-            metric for metric in (known.metrics if known else ("f1", "accuracy")) if metric in have
-        ]
-        facts[name] = Facts(
-            known.kind if known else "unknown",
-            wanted[0] if wanted else have[0],
-            known.same_data if known else (),
-        )
+        known = table.get(name.removesuffix(PAIRS), stranger)
+        wanted = [metric for metric in known.metrics if metric in have]
+        facts[name] = Facts(known.kind, (wanted or have)[0], known.same_data)
     return facts
 
 
@@ -177,17 +170,8 @@ def _task_means(arms, name, chosen, by, zero_shot) -> list[Row]:
         have = [(j, here[level]) for j, here in zip(chosen, levels, strict=True) if level in here]
         languages = sorted(set().union(*(members for _, members in have)))
         weights = {j: _macro(arms[j], members, 1 / len(have)) for j, members in have}
-        found.append(
-            Row(
-                name,
-                by,
-                level,
-                "official",
-                tuple(languages),
-                weights,
-                _mean_of([arms[j].moments.task for j, _ in have]),
-            )
-        )
+        note = _mean_of(arms[j].moments.task for j, _ in have)
+        found.append(Row(name, by, level, "official", tuple(languages), weights, note))
     return found
 
 
@@ -212,7 +196,7 @@ def _against_rest(arms, facts, first, named, by, zero_shot, official) -> list[Ro
             if not matched:
                 continue
             weights = _language_first(arms, chosen, matched, zero_shot)
-            note = _mean_of([arms[j].moments.task for j in weights])
+            note = _mean_of(arms[j].moments.task for j in weights)
             left = sorted(set(languages) - set(matched))
             note += f"; without {', '.join(left)}, which it lacks" if left else ""
             if metric == facts[task].metric:
@@ -232,5 +216,5 @@ def _language_first(arms, chosen, languages, zero_shot) -> dict[int, np.ndarray]
     return {j: weight for j, weight in weights.items() if weight.any()}
 
 
-def _mean_of(tasks: Sequence[str]) -> str:
+def _mean_of(tasks: Iterable[str]) -> str:
     return f"mean of {', '.join(tasks)}"

@@ -75,16 +75,16 @@ def _resampled(parts, way, n_resamples: int, rng) -> np.ndarray:
     parts: per target its scores and the fold of each cluster.
     """
     done = []
+    most = max(one.n_seeds for one, _ in parts)
     for first in range(0, n_resamples, AT_ONCE):
-        n = min(AT_ONCE, n_resamples - first)
-        counts = [np.empty((n, one.n_clusters)) for one, _ in parts]
-        seeds = [np.empty((n, one.n_seeds)) for one, _ in parts]
-        for i in range(n):
-            luck = rng.random(max(one.n_seeds for one, _ in parts))
-            for j, (one, _) in enumerate(parts):
-                counts[j][i], seeds[j][i] = _draw(one, rng, luck)
-        drawn = zip(parts, counts, seeds, strict=True)
-        done.append(np.stack([_choose(one, way, f, c, s)[0] for (one, f), c, s in drawn], axis=1))
+        drawn: list[list] = [[] for _ in parts]
+        for _ in range(min(AT_ONCE, n_resamples - first)):
+            luck = rng.random(most)
+            for own, (one, _) in zip(drawn, parts, strict=True):
+                own.append(_draw(one, rng, luck))
+        counted = ((*part, *map(np.stack, zip(*own, strict=True)))
+                   for part, own in zip(parts, drawn, strict=True))  # fmt: skip
+        done.append(np.stack([_choose(one, way, *rest)[0] for one, *rest in counted], axis=1))
     return np.concatenate(done)
 
 
@@ -96,10 +96,10 @@ def _line(target, way, best, gain, drawn, alpha, note) -> dict:
 
 def _note(way, scores) -> str:
     few = f"{scores.n_seeds} seeds: the interval is too short where runs differ much"
-    notes = {1: "one seed: the same runs choose and are judged"}
-    notes |= dict.fromkeys((2, 3, 4), few)
     naive = "optimistic: chosen and judged on the same scores" if way == "naive" else ""
-    return "; ".join(filter(None, [naive, notes.get(scores.n_seeds, "")]))
+    alone = "one seed: the same runs choose and are judged"
+    seeds = alone if scores.n_seeds == 1 else few if scores.n_seeds < 5 else ""
+    return "; ".join(filter(None, [naive, seeds]))
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,8 @@ def _target_scores(evidence, target, candidates, baseline) -> _Scores:
         candidates = [n for n in names if n != baseline and not n.startswith(f"{baseline}~")]
     missing = [name for name in (*candidates, baseline) if name not in names]
     if missing or len(candidates) < 2:
-        raise UserError(
-            f"best intermediate for {target}: needs {baseline!r} and two candidates or more; "
-            f"the cube has {', '.join(names)}"
-        )
+        raise UserError(f"best intermediate for {target}: needs {baseline!r} and two candidates or "
+                        f"more; the cube has {', '.join(names)}")  # fmt: skip
     chosen = [runs[runs["condition"] == name] for name in (*candidates, baseline)]
     several = [rows for rows in chosen if len(rows) > 1 or facts.kind != "retrieval"] or chosen
     seeds = sorted(set.intersection(*(set(rows["seed"]) for rows in several)))

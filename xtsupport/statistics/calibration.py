@@ -85,10 +85,8 @@ def _judged(drawn: Evidence, evidence: Evidence, by: str) -> pd.DataFrame:
 def _counted(tables: list[pd.DataFrame], by: str, true: float, rules) -> dict:
     every = pd.concat(tables, keys=range(len(tables)))
     study = every.index.get_level_values(0)
-    judged, equivalent = (
-        every["verdict"].isin(["improves", "harms"]),
-        every["verdict"].eq("equivalent"),
-    )
+    judged = every["verdict"].isin(["improves", "harms"])
+    equivalent = every["verdict"].eq("equivalent")
     covered = every["ci_low"].le(true) & every["ci_high"].ge(true)
     counts = true == 0 or true == rules.margin
     allowed = 100 * rules.alpha if counts else np.nan

@@ -32,18 +32,8 @@ from xtsupport.statistics.inference import inference
 from xtsupport.statistics.variance import arm
 from xtsupport.statistics.verdicts import holm
 
-COLUMNS = [
-    "claim",
-    "text",
-    "verdict",
-    "gain",
-    "ci_low",
-    "ci_high",
-    "published",
-    "aggregate",
-    "split",
-]
-COLUMNS += ["unit", "source", "note"]
+COLUMNS = ["claim", "text", "verdict", "gain", "ci_low", "ci_high", "published", "aggregate",
+           "split", "unit", "source", "note"]  # fmt: skip
 
 
 def claims() -> list[dict[str, str]]:
@@ -66,10 +56,8 @@ def check_claims(evidence: Evidence, n_resamples: int = 200) -> pd.DataFrame:
             found = {"verdict": "not testable", "note": str(lacking)}
         analogy = "generated languages: an analogy, no evidence" if evidence.data == "world" else ""
         note = "; ".join(filter(None, [found.pop("note", ""), claim["note"], analogy]))
-        published = float(claim["published"] or "nan")
-        lines.append(
-            {**claim, "unit": evidence.rules.unit, **found, "published": published, "note": note}
-        )
+        found |= {"published": float(claim["published"] or "nan"), "note": note}
+        lines.append({**claim, "unit": evidence.rules.unit, **found})
     return pd.DataFrame(lines).reindex(columns=COLUMNS)
 
 
@@ -96,9 +84,8 @@ class _Study:
 
     def treatments(self, claim) -> list[str]:
         plain = [condition for condition, variant in self.sides if variant == "plain"]
-        single = [
-            c for c in plain if c != claim["baseline"] and c != "all" and not set("~+@") & set(c)
-        ]
+        others = [each for each in plain if each not in (claim["baseline"], "all")]
+        single = [each for each in others if not set("~+@") & set(each)]
         wanted = single if claim["treatments"] == "any" else claim["treatments"].split()
         found = [condition for condition in wanted if condition in plain]
         if not found or claim["baseline"] not in plain:
@@ -156,19 +143,20 @@ def _each(study: _Study, claim) -> list[dict]:
 def _gain(study, claim) -> dict:
     rows, bar = _each(study, claim), float(claim["threshold"])
     weakest = min(rows, key=lambda row: row["gain"])
-    if all(row["ci_low"] > bar for row in rows):
-        verdict = "supported"
-    else:
-        verdict = "contradicted" if any(row["ci_high"] <= bar for row in rows) else "undetermined"
+    every, below = (row["ci_low"] > bar for row in rows), (row["ci_high"] <= bar for row in rows)
+    verdict = _verdict(all(every), any(below))
     return {"verdict": verdict, **_numbers(weakest), "note": _listed(rows)}
+
+
+def _verdict(supported: bool, contradicted: bool) -> str:
+    return "supported" if supported else "contradicted" if contradicted else "undetermined"
 
 
 def _small(study, claim) -> dict:
     row, bar = _each(study, claim)[0], float(claim["threshold"])
     inside, outside = abs(row["gain"]) < bar, row["ci_low"] > bar or row["ci_high"] < -bar
     settled = inside and row["ci_low"] > -bar and row["ci_high"] < bar
-    verdict = "supported" if settled else "contradicted" if outside else "undetermined"
-    return {"verdict": verdict, **_numbers(row), "note": _listed([row])}
+    return {"verdict": _verdict(settled, outside), **_numbers(row), "note": _listed([row])}
 
 
 def _none(study, claim) -> dict:
@@ -179,10 +167,7 @@ def _none(study, claim) -> dict:
         row["ci_low"] > 0 and row["gain"] > bar and p <= study.rules.alpha
         for row, p in zip(rows, adjusted, strict=True)
     ]
-    if any(gains):
-        verdict = "contradicted"
-    else:
-        verdict = "supported" if all(row["ci_high"] < bar for row in rows) else "undetermined"
+    verdict = _verdict(not any(gains) and all(row["ci_high"] < bar for row in rows), any(gains))
     return {"verdict": verdict, **_numbers(strongest), "note": _listed(rows)}
 
 
@@ -192,9 +177,7 @@ def _most(study, claim) -> dict:
     better = sum(p <= alpha and row["gain"] > 0 for row, p in zip(rows, adjusted, strict=True))
     not_better = sum(row["ci_high"] < study.rules.margin for row in rows)
     half = len(rows) / 2
-    verdict = (
-        "supported" if better > half else "contradicted" if not_better >= half else "undetermined"
-    )
+    verdict = _verdict(better > half, not_better >= half)
     middle = sorted(rows, key=lambda row: row["gain"])[len(rows) // 2]
     note = f"{better} of {len(rows)} gain (Holm); {_listed(rows)}"
     return {"verdict": verdict, **_numbers(middle), "note": note}
@@ -203,24 +186,14 @@ def _most(study, claim) -> dict:
 def _best(study, claim) -> dict:
     tasks, candidates = study.targets(claim), study.treatments(claim)
     try:
+        way, baseline = ("cross-fitted",), claim["baseline"]
         table = best_intermediate(
-            study.evidence,
-            tasks,
-            candidates,
-            claim["baseline"],
-            ("cross-fitted",),
-            n_resamples=study.n_resamples,
+            study.evidence, tasks, candidates, baseline, way, n_resamples=study.n_resamples
         )
     except UserError as error:
         raise _Untestable(str(error)) from error
     row = table.iloc[-1]
-    verdict = (
-        "supported"
-        if row["ci_low"] > 0
-        else "contradicted"
-        if row["ci_high"] < 0
-        else "undetermined"
-    )
+    verdict = _verdict(row["ci_low"] > 0, row["ci_high"] < 0)
     each = ", ".join(f"{one.target}: {one.chosen}" for one in table.iloc[:-1].itertuples())
     note = "; ".join(filter(None, [each, row["note"]]))
     return {"verdict": verdict, **_numbers(row), "unit": row["unit"], "note": note}
@@ -240,12 +213,8 @@ def _inconsistent(study, claim) -> dict:
         for task in tasks
     ]
     weakest = min(rows, key=lambda row: row["ci_high"])
-    if all(row["ci_low"] > 0 for row in rows):
-        verdict = "contradicted"
-    else:
-        verdict = (
-            "supported" if _upper(weakest, study.rules.alpha, len(rows)) < bar else "undetermined"
-        )
+    beats = all(row["ci_low"] > 0 for row in rows)
+    verdict = _verdict(not beats and _upper(weakest, study.rules.alpha, len(rows)) < bar, beats)
     return {"verdict": verdict, **_numbers(weakest), "note": f"weakest of {_listed(rows)}"}
 
 
@@ -272,15 +241,12 @@ def beside_published(scores: pd.DataFrame) -> pd.DataFrame:
     """
     published = published_scores()
     plain = scores[scores["variant"] == "plain"]
-    each = plain.groupby(["condition", "task", "metric", "language"])[
-        ["score", "n_examples"]
-    ].mean()
-    own = each.groupby(["condition", "task", "metric"]).agg(
+    cell = ["condition", "task", "metric"]
+    own = plain.groupby([*cell, "language"])[["score", "n_examples"]].mean().groupby(cell).agg(
         score=("score", "mean"), languages=("score", "size"), examples=("n_examples", "mean")
-    )
-    own = own.reset_index()
+    )  # fmt: skip
     keys = published[["task", "metric"]].drop_duplicates()
-    own = own.merge(keys, on=["task", "metric"])
+    own = own.reset_index().merge(keys, on=["task", "metric"])
     own["model"] = "this study, " + own["condition"]
     examples = own["examples"].round().astype(int).astype(str)
     own["source"] = own["languages"].astype(str) + " languages, " + examples + " examples each"

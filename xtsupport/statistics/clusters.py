@@ -80,10 +80,8 @@ class ClusterSums:
         theta = ratio(x.sum(1), m.sum())[:, None]
         if not self.micro:
             return (x[..., 0] - m * theta) / m.sum()
-        denominator = 2 * x[..., 0] + x[..., 1] + x[..., 2]
-        return (2 * x[..., 0] - theta * denominator) / np.maximum(
-            denominator.sum(1, keepdims=True), 1
-        )
+        d = 2 * x[..., 0] + x[..., 1] + x[..., 2]
+        return (2 * x[..., 0] - theta * d) / np.maximum(d.sum(1, keepdims=True), 1)
 
 
 @dataclass(frozen=True)
@@ -113,9 +111,8 @@ class Moments:
         """Distinct clusters of some languages (numbers), which parallel languages share."""
         key = frozenset(languages)
         if key not in self._counted:
-            self._counted[key] = len(
-                np.unique(np.concatenate([self.clusters[lang] for lang in key]))
-            )
+            together = np.concatenate([self.clusters[lang] for lang in key])
+            self._counted[key] = len(np.unique(together))
         return self._counted[key]
 
 
@@ -190,11 +187,8 @@ def _replicates(rows, run, runs) -> tuple[np.ndarray, np.ndarray]:
     key = rows["phase2_run"].cat.codes.to_numpy()
     phase2 = np.full(len(runs), -1)
     phase2[run] = key
-    shared = (
-        runs.assign(phase2=phase2)
-        .groupby(["condition", "variant", "phase2"])["seed"]
-        .transform("min")
-    )
+    names = ["condition", "variant", "phase2"]
+    shared = runs.assign(phase2=phase2).groupby(names)["seed"].transform("min")
     return np.where(phase2 >= 0, shared, runs["seed"]), phase2 >= 0
 
 
@@ -206,12 +200,10 @@ def _sum_up(task, metric, rows, run, runs, place, languages, cluster) -> Cluster
     row = np.searchsorted(used, run)
     local, owner, starts = _number_clusters(place, cluster, len(languages))
     width = starts[-1]
-    flat = row * width + local
-    totals = np.stack(
-        [np.bincount(flat, stat, len(used) * width).reshape(len(used), width) for stat in stats],
-        axis=-1,
-    )
-    counts = np.bincount(flat, minlength=len(used) * width).reshape(len(used), width)
+    flat, shape = row * width + local, (len(used), width)
+    summed = [np.bincount(flat, stat, len(used) * width).reshape(shape) for stat in stats]
+    totals = np.stack(summed, axis=-1)
+    counts = np.bincount(flat, minlength=len(used) * width).reshape(shape)
     present = np.stack([counts[:, a:b].any(1) for a, b in pairwise(starts)], axis=1)
     kept = [lang for lang in range(len(languages)) if present[:, lang].any()]
     parts = [slice(starts[lang], starts[lang + 1]) for lang in kept]
@@ -237,12 +229,8 @@ def _number_clusters(place, cluster, n_places):
     occurs = np.zeros(n_places * n, bool)
     occurs[place * n + cluster] = True
     pairs = np.flatnonzero(occurs)
-    number = np.cumsum(occurs) - 1
-    return (
-        number[place * n + cluster],
-        pairs % n,
-        np.searchsorted(pairs, np.arange(n_places + 1) * n),
-    )
+    number, starts = np.cumsum(occurs) - 1, np.searchsorted(pairs, np.arange(n_places + 1) * n)
+    return number[place * n + cluster], pairs % n, starts
 
 
 def moments(sums: ClusterSums, block: int = 2000) -> Moments:
@@ -261,16 +249,8 @@ def moments(sums: ClusterSums, block: int = 2000) -> Moments:
             flat = wide.reshape(-1, wide.shape[-1])
             part = (flat @ flat.T).reshape(n_runs, len(together), n_runs, len(together))
             gram[np.ix_(range(n_runs), together, range(n_runs), together)] += part
-    return Moments(
-        sums.task,
-        sums.metric,
-        sums.runs,
-        sums.languages,
-        sums.clusters,
-        np.array([m.sum() for m in sums.sizes]),
-        sums.values(),
-        gram,
-    )
+    about = (sums.task, sums.metric, sums.runs, sums.languages, sums.clusters)
+    return Moments(*about, np.array([m.sum() for m in sums.sizes]), sums.values(), gram)
 
 
 def _scaled_influence(sums: ClusterSums, lang: int) -> np.ndarray:

@@ -22,31 +22,10 @@ from xtsupport.statistics.scales import FACTOR
 from xtsupport.statistics.verdicts import ADJUSTMENTS, FAMILY, judge
 
 COLUMNS = [
-    "treatment",
-    "baseline",
-    "variant",
-    "task",
-    "by",
-    "level",
-    "metric",
-    "n_languages",
-    "n_seeds",
-    "n_clusters",
-    "n_examples",
-    "baseline_score",
-    "gain",
-    "se",
-    "df",
-    "ci_low",
-    "ci_high",
-    "p_value",
-    "p_adjusted",
-    "adjustment",
-    "mde",
-    "verdict",
-    "unit",
-    "note",
-]
+    "treatment", "baseline", "variant", "task", "by", "level", "metric",
+    "n_languages", "n_seeds", "n_clusters", "n_examples", "baseline_score", "gain", "se", "df",
+    "ci_low", "ci_high", "p_value", "p_adjusted", "adjustment", "mde", "verdict", "unit", "note",
+]  # fmt: skip
 
 
 def compare(
@@ -98,8 +77,7 @@ def _check(unit, adjustment, margin, alpha) -> None:
     if unit not in UNITS:
         problems.append(f"unit={unit!r}: allowed are {'; '.join(UNITS)}")
     if adjustment not in ADJUSTMENTS:
-        shown = ", ".join(ADJUSTMENTS)
-        problems.append(f"adjustment={adjustment!r}: allowed are {shown}")
+        problems.append(f"adjustment={adjustment!r}: allowed are {', '.join(ADJUSTMENTS)}")
     if not margin > 0:
         problems.append(f"margin={margin}: must be a positive number of points")
     if not 0 < alpha < 0.5:

@@ -42,24 +42,13 @@ def components(case: Case) -> dict[str, float]:
     runs = _over_pairs(gram, True) - _over_pairs(gram, False)  # cluster:seed and residual, over G
     between = np.cov(d.T, ddof=1).reshape(len(langs), -1) if len(d) > 1 else np.full((1, 1), np.nan)
     seeds = _diagonal_and_rest(between) - runs
-    found = {
-        "seed": seeds[1],
-        "seed:language": seeds[0] - seeds[1],
-        "cluster": apart[1],
-        "cluster:language": apart[0] - apart[1],
-        "cluster:seed": same[1] - apart[1],
-        "residual": same[0] - same[1] - (apart[0] - apart[1]),
-    }
+    found = [seeds[1], seeds[0] - seeds[1], apart[1], apart[0] - apart[1], same[1] - apart[1],
+             same[0] - same[1] - (apart[0] - apart[1])]  # fmt: skip
     if len(langs) == 1:
-        found = {"seed": seeds[0], "seed:language": 0.0, "cluster": apart[0]}
-        found |= {"cluster:language": 0.0, "cluster:seed": same[0] - apart[0], "residual": 0.0}
-    design = {
-        "n_seeds": len(d),
-        "n_languages": len(langs),
-        "n_clusters": float(n_clusters.mean()),
-        "n_examples": float(arm.moments.examples[langs].mean()),
-    }
-    return {name: 1e4 * float(value) for name, value in found.items()} | design
+        found = [seeds[0], 0.0, apart[0], 0.0, same[0] - apart[0], 0.0]
+    design = {"n_seeds": len(d), "n_languages": len(langs), "n_clusters": float(n_clusters.mean())}
+    design["n_examples"] = float(arm.moments.examples[langs].mean())
+    return {name: 1e4 * float(part) for name, part in zip(PARTS, found, strict=True)} | design
 
 
 @dataclass(frozen=True)
@@ -125,10 +114,9 @@ def paired_differences(arm, langs) -> tuple[np.ndarray, np.ndarray]:
         rows = np.arange(n) if len(arm.mix[side]) == n else np.zeros(n, int)
         values.append(arm.values[side][rows][:, langs])
         blocks.append(rows)
-    signs = ((0, 0, 1), (0, 1, -1), (1, 0, -1), (1, 1, 1))
-    gram = sum(
-        sign * arm.gram[a][b][np.ix_(blocks[a], blocks[b], langs, langs)] for a, b, sign in signs
-    )
+    both = [(a, b) for a in (0, 1) for b in (0, 1)]
+    cut = {(a, b): arm.gram[a][b][np.ix_(blocks[a], blocks[b], langs, langs)] for a, b in both}
+    gram = cut[0, 0] - cut[0, 1] - cut[1, 0] + cut[1, 1]
     return values[0] - values[1], gram
 
 

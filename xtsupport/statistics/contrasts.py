@@ -37,13 +37,9 @@ class Case:
     @property
     def labels(self) -> dict:
         """The columns that identify the row in a table."""
-        return {
-            **as_columns(self.treatment, self.baseline),
-            "task": self.row.task,
-            "by": self.row.by,
-            "level": self.row.level,
-            "metric": self.row.metric,
-        }
+        names = ("task", "by", "level", "metric")
+        about = {name: getattr(self.row, name) for name in names}
+        return as_columns(self.treatment, self.baseline) | about
 
 
 def cases(

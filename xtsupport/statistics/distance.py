@@ -26,19 +26,15 @@ from xtsupport.statistics.inference import (
 from xtsupport.statistics.spread import Spread, moderate
 from xtsupport.statistics.verdicts import describe
 
+COVARIATES = ("pretraining_gb", "fertility")
 LOGARITHMIC = ("pretraining_gb",)  # spans four orders of magnitude
 
 
-def distance_slope(
-    evidence: Evidence,
-    languages: pd.DataFrame | None = None,
-    distance: str = "syntactic",
-    adjust_for: Sequence[str] = ("pretraining_gb", "fertility"),
-    unit: str = UNITS[3],
-) -> pd.DataFrame:
-    """Slope of the primary contrast's gain on distance, for the target, the rest, the difference.
+def distance_slope(evidence: Evidence, languages: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Slope of the primary contrast's gain on syntactic distance, for the target, the rest, the
+    difference; adjusted for ``COVARIATES``; unit ``clusters x seeds x languages``.
 
-    languages: a frame with ``code``, ``distance`` and the covariates (None: the languages table; a
+    languages: a frame with ``code``, ``syntactic`` and the covariates (None: the languages table; a
     covariate that no language has is left out); languages without all of them are left out and
     named. Per task one row without covariates, with each, and with all: slope, se, ci_low, ci_high
     and the range of slopes when one language is left out (points per 0.1 of distance), spearman,
@@ -46,26 +42,25 @@ def distance_slope(
     """
     languages = evidence.languages if languages is None else languages
     primary, found = evidence.primary, evidence.primary_cases("language")
-    known = tuple(
-        name for name in adjust_for if name in languages and languages[name].notna().any()
-    )
+    there = [name for name in COVARIATES if name in languages]
+    known = tuple(name for name in there if languages[name].notna().any())
     lines = []
     for task in (primary.target, "rest", f"{primary.target} - rest"):
         rows = [c for c in found if c.row.task == task and c.row.by == "language"]
         rows = [c for c in rows if c.row.metric in (primary.metric, "official")]
         for covariates in dict.fromkeys([(), *((name,) for name in known), known]):
-            table = languages.set_index("code")[[distance, *covariates]].dropna()
+            table = languages.set_index("code")[["syntactic", *covariates]].dropna()
             kept = [c for c in rows if c.row.level in table.index]
             if len(kept) < len(covariates) + 4:
                 continue
             left = sorted({c.row.level for c in rows} - {c.row.level for c in kept})
             x = design(table, [c.row.level for c in kept])
-            numbers = slope(kept, x, unit, evidence.rules.alpha)
+            numbers = slope(kept, x, alpha=evidence.rules.alpha)
             note = "describes these languages" + (f"; without {', '.join(left)}" if left else "")
             adjusted = " + ".join(covariates)
             lines.append({"task": task, "adjusted_for": adjusted, **numbers, "note": note})
     if not lines:
-        raise UserError(f"slope on {distance}: fewer than four zero-shot languages have it")
+        raise UserError("slope on syntactic: fewer than four zero-shot languages have it")
     return pd.DataFrame(lines)
 
 
@@ -92,9 +87,8 @@ def slope(found, x: np.ndarray, unit: str = UNITS[3], alpha: float = 0.05) -> di
     line = combined_estimate(found, solve[1])
     parts = pd.DataFrame(mean_squares(line, 100.0, np.array([extra]), df_extra))
     numbers = describe(100 * line.gain, _by_shares(parts, spread_of(parts, unit), unit), alpha)
-    left = [
-        100 * np.linalg.pinv(np.delete(x, i, 0))[1] @ np.delete(one.gain, i) for i in range(len(x))
-    ]
+    parts = [(np.delete(x, i, 0), np.delete(one.gain, i)) for i in range(len(x))]
+    left = [100 * np.linalg.pinv(kept)[1] @ gain for kept, gain in parts]
     return {
         "n_languages": len(x),
         "slope": float(numbers["gain"][0]),

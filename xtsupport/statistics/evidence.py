@@ -119,13 +119,11 @@ class Evidence:
             if one.metric == self.facts[one.task].metric and self._judges(pair, one)
         ]
         if not found:
-            raise UserError(
-                "nothing to compare: no task has scores of both sides of a contrast in a language "
-                "that was not trained on"
-            )
+            raise UserError("nothing to compare: no task has scores of both sides of a contrast in "
+                            "a language that was not trained on")  # fmt: skip
         _, (treatment, baseline), one = min(found, key=lambda each: each[0])
-        first, second = ("/".join(side).removesuffix("/plain") for side in (treatment, baseline))
-        return Primary(first, second, one.task, one.metric, self.levels[0])
+        names = (short_name(treatment), short_name(baseline))
+        return Primary(*names, one.task, one.metric, self.levels[0])
 
     def _rank(self, pair, one: Moments) -> tuple[bool, ...]:
         (condition, variant), _ = pair
@@ -168,9 +166,8 @@ class Evidence:
         found, primary = self.primary_cases(by), self.primary
         rests = ("rest", "rest (f1)")
         tasks = (primary.target, *rests, *(f"{primary.target} - {rest}" for rest in rests))
-        return [
-            case for task in tasks for case in select(found, task, primary.metric, by or primary.by)
-        ]
+        by = by or primary.by
+        return [case for task in tasks for case in select(found, task, primary.metric, by)]
 
     def _cases(self, pairs, by) -> list[Case]:
         paired, target = self.rules.paired, self.primary.target
@@ -199,17 +196,15 @@ def against(evidence: Evidence, baseline: str | None) -> Evidence:
     A primary comparison declared with another baseline does not stand then. UserError for a name
     that the table does not have, or where none is given and nothing can be compared.
     """
-    have = sides(evidence.moments)
-    names = list(dict.fromkeys(short_name(one) for one in have))
+    names = [short_name(one) for one in sides(evidence.moments)]
     if baseline is None:
         if evidence.rules.contrasts or default_contrasts(evidence.moments):
             return evidence
         wanted = ", ".join(names)
         raise UserError(f"no condition is called none; give --baseline, one of {wanted}")
     if baseline not in names:
-        raise UserError(
-            f"--baseline {baseline}: there is no such condition, only {', '.join(names)}"
-        )
+        allowed = ", ".join(names)
+        raise UserError(f"--baseline {baseline}: there is no such condition, only {allowed}")
     pairs = tuple(sides_of(evidence.moments, baseline, None))
     primary = evidence.rules.primary
     primary = primary if primary and primary.baseline == baseline else None

@@ -15,7 +15,6 @@ from xtsupport.statistics.spread import (
     PRIOR_OF_LEVELS,
     Spread,
     fiducial,
-    levels_prior,
     primary,
     satterthwaite,
 )
@@ -136,13 +135,13 @@ def _lend(found: Sequence[Case], table: pd.DataFrame) -> pd.DataFrame:
         if len(case.row.languages) == 1 and case.row.by in ("group", "family", "language"):
             labels = {**case.labels, "level": n_seeds}
             levels.setdefault(tuple(labels.values()), []).append(i)
-    own, prior, lent = table["v_s"].to_numpy(), table["prior"].to_numpy(copy=True), [0] * len(found)
+    own, prior = table["v_s"].to_numpy(), table["prior"].to_numpy(copy=True)
+    lent = np.zeros(len(found), int)
     for rows in levels.values():
         if len(rows) >= LEVELS_THAT_LEND:
-            prior[rows] = levels_prior(own[rows], prior[rows])
-            for i in rows:
-                lent[i] = len(rows)
-    weight = np.where(np.array(lent) > 0, PRIOR_OF_LEVELS, PRIOR)
+            prior[rows] = max(own[rows].mean(), prior[rows].mean())
+            lent[rows] = len(rows)
+    weight = np.where(lent > 0, PRIOR_OF_LEVELS, PRIOR)
     return table.assign(prior=prior, weight=weight, lent=lent)
 
 
@@ -151,18 +150,16 @@ def spread_of(table: pd.DataFrame, unit: str) -> Spread:
 
     table: the mean squares, with ``prior``: q, or what levels lend.
     """
-    v_p, df_p, v_s, df_s, v_c, extra, df_extra = (
-        table[name].to_numpy(float)
-        for name in ("v_p", "df_p", "v_s", "df_s", "v_c", "extra", "df_extra")
-    )
-    runs, one_seed = unit not in ("clusters",), table["n_seeds"].to_numpy() < 2
+    names = ["v_p", "df_p", "v_s", "df_s", "v_c", "extra", "df_extra"]
+    v_p, df_p, v_s, df_s, v_c, extra, df_extra = table[names].to_numpy(float).T
+    one_seed = table["n_seeds"].to_numpy() < 2
     df_p = np.where(extra > 0, satterthwaite([(v_p, df_p), (extra, df_extra)]), df_p)
     v_p = v_p + extra
     se, df = np.sqrt(v_p), df_p.copy()
     parts = np.full((4, len(table)), np.nan)
     if unit == "seeds":
         se, df = np.where(one_seed, se, np.sqrt(v_s)), np.where(one_seed, df, df_s)
-    elif runs:
+    elif unit != "clusters":
         prior, weight = table["prior"].to_numpy(float), table["weight"].to_numpy(float)
         with_runs = primary(v_p, df_p, v_s, df_s, v_c, prior, weight)
         se, df = (np.where(one_seed, a, b) for a, b in zip((se, df), with_runs, strict=True))
@@ -179,10 +176,8 @@ def _described(table: pd.DataFrame, spread: Spread, unit: str) -> list[str]:
     if unit in ("clusters", "seeds"):
         return [""] * len(table)
     texts = []
-    mixed = spread.is_fiducial
-    columns = ("n_seeds", "conditions", "lent", "informed")
-    rows = table[list(columns)].itertuples(index=False, name=None)
-    for (n_seeds, conditions, lent, informed), alone in zip(rows, mixed, strict=True):
+    rows = table[["n_seeds", "conditions", "lent", "informed"]].itertuples(index=False, name=None)
+    for (n_seeds, conditions, lent, informed), alone in zip(rows, spread.is_fiducial, strict=True):
         names = ", ".join(map(short_name, conditions)) if informed else ""
         over = [names] * bool(names) + [f"{lent} levels"] * bool(lent)
         text = f"run variance pooled over {' and '.join(over)}" if over else ""

@@ -57,9 +57,8 @@ def measured_noise(levels: Sequence[Case]) -> Noise:
     their mean: a full covariance from a hundred clusters, inverted, would weigh them by chance.
     """
     one, n = joint_estimate(levels), len(levels)
-    clusters, seeds, cells, pooled = (
-        1e4 * part for part in (one.clusters, one.seeds, one.cells, one.pooled)
-    )
+    parts = (one.clusters, one.seeds, one.cells, one.pooled)
+    clusters, seeds, cells, pooled = (1e4 * part for part in parts)
     sds = np.sqrt(np.maximum(np.diag(clusters), 0.0))  # rounding can leave -1e-20
     own = np.outer(sds, sds)
     rest = own.sum() - np.trace(own)

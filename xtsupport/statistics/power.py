@@ -152,10 +152,8 @@ def power_table(
     found = pilot_cases(evidence)
     pooled = components(found[-1])
     if np.isnan(pooled["seed"]):
-        raise UserError(
-            f"{found[-1].row.task}: the pilot has one seed, so how much runs vary is unknown; "
-            "run at least two seeds"
-        )
+        raise UserError(f"{found[-1].row.task}: the pilot has one seed, so how much runs vary is "
+                        "unknown; run at least two seeds")  # fmt: skip
     noise = run_noise(primary_levels(evidence))
     pooled["conditions"] = 1 + noise.df / (pooled["n_seeds"] - 1)
     single = sum(len(case.row.languages) == 1 for case in found)
@@ -183,19 +181,18 @@ def _shared(parts: dict, pooled: dict) -> dict:
 
 def pilot_cases(evidence: Evidence) -> list:
     """The primary contrast on its target: every level it declares, then all languages together."""
-    primary = evidence.primary
-    return [
-        case
-        for by in dict.fromkeys((primary.by, "all"))
-        for case in exactly(evidence.primary_cases(by), primary.target, primary.metric, by)
-    ]
+    levels = dict.fromkeys((evidence.primary.by, "all"))
+    return [case for by in levels for case in _at(evidence, by)]
 
 
 def primary_levels(evidence: Evidence) -> list:
     """The primary contrast on its target, language by language."""
+    return _at(evidence, "language")
+
+
+def _at(evidence: Evidence, by: str) -> list:
     primary = evidence.primary
-    found = evidence.primary_cases("language")
-    return exactly(found, primary.target, primary.metric, "language")
+    return exactly(evidence.primary_cases(by), primary.target, primary.metric, by)
 
 
 def _designs(level, parts, noise, gain, seeds, factor, k, alpha) -> list[dict]:
@@ -203,29 +200,19 @@ def _designs(level, parts, noise, gain, seeds, factor, k, alpha) -> list[dict]:
     estimate = parts | {"seed": noise.run, "seed:language": noise.language}
     parts = parts | {"seed": noise.upper_run, "seed:language": noise.upper_language}
     needed = seeds_needed(parts, gain, n_clusters, k, alpha)
-    about = {
-        "gain": gain,
-        "run_sd": np.sqrt(noise.variance(k)),
-        "run_sd_upper": np.sqrt(noise.variance(k, upper=True)),
-        "seeds_needed": needed,
-        "unit": UNITS[0],
-        "note": "" if np.isfinite(needed) else _beyond(parts, noise, gain, n_clusters, k, alpha),
-    }
-    return [
-        {
-            "level": level,
-            "n_languages": k,
-            "n_seeds": s,
-            "questions": factor,
-            "n_examples": round(factor * parts["n_examples"]),
-            **design_power(parts, gain, s, n_clusters, k, alpha),
-            "power_estimate": design_power(estimate, gain, s, n_clusters, k, alpha)["power"],
-            "questions_needed": parts["n_examples"] * _factor_needed(parts, gain, s, k, alpha),
-            "languages_needed": _languages_needed(parts, gain, s, n_clusters, alpha),
-            **about,
-        }
-        for s in seeds
-    ]
+    note = "" if np.isfinite(needed) else _beyond(parts, noise, gain, n_clusters, k, alpha)
+    lines = []
+    for s in seeds:
+        own = {"level": level, "n_languages": k, "n_seeds": s, "questions": factor}
+        own["n_examples"] = round(factor * parts["n_examples"])
+        own |= design_power(parts, gain, s, n_clusters, k, alpha)
+        own["power_estimate"] = design_power(estimate, gain, s, n_clusters, k, alpha)["power"]
+        own["questions_needed"] = parts["n_examples"] * _factor_needed(parts, gain, s, k, alpha)
+        own["languages_needed"] = _languages_needed(parts, gain, s, n_clusters, alpha)
+        lines.append(own)
+    sds = [np.sqrt(noise.variance(k, upper)) for upper in (False, True)]
+    about = {"gain": gain, "run_sd": sds[0], "run_sd_upper": sds[1], "seeds_needed": needed}
+    return [{**own, **about, "unit": UNITS[0], "note": note} for own in lines]
 
 
 def _beyond(parts, noise, gain, n_clusters, k, alpha) -> str:

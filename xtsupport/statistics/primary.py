@@ -31,11 +31,8 @@ def on_scales(evidence: Evidence) -> pd.DataFrame:
     """
     rules, primary = evidence.rules, evidence.primary
     tasks = (primary.target, "rest", f"{primary.target} - rest")
-    chosen = [
-        case
-        for case in evidence.primary_cases()
-        if case.row.task in tasks and case.row.by == primary.by
-    ]
+    mine = [case for case in evidence.primary_cases() if case.row.by == primary.by]
+    chosen = [case for case in mine if case.row.task in tasks]
     labels = pd.DataFrame([case.labels for case in chosen])[["task", "level", "metric"]]
     columns = ["gain", "ci_low", "ci_high", "p_value"]
     found = inferences(chosen, rules.unit, rules.alpha, list(FACTOR))
@@ -64,16 +61,9 @@ def heterogeneity(evidence: Evidence, by: str | None = None) -> pd.DataFrame:
             answers = [levels_differ(exactly(found, task, metric, by)) for metric in others]
             p = [one["p_value"] for one in answers] + [line["p_value"]]
             depends = len({value <= evidence.rules.alpha for value in p}) > 1
-            lines.append(
-                {
-                    "task": task,
-                    "metric": chosen[0].row.metric,
-                    **line,
-                    "depends_on": "metric-dependent" if depends else "",
-                    "unit": UNITS[0],
-                    "note": chosen[0].row.note,
-                }
-            )
+            line |= {"task": task, "depends_on": "metric-dependent" if depends else ""}
+            row = chosen[0].row
+            lines.append({**line, "metric": row.metric, "unit": UNITS[0], "note": row.note})
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
@@ -96,9 +86,8 @@ def levels_differ(found: Sequence[Case]) -> dict:
     one = joint_estimate(found)
     r, s = len(found) - 1, one.n_seeds
     basis = np.linalg.svd(np.eye(r + 1) - 1 / (r + 1))[0][:, :r]
-    clusters, own, cells, pooled = (
-        basis.T @ part @ basis for part in (one.clusters, one.seeds, one.cells, one.pooled)
-    )
+    matrices = (one.clusters, one.seeds, one.cells, one.pooled)
+    clusters, own, cells, pooled = (basis.T @ each @ basis for each in matrices)
     runs, df_runs = moderate(np.trace(own), max((s - 1) * r, 1), np.trace(pooled), PRIOR * r)
     parts = clusters, max(float(runs - np.trace(cells)) / r, 0.0) * np.eye(r)
     gains = basis.T @ one.gain

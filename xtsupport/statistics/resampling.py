@@ -45,8 +45,6 @@ class Resamples:
     and the resampled gains (linearised clusters plus seeds).
     """
 
-    cases: Sequence[Case]
-    unit: str
     gain: np.ndarray
     gains: np.ndarray
     se: np.ndarray
@@ -95,8 +93,6 @@ def bootstrap(
         squares += seeds.variance(effects)
         second += [sum(part.var() / (len(part) - 1 or 1) for part in e) for e in effects]
     return Resamples(
-        cases=found,
-        unit=unit,
         gain=100 * np.array([_observed(case) for case in found]),
         gains=100 * gains,
         se=100 * np.sqrt(second),

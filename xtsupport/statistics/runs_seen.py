@@ -21,11 +21,8 @@ def run_gains(evidence: Evidence, by: str | None = None) -> pd.DataFrame:
     by: None is the declared level. Paired seeds are differences of one seed; else the treatment's
     runs less the mean of the baseline.
     """
-    lines = [
-        {"task": case.row.task, "level": case.row.level, "run": run, "gain": gain}
-        for case in evidence.answer_cases(by)
-        for run, gain in enumerate(_gains(case))
-    ]
+    lines = [(case.row.task, case.row.level, run, gain) for case in evidence.answer_cases(by)
+             for run, gain in enumerate(_gains(case))]  # fmt: skip
     return pd.DataFrame(lines, columns=["task", "level", "run", "gain"])
 
 
@@ -41,9 +38,8 @@ def leave_one_out(evidence: Evidence) -> pd.DataFrame:
     for (task, level), gains in rows:
         n, mean = len(gains), gains.mean()
         left = (n * mean - gains) / (n - 1) if n > 1 else gains * np.nan
-        ends = {"gain": mean, "lowest": left.min(), "highest": left.max()}
-        lines.append({"task": task, "level": level, **ends})
-    return pd.DataFrame(lines)
+        lines.append((task, level, mean, left.min(), left.max()))
+    return pd.DataFrame(lines, columns=["task", "level", "gain", "lowest", "highest"])
 
 
 def run_scores(evidence: Evidence) -> pd.DataFrame:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.statistics.components import PARTS, components
-from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import inference
@@ -26,8 +25,7 @@ def beside_bootstrap(evidence: Evidence, n_resamples: int = 2000, seed: int = 0)
     drawn = bootstrap(evidence.sums, found, UNITS[0], n_resamples, seed)
     low, high = drawn.interval(rules.alpha).T
     labels = pd.DataFrame([{"task": c.row.task, "level": c.row.level} for c in found])
-    table = labels.join(own[["gain", "ci_low", "ci_high"]])
-    table = table.assign(boot_low=low, boot_high=high)
+    table = labels.join(own[["gain", "ci_low", "ci_high"]]).assign(boot_low=low, boot_high=high)
     excludes = (table["ci_low"] > 0) | (table["ci_high"] < 0)
     return table.assign(differs=excludes != ((low > 0) | (high < 0)))
 
@@ -39,15 +37,10 @@ def noise(evidence: Evidence) -> pd.DataFrame:
     squared standard error of the mean over seeds, clusters and languages; nan with one seed).
     UserError where seeds are not paired.
     """
-    parts = components(_all_languages(evidence))
+    parts = components(evidence.answer_cases("all")[0])
     s, g, k = (parts[name] for name in ("n_seeds", "n_clusters", "n_languages"))
     lines = pd.DataFrame({"part": PARTS, "variance": [parts[name] for name in PARTS]})
     lines["sd"] = np.sqrt(lines["variance"].clip(lower=0))
     of_mean = lines["sd"] ** 2 / np.array((s, s * k, g, g * k, g * s, g * s * k))
     lines["share"] = 100 * of_mean / (of_mean.sum() if s > 1 else np.nan)
     return lines
-
-
-def _all_languages(evidence: Evidence) -> Case:
-    """The primary contrast on its target over all zero-shot languages."""
-    return evidence.answer_cases("all")[0]

@@ -67,11 +67,6 @@ def primary(v_p, df_p, v_s, df_s, v_c, q, weight=PRIOR):
     return np.sqrt(variance), np.divide(np.square(variance), noise, out=df, where=varies)
 
 
-def levels_prior(v_s, q) -> float:
-    """What levels of one language lend to each other: the larger mean of their V_s and of q."""
-    return max(float(np.mean(v_s)), float(np.mean(q)))
-
-
 @dataclass(frozen=True)
 class Spread:
     """The symmetric distribution of n gains around the truth: t, or fiducial where runs is known.
@@ -134,10 +129,8 @@ class Mixture:
         known, place = np.unique(df_s, return_inverse=True)
         w = np.stack([stats.chi2.ppf(QUANTILES, one) for one in known])[place]
         between = np.multiply(df_s, v_s)[:, None] / w - np.asarray(v_c)[:, None]
-        return cls(
-            np.sqrt(np.asarray(v_p)[:, None] + np.maximum(between, 0)),
-            np.minimum(_column(df_p), 1e9),
-        )
+        scales = np.sqrt(np.asarray(v_p)[:, None] + np.maximum(between, 0))
+        return cls(scales, np.minimum(np.asarray(df_p, float)[:, None], 1e9))
 
     def tail(self, x: np.ndarray) -> np.ndarray:
         """P(estimate - truth > x) for x (n,)."""
@@ -164,15 +157,10 @@ class Mixture:
 
 def fiducial(v_p, df_p, v_s, df_s, v_c) -> Spread:
     """The spread of gains with two conditions, whose q says nothing new; arrays (n,)."""
-    v_p, df_p, v_s, df_s, v_c = (
-        np.atleast_1d(np.asarray(a, float)) for a in (v_p, df_p, v_s, df_s, v_c)
-    )
+    given = (v_p, df_p, v_s, df_s, v_c)
+    v_p, df_p, v_s, df_s, v_c = (np.atleast_1d(np.asarray(part, float)) for part in given)
     half = Mixture.of(v_p, df_p, v_s, df_s, v_c).reach(np.full(len(v_p), REFERENCE / 2))
     return Spread(half / stats.t.isf(REFERENCE / 2, df_p), df_p, v_p, v_s, v_c, df_s)
-
-
-def _column(values) -> np.ndarray:
-    return np.asarray(values, float)[:, None]
 
 
 def _over(x, scale) -> np.ndarray:

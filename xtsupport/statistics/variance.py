@@ -109,9 +109,8 @@ def arm(
         notes.append("several seeds share a phase-2 run, which is the unit")
     (known_1, weights_1), (known_2, weights_2) = mixes
     labels = (None if single[0] else known_1, None if single[1] else known_2)
-    mix = (weights_1, weights_2)
+    mix, pair = (weights_1, weights_2), (treatment, baseline)
     values, gram = _mix(moments, mix)
-    pair = (treatment, baseline)
     return Arm(moments, labels, values, gram, mix, paired, pair, retrieval, "; ".join(notes))
 
 
@@ -126,15 +125,12 @@ def _replicate_means(rows, names, n_runs) -> tuple[tuple, np.ndarray]:
 
 def _mix(moments, mixes):
     rows = [np.flatnonzero(mix.any(0)) for mix in mixes]
-    values = tuple(
-        mix[:, used] @ moments.values[used] for mix, used in zip(mixes, rows, strict=True)
-    )
+    used = [mix[:, own] for mix, own in zip(mixes, rows, strict=True)]
+    values = tuple(mix @ moments.values[own] for mix, own in zip(used, rows, strict=True))
 
     def block(a, b):
         cut = np.nan_to_num(moments.gram[rows[a]][:, :, rows[b]])
-        return np.einsum(
-            "sr,rltm,ut->sulm", mixes[a][:, rows[a]], cut, mixes[b][:, rows[b]], optimize=True
-        )
+        return np.einsum("sr,rltm,ut->sulm", used[a], cut, used[b], optimize=True)
 
     return values, tuple(tuple(block(a, b) for b in (0, 1)) for a in (0, 1))
 

@@ -23,7 +23,6 @@ from scipy import stats
 
 from xtsupport.statistics.spread import Spread
 
-VERDICTS = ("improves", "harms", "equivalent", "undetermined", "too few")
 FAMILY = ("task", "by", "metric")  # a family of hypotheses: contrasts x levels of a task and metric
 POWER = 0.8
 
@@ -55,11 +54,7 @@ def equivalence_p(gain: np.ndarray, spread: Spread, margin: float) -> np.ndarray
 
 
 def judge(
-    table: pd.DataFrame,
-    adjustment: str,
-    margin: float,
-    alpha: float,
-    family: Sequence[str] = FAMILY,
+    table: pd.DataFrame, adjustment: str, margin: float, alpha: float, family=FAMILY
 ) -> pd.DataFrame:
     """Add p_adjusted, adjustment, verdict and the interval that belongs to it; its level is noted.
 
@@ -78,11 +73,8 @@ def judge(
     found = np.where(_too_few(table), "too few", found)
     half = spread.reach(tail)
     known = table["note"] if "note" in table else [""] * len(table)
-    levels = np.where(
-        np.isclose(2 * tail, alpha, rtol=1e-6),
-        "",
-        [f"{100 - 200 * rate:.4g}% interval" for rate in tail],
-    )
+    named = [f"{100 - 200 * rate:.4g}% interval" for rate in tail]
+    levels = np.where(np.isclose(2 * tail, alpha, rtol=1e-6), "", named)
     notes = ["; ".join(filter(None, pair)) for pair in zip(known, levels, strict=True)]
     return table.assign(
         p_adjusted=adjust(table, adjustment, family),
@@ -139,14 +131,27 @@ def holm(p: ArrayLike) -> np.ndarray:
     return np.minimum(stepped, 1)[np.argsort(order, kind="stable")]
 
 
-def bonferroni(p: Sequence[float]) -> np.ndarray:
-    """p-values (n,) times their number, at most 1."""
-    return np.minimum(np.asarray(p) * len(p), 1)
+def better_on(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+    """On at least how many languages the treatment is better, or worse: per contrast and task.
+
+    table: rows of ``compare(by="language")``. One-sided p-values at alpha / 2 for either direction.
+    The number of Holm's rejections is such a lower bound, with confidence 1 - alpha: the partial
+    conjunction of Benjamini & Heller (2008) in Bonferroni's form, valid under any dependence.
+    """
+    rows = table[table["by"] == "language"]
+    keys = ["treatment", "baseline", "variant", "task", "metric"]
+    lines = []
+    for key, part in rows.groupby(keys, sort=False):
+        up = np.where(part["gain"] > 0, part["p_value"], 2 - part["p_value"]) / 2
+        better, worse = (int((holm(p) <= alpha / 2).sum()) for p in (up, 1 - up))
+        about = {"better_on": better, "worse_on": worse, "n_languages": len(part)}
+        lines.append(dict(zip(keys, key, strict=True)) | about | {"unit": part["unit"].iloc[0]})
+    return pd.DataFrame(lines)
 
 
 ADJUSTMENTS = {
     "holm": holm,
-    "bonferroni": bonferroni,
+    "bonferroni": lambda p: np.minimum(p * len(p), 1),
     "fdr_bh": partial(stats.false_discovery_control, method="bh"),
     "fdr_by": partial(stats.false_discovery_control, method="by"),
     "none": None,

@@ -556,7 +556,7 @@ def power(args) -> None:
     from xtsupport.report.style import marked
     from xtsupport.statistics.power import power_table
 
-    evidence, _ = evidence_of(args.cube)
+    evidence, *_ = evidence_of(args.cube)
     design = {name: getattr(args, name) for name in ("gain", "seeds", "questions", "languages")}
     table = power_table(evidence, **design)
     if args.level:
@@ -581,7 +581,7 @@ def calibrate(args) -> None:
         if done * 10 // of > (done - 1) * 10 // of:
             print(f"{done} of {of} studies", file=sys.stderr, flush=True)
 
-    evidence, _ = evidence_of(args.cube)
+    evidence, *_ = evidence_of(args.cube)
     table = calibrated(evidence, args.gain, args.studies, args.seed, progress)
     print(table.round(1).to_string(index=False), *calibration_sentences(table), sep="\n")
     out = Path(args.out) if args.out else folders.scratch() / "calibration"
@@ -602,33 +602,18 @@ def significance(args) -> None:
         raise UserError(f"--out {args.out}: is a file; name a folder")
     if args.format and not args.figure:
         raise UserError(f"--format {args.format}: of which figure? add --figure NAME")
-    evidence, settings = evidence_of(args.cube, args.baseline)
-    comparison, records = compared(evidence), run_records(args.cube)
-    found = contents(comparison, evidence, settings, records)  # refuses what has no answer
+    evidence, settings, rows = evidence_of(args.cube, args.baseline)
+    found = contents(compared(evidence), evidence, settings, run_records(args.cube))
     if args.figure:
         print(one_figure(found, args.figure, args.format or "svg", args.out))
         return
-    path = write_significance(comparison, evidence, args.out)
+    path = write_significance(found, args.out)
     answer = path.with_name("answer.txt").read_text(encoding="utf-8")
     print(*progress.answer_lines(answer), "", path, sep="\n", flush=True)
-    changed = changed_examples(
-        rows_of(args.cube, evidence.data), evidence.contrasts, evidence.official, evidence.data
-    )
+    changed = changed_examples(rows, evidence.contrasts, evidence.official, evidence.data)
     out = path.with_name("report.html")
     links = page_links(out, Path(args.cube).resolve().parent)
-    print(write_report(out, comparison, evidence, settings, records, changed, links))
-
-
-def rows_of(path: str, data: str):
-    """How to read a task's rows of a cube or of any table of scores."""
-    from xtsupport.cube.any_table import is_cube, read_table
-    from xtsupport.cube.store import read_cube
-
-    cube = existing(path)
-    if is_cube(cube):
-        return lambda task: read_cube(cube, tasks=[task])
-    table = read_table(cube, data)[0]
-    return lambda task: table[table["task"] == task]
+    print(write_report(out, found, changed, links))
 
 
 def gather(args) -> None:
@@ -660,23 +645,27 @@ def run_records(cube: str) -> list[dict]:
 
 
 def evidence_of(path: str, baseline: str | None = None):
-    """A table's evidence, and the settings of the study that it lies in (None: it lies in none).
+    """A table's evidence, the settings of the study that it lies in (None: it lies in none), and a
+    function from a task to its rows.
 
     baseline: the condition to compare all others with (None: as the study declared, or ``none``).
     """
     cube = existing(path)
     from xtsupport.cube.any_table import is_cube, read_table
+    from xtsupport.cube.store import read_cube
     from xtsupport.statistics.evidence import against, gather
     from xtsupport.study.params.rules import data_source
 
     settings = study_settings(cube.resolve().parent / "settings.yaml")
     data = data_source(settings.data) if settings else None
-    found = cube
-    if not is_cube(cube):
-        found, assumed = read_table(cube, data or "hub")
-        for line in assumed:
-            print(f"assumed: {line}", file=sys.stderr)
-    return against(gather(found, settings, data), baseline), settings
+    if is_cube(cube):
+        evidence = gather(cube, settings, data)
+        return against(evidence, baseline), settings, lambda task: read_cube(cube, tasks=[task])
+    table, assumed = read_table(cube, data or "hub")
+    for line in assumed:
+        print(f"assumed: {line}", file=sys.stderr)
+    evidence = against(gather(table, settings, data), baseline)
+    return evidence, settings, lambda task: table[table["task"] == task]
 
 
 def study_settings(declared: Path):

@@ -162,17 +162,19 @@ def conclude(study: Study, evidence, into: str = "scratch") -> pd.DataFrame:
     evidence: of the study's cube (``gather``). Returns the columns of ``compare``. The files of
     ``write_significance`` go to the study's folder or, interactively, to scratch.
     """
+    from xtsupport.report.contents import contents
     from xtsupport.report.write import write_significance
     from xtsupport.statistics.comparisons import significance
 
     table = significance(evidence)
-    write_significance(table, evidence, place(study, into))
+    write_significance(contents(table, evidence), place(study, into))
     return table
 
 
 def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path:
     """Write ``report.html`` beside the comparison's table; returns its path."""
     from xtsupport.cube.browse import changed_examples
+    from xtsupport.report.contents import contents
     from xtsupport.report.report import write_report
 
     records = [found[1] for run in study.plan.runs if (found := runs.standing(run))]
@@ -183,8 +185,8 @@ def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path
         evidence.official,
         evidence.data,
     )
-    links = page_links(out, study.folder)
-    return write_report(out, comparison, evidence, study.settings, records, changed, links)
+    found = contents(comparison, evidence, study.settings, records)
+    return write_report(out, found, changed, page_links(out, study.folder))
 
 
 def with_predictions(study: Study, task: str, contrasts) -> pd.DataFrame:

@@ -23,48 +23,27 @@ from xtsupport.tables import families, languages
 # Verbs (pairs of synonyms, in the order in which one would do them), objects and places that belong
 # together.
 TOPICS = {
-    "kitchen": (
-        [("washed", "cleaned"), ("cooked", "boiled"), ("tasted", "tried")],
-        ["soup", "bread", "fish", "rice"],
-        ["kitchen", "cellar"],
-    ),
-    "garden": (
-        [("planted", "sowed"), ("watered", "sprayed"), ("picked", "plucked")],
-        ["rose", "bean", "melon", "tulip"],
-        ["garden", "field"],
-    ),
-    "workshop": (
-        [("built", "made"), ("painted", "coloured"), ("repaired", "fixed")],
-        ["chair", "table", "lamp", "boat"],
-        ["workshop", "yard"],
-    ),
-    "market": (
-        [("carried", "brought"), ("weighed", "measured"), ("sold", "traded")],
-        ["coat", "basket", "ring", "clock"],
-        ["market", "station"],
-    ),
-}
+    "kitchen": ([("washed", "cleaned"), ("cooked", "boiled"), ("tasted", "tried")],
+                ["soup", "bread", "fish", "rice"], ["kitchen", "cellar"]),
+    "garden": ([("planted", "sowed"), ("watered", "sprayed"), ("picked", "plucked")],
+               ["rose", "bean", "melon", "tulip"], ["garden", "field"]),
+    "workshop": ([("built", "made"), ("painted", "coloured"), ("repaired", "fixed")],
+                 ["chair", "table", "lamp", "boat"], ["workshop", "yard"]),
+    "market": ([("carried", "brought"), ("weighed", "measured"), ("sold", "traded")],
+               ["coat", "basket", "ring", "clock"], ["market", "station"]),
+}  # fmt: skip
 NAMES = ["Ada", "Ben", "Cora", "Dan", "Eva", "Finn", "Gil", "Hana", "Ivo", "Jun"]
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"]
 ADJECTIVES = ["red", "old", "small", "heavy"]
 NUMBERS = ["2", "3", "4", "5", "6"]
 FUNCTION_WORDS = ["in", "on", "not", "who", "what", "where", "when", "how_many"]
-QUESTION_WORD = {
-    "agent": "who",
-    "object": "what",
-    "place": "where",
-    "day": "when",
-    "number": "how_many",
-}
+QUESTION_WORD = {"agent": "who", "object": "what", "place": "where", "day": "when",
+                 "number": "how_many"}  # fmt: skip
 
 _PAIRS = [pair for pairs, _, _ in TOPICS.values() for pair in pairs]
 SYNONYM = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
-NEXT_VERB = {
-    a: b
-    for pairs, _, _ in TOPICS.values()
-    for now, later in pairwise(pairs)
-    for a, b in zip(now, later, strict=True)
-}
+_STEPS = [step for pairs, _, _ in TOPICS.values() for step in pairwise(pairs)]
+NEXT_VERB = {a: b for now, later in _STEPS for a, b in zip(now, later, strict=True)}
 VERBS = list(SYNONYM)
 OBJECTS = [noun for _, nouns, _ in TOPICS.values() for noun in nouns]
 PLACES = [place for _, _, places in TOPICS.values() for place in places]
@@ -85,14 +64,9 @@ def dictionary():
     word), text."""
     import pandas as pd
 
-    return pd.DataFrame(
-        [
-            (code, lemma, language.words[lemma])
-            for code, language in make_languages().items()
-            for lemma in CONTENT_WORDS
-        ],
-        columns=["language", "meaning", "text"],
-    )
+    rows = [(code, lemma, language.words[lemma]) for code, language in make_languages().items()
+            for lemma in CONTENT_WORDS]  # fmt: skip
+    return pd.DataFrame(rows, columns=["language", "meaning", "text"])
 
 
 def gloss(text: str, code: str) -> str:
@@ -216,10 +190,8 @@ def make_languages(seed: int = 0) -> dict[str, Language]:
     family that has them.
     """
     rng = random.Random(f"lexicon {seed}")
-    english = {word: word for word in CONTENT_WORDS + NAMES + FUNCTION_WORDS} | {
-        "how_many": "how many"
-    }
-    languages = {"en": Language("en", english, {})}
+    english = {word: word for word in CONTENT_WORDS + NAMES + FUNCTION_WORDS}
+    languages = {"en": Language("en", english | {"how_many": "how many"}, {})}
     new, kept = _word_maker(rng, set(CONTENT_WORDS)), _in_order_of_taking_over(rng)
     for family in FAMILIES.values():
         taken = set(kept[: round((family.cognates or 0) * len(kept))])
@@ -227,10 +199,8 @@ def make_languages(seed: int = 0) -> dict[str, Language]:
         parent |= {lemma: new(1) for lemma in FUNCTION_WORDS}
         for code, (_, name) in LANGUAGES.items():
             if name == family.family and code != "en":
-                words = {
-                    lemma: word if lemma in taken or rng.random() < 0.8 else new(2)
-                    for lemma, word in parent.items()
-                }
+                words = {lemma: word if lemma in taken or rng.random() < 0.8 else new(2)
+                         for lemma, word in parent.items()}  # fmt: skip
                 languages[code] = Language(code, *_written(words, family.script, rng))
     return {code: languages[code] for code in LANGUAGES}
 
@@ -238,11 +208,8 @@ def make_languages(seed: int = 0) -> dict[str, Language]:
 def _in_order_of_taking_over(rng: random.Random) -> list[str]:
     """The content words, those first that are taken over first: of every class the same share."""
     classes = [VERBS, OBJECTS, PLACES, DAYS, ADJECTIVES]
-    placed = [
-        ((rank + rng.random()) / len(words), lemma)
-        for words in classes
-        for rank, lemma in enumerate(rng.sample(words, len(words)))
-    ]
+    placed = [((rank + rng.random()) / len(words), lemma) for words in classes
+              for rank, lemma in enumerate(rng.sample(words, len(words)))]  # fmt: skip
     return [lemma for _, lemma in sorted(placed)]
 
 
@@ -255,9 +222,8 @@ def _written(words: dict, script: str, rng: random.Random) -> tuple[dict, dict]:
     if not letters:
         return words | {name: name for name in NAMES}, suffixes
     words = {lemma: write(word) for lemma, word in words.items()}
-    return words | {name: write(name).title() for name in NAMES}, {
-        slot: write(ending) for slot, ending in suffixes.items()
-    }
+    suffixes = {slot: write(ending) for slot, ending in suffixes.items()}
+    return words | {name: write(name).title() for name in NAMES}, suffixes
 
 
 def _word_maker(rng: random.Random, seen: set[str]):

@@ -6,13 +6,8 @@ NLI_LABELS = ["entailment", "neutral", "contradiction"]
 UPOS = ["ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN",
         "PUNCT", "SCONJ", "SYM", "VERB", "X"]  # fmt: skip
 _TEXT, _LABEL = "string", {"names": NLI_LABELS}
-SQUAD_FEATURES = {
-    "id": _TEXT,
-    "title": _TEXT,
-    "context": _TEXT,
-    "question": _TEXT,
-    "answers": {"text": [_TEXT], "answer_start": ["int32"]},
-}
+SQUAD_FEATURES = dict.fromkeys(("id", "title", "context", "question"), _TEXT)
+SQUAD_FEATURES |= {"answers": {"text": [_TEXT], "answer_start": ["int32"]}}
 NLI_FEATURES = {"premise": _TEXT, "hypothesis": _TEXT, "label": _LABEL}
 HELLASWAG_FEATURES = (
     {"ind": "int32"}
@@ -46,8 +41,6 @@ def write(
 
     path = folder / dataset / config / f"{split}-00000-of-00001.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    schema = datasets.Features(
-        {name: feature(spec) for name, spec in features.items()}
-    ).arrow_schema
+    schema = datasets.Features(feature(features)).arrow_schema
     columns = {name: [row[name] for row in rows] for name in features}
     pq.write_table(pa.table(columns, schema=schema), path, compression="zstd")

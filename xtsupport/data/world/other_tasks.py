@@ -25,14 +25,9 @@ from xtsupport.tables import tasks
 SPEAK = {name: row.languages for name, row in tasks("world").items()}
 PANX = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
 SUPERTAGS = {
-    "agent": "NP",
-    "verb": r"(S\NP)/NP",
-    "not": r"((S\NP)/NP)/((S\NP)/NP)",
-    "number": "N/N",
-    "ADJ": "N/N",
-    "NOUN": "N",
-    "ADP": r"((S\NP)\(S\NP))/N",
-}
+    "agent": "NP", "verb": r"(S\NP)/NP", "not": r"((S\NP)/NP)/((S\NP)/NP)", "number": "N/N",
+    "ADJ": "N/N", "NOUN": "N", "ADP": r"((S\NP)\(S\NP))/N",
+}  # fmt: skip
 _TEXT = "string"
 PAIR = {"sentence1": _TEXT, "sentence2": _TEXT, "label": _TEXT}
 QQP = {"question1": _TEXT, "question2": _TEXT, "label": {"names": ["not_duplicate", "duplicate"]},

@@ -19,10 +19,8 @@ def write_raw_text(folder: Path, world: World, size: Size) -> None:
     times as many in English as in any other language."""
     for code, language in world.languages.items():
         count = size.documents * (3 if code == "en" else 1)
-        rows = [
-            {"id": str(i), "url": "", "title": "world", "text": document(world, language)}
-            for i in range(count)
-        ]
+        about = {"url": "", "title": "world"}
+        rows = [{"id": str(i), **about, "text": document(world, language)} for i in range(count)]
         write(folder, "wikimedia/wikipedia", f"20231101.{code}", "train", rows, WIKIPEDIA_FEATURES)
 
 
@@ -39,11 +37,8 @@ class Utterance:
         if self.asked is None:
             return language.sentence(self.fact)
         question = language.question(self.fact, self.asked)
-        return (
-            f"{question} {language.answer(self.fact, self.asked)[0]}."
-            if self.answered
-            else question
-        )
+        reply = f" {language.answer(self.fact, self.asked)[0]}." if self.answered else ""
+        return question + reply
 
 
 def document(world: World, language: Language) -> str:
@@ -58,18 +53,15 @@ def document(world: World, language: Language) -> str:
         again = [replace(each, fact=mostly_reworded(world, each.fact)) for each in first]
         other, shuffle = world.english, world.chance(0.5)
     else:
-        first, again = (
-            [Utterance(fact) for fact in passage],
-            [restated(world, fact) for fact in passage],
-        )
+        first = [Utterance(fact) for fact in passage]
+        again = [restated(world, fact) for fact in passage]
         other, shuffle = language, True
     again = world.rng.sample(again, len(again)) if shuffle else again
     halves = [[u.text(language) for u in first], [u.text(other) for u in again]]
     if other is language and language is not world.english and world.chance(0.3):
         halves = [[mixed(world, language, text) for text in half] for half in halves]
-    return " ".join(
-        text for half in (halves if world.chance(0.5) else halves[::-1]) for text in half
-    )
+    halves = halves if world.chance(0.5) else halves[::-1]
+    return " ".join(text for half in halves for text in half)
 
 
 def mostly_reworded(world: World, fact: Fact) -> Fact:

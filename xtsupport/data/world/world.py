@@ -138,10 +138,8 @@ def reworded(fact: Fact) -> Fact:
 
 def write_span_targets(folder: Path, world: World, size: Size) -> None:
     """XQuAD in every language (parallel), SQuAD v1.1 and v2 in English."""
-    questions = [
-        rotated(span_question(world, SPAN_SLOTS["squad"], True), i % FACTS)
-        for i in range(size.evaluation)
-    ]
+    drawn = (span_question(world, SPAN_SLOTS["squad"], True) for _ in range(size.evaluation))
+    questions = [rotated(each, i % FACTS) for i, each in enumerate(drawn)]
     for code, language in world.languages.items():
         rows = [squad_row(language, f"xq{i}", *q) for i, q in enumerate(questions)]
         write(folder, "google/xtreme", f"XQuAD.{code}", "validation", rows, SQUAD_FEATURES)
@@ -166,9 +164,8 @@ def span_question(world: World, slots: tuple[str, ...], evaluation: bool):
     one, which says that somebody did not do what is asked about.
     """
     slot = world.rng.choice(slots)
-    shared = {"agent": "object", "object": "agent"}.get(slot) or world.rng.choice(
-        ("agent", "object")
-    )
+    both = ("agent", "object")
+    shared = both[slot == "agent"] if slot in both else world.rng.choice(both)
     filled = {slot: 1.0} if slot in ("place", "number") else {}
 
     denied = world.chance(DENIED)
@@ -235,14 +232,8 @@ def write_nli(folder: Path, world: World, size: Size) -> None:
     for split, count in (("test", size.evaluation), ("validation", size.evaluation)):
         pairs = [nli_pair(world, i, True) for i in range(count)]
         for code, language in world.languages.items():
-            write(
-                folder,
-                "facebook/xnli",
-                code,
-                split,
-                [nli_row(language, *p) for p in pairs],
-                NLI_FEATURES,
-            )
+            rows = [nli_row(language, *pair) for pair in pairs]
+            write(folder, "facebook/xnli", code, split, rows, NLI_FEATURES)
     for split, count in (("validation_matched", size.evaluation), ("train", size.training)):
         pairs = world.drawn["mnli"] = [nli_pair(world, i, split != "train") for i in range(count)]
         rows = [nli_row(world.english, *pair) | {"idx": i} for i, pair in enumerate(pairs)]
@@ -255,9 +246,8 @@ def nli_pair(world: World, index: int, evaluation: bool) -> tuple[Fact, Fact, in
     place, day = (0.8, 0.8) if label != 1 else (0.5, 0.0)
     (fact,) = world.unseen(lambda: world.passage(1, place=place, day=day, negated=0.0), evaluation)
     if label == 0:
-        slot = world.rng.choice(
-            [s for s in ("place", "day", "number", "adjective") if getattr(fact, s)] or ["day"]
-        )
+        there = [s for s in ("place", "day", "number", "adjective") if getattr(fact, s)]
+        slot = world.rng.choice(there or ["day"])
         return fact, fact.having(**{slot: None}), label
     if label == 1:
         return fact, replace(fact, day=world.rng.choice(invented.DAYS)), label
@@ -273,11 +263,8 @@ def changed(world: World, fact: Fact) -> Fact:
 
 def nli_row(language: Language, premise: Fact, hypothesis: Fact, label: int) -> dict:
     """Two facts as a premise, a hypothesis and a label 0..2, in MNLI's columns."""
-    return {
-        "premise": language.sentence(premise),
-        "hypothesis": language.sentence(hypothesis),
-        "label": label,
-    }
+    texts = map(language.sentence, (premise, hypothesis))
+    return dict(zip(NLI_FEATURES, (*texts, label), strict=True))
 
 
 def write_choice(folder: Path, world: World, size: Size) -> None:
@@ -299,26 +286,14 @@ def hellaswag_row(world: World, index: int, split: str) -> dict:
     assert right is not None  # draw() asked
     said = {verb for each in (right, fact) for verb in (each.verb, reworded(each).verb)}
     wrong_verb = world.rng.choice([verb for verb in invented.VERBS if verb not in said])
-    endings = [
-        right,
-        changed(world, right),
-        changed(world, replace(right, verb=wrong_verb)),
-        replace(right, verb=wrong_verb),
-    ]
+    wrong = replace(right, verb=wrong_verb)
+    endings = [right, changed(world, right), changed(world, wrong), wrong]
     order = world.rng.sample(range(4), 4)
-    context = world.english.sentence(fact)
-    return {
-        "ind": index,
-        "activity_label": "world",
-        "ctx_a": context,
-        "ctx_b": "",
-        "ctx": context,
-        "endings": [world.english.sentence(endings[k]) for k in order],
-        "source_id": f"world~{index}",
-        "split": split,
-        "split_type": "indomain",
-        "label": str(order.index(0)),
-    }
+    say = world.english.sentence
+    context, said = say(fact), [say(endings[k]) for k in order]
+    values = (index, "world", context, "", context, said, f"world~{index}", split, "indomain",
+              str(order.index(0)))  # fmt: skip
+    return dict(zip(HELLASWAG_FEATURES, values, strict=True))
 
 
 # ------------------------------------------------------------------------ tagging and retrieval
@@ -329,19 +304,10 @@ def write_tagging(folder: Path, world: World, size: Size) -> None:
     facts = [world.unseen(lambda: world.passage(1), True)[0] for _ in range(size.evaluation)]
     for code, language in world.languages.items():
         rows = [udpos_row(language, fact) for fact in facts]
-        write(
-            folder,
-            "google/xtreme",
-            f"udpos.{invented.LANGUAGES[code][0]}",
-            "test",
-            rows,
-            UDPOS_FEATURES,
-        )
-    for split, count, evaluation in (
-        ("validation", size.evaluation, True),
-        ("train", size.training, False),
-    ):
-        drawn = [world.unseen(lambda: world.passage(1), evaluation)[0] for _ in range(count)]
+        name = f"udpos.{invented.LANGUAGES[code][0]}"
+        write(folder, "google/xtreme", name, "test", rows, UDPOS_FEATURES)
+    for split, count in (("validation", size.evaluation), ("train", size.training)):
+        drawn = [world.unseen(lambda: world.passage(1), split != "train")[0] for _ in range(count)]
         world.drawn["udpos"] = drawn
         rows = [udpos_row(world.english, fact) for fact in drawn]
         write(folder, "google/xtreme", "udpos.English", split, rows, UDPOS_FEATURES)
@@ -358,18 +324,10 @@ def udpos_row(language: Language, fact: Fact) -> dict:
 
 def write_parallel_sentences(folder: Path, world: World, size: Size) -> None:
     """Tatoeba: different facts in a language and in English, row by row."""
-    facts = list(dict.fromkeys(world.passage(1, day=0.8)[0] for _ in range(2 * size.evaluation)))[
-        : size.evaluation
-    ]
+    drawn = dict.fromkeys(world.passage(1, day=0.8)[0] for _ in range(2 * size.evaluation))
+    facts = list(drawn)[: size.evaluation]
     for code, language in world.languages.items():
-        rows = [
-            {
-                "source_sentence": language.sentence(fact),
-                "target_sentence": world.english.sentence(fact),
-                "source_lang": code,
-                "target_lang": "en",
-            }
-            for fact in facts
-        ]
+        texts = [(language.sentence(fact), world.english.sentence(fact)) for fact in facts]
+        rows = [dict(zip(TATOEBA_FEATURES, (*pair, code, "en"), strict=True)) for pair in texts]
         if code != "en":
             write(folder, "google/xtreme", f"tatoeba.{code}", "validation", rows, TATOEBA_FEATURES)
