@@ -1,12 +1,14 @@
-"""Speed of the resampling beside scipy's, on identical work; and of a whole study from disk.
+"""Speed of the resampling beside scipy's, on identical work; of a whole study from disk; and of the
+command on the demo's study.
 
-    python benchmarks/significance.py [--rounds 5] [--whole FOLDER]
+    python benchmarks/significance.py [--rounds 5] [--whole FOLDER | --command]
 
 XQuAD's shape: 1,190 questions in 240 paragraphs, 11 languages x 3 seeds, 10,000 resamples, one BLAS
 thread, interleaved rounds, medians. The intervals of both are compared for equal generators.
 ``--whole`` writes a study of 11 conditions x 8 targets x 40 languages x 5 seeds at XTREME's sizes
 (some 30 million rows, without BUCC) into FOLDER once, then contracts and compares it from disk and
-prints seconds and peak memory.
+prints seconds and peak memory. ``--command`` runs `xtsupport significance` on the scores that come
+with the package, and prints seconds by the clock and of the processor for every round.
 """
 
 import os
@@ -16,6 +18,9 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import argparse  # noqa: E402
 import resource  # noqa: E402
+import subprocess  # noqa: E402
+import sys  # noqa: E402
+import tempfile  # noqa: E402
 import time  # noqa: E402
 from itertools import product  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -39,8 +44,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--whole", type=Path)
+    parser.add_argument("--command", action="store_true")
     arguments = parser.parse_args()
-    if arguments.whole:
+    if arguments.command:
+        print(command(arguments.rounds).round(1).to_string(index=False))
+    elif arguments.whole:
         print(whole_study(arguments.whole).to_string(index=False))
     else:
         print(against_scipy(arguments.rounds).round(3).to_string(index=False))
@@ -206,6 +214,23 @@ def whole_study(folder: Path) -> pd.DataFrame:
     ]
     print(f"{len(table):,} rows of the table, peak memory {peak:.2f} GiB")
     return pd.DataFrame(lines).round(1)
+
+
+def command(rounds: int) -> pd.DataFrame:
+    """Seconds of `xtsupport significance` on the demo: imports, pictures and page are in it."""
+    from xtsupport import folders
+
+    cube, lines = folders.shipped() / "study" / "cube", []
+    for _ in range(rounds):
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        with tempfile.TemporaryDirectory() as out:
+            asked = ["significance", str(cube), "--out", out]
+            subprocess.run([sys.executable, "-m", "xtsupport", *asked], check=True,
+                           stdout=subprocess.DEVNULL)  # fmt: skip
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        lines.append({"seconds": time.perf_counter() - start, "CPU seconds": spent})
+    return pd.DataFrame(lines)
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ def read(paths: list[Path]) -> Pools:
     """The pools in the files of the source pool, the English pool and the gold pairs."""
     source, target, gold = (_two_columns(path) for path in paths)
     _check_ids(paths, source, target, gold)
-    sides = [[row[column] for row in rows] for rows in (source, target) for column in (0, 1)]
-    return Pools(*sides, gold)
+    parts = [[row[column] for row in rows] for rows in (source, target) for column in (0, 1)]
+    return Pools(parts[0], parts[1], parts[2], parts[3], gold)
 
 
 def files(language, split="test", data="hub") -> list[Path]:

@@ -68,12 +68,12 @@ def published(task: str, role: str) -> Lengths:
 @cache
 def _table() -> dict[tuple[str, str], Lengths]:
     with TABLE.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        lines = list(csv.DictReader(file))
     made = {}
-    for row in rows:
-        counts = (int(row[name]) for name in ("rows", "clusters", "sequences"))
+    for row in lines:
+        rows, clusters, sequences = (int(row[name]) for name in ("rows", "clusters", "sequences"))
         quantiles = tuple(map(int, row["quantiles"].split()))
-        made[row["task"], row["role"]] = Lengths(*counts, quantiles, False)
+        made[row["task"], row["role"]] = Lengths(rows, clusters, sequences, quantiles, False)
     return made
 
 

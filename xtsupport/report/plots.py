@@ -394,8 +394,8 @@ def _layer_lines(panel: Axes, scores: pd.DataFrame, languages: pd.DataFrame) -> 
     groups = scores["language"].map(languages.set_index("code")["group"])
     for group in level_order(groups, languages):
         line = scores[groups == group].groupby("layer")["score"].mean()
-        look = {"color": colours[group], "marker": markers[group], "markersize": 5}
-        panel.plot(line.index, line, label=group, **look)
+        colour, mark = colours[group], markers[group]
+        panel.plot(line.index, line, color=colour, marker=mark, markersize=5, label=group)
 
 
 def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:

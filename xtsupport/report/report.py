@@ -280,7 +280,7 @@ def one_figure(found: Contents, name: str, form: str, folder) -> Path:
 
 
 def forest(found: Contents, rows: pd.DataFrame) -> Figure:
-    """Gains with the intervals of their verdicts, every run a dot."""
+    """Gains with the intervals of their verdicts, every run a dot; rows: of ``compare``."""
     return plots.gain_forest(rows, found.languages, found.run_gains, found.rules.alpha)
 
 

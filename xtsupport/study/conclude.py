@@ -185,8 +185,8 @@ def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path
         evidence.official,
         evidence.data,
     )
-    found = contents(comparison, evidence, study.settings, records)
-    return write_report(out, found, changed, page_links(out, study.folder))
+    whole = contents(comparison, evidence, study.settings, records)
+    return write_report(out, whole, changed, page_links(out, study.folder))
 
 
 def with_predictions(study: Study, task: str, contrasts) -> pd.DataFrame:

@@ -6,8 +6,9 @@ NLI_LABELS = ["entailment", "neutral", "contradiction"]
 UPOS = ["ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN",
         "PUNCT", "SCONJ", "SYM", "VERB", "X"]  # fmt: skip
 _TEXT, _LABEL = "string", {"names": NLI_LABELS}
-SQUAD_FEATURES = dict.fromkeys(("id", "title", "context", "question"), _TEXT)
-SQUAD_FEATURES |= {"answers": {"text": [_TEXT], "answer_start": ["int32"]}}
+SQUAD_FEATURES = dict.fromkeys(("id", "title", "context", "question"), _TEXT) | {
+    "answers": {"text": [_TEXT], "answer_start": ["int32"]}
+}
 NLI_FEATURES = {"premise": _TEXT, "hypothesis": _TEXT, "label": _LABEL}
 HELLASWAG_FEATURES = (
     {"ind": "int32"}

@@ -290,8 +290,8 @@ def hellaswag_row(world: World, index: int, split: str) -> dict:
     endings = [right, changed(world, right), changed(world, wrong), wrong]
     order = world.rng.sample(range(4), 4)
     say = world.english.sentence
-    context, said = say(fact), [say(endings[k]) for k in order]
-    values = (index, "world", context, "", context, said, f"world~{index}", split, "indomain",
+    context, texts = say(fact), [say(endings[k]) for k in order]
+    values = (index, "world", context, "", context, texts, f"world~{index}", split, "indomain",
               str(order.index(0)))  # fmt: skip
     return dict(zip(HELLASWAG_FEATURES, values, strict=True))
 
