@@ -431,10 +431,10 @@ def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         panel.tick_params(labelbottom=True)
     for panel in panels[::2]:
         panel.set_ylabel("gain in points")
-    markers = group_markers(languages)
+    markers, group_of = group_markers(languages), languages.set_index("code")["group"]
     handles = [
         Line2D([], [], color=INK, marker=markers[group], linestyle="", label=group)
-        for group in level_order(languages["group"], languages)
+        for group in level_order(gains["level"].map(group_of), languages)
     ]
     beside = panels[min(len(tasks), 2) - 1]
     beside.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False,
