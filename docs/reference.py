@@ -40,7 +40,7 @@ LAYERS = (4, 6, 7, 8, 10, 12)
 def study() -> Contents:
     """The reference study: its committed table, its cube, its settings."""
     folder = reference_folder()
-    evidence, settings = evidence_of(str(folder / "cube"))
+    evidence, settings, _ = evidence_of(str(folder / "cube"))
     return contents(read_comparison(folder / "significance.csv"), evidence, settings)
 
 
