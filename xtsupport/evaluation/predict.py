@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from xtsupport.training.batches import collate, evaluation_batches
+from xtsupport.training.batches import collate, evaluation_batches, on_device
 from xtsupport.training.features import Features
 
 
@@ -54,20 +54,23 @@ def model_outputs(model, task, features, pad: int, batch_tokens, precision, max_
     (length,), or of spans (start, end, score of that best span, score of no answer)."""
     device = next(model.parameters()).device
     model.eval()
-    outputs: list = [None] * len(features)
+    found = []  # read at the end: a GPU is not waited for between batches
     sizes = features.lengths * max((len(r.get("choices", [0])) for r in features.rows), default=1)
     half = precision == "bfloat16"
     few_lengths = half and device.type == "cpu"  # its kernels are made, and kept, for each length
     with torch.autocast(device.type, torch.bfloat16, enabled=half):  # around all: one cast a weight
         for indices in evaluation_batches(sizes, batch_tokens, model.encoder):
-            batch = collate(features, indices, pad, few_lengths)
-            logits = model.logits(task, {k: v.to(device) for k, v in batch.items()})
+            batch = on_device(collate(features, indices, pad, few_lengths), device)
+            logits = model.logits(task, batch)
             if features.kind == "span":
                 best = best_spans(logits, in_context(features, indices, logits), max_answer)
             else:
                 best = logits.argmax(-1)
-            for i, output in zip(indices, best.cpu().numpy(), strict=True):
-                outputs[i] = output
+            found.append((indices, best))
+    outputs: list = [None] * len(features)
+    for indices, best in found:
+        for i, output in zip(indices, best.cpu().numpy(), strict=True):
+            outputs[i] = output
     return outputs
 
 
@@ -77,7 +80,7 @@ def in_context(features: Features, indices, logits: torch.Tensor) -> torch.Tenso
     for row, i in zip(inside, indices, strict=True):
         offsets = features.rows[i]["offsets"]
         row[: len(offsets)] = torch.from_numpy(offsets[:, 0] >= 0)
-    return inside.to(logits.device)
+    return inside.to(logits.device, non_blocking=True)
 
 
 def best_spans(logits: torch.Tensor, inside: torch.Tensor, max_answer: int) -> torch.Tensor:
