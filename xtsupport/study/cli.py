@@ -140,7 +140,10 @@ def parser() -> argparse.ArgumentParser:
         help="local, slurm, or a folder with a Snakemake profile (default: local)",
     )
     each.add_argument("--dry-run", action="store_true", help="show what is left to do, as `plan`")
-    updating(part("plan", plan, "show the runs and nodes of a study, and what is left to do"))
+    each = updating(
+        part("plan", plan, "show the runs and nodes of a study, and what is left to do")
+    )
+    each.add_argument("--measure", action="store_true", help="time twenty steps of each phase here")
     each = part("status", status, "show what is done, running, failed or stale")
     each.add_argument("--watch", action="store_true", help="keep showing losses as they change")
     each = command("runs", runs_done, "every run made here, and how they differ")
@@ -382,7 +385,7 @@ def plan(args) -> int:
         f"{len(study.plan.runs)} runs in {len(study.plan.nodes)} nodes, {len(waiting)} to do; "
         f"they go to {study.folder}"
     )
-    print(*cost_lines(study.settings, study.plan.runs), sep="\n")
+    print(*cost_lines(args, study.settings, study.plan.runs), sep="\n")
     return 0
 
 
@@ -403,14 +406,18 @@ def settings_and_part(args):
     return settings, part_of(settings, args.only) if args.only else None
 
 
-def cost_lines(settings, made, problems=()) -> list[str]:
+def cost_lines(args, settings, made, problems=()) -> list[str]:
     """What a study costs, or why that is unknown; then what is missing, `problems` among it."""
     from xtsupport.study.cost import estimate
     from xtsupport.study.lacking import missing_lines, too_little_memory
 
     try:
-        found = estimate(settings, made)
-        return [*found.lines(), *missing_lines(problems, too_little_memory(found))]
+        found, at_hand = estimate(settings, made), None
+        if getattr(args, "measure", False):
+            from xtsupport.study.timing import timed
+
+            at_hand = timed(found)
+        return [*found.lines(at_hand), *missing_lines(problems, too_little_memory(found))]
     except UserError as error:
         return [f"cost unknown: {problem}" for problem in error.problems]
 
@@ -434,7 +441,7 @@ def plan_without_data(args, error: UserError) -> int:
     except UserError:
         raise error from None
     print(f"{len(made)} runs in {len(nodes(part or settings, made))} nodes, if the data were here:")
-    lines = cost_lines(settings, made, error.problems)
+    lines = cost_lines(args, settings, made, error.problems)
     print(*lines, sep="\n", flush=True)
     if any(line.startswith("cost unknown") for line in lines):
         raise error

@@ -45,7 +45,7 @@ def here(precision: str) -> Device:
     from xtsupport.training.precision import device_name, product_rates
 
     rate = REACHED[precision] * product_rates()[precision]
-    return Device(f"{device_name()} in {precision}", rate, measured=True)
+    return Device(f"{device_name()} in {precision}", rate, "product timed now")
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,17 @@ class Work:
     kernels: float = 0.0  # in training
 
     def seconds(self, device: Device) -> float:
-        """On a device, beside a CPU that scores and, where it starts no kernels, does the rest of
-        a step."""
+        """On a device, beside a CPU that scores."""
         rest = SECONDS_PER_RUN + SECONDS_PER_SCORE * self.scores
-        rest += 0 if device.launch else SECONDS_PER_STEP * self.steps
-        trained = device.training(self.training, self.moved, self.kernels)
-        return trained + self.evaluation / device.rate + rest
+        return self.trains(device) + self.evaluation / device.rate + rest
+
+    def trains(self, device: Device) -> float:
+        """Seconds of all steps: by steps of this phase that were timed, else by what they consist
+        of, beside which a CPU does a little more."""
+        if self.phase in device.rates:
+            return self.training / device.rates[self.phase]
+        found = device.training(self.training, self.moved, self.kernels)
+        return found if device.launch else found + SECONDS_PER_STEP * self.steps
 
 
 class Estimate:
@@ -84,12 +89,17 @@ class Estimate:
         self.guessed: set[str] = set()
         self.works = [self.work(run) for run in made]
 
+    @property
+    def precision(self) -> str:
+        """What the study trains in."""
+        return self.settings.resolved_precision
+
     def work(self, run: Run) -> Work:
         """The work of a run."""
         trained, evaluated = self.training(run), self.evaluation(run)
         passes = 3 * (run.settings.get("ascent_steps", 0) + 1)
         each, steps = self.shape.operations, self.steps(run)[0]
-        half = self.settings.resolved_precision == "bfloat16"
+        half = self.precision == "bfloat16"
         moved = self.shape.moved(run.settings.get("freeze_embeddings", False), half)
         return Work(
             run.phase,
@@ -213,7 +223,7 @@ class Estimate:
         The arguments replace the study's own: tokens at a time, bfloat16, checkpointing.
         """
         own = self.settings.evaluation
-        half = self.settings.resolved_precision == "bfloat16" if half is None else half
+        half = self.precision == "bfloat16" if half is None else half
         checkpointing = own.checkpointing if checkpointing is None else checkpointing
         phases = (self.settings.target, self.settings.intermediate)
         frozen = all(phase.freeze_embeddings for phase in phases)
@@ -224,8 +234,8 @@ class Estimate:
         activations = (1 if half else 2) * per_token * (tokens or own.batch_tokens)
         return 4 * self.shape.weights + (STATE - 4) * trained + activations
 
-    def lines(self) -> list[str]:
-        """What `xtsupport plan` prints below the nodes."""
+    def lines(self, at_hand: Device | None = None) -> list[str]:
+        """What `xtsupport plan` prints below the nodes; `at_hand` as in `here` unless given."""
         million = self.shape.weights / 1e6
         text = [f"encoder      {self.settings.encoder}: {million:,.1f} million weights"]
         text += [self.phase_line(phase) for phase in dict.fromkeys(w.phase for w in self.works)]
@@ -234,7 +244,7 @@ class Estimate:
         text.append(
             f"memory       {gib:,.1f} GiB of a GPU at {tokens} tokens a time (not measured)"
         )
-        devices = (here(self.settings.resolved_precision), *DEVICES)
+        devices = (at_hand or here(self.precision), *DEVICES)
         text += [self.hours_line(device) for device in devices]
         if self.guessed:
             text.append(
@@ -252,10 +262,9 @@ class Estimate:
         """The time on a device, and whether the study fits on it."""
         hours = self.hours(device)
         time = f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
-        seen = "product timed now" if device.measured else "by the maker's figure, not measured"
         small = device.memory and self.memory() > USABLE * device.memory
         less = f"; too little memory: {remedy(self, device.memory)}" if small else ""
-        return f"time         {time} on {device.name} ({seen}){less}"
+        return f"time         {time} on {device.name} ({device.how}){less}"
 
     def phase_line(self, phase: str) -> str:
         """Runs, tokens and operations of a phase."""

@@ -11,7 +11,7 @@ read and written by the optimiser, by clipping, and by the casts to 16 bits. Of 
 encoders on GPUs, these and the starting of kernels are most. benchmarks/gpu.py measures all of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -79,10 +79,11 @@ class Device:
 
     name: str
     rate: float
-    measured: bool = False
+    how: str = "by the maker's figure, not measured"
     memory: int = 0  # bytes; 0: the machine's
     bandwidth: float = float("inf")  # bytes a second; a CPU's is part of its rate
     launch: float = 0.0  # seconds the host takes to start a kernel; a CPU's are part of its rate
+    rates: dict[str, float] = field(default_factory=dict)  # of phases whose steps were timed
 
     def training(self, operations: float, moved: float, kernels: float) -> float:
         """Seconds of training steps that do so many operations, move so many bytes and start so
