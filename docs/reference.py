@@ -20,8 +20,8 @@ from xtsupport.report.how_firm import bootstrap_words, far_out, without_one
 from xtsupport.report.names import side_name, task_name
 from xtsupport.report.write import read_comparison
 from xtsupport.statistics.sensitivity import beside_bootstrap
-from xtsupport.study.cli import evidence_of
 from xtsupport.study.reference import reference_folder, reference_table
+from xtsupport.study.results_commands import evidence_of
 
 PASSAGE = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 ROWS = {

@@ -203,23 +203,23 @@ def test_version_and_help(call):
     code, out, _ = call("--help")
     lines = out.splitlines()
     assert code == 0 and len(lines) < 40 and max(map(len, lines)) <= 80, out
-    for command in cli.EXAMPLES:
+    for command in cli.VERBS:
         assert re.search(rf"^  {command}\s", out, re.MULTILINE), command
-    assert sorted(name for names in cli.GROUPS.values() for name in names) == sorted(cli.EXAMPLES)
+    assert sorted(name for names in cli.GROUPS.values() for name in names) == sorted(cli.VERBS)
 
 
-@pytest.mark.parametrize("verb", cli.EXAMPLES)
+@pytest.mark.parametrize("verb", cli.VERBS)
 def test_the_help_of_each_verb_ends_with_an_example_that_works(verb, tmp_path, monkeypatch, capsys):
     """In an empty folder, where the demo was done; what trains or fetches is only parsed."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit):
         cli.main([*verb.split(), "--help"])
     shown = capsys.readouterr().out.split("example: ")[1].strip()
-    assert " ".join(shown.split()) == cli.EXAMPLES[verb]
+    assert " ".join(shown.split()) == cli.VERBS[verb].example
     *before, last = shown.split(" && ")
     words = last.split()
     assert words[0] == "xtsupport" and words[1:][: len(verb.split())] == verb.split()
-    assert before in ([], [cli.EXAMPLES["demo"]])
+    assert before in ([], [cli.VERBS["demo"].example])
     if verb in PARSED:
         cli.parser().parse_known_args(words[1:])
         return
@@ -279,12 +279,6 @@ class TestProgress:
         assert re.search(r"; about \d+ (s|min) left$", told)
         for nobody in (None, "another"):
             assert "left" not in progress.status_lines(study, nobody, states)[-1]
-
-    @pytest.mark.parametrize(
-        ("seconds", "text"), [(9.4, "9 s"), (99, "99 s"), (240, "4 min"), (7500, "2 h 05 min")]
-    )
-    def test_durations_read_well(self, seconds, text):
-        assert progress.duration(seconds) == text
 
 
 def test_the_headline_is_the_answer_that_was_written(call, tmp_path):

@@ -7,7 +7,7 @@ from importlib import metadata
 import pytest
 
 from xtsupport.errors import UserError
-from xtsupport.study import cli, doctor, installed
+from xtsupport.study import cli, doctor, installed, provenance
 
 
 def test_nothing_is_missing_here():
@@ -22,7 +22,7 @@ def test_what_is_missing_is_named_with_the_command(monkeypatch):
             raise metadata.PackageNotFoundError(name)
         return real(name)
 
-    monkeypatch.setattr(installed, "version", version)
+    monkeypatch.setattr(provenance, "version", version)
     with pytest.raises(UserError, match=r"lacks seaborn>=0.13, torch>=2.11\. .*`make lab`"):
         installed.check()
 
@@ -41,11 +41,11 @@ def test_a_python_without_the_project_says_so_before_anything_else_fails():
 def test_a_version_outside_its_range_is_named_too(monkeypatch):
     real = metadata.version
     monkeypatch.setattr(
-        installed, "version", lambda name: "1.5.3" if name == "pandas" else real(name)
+        provenance, "version", lambda name: "1.5.3" if name == "pandas" else real(name)
     )
     assert installed.missing() == ["pandas>=2.2"]
     monkeypatch.setattr(
-        installed, "version", lambda name: {"ipykernel": "6.17"}.get(name, real(name))
+        provenance, "version", lambda name: {"ipykernel": "6.17"}.get(name, real(name))
     )
     installed.check()  # a host's own kernel will do
     assert installed.missing() == ["ipykernel>=6.29"]

@@ -56,9 +56,9 @@ def test_a_host_keeps_its_own_fronts_and_what_will_do(monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(hosted.subprocess, "run", lambda command, **_: asked.append(command) or
                         subprocess.CompletedProcess(command, 0, "here\n"))  # fmt: skip
-    found = iter([{"torch": "2.12", "numpy": "1.9", "pandas": ""},
+    found = iter([{"torch": "2.12", "numpy": "1.9"},
                   {"torch": "2.12", "numpy": "2.4", "pandas": "3.1"}])  # fmt: skip
-    monkeypatch.setattr(hosted, "versions", lambda: next(found))
+    monkeypatch.setattr(hosted, "versions_of", lambda names: next(found))
     hosted.main()
     names = {each.split(">")[0] for each in asked[0][5:]}
     assert {"torch", "numpy", "transformers", "snakemake"} <= names

@@ -23,7 +23,7 @@ from xtsupport.training.encoder import freeze_embeddings
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import Recipe, _pieces, rate, train
-from xtsupport.training.masked import MaskedModel, mask_tokens, special_ids, tiny_xlmr
+from xtsupport.training.masked import mask_tokens, masked_model, special_ids, tiny_xlmr
 from xtsupport.training.tracking import tracked
 
 RECIPE = Recipe(steps=12, batch_size=4, learning_rate=1e-2, seed=3)
@@ -291,7 +291,7 @@ def test_only_rows_with_nothing_to_learn_are_refused(setting):
 def test_masked_batches_in_which_nothing_was_masked(tiny_encoder):
     """Texts of one word: at 15% most batches of one have no masked token."""
     tokenizer = tiny_encoder[1]
-    model = MaskedModel(tiny_xlmr(len(tokenizer), 16, 1, 2, 32, 64, seed=0))
+    model = masked_model(tiny_xlmr(len(tokenizer), 16, 1, 2, 32, 64, seed=0), "masked")
     features = featurise({"text": ["Ada", "soup"]}, "masked", tokenizer, 16, 0)
     recipe = Recipe(steps=20, batch_size=1, learning_rate=1e-3)
     history = train(model, {"masked": features}, tokenizer, recipe, progress=False)

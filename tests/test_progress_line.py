@@ -26,7 +26,9 @@ def test_the_text_by_hand():
     )
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(9, "9 s"), (240, "4 min"), (9000, "2.5 h")])
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(9.4, "9 s"), (99, "99 s"), (240, "4 min"), (7500, "2 h 05 min")]
+)
 def test_durations(seconds, said):
     assert duration(seconds) == said
 

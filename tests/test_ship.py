@@ -46,7 +46,7 @@ def test_the_shipped_encoder_predicts_masked_words_as_well_as_its_record_says(al
     from xtsupport.data import load
     from xtsupport.training.batches import collate
     from xtsupport.training.features import featurise
-    from xtsupport.training.masked import MaskedModel, mask_tokens
+    from xtsupport.training.masked import mask_tokens, masked_model
 
     folder = find(alone.runs("pretraining")[0])
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
@@ -60,7 +60,7 @@ def test_the_shipped_encoder_predicts_masked_words_as_well_as_its_record_says(al
     batch = collate(features, np.arange(len(features)), tokenizer.pad_token_id)
     batch = mask_tokens(batch, tokenizer, 0.2, np.random.default_rng(0))
     with torch.inference_mode():
-        loss = float(MaskedModel(model.eval())("wikipedia", batch))
+        loss = float(masked_model(model.eval(), "wikipedia")("wikipedia", batch))
     assert abs(loss - read_record(folder)["final_loss"]) < 0.15
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from xtsupport.errors import UserError
 from xtsupport.folders import user_cache
@@ -54,6 +55,13 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; None where there is none that can be read."""
+    with suppress(OSError, ValueError):
+        return json.loads(path.read_text(encoding="utf-8"))
+    return None
+
+
 def read_text(path: Path) -> str:
     """The text of a user's file, in UTF-8 or marked as UTF-16; UserError if it is no such."""
     with path.open("rb") as file:
@@ -95,6 +103,15 @@ def read_csv(path):
 
     words = dict.fromkeys(("task", "language", "language_2", "metric", "code"), str)
     return pandas.read_csv(path, keep_default_na=False, na_values=[""], dtype=words)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process holds a lock now."""
+    try:
+        with locked(path, "", wait=0):
+            return False
+    except UserError:
+        return True
 
 
 @contextmanager

@@ -19,10 +19,13 @@ def check_setup(
     Raises UserError, one line each, for a parameter that the notebook does not have, when an
     earlier phase is missing, with the command that makes it, and when the study has no such run.
     """
+    import torch
+
     parameters.check_names()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     versions = provenance.versions()
     print("versions   " + ", ".join(f"{name} {versions[name]}" for name in SHOWN))
-    print(f"device     {device()}; {study.settings.threads} thread(s)")
+    print(f"device     {device}; {study.settings.threads} thread(s)")
     tables = study.folder if into == "study" else folders.scratch() / study.settings.study
     print(f"study      {study.settings.study}; this notebook writes to "
           f"{shown(tables if todo is None else folders.runs())}")  # fmt: skip
@@ -39,7 +42,7 @@ def check_setup(
         found = runs.find(each)
         print(f"needs      {each.name}: {'MISSING' if found is None else shown(found)}")
     if missing:
-        raise UserError(*(absent(study, each) for each in missing))
+        raise UserError(*(runs.absent(each, study.params) for each in missing))
     left = unfinished(todo, elsewhere)
     print(f"to do      {len(left)} of {len(todo)} run(s), {minutes(study, left)}")
 
@@ -47,22 +50,6 @@ def check_setup(
 def unfinished(todo: Sequence[Run], elsewhere: bool = False) -> list[Run]:
     """The runs that are not whole in the store; `elsewhere`: nor in the package."""
     return [run for run in todo if not (runs.find(run) if elsewhere else runs.is_whole(run))]
-
-
-def absent(study: Study, run: Run) -> str:
-    """What to do about an earlier run that is nowhere."""
-    return (
-        f"{run.name}: this earlier run is missing or was made with other settings. "
-        f"Run notebook {NOTEBOOKS[run.phase]} with condition = {run.condition!r}, or the whole "
-        f"study in a terminal: xtsupport run {study.params}"
-    )
-
-
-def device() -> str:
-    """The accelerator in use, or the CPU."""
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
 def minutes(study: Study, left: Sequence[Run]) -> str:
@@ -85,9 +72,3 @@ def shown(path) -> str:
 
 
 SHOWN = ("python", "xtsupport", "torch", "transformers")
-NOTEBOOKS = {
-    "pretraining": "02_pretrained_model",
-    "intermediate": "03_intermediate_training",
-    "target": "04_target_transfer",
-    "retrieval": "05_sentence_retrieval",
-}

@@ -17,11 +17,17 @@ from xtsupport.study.my_runs import SCORED, Done
 from xtsupport.study.narrowing import named
 from xtsupport.study.plan import Study, alone, open_study, study_of
 from xtsupport.study.runs import Run
+from xtsupport.tables import languages
 
 
 def collect(study: Study, into: str = "scratch") -> Path:
-    """The study's cube: built from its runs when `into` is study, else what ``find_cube`` finds."""
-    return build(study) if into == "study" else find_cube(study)
+    """The study's cube: gathered from all its runs when `into` is study, else ``find_cube``'s."""
+    if into != "study":
+        return find_cube(study)
+    from xtsupport.cube.store import build_cube
+
+    found = [runs.require(run) for run in with_scores(study)]
+    return build_cube(found, study.folder / "cube", languages(study.data))
 
 
 def present(study: Study, into: str = "scratch") -> Study:
@@ -34,7 +40,7 @@ def present(study: Study, into: str = "scratch") -> Study:
     style.ORIGIN = ""
     if into == "study":
         return study
-    scored = [run for run in study.plan.runs if run.phase in SCORED]
+    scored = with_scores(study)
     there = [run for run in scored if runs.find(run)]
     if there:
         print(*counts(study, there, scored), sep="\n")
@@ -45,6 +51,11 @@ def present(study: Study, into: str = "scratch") -> Study:
         print(f"the scores of study {study.settings.study}; its runs are not here")
         return study
     return shipped_study(study)
+
+
+def with_scores(study: Study) -> list[Run]:
+    """The runs of a study that have scores, done or not."""
+    return [run for run in study.plan.runs if run.phase in SCORED]
 
 
 def counts(study: Study, there: list[Run], scored: list[Run]) -> list[str]:
@@ -106,7 +117,7 @@ def find_cube(study: Study) -> Path:
     Runs that were made by hand with other settings stand in it as conditions of their own, such as
     ``squad{target.epochs=4.0}``. A cube that is not the study's goes to scratch.
     """
-    scored = [run for run in study.plan.runs if run.phase in SCORED]
+    scored = with_scores(study)
     found = [folder for run in scored if (folder := runs.find(run))]
     others = by_hand(study) if found else []
     cube = own_cube(study)
@@ -115,7 +126,6 @@ def find_cube(study: Study) -> Path:
     if not found:
         raise UserError(f"nothing of study {study.settings.study} was run here")
     from xtsupport.cube.store import build_cube
-    from xtsupport.tables import languages
 
     out = folders.scratch() / study.settings.study
     parts = [relabelled(each, out / "parts") for each in others]
@@ -124,8 +134,7 @@ def find_cube(study: Study) -> Path:
 
 def by_hand(study: Study) -> list[Done]:
     """Scored runs with other settings than the study's, over the same languages and examples."""
-    cells = {each.training_task: each.settings["targets"] for each in study.plan.runs
-             if each.phase in SCORED}  # fmt: skip
+    cells = {each.training_task: each.settings["targets"] for each in with_scores(study)}
     return [
         each
         for phase in SCORED
@@ -144,16 +153,6 @@ def relabelled(done: Done, folder: Path) -> Path:
     frame = pd.read_parquet(done.folder / "examples.parquet").assign(condition=condition)
     write_parquet(part / "examples.parquet", frame)
     return part
-
-
-def build(study: Study) -> Path:
-    """Gather the runs with scores into ``outputs/STUDY/cube``."""
-    from xtsupport.cube.store import build_cube
-    from xtsupport.tables import languages
-
-    scored = [run for run in study.plan.runs if run.phase in SCORED]
-    found = [runs.require(run) for run in scored]
-    return build_cube(found, study.folder / "cube", languages(study.data))
 
 
 def conclude(study: Study, evidence, into: str = "scratch") -> pd.DataFrame:
@@ -179,11 +178,9 @@ def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path
 
     records = [found[1] for run in study.plan.runs if (found := runs.standing(run))]
     out = place(study, into) / "report.html"
+    pairs = evidence.contrasts
     changed = changed_examples(
-        lambda task: with_predictions(study, task, evidence.contrasts),
-        evidence.contrasts,
-        evidence.official,
-        evidence.data,
+        lambda task: with_predictions(study, task, pairs), pairs, evidence.official, evidence.data
     )
     whole = contents(comparison, evidence, study.settings, records)
     return write_report(out, whole, changed, page_links(out, study.folder))

@@ -14,6 +14,7 @@ Marks can be joined: ``squad@translated+mlm``. A variant is ``plain``, ``adversa
 A side is a condition with a variant, ``squad/source=de``; without one it is the plain one.
 """
 
+import re
 from dataclasses import dataclass
 
 ROBUST = ("adversarial", "smoothing", "synonyms")
@@ -58,6 +59,11 @@ def parse(name: str) -> Condition:
     if base == "all" and marks - {"+mlm"}:
         raise ValueError("all can be all or all+mlm")
     return Condition(name, base, marks=frozenset(marks))
+
+
+def stem(name: str) -> str:
+    """What stands before the first mark of a name, sound or not: squad of ``squad@matched``."""
+    return re.split("[@+~]", name)[0]
 
 
 def single_tasks(conditions: list[str]) -> list[str]:

@@ -157,14 +157,14 @@ def training() -> Finding:
     from xtsupport.study.phases.fitting import device
     from xtsupport.training.features import featurise
     from xtsupport.training.loop import train
-    from xtsupport.training.masked import MaskedModel, tiny_xlmr, train_tokenizer
+    from xtsupport.training.masked import masked_model, tiny_xlmr, train_tokenizer
     from xtsupport.training.recipe import Recipe
 
     again = f"{pip()} install --force-reinstall torch"
     texts = [f"{who} {did} soup on {day}." for who in ("Ada", "Ben") for did in ("cooked", "sold")
              for day in ("Friday", "Monday")] * 8  # fmt: skip
     tokenizer = train_tokenizer(texts, 100)
-    model = MaskedModel(tiny_xlmr(len(tokenizer), 32, 2, 2, 64, 32, seed=0))
+    model = masked_model(tiny_xlmr(len(tokenizer), 32, 2, 2, 64, 32, seed=0), "masked")
     data = {"masked": featurise({"text": texts}, "masked", tokenizer, 32, 0)}
     recipe = Recipe(steps=STEPS, batch_size=16, learning_rate=1e-2, seed=0)
     begun = time.monotonic()

@@ -1,6 +1,7 @@
 """What finished runs left, as tables: the notebooks read their figures from here."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
@@ -8,9 +9,8 @@ from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.files import read_csv
 from xtsupport.study import runs
-from xtsupport.study.checks import NOTEBOOKS
 from xtsupport.study.plan import Study
-from xtsupport.study.runs import Run
+from xtsupport.study.runs import NOTEBOOKS, PHASES, Run
 
 
 def finished(study: Study, phase: str) -> list[Run]:
@@ -21,10 +21,12 @@ def finished(study: Study, phase: str) -> list[Run]:
 def progress_table(study: Study) -> pd.DataFrame:
     """Per phase: its notebook, how many runs the study has, and how many of them are whole."""
     rows = []
-    for phase, notebook in NOTEBOOKS.items():
+    for phase in PHASES:
         of_phase = study.runs(phase)
         whole = sum(runs.is_whole(run) for run in of_phase)
-        rows.append({"phase": phase, "notebook": notebook, "runs": len(of_phase), "done": whole})
+        rows.append(
+            {"phase": phase, "notebook": NOTEBOOKS[phase], "runs": len(of_phase), "done": whole}
+        )
     return pd.DataFrame(rows)
 
 
@@ -35,9 +37,14 @@ def table(done: Iterable[Run], name: str) -> pd.DataFrame:
 
     name: history.csv (step, task, loss), scores.csv (task, language, metric, score in points,
     n_examples) or layers.csv (task, language, layer, accuracy, accuracy_centred). Raises UserError
-    when a run is missing.
+    when a run is missing, or there is none at all.
     """
-    return _gathered(done, lambda folder: read_csv(folder / name))
+    parts = [(runs.require(run), marks(run)) for run in done]
+    if not parts:
+        raise UserError(
+            "no finished run to show; run the cells above, or `xtsupport run` the study"
+        )
+    return stacked(parts, name)
 
 
 def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
@@ -62,7 +69,9 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
             f"{target} under {condition!r}: no run of it is finished; run notebook "
             f"04_target_transfer with condition = {condition!r} and targets = [{target!r}]"
         )
-    read = _gathered(done, lambda folder: pd.read_parquet(folder / "examples.parquet"))
+    parts = [pd.read_parquet(runs.require(run) / "examples.parquet").assign(**marks(run))
+             for run in done]  # fmt: skip
+    read = pd.concat(parts, ignore_index=True)
     return read[read["task"] == target].reset_index(drop=True)
 
 
@@ -77,12 +86,19 @@ def has_predictions(study: Study, conditions: Iterable[str], target: str) -> boo
     return True
 
 
-def _gathered(done: Iterable[Run], read) -> pd.DataFrame:
-    frames = [read(runs.require(run)).assign(condition=run.side, seed=run.seed) for run in done]
-    if not frames:
-        raise UserError(
-            "no finished run to show; run the cells above, or `xtsupport run` the study"
-        )
-    gathered = pd.concat(frames, ignore_index=True)
-    first = ["condition", "seed"]
-    return gathered[first + [name for name in gathered if name not in first]]
+def marks(run: Run) -> dict:
+    """What the rows of a run are marked with: its condition, with the variant, and its seed."""
+    return {"condition": run.side, "seed": run.seed}
+
+
+def stacked(parts: Iterable[tuple[Path, dict]], name: str) -> pd.DataFrame:
+    """The CSV file `name` of several run folders as one, with columns of each folder in front.
+
+    Folders without that file are left out.
+    """
+    frames = []
+    for folder, first in parts:
+        if (folder / name).is_file():
+            frame = read_csv(folder / name).assign(**first)
+            frames.append(frame[[*first, *(column for column in frame if column not in first)]])
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

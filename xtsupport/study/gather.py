@@ -107,7 +107,8 @@ def _once(cubes: Sequence[pd.DataFrame], found: Sequence[Path]):
     owner: dict[tuple, tuple[str, str]] = {}
     notes = []
     for number, (cube, folder, name) in enumerate(zip(cubes, found, _names(found), strict=True), 1):
-        keys = cube[OF_RUN].astype(str).agg("/".join, axis=1)
+        first, *rest = (cube[column].astype(str) for column in OF_RUN)
+        keys = first.str.cat(rest, sep="/")
         runs = cube["phase3_run"].astype(object).fillna("")
         made = dict(pd.DataFrame({"key": keys, "run": runs}).drop_duplicates("key").to_numpy())
         known = {key for key in made if key in owner}

@@ -6,9 +6,11 @@ its own JupyterLab and kernel are left alone. Only Python's own library is impor
 
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import requires, version
 
-SHOWN = ("torch", "numpy", "pandas")
+from xtsupport.study.provenance import versions_of
+
+SHOWN = ("torch", "numpy", "pandas")  # large, or imported by a host already
 FRONTS = ("jupyterlab", "ipykernel")
 
 
@@ -18,25 +20,15 @@ def needed() -> list[str]:
     return [each.split(";")[0].strip() for each in found if not each.startswith(FRONTS)]
 
 
-def versions() -> dict[str, str]:
-    """Of the packages that are large, or that a host has imported already."""
-    found = {}
-    for name in SHOWN:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = ""
-    return found
-
-
 def main() -> None:
     """Install, generate the invented languages, and say both in a line each."""
-    before = versions()
+    before = versions_of(SHOWN)
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", *needed()], check=True)
-    after = versions()
-    kept = [f"{name} {after[name]}" for name in SHOWN if before[name] == after[name]]
-    new = [f"{name} {after[name]}" for name in SHOWN if not before[name]]
-    other = [f"{n} {before[n]} by {after[n]}" for n in SHOWN if before[n] not in ("", after[n])]
+    after = versions_of(SHOWN)
+    kept = [f"{name} {after[name]}" for name in SHOWN if before.get(name) == after[name]]
+    new = [f"{name} {after[name]}" for name in SHOWN if name not in before]
+    other = [f"{name} {then} by {after[name]}" for name, then in before.items()
+             if then != after[name]]  # fmt: skip
     lines = {"kept": kept, "installed": new, "replaced (now restart the session)": other}
     told = "; ".join(f"{what}: {', '.join(names)}" for what, names in lines.items() if names)
     print(f"xtsupport {version('xtsupport')} is installed; {told}")

@@ -5,11 +5,12 @@ says what to type, and no traceback from somewhere inside.
 """
 
 import sys
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, requires
 
 from packaging.requirements import Requirement
 
 from xtsupport.errors import UserError
+from xtsupport.study.provenance import versions_of
 
 FRONTS = ("jupyterlab", "ipykernel")  # what shows notebooks: a host such as Colab has its own
 
@@ -32,11 +33,8 @@ def missing() -> list[str]:
 
 def there(required: Requirement) -> bool:
     """Whether a package is installed in a version that will do."""
-    try:
-        found = version(required.name)
-    except PackageNotFoundError:
-        return False
-    return required.specifier.contains(found, prereleases=True)
+    found = versions_of([required.name]).get(required.name, "")
+    return bool(found) and required.specifier.contains(found, prereleases=True)
 
 
 def check() -> None:

@@ -14,6 +14,7 @@ from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.sides import short_name
 from xtsupport.study import runs, store
+from xtsupport.study.finished import stacked
 from xtsupport.study.plan import PHASES, Study
 from xtsupport.study.runs import Run
 
@@ -178,29 +179,17 @@ def means(done: Done) -> dict[str, float]:
 
 def losses(made: Sequence[Done]) -> pd.DataFrame:
     """The losses of several runs (step, task, loss) with their name in column run."""
-    frames = [
-        pd.read_csv(each.folder / "history.csv").assign(run=named(each))
-        for each in made
-        if (each.folder / "history.csv").is_file()
-    ]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    parts = [(each.folder, {"run": f"{each.label or each.side}, seed {each.record['seed']}"})
+             for each in made]  # fmt: skip
+    return stacked(parts, "history.csv")
 
 
 def scores_of(made: Sequence[Done]) -> pd.DataFrame:
     """Scores by language, with the runs' labels as conditions, as ``score_table`` has them."""
-    frames = [
-        pd.read_csv(each.folder / "scores.csv").assign(
-            condition=each.label or each.side, seed=each.record["seed"]
-        )
-        for each in made
-        if each.record["phase"] in SCORED
-    ]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-
-
-def named(done: Done) -> str:
-    """A run in a legend."""
-    return f"{done.label or done.side}, seed {done.record['seed']}"
+    scored = [each for each in made if each.record["phase"] in SCORED]
+    parts = [(each.folder, {"condition": each.label or each.side, "seed": each.record["seed"]})
+             for each in scored]  # fmt: skip
+    return stacked(parts, "scores.csv")
 
 
 def show_runs(study: Study, phase: str | None = None, targets: Sequence[str] = ()) -> None:

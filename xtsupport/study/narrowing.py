@@ -30,11 +30,9 @@ def read(settings: Settings, only) -> dict[str, list]:
         key, equals, value = text.partition("=")
         key = key.strip()
         if not equals or key not in KEYS:
-            hint = did_you_mean(key, KEYS)
-            problems.append(
-                f"--only {text}: must be key=value,value with one of the keys "
-                f"{', '.join(KEYS)}{hint}, for example conditions=none,squad"
-            )
+            keys = f"{', '.join(KEYS)}{did_you_mean(key, KEYS)}"
+            problems.append(f"--only {text}: must be key=value,value with one of the keys {keys}, "
+                            "for example conditions=none,squad")  # fmt: skip
             continue
         allowed, asked = named(settings)[key], as_list(value)
         problems += [
@@ -71,12 +69,11 @@ def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
     kept["variants"] = [each for each in kept["variants"] if side(each)[0] in kept["conditions"]]
     sides = {*kept["conditions"], *kept["variants"]}
     analysis = settings.analysis
-    contrasts = [pair for pair in analysis.contrasts if {short(each) for each in pair} <= sides]
+    contrasts = [each for each in analysis.contrasts if short(each) <= sides]
     primary = analysis.primary
-    if primary and not (
-        {short(primary.treatment), short(primary.baseline)} <= sides
-        and primary.target in kept["targets"]
-    ):
+    if primary and not short([primary.treatment, primary.baseline]) <= sides:
+        primary = None
+    if primary and primary.target not in kept["targets"]:
         primary = None
     kept["analysis"] = analysis.model_copy(update={"contrasts": contrasts, "primary": primary})
     kept["seeds"] = kept["seeds"] if isinstance(settings.seeds, list) else seeds
@@ -88,9 +85,9 @@ def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
     return found
 
 
-def short(name: str) -> str:
-    """A side as settings list it: without ``/plain``."""
-    return name.removesuffix("/plain")
+def short(names: list[str]) -> set[str]:
+    """Sides as settings list them: without ``/plain``."""
+    return {name.removesuffix("/plain") for name in names}
 
 
 def left_out(study: "Study") -> list[str]:

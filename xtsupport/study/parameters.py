@@ -56,13 +56,10 @@ def check_names() -> None:
     given = [name for cell in (cells[first], *added) for name in assigned(cell)]
     unknown = [name for name in dict.fromkeys(given) if name not in known]
     if unknown:
-        raise UserError(
-            *(
-                f"parameter {name!r}: this notebook has no such parameter"
-                f"{did_you_mean(name, known)}; it has {', '.join(known)}"
-                for name in unknown
-            )
-        )
+        raise UserError(*(
+            f"parameter {name!r}: this notebook has no such parameter{did_you_mean(name, known)}; "
+            f"it has {', '.join(known)}" for name in unknown
+        ))  # fmt: skip
 
 
 def history() -> list[str]:

@@ -13,7 +13,7 @@ from xtsupport.study.parameters import as_list, as_settings
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings, load_settings
 from xtsupport.study.planner import Planner
-from xtsupport.study.runs import PHASES, Run
+from xtsupport.study.runs import NOTEBOOKS, PHASES, Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,30 +132,24 @@ def open_study(params: str | Path, overrides=(), only=()) -> Study:
 
 
 def study_of(settings: Settings, params: str, only=()) -> Study:
-    """The study of settings, or the part of it that ``only`` names, planned."""
-    folder = folders.outputs() / settings.study
-    if not only:
-        return Study(settings, plan(settings), folder, params)
+    """The study of settings, or the part of it that ``only`` names, planned.
+
+    Reads only the sizes and fingerprints of the data. Raises UserError when training or evaluation
+    data are missing, one line for each.
+    """
     chosen = narrowing.read(settings, only)
-    part = narrowing.narrowed_settings(settings, chosen)
+    part = narrowing.narrowed_settings(settings, chosen) if chosen else settings
     made = Planner(settings, part).all_runs()
-    words = {"only": [f"{key}={','.join(map(str, values))}" for key, values in chosen.items()]}
-    parts = [replace(node, parameters=node.parameters | words) for node in nodes(part, made)]
-    return Study(part, Plan(tuple(made), tuple(parts)), folder, params, settings)
+    words = [f"{key}={','.join(map(str, values))}" for key, values in chosen.items()]
+    added = {"only": words} if words else {}
+    work = tuple(replace(n, parameters=n.parameters | added) for n in nodes(part, made))
+    folder, whole = folders.outputs() / settings.study, settings if chosen else None
+    return Study(part, Plan(tuple(made), work), folder, params, whole)
 
 
 def read_settings(params: str | Path, overrides=()) -> Settings:
     """The settings of a params file (`folders.params_file` says where it is looked for)."""
     return load_settings(folders.params_file(params), overrides)
-
-
-def plan(settings: Settings) -> Plan:
-    """All runs and nodes of a study. Reads only the sizes and fingerprints of the data.
-
-    Raises UserError when training or evaluation data are missing, one line for each.
-    """
-    made = Planner(settings).all_runs()
-    return Plan(tuple(made), tuple(nodes(settings, made)))
 
 
 def alone(run: Run) -> bool:
@@ -167,8 +161,11 @@ def nodes(settings: Settings, made: list[Run]) -> list[Node]:
     """Notebook executions in an order that respects what they wait for."""
     work = [node for phase in PHASES for node in phase_nodes(settings, phase, made)]
     owners = {run.name: node.name for node in work for run in node.runs}
-    work = [replace(node, upstream=above(node, owners)) for node in work]
-    return [data_node(settings, made), *work, *analysis_nodes(settings, made, work)]
+    above = {n.name: [owners[u.name] for run in n.runs for u in run.upstream] for n in work}
+    work = [replace(node, upstream=tuple(dict.fromkeys(above[node.name]))) for node in work]
+    data = {key: mark for run in made for key, mark in run.data.items()}
+    first = Node("data", NOTEBOOKS["data"], (look(settings, "data", (), {}, data),), {})
+    return [first, *work, *analysis_nodes(settings, made, work)]
 
 
 def phase_nodes(settings: Settings, phase: str, made: list[Run]) -> list[Node]:
@@ -195,45 +192,27 @@ def coordinates(phase: str, group: list[Run]) -> dict:
     )
 
 
-def above(node: Node, owners: dict[str, str]) -> tuple[str, ...]:
-    """The nodes that do what this node's runs start from."""
-    return tuple(dict.fromkeys(owners[each.name] for run in node.runs for each in run.upstream))
-
-
-def data_node(settings: Settings, made: list[Run]) -> Node:
-    """The look at the data, which nothing waits for."""
-    data = {key: mark for run in made for key, mark in run.data.items()}
-    return Node("data", NOTEBOOKS["data"], (look(settings, "data", (), {}, data),), {})
-
-
 def analysis_nodes(settings: Settings, made: list[Run], work: list[Node]) -> list[Node]:
     """Results of all runs that have scores, then significance if anything can be compared."""
     scored = tuple(run for run in made if run.phase in ("target", "retrieval"))
-    cube = look(settings, "results", scored, {}, {"languages": tables_mark(settings)})
-    planned = settings.analysis.model_dump()
+    spoken = sorted(tables.languages(data_source(settings.data)).items())  # the cube has families
+    mark = hashlib.sha256(repr(spoken).encode()).hexdigest()
+    cube = look(settings, "results", scored, {}, {"languages": mark})
     owners = tuple(node.name for node in work if set(node.runs) & set(scored))
     results = Node("results", NOTEBOOKS["results"], (cube,), {}, owners, ("cube",))
     if not comparable(settings):
         return [results]
-    return [
-        results,
-        Node(
-            "significance",
-            NOTEBOOKS["significance"],
-            (look(settings, "significance", (cube,), planned, {}),),
-            {},
-            ("results",),
-            ("significance.csv", "report.html"),
-            ("figures", "tables", "claims.csv", "sentences.txt", "primary.tex"),
-        ),
-    ]
+    name, left = "significance", ("significance.csv", "report.html")
+    extras = ("figures", "tables", "claims.csv", "sentences.txt", "primary.tex")
+    own = (look(settings, name, (cube,), settings.analysis.model_dump(), {}),)
+    return [results, Node(name, NOTEBOOKS[name], own, {}, ("results",), left, extras)]
 
 
 def comparable(settings: Settings) -> bool:
     """Whether a study has a contrast, and a language to draw it in that is not trained on."""
     have, known = settings.conditions, tables.tasks(data_source(settings.data))
     spoken = {code for name in settings.targets for code in known[name].spoken(settings.languages)}
-    stems = (name.partition("@")[0].partition("+")[0] for name in have if {"@", "+"} & {*name})
+    stems = (conditions.stem(name) for name in have if {"@", "+"} & {*name})
     declared = settings.analysis.contrasts or settings.variants
     usual = ("none" in have and len(have) > 1) or {*stems} & {*have}
     return bool((declared or usual) and spoken - {"en"})
@@ -241,33 +220,5 @@ def comparable(settings: Settings) -> bool:
 
 def look(settings: Settings, name: str, upstream: tuple[Run, ...], own: dict, data: dict) -> Run:
     """A run without training: its folder is its node's."""
-    return Run(
-        settings.study,
-        "analysis",
-        "",
-        0,
-        f"nodes/{name}",
-        own,
-        data,
-        upstream=upstream,
-        training_task=name,
-    )
-
-
-def tables_mark(settings: Settings) -> str:
-    """A fingerprint of the languages table, whose families the cube carries."""
-    from xtsupport.tables import languages
-
-    table = languages(data_source(settings.data))
-    return hashlib.sha256(repr(sorted(table.items())).encode()).hexdigest()
-
-
-NOTEBOOKS = {
-    "data": "01_tasks_and_languages",
-    "pretraining": "02_pretrained_model",
-    "intermediate": "03_intermediate_training",
-    "target": "04_target_transfer",
-    "retrieval": "05_sentence_retrieval",
-    "results": "06_results",
-    "significance": "07_significance_by_family",
-}
+    what = (settings.study, "analysis", "", 0, f"nodes/{name}", own, data)
+    return Run(*what, upstream=upstream, training_task=name)

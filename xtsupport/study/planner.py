@@ -21,12 +21,13 @@ the hub's data sets, whose fingerprints hold them too), threads, checkpoint_minu
 precision (as asked for, perhaps auto), tracking (where asked)
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 
 from xtsupport import folders
 from xtsupport.data import commits
-from xtsupport.errors import Unreachable, UserError, together
+from xtsupport.errors import UserError, together
 from xtsupport.files import checksum
 from xtsupport.sides import side, source_of
 from xtsupport.study import conditions
@@ -49,8 +50,7 @@ class Planner:
         self.source, self.origins = data_source(settings.data), settings.origins
         self.tables = tables.tasks(self.source)
         self.languages = tables.languages(self.source)
-        self.problems: list[str] = []
-        self.away: list[Unreachable] = []  # what the hub did not give
+        self.problems: list[UserError] = []
         commits.freeze(folders.outputs() / settings.study)
         for question in ("mark", "rows", "commits_of", "encoder_data", "has_pools"):
             setattr(self, question, cache(getattr(self, question)))  # asked again by every run
@@ -82,9 +82,17 @@ class Planner:
                 else self.settings.seeds_of(each.name)[:1]
             )
         ]
-        if self.problems or self.away:
-            raise together([*self.away, *map(UserError, self.problems)])
+        if self.problems:
+            raise together(self.problems)
         return [*start, *phase2.values(), *phase3, *retrieval]
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Problems in the block are kept, and told with those of all other runs."""
+        try:
+            yield
+        except UserError as error:
+            self.problems.append(error)
 
     def above(self, condition, seed, phase2, start) -> list[Run]:
         """What phase 3 starts from: the phase-2 run of this seed, else the pretrained encoder."""
@@ -98,13 +106,8 @@ class Planner:
 
     def training_tasks(self) -> list[str]:
         """The tasks that phase 3 trains on, in the order of the targets."""
-        return list(
-            dict.fromkeys(
-                self.tables[name].training_task
-                for name in self.part.targets
-                if self.tables[name].kind != "retrieval"
-            )
-        )
+        rows = [self.tables[name] for name in self.part.targets]
+        return list(dict.fromkeys(row.training_task for row in rows if row.kind != "retrieval"))
 
     def of_kind(self, kind: str) -> list[str]:
         """The targets of a kind."""
@@ -119,18 +122,10 @@ class Planner:
                 "masked); name a ready encoder instead of `encoder: pretrain`"
             )
         own = self.settings.pretraining
-        return self.run(
-            "pretraining",
-            "",
-            own.seed,
-            f"pretraining/seed{own.seed}",
-            {"task": task.name, "languages": list(task.languages), **own.model_dump()},
-            {
-                f"{task.name}/{code}": self.mark(task.name, code, task.train_split)
-                for code in task.languages
-            },
-            [],
-        )
+        raw = {"task": task.name, "languages": list(task.languages)}
+        name = f"pretraining/seed{own.seed}"
+        settings, data = raw | own.model_dump(), self.raw_data(raw)
+        return self.run("pretraining", "", own.seed, name, settings, data, [])
 
     def intermediate(self, condition, seed: int, start: list[Run]) -> Run:
         """Phase 2: training on one task, or on all single tasks of the study; in English, unless
@@ -235,44 +230,35 @@ class Planner:
             )
         ]
         if not there:
-            self.problems.append(
+            self.problems.append(UserError(
                 f"conditions: {condition.name!r}: data = {self.settings.data!r} has no "
                 f"translations of {', '.join(names)} into any language of the targets; put them "
                 "beside the English set (for squad: rajpurkar/squad/plain_text.de/), or name a "
                 f"split that has them: intermediate_tasks.{condition.name}.train_split"
-            )
+            ))  # fmt: skip
         return there
 
     def raw_text(self) -> dict:
         """What ``+mlm`` reads: raw text of the study's languages, English included."""
         task = next((each for each in self.tables.values() if each.kind == "masked"), None)
         if task is None:
-            self.problems.append(
-                f"data = {self.settings.data!r}: has no raw text for +mlm (no task of kind masked)"
-            )
+            text = "has no raw text for +mlm (no task of kind masked)"
+            self.problems.append(UserError(f"data = {self.settings.data!r}: {text}"))
             return {}
         spoken = {code for target in self.settings.targets for code in self.spoken(target)} | {"en"}
-        codes = task.spoken(spoken)
-        return {
-            "task": task.name,
-            "languages": codes,
-            "documents": self.settings.mlm.documents,
-        }
+        documents = self.settings.mlm.documents
+        return {"task": task.name, "languages": task.spoken(spoken), "documents": documents}
 
     def raw_data(self, raw: dict) -> dict:
         """Fingerprints of raw text."""
-        return {
-            f"{raw['task']}/{code}": self.mark(
-                raw["task"], code, self.tables[raw["task"]].train_split
-            )
-            for code in raw.get("languages", ())
-        }
+        if not raw:
+            return {}
+        name, split = raw["task"], self.tables[raw["task"]].train_split
+        return {f"{name}/{code}": self.mark(name, code, split) for code in raw["languages"]}
 
-    def target(
-        self, task: str, condition, seed: int, above: list[Run], variant: str = "plain"
-    ) -> Run:
+    def target(self, task: str, condition, seed: int, above: list[Run], variant: str) -> Run:
         """Phase 3: training on a task, then every target it serves, in all languages."""
-        own = merged(self.settings.target, self.settings.tasks.get(task))
+        own = self.settings.target.model_dump() | overridden(self.settings.tasks.get(task))
         splits = own_splits(self.settings.tasks, [task])
         rows = self.phase3_rows(task, own["max_rows"], splits.get(task))
         source = source_of(variant)
@@ -310,8 +296,8 @@ class Planner:
             | self.encoder_data()
             | self.synonym_data(variant),
             above,
-            task,
-            variant,
+            training_task=task,
+            variant=variant,
         )
 
     def development(self, names: list[str], own: dict) -> dict:
@@ -324,10 +310,10 @@ class Planner:
             free = row.role != "target" or own["dev_overlap"]  # its test is not a target's
             splits[name] = row.dev_split or (row.eval_split if free else "")
             if not splits[name]:
-                self.problems.append(
+                self.problems.append(UserError(
                     f"dev_every: {name} has no development rows except those it is evaluated on; "
                     f"set tasks.{name}.dev_every: null, or tasks.{name}.dev_overlap: true"
-                )
+                ))  # fmt: skip
         kinds = {self.tables[name].kind for name in names}
         apart = {
             name: self.settings.evaluation.splits.get(name) or self.tables[name].eval_split
@@ -384,19 +370,8 @@ class Planner:
             above,
         )
 
-    def run(
-        self,
-        phase,
-        condition,
-        seed,
-        name,
-        own,
-        data,
-        upstream,
-        training_task="",
-        variant="plain",
-    ) -> Run:
-        """A run with what all phases share."""
+    def run(self, phase, condition, seed, name, own, data, upstream, **more) -> Run:
+        """A run with what all phases share; more: its training task and variant."""
         settings = self.settings
         options = {
             "data": self.source,
@@ -412,20 +387,9 @@ class Planner:
             options["tracking"] = settings.tracking
         if settings.evaluation.checkpointing:
             options["checkpointing"] = True
-        return Run(
-            settings.study,
-            phase,
-            condition,
-            seed,
-            name,
-            {"precision": settings.resolved_precision} | own,
-            data,
-            options,
-            self.origins,
-            tuple(upstream),
-            variant=variant,
-            training_task=training_task,
-        )
+        own = {"precision": settings.resolved_precision} | own
+        what = (settings.study, phase, condition, seed, name, own, data, options, self.origins)
+        return Run(*what, tuple(upstream), **more)
 
     def commits(self, data: dict) -> dict[str, str]:
         """{data set: commit} of what a run reads from the hub, as the fingerprints hold it."""
@@ -450,11 +414,10 @@ class Planner:
 
     def training_data(self, names: list[str], splits: dict[str, str], languages=("en",)) -> dict:
         """Fingerprints of training sets, of other splits than usual where asked."""
+        found = {name: splits.get(name) or self.tables[name].train_split for name in names}
         return {
-            f"{name}/{code}/train": self.mark(
-                name, code, splits.get(name) or self.tables[name].train_split
-            )
-            for name in names
+            f"{name}/{code}/train": self.mark(name, code, split)
+            for name, split in found.items()
             for code in languages
         }
 
@@ -495,42 +458,30 @@ class Planner:
         name = self.settings.encoder
         if name in ("pretrain", checkpoint.OFFLINE):  # a run; verified by its checksum
             return {}
-        try:
+        with self.noted():
             folder = checkpoint.own_folder(name)
             if folder is None:
                 identifier, _, revision = name.partition("@")
                 return {"encoder/commit": commits.resolve("models", identifier, revision).commit}
-        except Unreachable as error:
-            self.away.append(error)
-            return {}
-        except UserError as error:
-            self.problems += error.problems
-            return {}
-        return {
-            f"encoder/{path.name}": checksum(path)
-            for path in sorted(folder.iterdir())
-            if path.is_file()
-        }
+            files = (path for path in sorted(folder.iterdir()) if path.is_file())
+            return {f"encoder/{path.name}": checksum(path) for path in files}
+        return {}
 
     def mark(self, task: str, language: str, split: str, language_2: str | None = None) -> str:
         """The fingerprint of a data set; one that is missing becomes a problem."""
         from xtsupport.data import bucc, hub
 
-        try:
+        with self.noted():
             if self.tables[task].evaluator == "pairs":
                 return bucc.fingerprint(language, split, self.source)
             if hub.available(task, language, split, self.source, language_2):
                 return hub.fingerprint(task, language, split, self.source, language_2)
             both = f"{language} with {language_2}" if language_2 else language
             less = "the pair" if language_2 else f"{task} or {language}"
-            self.problems.append(
+            raise UserError(
                 f"data = {self.settings.data!r}: has no {split} split of {task} in {both}; "
                 f"add it, or leave {less} out of the study"
             )
-        except Unreachable as error:
-            self.away.append(error)
-        except UserError as error:
-            self.problems += error.problems
         return ""
 
     def rows(self, task: str, most: int | None, split: str | None = None, code="en") -> int:
@@ -538,18 +489,9 @@ class Planner:
         from xtsupport.data import hub
 
         found = 1
-        try:
+        with self.noted():
             found = hub.rows(task, code, split or self.tables[task].train_split, self.source)
-        except Unreachable as error:
-            self.away.append(error)
-        except UserError as error:
-            self.problems += error.problems
         return min(found, most or found)
-
-
-def merged(phase, own) -> dict:
-    """A phase's settings with a task's own ones laid over them."""
-    return phase.model_dump() | overridden(own)
 
 
 def overridden(own) -> dict:

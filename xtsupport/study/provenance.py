@@ -4,20 +4,16 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from xtsupport import folders
 
 LIBRARIES = (
-    "xtsupport",
-    "torch",
-    "transformers",
-    "datasets",
-    "tokenizers",
-    "numpy",
-    "pandas",
-    "pyarrow",
+    *("xtsupport", "torch", "transformers", "datasets", "tokenizers"),
+    *("numpy", "pandas", "pyarrow"),
 )
 
 
@@ -28,12 +24,15 @@ def machine() -> str:
 
 def versions() -> dict[str, str]:
     """Python and the libraries that can move a number."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
+    return {"python": platform.python_version()} | versions_of(LIBRARIES)
+
+
+def versions_of(names: Iterable[str]) -> dict[str, str]:
+    """The versions of those packages that are installed."""
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 
@@ -42,18 +41,14 @@ def commit() -> str | None:
     """The project's git commit, with ``+changes`` when tracked files differ; None without git."""
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(folders.PACKAGE), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        ).stdout.strip()
+        command = ["git", "-C", str(folders.PACKAGE), *arguments]
+        return subprocess.check_output(
+            command, stderr=subprocess.DEVNULL, text=True, timeout=10
+        ).strip()
 
     try:
-        return git("rev-parse", "HEAD") + (
-            "+changes" if git("status", "--porcelain", "-uno") else ""
-        )
+        changed = "+changes" if git("status", "--porcelain", "-uno") else ""
+        return git("rev-parse", "HEAD") + changed
     except (OSError, subprocess.SubprocessError):
         return None
 

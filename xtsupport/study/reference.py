@@ -10,8 +10,8 @@ import pandas as pd
 import yaml
 
 from xtsupport import folders
-from xtsupport.files import read_csv
 from xtsupport.study import runs, store
+from xtsupport.study.finished import stacked
 
 ABSENT = "The reference study's results are not part of this checkout yet: nothing to show here."
 
@@ -39,17 +39,14 @@ def reference_table(name: str, phase: str) -> pd.DataFrame:
     name: history.csv (step, task, loss), scores.csv (task, language, metric, score in points) or
     layers.csv (task, language, layer, accuracy, accuracy_centred); runs without it are left out.
     """
-    frames = []
-    for folder in store.of_study(reference_folder() or Path("-")):
-        run = runs.read_record(folder) or {}
-        if run.get("phase") == phase and (folder / name).is_file():
-            frame = read_csv(folder / name)
-            frame.insert(0, "condition", run["condition"])
-            frame.insert(1, "seed", run["seed"])
-            frames.append(frame)
-    if not frames:
+    places = store.of_study(reference_folder() or Path("-"))
+    made = [(folder, runs.read_record(folder) or {}) for folder in places]
+    parts = [(folder, {"condition": run["condition"], "seed": run["seed"]})
+             for folder, run in made if run.get("phase") == phase]  # fmt: skip
+    found = stacked(parts, name)
+    if found.empty:
         print(ABSENT)
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return found
 
 
 def reference_scores() -> pd.DataFrame:

@@ -11,28 +11,27 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
-from xtsupport import folders
+from xtsupport import files, folders
 from xtsupport.errors import Stopped, UserError
-from xtsupport.files import (
-    checksum,
-    described,
-    locked,
-    new_folder,
-    plain_disk_errors,
-    write_json,
-    write_parquet,
-    write_text,
-)
 from xtsupport.study import provenance
 
 FORMAT = 1  # part of every run key: raise it when the meaning of a run's files changes
 LOCK, CHECKPOINT, RECORD, PLANNED = ".lock", "checkpoint", "run.json", "planned.json"
 PHASES = ("pretraining", "intermediate", "target", "retrieval")
+NOTEBOOKS = {
+    "data": "01_tasks_and_languages",
+    "pretraining": "02_pretrained_model",
+    "intermediate": "03_intermediate_training",
+    "target": "04_target_transfer",
+    "retrieval": "05_sentence_retrieval",
+    "results": "06_results",
+    "significance": "07_significance_by_family",
+}
 SHORT = 12  # digits of the key that name a folder of the store
 WAIT = 6 * 3600  # seconds to wait for another process that does the same run
 
@@ -65,17 +64,7 @@ class Run:
     @cached_property
     def recipe(self) -> str:
         """Names what is to be done; known before anything is. Equal recipes, equal instructions."""
-        identity = {
-            "format": FORMAT,
-            "phase": self.phase,
-            "condition": self.condition,
-            "variant": self.variant,
-            "training_task": self.training_task,
-            "seed": self.seed,
-            "settings": self.settings,
-            "data": self.data,
-            "upstream": [each.recipe for each in self.upstream],
-        }
+        identity = facts(self) | {"upstream": [each.recipe for each in self.upstream]}
         return self.listed or digest(identity | ({"again": True} if self.again else {}))
 
     @property
@@ -103,19 +92,23 @@ class Run:
         return folders.runs() / key[:SHORT]
 
 
+def facts(run: Run) -> dict:
+    """What decides the result of a run, beside what it starts from."""
+    names = ("phase", "condition", "variant", "training_task", "seed", "settings", "data")
+    return {"format": FORMAT} | {name: getattr(run, name) for name in names}
+
+
 def digest(value: object) -> str:
     """SHA-256 of a value of plain JSON types."""
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def content(record: dict) -> str:
     """A checksum of what other runs take from a run: its model, or else all that it left."""
-    files = {name: each["sha256"] for name, each in record["files"].items()}
-    model = {name: sha for name, sha in files.items() if name.startswith("model/")}
-    return digest(model or files)
+    left = {name: each["sha256"] for name, each in record["files"].items()}
+    model = {name: sha for name, sha in left.items() if name.startswith("model/")}
+    return digest(model or left)
 
 
 def standing(run: Run, shipped: bool | None = None) -> tuple[Path, dict] | None:
@@ -135,16 +128,15 @@ def standing(run: Run, shipped: bool | None = None) -> tuple[Path, dict] | None:
     return None
 
 
-def find(run: Run) -> Path | None:
-    """The whole folder that stands for this run, in the store or in the package."""
-    found = standing(run)
+def find(run: Run, shipped: bool | None = None) -> Path | None:
+    """The whole folder that stands for this run, in the store or in the package (``standing``)."""
+    found = standing(run, shipped)
     return found[0] if found and not flaws(found[0]) else None
 
 
 def is_whole(run: Run) -> bool:
     """Whether this run need not be done: intact in the store (phase 1: or in the package)."""
-    found = standing(run, shipped=False)
-    return found is not None and not flaws(found[0])
+    return find(run, shipped=False) is not None
 
 
 def flaws(folder: Path, key: str | None = None) -> list[str]:
@@ -159,7 +151,7 @@ def flaws(folder: Path, key: str | None = None) -> list[str]:
         path = Path(os.path.normpath(folder / name))  # analysis names files outside of its folder
         if not path.is_file():
             found.append(f"{path}: is missing")
-        elif checksum(path) != stored["sha256"]:
+        elif files.checksum(path) != stored["sha256"]:
             found.append(
                 f"{path}: has changed since it was written (now {path.stat().st_size} bytes, "
                 f"then {stored['bytes']})"
@@ -197,12 +189,12 @@ def require(run: Run) -> Path:
     return folder
 
 
-def absent(run: Run) -> str:
-    """What to do about a run that is nowhere."""
+def absent(run: Run, params: str = "FILE") -> str:
+    """What to do about a run that is nowhere; params: the study's file."""
     return (
-        f"{run.name}: this earlier run is missing or was made with other settings; run the "
-        f"notebook of phase {run.phase} with condition {run.condition!r}, or "
-        "`xtsupport run` the study"
+        f"{run.name}: this earlier run is missing or was made with other settings. Run notebook "
+        f"{NOTEBOOKS[run.phase]} with condition = {run.condition!r}, or the whole study in a "
+        f"terminal: xtsupport run {params}"
     )
 
 
@@ -260,7 +252,7 @@ class RunFolder:
     """An open run folder with atomic writers."""
 
     def __init__(self, run: Run):
-        self.run, self.path = run, run.folder
+        self.path = run.folder
         self.notes: dict[str, object] = {}
         self.identity = identity(run)
 
@@ -273,28 +265,24 @@ class RunFolder:
         """A folder for what is needed to continue; removed once the run is whole."""
         folder = self.path / CHECKPOINT
         folder.mkdir(exist_ok=True)
-        write_text(folder / "run_key", self.identity["run_key"])
+        files.write_text(folder / "run_key", self.identity["run_key"])
         return folder
-
-    def write_json(self, name: str, value: object) -> Path:
-        """Write a value as JSON."""
-        return write_json(self.path / name, value)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write text as UTF-8."""
-        return write_text(self.path / name, text)
+        return files.write_text(self.path / name, text)
 
     def write_csv(self, name: str, frame) -> Path:
         """Write a pandas DataFrame as CSV without its index."""
-        return write_text(self.path / name, frame.to_csv(index=False, lineterminator="\n"))
+        return files.write_text(self.path / name, frame.to_csv(index=False, lineterminator="\n"))
 
     def write_parquet(self, name: str, table) -> Path:
         """Write a pandas DataFrame or a pyarrow Table as parquet."""
-        return write_parquet(self.path / name, table)
+        return files.write_parquet(self.path / name, table)
 
     def new_folder(self, name: str):
         """Context manager: a folder that gets its name when the block ends well (a model)."""
-        return new_folder(self.path / name)
+        return files.new_folder(self.path / name)
 
 
 @contextmanager
@@ -307,11 +295,13 @@ def open_run(run: Run) -> Iterator[RunFolder]:
     for each in run.upstream:
         require(each)
     folder = RunFolder(run)
-    with plain_disk_errors(folder.path):
+    with files.plain_disk_errors(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
-        say_who_is_waited_for(run, folder.path)
+        if files.is_locked(folder.path / LOCK):
+            text = "another process is working on this run; waiting for it"
+            print(f"{run.name}: {text}", flush=True)
         busy = f"{run.name} is being written by another process; wait for it or stop it"
-        with locked(folder.path / LOCK, busy, wait=WAIT):
+        with files.locked(folder.path / LOCK, busy, wait=WAIT):
             if not flaws(folder.path, folder.identity["run_key"]):
                 raise UserError(
                     f"{run.name} is finished, and a finished run is never replaced: "
@@ -329,30 +319,15 @@ def open_run(run: Run) -> Iterator[RunFolder]:
             shutil.rmtree(folder.path / CHECKPOINT, ignore_errors=True)
 
 
-def say_who_is_waited_for(run: Run, folder: Path) -> None:
-    """One line when another process holds the folder now."""
-    try:
-        with locked(folder / LOCK, "", wait=0):
-            return
-    except UserError:
-        print(f"{run.name}: another process is working on this run; waiting for it", flush=True)
-
-
 def clear(folder: Path, key: str) -> None:
     """Remove what a killed run left, except a checkpoint of this very run."""
     (folder / RECORD).unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if path.name == LOCK or (path.name == CHECKPOINT and checkpoint_key(path) == key):
-            continue
+    kept = {LOCK}
+    with suppress(OSError):
+        if (folder / CHECKPOINT / "run_key").read_text(encoding="utf-8") == key:
+            kept.add(CHECKPOINT)
+    for path in (each for each in folder.iterdir() if each.name not in kept):
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-
-
-def checkpoint_key(folder: Path) -> str | None:
-    """The run key a checkpoint belongs to."""
-    try:
-        return (folder / "run_key").read_text(encoding="utf-8")
-    except OSError:
-        return None
 
 
 def inside(folder: Path) -> list[Path]:
@@ -376,20 +351,8 @@ def record_of(run: Run) -> dict:
     if "given" in run.options:
         options["data"] = run.options["given"]
     planned = planned_mark(folders.outputs() / run.study)
-    return {
-        "format": FORMAT,
-        "study": run.study,
-        "phase": run.phase,
-        "condition": run.condition,
-        "variant": run.variant,
-        "training_task": run.training_task,
-        "seed": run.seed,
-        "settings": run.settings,
-        "options": options,
-        "origins": run.origins,
-        "data": run.data,
-        **({"planned": planned} if planned else {}),
-    }
+    told = {"study": run.study, "options": options, "origins": run.origins}
+    return facts(run) | told | ({"planned": planned} if planned else {})
 
 
 def planned_mark(study: Path) -> str | None:
@@ -403,7 +366,7 @@ def planned_mark(study: Path) -> str | None:
     return digest({**planned, "since": ""} if isinstance(planned, dict) else planned)
 
 
-def seal(folder: Path, record: dict, files: list[Path], watch: Stopwatch) -> None:
+def seal(folder: Path, record: dict, left: list[Path], watch: Stopwatch) -> None:
     """Write ``run.json``, and with it declare the run whole."""
     made = {
         "versions": provenance.versions(),
@@ -412,9 +375,9 @@ def seal(folder: Path, record: dict, files: list[Path], watch: Stopwatch) -> Non
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(watch.started)),
         "seconds": watch.seconds,
         "peak_memory_bytes": provenance.peak_memory(),
-        "files": {relative(path, folder): described(path) for path in files},
+        "files": {relative(path, folder): files.described(path) for path in left},
     }
-    write_json(folder / RECORD, record | made)
+    files.write_json(folder / RECORD, record | made)
 
 
 def relative(path: Path, folder: Path) -> str:

@@ -81,12 +81,14 @@ def write_page(names: Sequence[str], out: Path) -> Path:
     """Write the page of what is named, and return its path."""
     every = [chosen(name) for name in names]
     title = f"Side by side: {', '.join(each.name for each in every)}"
+    made = {one.folder: one for each in every for one in each.runs}
+    table = readable(runs_table(list(made.values())))
     sections = [
         ("answers", "What each study found", answers(every)),
         ("scores", "Scores", scores(every)),
         ("settings", "What differs", settings(every)),
         ("losses", "Loss curves", curves(every)),
-        ("runs", "The runs", [all_runs(every)]),
+        ("runs", "The runs", [folded(counted(len(table), "run"), page.table(table.map(str)))]),
     ]
     shown = [{"id": i, "heading": h, "blocks": b} for i, h, b in sections if b]
     counts = [(each.name, counted(len(each.runs), "run")) for each in every]
@@ -194,10 +196,3 @@ def curves(every: Sequence[Chosen]) -> list[Block]:
         title = f"{PHASES[phase]}, {block.picture['title']}"
         blocks.append(Block("picture", picture={**block.picture, "title": title}))
     return [Block("pictures", items=blocks)]
-
-
-def all_runs(every: Sequence[Chosen]) -> Block:
-    """Every run of what is named, with the settings in which runs differ."""
-    made = {one.folder: one for each in every for one in each.runs}
-    table = readable(runs_table(list(made.values())))
-    return folded(counted(len(table), "run"), page.table(table.map(str)))

@@ -7,13 +7,12 @@ folders of its own instead, ``PHASE/.../seedK/run.json``.
 import csv
 import io
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xtsupport import files, folders
-from xtsupport.errors import UserError
 from xtsupport.study import runs
 from xtsupport.study.runs import LOCK, PHASES, RECORD, SHORT, Run
 
@@ -83,14 +82,11 @@ def unused(folder: Path) -> list[str]:
     ]
 
 
-def sketch(made: Iterable[Run]) -> dict[str, dict]:
+def sketch(made: Sequence[Run]) -> dict[str, dict]:
     """Runs in a form that is small and can be kept: enough for their keys and folders."""
+    above = {run.name: [each.name for each in run.upstream] for run in made}
     return {
-        run.name: {
-            "phase": run.phase,
-            "recipe": run.recipe,
-            "upstream": [each.name for each in run.upstream],
-        }
+        run.name: {"phase": run.phase, "recipe": run.recipe, "upstream": above[run.name]}
         for run in made
     }
 
@@ -147,8 +143,10 @@ def leftovers() -> list[Leftover]:
     found = []
     for folder in entries(folders.runs()):
         record = runs.read_record(folder) or {}
-        if not used & {record.get("run_key"), record.get("recipe")} and not being_written(folder):
-            found.append(Leftover(folder, described(record), size_of(folder)))
+        mine = {record.get("run_key"), record.get("recipe")}
+        if not used & mine and not files.is_locked(folder / LOCK):
+            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            found.append(Leftover(folder, described(record), size))
     return sorted(found, key=lambda each: -each.size)
 
 
@@ -166,20 +164,6 @@ def entries(folder: Path) -> list[Path]:
     """The folders in a folder that may be absent, but for hidden ones."""
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted(path for path in found if path.is_dir() and not path.name.startswith("."))
-
-
-def being_written(folder: Path) -> bool:
-    """Whether a process holds the folder now."""
-    try:
-        with files.locked(folder / LOCK, "", wait=0):
-            return False
-    except UserError:
-        return True
-
-
-def size_of(folder: Path) -> int:
-    """The bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def remove(found: Iterable[Leftover]) -> None:

@@ -91,7 +91,8 @@ def write(path: Path, made: Features) -> None:
     """Store features as a checksum and a parquet file behind it, all or nothing."""
     from xtsupport.files import draft
 
-    columns = {name: _column([row[name] for row in made.rows]) for name in _names(made)}
+    names = list(made.rows[0]) if made.rows else []
+    columns = {name: _column([row[name] for row in made.rows]) for name in names}
     facts = {name: getattr(made, name) for name in FACTS}
     table = pa.table(columns).replace_schema_metadata({"features": json.dumps(facts)})
     sink = pa.BufferOutputStream()
@@ -126,10 +127,6 @@ def trim(place: Path, limit: int) -> None:
             return
         total -= states[path].st_size
         path.unlink(missing_ok=True)
-
-
-def _names(made):
-    return list(made.rows[0]) if made.rows else []
 
 
 def _column(values):

@@ -66,13 +66,7 @@ def check_learnable(task: str, features: Features) -> None:
 
 
 def featurise(
-    examples,
-    kind: str,
-    tokenizer,
-    max_length: int,
-    stride: int,
-    labels=(),
-    step: int | None = None,
+    examples, kind: str, tokenizer, max_length: int, stride: int, labels=(), step: int | None = None
 ) -> Features:
     """Features of a dataset of examples (columns as `xtsupport.data.load` gives them).
 
@@ -88,12 +82,10 @@ def featurise(
         "span": _span,
         "masked": _masked,
     }
-    if step is not None and kind in ("span", "tagging"):
-        return build[kind](examples, tokenizer, max_length, stride, tuple(labels), step)
-    return build[kind](examples, tokenizer, max_length, stride, tuple(labels))
+    return build[kind](examples, tokenizer, max_length, stride, tuple(labels), step)
 
 
-def _pairs(examples, tokenizer, max_length, stride, labels) -> Features:
+def _pairs(examples, tokenizer, max_length, stride, labels, step) -> Features:
     found = _encode_pairs(tokenizer, examples["text"], examples["text_pair"], max_length)
     index = {label: i for i, label in enumerate(labels)}
     rows = [
@@ -105,7 +97,7 @@ def _pairs(examples, tokenizer, max_length, stride, labels) -> Features:
     return Features("classification", rows, len(rows), labels, truncated=_cut(found))
 
 
-def _choices(examples, tokenizer, max_length, stride, labels) -> Features:
+def _choices(examples, tokenizer, max_length, stride, labels, step) -> Features:
     first, second = [], []
     for context, question, choices in zip(
         examples["context"], examples["question"], examples["choices"], strict=True
@@ -145,7 +137,7 @@ def _segments(tokenizer, encodings) -> list[list[int]]:
     return found if any(map(any, found)) else []
 
 
-def _tagging(examples, tokenizer, max_length, stride, labels, step=None) -> Features:
+def _tagging(examples, tokenizer, max_length, stride, labels, step) -> Features:
     if step is not None:
         stride = _overlap(tokenizer, max_length, step)
     check_room(max_length, stride, tokenizer.num_special_tokens_to_add())
@@ -258,7 +250,7 @@ def _span_windows(questions, contexts, tokenizer, max_length, stride, step):
     return sorted(windows, key=lambda window: window[1])
 
 
-def _span(examples, tokenizer, max_length, stride, labels, step=None) -> Features:
+def _span(examples, tokenizer, max_length, stride, labels, step) -> Features:
     questions, truncated, longest = _short_questions(examples["question"], tokenizer)
     special = tokenizer.num_special_tokens_to_add(pair=True)
     check_room(max_length, stride if step is None else 0, special, longest)
@@ -283,14 +275,7 @@ def _span(examples, tokenizer, max_length, stride, labels, step=None) -> Feature
     for row in rows:
         if row["example"] in unplaced:
             row["start"] = row["end"] = IGNORED  # there is an answer: nothing says "no answer"
-    return Features(
-        "span",
-        rows,
-        len(questions),
-        unanswerable=unanswerable,
-        truncated=truncated,
-        unplaced=len(unplaced),
-    )
+    return Features("span", rows, len(questions), (), unanswerable, truncated, len(unplaced))
 
 
 def _short_questions(questions, tokenizer) -> tuple[list[str], int, int]:
@@ -327,9 +312,7 @@ def _answer_tokens(offsets: np.ndarray, place: tuple[int, int] | None) -> tuple[
     return (int(touched[0]), int(touched[-1])) if whole and len(touched) else (0, 0)
 
 
-def _masked(examples, tokenizer, max_length, stride, labels) -> Features:
+def _masked(examples, tokenizer, max_length, stride, labels, step) -> Features:
     encodings = tokenizer(list(examples["text"]), truncation=True, max_length=max_length).encodings
     rows = [{"ids": e.ids, "example": n} for n, e in enumerate(encodings)]
-    return Features(
-        "masked", rows, len(rows), truncated=sum(bool(e.overflowing) for e in encodings)
-    )
+    return Features("masked", rows, len(rows), truncated=_cut(encodings))

@@ -17,7 +17,8 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from xtsupport.training.features import IGNORED
-from xtsupport.training.heads import mean_loss
+from xtsupport.training.heads import TaskModel, mean_loss
+from xtsupport.training.offline_encoder import XLMR_TOKENS
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
@@ -39,16 +40,7 @@ def train_tokenizer(texts, vocabulary: int) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=ids
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        cls_token="<s>",
-        eos_token="</s>",
-        sep_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        mask_token="<mask>",
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **XLMR_TOKENS)
 
 
 def tiny_xlmr(
@@ -81,22 +73,6 @@ def tiny_xlmr(
     )
 
 
-class MaskedModel(nn.Module):
-    """Wraps a masked language model for the training loop: scores masked positions only."""
-
-    def __init__(self, model: XLMRobertaForMaskedLM):
-        super().__init__()
-        self.model = model
-
-    def forward(self, task: str, batch: dict) -> torch.Tensor:
-        """Mean cross-entropy of the masked tokens, a scalar."""
-        states = self.model.base_model(
-            input_ids=batch["ids"], attention_mask=batch["mask"]
-        ).last_hidden_state
-        counted = batch["labels"] != IGNORED
-        return mean_loss(self.model.lm_head(states[counted]).float(), batch["labels"][counted])
-
-
 class MaskedHead(nn.Module):
     """The prediction head of a masked language model, as one more head on a shared encoder.
 
@@ -116,6 +92,13 @@ class MaskedHead(nn.Module):
         for layer in self.layers:
             logits = layer(logits)
         return mean_loss(logits.float(), labels[counted])
+
+
+def masked_model(model: XLMRobertaForMaskedLM, task: str) -> TaskModel:
+    """A masked language model as the training loop takes it, with its head for one task."""
+    whole = TaskModel(model.base_model)
+    whole.add_masked_head(task, MaskedHead([model.lm_head]))
+    return whole
 
 
 def special_ids(tokenizer) -> list[int]:

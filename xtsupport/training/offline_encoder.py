@@ -53,14 +53,8 @@ _SOURCES = {
     ),
 }
 _SIZES = (
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "vocab_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "layer_norm_eps",
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    *("vocab_size", "max_position_embeddings", "type_vocab_size", "layer_norm_eps"),
 )
 _NAMES = {
     "emb.word": "embeddings.word_embeddings.weight",
@@ -75,6 +69,10 @@ _NAMES = {
     "fi": "intermediate.dense",
     "fo": "output.dense",
     "oln": "output.LayerNorm",
+}
+XLMR_TOKENS = {
+    **{"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>"},
+    **{"pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"},
 }
 _BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])
 _BLOCK_WEIGHTS = 32
@@ -231,13 +229,7 @@ def _fast_tokenizer(file: Path, max_length: int):
 
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(file),
-        bos_token="<s>",
-        cls_token="<s>",
-        pad_token="<pad>",
-        eos_token="</s>",
-        sep_token="</s>",
-        unk_token="<unk>",
-        mask_token="<mask>",
+        **XLMR_TOKENS,
         model_max_length=max_length,
         model_input_names=["input_ids", "attention_mask"],
     )

@@ -67,7 +67,8 @@ def recall_by_language(
     for code in tables.task(task, data).languages:
         about, tries = tables.language(code, data), []
         for text in load(task, code, None, data)["context"][:passages]:
-            whole = [w for w in map(_bare, text.split()) if len(tokenizer.tokenize(w)) == 1]
+            words = [word.strip(".,?!") for word in text.split()]
+            whole = [word for word in words if len(tokenizer.tokenize(word)) == 1]
             if whole and fits(model, tokenizer, f"{text} {text}"):
                 word = max(whole, key=len)
                 tries.append((word, guess(model, tokenizer, f"{text} {text}", word, 1).guess[0]))
@@ -84,10 +85,6 @@ def room(model) -> float:
 def fits(model, tokenizer, text: str) -> bool:
     """Whether a text with its special tokens is short enough."""
     return len(tokenizer(text)["input_ids"]) <= room(model)
-
-
-def _bare(word: str) -> str:
-    return word.strip(".,?!")
 
 
 def nearest_words(model, tokenizer, words: list[str], count: int = 5) -> pd.DataFrame:

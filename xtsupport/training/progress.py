@@ -73,7 +73,8 @@ def in_notebook() -> bool:
 
 
 def duration(seconds: float) -> str:
-    """``40 s``, ``3 min``, ``2.5 h``."""
+    """``9 s``, ``4 min``, ``2 h 05 min``."""
     if seconds < 100:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"

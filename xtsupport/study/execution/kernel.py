@@ -29,13 +29,8 @@ class OwnKernelManager(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         """A kernel that needs no installation."""
         module = "kernel_server" if os.environ.get(kernel_server.NAME) else "kernel"
-        argv = [
-            sys.executable,
-            "-m",
-            f"xtsupport.study.execution.{module}",
-            "-f",
-            "{connection_file}",
-        ]
+        module = f"xtsupport.study.execution.{module}"
+        argv = [sys.executable, "-m", module, "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 

@@ -36,13 +36,8 @@ def server(token: str, environment: dict[str, str]) -> Iterator[dict[str, str]]:
         yield {}
         return
     name = f"xtsupport-{token}"
-    command = [
-        sys.executable,
-        "-m",
-        "xtsupport.study.execution.kernel_server",
-        "serve",
-        str(os.getpid()),
-    ]
+    module = "xtsupport.study.execution.kernel_server"
+    command = [sys.executable, "-m", module, "serve", str(os.getpid())]
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(f"\0{name}")  # no file to leave behind
         listening.listen(64)
@@ -142,11 +137,7 @@ def ask() -> None:
 
 def handed_on(peer: socket.socket) -> bool:
     """Send everything that makes a process; whether the fork took it."""
-    asked = {
-        "environment": dict(os.environ),
-        "folder": str(Path.cwd()),
-        "arguments": sys.argv[1:],
-    }
+    asked = {"environment": {**os.environ}, "folder": str(Path.cwd()), "arguments": sys.argv[1:]}
     socket.send_fds(peer, [json.dumps(asked).encode() + b"\n"], [1, 2])
     return peer.recv(1) == b"k"
 

@@ -23,6 +23,7 @@ from xtsupport.errors import Stopped, UserError, did_you_mean
 from xtsupport.study import runs, store
 from xtsupport.study.execution import devices
 from xtsupport.study.execution.orphans import die_with_parent
+from xtsupport.study.parameters import assigned, declared
 from xtsupport.training.progress import LIVE
 
 SPEC, PARAMS, STATE, STAMP, LOG = "node.json", "params.yaml", "state.json", "done", "node.log"
@@ -130,25 +131,20 @@ def check_parameters(source: Path, parameters: dict) -> None:
     if not source.is_file():
         raise UserError(f"no notebook {source}; the notebooks of the study are in notebooks/")
     known = parameters_of(source)
-    unknown = [
-        f"{source.name}: has no parameter {name!r}{did_you_mean(name, known)}; "
-        f"it has {', '.join(known) or 'none (no cell is tagged `parameters`)'}"
-        for name in parameters
-        if name not in known
-    ]
+    has = ", ".join(known) or "none (no cell is tagged `parameters`)"
+    unknown = [name for name in parameters if name not in known]
     if unknown:
-        raise UserError(*unknown)
+        raise UserError(*(f"{source.name}: has no parameter {name!r}{did_you_mean(name, known)}; "
+                          f"it has {has}" for name in unknown))  # fmt: skip
 
 
 def parameters_of(source: Path) -> list[str]:
     """The names in the cell tagged `parameters`; stripped notebooks need not name a kernel."""
     import nbformat
-    from papermill.translators import papermill_translators
 
-    translator = papermill_translators.find_translator("python3", "python")
     cells = nbformat.read(source, as_version=4).cells
-    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", ())]
-    return [each.name for cell in tagged[:1] for each in translator.inspect(cell)]
+    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", ())]
+    return [name for cell in tagged[:1] for name in (*declared(cell), *assigned(cell))]
 
 
 def close(spec: dict, folder: Path, watch: runs.Stopwatch) -> None:
@@ -166,18 +162,14 @@ def close(spec: dict, folder: Path, watch: runs.Stopwatch) -> None:
         record["folders"] = [runs.relative(path, folder) for path in whole if path.is_dir()]
         runs.seal(folder, record, [each for path in outputs for each in files_of(path)], watch)
         return
-    unfinished = [name for name in spec["runs"] if not runs.is_whole(made[name])]
-    if unfinished:
-        raise UserError(
-            f"the notebook ended, but these runs are not complete: {', '.join(unfinished)}"
-        )
+    left = ", ".join(name for name in spec["runs"] if not runs.is_whole(made[name]))
+    if left:
+        raise UserError(f"the notebook ended, but these runs are not complete: {left}")
 
 
 def files_of(path: Path) -> list[Path]:
     """A file itself, or the files of a folder."""
-    return (
-        [path] if path.is_file() else [each for each in sorted(path.rglob("*")) if each.is_file()]
-    )
+    return [each for each in (path, *sorted(path.rglob("*"))) if each.is_file()]
 
 
 @contextmanager

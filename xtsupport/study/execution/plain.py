@@ -22,9 +22,7 @@ def chosen() -> bool:
     return told == "1" if told else os.name == "nt" or find_spec("snakemake") is None
 
 
-def run_nodes(
-    study: Path, graph: Path, environment: dict[str, str], tick: Callable, stop: Callable
-) -> int:
+def run_nodes(study: Path, graph: Path, environment: dict, tick: Callable, stop: Callable) -> int:
     """Do the nodes of a graph in its order, upstream first; 0 if all came out whole.
 
     study: its folder, which the graph's paths start from; tick: called a few times a second;
@@ -51,13 +49,18 @@ def one_node(study: Path, node: dict, environment: dict, tick: Callable, stop: C
             start_new_session=os.name != "nt",
         )  # fmt: skip
         try:
-            while process.poll() is None:
-                tick()
-                time.sleep(0.3)
+            return wait(process, tick)
         except BaseException:
             stop()
             process.kill()
             process.wait()
             raise
+
+
+def wait(process: subprocess.Popen, tick: Callable) -> int:
+    """Wait for a process, with a tick now and then and one at its end; its exit code."""
+    while process.poll() is None:
+        tick()
+        time.sleep(0.3)
     tick()
     return process.returncode

@@ -12,6 +12,7 @@ from xtsupport.study.execution.runner import harmed, rule_name
 from xtsupport.study.execution.time_left import seconds_left, work
 from xtsupport.study.plan import Node, Study
 from xtsupport.tables import seen_before
+from xtsupport.training.progress import duration
 
 
 class Progress:
@@ -71,14 +72,6 @@ VERBS = {
     "stopped": "stopped",
     "waiting": "to be tried again",
 }
-
-
-def duration(seconds: float) -> str:
-    """``9 s``, ``4 min``, ``2 h 05 min``."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def failures(study: Study, states: dict[str, dict]) -> list[str]:

@@ -36,12 +36,11 @@ HERE = Path(__file__).parent
 STOP_FILE = "stop"  # in a study's folder: its nodes are to end at the next step
 GRACE = 20  # seconds for that
 OPEN_FILES = 256  # at once, of one process: a kernel needs some 70
+Tick = Callable[..., None]
 PASSES = 6  # one per level of the graph: more than that nothing can become stale in turn
 
 
-def run_study(
-    study: Study, jobs: int, profile: str, show: Callable[[dict], None]
-) -> dict[str, dict]:
+def run_study(study: Study, jobs: int, profile: str, show: Tick) -> dict[str, dict]:
     """Do whatever is not whole; returns the state of every node that had work to do.
 
     show: called a few times a second with those states while Snakemake works.
@@ -140,25 +139,16 @@ def study_lock(folder: Path) -> Iterator[str]:
 
 def busy(folder: Path) -> str:
     """Who holds a study."""
-    try:
-        holder = json.loads((folder / "running.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return f"study {folder.name} is being run by another process; wait for it or stop it"
-    return (
-        f"study {folder.name} is being run by process {holder['pid']} on {holder['host']} since "
-        f"{holder['since']}; wait for it or stop it"
-    )
+    holder = files.read_json(folder / "running.json")
+    who = "process {pid} on {host} since {since}".format(**holder) if holder else "another process"
+    return f"study {folder.name} is being run by {who}; wait for it or stop it"
 
 
 def runner_of(folder: Path) -> str | None:
     """The token of the process that runs the study now; None when nobody does."""
-    try:
-        with files.locked(folder / runs.LOCK, "", wait=0):
-            return None
-    except UserError:
-        with suppress(OSError, ValueError):
-            return json.loads((folder / "running.json").read_text(encoding="utf-8"))["token"]
-    return "unknown"
+    if not files.is_locked(folder / runs.LOCK):
+        return None
+    return (files.read_json(folder / "running.json") or {"token": "unknown"})["token"]
 
 
 def keep_settings(study: Study) -> None:
@@ -179,18 +169,13 @@ def keep_settings(study: Study) -> None:
 
 def prepare(study: Study, todo: list[Node], holder: str) -> None:
     """Write what each node has to do, and the graph for Snakemake."""
-    names, urgent = {node.name for node in todo}, urgency(study.plan.nodes)
+    names, urgent, rules = {node.name for node in todo}, urgency(study.plan.nodes), []
     for node in todo:
         write_node(study, node, holder)
+        after = [name for name in node.upstream if name in names]
+        rules.append(rule(study, node, after) | {"priority": urgent[node.name]})
     looks = [run for node in study.plan.nodes for run in node.runs if run.phase == "analysis"]
-    graph = {
-        "nodes": [
-            rule(study, node, [name for name in node.upstream if name in names])
-            | {"priority": urgent[node.name]}
-            for node in todo
-        ],
-        "runs": store.sketch([*study.plan.runs, *looks]),
-    }
+    graph = {"nodes": rules, "runs": store.sketch([*study.plan.runs, *looks])}
     files.write_json(study.folder / "graph.json", graph)
 
 
@@ -243,18 +228,10 @@ def warm_kernels(study: Study, todo: list[Node], profile: str):
     return kernel_server.server(uuid.uuid4().hex, nodes.environment(study.settings.threads))
 
 
-def carry_out(
-    study: Study,
-    jobs: int,
-    profile: str,
-    environment: dict[str, str],
-    tick: Callable[[], None],
-) -> int:
+def carry_out(study: Study, jobs: int, profile: str, environment: dict, tick: Tick) -> int:
     """Do the nodes of the graph, by Snakemake where there is one; its exit code."""
-    environment = {
-        "XTSUPPORT_ROOT": str(folders.root()),
-        STOP: str(study.folder / STOP_FILE),
-    } | environment
+    stop_file = str(study.folder / STOP_FILE)
+    environment = {"XTSUPPORT_ROOT": str(folders.root()), STOP: stop_file} | environment
     if profile == "local" and plain.chosen():
         stop = partial(let_training_stop, study)
         graph = study.folder / "graph.json"
@@ -264,13 +241,7 @@ def carry_out(
     return snakemake(study, jobs, profile, environment, tick)
 
 
-def snakemake(
-    study: Study,
-    jobs: int,
-    profile: str,
-    environment: dict[str, str],
-    tick: Callable[[], None],
-) -> int:
+def snakemake(study: Study, jobs: int, profile: str, environment: dict, tick: Tick) -> int:
     """Call Snakemake and wait for it; it and all below it die with this process."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(HERE / "Snakefile")]
     command += ["--directory", str(study.folder), "--nolock"]
@@ -284,12 +255,10 @@ def snakemake(
             stdin=subprocess.DEVNULL,
             env=os.environ | environment,
             start_new_session=True,
-            preexec_fn=die_with_parent_of(os.getpid()),
+            preexec_fn=partial(die_with_parent, os.getpid()) if sys.platform == "linux" else None,
         )
         try:
-            while process.poll() is None:
-                tick()
-                time.sleep(0.3)
+            return plain.wait(process, tick)
         except BaseException:
             let_training_stop(study)
             if profile != "local":
@@ -298,8 +267,6 @@ def snakemake(
             if profile != "local":
                 take_back(study.folder)
             raise
-    tick()
-    return process.returncode
 
 
 def allow_open_files() -> None:
@@ -325,17 +292,12 @@ def signals_interrupt() -> Iterator[None]:
         yield
         return
     numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, interrupted) for number in numbers}
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def interrupted(number: int, frame) -> None:
-    """What Ctrl-C does."""
-    raise KeyboardInterrupt
 
 
 def let_training_stop(study: Study) -> None:
@@ -352,11 +314,6 @@ def let_training_stop(study: Study) -> None:
         pass
     finally:
         asked.unlink(missing_ok=True)
-
-
-def die_with_parent_of(pid: int) -> Callable[[], None] | None:
-    """What a child does between fork and exec so that it does not outlive process ``pid``."""
-    return (lambda: die_with_parent(pid)) if sys.platform == "linux" else None
 
 
 def cancel(process: subprocess.Popen) -> None:
@@ -404,14 +361,8 @@ def node_folder(study: Study, name: str) -> Path:
 
 def states(study: Study, todo: list[Node]) -> dict[str, dict]:
     """Node name -> its ``state.json``; ``waiting`` when it has not begun."""
-    found = {}
-    for node in todo:
-        try:
-            text = (node_folder(study, node.name) / nodes.STATE).read_text(encoding="utf-8")
-            found[node.name] = json.loads(text)
-        except (OSError, ValueError):
-            found[node.name] = {"state": "waiting"}
-    return found
+    places = {node.name: node_folder(study, node.name) / nodes.STATE for node in todo}
+    return {name: files.read_json(path) or {"state": "waiting"} for name, path in places.items()}
 
 
 def write_if_new(path: Path, text: str) -> None:

@@ -1,10 +1,10 @@
 """`xtsupport status --watch`: a study while it runs, its losses as curves of blocks."""
 
-import json
 import shutil
 import sys
 import time
 
+from xtsupport import files
 from xtsupport.study.execution import nodes, progress, runner
 from xtsupport.study.plan import Study
 
@@ -37,12 +37,9 @@ def with_curves(study: Study, lines: list[str]) -> list[str]:
         name, _, rest = line.partition(" ")
         if not rest.strip().startswith("running"):
             continue
-        try:
-            text = (runner.node_folder(study, name) / nodes.LIVE_FILE).read_text(encoding="utf-8")
-            told = json.loads(text)
+        told = files.read_json(runner.node_folder(study, name) / nodes.LIVE_FILE)
+        if told:  # it has begun to train
             found.append(f"  {curve(told['losses'])}  {told['text']}")
-        except (OSError, ValueError):
-            pass  # it has not begun to train
     return found
 
 

@@ -1,6 +1,5 @@
 """What pydantic found as one line per problem: where, which key, its value, what is allowed."""
 
-from collections.abc import Iterator
 from functools import cache
 
 from pydantic import BaseModel, ValidationError
@@ -55,11 +54,7 @@ def trace(loc: tuple, schema: Schema) -> tuple[tuple, Schema]:
         if inner is not None:
             path.append(part)
             here = inner
-        elif (
-            part == loc[-1]
-            and not str(part).endswith("]")
-            and "properties" in resolve(here, schema)
-        ):
+        elif part == loc[-1] and "properties" in resolve(here, schema) and str(part)[-1:] != "]":
             path.append(part)  # an unknown key
     return tuple(path), here
 
@@ -99,7 +94,8 @@ def allowed(found: Schema, schema: Schema) -> str:
         return f"a list{length(found)} each {allowed(found['items'], schema).removeprefix('a ')}"
     if "pattern" in found:
         return "a name of letters, digits and . _ - (at most 64, the first a letter or digit)"
-    return TYPES[found.get("type")] + "".join(f", {each}" for each in bounds(found))
+    bounds = (f", {sign} {found[key]}" for key, sign in BOUNDS.items() if key in found)
+    return TYPES[found.get("type")] + "".join(bounds)
 
 
 def length(found: Schema) -> str:
@@ -110,18 +106,7 @@ def length(found: Schema) -> str:
     return f" of {least} to {most}" if most else f" of at least {least}" if least else ""
 
 
-def bounds(found: Schema) -> Iterator[str]:
-    """The limits of a number."""
-    for key, sign in (
-        ("exclusiveMinimum", ">"),
-        ("minimum", ">="),
-        ("exclusiveMaximum", "<"),
-        ("maximum", "<="),
-    ):
-        if key in found:
-            yield f"{sign} {found[key]}"
-
-
+BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
 TYPES = {
     "integer": "a whole number",
     "number": "a number",

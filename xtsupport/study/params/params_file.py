@@ -68,21 +68,15 @@ class Source:
 
 def read(path: str | Path, name: str | None = None) -> Source:
     """Parse a params file and collect its problems. UserError when it cannot be read at all."""
-    path = folders.typed(path, Path())
+    path, rather = folders.typed(path, Path()), "give a params file such as params/demo.yaml"
     source = Source(name or str(path))
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise UserError(f"{path}: is a pipe or device; give a params file such as params/demo.yaml")
+    if path.exists() and not path.is_file():
+        kind = "folder" if path.is_dir() else "pipe or device"
+        raise UserError(f"{path}: is a {kind}; {rather}")
     try:
         text = path.read_bytes()
-    except IsADirectoryError:
-        raise UserError(
-            f"{path}: is a folder; give a params file such as params/demo.yaml"
-        ) from None
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); "
-            "give a params file such as params/demo.yaml"
-        ) from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {rather}") from None
     if len(text) > BIGGEST:
         raise UserError(f"{source.name}: {len(text)} bytes; a params file has at most {BIGGEST}")
     values = parse(text, source)
@@ -92,10 +86,9 @@ def read(path: str | Path, name: str | None = None) -> Source:
         source.problems.append(
             f"{source.name}: is empty; it needs at least study, data, encoder, conditions, targets"
         )
-    elif not isinstance(values, dict | None):
-        source.problems.append(
-            f"{source.name}: holds a {kind(values)}; it must hold `key: value` lines"
-        )
+    elif not isinstance(values, dict):
+        kind = KINDS.get(type(values), "nothing")
+        source.problems.append(f"{source.name}: holds a {kind}; it must hold `key: value` lines")
     source.values = values if isinstance(values, dict) else {}
     return source
 
@@ -110,7 +103,11 @@ def parse(text: bytes | str, source: Source) -> object:
     except UnicodeDecodeError as error:
         source.problems.append(f"{source.name}: is not UTF-8 text (byte {error.start})")
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        source.problems.append(f"{source.name}{mark(error)}: is not valid YAML: {reason(error)}")
+        place = getattr(error, "problem_mark", None)
+        line = f":{place.line + 1}" if place else ""
+        reason = str(getattr(error, "problem", None) or error or type(error).__name__)
+        text = f"is not valid YAML: {' '.join(reason.split())}"
+        source.problems.append(f"{source.name}{line}: {text}")
     return None
 
 
@@ -173,30 +170,7 @@ def dotted(path: tuple) -> str:
     return text or "the file"
 
 
-def kind(value: object) -> str:
-    """The word a user knows for the type of a value."""
-    names = {
-        dict: "mapping",
-        list: "list",
-        str: "text",
-        bool: "true/false",
-        int: "whole number",
-        float: "number",
-    }
-    return names.get(type(value), "nothing")
-
-
-def mark(error: Exception) -> str:
-    """``:3`` for an error that knows its line."""
-    found = getattr(error, "problem_mark", None)
-    return f":{found.line + 1}" if found else ""
-
-
-def reason(error: Exception) -> str:
-    """One line that says what is wrong with the YAML."""
-    return " ".join(str(getattr(error, "problem", None) or error or type(error).__name__).split())
-
-
+KINDS = {list: "list", str: "text", bool: "true/false", int: "whole number", float: "number"}
 SCALARS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:str": str,
     "tag:yaml.org,2002:null": lambda text: None,

@@ -1,10 +1,11 @@
 """Rules between settings, and between settings and the tables of tasks and languages.
 
-Each rule yields (key path, what is wrong); it is skipped when a setting it reads is already wrong.
+Each rule yields (key path, what is wrong), and ends at the first setting that is itself wrong.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Any
 
 from xtsupport import folders
@@ -13,18 +14,36 @@ from xtsupport.data.published import recognised
 from xtsupport.errors import UserError, did_you_mean, instead, shorten
 from xtsupport.sides import side, source_of
 from xtsupport.study import conditions
+from xtsupport.study.params.params_file import dotted
 from xtsupport.training import checkpoint
 
 Problems = Iterator[tuple[tuple, str]]
+
+
+class Wrong(Exception):
+    """A rule asked for a setting that is wrong, which was said already."""
+
+
+class Sound:
+    """The settings, of which those named in `bad` cannot be read."""
+
+    def __init__(self, settings, bad: set[str]):
+        self._settings, self._bad = settings, bad
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._bad:
+            raise Wrong
+        return getattr(self._settings, name)
 
 
 def broken(settings, given, bad: set[str]) -> list[str]:
     """One line per broken rule: file and line, key, what is wrong."""
     tables, problems = tables_of(settings, bad)
     lines = [f"{given.where(('data',))}: {each}" for each in problems]
-    for rule, reads in RULES:
-        if not bad & set(reads):
-            lines += [f"{given.where(path)}: {text}" for path, text in rule(settings, *tables)]
+    for rule in RULES:
+        with suppress(Wrong):
+            for path, text in rule(Sound(settings, bad), *tables):
+                lines.append(f"{given.where(path)}: {text}")
     return lines
 
 
@@ -87,27 +106,29 @@ def data_source(data: str) -> str:
     return str(folder)
 
 
+def among(path: tuple, name: str, allowed: Collection[str], text: str) -> Problems:
+    """`text` and what is allowed, where a name is none of those."""
+    if name not in allowed:
+        yield path, f"{text}{instead(name, allowed)}"
+
+
 def no_name_twice(settings, tasks, languages) -> Problems:
     """Lists name things once."""
-    seeds = settings.seeds if isinstance(settings.seeds, dict) else {}
     keys = ("conditions", "variants", "targets", "seeds", "languages")
-    lists = {(key,): getattr(settings, key) for key in keys}
-    for path, values in (lists | {("seeds", name): own for name, own in seeds.items()}).items():
-        if isinstance(values, list):
-            for value, times in Counter(values).items():
-                if times > 1:
-                    yield path, f"{'.'.join(path)}: {value} is listed {times} times; keep one"
+    lists: dict[tuple, Any] = {(key,): getattr(settings, key) for key in keys}
+    own = settings.seeds if isinstance(settings.seeds, dict) else {}
+    lists |= {("seeds", name): seeds for name, seeds in own.items()}
+    for path, values in lists.items():
+        for value, times in Counter(values).items() if isinstance(values, list) else ():
+            if times > 1:
+                yield path, f"{dotted(path)}: {value} is listed {times} times; keep one"
 
 
 def known_seeds(settings, tasks, languages) -> Problems:
     """Seeds of their own are those of conditions of the study."""
-    allowed = [*settings.conditions, "default"]
     for name in settings.seeds if isinstance(settings.seeds, dict) else ():
-        if name not in allowed:
-            yield (
-                ("seeds", name),
-                f"seeds.{name}: is not a condition of the study{instead(name, allowed)}",
-            )
+        path, allowed = ("seeds", name), [*settings.conditions, "default"]
+        yield from among(path, name, allowed, f"seeds.{name}: is not a condition of the study")
 
 
 def known_conditions(settings, tasks, languages) -> Problems:
@@ -121,33 +142,19 @@ def known_conditions(settings, tasks, languages) -> Problems:
             yield path, f"conditions: {name!r}: {error}"
             continue
         if condition.base not in ("none", "all", *trainable):
-            yield (
-                path,
-                (
-                    f"conditions: unknown condition {name!r}"
-                    f"{did_you_mean(condition.base, ['none', 'all', *trainable])}; "
-                    f"allowed: none, all, none~TASK, {', '.join(trainable)}, and a task with "
-                    f"{', '.join(conditions.MARKS)}"
-                ),
-            )
+            hint = did_you_mean(condition.base, ["none", "all", *trainable])
+            yield path, (f"conditions: unknown condition {name!r}{hint}; allowed: none, all, "
+                         f"none~TASK, {', '.join(trainable)}, and a task with "
+                         f"{', '.join(conditions.MARKS)}")  # fmt: skip
         elif condition.matched and condition.matched not in settings.conditions:
-            yield (
-                path,
-                f"conditions: {name!r} needs the condition {condition.matched!r}; add it",
-            )
+            yield path, f"conditions: {name!r} needs the condition {condition.matched!r}; add it"
     singles = conditions.single_tasks(settings.conditions)
-    mixed = [name for name in settings.conditions if name in ("all", "all+mlm")]
-    if mixed and len(singles) < 2:
-        yield (
-            ("conditions",),
-            "conditions: `all` mixes the single tasks of the study and needs at least two",
-        )
+    if {"all", "all+mlm"} & {*settings.conditions} and len(singles) < 2:
+        text = "conditions: `all` mixes the single tasks of the study and needs at least two"
+        yield ("conditions",), text
     if any(name.endswith("@matched") for name in settings.conditions) and not singles:
-        yield (
-            ("conditions",),
-            "conditions: @matched takes the rows of the smallest single task of the study; "
-            "add the single tasks",
-        )
+        text = "conditions: @matched takes the rows of the smallest single task of the study; "
+        yield ("conditions",), f"{text}add the single tasks"
 
 
 def known_variants(settings, tasks, languages) -> Problems:
@@ -155,34 +162,19 @@ def known_variants(settings, tasks, languages) -> Problems:
     ways = [*conditions.ROBUST, "source=LANGUAGE"]
     for index, name in enumerate(settings.variants):
         path, (condition, variant) = ("variants", index), side(name)
+        text = f"variants: {name!r}: {condition!r} is not a condition of the study"
+        yield from among(path, condition, settings.conditions, text)
         source = source_of(variant)
-        if condition not in settings.conditions:
-            yield (
-                path,
-                (
-                    f"variants: {name!r}: {condition!r} is not a condition of the study"
-                    f"{instead(condition, settings.conditions)}"
-                ),
-            )
         if variant.startswith("source="):
             if source == "en" or source not in languages:
-                yield (
-                    path,
-                    (
-                        f"variants: {name!r}: unknown source language {source!r}"
-                        f"{did_you_mean(source, languages)}; allowed: a code of the table of "
-                        "languages other than en, which is plain"
-                    ),
-                )
+                hint = did_you_mean(source, languages)
+                yield path, (f"variants: {name!r}: unknown source language {source!r}{hint}; "
+                             "allowed: a code of the table of languages other than en, which is "
+                             "plain")  # fmt: skip
         elif variant not in conditions.ROBUST:
-            yield (
-                path,
-                (
-                    f"variants: {shorten(name)}: unknown variant {shorten(variant)}"
-                    f"{did_you_mean(variant, ways)}; "
-                    f"allowed: CONDITION/VARIANT with {', '.join(ways)}"
-                ),
-            )
+            hint = did_you_mean(variant, ways)
+            yield path, (f"variants: {shorten(name)}: unknown variant {shorten(variant)}{hint}; "
+                         f"allowed: CONDITION/VARIANT with {', '.join(ways)}")  # fmt: skip
 
 
 def known_targets(settings, tasks, languages) -> Problems:
@@ -193,62 +185,37 @@ def known_targets(settings, tasks, languages) -> Problems:
         if task.role == "target" or (task.role == "other" and task.training_task)
     )
     for index, name in enumerate(settings.targets):
-        if name not in names:
-            yield (
-                ("targets", index),
-                f"targets: unknown target {name!r}{instead(name, names)}",
-            )
+        yield from among(("targets", index), name, names, f"targets: unknown target {name!r}")
 
 
 def known_languages(settings, tasks, languages) -> Problems:
     """Languages are codes of the table, and each target keeps at least one."""
     if settings.languages == "all":
         return
+    names = {each.name.lower(): each.code for each in languages.values()}
     for index, code in enumerate(settings.languages):
         if code not in languages:
-            names = {each.name.lower(): each.code for each in languages.values()}
-            hint = (
-                f" (did you mean {names[code.lower()]!r}?)"
-                if code.lower() in names
-                else did_you_mean(code, languages)
-            )
-            yield (
-                ("languages", index),
-                (
-                    f"languages: unknown language {code!r}{hint}; "
-                    f"allowed: all, or codes such as {', '.join(list(languages)[:8])}"
-                ),
-            )
+            named = f" (did you mean {names.get(code.lower())!r}?)"
+            hint = named if code.lower() in names else did_you_mean(code, languages)
+            few = ", ".join(list(languages)[:8])
+            yield ("languages", index), (f"languages: unknown language {code!r}{hint}; "
+                                         f"allowed: all, or codes such as {few}")  # fmt: skip
     for name in settings.targets:
         if name in tasks and not tasks[name].spoken(settings.languages):
-            yield (
-                ("languages",),
-                (
-                    f"languages: none of them is a language of target {name}; "
-                    f"it has {', '.join(tasks[name].every_language)}"
-                ),
-            )
+            has = ", ".join(tasks[name].every_language)
+            yield ("languages",), (f"languages: none of them is a language of target {name}; "
+                                   f"it has {has}")  # fmt: skip
 
 
 def known_overrides(settings, tasks, languages) -> Problems:
     """Per-task settings name tasks that the study trains on."""
-    phase3 = sorted(
-        {tasks[name].training_task for name in settings.targets if name in tasks} - {""}
-    )
-    bases = {name.partition("@")[0].partition("+")[0] for name in settings.conditions}
-    phase2 = sorted(
-        {*bases & {*tasks, "all"}, *(name for name in settings.conditions if {"@", "+"} & {*name})}
-    )
-    for key, names in (("tasks", phase3), ("intermediate_tasks", phase2)):
+    phase3 = sorted({tasks[n].training_task for n in settings.targets if n in tasks} - {""})
+    marked = (name for name in settings.conditions if {"@", "+"} & {*name})
+    bases = {conditions.stem(name) for name in settings.conditions} & {*tasks, "all"}
+    for key, names in (("tasks", phase3), ("intermediate_tasks", sorted({*bases, *marked}))):
         for name in getattr(settings, key):
-            if name not in names:
-                yield (
-                    (key, name),
-                    (
-                        f"{key}.{name}: the study does not train on {name!r} there"
-                        f"{instead(name, names)}"
-                    ),
-                )
+            text = f"{key}.{name}: the study does not train on {name!r} there"
+            yield from among((key, name), name, names, text)
 
 
 def unseen_evaluation(settings, tasks, languages) -> Problems:
@@ -257,15 +224,11 @@ def unseen_evaluation(settings, tasks, languages) -> Problems:
         own = settings.tasks.get(name)
         trained = (own and own.train_split) or tasks[name].train_split
         evaluated = settings.evaluation.splits.get(name) or tasks[name].eval_split
-        both = set(trained.split("+")) & set(evaluated.split("+"))
+        both = ", ".join(sorted({*trained.split("+")} & {*evaluated.split("+")}))
         if both and tasks[name].training_task == name:
-            yield (
-                ("tasks", name, "train_split"),
-                (
-                    f"tasks.{name}.train_split = {trained!r}: {name} is evaluated on "
-                    f"{', '.join(sorted(both))}; train on other rows"
-                ),
-            )
+            path = ("tasks", name, "train_split")
+            yield path, (f"{dotted(path)} = {trained!r}: {name} is evaluated on {both}; "
+                         "train on other rows")  # fmt: skip
 
 
 def known_evaluation(settings, tasks, languages) -> Problems:
@@ -274,27 +237,18 @@ def known_evaluation(settings, tasks, languages) -> Problems:
     most = settings.evaluation.max_clusters
     limits = [("max_clusters", name) for name in (most if isinstance(most, dict) else ())]
     for key, name in [*(("splits", name) for name in settings.evaluation.splits), *limits]:
-        if name not in heads:
-            yield (
-                ("evaluation", key, name),
-                (
-                    f"evaluation.{key}.{name}: is not a target of the study that is trained"
-                    f"{instead(name, heads)}"
-                ),
-            )
+        path = ("evaluation", key, name)
+        text = f"{dotted(path)}: is not a target of the study that is trained"
+        yield from among(path, name, heads, text)
     parallel = [name for name in heads if tasks[name].pairable]
-    spoken = {code for name in parallel for code in tasks[name].languages}
+    spoken = sorted({code for name in parallel for code in tasks[name].languages})
     for index, pair in enumerate(settings.evaluation.pairs):
         together = any(set(pair) <= set(tasks[name].languages) for name in parallel)
         if pair[0] == pair[1] or not together:
-            yield (
-                ("evaluation", "pairs", index),
-                (
-                    f"evaluation.pairs: [{', '.join(pair)}] must be two languages of one of "
-                    f"{', '.join(parallel) or 'no target (none is parallel)'}; "
-                    f"allowed: {', '.join(sorted(spoken)) or 'nothing'}"
-                ),
-            )
+            of = ", ".join(parallel) or "no target (none is parallel)"
+            yield ("evaluation", "pairs", index), (
+                f"evaluation.pairs: [{', '.join(pair)}] must be two languages of one of {of}; "
+                f"allowed: {', '.join(spoken) or 'nothing'}")  # fmt: skip
 
 
 def sound_windows(settings, tasks, languages) -> Problems:
@@ -306,14 +260,10 @@ def sound_windows(settings, tasks, languages) -> Problems:
         if special and stride >= room and path not in told:
             told.add(path)
             taken = f"{special} special ones" + f" and {question} of a question" * bool(question)
-            yield (
-                path,
-                (
-                    f"{'.'.join(path)}: max_length {length} leaves {max(0, room)} tokens of text "
-                    f"in a window of {name} (without {taken}), and stride {stride} must be less; "
-                    "raise max_length or lower stride"
-                ),
-            )
+            yield path, (
+                f"{dotted(path)}: max_length {length} leaves {max(0, room)} tokens of text "
+                f"in a window of {name} (without {taken}), and stride {stride} must be less; "
+                "raise max_length or lower stride")  # fmt: skip
 
 
 def stride_or_step(settings, tasks, languages) -> Problems:
@@ -321,22 +271,14 @@ def stride_or_step(settings, tasks, languages) -> Problems:
     for path, own in trainings(settings):
         if own.stride is None or "stride" not in own.model_fields_set:
             continue
+        key = dotted(path)
         if own.step is not None:
-            yield (
-                (*path, "step"),
-                (
-                    f"{'.'.join(path)}: has stride {own.stride} and step {own.step}, which says "
-                    "the same another way; keep one"
-                ),
-            )
+            yield (*path, "step"), (f"{key}: has stride {own.stride} and step {own.step}, which "
+                                    "says the same another way; keep one")  # fmt: skip
         elif "step" not in own.model_fields_set and (step := step_above(settings, path)):
-            yield (
-                (*path, "stride"),
-                (
-                    f"{'.'.join(path)}.stride = {own.stride}: has no effect beside the step "
-                    f"{step} of its phase; set {'.'.join(path)}.step, or make it null to use stride"
-                ),
-            )
+            yield (*path, "stride"), (
+                f"{key}.stride = {own.stride}: has no effect beside the step {step} of its phase; "
+                f"set {key}.step, or make it null to use stride")  # fmt: skip
 
 
 def step_above(settings, path: tuple) -> int | None:
@@ -344,7 +286,7 @@ def step_above(settings, path: tuple) -> int | None:
     if len(path) == 1:
         return None
     above = settings.target if path[0] == "tasks" else settings.intermediate
-    base = settings.intermediate_tasks.get(path[1].partition("+")[0].partition("@")[0])
+    base = settings.intermediate_tasks.get(conditions.stem(path[1]))
     inherits = path[0] == "intermediate_tasks" and base and "step" in base.model_fields_set
     return base.step if inherits else above.step
 
@@ -353,7 +295,7 @@ def windows(settings, tasks) -> Iterator[tuple[tuple, str, int, int]]:
     """(key path, task, max_length, stride) of every task that the study trains on."""
     singles = conditions.single_tasks(settings.conditions)
     for name in settings.conditions:
-        base = name.partition("+")[0].partition("@")[0].partition("~")[0]
+        base = conditions.stem(name)
         own = [key for key in dict.fromkeys((base, name)) if key in settings.intermediate_tasks]
         for task in singles if base == "all" else [base]:
             if task in tasks:
@@ -390,19 +332,13 @@ def sound_encoder(settings, tasks, languages) -> Problems:
         return
     size = settings.pretraining
     if size.hidden_size % size.heads:
-        yield (
-            ("pretraining", "heads"),
-            f"pretraining.heads = {size.heads}: must divide hidden_size {size.hidden_size}",
-        )
+        text = f"pretraining.heads = {size.heads}: must divide hidden_size {size.hidden_size}"
+        yield ("pretraining", "heads"), text
     for path, own in retrieval_settings(settings):
         if own.layer is not None and own.layer > size.layers:
-            yield (
-                (*path, "layer"),
-                (
-                    f"{'.'.join(path)}.layer = {own.layer}: the encoder has "
-                    f"{size.layers} layers; allowed: 0..{size.layers}"
-                ),
-            )
+            path = (*path, "layer")
+            yield path, (f"{dotted(path)} = {own.layer}: the encoder has {size.layers} layers; "
+                         f"allowed: 0..{size.layers}")  # fmt: skip
 
 
 def known_positions(settings, tasks, languages) -> Problems:
@@ -417,13 +353,9 @@ def known_positions(settings, tasks, languages) -> Problems:
         wanted |= {} if settings.retrieval.max_length else {("target",): settings.target.max_length}
     for path, length in wanted.items():
         if most is not None and length > most:
-            yield (
-                (*path, "max_length"),
-                (
-                    f"{'.'.join(path)}.max_length = {length}: the encoder takes at most "
-                    f"{said}{most} tokens"
-                ),
-            )
+            path = (*path, "max_length")
+            text = f"{dotted(path)} = {length}: the encoder takes at most {said}{most} tokens"
+            yield path, text
 
 
 def trainings(settings) -> Iterator[tuple[tuple, Any]]:
@@ -436,24 +368,17 @@ def trainings(settings) -> Iterator[tuple[tuple, Any]]:
 
 def retrieval_settings(settings) -> list[tuple[tuple, Any]]:
     """(key path, settings) of retrieval in general and of every target that has its own."""
-    special = settings.retrieval.tasks.items()
-    return [(("retrieval",), settings.retrieval)] + [
-        (("retrieval", "tasks", name), own) for name, own in special
-    ]
+    special = [(("retrieval", "tasks", n), own) for n, own in settings.retrieval.tasks.items()]
+    return [(("retrieval",), settings.retrieval), *special]
 
 
 def known_retrieval(settings, tasks, languages) -> Problems:
     """Retrieval settings of a task are of a retrieval target of the study."""
     names = [n for n in settings.targets if n in tasks and tasks[n].kind == "retrieval"]
     for name in settings.retrieval.tasks:
-        if name not in names:
-            yield (
-                ("retrieval", "tasks", name),
-                (
-                    f"retrieval.tasks.{name}: is not a retrieval target of the study"
-                    f"{instead(name, names)}"
-                ),
-            )
+        path = ("retrieval", "tasks", name)
+        text = f"{dotted(path)}: is not a retrieval target of the study"
+        yield from among(path, name, names, text)
 
 
 def sound_name(encoder: str) -> Problems:
@@ -464,14 +389,10 @@ def sound_name(encoder: str) -> Problems:
         yield ("encoder",), str(error)
         return
     if folder is None and not commits.NAME.fullmatch(encoder.partition("@")[0]):
-        yield (
-            ("encoder",),
-            (
-                f"encoder = {shorten(encoder)}: is neither a folder with a config.json nor a name "
-                "on the hub; allowed: pretrain, offline-e5, owner/name[@revision] or the folder of "
-                "a saved model"
-            ),
-        )
+        yield ("encoder",), (
+            f"encoder = {shorten(encoder)}: is neither a folder with a config.json nor a name "
+            "on the hub; allowed: pretrain, offline-e5, owner/name[@revision] or the folder of "
+            "a saved model")  # fmt: skip
 
 
 def sound_synonyms(settings, tasks, languages) -> Problems:
@@ -497,17 +418,13 @@ def known_contrasts(settings, tasks, languages) -> Problems:
         pairs.append((("analysis", "primary"), [primary.treatment, primary.baseline]))
     known = [*settings.conditions, *settings.variants]
     for path, pair in pairs:
+        key = dotted(path[:2])
         for name in pair:
             if name.removesuffix("/plain") not in known:
-                yield (
-                    path,
-                    (
-                        f"{'.'.join(map(str, path[:2]))}: {name!r} is not a condition of the study"
-                        f"{instead(name, known)}"
-                    ),
-                )
+                hint = instead(name, known)
+                yield path, f"{key}: {name!r} is not a condition of the study{hint}"
         if pair[0] == pair[1]:
-            yield path, f"{'.'.join(map(str, path[:2]))}: {pair[0]!r} is compared with itself"
+            yield path, f"{key}: {pair[0]!r} is compared with itself"
 
 
 def sound_primary(settings, tasks, languages) -> Problems:
@@ -515,23 +432,13 @@ def sound_primary(settings, tasks, languages) -> Problems:
     primary, path = settings.analysis.primary, ("analysis", "primary")
     if not primary:
         return
-    if primary.target not in settings.targets:
-        yield (
-            (*path, "target"),
-            (
-                f"analysis.primary.target = {primary.target!r}: is not a target of the study"
-                f"{instead(primary.target, settings.targets)}"
-            ),
-        )
-    elif primary.target in tasks and primary.metric not in tasks[primary.target].metrics:
-        metrics = tasks[primary.target].metrics
-        yield (
-            (*path, "metric"),
-            (
-                f"analysis.primary.metric = {primary.metric!r}: {primary.target} has "
-                f"{', '.join(metrics)}"
-            ),
-        )
+    text = f"analysis.primary.target = {primary.target!r}: is not a target of the study"
+    yield from among((*path, "target"), primary.target, settings.targets, text)
+    about = tasks.get(primary.target) if primary.target in settings.targets else None
+    if about and primary.metric not in about.metrics:
+        has = ", ".join(about.metrics)
+        text = f"analysis.primary.metric = {primary.metric!r}: {primary.target} has {has}"
+        yield (*path, "metric"), text
 
 
 # Their problems are of entries that name a task or condition of the study.
@@ -540,30 +447,6 @@ NAMING = (
     *(known_retrieval, known_contrasts, sound_primary),
 )
 RULES = (
-    (no_name_twice, ("conditions", "variants", "targets", "seeds", "languages")),
-    (known_conditions, ("conditions",)),
-    (known_seeds, ("conditions", "seeds")),
-    (known_variants, ("conditions", "variants")),
-    (known_targets, ("targets",)),
-    (known_languages, ("languages", "targets")),
-    (known_overrides, ("conditions", "targets", "tasks", "intermediate_tasks")),
-    (unseen_evaluation, ("targets", "tasks", "evaluation")),
-    (known_evaluation, ("targets", "evaluation")),
-    (
-        sound_windows,
-        ("conditions", "targets", "intermediate", "target", "tasks", "intermediate_tasks"),
-    ),
-    (stride_or_step, ("intermediate", "target", "tasks", "intermediate_tasks")),
-    (sound_encoder, ("encoder", "pretraining", "retrieval")),
-    (
-        known_positions,
-        (
-            *("encoder", "pretraining", "retrieval", "conditions", "targets"),
-            *("intermediate", "target", "tasks", "intermediate_tasks"),
-        ),
-    ),
-    (sound_synonyms, ("robust", "variants")),
-    (known_retrieval, ("targets", "retrieval")),
-    (known_contrasts, ("analysis", "conditions", "variants")),
-    (sound_primary, ("analysis", "targets")),
+    *(no_name_twice, known_conditions, known_targets, known_languages, unseen_evaluation, *NAMING),
+    *(sound_windows, stride_or_step, sound_encoder, known_positions, sound_synonyms),
 )

@@ -4,24 +4,16 @@
 is an error.
 """
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    create_model,
-    field_validator,
-)
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from xtsupport import folders
+from xtsupport import files, folders
 from xtsupport.errors import UserError
 from xtsupport.statistics.declared import Adjustment, By, Declared, Unit
 from xtsupport.statistics.declared import Primary as Declaration
@@ -32,6 +24,9 @@ from xtsupport.training.recipe import Recipe, Sampler
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Length = Annotated[int, Field(ge=8, le=8192)]
+Text = Annotated[str, Field(min_length=1)]
+Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Seeds = Annotated[list[Seed], Field(min_length=1, max_length=1000)]
@@ -51,88 +46,91 @@ class Part(BaseModel):
 class Pretraining(Part):
     """Phase 1, when ``encoder: pretrain``: a small XLM-R-architecture masked language model."""
 
-    steps: Annotated[int, Field(ge=1, description="optimizer steps")] = 2000
-    batch_size: Annotated[int, Field(ge=1, description="documents per step")] = 32
-    learning_rate: Annotated[Rate, Field(description="peak, after warm-up")] = 4e-3
-    warmup: Annotated[Share, Field(description="share of the steps")] = Recipe.warmup
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = Recipe.weight_decay
+    steps: int = Field(default=2000, ge=1, description="optimizer steps")
+    batch_size: int = Field(default=32, ge=1, description="documents per step")
+    learning_rate: Rate = Field(default=4e-3, description="peak, after warm-up")
+    warmup: Share = Field(default=Recipe.warmup, description="share of the steps")
+    weight_decay: float = Field(default=Recipe.weight_decay, ge=0, le=1)
     betas: Betas = [0.9, 0.98]  # as RoBERTa was pretrained (Liu et al. 2019, section 3.1)
-    clip: Annotated[float, Field(gt=0, description="largest gradient norm")] = Recipe.clip
-    mask: Annotated[float, Field(gt=0, lt=1, description="share of the tokens to predict")] = 0.2
-    hidden_size: Annotated[int, Field(ge=8, le=8192)] = 64
-    layers: Annotated[int, Field(ge=1, le=96)] = 2
-    heads: Annotated[int, Field(ge=1, le=128)] = 4
-    feed_forward: Annotated[int, Field(ge=8, le=65536)] = 128
-    vocabulary: Annotated[int, Field(ge=50, le=1_000_000, description="sub-word pieces")] = 800
-    max_length: Annotated[int, Field(ge=8, le=8192, description="tokens per document")] = 128
+    clip: float = Field(default=Recipe.clip, gt=0, description="largest gradient norm")
+    mask: float = Field(default=0.2, gt=0, lt=1, description="share of the tokens to predict")
+    hidden_size: int = Field(default=64, ge=8, le=8192)
+    layers: int = Field(default=2, ge=1, le=96)
+    heads: int = Field(default=4, ge=1, le=128)
+    feed_forward: int = Field(default=128, ge=8, le=65536)
+    vocabulary: int = Field(default=800, ge=50, le=1_000_000, description="sub-word pieces")
+    max_length: Length = Field(default=128, description="tokens per document")
     seed: Seed = 0
 
 
 class Phase(Part):
     """What phases 2 and 3 have in common."""
 
-    epochs: Annotated[
-        float,
-        Field(gt=0, le=1000, description="passes over the windows of the training rows"),
-    ] = 3
-    batch_size: Annotated[int, Field(ge=1, le=65536, description="windows per optimizer step")] = 32
-    learning_rate: Annotated[Rate, Field(description="peak, after warm-up")] = 1e-3
-    max_rows: Annotated[
-        Positive | None, Field(description="use only this many training rows; null: all")
-    ] = None
-    warmup: Annotated[Share, Field(description="share of the steps")] = Recipe.warmup
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = Recipe.weight_decay
+    epochs: float = Field(
+        default=3, gt=0, le=1000, description="passes over the windows of the training rows"
+    )
+    batch_size: int = Field(default=32, ge=1, le=65536, description="windows per optimizer step")
+    learning_rate: Rate = Field(default=1e-3, description="peak, after warm-up")
+    max_rows: Positive | None = Field(
+        default=None, description="use only this many training rows; null: all"
+    )
+    warmup: Share = Field(default=Recipe.warmup, description="share of the steps")
+    weight_decay: float = Field(default=Recipe.weight_decay, ge=0, le=1)
     betas: Betas = list(Recipe.betas)
-    clip: Annotated[float, Field(gt=0, description="largest gradient norm")] = Recipe.clip
-    max_length: Annotated[int, Field(ge=8, le=8192, description="tokens per window")] = 128
-    stride: Annotated[
-        int,
-        Field(ge=0, description="tokens shared by two windows (not XTREME's doc_stride: see step)"),
-    ] = 32
-    step: Annotated[
-        Positive | None,
-        Field(description="tokens from one window to the next, in place of stride; null: stride"),
-    ] = None
+    clip: float = Field(default=Recipe.clip, gt=0, description="largest gradient norm")
+    max_length: Length = Field(default=128, description="tokens per window")
+    stride: int = Field(
+        default=32,
+        ge=0,
+        description="tokens shared by two windows (not XTREME's doc_stride: see step)",
+    )
+    step: Positive | None = Field(
+        default=None,
+        description="tokens from one window to the next, in place of stride; null: stride",
+    )
     dropout: Share = 0.0
-    attention_dropout: Annotated[
-        Share | None, Field(description="null: the checkpoint's; above 0 slow on CPUs")
-    ] = None
+    attention_dropout: Share | None = Field(
+        default=None, description="null: the checkpoint's; above 0 slow on CPUs"
+    )
     freeze_embeddings: bool = False
-    pooling: Annotated[
-        Literal["first", "mean"], Field(description="what classification and choice heads read")
-    ] = "first"
-    dev_every: Annotated[
-        Positive | None,
-        Field(
-            description="steps between evaluations on English development rows; the best "
-            "weights are kept; null: none, the last ones"
-        ),
-    ] = None
-    dev_patience: Annotated[
-        Positive | None,
-        Field(description="stop after this many evaluations without a better one; null: never"),
-    ] = None
-    dev_rows: Annotated[
-        Positive | None, Field(description="at most this many development rows; null: all")
-    ] = 500
-    dev_overlap: Annotated[
-        bool,
-        Field(description="keep development rows whose context, premise or sentence is evaluated"),
-    ] = False
+    pooling: Literal["first", "mean"] = Field(
+        default="first", description="what classification and choice heads read"
+    )
+    dev_every: Positive | None = Field(
+        default=None,
+        description="steps between evaluations on English development rows; the best "
+        "weights are kept; null: none, the last ones",
+    )
+    dev_patience: Positive | None = Field(
+        default=None,
+        description="stop after this many evaluations without a better one; null: never",
+    )
+    dev_rows: Positive | None = Field(
+        default=500, description="at most this many development rows; null: all"
+    )
+    dev_overlap: bool = Field(
+        default=False,
+        description="keep development rows whose context, premise or sentence is evaluated",
+    )
 
 
 class Intermediate(Phase):
     """Phase 2: English intermediate training."""
 
-    sampler: Annotated[
-        Sampler, Field(description="`all`: how often a task's turn comes, by its size")
-    ] = Recipe.sampler
-    mixing_cap: Annotated[
-        int, Field(ge=1, description="sampler capped: a task counts for at most this many windows")
-    ] = Recipe.mixing_cap
-    temperature: Annotated[
-        float, Field(ge=1, le=1000, description="sampler temperature: size to the power of 1/T")
-    ] = Recipe.temperature
+    sampler: Sampler = Field(
+        default=Recipe.sampler, description="`all`: how often a task's turn comes, by its size"
+    )
+    mixing_cap: int = Field(
+        default=Recipe.mixing_cap,
+        ge=1,
+        description="sampler capped: a task counts for at most this many windows",
+    )
+    temperature: float = Field(
+        default=Recipe.temperature,
+        ge=1,
+        le=1000,
+        description="sampler temperature: size to the power of 1/T",
+    )
 
 
 class Target(Phase):
@@ -142,32 +140,32 @@ class Target(Phase):
 class Mlm(Part):
     """``X+mlm``: masked language modelling that goes on during phase 2, in every language."""
 
-    share: Annotated[float, Field(gt=0, lt=1, description="share of the steps, beside X's own")] = (
-        0.2
+    share: float = Field(default=0.2, gt=0, lt=1, description="share of the steps, beside X's own")
+    mask: float = Field(
+        default=Recipe.mask, gt=0, lt=1, description="share of the tokens to predict"
     )
-    mask: Annotated[float, Field(gt=0, lt=1, description="share of the tokens to predict")] = (
-        Recipe.mask
-    )
-    documents: Annotated[int, Field(ge=1, description="raw texts per language, at most")] = 1000
+    documents: int = Field(default=1000, ge=1, description="raw texts per language, at most")
 
 
 class Robust(Part):
     """Phase 3 of the variants adversarial, smoothing and synonyms (training/robust.py)."""
 
-    radius: Annotated[
-        float, Field(gt=0, le=1, description="smoothing: largest noise, share of a norm")
-    ] = Recipe.radius
-    adversarial_radius: Annotated[
-        float, Field(gt=0, le=1, description="the same for adversarial, which tolerates far less")
-    ] = 0.01
-    ascent_steps: Annotated[
-        int, Field(ge=1, le=50, description="adversarial: each costs a training step")
-    ] = Recipe.ascent_steps
-    copies: Annotated[int, Field(ge=1, le=100, description="synonyms: changed copies of a row")] = 3
-    synonyms: Annotated[
-        str,
-        Field(min_length=1, description="embeddings, or a JSON file {word: [synonym, ...]}"),
-    ] = "embeddings"
+    radius: float = Field(
+        default=Recipe.radius, gt=0, le=1, description="smoothing: largest noise, share of a norm"
+    )
+    adversarial_radius: float = Field(
+        default=0.01, gt=0, le=1, description="the same for adversarial, which tolerates far less"
+    )
+    ascent_steps: int = Field(
+        default=Recipe.ascent_steps,
+        ge=1,
+        le=50,
+        description="adversarial: each costs a training step",
+    )
+    copies: int = Field(default=3, ge=1, le=100, description="synonyms: changed copies of a row")
+    synonyms: Text = Field(
+        default="embeddings", description="embeddings, or a JSON file {word: [synonym, ...]}"
+    )
 
 
 def optional(group: type[Part]) -> Any:
@@ -175,7 +173,7 @@ def optional(group: type[Part]) -> Any:
     fields: dict[str, Any] = {
         key: (field.rebuild_annotation() | None, None) for key, field in group.model_fields.items()
     }
-    return create_model(f"Optional{group.__name__}", __base__=Part, **fields)
+    return pydantic.create_model(f"Optional{group.__name__}", __base__=Part, **fields)
 
 
 OptionalPhase: Any = optional(Phase)
@@ -184,48 +182,43 @@ OptionalPhase: Any = optional(Phase)
 class Overrides(OptionalPhase):
     """Settings of one task that replace those of its phase; the absent ones stay."""
 
-    train_split: Annotated[str, Field(min_length=1)] | None = None  # for mirrors without the usual
+    train_split: Text | None = None  # for mirrors without the usual
 
 
 class Evaluation(Part):
     """How predictions are made."""
 
-    max_clusters: Annotated[
-        Positive | dict[str, Positive] | None,
-        Field(description="whole clusters per language, or {target: clusters}; null: all"),
-    ] = None
-    batch_tokens: Annotated[
-        int, Field(ge=16, description="tokens per batch at most; no effect on scores")
-    ] = 8192
-    checkpointing: Annotated[
-        bool, Field(description="training keeps no activations: less memory, a third more time")
-    ] = False
-    max_answer_length: Annotated[int, Field(ge=1, le=512, description="tokens of a span")] = 30
-    pairs: Annotated[
-        list[Annotated[list[str], Field(min_length=2, max_length=2)]],
-        Field(
-            description="also evaluate parallel targets with the context or first text in one "
-            "language and the question or second text in another"
-        ),
-    ] = []
-    splits: Annotated[
-        dict[str, Annotated[str, Field(min_length=1)]],
-        Field(description="per target: evaluate on this split, for mirrors without the usual one"),
-    ] = {}
+    max_clusters: Positive | dict[str, Positive] | None = Field(
+        default=None, description="whole clusters per language, or {target: clusters}; null: all"
+    )
+    batch_tokens: int = Field(
+        default=8192, ge=16, description="tokens per batch at most; no effect on scores"
+    )
+    checkpointing: bool = Field(
+        default=False, description="training keeps no activations: less memory, a third more time"
+    )
+    max_answer_length: int = Field(default=30, ge=1, le=512, description="tokens of a span")
+    pairs: list[Pair] = Field(
+        default=[],
+        description="also evaluate parallel targets with the context or first text in one "
+        "language and the question or second text in another",
+    )
+    splits: dict[str, Text] = Field(
+        default={},
+        description="per target: evaluate on this split, for mirrors without the usual one",
+    )
 
 
 class Embedding(Part):
     """How a sentence becomes a vector; the same for every condition."""
 
-    layer: Annotated[
-        int,
-        Field(ge=0, le=96, description="0: the embeddings; n: after layer n (XTREME's n - 1)"),
-    ] = 1
+    layer: int = Field(
+        default=1, ge=0, le=96, description="0: the embeddings; n: after layer n (XTREME's n - 1)"
+    )
     pooling: Literal["mean", "cls"] = "mean"
-    max_length: Annotated[
-        Annotated[int, Field(ge=8, le=8192)] | None,
-        Field(description="tokens per sentence, at most; null: target.max_length"),
-    ] = None
+    max_length: Length | None = Field(
+        default=None, description="tokens per sentence, at most; null: target.max_length"
+    )
 
 
 OptionalEmbedding: Any = optional(Embedding)
@@ -238,14 +231,12 @@ class EmbeddingOverrides(OptionalEmbedding):
 class Retrieval(Embedding):
     """How a sentence becomes a vector; the same for every condition."""
 
-    precision: Annotated[
-        Literal["float32", "bfloat16"],
-        Field(description="of the encoder; neighbours are close calls"),
-    ] = "float32"
-    tasks: Annotated[
-        dict[str, EmbeddingOverrides],
-        Field(description="settings of one target that replace those above"),
-    ] = {}
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the encoder; neighbours are close calls"
+    )
+    tasks: dict[str, EmbeddingOverrides] = Field(
+        default={}, description="settings of one target that replace those above"
+    )
 
 
 class Primary(Part):
@@ -261,14 +252,17 @@ class Primary(Part):
 class Analysis(Part):
     """What is compared, and by which rules it counts as a finding."""
 
-    contrasts: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
+    contrasts: list[Pair] = []
     primary: Primary | None = None
-    margin: Annotated[
-        float, Field(gt=0, le=100, description="points; smaller gains count as equivalent")
-    ] = Declared.margin
-    alpha: Annotated[
-        float, Field(gt=0, lt=0.5, description="error rate of the whole family of tests")
-    ] = Declared.alpha
+    margin: float = Field(
+        default=Declared.margin,
+        gt=0,
+        le=100,
+        description="points; smaller gains count as equivalent",
+    )
+    alpha: float = Field(
+        default=Declared.alpha, gt=0, lt=0.5, description="error rate of the whole family of tests"
+    )
     adjustment: Adjustment = Declared.adjustment
     unit: Unit = Declared.unit
 
@@ -276,58 +270,50 @@ class Analysis(Part):
 class Nodes(Part):
     """How the work is cut into notebook executions."""
 
-    split: Annotated[
-        Literal["condition", "run"], Field(description="run: one node per run, for clusters")
-    ] = "condition"
-    per_gpu: Annotated[int, Field(ge=1, le=64, description="nodes that may share a GPU")] = 1
+    split: Literal["condition", "run"] = Field(
+        default="condition", description="run: one node per run, for clusters"
+    )
+    per_gpu: int = Field(default=1, ge=1, le=64, description="nodes that may share a GPU")
 
 
 class Settings(Part):
     """One study. ``origins`` says where each value came from, ``late`` what was declared late."""
 
-    study: Annotated[
-        str,
-        Field(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-            description="name of the folder under outputs/",
-        ),
-    ]
-    data: Annotated[str, Field(min_length=1, description="hub, world, or a mirror folder")]
-    encoder: Annotated[
-        str, Field(min_length=1, description="pretrain, offline-e5, a hub id or a folder")
-    ]
-    conditions: Annotated[list[Name], Field(min_length=1)]
-    targets: Annotated[list[Name], Field(min_length=1)]
-    variants: Annotated[
-        list[Annotated[str, Field(min_length=1)]],
-        Field(description="CONDITION/VARIANT: phase 3 that way too, as in squad/source=de"),
-    ] = []
-    seeds: Annotated[
-        Seeds | dict[str, Seeds],
-        Field(
-            description="of every condition, or {CONDITION: its seeds, default: those of the rest}"
-        ),
-    ] = [0, 1, 2]
+    study: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="name of the folder under outputs/",
+    )
+    data: Text = Field(description="hub, world, or a mirror folder")
+    encoder: Text = Field(description="pretrain, offline-e5, a hub id or a folder")
+    conditions: list[Name] = Field(min_length=1)
+    targets: list[Name] = Field(min_length=1)
+    variants: list[Text] = Field(
+        default=[], description="CONDITION/VARIANT: phase 3 that way too, as in squad/source=de"
+    )
+    seeds: Seeds | dict[str, Seeds] = Field(
+        default=[0, 1, 2],
+        description="of every condition, or {CONDITION: its seeds, default: those of the rest}",
+    )
     languages: Literal["all"] | Annotated[list[str], Field(min_length=1)] = "all"
     pretraining: Pretraining = Pretraining()
     intermediate: Intermediate = Intermediate()
     target: Target = Target()
-    tasks: Annotated[dict[str, Overrides], Field(description="phase 3, per training task")] = {}
-    intermediate_tasks: Annotated[
-        dict[str, Overrides], Field(description="phase 2, per condition")
-    ] = {}
+    tasks: dict[str, Overrides] = Field(default={}, description="phase 3, per training task")
+    intermediate_tasks: dict[str, Overrides] = Field(
+        default={}, description="phase 2, per condition"
+    )
     mlm: Mlm = Mlm()
     robust: Robust = Robust()
     evaluation: Evaluation = Evaluation()
     retrieval: Retrieval = Retrieval()
     analysis: Analysis = Analysis()
     nodes: Nodes = Nodes()
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        Field(description="auto: bfloat16 where the machine of the first run is faster in it"),
-    ] = "auto"
-    threads: Annotated[int, Field(ge=1, le=1024, description="per node")] = 1
-    checkpoint_minutes: Annotated[float, Field(gt=0, le=1440)] = 5.0
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="auto: bfloat16 where the machine of the first run is faster in it",
+    )
+    threads: int = Field(default=1, ge=1, le=1024, description="per node")
+    checkpoint_minutes: float = Field(default=5.0, gt=0, le=1440)
     tracking: Literal["tensorboard", "trackio"] | None = None
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -375,7 +361,7 @@ class Settings(Part):
         now, then = self.analysis.model_dump(), self._planned.get("analysis", {})
         return [name for name, value in now.items() if then.get(name, value) != value]
 
-    @field_validator("study")
+    @pydantic.field_validator("study")
     @classmethod
     def _a_folder_of_its_own(cls, name: str) -> str:
         if name.lower() in RESERVED or name.endswith("."):
@@ -462,13 +448,8 @@ def validated(given: params_file.Source) -> tuple[Settings, set[str]]:
 
 def kept_origins(path: Path, given: params_file.Source) -> dict[str, str]:
     """Where each given value came from; a study's own settings.yaml remembers the first source."""
-    known = path.with_name("origins.json")
-    earlier = (
-        json.loads(known.read_text(encoding="utf-8"))
-        if path.name == "settings.yaml" and known.exists()
-        else {}
-    )
-    named = {}
+    named, own = {}, path.name == "settings.yaml"
+    earlier = (own and files.read_json(path.with_name("origins.json"))) or {}
     for key in leaves(given.values):
         by_hand = any(key == params_file.dotted(each) for each in given.set_keys)
         named[key] = "--set" if by_hand else earlier.get(key, path.name)
@@ -484,8 +465,8 @@ def first_plan(path: Path, study: str) -> dict:
     own = [path.parent] if path.name == "settings.yaml" else []
     for folder in [*own, folders.outputs() / study]:
         found = {LOST: True} if plan_flaw(folder) else {}
-        with suppress(OSError, ValueError, TypeError):
-            found |= json.loads((folder / "planned.json").read_text(encoding="utf-8"))
+        with suppress(TypeError):
+            found |= files.read_json(folder / "planned.json") or {}
         if found:
             return found
     return {}
@@ -503,9 +484,6 @@ def leaves(values: Mapping, before: str = "") -> dict[str, object]:
 LOST = "planned.json is missing or was changed"
 RESERVED = {"runs", "scratch", "con", "prn", "aux", "nul"}
 STAND_INS = {
-    "study": "study",
-    "data": "hub",
-    "encoder": "pretrain",
-    "conditions": ["none"],
-    "targets": ["xquad"],
+    **{"study": "study", "data": "hub", "encoder": "pretrain"},
+    **{"conditions": ["none"], "targets": ["xquad"]},
 }

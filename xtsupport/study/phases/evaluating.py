@@ -96,10 +96,8 @@ def evaluation_set(target, code, code_2, trained_on: Features, tokenizer, run: R
     """The `EvaluationSet` of a target in a language."""
     split = run.settings.get("eval_splits", {}).get(target)
     most = run.settings.get("max_clusters")
-    rows = whole_clusters(
-        load(target, code, split, run.options["data"], code_2),
-        most.get(target) if isinstance(most, dict) else most,
-    )
+    most = most.get(target) if isinstance(most, dict) else most
+    rows = whole_clusters(load(target, code, split, run.options["data"], code_2), most)
     features = windows_of(rows, trained_on.kind, tokenizer, run.settings, trained_on.labels)
     return EvaluationSet(target, code, code_2, rows[:], features)
 
@@ -157,16 +155,9 @@ def write_scores(out, run: Run, parts) -> None:
         pair = {"language_2": code_2} if code_2 else {}
         scores.append(summary(target, code, frame, data).assign(**pair))
         texts = prediction_texts(target, examples, predictions, data)
-        frames.append(
-            frame.assign(
-                task=target,
-                language=code,
-                language_2=code_2,
-                family=table[code].family,
-                group=table[code].group,
-                prediction=frame["example_id"].map(texts),
-            )
-        )
+        about = {"task": target, "language": code, "language_2": code_2}
+        about |= {"family": table[code].family, "group": table[code].group}
+        frames.append(frame.assign(**about, prediction=frame["example_id"].map(texts)))
     above = upstream_records(run).values()
     phase2 = next((each["run_key"] for each in above if each["phase"] == "intermediate"), None)
     cube = pd.concat(frames, ignore_index=True).assign(
@@ -199,15 +190,9 @@ def prediction_texts(target: str, examples, predictions, data) -> dict[str, str]
 def summary(name: str, code: str, frame: pd.DataFrame, data) -> pd.DataFrame:
     """One row per metric: task, language, metric, score (percent), n_examples."""
     scores = corpus_score(name, frame)
-    return pd.DataFrame(
-        {
-            "task": name,
-            "language": code,
-            "metric": list(scores),
-            "score": list(scores.values()),
-            "n_examples": frame["example_id"].nunique(),
-        }
-    )
+    first = {"task": name, "language": code, "metric": list(scores)}
+    values, count = list(scores.values()), frame["example_id"].nunique()
+    return pd.DataFrame(first | {"score": values, "n_examples": count})
 
 
 def collapsed(scores: pd.DataFrame, data, source: str = "en") -> list[str]:

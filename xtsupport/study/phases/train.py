@@ -10,21 +10,8 @@ import torch
 from xtsupport import folders
 from xtsupport.data import load
 from xtsupport.errors import UserError
-from xtsupport.study.phases import development, exposure, sentence_retrieval
-from xtsupport.study.phases.evaluating import (
-    answerer,
-    counted,
-    evaluate,
-    validate,
-    write_scores,
-)
-from xtsupport.study.phases.fitting import (
-    device,
-    fit,
-    phase2_steps,
-    phase3_steps,
-    recipe_of,
-)
+from xtsupport.study.phases import development, exposure, fitting, sentence_retrieval
+from xtsupport.study.phases.evaluating import answerer, counted, evaluate, validate, write_scores
 from xtsupport.study.phases.training_rows import raw_features, training_features
 from xtsupport.study.runs import Run, open_run, require
 from xtsupport.tables import task
@@ -34,35 +21,23 @@ from xtsupport.training.attention import use_fast_attention
 from xtsupport.training.features import Features, featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import MLM
-from xtsupport.training.masked import MaskedHead, MaskedModel, tiny_xlmr, train_tokenizer
+from xtsupport.training.masked import MaskedHead, masked_model, tiny_xlmr, train_tokenizer
 
 
 def pretrain(run: Run, progress: bool = True) -> pd.DataFrame:
     """Phase 1: a small masked language model from nothing; returns the training history."""
-    settings = run.settings
-    texts = [
-        text
-        for code in settings["languages"]
-        for text in load(
-            settings["task"],
-            code,
-            task(settings["task"], run.options["data"]).train_split,
-            run.options["data"],
-        )["text"]
-    ]
+    settings, data = run.settings, run.options["data"]
+    name, split = settings["task"], task(settings["task"], data).train_split
+    texts = [t for code in settings["languages"] for t in load(name, code, split, data)["text"]]
     with open_run(run) as out:
         prepare(run)
         tokenizer = train_tokenizer(texts, settings["vocabulary"])
-        shape = {
-            k: settings[k]
-            for k in ("hidden_size", "layers", "heads", "feed_forward", "max_length", "seed")
-        }
-        model = tiny_xlmr(len(tokenizer), **shape)
+        shape = ("hidden_size", "layers", "heads", "feed_forward", "max_length", "seed")
+        model = tiny_xlmr(len(tokenizer), **{key: settings[key] for key in shape})
         features = featurise({"text": texts}, "masked", tokenizer, settings["max_length"], 0)
-        recipe = recipe_of(run, settings["steps"])
-        history = fit(
-            MaskedModel(model), {"masked": features}, tokenizer, recipe, run, out, progress
-        )
+        recipe = fitting.recipe_of(run, settings["steps"])
+        whole, rows = masked_model(model, "masked"), {"masked": features}
+        history = fitting.fit(whole, rows, tokenizer, recipe, run, out, progress)
         save_encoder(model, tokenizer, out)
     return history
 
@@ -82,9 +57,11 @@ def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
         for name, features in data.items():
             add_head(model, name, features, run)
         masked = {MLM: raw_features(tokenizer, run)} if "raw" in run.settings else {}
-        recipe = recipe_of(run, *phase2_steps(run, {name: len(data[name]) for name in data}))
+        recipe = fitting.recipe_of(
+            run, *fitting.phase2_steps(run, {name: len(data[name]) for name in data})
+        )
         dev = development.evaluator(run, answerer(model, data, tokenizer, run))
-        history = fit(model, data | masked, tokenizer, recipe, run, out, progress, dev)
+        history = fitting.fit(model, data | masked, tokenizer, recipe, run, out, progress, dev)
         scores = [
             validate(model, name, features, tokenizer, run, out) for name, features in data.items()
         ]
@@ -105,10 +82,10 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
         rows = run.settings["rows"]
         features = training_features(run.training_task, rows, tokenizer, run, model.encoder)
         add_head(model, run.training_task, features, run)
-        recipe = recipe_of(run, phase3_steps(run, features, tokenizer))
+        recipe = fitting.recipe_of(run, fitting.phase3_steps(run, features, tokenizer))
         data = {run.training_task: features}
         dev = development.evaluator(run, answerer(model, data, tokenizer, run))
-        history = fit(model, data, tokenizer, recipe, run, out, progress, dev)
+        history = fitting.fit(model, data, tokenizer, recipe, run, out, progress, dev)
         write_scores(out, run, evaluate(model, features, tokenizer, run, out))
         seen = exposure.exposed(run, [run.training_task, *run.settings["targets"]])
         out.note(exposed=seen, contamination=exposure.contamination(run))
@@ -125,7 +102,7 @@ def retrieve(run: Run) -> pd.DataFrame:
     with open_run(run) as out:
         prepare(run)
         model, tokenizer = starting_encoder(run)
-        model.to(device())
+        model.to(fitting.device())
         parts: list[tuple] = []
         by_layer: list[dict] = []
         mined: list[dict] = []
@@ -193,7 +170,7 @@ def starting_model(run: Run):
         encoder, layers, tokenizer = encoders.load_masked_encoder(starting_point(run))
     else:
         encoder, tokenizer = starting_encoder(run)
-    use_fast_attention(encoder, device(), run.settings["precision"])
+    use_fast_attention(encoder, fitting.device(), run.settings["precision"])
     encoders.set_dropout(encoder, run.settings["dropout"], run.settings["attention_dropout"])
     if run.settings["freeze_embeddings"]:
         encoders.freeze_embeddings(encoder)

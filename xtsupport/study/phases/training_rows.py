@@ -8,7 +8,7 @@ import numpy as np
 from xtsupport import folders
 from xtsupport.data import load
 from xtsupport.errors import UserError
-from xtsupport.study.phases.exposure import training_split
+from xtsupport.study.phases.exposure import training_languages, training_split
 from xtsupport.study.runs import Run
 from xtsupport.tables import task
 from xtsupport.training.feature_cache import encoded
@@ -28,9 +28,10 @@ def training_features(name: str, rows: int, tokenizer, run: Run, encoder=None) -
     """
     row = task(name, run.options["data"])
     settings = run.settings
-    languages = settings.get("translations") or [settings.get("source", "en")]
-    examples = rows_in(languages, name, rows, run)
-    labels = row.labels or tags_of(examples, row.kind)
+    examples = rows_in(training_languages(run), name, rows, run)
+    labels = row.labels
+    if row.kind == "tagging" and not labels:  # CCG has hundreds: those that occur
+        labels = tuple(sorted({tag for tags in examples["tags"][:] for tag in tags}))
     if "copies" in settings:
         examples = with_synonyms(examples, row.kind, encoder, tokenizer, run)
     return windows_of(examples, row.kind, tokenizer, settings, labels)
@@ -68,12 +69,6 @@ def rows_in(languages: list[str], name: str, rows: int, run: Run):
         return found[0] if len(chosen) == len(found[0]) else found[0].select(chosen)
     parts = [each.select(chosen[k :: len(found)]) for k, each in enumerate(found)]
     return datasets.concatenate_datasets([part for part in parts if len(part)])
-
-
-def tags_of(examples, kind: str) -> tuple[str, ...]:
-    """The tags of a training split, for a task whose table names none (CCG has hundreds)."""
-    found = {tag for tags in examples["tags"][:] for tag in tags} if kind == "tagging" else ()
-    return tuple(sorted(found))
 
 
 def with_synonyms(examples, kind: str, encoder, tokenizer, run: Run):

@@ -1,0 +1,403 @@
+"""What the verbs on a study and its data do."""
+
+import os
+import shlex
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from xtsupport import folders
+from xtsupport.errors import Unreachable, UserError, together
+from xtsupport.files import plain_disk_errors
+from xtsupport.study.verbs import DEMO, PART, SEED, UPDATE, argument, flag, positive, verb
+
+
+def opened(args, checked: bool = False):
+    """The study of a command line, narrowed by ``--only``; what that leaves out is said.
+
+    checked: its encoder as well, and names of the hub that have moved are told.
+    """
+    from xtsupport.data import commits
+    from xtsupport.study.narrowing import left_out
+    from xtsupport.study.plan import open_study, read_settings
+    from xtsupport.study.store import unused
+    from xtsupport.training import checkpoint
+
+    if getattr(args, "update", False):
+        commits.update(folders.outputs() / read_settings(args.file, args.set).study)
+    study = open_study(args.file, args.set, args.only)
+    if checked:
+        say(*(f"note: {line}" for line in commits.moved()))
+        checkpoint.check(study.settings.encoder)
+    say(*(f"note: {line}" for line in [*unused(study.folder), *left_out(study)]))
+    return study
+
+
+def say(*lines: str) -> None:
+    """Lines beside what a verb prints as its result."""
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
+
+
+@verb(
+    "new",
+    "xtsupport new my_study --encoder pretrain --intermediate squad --targets xquad xnli",
+    argument("dir", "DIR", "the folder to make; its name is the study's"),
+    argument("--encoder", "NAME", "a hub id, a folder, offline-e5, pretrain"),
+    argument("--intermediate", "TASK", "tasks of phase 2", nargs="+"),
+    argument("--targets", "TASK", "tasks of phase 3", nargs="+"),
+    argument("--languages", "CODE", "default: all of each target", nargs="+"),
+    argument("--seeds", "N", "default: 0 1 2", type=int, nargs="+"),
+    argument("--data", "SOURCE", "hub, world, or a mirror folder"),
+)
+def new(args) -> int:
+    """Make a folder to work in: notebooks and a params file."""
+    from xtsupport.study import new as new_study
+
+    given = {key: getattr(args, key) for key in new_study.DEFAULTS} | {"data": args.data}
+    ask = sys.stdin.isatty() and sys.stdout.isatty()
+    choice = new_study.asked(given) if ask else new_study.chosen(given)
+    folder = folders.typed(args.dir, Path())
+    args.file = str(new_study.make(folder, choice).relative_to(folder))
+    os.chdir(folder)  # the plan below is that of the new project
+    print(f"{args.dir}: notebooks/, params/, and the study's own file {args.file}\n")
+    args.set, args.only = [], []
+    plan(args)
+    print(f"\nnext:\n  cd {shlex.quote(args.dir)}")
+    print(f"  xtsupport plan {args.file}\n  xtsupport lab\n  xtsupport run {args.file}")
+    return 0
+
+
+@verb("lab", "xtsupport lab --no-browser", usage="xtsupport lab [JUPYTER OPTION ...]")
+def lab(args) -> int:
+    """Open the notebooks in JupyterLab."""
+    first = folders.root() / "notebooks" / "00_start_here.ipynb"
+    if not first.is_file():
+        raise UserError(f"{first}: not found; `xtsupport new my_study` writes a folder with it")
+    command = [sys.executable, "-m", "jupyterlab", f"notebooks/{first.name}", *args.rest]
+    return subprocess.call(command, cwd=folders.root())
+
+
+@verb("doctor", "xtsupport doctor")
+def doctor(args) -> int:
+    """Whether this machine can run a study, and how to fix it."""
+    from xtsupport.study.doctor import findings
+
+    wrong = 0
+    for finding in findings():
+        print(finding.line(), flush=True)
+        wrong += bool(finding.mend) and finding.needed
+    return min(wrong, 1)
+
+
+@verb(
+    "run",
+    f"xtsupport run {DEMO} --only conditions=none,squad --only targets=xquad",
+    *PART,
+    UPDATE,
+    argument("--jobs", "N", "cores to use, or jobs to submit on a cluster (default: all cores)",
+             type=positive),
+    argument("--profile", "NAME", "local, slurm, or a folder with a Snakemake profile (default: "
+             "local)", default="local"),
+    flag("--dry-run", "show what is left to do, as `plan`"),
+)  # fmt: skip
+def run(args) -> int:
+    """Run a study: whatever is not finished yet."""
+    from xtsupport.study.execution import progress, runner
+    from xtsupport.study.store import plan_flaw
+
+    if args.dry_run:
+        return plan(args)
+    study = opened(args, checked=True)
+    runner.profile_folder(args.profile)
+    todo = runner.stale(study)
+    nodes = study.plan.nodes
+    name, done = study.settings.study, len(nodes) - len(todo)
+    say(f"study {name}: {len(study.plan.runs)} runs in {len(nodes)} nodes, {done} done, "
+        f"{len(todo)} to do")  # fmt: skip
+    say(*(f"note: {line}; done again" for line in runner.harmed(study)))
+    if todo and args.profile == "local":  # the nodes' devices are this machine's
+        say(*slow_precision(study.settings), *short_of_memory(study))
+    os.environ["XTSUPPORT_DEBUG"] = "1" if args.debug else ""  # for the nodes
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    shown = progress.Progress(todo, len(nodes), log=study.folder / "study.log")
+    try:
+        states = runner.run_study(study, args.jobs or cores or 1, args.profile, shown)
+    finally:
+        shown.close()
+    if failed := progress.failures(study, states):
+        say(f"xtsupport: error: study {name} is not complete; the same command retries what is "
+            "left", *failed)  # fmt: skip
+        return 1
+    if flaw := plan_flaw(study.folder):
+        say(f"warning: {flaw}")
+    elif late := study.settings.late:
+        say(f"note: analysis ({', '.join(late)}) was changed after the first run; "
+            f"{study.folder / 'planned.json'} keeps what was planned")  # fmt: skip
+    print(*progress.headline(study), sep="\n")
+    return 0
+
+
+@verb("demo", "xtsupport demo", file=DEMO, set=[], only=[], jobs=None, profile="local",
+      dry_run=False)  # fmt: skip
+def demo(args) -> int:
+    """Run the demo study, offline, in any folder."""
+    return run(args)
+
+
+def slow_precision(settings) -> list[str]:
+    """A line where this machine is slow in a study's precision; UserError where it may not run."""
+    from xtsupport.training import precision
+
+    own, retrieval = settings.precision, settings.retrieval.precision
+    both = (own, settings.resolved_precision), (retrieval, retrieval)
+    return [line for asked, used in both for line in precision.check(asked, used)][:1]
+
+
+def short_of_memory(study) -> list[str]:
+    """A line where this machine has a GPU, and too small a one for a study."""
+    from xtsupport.study.execution.devices import devices
+
+    if not devices():  # nor is torch imported to find that out
+        return []
+    from xtsupport.study.cost import estimate
+    from xtsupport.study.lacking import too_little_memory
+
+    text = too_little_memory(estimate(study.settings, list(study.plan.runs)))
+    return [f"warning: {text}"] if text else []
+
+
+@verb(
+    "plan",
+    f"xtsupport plan {DEMO}",
+    *PART,
+    UPDATE,
+    flag("--measure", "time twenty steps of each phase here"),
+)
+def plan(args) -> int:
+    """Show the runs and nodes of a study, and what is left to do."""
+    from xtsupport.study.execution.runner import stale
+
+    try:
+        study = opened(args, checked=True)
+    except UserError as error:
+        return plan_without_data(args, error)
+    waiting = {node.name for node in stale(study)}
+    for node in study.plan.nodes:
+        print(
+            f"{node.name:<34}{node.notebook:<28}{len(node.runs):>3} runs  "
+            f"{'to do' if node.name in waiting else 'done'}"
+        )
+    print(
+        f"{len(study.plan.runs)} runs in {len(study.plan.nodes)} nodes, {len(waiting)} to do; "
+        f"they go to {study.folder}"
+    )
+    print(*cost_lines(args, study.settings, study.plan.runs), sep="\n")
+    return 0
+
+
+def settings_and_part(args):
+    """The settings of a command line, and those of the part that ``--only`` names (None: all)."""
+    from xtsupport.study.narrowing import part_of
+    from xtsupport.study.plan import read_settings
+
+    settings = read_settings(args.file, args.set)
+    return settings, part_of(settings, args.only) if args.only else None
+
+
+def cost_lines(args, settings, made, problems=()) -> list[str]:
+    """What a study costs, or why that is unknown; then what is missing, `problems` among it."""
+    from xtsupport.study.cost import estimate
+    from xtsupport.study.lacking import missing_lines, too_little_memory
+
+    try:
+        found, at_hand = estimate(settings, made), None
+        if getattr(args, "measure", False):
+            from xtsupport.study.timing import timed
+
+            at_hand = timed(found)
+        return [*found.lines(at_hand), *missing_lines(problems, too_little_memory(found))]
+    except UserError as error:
+        return [f"cost unknown: {problem}" for problem in error.problems]
+
+
+def plan_without_data(args, error: UserError) -> int:
+    """What a study costs whose settings are sound and whose data or encoder are missing; the error
+    itself where settings or encoder are not sound, or nothing can be estimated."""
+
+    from xtsupport.study.cost import WithoutData
+    from xtsupport.study.plan import nodes
+    from xtsupport.training import checkpoint
+
+    if all(" data = " in each and "no folder" in each and not each.startswith("--set")
+           for each in error.problems):  # fmt: skip # a mirror that is not there yet
+        args.set = [*args.set, "data=hub"]
+    settings, part = settings_and_part(args)
+    with suppress(Unreachable):
+        checkpoint.check(settings.encoder)
+    try:
+        made = WithoutData(settings, part).all_runs()
+    except UserError:
+        raise error from None
+    print(f"{len(made)} runs in {len(nodes(part or settings, made))} nodes, if the data were here:")
+    lines = cost_lines(args, settings, made, error.problems)
+    print(*lines, sep="\n", flush=True)
+    if any(line.startswith("cost unknown") for line in lines):
+        raise error
+    return 0
+
+
+@verb(
+    "status",
+    f"xtsupport status {DEMO}",
+    *PART,
+    flag("--watch", "keep showing losses as they change"),
+)
+def status(args) -> None:
+    """Show what is done, running, failed or stale."""
+    from xtsupport.study.execution import progress, runner, watch
+
+    study = opened(args)
+    if args.watch:
+        return watch.watch(study)
+    states = runner.states(study, list(study.plan.nodes))
+    print(*progress.status_lines(study, runner.runner_of(study.folder), states), sep="\n")
+
+
+@verb(
+    "runs",
+    f"xtsupport runs {DEMO} --phase target",
+    argument("file", "FILE", "only those of this params file's study", nargs="?"),
+    argument("--phase", choices=["pretraining", "intermediate", "target", "retrieval"]),
+    argument("--page", "NAME", "studies, keys of runs or settings (KEY=VALUE) side by side on one "
+            "page", nargs="+"),
+    argument("--out", "DIR", "where the page goes (default: scratch/runs)"),
+    set=[],
+)  # fmt: skip
+def runs_done(args) -> None:
+    """Every run made here, and how they differ."""
+    from xtsupport.study.my_runs import found, readable, runs_table
+    from xtsupport.study.plan import open_study
+
+    if args.page:
+        from xtsupport.study.side_by_side import write_page
+
+        out = folders.typed(args.out, Path()) if args.out else folders.scratch() / "runs"
+        print(write_page(args.page, out / "report.html"))
+        return
+    made = found(open_study(args.file, args.set) if args.file else None, args.phase)
+    for phase in dict.fromkeys(each.record["phase"] for each in made):
+        part = runs_table([each for each in made if each.record["phase"] == phase])
+        print(readable(part).to_string(index=False), end="\n\n")
+    if not made:
+        print("no finished run in outputs/runs" + (f" for {args.file}" if args.file else ""))
+
+
+@verb("clean", "xtsupport clean", flag("--remove", "delete them"))
+def clean(args) -> None:
+    """List the runs that no study uses, with their sizes."""
+    from xtsupport.study import store
+    from xtsupport.study.checks import shown
+
+    found = store.leftovers()
+    for each in found:
+        print(f"{each.size / 1e6:>9.1f} MB  {shown(each.folder)}  {each.what}")
+    total = f"{len(found)} runs that no study uses, {sum(each.size for each in found) / 1e6:.1f} MB"
+    if not found:
+        print("nothing to remove: every run in outputs/runs is one of a study")
+    elif args.remove:
+        store.remove(found)
+        print(f"removed {total}")
+    else:
+        print(f"{total}; `xtsupport clean --remove` deletes them")
+
+
+@verb("data check", f"xtsupport data check {DEMO}", *PART)
+def data_check(args) -> None:
+    """Check that all of a study's data are there and sound."""
+    from xtsupport.study.data_check import check
+
+    table = check(*settings_and_part(args))
+    print(table.drop(columns="note").astype(object).fillna("-").to_string(index=False))
+    for row in table[(table["status"] == "present") & (table["note"] != "")].itertuples():
+        print(f"{row.task} {row.language} {row.split}: {row.note}")
+    if away := sum(table["status"] == "hub"):
+        print(f"{away} splits are on the hub only: `xtsupport data get {args.file}` fetches them, "
+              "and then their rows are checked")  # fmt: skip
+    lacking = table.loc[table["status"].isin(["missing", "wrong"]), "note"]
+    if len(lacking) or table.attrs["away"]:
+        raise together([*table.attrs["away"], *map(UserError, lacking)])
+
+
+@verb(
+    "data get",
+    f"xtsupport data get {DEMO} --to my_mirror",
+    *PART,
+    argument("--to", "DIR", "make a mirror there (default: cache only)"),
+)
+def data_get(args) -> None:
+    """Fetch everything that a study needs from the hub."""
+    from xtsupport.study import fetching
+
+    to = folders.typed(args.to, Path()) if args.to else None
+    settings, part = settings_and_part(args)
+    with plain_disk_errors(to or folders.root()):
+        for line in fetching.get(settings, to, part):
+            print(line, flush=True)
+
+
+@verb(
+    "data convert",
+    "xtsupport data convert download my_mirror",
+    argument("source", "XTREME_DOWNLOAD", "a folder of files as published"),
+    argument("out", "OUT", "the mirror folder to make or add to"),
+)
+def data_convert(args) -> None:
+    """Make a mirror from XTREME's or published files."""
+    from xtsupport.data.convert import convert
+
+    out = folders.typed(args.out, Path())
+    with plain_disk_errors(out):
+        for line in convert(existing(args.source), out):
+            print(line, flush=True)
+
+
+@verb(
+    "data fertility",
+    "xtsupport data fertility offline-e5 --data world",
+    argument("encoder", "ENCODER", "offline-e5, a hub id or a folder"),
+    argument("--data", text="hub, world, or a mirror folder (default: hub)", default="hub"),
+    argument("--languages", "CODE", "default: all of the table", nargs="+"),
+)
+def fertility(args) -> None:
+    """How finely an encoder's tokenizer cuts each language."""
+    from xtsupport.data.fertility import fertility as measured
+    from xtsupport.study.params.rules import data_source
+    from xtsupport.training.encoder import load_encoder
+
+    _, tokenizer = load_encoder(args.encoder)
+    table = measured(tokenizer, data_source(args.data), args.languages)
+    print(table.round(2).astype(object).fillna("-").to_string(index=False))
+
+
+@verb(
+    "world",
+    "xtsupport world --size tiny",
+    SEED,
+    argument("--size", choices=["full", "tiny"], default="full"),
+)
+def world(args) -> None:
+    """Generate the world of invented languages; says where it is."""
+    from xtsupport.data.world.generate import world_folder
+
+    print(world_folder(args.seed, args.size))
+
+
+def existing(path: str) -> Path:
+    """A file or folder that must be there."""
+
+    found = folders.typed(path, Path())
+    if not found.is_file() and not found.is_dir():
+        raise UserError(f"{path}: no such file or folder")
+    return found

@@ -1,0 +1,185 @@
+"""What the verbs on results do."""
+
+from pathlib import Path
+
+from xtsupport import folders
+from xtsupport.errors import UserError
+from xtsupport.files import plain_disk_errors, write_text
+from xtsupport.study.commands import existing, say
+from xtsupport.study.verbs import CUBE, SEED, argument, positive, verb
+
+
+@verb(
+    "power",
+    "xtsupport demo && xtsupport power outputs/demo/cube --seeds 3 10",
+    argument("cube", "CUBE", "a pilot's cube: a folder or parquet file"),
+    argument("--gain", "POINTS", "default: 1", type=float, default=1.0),
+    argument("--level", "NAME", "only this group (default: every one, all)"),
+    argument("--seeds", "N", type=int, default=[3, 5, 10, 20], nargs="+"),
+    argument("--questions", "FACTOR", "times the pilot's questions (default: 1 4)", type=float,
+            default=[1, 4], nargs="+"),
+    argument("--languages", "N", "numbers of languages (default: as many as each level has)",
+            type=int, nargs="+"),
+    argument("--out", "DIR", "for table and plot (default: scratch/power)"),
+)  # fmt: skip
+def power(args) -> None:
+    """How many seeds, questions and languages a gain needs."""
+    from xtsupport.report.power_report import power_sentences, printable, write_power
+    from xtsupport.report.style import marked
+    from xtsupport.statistics.power import power_table
+
+    evidence, *_ = evidence_of(args.cube)
+    design = {name: getattr(args, name) for name in ("gain", "seeds", "questions", "languages")}
+    table = power_table(evidence, **design)
+    if args.level:
+        levels = table["level"].unique()
+        if args.level not in levels:
+            raise UserError(f"--level {args.level}: allowed are {', '.join(levels)}")
+        table = table[table["level"] == args.level]
+    print(printable(table).to_string(index=False), *power_sentences(table), sep="\n")
+    out = args.out or folders.scratch() / "power"
+    with marked(evidence.study):
+        print(*write_power(table, out, evidence.languages), sep="\n")
+
+
+@verb(
+    "calibrate",
+    "xtsupport demo && xtsupport calibrate outputs/demo/cube --studies 24",
+    CUBE,
+    argument("--gain", "POINTS", "the gain to plant (default: 2)", type=float, default=2.0),
+    argument("--studies", "N", "simulated studies of each kind (default: 120: a minute)",
+             type=positive, default=120),
+    SEED,
+    argument("--out", "DIR", "for the table (default: scratch/calibration)"),
+)  # fmt: skip
+def calibrate(args) -> None:
+    """How often the verdicts of a study like this are wrong."""
+    from xtsupport.report.power_report import calibration_sentences
+    from xtsupport.statistics.calibration import calibrate as calibrated
+
+    def progress(done: int, of: int) -> None:
+        if done * 10 // of > (done - 1) * 10 // of:
+            say(f"{done} of {of} studies")
+
+    evidence, *_ = evidence_of(args.cube)
+    table = calibrated(evidence, args.gain, args.studies, args.seed, progress)
+    print(table.round(1).to_string(index=False), *calibration_sentences(table), sep="\n")
+    out = Path(args.out) if args.out else folders.scratch() / "calibration"
+    print(write_text(out / "calibration.csv", table.to_csv(index=False)))
+
+
+@verb(
+    "significance",
+    "xtsupport demo && xtsupport significance outputs/demo/cube --out my_report",
+    argument("cube", "TABLE", "a cube, or scores as CSV, TSV or parquet"),
+    argument("--baseline", "NAME", "the condition to compare all others with"),
+    argument("--out", "DIR", "where the table and report go", required=True),
+    argument("--figure", "NAME", "only this figure, such as answer or rest"),
+    argument("--format", text="its format (default: svg)", choices=["svg", "png", "pdf"]),
+)
+def significance(args) -> None:
+    """Compare the systems of any table of scores."""
+    from xtsupport.cube.browse import changed_examples
+    from xtsupport.report.contents import contents
+    from xtsupport.report.report import one_figure, write_report
+    from xtsupport.report.write import write_significance
+    from xtsupport.statistics.comparisons import significance as compared
+    from xtsupport.study import runs, store
+    from xtsupport.study.conclude import page_links
+    from xtsupport.study.execution import progress
+
+    if Path(args.out).exists() and not Path(args.out).is_dir():
+        raise UserError(f"--out {args.out}: is a file; name a folder")
+    if args.format and not args.figure:
+        raise UserError(f"--format {args.format}: of which figure? add --figure NAME")
+    evidence, settings, rows = evidence_of(args.cube, args.baseline)
+    study = Path(args.cube).resolve().parent
+    made = [runs.read_record(folder) for folder in store.of_study(study)]
+    records = [each for each in made if each]
+    found = contents(compared(evidence), evidence, settings, records)
+    if args.figure:
+        print(one_figure(found, args.figure, args.format or "svg", args.out))
+        return
+    path = write_significance(found, args.out)
+    answer = path.with_name("answer.txt").read_text(encoding="utf-8")
+    print(*progress.answer_lines(answer), "", path, sep="\n", flush=True)
+    changed = changed_examples(rows, evidence.contrasts, evidence.official, evidence.data)
+    out = path.with_name("report.html")
+    print(write_report(out, found, changed, page_links(out, study)))
+
+
+@verb(
+    "gather",
+    "xtsupport demo && xtsupport gather outputs/demo",
+    argument("studies", "STUDY_DIR", "such as outputs/demo", nargs="+"),
+    argument("--target", "TASK", "another than the declared one, such as xnli"),
+    argument("--out", "DIR", "for cube, table, plot (default: scratch/class)"),
+)
+def gather(args) -> None:
+    """One answer from studies that differ in their seeds."""
+    from xtsupport.report.sentences import sentence
+    from xtsupport.study.gather import gather as gathered
+
+    out = args.out or folders.scratch() / "class"
+    alone, together, notes = gathered(args.studies, out, args.target)
+    say(*(f"note: {line}" for line in notes))
+    print(alone.round(2).to_string(index=False))
+    said = ", ".join(f"{n} {verdict}" for verdict, n in alone["verdict"].value_counts().items())
+    print(f"{len(alone)} machines, each by its own questions alone: {said}")
+    gain = together["gain"][0]
+    outside = ((alone["ci_low"] > gain) | (alone["ci_high"] < gain)).sum()
+    print(f"{outside} of these {len(alone)} intervals leave out the pooled gain, {gain:.1f}")
+    print(f"together: {sentence(together.iloc[0].to_dict())}")
+    print(f"{out}: cube.parquet, machines.csv, machines.png")
+
+
+def evidence_of(path: str, baseline: str | None = None):
+    """A table's evidence, the settings of the study that it lies in (None: it lies in none), and a
+    function from a task to its rows.
+
+    baseline: the condition to compare all others with (None: as the study declared, or ``none``).
+    """
+    cube = existing(path)
+    from xtsupport.cube.any_table import is_cube, read_table
+    from xtsupport.cube.store import read_cube
+    from xtsupport.statistics.evidence import against, gather
+    from xtsupport.study.params.rules import data_source
+
+    settings = study_settings(cube.resolve().parent / "settings.yaml")
+    data = data_source(settings.data) if settings else None
+    if is_cube(cube):
+        evidence = gather(cube, settings, data)
+        return against(evidence, baseline), settings, lambda task: read_cube(cube, tasks=[task])
+    table, assumed = read_table(cube, data or "hub")
+    say(*(f"assumed: {line}" for line in assumed))
+    evidence = against(gather(table, settings, data), baseline)
+    return evidence, settings, lambda task: table[table["task"] == task]
+
+
+def study_settings(declared: Path):
+    """The settings in a study's folder, also where its data are gone; None without the file."""
+    from xtsupport.study.params.settings import load_settings
+
+    if not declared.is_file():
+        return None
+    try:
+        return load_settings(declared)
+    except UserError as error:
+        if not all("data = " in problem for problem in error.problems):
+            raise
+        return load_settings(declared, {"data": "hub"})  # no rows are read, only the tables
+
+
+@verb(
+    "export-xtreme",
+    "xtsupport demo && xtsupport export-xtreme outputs/demo my_submission",
+    argument("study", "STUDY_DIR", "a study's folder, such as outputs/demo"),
+    argument("out", "OUT_DIR"),
+)
+def export_xtreme(args) -> None:
+    """Write predictions as XTREME's submission folder."""
+    from xtsupport.study.export_xtreme import export, summary
+
+    out = folders.typed(args.out, Path())
+    with plain_disk_errors(out):
+        print(*summary(export(existing(args.study), out)), sep="\n")

@@ -1,0 +1,68 @@
+"""How a verb of the command line is declared: its example and arguments, above what it does."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+DEMO = "params/demo.yaml"
+Argument = tuple[str, dict]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What ``xtsupport NAME`` does, and what its help shows."""
+
+    do: Callable
+    example: str
+    arguments: tuple[Argument, ...]
+    usage: str | None
+    preset: dict
+
+    @property
+    def text(self) -> str:
+        """What it does in a line: the first of the function's docstring."""
+        line = (self.do.__doc__ or "").partition("\n")[0]
+        return line[0].lower() + line[1:].removesuffix(".")
+
+
+VERBS: dict[str, Verb] = {}
+
+
+def verb(name: str, example: str, *arguments: Argument, usage: str | None = None, **preset):
+    """Decorator: the function is what a verb does; `preset` are values that nobody types."""
+
+    def declare(do: Callable) -> Callable:
+        VERBS[name] = Verb(do, example, arguments, usage, preset)
+        return do
+
+    return declare
+
+
+def argument(name: str, metavar: str | None = None, text: str | None = None, **more) -> Argument:
+    """An option, or without dashes a word; `more` is what else ``add_argument`` takes."""
+    return name, {"metavar": metavar, "help": text, **more}
+
+
+def flag(name: str, text: str) -> Argument:
+    """An option without a value."""
+    return name, {"action": "store_true", "help": text}
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number >= 1")
+    return int(text)
+
+
+FILE = argument("file", "FILE", "a params file, such as params/demo.yaml")
+SET = argument("--set", "KEY=VALUE", "replace a setting, for example target.epochs=2; may be "
+               "repeated", action="append", default=[])  # fmt: skip
+ONLY = argument("--only", "KEY=VALUES", "a part of the study, for example conditions=none,squad or "
+                "targets=xquad; may be repeated", action="append", default=[])  # fmt: skip
+PART = (FILE, SET, ONLY)
+UPDATE = flag(
+    "--update", "take what the hub has now, not the commits that the study was planned with"
+)
+CUBE = argument("cube", "CUBE", "a study's cube: a folder or parquet file")
+SEED = argument("--seed", type=int, default=0)
