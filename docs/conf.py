@@ -1,5 +1,6 @@
 """Settings of the site (Sphinx with MyST-NB); `make site` builds it from outputs/site/source."""
 
+import json
 import re
 from pathlib import Path
 
@@ -12,8 +13,8 @@ html_show_copyright = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_search_scorer = str(Path(__file__).parent / "static" / "scorer.js")  # pages before functions
-html_extra_path = ["reports"]  # whole pages, copied as they are
-exclude_patterns = ["reports"]
+html_extra_path = ["reports", "files"]  # copied as they are: whole pages, notebooks to download
+exclude_patterns = ["reports", "files"]
 
 nb_execution_mode = "off"  # make executes them, each when it or the package has changed
 nb_output_stderr = "remove"  # progress bars
@@ -37,5 +38,24 @@ def plain_text(app, what, name, obj, options, lines):
         lines[i] = ("| " if as_they_stand and line else "") + "".join(parts)
 
 
+def dressed(app, docname, source):
+    """A notebook's page gets a button to download it; figures' own words become their alt texts."""
+    if not str(app.env.doc2path(docname)).endswith(".ipynb"):
+        return
+    book = json.loads(source[0])
+    for cell in book["cells"]:
+        shown = [
+            each["data"] for each in cell.get("outputs", ()) if "image/png" in each.get("data", {})
+        ]
+        words = " ".join(" ".join("".join(each.get("text/plain", "")).split()) for each in shown)
+        if words:
+            cell["metadata"]["mystnb"] = {"image": {"alt": words}}
+    file = f"{docname.rpartition('/')[2]}.ipynb"
+    button = f'\n\n<a class="button" href="{file}" download>Download this notebook</a>'
+    book["cells"][0]["source"] = "".join(book["cells"][0]["source"]) + button
+    source[0] = json.dumps(book)
+
+
 def setup(app):
     app.connect("autodoc-process-docstring", plain_text)
+    app.connect("source-read", dressed)

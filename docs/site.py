@@ -46,6 +46,8 @@ def gather(source: Path) -> None:
         found += [p for p in (ROOT / folder).iterdir() if p.suffix in KINDS]
     for path in found:
         copy(path, source / path.relative_to(ROOT))
+    for path in (ROOT / "notebooks").rglob("*.ipynb"):  # without outputs: to download
+        copy(path, source / "files" / path.relative_to(ROOT))
     for name in ("conf.py", "index.md", "exercises.md", "comparison.md"):
         copy(ROOT / "docs" / name, source / name)
     for name in ("site.css", "scorer.js"):

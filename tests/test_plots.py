@@ -274,6 +274,18 @@ def test_smoothing_keeps_a_constant_and_the_length():
     assert len(style.smooth(pd.Series([1.0]))) == 1
 
 
+def test_a_mean_on_a_log_axis_begins_where_the_curve_begins():
+    steps = pd.Series([1.0, 2.0, 2.2, 100.0, 110.0])
+    found = style.smooth_log(steps, pd.Series([8.0, 4.0, 6.0, 1.0, 2.0]), factor=1.2)
+    assert found.tolist() == [8.0, 5.0, 5.0, 1.5, 1.5]
+
+
+def test_a_figure_says_in_words_what_is_in_it():
+    assert (
+        repr(style.new_figure("Scores", "Brighter is better.")[0]) == "Scores. Brighter is better."
+    )
+
+
 def test_the_mde_table_frames_what_finds_the_wanted_gain(figures):
     panel = figures["mde"].axes[0]
     framed = {(min(line.get_xdata()), min(line.get_ydata())) for line in panel.lines}

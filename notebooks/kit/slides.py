@@ -61,7 +61,8 @@ def output(book, cell_id: str) -> str:
             if kind in each.data:
                 text = each.data[kind]
                 if kind == "image/png":
-                    return f'<img alt="figure" src="data:image/png;base64,{text.strip()}">'
+                    alt = html.escape(each.data.get("text/plain", "figure"))
+                    return f'<img alt="{alt}" src="data:image/png;base64,{text.strip()}">'
                 return text if kind == "text/html" else f"<pre>{html.escape(text)}</pre>"
     raise UserError(f"{PLAN.name}: cell {cell_id!r} shows nothing")
 

@@ -39,6 +39,7 @@ from xtsupport.report.style import (
     new_figure,
     reference_line,
     smooth,
+    smooth_log,
     verdict_look,
 )
 
@@ -97,7 +98,7 @@ def pretraining_loss(log: pd.DataFrame, chance: float | None = None) -> Figure:
         "The first fall, at once, is learning which words are frequent; the long one after the "
         "shoulder is learning to look the word up elsewhere, also in another language.",
     )
-    _loss_lines(panel, log if "seed" in log else log.assign(seed=0))
+    _loss_lines(panel, log if "seed" in log else log.assign(seed=0), log_axis=True)
     if chance is not None:
         reference_line(panel, chance, "blind guessing")
     panel.set(xlabel="step", ylabel="loss in nats", ylim=(0, panel.get_ylim()[1] * 1.06))
@@ -107,9 +108,10 @@ def pretraining_loss(log: pd.DataFrame, chance: float | None = None) -> Figure:
     return figure
 
 
-def _loss_lines(panel: Axes, log: pd.DataFrame) -> None:
+def _loss_lines(panel: Axes, log: pd.DataFrame, log_axis: bool = False) -> None:
     for i, (seed, run) in enumerate(log.sort_values("step").groupby("seed")):
-        colour, mean = COLOURS[i % len(COLOURS)], smooth(run["loss"])
+        colour, loss = COLOURS[i % len(COLOURS)], run["loss"]
+        mean = smooth_log(run["step"], loss) if log_axis else smooth(loss)
         panel.plot(run["step"], run["loss"], color=colour, alpha=0.25, linewidth=0.8)
         panel.plot(run["step"], mean, color=colour, label=f"seed {seed}, ends at {mean[-1]:.2f}")
 

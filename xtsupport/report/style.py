@@ -147,6 +147,15 @@ def group_markers(languages: pd.DataFrame) -> dict[str, str]:
     return {group: MARKERS[i % len(MARKERS)] for i, group in enumerate(groups)}
 
 
+class Described(Figure):
+    """A figure whose text form says what is in it: the alt text on the site and on slides."""
+
+    words = ""
+
+    def __repr__(self) -> str:
+        return self.words or super().__repr__()
+
+
 def new_figure(
     title: str,
     look_for: str,
@@ -163,10 +172,12 @@ def new_figure(
     look = {"axes.edgecolor": "#999999", "grid.color": "#E6E6E6", "font.family": FAMILIES}
     with sns.axes_style("whitegrid", look):
         figure, axes = plt.subplots(
-            rows, columns, figsize=(width, height), layout="constrained", squeeze=False, **shared
-        )
+            rows, columns, figsize=(width, height), layout="constrained", squeeze=False,
+            FigureClass=Described, **shared,
+        )  # fmt: skip
     plt.close(figure)
     title = f"{title} ({ORIGIN})" if ORIGIN else title
+    figure.words = f"{title}. {look_for}"
     lines = textwrap.wrap(look_for, int(width * 13))
     # blank lines keep the room below the title in which the smaller text then stands
     heading = figure.suptitle(
@@ -219,6 +230,14 @@ def reference_line(panel: Axes, value: float, label: str = "", horizontal: bool 
             label, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom",
             fontsize="small", color=INK,
         )  # fmt: skip
+
+
+def smooth_log(steps: pd.Series, values: pd.Series, factor: float = 1.2) -> np.ndarray:
+    """Moving average for a log axis, over steps up to `factor` away, steps rising: (n,) -> (n,)."""
+    low = np.searchsorted(steps, steps / factor)
+    high = np.searchsorted(steps, steps * factor, side="right")
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    return (total[high] - total[low]) / (high - low)
 
 
 def smooth(values: pd.Series) -> np.ndarray:
