@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from xtsupport.study.execution import nodes
-from xtsupport.study.phases import train as phases
+from xtsupport.study.phases import evaluating
 from xtsupport.training import loop
 from xtsupport.training.attention import use_fast_attention
 from xtsupport.training.divergence import Diverged, Readings
@@ -126,7 +126,7 @@ def test_scores_at_chance_are_collapsed_and_others_are_not():
 
     def found(score, rows, language="en", source="en"):
         frame = pd.DataFrame([["xnli", language, "accuracy", score, rows]], columns=columns)
-        return phases.collapsed(frame, "hub", source)
+        return evaluating.collapsed(frame, "hub", source)
 
     assert found(41.0, 300) == ["xnli"] and found(42.0, 300) == []
     assert found(35.0, 3000) == ["xnli"] and found(37.0, 3000) == []

@@ -61,8 +61,8 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
     done = [
         run
         for phase in ("target", "retrieval")
-        for run in finished(study, phase)
-        if run.side == condition and target in run.settings["targets"]
+        for run in study.runs(phase, into="scratch")
+        if run.side == condition and target in run.settings["targets"] and runs.find(run)
     ]
     if not done:
         raise UserError(

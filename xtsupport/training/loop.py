@@ -75,6 +75,7 @@ def train(
     losses = np.full(recipe.steps, np.nan, dtype=np.float32)
     selection = Selection(_together(accelerator, evaluate), recipe.dev_every, recipe.dev_patience)
     wrapped, optimizer = accelerator.prepare(model.train(), optimizer)
+    weights, clipped = _weights(model), list(wrapped.parameters())  # looked for once, not each step
     first = resume(checkpoint, model, optimizer, losses, selection) if checkpoint else 0
     streams = {
         t: islice(batch_stream(f, recipe.batch_size, recipe.seed, t), tasks[:first].count(t), None)
@@ -89,12 +90,12 @@ def train(
             task, indices = tasks[done], next(streams[tasks[done]])
             _set_rate(optimizer, rate(done, recipe))
             loss = _step(wrapped, accelerator, task, data[task], indices, tokenizer, recipe, done)
-            norm = accelerator.clip_grad_norm_(wrapped.parameters(), recipe.clip)
+            norm = accelerator.clip_grad_norm_(clipped, recipe.clip)
             readings.add(task, loss, norm, rate(done, recipe))
             optimizer.step()
             optimizer.zero_grad()
             done += 1
-            selection.look(model, _weights(model), done, last=done == recipe.steps)
+            selection.look(model, weights, done, last=done == recipe.steps)
             line.step(
                 done,
                 losses[: readings.read],
@@ -111,7 +112,7 @@ def train(
                 raise Stopped(
                     f"stopped at step {done} of {recipe.steps}; run the cell again to continue"
                 )
-    selection.restore(_weights(model))
+    selection.restore(weights)
     model.eval()
     history = {"step": np.arange(1, done + 1), "task": tasks[:done], "loss": losses[:done]}
     return pd.DataFrame(history | ({"dev": selection.column(done)} if evaluate else {}))
