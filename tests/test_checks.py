@@ -142,6 +142,15 @@ def test_without_any_run_the_study_of_the_package_is_shown_and_named(study, pack
     assert finished.predictions(shown, "none", "xquad")["prediction"].tolist() == ["soup"]
 
 
+def test_runs_with_nothing_to_compare_do_not_count_where_conditions_are_compared(study, package):
+    scored(study.runs("target", "none", [1])[0], 0.5)
+    assert conclude.present(study).settings.study == "toy"
+    with pytest.raises(UserError, match="nothing of study toy was run here"):  # no package's either
+        conclude.present(study, compared=True)
+    scored(study.runs("target", "squad", [1])[0], 0.5)
+    assert conclude.present(study, compared=True).settings.study == "toy"
+
+
 def test_whatever_was_run_is_counted_and_drawn_upon(study, package, capsys):
     for condition in ("none", "squad"):
         scored(study.runs("target", condition, [1])[0], 0.5)

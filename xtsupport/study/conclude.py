@@ -30,18 +30,22 @@ def collect(study: Study, into: str = "scratch") -> Path:
     return build_cube(found, study.folder / "cube", languages(study.data))
 
 
-def present(study: Study, into: str = "scratch") -> Study:
+def present(study: Study, into: str = "scratch", compared: bool = False) -> Study:
     """What there is to draw conclusions from, as a study; a line says what it is, and how much.
 
     The runs of the study that were done here, however few; else its cube, its own or a committed
     one; else the demo study that comes with the package, which every figure and table then names.
     With `into` study: the study as it is. UserError where there is nothing at all.
+    compared: runs without both sides of a contrast on one target do not count.
     """
     style.ORIGIN = ""
     if into == "study":
         return study
     scored = with_scores(study)
     there = [run for run in scored if runs.find(run)]
+    if there and compared and not comparable(study, there):
+        print(f"{len(there)} run(s) done here, but no two conditions to compare on one target")
+        there = []
     if there:
         print(*counts(study, there, scored), sep="\n")
         if len(there) == len(scored):
@@ -51,6 +55,17 @@ def present(study: Study, into: str = "scratch") -> Study:
         print(f"the scores of study {study.settings.study}; its runs are not here")
         return study
     return shipped_study(study)
+
+
+def comparable(study: Study, there: list[Run]) -> bool:
+    """Whether both sides of a contrast were tested on the same target."""
+    tested: dict[str, set[str]] = {}
+    for run in there:
+        for target in run.settings["targets"]:
+            tested.setdefault(target, set()).add(run.side)
+    conditions = [each for each in study.settings.conditions if each != "none"]
+    pairs = study.settings.analysis.contrasts or [[each, "none"] for each in conditions]
+    return any({*pair} <= sides for pair in pairs for sides in tested.values())
 
 
 def with_scores(study: Study) -> list[Run]:
