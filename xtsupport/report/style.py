@@ -195,14 +195,19 @@ def new_figure(
 
 
 @contextmanager
-def marked(study: str | None) -> Iterator[None]:
-    """Figures and tables of the block say so if the study's scores are simulated."""
+def origin(name: str) -> Iterator[None]:
+    """Figures and tables of the block name where their numbers come from."""
     global ORIGIN
-    before, ORIGIN = ORIGIN, SIMULATED if study == SIMULATED else ORIGIN
+    before, ORIGIN = ORIGIN, name
     try:
         yield
     finally:
         ORIGIN = before
+
+
+def marked(study: str | None):
+    """Context manager: figures of the block are watermarked if the study's scores are simulated."""
+    return origin(SIMULATED if study == SIMULATED else ORIGIN)
 
 
 def name_tables() -> None:
