@@ -1,5 +1,7 @@
 """What a notebook says before it starts, what finished runs left, where an answer comes from."""
 
+import errno
+
 import pandas as pd
 import pytest
 import yaml
@@ -182,6 +184,16 @@ def test_a_cube_of_the_study_comes_before_the_reference(study, package, capsys):
         assert conclude.present(study) is study
         assert conclude.find_cube(study) == study.folder.parents[1] / folder
     assert "the scores of study toy" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_one_line_in_a_notebook(study, package, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (study.folder / "cube").mkdir(parents=True)
+    monkeypatch.setattr(conclude, "own_cube", full)
+    with pytest.raises(UserError, match=r"^outputs: the disk is full; free some space"):
+        conclude.find_cube(study)
 
 
 def test_a_study_is_only_built_from_all_its_runs(study):

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from xtsupport.errors import UserError
 from xtsupport.study.cli import main
+from xtsupport.study.phases.evaluating import validation_rows
 from xtsupport.study.plan import open_study
 from xtsupport.tables import task
 from xtsupport.training import checkpoint
@@ -113,6 +114,8 @@ def test_get_then_without_network(hub, capsys, monkeypatch):
     code, out, err = command(capsys, "plan", "online.yaml")
     assert (code, err) == (0, [])
     load_encoder("some/encoder")
+    (run,) = open_study("online.yaml").runs("intermediate")
+    assert len(validation_rows("squad", run)) == 30  # on which phase 2 is scored after training
 
 
 def test_get_goes_on_after_a_break(hub, cache, capsys):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from xtsupport import folders
-from xtsupport.study import cli, lacking
+from xtsupport.study import cli, commands, lacking
 from xtsupport.study.cost import SHAPES, Estimate
 from xtsupport.study.params.settings import load_settings
 from xtsupport.study.phases.fitting import recompute
@@ -63,6 +63,10 @@ def test_only_a_gpu_that_is_too_small_is_told(large, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: small)
     told = lacking.too_little_memory(large)
     assert "21.1 GiB, this GPU has 16.0; --set evaluation.batch_tokens=4096" in told
+    monkeypatch.setattr("xtsupport.study.execution.devices.devices", lambda: ["0"])
+    monkeypatch.setattr("xtsupport.study.cost.estimate", lambda *_: large)
+    study = SimpleNamespace(settings=large.settings, plan=SimpleNamespace(runs=()))
+    assert commands.short_of_memory(study) == [f"warning: {told}"]  # by `run`, before its first node
 
 
 def test_the_order_is_data_encoder_memory_and_what_must_be_bought():

@@ -78,6 +78,10 @@ def test_nothing_is_left_of_a_study_that_is_not_sound(here):
         new.make(here / "mine", choice)
     assert list(here.iterdir()) == []
     (here / "full").mkdir()
+    (here / "full" / "config.json").write_text('{"model_type": "xlm-roberta"}')
+    with pytest.raises(UserError, match=r"full': has no model.safetensors"):
+        new.make(here / "mine", new.chosen({"encoder": "full", "targets": ["xquad"]}))
+    assert not (here / "mine").exists()
     (here / "full" / "thing").touch()
     with pytest.raises(UserError, match="not empty; choose another name"):
         new.make(here / "full", new.chosen({"encoder": "pretrain"}))

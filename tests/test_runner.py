@@ -1,5 +1,6 @@
 """A whole toy study under Snakemake: killed, resumed, left alone, changed, harmed, failing."""
 
+import io
 import os
 import re
 import signal
@@ -47,6 +48,20 @@ def root(tmp_path_factory):
     folder.mkdir()
     toy_root(folder, **SMALL)
     return folder
+
+
+class Gone(io.StringIO):
+    """Where nobody reads any more."""
+
+    def write(self, text):
+        raise BrokenPipeError
+
+
+def test_nodes_are_stopped_although_nobody_reads(tmp_path, monkeypatch):
+    """As in `xtsupport run FILE 2>&1 | tee log`, where Ctrl-C ends tee as well."""
+    monkeypatch.setattr(sys, "stderr", Gone())
+    runner.let_training_stop(SimpleNamespace(folder=tmp_path, plan=SimpleNamespace(nodes=[])))
+    assert list(tmp_path.iterdir()) == []
 
 
 def folder_of(root: Path, name: str) -> Path:

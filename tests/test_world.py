@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import random
+import time
 from collections import Counter
 
 import pytest
@@ -33,6 +34,16 @@ def test_same_seed_same_bytes_and_another_seed_other_words(tiny, tmp_path):
     assert digests(tmp_path / "again") == digests(tiny)
     first, second = invented.make_languages(0)["qta"], invented.make_languages(1)["qta"]
     assert first.words["who"] != second.words["who"] or first.words["soup"] != second.words["soup"]
+
+
+def test_a_world_that_takes_long_says_how_far_it_is(tmp_path, capsys):
+    (tmp_path / "a.parquet").touch()
+    with generate.told(tmp_path, every=0.01):
+        time.sleep(0.1)
+    told = "".join(capsys.readouterr())
+    assert "making the invented languages, once: 1 of about 430 files in 0 s" in told
+    time.sleep(0.05)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_sentence_in_every_kind_of_language():

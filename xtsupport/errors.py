@@ -47,7 +47,8 @@ def together(problems: list[UserError]) -> UserError:
     away = [error for error in problems if isinstance(error, Unreachable)]
     rest = [line for error in problems if error not in away for line in error.problems]
     names = dict.fromkeys(name for error in away for name in error.wanted)
-    one = Unreachable(away[0].reason, *names) if away else None
+    data_first = sorted(names, key=lambda name: name.startswith("encoder "))
+    one = Unreachable(away[0].reason, *data_first) if away else None
     if one and not rest:
         return one
     return UserError(*dict.fromkeys(rest), *(one.problems if one else ()))

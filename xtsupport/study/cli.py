@@ -71,15 +71,17 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> Parser:
     """All verbs and their options."""
-    top = Parser(prog="xtsupport", description=DESCRIPTION, epilog=overview(),
+    top = Parser(prog="xtsupport", description=DESCRIPTION, epilog=overview(*GROUPS),
                  usage="xtsupport COMMAND ...")  # fmt: skip
     top.add_argument("--version", action="version", version=f"xtsupport {__version__}")
     top.add_argument("--debug", action="store_true", help="show tracebacks")
-    given: dict[str, Any] = {"metavar": "COMMAND", "required": True, "parser_class": Parser}
-    verbs = top.add_subparsers(help=argparse.SUPPRESS, **given)
-    data = verbs.add_parser("data", description="look at a study's data").add_subparsers(**given)
+    given: dict[str, Any] = {"metavar": "COMMAND", "required": True, "parser_class": Parser,
+                             "help": argparse.SUPPRESS}  # fmt: skip
+    verbs = top.add_subparsers(prog="xtsupport", **given)
+    data = verbs.add_parser("data", usage="xtsupport data COMMAND ...", epilog=overview("data"))
+    of_data = data.add_subparsers(prog="xtsupport data", **given)
     for name, verb in VERBS.items():
-        each = (data if name.startswith("data ") else verbs).add_parser(
+        each = (of_data if name.startswith("data ") else verbs).add_parser(
             name.removeprefix("data "), description=verb.text, epilog=f"example: {verb.example}"
         )
         each.add_argument(
@@ -92,11 +94,11 @@ def parser() -> Parser:
     return top
 
 
-def overview() -> str:
+def overview(*groups: str) -> str:
     """The verbs below what one wants to do, a line each."""
     lines = []
-    for title, names in GROUPS.items():
-        lines += [title, *(f"  {name:<16}{VERBS[name].text}" for name in names)]
+    for title in groups:
+        lines += [title, *(f"  {name:<16}{VERBS[name].text}" for name in GROUPS[title])]
     return "\n".join([*lines, "", "xtsupport COMMAND --help says more, with an example."])
 
 

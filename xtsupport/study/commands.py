@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -63,7 +64,10 @@ def new(args) -> int:
     os.chdir(folder)  # the plan below is that of the new project
     print(f"{args.dir}: notebooks/, params/, and the study's own file {args.file}\n")
     args.set, args.only = [], []
-    plan(args)
+    try:
+        plan(args)
+    except UserError as error:  # the folder is sound all the same
+        print("no plan yet:", *error.problems, sep="\n")
     print(f"\nnext:\n  cd {shlex.quote(args.dir)}")
     print(f"  xtsupport plan {args.file}\n  xtsupport lab\n  xtsupport run {args.file}")
     return 0
@@ -75,8 +79,11 @@ def lab(args) -> int:
     first = folders.root() / "notebooks" / "00_start_here.ipynb"
     if not first.is_file():
         raise UserError(f"{first}: not found; `xtsupport new my_study` writes a folder with it")
-    command = [sys.executable, "-m", "jupyterlab", f"notebooks/{first.name}", *args.rest]
-    return subprocess.call(command, cwd=folders.root())
+    command = [sys.executable, "-m", "jupyterlab", str(first), *args.rest]
+    command.append(f"--ServerApp.root_dir={folders.root()}")  # params/ and outputs/ are seen too
+    server = subprocess.Popen(command, cwd=folders.root())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for JupyterLab, which asks back
+    return server.wait()
 
 
 @verb("doctor", "xtsupport doctor")
@@ -177,6 +184,7 @@ def short_of_memory(study) -> list[str]:
 )
 def plan(args) -> int:
     """Show the runs and nodes of a study, and what is left to do."""
+    from xtsupport.study.checks import shown
     from xtsupport.study.execution.runner import stale
 
     try:
@@ -191,7 +199,7 @@ def plan(args) -> int:
         )
     print(
         f"{len(study.plan.runs)} runs in {len(study.plan.nodes)} nodes, {len(waiting)} to do; "
-        f"they go to {study.folder}"
+        f"they go to {shown(study.folder)}"
     )
     print(*cost_lines(args, study.settings, study.plan.runs), sep="\n")
     return 0
@@ -332,7 +340,7 @@ def data_check(args) -> None:
 
 @verb(
     "data get",
-    f"xtsupport data get {DEMO} --to my_mirror",
+    "xtsupport data get params/base.yaml --to my_mirror",
     *PART,
     argument("--to", "DIR", "make a mirror there (default: cache only)"),
 )

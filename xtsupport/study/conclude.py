@@ -8,7 +8,7 @@ import pandas as pd
 
 from xtsupport import folders
 from xtsupport.errors import UserError
-from xtsupport.files import write_parquet
+from xtsupport.files import plain_disk_errors, write_parquet
 from xtsupport.report import style
 from xtsupport.sides import short_name
 from xtsupport.study import my_runs, runs
@@ -19,7 +19,10 @@ from xtsupport.study.plan import Study, alone, open_study, study_of
 from xtsupport.study.runs import Run
 from xtsupport.tables import languages
 
+told = plain_disk_errors(Path("outputs"))  # a full disk is one line in a notebook as well
 
+
+@told
 def collect(study: Study, into: str = "scratch") -> Path:
     """The study's cube: gathered from all its runs when `into` is study, else ``find_cube``'s."""
     if into != "study":
@@ -126,6 +129,7 @@ def own_cube(study: Study) -> Path | None:
     return next((each / "cube" for each in places if (each / "cube").is_dir()), None)
 
 
+@told
 def find_cube(study: Study) -> Path:
     """The cube to draw conclusions from: of the runs that are here, else the study's own.
 
@@ -170,6 +174,7 @@ def relabelled(done: Done, folder: Path) -> Path:
     return part
 
 
+@told
 def conclude(study: Study, evidence, into: str = "scratch") -> pd.DataFrame:
     """Compare as the study declared, at every level; keeps the table and its rows in words.
 
@@ -185,6 +190,7 @@ def conclude(study: Study, evidence, into: str = "scratch") -> pd.DataFrame:
     return table
 
 
+@told
 def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path:
     """Write ``report.html`` beside the comparison's table; returns its path."""
     from xtsupport.cube.browse import changed_examples

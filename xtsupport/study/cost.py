@@ -248,8 +248,8 @@ class Estimate:
         text += [self.hours_line(device) for device in devices]
         if self.guessed:
             text.append(
-                f"note: {', '.join(sorted(self.guessed))}: the rows are not here; "
-                "published sizes and the lengths in xtsupport/lengths.csv were used"
+                f"note: {', '.join(sorted(self.guessed))}: by published sizes and the lengths in "
+                "xtsupport/lengths.csv, not by the rows"
             )
         if not self.tokenizer and self.data != "hub":
             text.append(

@@ -13,7 +13,7 @@ from xtsupport import tables
 from xtsupport.data import download, hub, hub_layout, parquet, remote
 from xtsupport.files import draft, write_parquet
 from xtsupport.study.params.rules import data_source
-from xtsupport.study.reads import needed
+from xtsupport.study.reads import needed, validation
 from xtsupport.training import checkpoint
 
 
@@ -41,7 +41,7 @@ class Item:
 def items(settings, part, to: Path | None) -> Iterator[Item]:
     """The files, in the order in which the plan names them; each may come more than once."""
     data = data_source(settings.data)
-    for read in needed(settings, part):
+    for read in [*needed(settings, part), *validation(settings, part)]:
         row = tables.task(read.task, data)
         if row.evaluator == "pairs":  # BUCC's pools, which no hub has
             continue
@@ -84,6 +84,9 @@ def get(settings, to: Path | None = None, part=None) -> Iterator[str]:
     if to:
         to.mkdir(parents=True, exist_ok=True)
     found = list({item.place: item for item in items(settings, part, to)}.values())
+    if not found:
+        yield "nothing to fetch: neither data nor encoder comes from the hub"
+        return
     size, there = sum(i.size for i in found), sum(i.size for i in found if i.there)
     yield f"{len(found)} files, {amount(size)}, of which the cache has {amount(there)}"
     for item in found:

@@ -5,15 +5,17 @@ The new params file takes its recipe, comments and all, from the shipped one for
 
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xtsupport import files, folders, tables
-from xtsupport.errors import UserError, did_you_mean
+from xtsupport.errors import Unreachable, UserError, did_you_mean
 from xtsupport.study.parameters import as_list
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.plan import read_settings
+from xtsupport.training import checkpoint
 
 RECIPES = {"pretrain": "demo", "offline-e5": "reference"}  # every other encoder: base
 DEFAULTS = {
@@ -79,7 +81,8 @@ def make(folder: Path, choice: Choice) -> Path:
             raise UserError(f"{folder}: a study named {name} comes with xtsupport; choose another")
         path = files.write_text(made / "params" / f"{name}.yaml", params_text(name, choice))
         try:
-            read_settings(path)
+            with suppress(Unreachable):
+                checkpoint.check(read_settings(path).encoder)
         except UserError as error:
             raise UserError(
                 *(each.replace(f"{made}", str(folder)) for each in error.problems)

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from xtsupport.study.cost import WithoutData
+from xtsupport.study.phases.exposure import validation_split
 
 
 class Read(NamedTuple):
@@ -48,6 +49,13 @@ def reads(settings, part=None) -> tuple[list[Read], list[Read], list[Read]]:
             elif isinstance(read, Read):  # not the checksum of a list of synonyms
                 (training if trained or key.endswith("/train") else evaluation)[read] = True
     return list(training), list(evaluation), list(development)
+
+
+def validation(settings, part=None) -> list[Read]:
+    """What phase 2 is scored on after training, where a source has it; no run depends on it."""
+    made = [run for run in Listing(settings, part).all_runs() if run.phase == "intermediate"]
+    found = [(name, validation_split(name, run)) for run in made for name in run.settings["tasks"]]
+    return [Read(name, "en", split) for name, split in dict.fromkeys(found) if split]
 
 
 def needed(settings, part=None) -> list[Read]:

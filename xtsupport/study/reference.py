@@ -1,7 +1,7 @@
 """The committed reference study (``outputs/reference``), read without running anything.
 
-Where a checkout has none yet, every function says so in a line and returns an empty table, so that
-a notebook goes on.
+Where it is not, as beside an installed package, every function says so in a line and returns an
+empty table, so that a notebook goes on.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from xtsupport import folders
 from xtsupport.study import runs, store
 from xtsupport.study.finished import stacked
 
-ABSENT = "The reference study's results are not part of this checkout yet: nothing to show here."
+ABSENT = "The reference study's results come with the repository, not with the package: none here."
 
 
 def reference_folder() -> Path | None:

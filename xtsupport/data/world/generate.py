@@ -12,6 +12,11 @@ import hashlib
 import os
 import random
 import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -29,12 +34,32 @@ def world_folder(seed: int = 0, size: str = "full") -> Path:
     folder = user_cache() / f"world-{_version()}-{size}-{seed}"
     if not folder.exists():
         draft = folder.with_name(f"{folder.name}.{os.getpid()}")
-        write_world(draft, seed, size)
+        with told(draft):
+            write_world(draft, seed, size)
         try:
             draft.rename(folder)
         except OSError:  # another process was faster; both wrote the same bytes
             shutil.rmtree(draft)
     return folder
+
+
+@contextmanager
+def told(folder: Path, every: float = 8) -> Iterator[None]:
+    """Every so many seconds that the world takes, how far it is: 30 s on an idle core."""
+    begun, ended = time.monotonic(), threading.Event()
+    stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr  # red in a notebook
+
+    def tell() -> None:
+        while not ended.wait(every):
+            made = sum(1 for _ in folder.rglob("*.parquet"))
+            print(f"making the invented languages, once: {made} of about 430 files in "
+                  f"{time.monotonic() - begun:.0f} s", file=stream, flush=True)  # fmt: skip
+
+    threading.Thread(target=tell, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 @cache

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from xtsupport.study import runs, store
+from xtsupport.study.checks import shown
 from xtsupport.study.execution.runner import harmed, rule_name
 from xtsupport.study.execution.time_left import seconds_left, work
 from xtsupport.study.plan import Node, Study
@@ -181,7 +182,7 @@ def headline(study: Study) -> list[str]:
         lines = answer_lines(path.read_text(encoding="utf-8"))
         lines += ["", seen_before(study.settings.encoder, [primary.target], study.data)]
     report = study.folder / "report.html"
-    return [*lines, f"report: {report}"] if report.is_file() else lines
+    return [*lines, f"report: {shown(report)}"] if report.is_file() else lines
 
 
 def answer_lines(text: str) -> list[str]:

@@ -305,7 +305,8 @@ def let_training_stop(study: Study) -> None:
     asked, until = study.folder / STOP_FILE, time.monotonic() + GRACE
     asked.touch()
     try:
-        print("stopping: runs in training save a checkpoint", file=sys.stderr, flush=True)
+        with suppress(BrokenPipeError):  # as of `| tee`, which Ctrl-C ends too
+            print("stopping: runs in training save a checkpoint", file=sys.stderr, flush=True)
         while time.monotonic() < until and any(
             each["state"] == "running" for each in states(study, list(study.plan.nodes)).values()
         ):

@@ -12,7 +12,7 @@ from xtsupport.data.hub import available
 from xtsupport.evaluation.predict import predict, predict_sets
 from xtsupport.evaluation.scores import corpus_score, score_examples
 from xtsupport.study.params.settings import Evaluation
-from xtsupport.study.phases.exposure import training_split
+from xtsupport.study.phases.exposure import validation_split
 from xtsupport.study.phases.fitting import sizes
 from xtsupport.study.phases.training_rows import windows_of
 from xtsupport.study.runs import Run, digest, upstream_records
@@ -121,17 +121,21 @@ def answers(model, trained: str, trained_on: Features, examples, tokenizer, run:
     return predict(model, trained, features, examples[:], **more), sizes(features)
 
 
-def validate(model, name: str, trained_on: Features, tokenizer, run: Run, out) -> pd.DataFrame:
-    """Scores on English validation rows of an intermediate task; empty where there are none.
+def validation_rows(name: str, run: Run):
+    """English validation examples of an intermediate task; None where the source has none."""
+    data, split = run.options["data"], validation_split(name, run)
+    if not split or not available(name, "en", split, data):
+        return None
+    return whole_clusters(load(name, "en", split, data), VALIDATION_CLUSTERS)
 
-    Rows that the run trained on are not validation rows.
-    """
-    data, row = run.options["data"], task(name, run.options["data"])
-    trained = set(training_split(name, run).split("+"))
-    unseen = row.eval_split and trained.isdisjoint(row.eval_split.split("+"))
-    if not unseen or not available(name, "en", row.eval_split, data):
+
+def validate(
+    model, name: str, trained_on: Features, examples, tokenizer, run: Run, out
+) -> pd.DataFrame:
+    """Scores on the validation examples of an intermediate task; empty where there are none."""
+    if examples is None:
         return pd.DataFrame(columns=["task", "language", "metric", "score", "n_examples"])
-    examples = whole_clusters(load(name, "en", row.eval_split, data), VALIDATION_CLUSTERS)
+    data = run.options["data"]
     predictions, size = answers(model, name, trained_on, examples, tokenizer, run)
     counted(out, f"{name}/en", size)
     return summary(name, "en", score_examples(name, examples, predictions, "en", data=data), data)

@@ -44,6 +44,13 @@ def training_languages(run: Run) -> list[str]:
     return run.settings.get("translations") or [run.settings.get("source", "en")]
 
 
+def validation_split(name: str, run: Run) -> str | None:
+    """The split whose English rows show what a run of phase 2 learned; None: it trained on them."""
+    split = task(name, run.options["data"]).eval_split
+    trained = set(training_split(name, run).split("+"))
+    return split if split and trained.isdisjoint(split.split("+")) else None
+
+
 def training_split(name: str, run: Run) -> str:
     """The split that a run trains on: the task's, unless the study names another."""
     named = run.settings.get("train_splits", {}).get(name)

@@ -11,7 +11,14 @@ from xtsupport import folders
 from xtsupport.data import load
 from xtsupport.errors import UserError
 from xtsupport.study.phases import development, exposure, fitting, sentence_retrieval
-from xtsupport.study.phases.evaluating import answerer, counted, evaluate, validate, write_scores
+from xtsupport.study.phases.evaluating import (
+    answerer,
+    counted,
+    evaluate,
+    validate,
+    validation_rows,
+    write_scores,
+)
 from xtsupport.study.phases.training_rows import raw_features, training_features
 from xtsupport.study.runs import Run, open_run, require
 from xtsupport.tables import task
@@ -61,9 +68,11 @@ def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
             run, *fitting.phase2_steps(run, {name: len(data[name]) for name in data})
         )
         dev = development.evaluator(run, answerer(model, data, tokenizer, run))
+        unseen = {name: validation_rows(name, run) for name in data}  # fails now, not hours later
         history = fitting.fit(model, data | masked, tokenizer, recipe, run, out, progress, dev)
         scores = [
-            validate(model, name, features, tokenizer, run, out) for name, features in data.items()
+            validate(model, name, features, unseen[name], tokenizer, run, out)
+            for name, features in data.items()
         ]
         out.write_csv("scores.csv", pd.concat(scores, ignore_index=True))
         out.note(exposed=exposure.exposed(run, data))
