@@ -66,9 +66,7 @@ def test_only_a_gpu_that_is_too_small_is_told(large, monkeypatch):
     monkeypatch.setattr("xtsupport.study.execution.devices.devices", lambda: ["0"])
     monkeypatch.setattr("xtsupport.study.cost.estimate", lambda *_: large)
     study = SimpleNamespace(settings=large.settings, plan=SimpleNamespace(runs=()))
-    assert commands.short_of_memory(study) == [
-        f"warning: {told}"
-    ]  # by `run`, before its first node
+    assert commands.short_of_memory(study) == [f"warning: {told}"]  # before `run` starts
 
 
 def test_the_order_is_data_encoder_memory_and_what_must_be_bought():
