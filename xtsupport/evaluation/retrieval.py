@@ -45,7 +45,7 @@ def embed_ids(
     precision: str,
     layer=None,
 ) -> np.ndarray:
-    """`embed` for sentences as tokens."""
+    """`embed` for sentences as tokens: vectors (layers + 1, sentences, hidden)."""
     device = next(model.parameters()).device
     model.eval()
     features = Features("masked", [{"ids": each} for each in ids], len(ids))
