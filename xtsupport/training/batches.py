@@ -140,9 +140,11 @@ def collate(
 
 
 def on_device(batch: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
-    """The same tensors on the device. A GPU gets them without being waited for, from memory that
-    stays in its place; what the host will read remains there: `options`, and, where a batch has no
-    padding, that it is `unpadded`."""
+    """The same tensors, of any shape (...), on the device.
+
+    A GPU gets them without being waited for, from memory that stays in its place; what the host
+    will read remains there: `options`, and, where a batch has no padding, that it is `unpadded`.
+    """
     if device.type != "cuda":
         return {name: tensor.to(device) for name, tensor in batch.items()}
     pinned = {name: tensor.pin_memory() for name, tensor in batch.items() if name != "options"}
