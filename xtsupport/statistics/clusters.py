@@ -111,8 +111,7 @@ class Moments:
         """Distinct clusters of some languages (numbers), which parallel languages share."""
         key = frozenset(languages)
         if key not in self._counted:
-            together = np.concatenate([self.clusters[lang] for lang in key])
-            self._counted[key] = len(np.unique(together))
+            self._counted[key] = len({each for lang in key for each in self.clusters[lang].tolist()})
         return self._counted[key]
 
 

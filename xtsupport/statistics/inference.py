@@ -22,6 +22,7 @@ from xtsupport.statistics.variance import Estimate, estimate
 from xtsupport.statistics.verdicts import describe
 
 LEVELS_THAT_LEND = 3  # one-language levels of a table, from which on they pool run variance
+MOST_NAMED = 4  # conditions in the note on pooled runs; more are counted
 
 
 def tabulate(found: Sequence[Case], unit: str, alpha: float = 0.05) -> pd.DataFrame:
@@ -178,7 +179,8 @@ def _described(table: pd.DataFrame, spread: Spread, unit: str) -> list[str]:
     texts = []
     rows = table[["n_seeds", "conditions", "lent", "informed"]].itertuples(index=False, name=None)
     for (n_seeds, conditions, lent, informed), alone in zip(rows, spread.is_fiducial, strict=True):
-        names = ", ".join(map(short_name, conditions)) if informed else ""
+        many = f"{len(conditions)} conditions" if len(conditions) > MOST_NAMED else ""
+        names = (many or ", ".join(map(short_name, conditions))) if informed else ""
         over = [names] * bool(names) + [f"{lent} levels"] * bool(lent)
         text = f"run variance pooled over {' and '.join(over)}" if over else ""
         texts.append("" if n_seeds < 2 else "fiducial" if alone else text)

@@ -54,7 +54,7 @@ class Study:
 
     def spoken(self, target: str) -> list[str]:
         """The languages that a target is evaluated in."""
-        return tables.task(target, self.data).spoken(self.settings.languages)
+        return self.settings.spoken(tables.task(target, self.data))
 
     def runs(
         self,
@@ -211,7 +211,7 @@ def analysis_nodes(settings: Settings, made: list[Run], work: list[Node]) -> lis
 def comparable(settings: Settings) -> bool:
     """Whether a study has a contrast, and a language to draw it in that is not trained on."""
     have, known = settings.conditions, tables.tasks(data_source(settings.data))
-    spoken = {code for name in settings.targets for code in known[name].spoken(settings.languages)}
+    spoken = {code for name in settings.targets for code in settings.spoken(known[name])}
     stems = (conditions.stem(name) for name in have if {"@", "+"} & {*name})
     declared = settings.analysis.contrasts or settings.variants
     usual = ("none" in have and len(have) > 1) or {*stems} & {*have}

@@ -410,7 +410,7 @@ class Planner:
 
     def spoken(self, target: str) -> list[str]:
         """The languages a target is evaluated in."""
-        return self.tables[target].spoken(self.settings.languages)
+        return self.settings.spoken(self.tables[target])
 
     def training_data(self, names: list[str], splits: dict[str, str], languages=("en",)) -> dict:
         """Fingerprints of training sets, of other splits than usual where asked."""

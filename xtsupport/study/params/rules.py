@@ -190,10 +190,8 @@ def known_targets(settings, tasks, languages) -> Problems:
 
 def known_languages(settings, tasks, languages) -> Problems:
     """Languages are codes of the table, and each target keeps at least one."""
-    if settings.languages == "all":
-        return
     names = {each.name.lower(): each.code for each in languages.values()}
-    for index, code in enumerate(settings.languages):
+    for index, code in enumerate(() if settings.languages == "all" else settings.languages):
         if code not in languages:
             named = f" (did you mean {names.get(code.lower())!r}?)"
             hint = named if code.lower() in names else did_you_mean(code, languages)
@@ -201,7 +199,7 @@ def known_languages(settings, tasks, languages) -> Problems:
             yield ("languages", index), (f"languages: unknown language {code!r}{hint}; "
                                          f"allowed: all, or codes such as {few}")  # fmt: skip
     for name in settings.targets:
-        if name in tasks and not tasks[name].spoken(settings.languages):
+        if name in tasks and not settings.spoken(tasks[name]):
             has = ", ".join(tasks[name].every_language)
             yield ("languages",), (f"languages: none of them is a language of target {name}; "
                                    f"it has {has}")  # fmt: skip
@@ -219,13 +217,17 @@ def known_overrides(settings, tasks, languages) -> Problems:
 
 
 def unseen_evaluation(settings, tasks, languages) -> Problems:
-    """Phase 3 does not train on the rows of its own target's evaluation set."""
+    """Phase 3 does not train on the rows of its own target's evaluation set.
+
+    The same split will do where English is not evaluated and the languages are no translations.
+    """
     for name in set(settings.targets) & set(tasks):
         own = settings.tasks.get(name)
         trained = (own and own.train_split) or tasks[name].train_split
         evaluated = settings.evaluation.splits.get(name) or tasks[name].eval_split
         both = ", ".join(sorted({*trained.split("+")} & {*evaluated.split("+")}))
-        if both and tasks[name].training_task == name:
+        apart = not tasks[name].parallel and "en" not in settings.spoken(tasks[name])
+        if both and tasks[name].training_task == name and not apart:
             path = ("tasks", name, "train_split")
             yield path, (f"{dotted(path)} = {trained!r}: {name} is evaluated on {both}; "
                          "train on other rows")  # fmt: skip
@@ -240,6 +242,12 @@ def known_evaluation(settings, tasks, languages) -> Problems:
         path = ("evaluation", key, name)
         text = f"{dotted(path)}: is not a target of the study that is trained"
         yield from among(path, name, heads, text)
+    for name, codes in settings.evaluation.languages.items():
+        path = ("evaluation", "languages", name)
+        yield from among(path, name, settings.targets, f"{dotted(path)}: is not a target")
+        for code in codes if name in tasks else ():
+            have = tasks[name].every_language
+            yield from among(path, code, have, f"{dotted(path)}: {code!r} is none of its languages")
     parallel = [name for name in heads if tasks[name].pairable]
     spoken = sorted({code for name in parallel for code in tasks[name].languages})
     for index, pair in enumerate(settings.evaluation.pairs):

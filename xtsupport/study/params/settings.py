@@ -20,6 +20,7 @@ from xtsupport.statistics.declared import Primary as Declaration
 from xtsupport.study.params import params_file, rules
 from xtsupport.study.params.explained import explained
 from xtsupport.study.store import plan_flaw
+from xtsupport.tables import Task
 from xtsupport.training.recipe import Recipe, Sampler
 
 Positive = Annotated[int, Field(ge=1)]
@@ -207,6 +208,9 @@ class Evaluation(Part):
         default={},
         description="per target: evaluate on this split, for mirrors without the usual one",
     )
+    languages: dict[str, list[str]] = Field(
+        default={}, description="per target, in place of `languages`: for mirrors that lack some"
+    )
 
 
 class Embedding(Part):
@@ -333,6 +337,10 @@ class Settings(Part):
             return self.seeds
         usual = self.seeds.get("default", type(self).model_fields["seeds"].default)
         return self.seeds.get(condition, usual)
+
+    def spoken(self, task: Task) -> list[str]:
+        """The languages that a target is evaluated in; task: its row of the table of tasks."""
+        return task.spoken(self.evaluation.languages.get(task.name, self.languages))
 
     @property
     def every_seed(self) -> list[int]:

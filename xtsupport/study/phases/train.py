@@ -139,6 +139,7 @@ def prepare(run: Run) -> None:
     precision is not one of this device's."""
     torch.set_num_threads(run.options["threads"])
     torch.manual_seed(run.seed)
+    torch.backends.cuda.matmul.allow_tf32 = True  # what float32 means on GPUs that have it
     for line in precision.check(run.options["precision"], run.settings["precision"]):
         print(line)
 
