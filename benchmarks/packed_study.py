@@ -257,8 +257,7 @@ def run(asked: tuple, folder: Path, jobs: int, minutes: float, out: Path) -> Non
     context = multiprocessing.get_context("spawn")
     todo, done = context.Queue(), context.Queue()
     workers = [
-        context.Process(target=worker, args=(asked, todo, done), daemon=True)
-        for _ in range(jobs)
+        context.Process(target=worker, args=(asked, todo, done), daemon=True) for _ in range(jobs)
     ]
     for each in workers:
         each.start()
@@ -368,7 +367,7 @@ def unpack(params: str, folder: Path) -> None:
         record.pop("origins", None)
         file.write_text(json.dumps(record) + "\n", encoding="utf-8")
     for file in place.rglob("history.csv"):
-        thin(file, 100)
+        thin(file, 50)
     parts = sorted((place / "examples").iterdir())
     compact(build_cube(parts, place / "cube", languages(data_source(settings.data))))
     shutil.rmtree(place / "examples")

@@ -18,22 +18,27 @@ from xtsupport.report.contents import Contents, contents
 from xtsupport.report.headline import gain_words, in_short
 from xtsupport.report.how_firm import bootstrap_words, far_out, without_one
 from xtsupport.report.names import side_name, task_name
+from xtsupport.report.sentences import MINUS, ends, signed_gain
 from xtsupport.report.write import read_comparison
+from xtsupport.statistics.best_intermediate import best_intermediate
+from xtsupport.statistics.claims import beside_published
 from xtsupport.statistics.sensitivity import beside_bootstrap
-from xtsupport.study.reference import reference_folder, reference_table
+from xtsupport.study.reference import reference_folder, reference_settings, reference_table
 from xtsupport.study.results_commands import evidence_of
 
 PASSAGE = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-ROWS = {
-    ("xquad", "f1"): "XQuAD, F1",
-    ("xquad", "f1_segmented"): "XQuAD, segmented F1",
-    ("xquad", "exact_match"): "XQuAD, exact match",
+COLUMNS = {
     ("xnli", "accuracy"): "XNLI, accuracy",
+    ("panx", "f1"): "PAN-X, F1",
     ("udpos", "f1"): "UDPOS, F1",
+    ("xquad", "f1"): "XQuAD, F1",
+    ("mlqa", "f1"): "MLQA, F1",
+    ("tydiqa", "f1"): "TyDiQA, F1",
     ("tatoeba", "accuracy"): "Tatoeba, accuracy",
-    ("xquad - rest", "f1"): "XQuAD F1 − rest, official metrics",
-    ("xquad - rest (f1)", "f1"): "XQuAD F1 − rest, F1 only",
+    ("xquad - rest", "f1"): "XQuAD − rest, official metrics",
+    ("xquad - rest (f1)", "f1"): "XQuAD − rest, F1 only",
 }
+PUBLISHED = ("XLM-R Large", "X-STILTs (Phang et al. 2020)")
 LAYERS = (4, 6, 7, 8, 10, 12)
 
 
@@ -47,13 +52,17 @@ def study() -> Contents:
 def passages(found: Contents) -> dict[str, str]:
     """Name -> text of every generated passage."""
     return {
-        "answer": "\n".join([*listed(in_short(found)), *listed([tatoeba(found)])]),
+        "answer": "\n".join(listed([*in_short(found), *more_training(found), tatoeba(found)])),
         "short": "\n".join(listed(in_short(found))),
         "gains": gains(found),
         "findings": "\n".join(listed(findings(found))),
         "runs": "\n".join(listed([*far_out(found), *without_one(found)])),
         "bootstrap": bootstrap_words(beside_bootstrap(found.evidence)),
         "layers": layers(),
+        "best": best(found),
+        "published": beside(found),
+        "claims": "\n".join(listed(claims(found))),
+        "pilot": "\n".join(listed(pilot())),
     }
 
 
@@ -65,21 +74,29 @@ def listed(lines: list[str]) -> list[str]:
 def overall(found: Contents) -> pd.DataFrame:
     """The rows over all languages that the table of gains shows."""
     rows = found.comparison[found.comparison["by"] == "all"]
-    shown = pd.MultiIndex.from_frame(rows[["task", "metric"]]).isin(list(ROWS))
+    shown = pd.MultiIndex.from_frame(rows[["task", "metric"]]).isin(list(COLUMNS))
     return rows[shown]
 
 
+def lines(cells: list[list[str]]) -> str:
+    """A table in Markdown; the first row is its head."""
+    head, *body = cells
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *body])
+
+
 def gains(found: Contents) -> str:
-    """The table of gains: contrasts across, each with the interval of its verdict."""
+    """The table of gains: contrasts down, in the paper's order, with the verdicts' intervals."""
     rows = overall(found)
+    order = reference_settings()["conditions"]
     pairs = rows[["treatment", "baseline"]].drop_duplicates().to_numpy().tolist()
-    head = ["gain", *(f"{side_name(one)} over {side_name(base)}" for one, base in pairs)]
-    lines = [head, ["---"] * len(head)]
-    for (task, metric), name in ROWS.items():
-        mine = rows[(rows["task"] == task) & (rows["metric"] == metric)]
-        cells = mine.set_index(["treatment", "baseline"]).to_dict("index")
-        lines.append([name, *(cell(cells.get(tuple(pair))) for pair in pairs)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    pairs.sort(key=lambda pair: order.index(pair[0]))
+    table = [["gain of", *COLUMNS.values()]]
+    for one, base in pairs:
+        mine = rows[(rows["treatment"] == one) & (rows["baseline"] == base)]
+        cells = {(row["task"], row["metric"]): row for row in mine.to_dict("records")}
+        name = f"{side_name(one)} over {side_name(base)}"
+        table.append([name, *(cell(cells.get(column)) for column in COLUMNS)])
+    return lines(table)
 
 
 def cell(row: dict | None) -> str:
@@ -94,18 +111,84 @@ def findings(found: Contents) -> list[str]:
     """What is not undetermined in the table of gains, a line each."""
     rows = overall(found).query("verdict != 'undetermined'").to_dict("records")
     return [
-        f"{ROWS[row['task'], row['metric']]}, {side_name(row['treatment'])} over "
+        f"{COLUMNS[row['task'], row['metric']]}, {side_name(row['treatment'])} over "
         f"{side_name(row['baseline'])}: "
         f"{gain_words(row)}."
         for row in rows
     ]
 
 
+def against_none(found: Contents, task: str, treatment: str) -> str:
+    """The gain of a condition over no intermediate task, in words."""
+    rows = overall(found)
+    mine = rows["task"].eq(task) & rows["treatment"].eq(treatment) & rows["baseline"].eq("none")
+    return gain_words(rows[mine].iloc[0])
+
+
+def more_training(found: Contents) -> list[str]:
+    """The other contrasts on the primary target that were asked about."""
+    return [
+        f"XQuAD F1 over no intermediate task, which trains less: {side_name('squad')} "
+        f"{against_none(found, 'xquad', 'squad')}; {side_name('mnli')} (declared second) "
+        f"{against_none(found, 'xquad', 'mnli')}."
+    ]
+
+
 def tatoeba(found: Contents) -> str:
-    """Retrieval under the primary contrast."""
-    rows = overall(found).query("task == 'tatoeba'")
-    mine = rows[rows["treatment"].eq(found.primary.treatment) & rows["baseline"].eq("none")]
-    return f"Sentence retrieval ({task_name('tatoeba')}, accuracy): {gain_words(mine.iloc[0])}."
+    """Retrieval, which no phase 3 precedes: only what phase 2 does to the encoder."""
+    return (
+        f"Sentence retrieval ({task_name('tatoeba')}, accuracy), over no intermediate task: "
+        f"{side_name('squad')} {against_none(found, 'tatoeba', 'squad')}; {side_name('mnli')} "
+        f"{against_none(found, 'tatoeba', 'mnli')}."
+    )
+
+
+def best(found: Contents) -> str:
+    """The best intermediate task per target, chosen on other rows and runs than it is judged by."""
+    table = [["target", "chosen", "how often", "gain, cross-fitted", "gain, naively"]]
+    for target in dict.fromkeys(one.task for one in found.evidence.moments):
+        ways = ("cross-fitted", "naive")
+        fair, naive = best_intermediate(
+            found.evidence, target, None, "none", ways, n_resamples=200
+        ).to_dict("records")
+        share = f"{100 * fair['share']:.0f}%"
+        cells = [ends_of(row) for row in (fair, naive)]
+        table.append([task_name(target), side_name(fair["chosen"]), share, *cells])
+    return lines(table)
+
+
+def ends_of(row: dict) -> str:
+    """`+2.1 (0.2 to 3.4)`."""
+    return f"{signed_gain(row['gain'])} ({ends(row['ci_low'], row['ci_high'], MINUS)})"
+
+
+def beside(found: Contents) -> str:
+    """Averages over all languages with English, beside published ones of large encoders."""
+    table = beside_published(found.evidence.scores)
+    table = table.set_index(["task", "metric", "model"])["score"]
+    own = [f"this study, {name}" for name in ("none", "squad", "mnli", "all")]
+    names = [side_name(name.removeprefix("this study, ")) for name in own]
+    cells = [["target", *names, *PUBLISHED]]
+    for (task, metric), title in COLUMNS.items():
+        if (task, metric, PUBLISHED[0]) in table:
+            cells.append(
+                [title, *(f"{table[task, metric, name]:.1f}" for name in [*own, *PUBLISHED])]
+            )
+    return lines(cells)
+
+
+def claims(found: Contents) -> list[str]:
+    """What can be said of the seed paper's claims."""
+    return [
+        f"{row.text}: {row.verdict} ({row.note.split('; very much')[0].split('; benefit')[0]})."
+        for row in found.claims.itertuples()
+    ]
+
+
+def pilot() -> list[str]:
+    """What the study before this one found."""
+    found = (folders.outputs() / "pilot" / "answer.txt").read_text(encoding="utf-8")
+    return found.partition("\n\n")[0].splitlines()
 
 
 def layers() -> str:
@@ -114,15 +197,14 @@ def layers() -> str:
     runs = table.groupby(["condition", "seed", "layer"])["accuracy"].mean()
     mean = runs.groupby(["condition", "layer"]).mean().unstack("condition")
     others = [name for name in mean if name != "none"]
-    lines = [["layer", side_name("none"), *(f"{side_name(name)}, gain" for name in others)]]
-    lines.append(["---"] * len(lines[0]))
+    cells = [["layer", side_name("none"), *(f"{side_name(name)}, gain" for name in others)]]
     for layer in LAYERS:
         row = mean.loc[layer]
-        cells = [f"{row[name] - row['none']:+.1f}".replace("-", "−") for name in others]
-        lines.append([str(layer), f"{row['none']:.1f}", *cells])
+        moved = [f"{row[name] - row['none']:+.1f}".replace("-", "−") for name in others]
+        cells.append([str(layer), f"{row['none']:.1f}", *moved])
     lower = [f"{side_name(name)} at {(mean[name] < mean['none']).sum()}" for name in others]
     told = f"Lower than without, of {len(mean)} layers with the embeddings: {', '.join(lower)}."
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", told])
+    return f"{lines(cells)}\n\n{told}"
 
 
 def filled(text: str, made: dict[str, str]) -> str:

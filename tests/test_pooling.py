@@ -13,7 +13,7 @@ from xtsupport.statistics.evidence import gather
 from xtsupport.statistics.pooling import Noise, expectations, measured_noise, outlook, pool
 from xtsupport.statistics.power import primary_levels
 
-REFERENCE = Path(__file__).parents[1] / "outputs" / "reference" / "cube"
+REFERENCE = Path(__file__).parents[1] / "outputs" / "pilot" / "cube"
 
 
 def test_the_posterior_is_that_of_brute_force():
@@ -85,7 +85,7 @@ def test_coverage_of_languages_and_of_a_new_one(between, most):
     assert rmse[1] < rmse[0]
 
 
-@pytest.mark.skipif(not REFERENCE.exists(), reason="outputs/reference is not here")
+@pytest.mark.skipif(not REFERENCE.exists(), reason="outputs/pilot is not here")
 def test_what_the_reference_study_expects():
     """Against an independent prototype: mean 1.4, SD between languages 1.2 with a smaller run part,
     single languages drawn in to SDs near 1, a new language between about -2 and +4.5."""

@@ -111,7 +111,9 @@ class Moments:
         """Distinct clusters of some languages (numbers), which parallel languages share."""
         key = frozenset(languages)
         if key not in self._counted:
-            self._counted[key] = len({each for lang in key for each in self.clusters[lang].tolist()})
+            self._counted[key] = len(
+                {each for lang in key for each in self.clusters[lang].tolist()}
+            )
         return self._counted[key]
 
 
