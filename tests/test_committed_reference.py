@@ -93,6 +93,8 @@ def test_every_interval_in_prose_is_a_row_of_the_table():
     found = (root / "README.md").read_text(encoding="utf-8")
     found = found.split("## What it found on real languages")[1].split("\n## ")[0]
     texts = [found, (FOLDER / "README.md").read_text(encoding="utf-8")]
+    elsewhere = r"<!-- generated: (best|pilot) -->.*?<!-- end -->"  # not of this table
+    texts = [re.sub(elsewhere, "", text, flags=re.DOTALL) for text in texts]
     quoted = [match for text in texts for match in QUOTED.findall(" ".join(text.split()))]
     assert len(quoted) >= 6 and set(quoted) <= known
 
@@ -110,7 +112,8 @@ def test_the_texts_are_those_that_the_table_and_the_cube_give(mirror):
         used |= {match[2] for match in texts.PASSAGE.finditer(text)}
         assert texts.filled(text, made) == text, path
     assert used == set(made)
-    verdicts = found.answer.groupby(found.answer["by"] == "all")["verdict"].agg(set)
+    mine = found.answer[found.answer["task"] == "xquad"]
+    verdicts = mine.groupby(mine["by"] == "all")["verdict"].agg(set)
     assert verdicts.to_dict() == {True: {"improves"}, False: {"undetermined"}}  # as both READMEs
     assert "disagrees" in made["bootstrap"]  # say in their own words
 

@@ -44,7 +44,7 @@ def numbers(value):
     return float(value) if isinstance(value, str) and "e-" in value else value
 
 
-ENCODERS = {"pretrain": "demo", "offline-e5": "reference", "FacebookAI/xlm-roberta-base": "base"}
+ENCODERS = {"pretrain": "demo", "offline-e5": "pilot", "FacebookAI/xlm-roberta-base": "base"}
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)

@@ -148,6 +148,14 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
             "evaluation.max_clusters.xquad = 0: must be a whole number, >= 1",
         ),
         (
+            {"evaluation": {"languages": {"xquod": ["en"]}}},
+            "evaluation.languages.xquod: is not a target (did you mean 'xquad'?)",
+        ),
+        (
+            {"evaluation": {"languages": {"xquad": ["en", "de"]}}},
+            "evaluation.languages.xquad: 'de' is none of its languages",
+        ),
+        (
             {"evaluation": {"max_clusters": "many"}},
             "evaluation.max_clusters = 'many': must be a whole number, >= 1, or a mapping of name",
         ),
@@ -381,3 +389,14 @@ def test_positions_of_a_saved_encoder(tmp_path, kind, most):
     found = problems(tmp_path, yaml.safe_load((PARAMS / "tiny.yaml").read_text())
                      | {"encoder": str(tmp_path)})  # fmt: skip
     assert any(f"the encoder takes at most {most} tokens" in each for each in found)
+
+
+def test_languages_of_one_target(tmp_path):
+    """A mirror may have a target in a few languages; only those are evaluated."""
+    from xtsupport.tables import task
+
+    few = toy_settings(evaluation={"languages": {"xquad": ["qta", "en"]}})
+    found = load_settings(written(tmp_path, few))
+    xquad, tatoeba = (task(name, "world") for name in few["targets"])
+    assert found.spoken(xquad) == [code for code in xquad.languages if code in ("en", "qta")]
+    assert found.spoken(tatoeba) == list(tatoeba.languages)

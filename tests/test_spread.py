@@ -22,7 +22,7 @@ from xtsupport.statistics.primary import heterogeneity
 from xtsupport.statistics.spread import Spread, fiducial, moderate, primary
 from xtsupport.statistics.verdicts import ADJUSTMENTS, adjust, judge, rates
 
-REFERENCE = Path(__file__).parents[1] / "outputs" / "reference" / "cube"
+REFERENCE = Path(__file__).parents[1] / "outputs" / "pilot" / "cube"
 SQUAD = (("squad", "plain"), ("none", "plain"))
 
 # gain, V_p, df_p, V_s, V_c, q, prior df; then SE, df, p: STATISTICS.md 1.5b

@@ -111,9 +111,7 @@ class Moments:
         """Distinct clusters of some languages (numbers), which parallel languages share."""
         key = frozenset(languages)
         if key not in self._counted:
-            self._counted[key] = len(
-                {each for lang in key for each in self.clusters[lang].tolist()}
-            )
+            self._counted[key] = len(set().union(*(self.clusters[lang] for lang in key)))
         return self._counted[key]
 
 

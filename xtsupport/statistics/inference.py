@@ -22,7 +22,7 @@ from xtsupport.statistics.variance import Estimate, estimate
 from xtsupport.statistics.verdicts import describe
 
 LEVELS_THAT_LEND = 3  # one-language levels of a table, from which on they pool run variance
-MOST_NAMED = 4  # conditions in the note on pooled runs; more are counted
+MOST_NAMED = 6  # conditions in the note on pooled runs; more are counted
 
 
 def tabulate(found: Sequence[Case], unit: str, alpha: float = 0.05) -> pd.DataFrame:

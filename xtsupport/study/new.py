@@ -17,7 +17,7 @@ from xtsupport.study.params.rules import data_source
 from xtsupport.study.plan import read_settings
 from xtsupport.training import checkpoint
 
-RECIPES = {"pretrain": "demo", "offline-e5": "reference"}  # every other encoder: base
+RECIPES = {"pretrain": "demo", "offline-e5": "pilot"}  # every other encoder: base
 DEFAULTS = {
     "encoder": "FacebookAI/xlm-roberta-base",
     "intermediate": ["squad"],

@@ -314,7 +314,8 @@ class Settings(Part):
     nodes: Nodes = Nodes()
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="auto: bfloat16 where the machine of the first run is faster in it",
+        description="auto: bfloat16 where the machine of the first run is faster in it; float32 "
+        "products are TF32 on a GPU",
     )
     threads: int = Field(default=1, ge=1, le=1024, description="per node")
     checkpoint_minutes: float = Field(default=5.0, gt=0, le=1440)
