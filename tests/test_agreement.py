@@ -69,11 +69,6 @@ def test_the_words_for_a_row_say_what_its_verdict_says(table):
             assert agrees(verdict, row["gain"], low, high), (where, row)
 
 
-def test_the_sentences_file_is_that_of_the_table(table):
-    lines = TABLE.with_name("sentences.txt").read_text(encoding="utf-8").splitlines()
-    assert lines == [sentence(row, MARGIN) for row in table.to_dict("records")]
-
-
 def test_marks_are_coloured_by_verdict_and_bars_are_the_rows_intervals(table):
     languages = language_table()
     for treatment, baseline in table[["treatment", "baseline"]].drop_duplicates().to_numpy():

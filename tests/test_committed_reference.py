@@ -114,8 +114,8 @@ def test_the_texts_are_those_that_the_table_and_the_cube_give(mirror):
     assert used == set(made)
     mine = found.answer[found.answer["task"] == "xquad"]
     verdicts = mine.groupby(mine["by"] == "all")["verdict"].agg(set)
-    assert verdicts.to_dict() == {True: {"improves"}, False: {"undetermined"}}  # as both READMEs
-    assert "disagrees" in made["bootstrap"]  # say in their own words
+    assert verdicts[True] == {"improves"}  # both READMEs say so, and the next, in their own words
+    assert "disagrees" in made["bootstrap"] and "cannot be shown to differ" in made["short"]
 
 
 def test_no_eight_words_in_a_row_are_a_datasets(mirror):
