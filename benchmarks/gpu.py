@@ -77,6 +77,7 @@ def main():
         work.compiled: 110,
     }
     end = BEGUN + 60 * options.minutes
+    note("start", "imports, device and weights", time.monotonic() - BEGUN, "s")
     for part, seconds in parts.items():
         if not options.only or part.__name__ in options.only:
             run_part(part, min(seconds, end - time.monotonic()), options.out)
@@ -286,6 +287,7 @@ class Bench:
 
     def steps(self) -> None:
         """Seconds a step and tokens a second for the batches of the paper's study."""
+        self.trained("squad 16", 100)  # the first steps of a process load the device's libraries
         for case in CASES:
             self.step_row(case, "bfloat16")
         for case in ("mnli 4", "squad 16"):

@@ -18,7 +18,7 @@ import numpy as np
 # Of an eager training step in bfloat16: what PyTorch starts for each layer, forwards, backwards and
 # in the optimiser, and for all else (tests/test_cost.py counts).
 KERNELS_PER_LAYER, KERNELS_BESIDE = 115, 64
-LAUNCH = 10e-6  # seconds until the host has started a kernel; assumed
+LAUNCH = 20e-6  # seconds until a host has started a kernel: measured on that of an H200
 # Bytes that a step moves for each trained weight, in float32: AdamW reads weight, gradient and two
 # moments and writes all but the gradient (28), clipping reads the gradient twice and writes it once
 # (12), the way back writes it (4); and under bfloat16, of each weight that is multiplied: its cast
