@@ -109,7 +109,7 @@ def gain_boards(found: Contents, drawn: Mapping[tuple, str]) -> list[Block]:
     blocks = [
         gain_table(found, task, chosen[chosen["task"] == task], list(dict.fromkeys(levels)), drawn,
                    f"gains-{place}")
-        for place, task in enumerate(official)
+        for place, task in enumerate(official) if (chosen["task"] == task).any()
     ]  # fmt: skip
     text = "Gains in points by official metric; click a gain for the examples behind it."
     if wide:
