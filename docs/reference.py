@@ -22,7 +22,6 @@ from xtsupport.report.sentences import MINUS, ends, signed_gain
 from xtsupport.report.write import read_comparison
 from xtsupport.statistics.best_intermediate import best_intermediate
 from xtsupport.statistics.claims import beside_published
-from xtsupport.statistics.sensitivity import beside_bootstrap
 from xtsupport.study.reference import reference_folder, reference_settings, reference_table
 from xtsupport.study.results_commands import evidence_of
 
@@ -57,7 +56,7 @@ def passages(found: Contents) -> dict[str, str]:
         "gains": gains(found),
         "findings": "\n".join(listed(findings(found))),
         "runs": "\n".join(listed([*far_out(found), *without_one(found)])),
-        "bootstrap": bootstrap_words(beside_bootstrap(found.evidence)),
+        "bootstrap": bootstrap_words(found.beside),
         "layers": layers(),
         "best": best(found),
         "published": beside(found),

@@ -15,7 +15,7 @@ from xtsupport.errors import UserError
 from xtsupport.report import page
 from xtsupport.report.appendix import cautions, contaminated, deciding, distinct
 from xtsupport.report.contents import contents
-from xtsupport.report.headline import in_short, tally, title
+from xtsupport.report.headline import in_short, one_sentence, tally, title
 from xtsupport.report.report import standing, study_page, warnings, write_report
 from xtsupport.report.sentences import signed
 from xtsupport.report.write import read_comparison
@@ -216,6 +216,19 @@ def test_the_gain_over_as_many_steps_is_told_where_the_study_has_it(cube, compar
     minus = "\N{MINUS SIGN}"
     wanted = f"the target's training set instead: {minus}1.6 ({minus}2.7 to {minus}0.02), harms."
     assert first.startswith("SQuAD first: XQuAD F1 +") and first.endswith(wanted)
+
+
+def test_a_declared_control_is_told_in_words(cube, comparison, settings):
+    """A study may declare the step-matched control itself as the baseline."""
+    one = comparison.query("treatment == 'squad' and task == 'xquad' and by == 'all'")
+    more = pd.concat([comparison, one.assign(baseline="none~squad", verdict="improves")])
+    evidence = gather(cube, settings)
+    declared = Primary("squad", "none~squad", "xquad", "f1", "all")
+    rules = replace(evidence.rules, primary=declared)
+    found = contents(more, replace(evidence, rules=rules), settings)
+    steps = "the same number of steps spent on the target's training set"
+    assert title(found) == f"SQuAD scores higher on XQuAD than {steps}"
+    assert one_sentence(found).startswith(f"SQuAD against {steps}: XQuAD F1 +")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from xtsupport.report.contents import Contents, interval
 from xtsupport.report.how_firm import named_tasks
 from xtsupport.report.names import side_name, task_name
 from xtsupport.report.page import Block, bullets, folded, paragraph, table
-from xtsupport.report.sentences import claim
+from xtsupport.report.sentences import MINUS, claim, ends
 from xtsupport.sides import side
 from xtsupport.statistics.best_intermediate import WAYS, best_intermediate
 from xtsupport.statistics.sensitivity import noise
@@ -43,6 +43,12 @@ def deciding(found: Contents) -> list[str]:
     if (whole["verdict"] == "undetermined").any() and whole["mde"].notna().any():
         lines.append(f"Undetermined does not mean none: 80% power requires a gain of "
                      f"{whole['mde'].iloc[0]:.1f} points here.")  # fmt: skip
+    mine = found.beside[found.beside["task"].eq(primary.target) & found.beside["level"].eq("all")]
+    if mine["differs"].any():
+        row = mine.iloc[0]
+        bounds = ends(row["boot_low"], row["boot_high"], MINUS)
+        lines.append(f"A studentised bootstrap of the same clusters and seeds gives {bounds}: "
+                     "treat the verdict over all languages as open.")  # fmt: skip
     if target["n_seeds"].max() < 2:
         text = "One run per condition: the interval is about other questions, not other runs."
         lines.append(text)

@@ -16,6 +16,7 @@ from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.power import power_table
 from xtsupport.statistics.runs_seen import run_gains
+from xtsupport.statistics.sensitivity import beside_bootstrap
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +105,11 @@ class Contents:
     def claims(self) -> pd.DataFrame:
         """Published claims, tested as far as this study can: the columns of ``check_claims``."""
         return check_claims(self.evidence)
+
+    @cached_property
+    def beside(self) -> pd.DataFrame:
+        """The answer's rows by the bootstrap as well: the columns of ``beside_bootstrap``."""
+        return beside_bootstrap(self.evidence)
 
     @cached_property
     def scores(self) -> pd.DataFrame:

@@ -25,8 +25,8 @@ FIRST = {  # verdict -> the heading of the page
     "too few": "Too few {scarce} to say whether training on {who} first helps {where}",
 }
 AGAINST = {  # the same where the baseline is another condition, or a system from elsewhere
-    "improves": "{who} scores higher than {base} on {where}",
-    "harms": "{who} scores lower than {base} on {where}",
+    "improves": "{who} scores higher on {where} than {base}",
+    "harms": "{who} scores lower on {where} than {base}",
     "equivalent": "{who} and {base} score alike on {where}, within {margin}",
     "undetermined": "Whether {who} or {base} scores higher on {where} remains open",
     "too few": "Too few {scarce} to say whether {who} beats {base} on {where}",
@@ -49,13 +49,19 @@ def title(found: Contents) -> str:
     primary, data = found.primary, found.evidence.data
     row, first = overall(found, primary), primary.baseline == "none"
     who, where = side_name(primary.treatment, data), task_name(primary.target, data)
-    base = side_name(primary.baseline, data)
+    base = base_words(primary, data)
     told = (FIRST if first else AGAINST)[row["verdict"]]
     text = told.format(who=who, base=base, where=where, margin=points(found.rules.margin),
                        scarce=scarce(row))  # fmt: skip
     if row["verdict"] == "improves" and found.control:
         text += AGAINST_STEPS[overall(found, found.control)["verdict"]]
     return text
+
+
+def base_words(primary: Primary, data: str) -> str:
+    """The baseline; where it is the treatment's step-matched control, what that is."""
+    matched = primary.baseline == f"none~{primary.treatment}"
+    return STEPS if matched else side_name(primary.baseline, data)
 
 
 AGAINST_STEPS = {
@@ -72,8 +78,8 @@ def one_sentence(found: Contents) -> str:
     primary, data = found.primary, found.evidence.data
     row = overall(found, primary)
     who = side_name(primary.treatment, data)
-    base = side_name(primary.baseline, data)
-    over = f"{who} first" if primary.baseline == "none" else f"{who} against {base}"
+    over = f"{who} first" if primary.baseline == "none" else f"{who} against "
+    over += "" if primary.baseline == "none" else base_words(primary, data)
     count = "one language" if row["n_languages"] == 1 else f"{row['n_languages']} languages"
     where = f"{task_name(primary.target, data)} {metric_name(primary.metric)}"
     parts = [f"{over}: {where} {gain_words(row, f' over {count}')}", control_words(found)]

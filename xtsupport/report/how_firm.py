@@ -15,7 +15,7 @@ from xtsupport.statistics.distance import distance_slope
 from xtsupport.statistics.pooling import outlook
 from xtsupport.statistics.primary import on_scales
 from xtsupport.statistics.runs_seen import leave_one_out, outlying, run_scores, scatter
-from xtsupport.statistics.sensitivity import beside_bootstrap, noise
+from xtsupport.statistics.sensitivity import noise
 from xtsupport.statistics.verdicts import better_on
 
 
@@ -71,7 +71,7 @@ def without_one(found: Contents) -> list[str]:
 
 def methods(found: Contents) -> list[Block]:
     """Whether the bootstrap of the same clusters and seeds says otherwise; intervals, folded."""
-    beside = beside_bootstrap(found.evidence)
+    beside = found.beside
     shown = beside[["task", "level", "gain"]].assign(
         **{"two-way variance": interval(beside)},
         bootstrap=interval(beside.assign(ci_low=beside["boot_low"], ci_high=beside["boot_high"])),
