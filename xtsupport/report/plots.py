@@ -33,6 +33,7 @@ from xtsupport.report.style import (
     family_colours,
     gain_window,
     group_markers,
+    in_rows,
     language_order,
     level_names,
     level_order,
@@ -51,19 +52,25 @@ def training_curve(log: pd.DataFrame) -> Figure:
     """
     log = log if "condition" in log else log.assign(condition="")
     conditions = list(dict.fromkeys(log["condition"]))
+    columns, rows = in_rows(len(conditions))
     figure, panels = new_figure(
         "Training loss, one line per seed",
         "A run that learns falls and then flattens, and the seeds fall together. A line that "
         "never falls has collapsed.",
-        columns=len(conditions),
-        width=max(6.4, 3.2 * len(conditions)),
+        columns=columns,
+        rows=rows,
+        width=max(6.4, 3.2 * columns),
+        height=3.8 if rows == 1 else 2.8 * rows + 0.6,
         sharey=True,
     )
-    for panel, condition in zip(panels, conditions, strict=True):
+    for panel, condition in zip(panels, conditions, strict=False):
         _loss_lines(panel, log[log["condition"] == condition])
         panel.set(xlabel="step", title=side_name(condition) if condition else "")
-    panels[0].set(ylabel="loss", ylim=(0, None))
-    panels[-1].legend(frameon=False, fontsize="small")
+    for panel in panels[len(conditions) :]:
+        panel.remove()
+    for panel in panels[::columns]:
+        panel.set(ylabel="loss", ylim=(0, None))
+    panels[len(conditions) - 1].legend(frameon=False, fontsize="small")
     return figure
 
 
@@ -372,22 +379,28 @@ def retrieval_by_layer(scores: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     """
     scores = scores if "condition" in scores else scores.assign(condition="")
     conditions = list(dict.fromkeys(scores["condition"]))
+    columns, rows = in_rows(len(conditions))
     figure, panels = new_figure(
         "Finding a sentence's translation: accuracy by layer",
         "Look where the lines peak: the first layers hold words, the last ones the task the "
         "encoder was trained on. A line is the mean of a group's languages.",
-        columns=len(conditions),
-        width=max(6.8, 1.8 + 2.8 * len(conditions)),
-        height=max(3.8, 1.4 + 0.2 * len(set(languages["group"]))),
+        columns=columns,
+        rows=rows,
+        width=max(6.8, 1.8 + 2.8 * columns),
+        height=max(3.8 if rows == 1 else 3 * rows, 1.4 + 0.2 * len(set(languages["group"]))),
         sharey=True,
     )
-    for panel, condition in zip(panels, conditions, strict=True):
+    for panel, condition in zip(panels, conditions, strict=False):
         _layer_lines(panel, scores[scores["condition"] == condition], languages)
         panel.set(xlabel="layer", xlim=(-0.2, scores["layer"].max() + 0.2))
         panel.set_title(side_name(condition) if condition else "")
         panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    panels[0].set(ylabel="accuracy in points", ylim=(0, None))
-    panels[-1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize="small")
+    for panel in panels[len(conditions) :]:
+        panel.remove()
+    for panel in panels[::columns]:
+        panel.set(ylabel="accuracy in points", ylim=(0, None))
+    beside = {"loc": "upper left", "bbox_to_anchor": (1.02, 1)}
+    panels[columns - 1].legend(**beside, frameon=False, fontsize="small")
     return figure
 
 

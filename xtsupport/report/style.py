@@ -156,6 +156,12 @@ class Described(Figure):
         return self.words or super().__repr__()
 
 
+def in_rows(count: int) -> tuple[int, int]:
+    """(columns, rows) of so many panels: at most four beside each other."""
+    rows = -(-count // 4)
+    return -(-count // rows), rows
+
+
 def new_figure(
     title: str,
     look_for: str,
