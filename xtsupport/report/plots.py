@@ -399,8 +399,8 @@ def retrieval_by_layer(scores: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         panel.remove()
     for panel in panels[::columns]:
         panel.set(ylabel="accuracy in points", ylim=(0, None))
-    beside = {"loc": "upper left", "bbox_to_anchor": (1.02, 1)}
-    panels[columns - 1].legend(**beside, frameon=False, fontsize="small")
+    lines = panels[0].get_legend_handles_labels()
+    figure.legend(*lines, loc="outside right upper", frameon=False, fontsize="small")
     return figure
 
 

@@ -132,7 +132,7 @@ def validation_rows(name: str, run: Run):
 def validate(
     model, name: str, trained_on: Features, examples, tokenizer, run: Run, out
 ) -> pd.DataFrame:
-    """Scores on the validation examples of an intermediate task; empty where there are none."""
+    """Scores (points) on the validation examples of an intermediate task; empty without any."""
     if examples is None:
         return pd.DataFrame(columns=["task", "language", "metric", "score", "n_examples"])
     data = run.options["data"]
