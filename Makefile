@@ -34,9 +34,15 @@ $(SHOWN): $(REFERENCE)/significance.csv $(READY)
 	@echo "the reference study (a real encoder, real languages), from its committed scores:"
 	@.venv/bin/xtsupport significance $(REFERENCE)/cube --out $(@D)
 
-# Real data (../shared/hub) and a real encoder: hours. Killed and typed again, it goes on.
+# Real data (../shared/hub) and a real encoder: days on two cores, twenty minutes on one GPU. Killed and
+# typed again, it goes on. In a pack (benchmarks/packed_study.py) it needs no .venv; for MINUTES at a time.
+ifneq ($(wildcard ../weights.xz),)
+reference:
+	python3 benchmarks/packed_study.py run params/reference.yaml .. --minutes $(or $(MINUTES),9) --out $(or $(OUT),../packed)
+else
 reference: $(READY)
 	.venv/bin/xtsupport run params/reference.yaml
+endif
 
 # The committed reference study judged again from its cube, and the texts that quote it.
 reference-report: $(READY)

@@ -1,14 +1,15 @@
 """A study packed for a machine that has nothing: no network, no mirror, no notebooks.
 
-python benchmarks/packed_study.py pack params/reference.yaml .pack                   # here
-python3 benchmarks/packed_study.py run params/reference.yaml .pack --minutes 9       # there
-python benchmarks/packed_study.py unpack params/reference.yaml packed                # here again
+python benchmarks/packed_study.py pack params/reference.yaml .pack        # here
+make -C .pack/src reference                                               # there, again and again
+python benchmarks/packed_study.py unpack params/reference.yaml packed     # here again
 
-`pack` copies the rows that the study reads and the packaged encoder's weights for the tokens that
-occur in them (exact: word vectors are frozen, and what is missing is NaN, so that nothing can go
-wrong unseen). `run` does the study's runs with the functions that the notebooks call, several at a
-time on one GPU, those of declared comparisons first; it stops in time, and the same command goes
-on. `unpack` puts records, scores and cube into outputs/STUDY: no weights, no text.
+`pack` copies the code, the rows that the study reads and the packaged encoder's weights for the
+tokens that occur in them (exact: word vectors are frozen, and what is missing is NaN, so that
+nothing can go wrong unseen): some 64 MiB for the reference study. `run`, which `make reference`
+calls there, does the study's runs with the functions that the notebooks call, several at a time on
+one GPU, those of declared comparisons first; it stops in time, and the same command goes on.
+`unpack` puts records, scores and cube into outputs/STUDY: no weights, no text.
 
 The machine needs PyTorch, transformers, accelerate, pandas and pyarrow, and wheels of datasets,
 dill, multiprocess, pydantic, pydantic-core, annotated-types and typing-inspection where it lacks
@@ -23,7 +24,6 @@ import multiprocessing
 import os
 import shutil
 import struct
-import subprocess
 import sys
 import tarfile
 import time
@@ -41,29 +41,37 @@ ORDER = ("task", "language", "metric", "example_id", "condition", "variant", "se
 # ------------------------------------------------------------------------------------ here: pack
 
 
-def pack(params: str, folder: Path) -> None:
-    """Leave the rows and the encoder of a study in `folder`; prints their sizes."""
+def pack(asked: tuple, folder: Path) -> None:
+    """Leave code, rows and encoder of a study in `folder`; prints their sizes."""
     from unittest import mock
 
     from xtsupport.data import hub
-    from xtsupport.study.plan import open_study
+    from xtsupport.tables import task
 
-    plain, read = hub.sources, {}
+    plain, read = hub.sources, []
 
-    def noted(*asked, **named):
-        read[json.dumps([asked, named], default=str)] = asked, named
-        return plain(*asked, **named)
+    def noted(*given, **named):
+        read.extend(plain(*given, **named))
+        return plain(*given, **named)
 
     with mock.patch.object(hub, "sources", noted):
-        study = open_study(params)
-    shutil.rmtree(folder / "hub", ignore_errors=True)
-    mirror, seen = Path(study.data), {study.settings.encoder}
-    files = {file for a, n in read.values() for part in plain(*a, **n) for file in part.files or ()}
-    for place in {file.parent for file in files}:
-        shutil.copytree(place, folder / "hub" / place.relative_to(mirror))
-    if "offline-e5" in seen:
+        study = study_of(*asked)
+    for name in {name for run in study.plan.runs for name in run.settings.get("tasks", ())}:
+        read += plain(name, "en", task(name, study.data).eval_split, study.data)  # validated on
+    shutil.rmtree(folder, ignore_errors=True)
+    for file in {file for part in read for file in part.files or () if file.is_file()}:
+        place = folder / "hub" / file.relative_to(study.data)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place)
+    skipped = shutil.ignore_patterns("__pycache__", "demo")
+    for name in ("xtsupport", "params", "benchmarks"):
+        shutil.copytree(ROOT / name, folder / "src" / name, ignore=skipped)
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder / "src" / name)
+    if study.settings.encoder == "offline-e5":
         pack_encoder(folder, token_ids(folder / "hub"))
-    print(f"{len(files)} files", subprocess.getoutput(f"du -sh {folder}/*"), sep="\n")
+    sizes = (path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"{folder}: {sum(sizes) / 2**20:.1f} MiB")
 
 
 def token_ids(mirror: Path) -> set[int]:
@@ -111,7 +119,7 @@ def pack_encoder(folder: Path, ids: set[int]) -> None:
     kept = np.array(sorted(each for each in ids if each < len(rows)), np.int32)
     head = struct.pack("<QQQ", start, size, len(kept))
     parts = [head, kept.tobytes(), rows[kept].tobytes(), data[:start], data[start + size :]]
-    (folder / "weights.xz").write_bytes(lzma.compress(b"".join(parts)))
+    (folder / "weights.xz").write_bytes(lzma.compress(b"".join(parts), preset=1))
     (folder / "tokenizer.xz").write_bytes(lzma.compress(tokenizer.read_bytes()))
     print(f"{len(kept):,} of {len(rows):,} tokens occur")
 
@@ -124,11 +132,12 @@ def unfold(folder: Path, params: str) -> None:
     import numpy as np
     import yaml
 
+    from xtsupport import folders
     from xtsupport.folders import user_cache
     from xtsupport.training import offline_encoder as e5
 
     given = yaml.safe_load((ROOT / params).read_text())["data"]
-    mirror = Path(os.path.normpath(ROOT / given))
+    mirror = Path(os.path.normpath(folders.root() / given))
     if not mirror.exists():
         mirror.parent.mkdir(parents=True, exist_ok=True)
         mirror.symlink_to((folder / "hub").resolve())
@@ -206,6 +215,7 @@ def worker(asked, todo, done) -> None:
         "intermediate": lambda run: train.train_intermediate(run, progress=False),
         "target": lambda run: train.train_target(run, progress=False),
         "retrieval": train.retrieve,
+        "pretraining": lambda run: train.pretrain(run, progress=False),
     }
     known = {run.name: run for run in study_of(*asked).plan.runs}
     done.put(("", "", 0.0))
@@ -318,6 +328,7 @@ def bring(study, finished: set[str], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     draft = Path(os.environ["XTSUPPORT_WORK"]) / "bring"
     shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
     scored: dict[str, list[Path]] = {}
     for each in (run for run in study.plan.runs if run.name in finished):
         source, place = runs.standing(each, shipped=False)[0], draft / each.name
@@ -332,7 +343,7 @@ def bring(study, finished: set[str], out: Path) -> None:
         list(pool.map(together, scored.values(), [draft / "examples" / kind for kind in scored]))
     for name in ("settings.yaml", "origins.json", runs.PLANNED):
         shutil.copy(study.folder / name, draft / name)
-    with tarfile.open(out / "study.tar", "w") as archive:
+    with tarfile.open(out / "study.tar.gz", "w:gz") as archive:
         archive.add(draft, study.settings.study)
 
 
@@ -362,7 +373,7 @@ def unpack(params: str, folder: Path) -> None:
 
     settings = read_settings(params)
     place = folders.outputs() / settings.study
-    with tarfile.open(folder / "study.tar") as archive:
+    with tarfile.open(folder / "study.tar.gz") as archive:
         archive.extractall(folders.outputs(), filter="data")
     for file in place.rglob("run.json"):  # where each setting came from is said once, beside them
         record = json.loads(file.read_text(encoding="utf-8"))
@@ -398,10 +409,10 @@ if __name__ == "__main__":
     parser.add_argument("--set", nargs="*", default=[], dest="settings")
     parser.add_argument("--only", nargs="*", default=[])
     asked = parser.parse_args()
+    which = asked.params, asked.settings, asked.only
     if asked.step == "pack":
-        pack(asked.params, asked.folder)
+        pack(which, asked.folder)
     elif asked.step == "unpack":
         unpack(asked.params, asked.folder)
     else:
-        which = asked.params, asked.settings, asked.only
         run(which, asked.folder, asked.jobs, asked.minutes, asked.out)
