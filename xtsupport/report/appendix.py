@@ -34,7 +34,11 @@ def deciding(found: Contents) -> list[str]:
             f"The encoder was itself trained on data of {met}: scores and gains there are exposed, "
             "not zero-shot."
         )
-    if target["note"].str.contains("own training data").any() and not found.control:
+    matched = primary.baseline.startswith("none~")
+    if matched:
+        lines.append("Steps are equal, rows are not: phase 2 may show rows that the control, which "
+                     "repeats the target's, never sees.")  # fmt: skip
+    elif target["note"].str.contains("own training data").any() and not found.control:
         lines.append(f"{who} and {where} share training data: part of the gain may be more "
                      "training alone.")  # fmt: skip
     whole = found.comparison[found.comparison["by"] == "all"].merge(
@@ -135,7 +139,8 @@ def _spoken(codes: list[str]) -> str:
 
 def best(found: Contents) -> list[Block]:
     """What choosing the best intermediate per target gains, fairly and naively."""
-    baseline, _ = side(found.primary.baseline)  # of the plain conditions
+    baseline = side(found.primary.baseline)[0]  # of the plain conditions
+    baseline = "none" if baseline.startswith("none~") else baseline
     tables = []
     for target in dict.fromkeys(one.task for one in found.evidence.moments):
         one = next(one for one in found.evidence.moments if one.task == target)

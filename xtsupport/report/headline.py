@@ -58,6 +58,13 @@ def title(found: Contents) -> str:
     return text
 
 
+def doubt(found: Contents) -> str:
+    """What to add to a finding over all languages that the bootstrap does not share; or nothing."""
+    task = found.primary.target
+    rows = found.beside[found.beside["task"].eq(task) & found.beside["level"].eq("all")]
+    return "; a bootstrap leaves it open" if rows["differs"].any() else ""
+
+
 def base_words(primary: Primary, data: str) -> str:
     """The baseline; where it is the treatment's step-matched control, what that is."""
     matched = primary.baseline == f"none~{primary.treatment}"

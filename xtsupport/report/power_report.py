@@ -88,7 +88,7 @@ def power_sentences(table: pd.DataFrame) -> list[str]:
 
 def _runs(row) -> str:
     """How much runs vary in the plan, and what the estimate would promise."""
-    bound = f" if two runs differ by SD {row['run_sd_upper']:.1f}, the pilot's 80% upper bound"
+    bound = f" if two runs differ by SD {row['run_sd_upper']:.1f}, the 80% upper bound"
     if row["run_sd"] == 0:
         return f"{bound} (its estimate is 0 or less, which so few runs give by luck)"
     return f"{bound} ({100 * row['power_estimate']:.0f}% at its estimate, {row['run_sd']:.1f})"

@@ -19,7 +19,7 @@ from xtsupport.files import write_text
 from xtsupport.report import appendix, boards, how_firm, page, plots
 from xtsupport.report.boards import trained_on
 from xtsupport.report.contents import Contents
-from xtsupport.report.headline import STEPS, in_short, one_sentence, overall, title
+from xtsupport.report.headline import STEPS, doubt, in_short, one_sentence, overall, title
 from xtsupport.report.intended import intended_table
 from xtsupport.report.literature import literature
 from xtsupport.report.names import NONE, metric_name, side_name, task_name
@@ -72,7 +72,7 @@ def study_page(
     return page.render(
         "study.html",
         title=f"{title(found)} ({found.study})",
-        heading=title(found),
+        heading=title(found) + doubt(found),
         eyebrow=f"Study: {found.study}{made_on(found.records)}",
         warnings=warnings(found),
         lead=lead(found),

@@ -10,7 +10,9 @@ from xtsupport.tables import known_encoder, task
 def exposed(run: Run, names: Iterable[str]) -> list[str] | None:
     """The tasks among `names` that the encoder was trained on, by encoders.csv; None: unknown."""
     known = known_encoder(run.settings["encoder"], run.options["data"])
-    return None if known is None else [name for name in names if name in known.exposed]
+    if known is None:
+        return None
+    return [name for name in dict.fromkeys(names) if name in known.exposed]
 
 
 def contamination(run: Run) -> list[dict]:
