@@ -22,6 +22,7 @@ source = "{source}"  # for pip; a wheel that lies beside the notebook comes firs
 if not importlib.util.find_spec("xtsupport"):
     places = [*map(str, Path().glob("xtsupport-*.whl")), *([source] if source else [])]
     assert places, "upload the wheel xtsupport-*.whl beside this notebook, and run this cell again"
+    print("installing xtsupport and what this machine lacks of its packages: a minute or two ...")
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", places[0]]
     subprocess.run(pip, check=True)
     rest = [sys.executable, "-m", "xtsupport.study.hosted"]

@@ -50,6 +50,10 @@ def test_the_cell_does_nothing_where_xtsupport_is_and_else_says_what_is_missing(
     bare = [sys.executable, "-I", "-S", "-c", code]  # no packages at all
     done = subprocess.run(bare, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode and "upload the wheel xtsupport-*.whl beside" in done.stderr
+    (tmp_path / "xtsupport-0.whl").touch()  # which pip refuses
+    done = subprocess.run(bare, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode and done.stdout.startswith("installing xtsupport and what")
+    assert done.stdout.endswith("a minute or two ...\n")
 
 
 def test_a_host_keeps_its_own_fronts_and_what_will_do(monkeypatch, capsys):
