@@ -8,6 +8,7 @@
 import os
 import subprocess
 import sys
+import time
 import venv
 from pathlib import Path
 
@@ -28,10 +29,31 @@ def main() -> None:
     pip = [folder / "python", "-m", "pip", "--isolated", "install", "-q", "--no-index"]
     print("2 of 3: the packages, from wheels/; some minutes", flush=True)
     found = ["--find-links", HERE / "wheels", f"xtsupport[{EXTRA}]"]
-    subprocess.run([*map(str, [*pip, *found])], check=True)
+    if code := shown(
+        [*map(str, [*pip, *found])], HERE / ".venv", len([*HERE.glob("wheels/*.whl")])
+    ):
+        sys.exit(code)  # pip said why
     print("3 of 3: does it work", flush=True)
     subprocess.run([str(folder / "xtsupport"), "doctor"], cwd=HERE, check=False)
     print(f"\nNow type: {folder.relative_to(HERE) / 'xtsupport'} lab")
+
+
+def shown(command: list[str], folder: Path, total: int) -> int:
+    """Run pip, with a line that counts the packages that come into `folder`; its exit code."""
+    packages = next(folder.rglob("site-packages"))
+
+    def there() -> int:
+        return len([*packages.glob("*.dist-info/RECORD")])
+
+    before, begun, run = there(), time.monotonic(), subprocess.Popen(command)
+    while True:
+        ended = run.poll() is not None
+        seconds = int(time.monotonic() - begun)
+        print(f"   {there() - before} of {total} packages, {seconds} s", end="\r", flush=True)
+        if ended:
+            print()
+            return run.returncode
+        time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """One hand-edited list of dependencies; everything compiled from it is in step with it."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -121,3 +122,18 @@ def test_importing_the_package_is_quick():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_classroom_installer_counts_what_has_come(tmp_path, capfd):
+    spec = importlib.util.spec_from_file_location("install", ROOT / "docs/classroom_install.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (tmp_path / "lib" / "site-packages" / "pip-25.dist-info").mkdir(parents=True)
+    (tmp_path / "lib" / "site-packages" / "pip-25.dist-info" / "RECORD").touch()
+    code = (
+        "from pathlib import Path; new = Path('lib/site-packages/xtsupport-1.dist-info'); "
+        "new.mkdir(); (new / 'RECORD').touch(); raise SystemExit(7)"
+    )
+    command = [sys.executable, "-c", f"import os; os.chdir({str(tmp_path)!r}); {code}"]
+    assert module.shown(command, tmp_path, 3) == 7
+    assert capfd.readouterr().out.splitlines()[-1].startswith("   1 of 3 packages, ")
