@@ -1,5 +1,6 @@
 """A missing package is one line with the command to type."""
 
+import itertools
 import subprocess
 import sys
 from importlib import metadata
@@ -92,6 +93,16 @@ class TestDoctor:
         monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
         assert "/usr/bin/python2" in doctor.kernel().line()
         assert "ipykernel install --sys-prefix" in doctor.kernel().mend
+
+    def test_without_jupyterlab_there_is_a_note_and_the_checks_go_on(self, monkeypatch):
+        monkeypatch.setattr(installed, "missing", lambda: ["jupyterlab>=4"])
+        monkeypatch.setattr(doctor, "torch_build", lambda: doctor.Finding("torch", "was asked"))
+        _, packages, torch = itertools.islice(doctor.findings(), 3)
+        note, command = packages.line().splitlines()
+        assert note.split()[:3] == ["packages", "note", "no"] and "xtsupport lab" in note
+        assert command.endswith("-m pip install 'jupyterlab>=4'") and torch.found == "was asked"
+        both = ["jupyterlab>=4", "pandas>=2.2"]
+        assert doctor.packages(both).needed and "pandas" in doctor.packages(both).mend
 
     def test_the_command_stops_at_missing_packages(self, monkeypatch, capsys):
         monkeypatch.setattr(installed, "missing", lambda: ["pandas>=2.2"])

@@ -42,7 +42,7 @@ def findings() -> Iterator[Finding]:
     yield python()
     wrong = installed.missing()
     yield packages(wrong)
-    if wrong:
+    if installed.needed(wrong):
         return  # the rest imports them
     for check in (torch_build, memory, disk, cache, hub, kernel, fonts, training):
         yield check()
@@ -56,6 +56,9 @@ def python() -> Finding:
 def packages(wrong: list[str]) -> Finding:
     """Every package there, in the range that pyproject.toml states."""
     mend = "" if not wrong else f"{pip()} install {' '.join(repr(each) for each in wrong)}"
+    if wrong and not installed.needed(wrong):
+        found = f"no {', '.join(wrong)}: only `xtsupport lab` needs it"
+        return Finding("packages", found, mend, needed=False)
     found = f"{len(installed.wanted())} are there, with versions that fit"
     return Finding("packages", f"missing or too old: {', '.join(wrong)}" if wrong else found, mend)
 
@@ -132,6 +135,7 @@ def kernel() -> Finding:
     try:
         starts = KernelSpecManager().get_kernel_spec("python3").argv[0]
     except NoSuchKernel:
+        mend = mend if find_spec("ipykernel") else f"{pip()} install ipykernel"
         return Finding("kernel", "no kernel python3 is registered", mend)
     here = starts == Path(starts).name or Path(starts).parent == Path(sys.executable).parent
     return Finding("kernel", f"python3 starts {starts}", "" if here else mend)

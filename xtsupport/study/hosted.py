@@ -11,7 +11,7 @@ from importlib.metadata import requires, version
 from xtsupport.study.provenance import versions_of
 
 SHOWN = ("torch", "numpy", "pandas")  # large, or imported by a host already
-FRONTS = ("jupyterlab", "ipykernel")
+FRONTS = ("jupyterlab", "ipykernel")  # what shows notebooks: a host such as Colab has its own
 
 
 def needed() -> list[str]:

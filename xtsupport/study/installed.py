@@ -10,9 +10,8 @@ from importlib.metadata import PackageNotFoundError, requires
 from packaging.requirements import Requirement
 
 from xtsupport.errors import UserError
+from xtsupport.study.hosted import FRONTS
 from xtsupport.study.provenance import versions_of
-
-FRONTS = ("jupyterlab", "ipykernel")  # what shows notebooks: a host such as Colab has its own
 
 
 def wanted() -> list[Requirement]:
@@ -37,9 +36,14 @@ def there(required: Requirement) -> bool:
     return bool(found) and required.specifier.contains(found, prereleases=True)
 
 
+def needed(lacking: list[str]) -> list[str]:
+    """Of requirements that are not met, those without which no study runs here."""
+    return [each for each in lacking if not each.startswith(FRONTS)]
+
+
 def check() -> None:
     """Raise UserError, with the command to type, where something is missing."""
-    absent = [each for each in missing() if each.partition(">")[0] not in FRONTS]
+    absent = needed(missing())
     if absent:
         raise UserError(
             f"this Python ({sys.executable}) lacks {', '.join(absent)}. In a terminal type `make "
