@@ -8,8 +8,10 @@ import pytest
 from simulated_cubes import simulate
 
 from xtsupport.cube.any_table import read_table
+from xtsupport.cube.store import open_cube
 from xtsupport.errors import UserError
 from xtsupport.study.cli import main
+from xtsupport.study.results_commands import cube_in
 
 COLUMNS = ["condition", "task", "language", "example_id", "score"]
 
@@ -63,6 +65,15 @@ def test_without_a_baseline_the_conditions_are_named(scores, call, tmp_path):
     code, _, errors = call(scores, "--baseline", "bert")
     assert code == 1 and "--baseline bert: there is no such condition" in errors[-1]
     assert not (tmp_path / "judged").exists()
+
+
+def test_a_study_s_folder_stands_for_its_cube_and_other_folders_are_refused(tmp_path):
+    (tmp_path / "mine" / "cube").mkdir(parents=True)
+    assert cube_in(str(tmp_path / "mine")) == cube_in(str(tmp_path / "mine" / "cube"))
+    for folder in ("mine/cube", "mine"):
+        (tmp_path / folder / "notes.txt").touch()
+        with pytest.raises(UserError, match=r"is not a cube, as it holds notes\.txt"):
+            open_cube(tmp_path / folder)
 
 
 def test_all_problems_at_once_before_anything_is_written(scores, call, tmp_path):

@@ -58,6 +58,12 @@ def open_cube(path) -> ds.Dataset:
     if not path.exists():
         raise UserError(f"{path}: there is no cube here; finish the study, or name its `cube` "
                         "folder")  # fmt: skip
+    odd = (each for each in path.rglob("*") if each.is_file() and each.suffix != ".parquet")
+    hidden = (".", "_")  # as pyarrow, too, passes over them
+    for each in odd if path.is_dir() else ():
+        if not any(part.startswith(hidden) for part in each.relative_to(path).parts):
+            raise UserError(f"{path}: is not a cube, as it holds {each.name}; name the folder of "
+                            "a finished study, or its `cube`")  # fmt: skip
     form = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=WORDS))
     folders = ds.HivePartitioning.discover(infer_dictionary=True)
     try:

@@ -71,7 +71,7 @@ def calibrate(args) -> None:
 @verb(
     "significance",
     "xtsupport demo && xtsupport significance outputs/demo/cube --out my_report",
-    argument("cube", "TABLE", "a cube, or scores as CSV, TSV or parquet"),
+    argument("cube", "TABLE", "a study's folder, a cube, or scores as CSV, TSV or parquet"),
     argument("--baseline", "NAME", "the condition to compare all others with"),
     argument("--out", "DIR", "where the table and report go", required=True),
     argument("--figure", "NAME", "only this figure, such as answer or rest"),
@@ -93,7 +93,7 @@ def significance(args) -> None:
     if args.format and not args.figure:
         raise UserError(f"--format {args.format}: of which figure? add --figure NAME")
     evidence, settings, rows = evidence_of(args.cube, args.baseline)
-    study = Path(args.cube).resolve().parent
+    study = cube_in(args.cube).resolve().parent
     made = [runs.read_record(folder) for folder in store.of_study(study)]
     records = [each for each in made if each]
     found = contents(compared(evidence), evidence, settings, records)
@@ -133,13 +133,19 @@ def gather(args) -> None:
     print(f"{out}: cube.parquet, machines.csv, machines.png")
 
 
+def cube_in(path: str) -> Path:
+    """The cube, or table, that a path names: of a study's folder the cube inside."""
+    found = existing(path)
+    return found / "cube" if (found / "cube").is_dir() else found
+
+
 def evidence_of(path: str, baseline: str | None = None):
     """A table's evidence, the settings of the study that it lies in (None: it lies in none), and a
     function from a task to its rows.
 
     baseline: the condition to compare all others with (None: as the study declared, or ``none``).
     """
-    cube = existing(path)
+    cube = cube_in(path)
     from xtsupport.cube.any_table import is_cube, read_table
     from xtsupport.cube.store import read_cube
     from xtsupport.statistics.evidence import against, gather
