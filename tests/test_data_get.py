@@ -63,6 +63,13 @@ def command(capsys, *arguments):
     return code, out, err.splitlines()
 
 
+def test_sequences_too_long_for_an_encoder_of_the_hub_are_refused_by_plan_and_run(hub, capsys):
+    for verb in ("plan", "run"):
+        code, _, err = command(capsys, verb, "online.yaml", "--set", "target.max_length=129")
+        text = "target.max_length = 129: the encoder takes at most 128 tokens"
+        assert (code, err) == (1, [f"xtsupport: error: {text}"])
+
+
 def test_a_plan_freezes_commits_and_fetches_no_weights(hub, cache, capsys):
     code, out, err = command(capsys, "plan", "online.yaml")
     assert (code, err) == (0, []) and "runs in" in out

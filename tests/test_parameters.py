@@ -6,7 +6,7 @@ from study_toys import toy_root
 from xtsupport.errors import UserError
 from xtsupport.study import narrowing, parameters, store
 from xtsupport.study.parameters import as_list, as_settings
-from xtsupport.study.plan import open_study
+from xtsupport.study.plan import open_study, read_settings
 from xtsupport.study.planner import Planner
 
 
@@ -120,6 +120,13 @@ def test_a_part_has_the_runs_of_the_whole_with_their_keys(params):
     assert "target-squad" not in nodes and "retrieval-none" not in nodes
     words = {"only": ["conditions=none,all", "targets=xquad"]}
     assert all(words.items() <= node.parameters.items() for node in nodes.values())
+
+
+def test_languages_of_no_target_are_told(params):
+    words = ["data=hub", "languages=[bg,ru,sw]"]
+    told = [narrowing.unspoken(read_settings(params, [*words, f"targets={targets}"]))
+            for targets in ("[xquad]", "[xquad,xnli]")]  # fmt: skip
+    assert told == [["left out: bg, sw, which no target of the study has"], []]
 
 
 def test_a_part_reads_what_its_own_runs_read_and_nothing_else(params, monkeypatch):

@@ -23,16 +23,27 @@ def opened(args, checked: bool = False):
     from xtsupport.study.narrowing import left_out
     from xtsupport.study.plan import open_study, read_settings
     from xtsupport.study.store import unused
-    from xtsupport.training import checkpoint
 
     if getattr(args, "update", False):
         commits.update(folders.outputs() / read_settings(args.file, args.set).study)
     study = open_study(args.file, args.set, args.only)
     if checked:
         say(*(f"note: {line}" for line in commits.moved()))
-        checkpoint.check(study.settings.encoder)
+        check_encoder(study.settings)
     say(*(f"note: {line}" for line in [*unused(study.folder), *left_out(study)]))
     return study
+
+
+def check_encoder(settings) -> None:
+    """Raise UserError where an encoder's files are unsound, or sequences are too long for it."""
+    from xtsupport import tables
+    from xtsupport.study.params.rules import data_source, too_long
+    from xtsupport.training import checkpoint
+
+    most = checkpoint.longest(checkpoint.check(settings.encoder))
+    found = too_long(settings, tables.tasks(data_source(settings.data)), most)
+    if lines := [text for _, text in found]:
+        raise UserError(*lines)
 
 
 def say(*lines: str) -> None:
@@ -235,15 +246,16 @@ def plan_without_data(args, error: UserError) -> int:
     itself where settings or encoder are not sound, or nothing can be estimated."""
 
     from xtsupport.study.cost import WithoutData
+    from xtsupport.study.narrowing import unspoken
     from xtsupport.study.plan import nodes
-    from xtsupport.training import checkpoint
 
     if all(" data = " in each and "no folder" in each and not each.startswith("--set")
            for each in error.problems):  # fmt: skip # a mirror that is not there yet
         args.set = [*args.set, "data=hub"]
     settings, part = settings_and_part(args)
     with suppress(Unreachable):
-        checkpoint.check(settings.encoder)
+        check_encoder(settings)
+    say(*(f"note: {line}" for line in unspoken(settings)))
     try:
         made = WithoutData(settings, part).all_runs()
     except UserError:

@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from xtsupport import tables
 from xtsupport.errors import UserError, did_you_mean
 from xtsupport.sides import side
 from xtsupport.study.parameters import as_list
+from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings
 
 if TYPE_CHECKING:
@@ -90,10 +92,21 @@ def short(names: list[str]) -> set[str]:
     return {name.removesuffix("/plain") for name in names}
 
 
+def unspoken(settings: Settings) -> list[str]:
+    """A line where languages were chosen that no target has."""
+    chosen = [] if settings.languages == "all" else settings.languages
+    known = tables.tasks(data_source(settings.data))
+    heard = {code for name in settings.targets for code in settings.spoken(known[name])}
+    if gone := [code for code in chosen if code not in heard]:
+        return [f"left out: {', '.join(gone)}, which no target of the study has"]
+    return []
+
+
 def left_out(study: "Study") -> list[str]:
     """What a narrowed study lacks of the whole one, and of its file, for people."""
     gone = study.settings._left_out
     lines = [f"left out, as --set leaves nothing for it: {', '.join(gone)}"] if gone else []
+    lines += unspoken(study.whole or study.settings)
     if not any("report.html" in node.outputs for node in study.plan.nodes):
         lines.append(
             "no report: it compares two conditions (such as none and another) in a language that "

@@ -75,13 +75,14 @@ def on_hub(name: str) -> tuple[remote.Repo, list[str]]:
     return repo, [*small, *weight_files(name, names, lambda each: download.fetch(repo, each))]
 
 
-def check(name: str | Path) -> None:
+def check(name: str | Path) -> dict:
     """Raise a UserError that names the file if an encoder cannot be what its files say it is.
 
     Of an encoder on the hub, some kilobytes are read; of ``pretrain`` and ``offline-e5`` nothing.
+    Returns its config.json (empty of those two).
     """
     if str(name) in ("pretrain", OFFLINE):
-        return
+        return {}
     folder = own_folder(name)
     if folder is not None:
         names = [path.name for path in folder.iterdir() if path.is_file()]
@@ -103,6 +104,7 @@ def check(name: str | Path) -> None:
         if each != INDEX:
             found |= header(name, each, opened(each))
     agreed(name, config, found)
+    return config
 
 
 def agreed(name, config: dict, found: dict) -> None:

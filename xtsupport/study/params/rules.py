@@ -354,6 +354,11 @@ def known_positions(settings, tasks, languages) -> Problems:
     most, said = settings.pretraining.max_length, "pretraining.max_length = "
     if settings.encoder != "pretrain":
         most, said = checkpoint.positions(settings.encoder), ""
+    yield from too_long(settings, tasks, most, said)
+
+
+def too_long(settings, tasks, most: int | None, said: str = "") -> Problems:
+    """Sequences of more than `most` tokens (None: any will do), which `said` says where."""
     wanted = {path: own.max_length or 0 for path, own in retrieval_settings(settings)}
     for path, _, length, _ in windows(settings, tasks):
         wanted[path[:1] if path[-1] == "stride" else path] = length
