@@ -97,6 +97,7 @@ def test_whoever_dies_takes_the_kernel_along(tmp_path, victim):
         (warm_one,) = (pid for pid in started if children(pid))
         forks = children(warm_one)
         assert len(forks) == 1
+        assert os.getpgid(warm_one) != os.getpgid(0)  # Ctrl-C in a terminal goes to its group
         os.kill(asker.pid if victim == "asker" else warm_one, signal.SIGKILL)
         wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in forks), 20)
         asker.wait(timeout=20)

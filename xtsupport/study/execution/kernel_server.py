@@ -47,6 +47,7 @@ def server(token: str, environment: dict[str, str]) -> Iterator[dict[str, str]]:
             env=os.environ | environment | INLINE,
             stdin=subprocess.DEVNULL,
             pass_fds=[handle],
+            start_new_session=True,  # Ctrl-C in the terminal is for who started it, who ends it
         )
     try:
         yield {NAME: name}
