@@ -50,6 +50,15 @@ def test_the_node_that_trains_now_is_shown_with_its_curve(study, tmp_path, capsy
     assert any(line.split()[:2] == ["pretraining", "stopped"] for line in shown)
 
 
+def test_ctrl_c_ends_the_watching_and_says_nothing_of_the_study(study, monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "watch", interrupted)
+    assert cli.main(["status", study.params, "--watch"]) == 0
+    assert "stopped" not in capsys.readouterr().err
+
+
 def test_a_low_terminal_shows_what_matters():
     lines = [f"{'n' + str(k):<34}{state:<10}1/1 runs" for k, state in
              enumerate(["done", "running", "to do", "failed"])]  # fmt: skip

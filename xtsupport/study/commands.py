@@ -280,7 +280,9 @@ def status(args) -> None:
 
     study = opened(args)
     if args.watch:
-        return watch.watch(study)
+        with suppress(KeyboardInterrupt):  # ends the watching; the study goes on
+            watch.watch(study)
+        return
     states = runner.states(study, list(study.plan.nodes))
     print(*progress.status_lines(study, runner.runner_of(study.folder), states), sep="\n")
 
