@@ -13,6 +13,12 @@ import pytest
 MIRROR = Path(__file__).parents[2] / "shared" / "hub"
 
 
+def pytest_collection_modifyitems(items):
+    """The tests that share one study in their order come first: pytest-xdist hands out blocks, and
+    a worker that has nothing left takes from the end of another's."""
+    items.sort(key=lambda item: item.path.name != "test_runner.py")
+
+
 @pytest.fixture(scope="session")
 def mirror():
     """The folder of real datasets beside the checkout, or $XTSUPPORT_MIRROR."""
