@@ -61,7 +61,7 @@ def test_sentences_tell_what_is_needed_or_that_nothing_suffices():
     one, other, third = power_sentences(pd.DataFrame([row, never, agree | {"level": "Turkic"}]))
     assert one == (
         "With 3 seeds, 1190 questions and 1 language, a gain of 1 point in Greek is found with 31% "
-        "power if two runs differ by SD 1.3, the pilot's 80% upper bound (44% at its estimate, "
+        "power if two runs differ by SD 1.3, the 80% upper bound (44% at its estimate, "
         "0.8); 80% power needs 12 seeds, or 4760 questions (unit: clusters x seeds)."
     )
     assert "over all languages is found" in other and "; no number of seeds suffices" in other
