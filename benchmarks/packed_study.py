@@ -22,6 +22,7 @@ import json
 import lzma
 import multiprocessing
 import os
+import queue
 import shutil
 import struct
 import sys
@@ -169,34 +170,29 @@ def study_of(params: str, settings: list[str], only: list[str]):
 
 def encode(name: str, known: dict) -> None:
     """Keep the features of one data set: ``RUN task`` of its training, ``RUN target code``."""
-    from xtsupport.data import load
-    from xtsupport.study.phases import train, training_rows
+    from xtsupport.study.phases.evaluating import evaluation_set
+    from xtsupport.study.phases.training_rows import training_features
     from xtsupport.training.encoder import load_encoder
 
     name, *which = name.split()
     run, tokenizer = known[name], load_encoder("offline-e5")[1]
-    rows = run.settings.get("tasks", {}).get(which[0], run.settings.get("rows"))
-    if len(which) == 1:
-        training_rows.training_features(which[0], rows, tokenizer, run)
-        return
-    target, code = which
-    split = run.settings.get("eval_splits", {}).get(target)
-    examples = load(target, code, split, run.options["data"])
-    examples = train.whole_clusters(examples, run.settings["max_clusters"].get(target))
-    training_rows.windows_of(examples, "span", tokenizer, run.settings)
+    task = run.training_task or which[0]
+    rows = run.settings.get("tasks", {}).get(task, run.settings.get("rows"))
+    trained_on = training_features(task, rows, tokenizer, run)
+    if run.training_task and len(which) == 2:
+        evaluation_set(*which, None, trained_on, tokenizer, run)
 
 
 def to_encode(study) -> list[str]:
-    """What `encode` takes: every training set, and the evaluation sets with long texts."""
-    found = {}
+    """What `encode` takes: every training set, then every evaluation set of phase 3."""
+    rows, sets = {}, {}
     for run in study.plan.runs:
-        for task in run.settings.get("tasks", ()):
-            found.setdefault(f"{task}", f"{run.name} {task}")
-        if run.phase == "target" and run.training_task in ("squad", "tydiqa"):
-            for target, codes in run.settings["targets"].items():
-                for code in codes:
-                    found.setdefault(f"{target} {code}", f"{run.name} {target} {code}")
-    return list(found.values())
+        for task in run.settings.get("tasks", [run.training_task] if run.training_task else ()):
+            rows.setdefault((run.phase, task), f"{run.name} {task}")
+        for target, codes in run.settings["targets"].items() if run.phase == "target" else ():
+            for code in codes:
+                sets.setdefault((target, code), f"{run.name} {target} {code}")
+    return [*rows.values(), *sets.values()]
 
 
 def worker(asked, todo, done) -> None:
@@ -218,7 +214,6 @@ def worker(asked, todo, done) -> None:
         "pretraining": lambda run: train.pretrain(run, progress=False),
     }
     known = {run.name: run for run in study_of(*asked).plan.runs}
-    done.put(("", "", 0.0))
     for name in iter(todo.get, None):
         start, state = time.monotonic(), "done"
         try:
@@ -251,12 +246,11 @@ def urgency(study) -> dict[str, tuple]:
 
 def run(asked: tuple, folder: Path, jobs: int, minutes: float, out: Path) -> None:
     """Do as many runs as there is time for, and leave what `unpack` takes in `out`."""
-    began = time.monotonic()
+    until = time.monotonic() + 60 * minutes
     os.chdir(ROOT)
     work = Path(os.environ.setdefault("XTSUPPORT_WORK", "/tmp/packed"))
     os.environ.update(XTSUPPORT_CACHE=str(work / "cache"), XTSUPPORT_STOP=str(work / "stop"),
                       TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="1")  # fmt: skip
-    os.environ["PYTHONPATH"] = f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"
     (work / "stop").unlink(missing_ok=True)
     unfold(folder, asked[0])
     study = study_of(*asked)
@@ -264,8 +258,6 @@ def run(asked: tuple, folder: Path, jobs: int, minutes: float, out: Path) -> Non
 
     study.folder.mkdir(parents=True, exist_ok=True)
     runner.keep_settings(study)
-    place = urgency(study)
-    waiting = sorted((each for each in study.plan.runs), key=lambda each: place[each.name])
     context = multiprocessing.get_context("spawn")
     todo, done = context.Queue(), context.Queue()
     workers = [
@@ -273,50 +265,49 @@ def run(asked: tuple, folder: Path, jobs: int, minutes: float, out: Path) -> Non
     ]
     for each in workers:
         each.start()
-    finished, failed, ready, stopped = set(), {}, {}, False
     for name in to_encode(study):
         todo.put(name)
-    while waiting or ready:
-        if not stopped and time.monotonic() - began > 60 * minutes:
-            stopped = bool((work / "stop").touch() or True)
-            waiting = []
-        if stopped and time.monotonic() - began > 60 * minutes + GRACE:
-            break  # what evaluates does not hear of it, and is done again
-        for each in list(waiting if not stopped else ()):
-            if len(ready) >= jobs:
-                break
-            if all(above.name in finished for above in each.upstream):
-                waiting.remove(each)
-                todo.put(each.name)
-                ready[each.name] = each
-        waiting = [each for each in waiting if not {a.name for a in each.upstream} & {*failed}]
-        try:
-            name, state, seconds = done.get(timeout=1)
-        except Exception:
-            if not any(each.is_alive() for each in workers):
-                break
-            continue
-        if not name:
-            continue
-        if " " in name:
-            print(f"{name}  {seconds:.1f} s  {state}", flush=True)
-            continue
-        ready.pop(name)
-        if state == "done":
-            finished.add(name)
-        else:
-            failed[name] = state
-        clock = time.monotonic() - began
-        print(f"{clock:6.1f} s  {len(finished)}/{len(place)}  {name}  {seconds:.1f} s  {state}",
-              flush=True)  # fmt: skip
+    finished, failed = handed_out(study, workers, todo, done, until, work / "stop")
     for _ in workers:
         todo.put(None)
     runner.store.write_list(study)
     bring(study, finished, out)
-    print(f"{len(finished)} of {len(place)} runs are finished; {len(failed)} stopped or failed")
+    every = len(study.plan.runs)
+    print(f"{len(finished)} of {every} runs are finished; {len(failed)} stopped or failed")
     for each in workers:
         each.join(2)
         each.kill()
+
+
+def handed_out(study, workers, todo, done, until: float, stop: Path) -> tuple[set, set]:
+    """Names of the runs that were finished by a time of the monotonic clock, and of those that were
+    not; a run is handed out when what it starts from is finished."""
+    place = urgency(study)
+    waiting = sorted(study.plan.runs, key=lambda each: place[each.name])
+    above = {each.name: {run.name for run in each.upstream} for each in waiting}
+    finished, failed, busy = set(), set(), set()
+    while (waiting or busy) and any(each.is_alive() for each in workers):
+        late = time.monotonic() - until
+        if late > 0:
+            stop.touch()
+            waiting = []
+        if late > GRACE:
+            break  # what evaluates does not hear of it, and is done again
+        waiting = [each for each in waiting if not above[each.name] & failed]
+        free = [each for each in waiting if above[each.name] <= finished]
+        for each in free[: len(workers) - len(busy)]:
+            waiting.remove(each)
+            busy.add(each.name)
+            todo.put(each.name)
+        try:
+            name, state, seconds = done.get(timeout=1)
+        except queue.Empty:
+            continue
+        if name in busy:  # else a data set was encoded
+            busy.remove(name)
+            (finished if state == "done" else failed).add(name)
+        print(f"{len(finished)}/{len(place)}  {name}  {seconds:.1f} s  {state}", flush=True)
+    return finished, failed
 
 
 def bring(study, finished: set[str], out: Path) -> None:

@@ -51,6 +51,8 @@ def test_a_packed_study_comes_back_with_the_scores_of_one_done_here(tmp_path, mi
     assert "0 of 5 runs are finished" in cut[-1]
     done = carried_out("run", there, *how, "--minutes", "5", script=script)
     assert done[-1] == "5 of 5 runs are finished; 0 stopped or failed"
+    assert {line.split()[-1] for line in done[:-1]} == {"done"}  # data sets encoded, too
+    assert any(line.split()[2:4] == ["xnli", "sw"] for line in done)
     carried_out("unpack", back, str(out))
     found = back / "outputs" / "reference"
     cube = read_cube(found / "cube")

@@ -34,8 +34,7 @@ def deciding(found: Contents) -> list[str]:
             f"The encoder was itself trained on data of {met}: scores and gains there are exposed, "
             "not zero-shot."
         )
-    matched = primary.baseline.startswith("none~")
-    if matched:
+    if found.matched:
         lines.append("Steps are equal, rows are not: phase 2 may show rows that the control, which "
                      "repeats the target's, never sees.")  # fmt: skip
     elif target["note"].str.contains("own training data").any() and not found.control:
@@ -47,9 +46,7 @@ def deciding(found: Contents) -> list[str]:
     if (whole["verdict"] == "undetermined").any() and whole["mde"].notna().any():
         lines.append(f"Undetermined does not mean none: 80% power requires a gain of "
                      f"{whole['mde'].iloc[0]:.1f} points here.")  # fmt: skip
-    mine = found.beside[found.beside["task"].eq(primary.target) & found.beside["level"].eq("all")]
-    if mine["differs"].any():
-        row = mine.iloc[0]
+    for row in found.doubted.to_dict("records"):
         bounds = ends(row["boot_low"], row["boot_high"], MINUS)
         lines.append(f"A studentised bootstrap of the same clusters and seeds gives {bounds}: "
                      "treat the verdict over all languages as open.")  # fmt: skip
@@ -139,8 +136,7 @@ def _spoken(codes: list[str]) -> str:
 
 def best(found: Contents) -> list[Block]:
     """What choosing the best intermediate per target gains, fairly and naively."""
-    baseline = side(found.primary.baseline)[0]  # of the plain conditions
-    baseline = "none" if baseline.startswith("none~") else baseline
+    baseline = "none" if found.matched else side(found.primary.baseline)[0]  # a plain condition
     tables = []
     for target in dict.fromkeys(one.task for one in found.evidence.moments):
         one = next(one for one in found.evidence.moments if one.task == target)

@@ -111,6 +111,18 @@ class Contents:
         """The answer's rows by the bootstrap as well: the columns of ``beside_bootstrap``."""
         return beside_bootstrap(self.evidence)
 
+    @property
+    def doubted(self) -> pd.DataFrame:
+        """The row of `beside` on the target over all languages, where only one method finds
+        something; else no row."""
+        rows = self.beside[self.beside["task"].eq(self.primary.target)]
+        return rows[rows["level"].eq("all") & rows["differs"]]
+
+    @property
+    def matched(self) -> bool:
+        """Whether the declared baseline is the treatment's step-matched control."""
+        return self.primary.baseline == f"none~{self.primary.treatment}"
+
     @cached_property
     def scores(self) -> pd.DataFrame:
         """Official scores per condition, task, language and seed."""

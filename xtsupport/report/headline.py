@@ -49,7 +49,7 @@ def title(found: Contents) -> str:
     primary, data = found.primary, found.evidence.data
     row, first = overall(found, primary), primary.baseline == "none"
     who, where = side_name(primary.treatment, data), task_name(primary.target, data)
-    base = base_words(primary, data)
+    base = base_words(found)
     told = (FIRST if first else AGAINST)[row["verdict"]]
     text = told.format(who=who, base=base, where=where, margin=points(found.rules.margin),
                        scarce=scarce(row))  # fmt: skip
@@ -60,15 +60,12 @@ def title(found: Contents) -> str:
 
 def doubt(found: Contents) -> str:
     """What to add to a finding over all languages that the bootstrap does not share; or nothing."""
-    task = found.primary.target
-    rows = found.beside[found.beside["task"].eq(task) & found.beside["level"].eq("all")]
-    return "; a bootstrap leaves it open" if rows["differs"].any() else ""
+    return "; a bootstrap leaves it open" if len(found.doubted) else ""
 
 
-def base_words(primary: Primary, data: str) -> str:
+def base_words(found: Contents) -> str:
     """The baseline; where it is the treatment's step-matched control, what that is."""
-    matched = primary.baseline == f"none~{primary.treatment}"
-    return STEPS if matched else side_name(primary.baseline, data)
+    return STEPS if found.matched else side_name(found.primary.baseline, found.evidence.data)
 
 
 AGAINST_STEPS = {
@@ -85,8 +82,7 @@ def one_sentence(found: Contents) -> str:
     primary, data = found.primary, found.evidence.data
     row = overall(found, primary)
     who = side_name(primary.treatment, data)
-    over = f"{who} first" if primary.baseline == "none" else f"{who} against "
-    over += "" if primary.baseline == "none" else base_words(primary, data)
+    over = f"{who} first" if primary.baseline == "none" else f"{who} against {base_words(found)}"
     count = "one language" if row["n_languages"] == 1 else f"{row['n_languages']} languages"
     where = f"{task_name(primary.target, data)} {metric_name(primary.metric)}"
     parts = [f"{over}: {where} {gain_words(row, f' over {count}')}", control_words(found)]

@@ -31,6 +31,7 @@ from xtsupport.report.style import (
     NO_FINDING,
     VERDICTS,
     family_colours,
+    first_of,
     gain_window,
     group_markers,
     in_rows,
@@ -63,14 +64,13 @@ def training_curve(log: pd.DataFrame) -> Figure:
         height=3.8 if rows == 1 else 2.8 * rows + 0.6,
         sharey=True,
     )
-    for panel, condition in zip(panels, conditions, strict=False):
+    panels = first_of(panels, len(conditions))
+    for panel, condition in zip(panels, conditions, strict=True):
         _loss_lines(panel, log[log["condition"] == condition])
         panel.set(xlabel="step", title=side_name(condition) if condition else "")
-    for panel in panels[len(conditions) :]:
-        panel.remove()
     for panel in panels[::columns]:
         panel.set(ylabel="loss", ylim=(0, None))
-    panels[len(conditions) - 1].legend(frameon=False, fontsize="small")
+    panels[-1].legend(frameon=False, fontsize="small")
     return figure
 
 
@@ -390,13 +390,12 @@ def retrieval_by_layer(scores: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         height=max(3.8 if rows == 1 else 3 * rows, 1.4 + 0.2 * len(set(languages["group"]))),
         sharey=True,
     )
-    for panel, condition in zip(panels, conditions, strict=False):
+    panels = first_of(panels, len(conditions))
+    for panel, condition in zip(panels, conditions, strict=True):
         _layer_lines(panel, scores[scores["condition"] == condition], languages)
         panel.set(xlabel="layer", xlim=(-0.2, scores["layer"].max() + 0.2))
         panel.set_title(side_name(condition) if condition else "")
         panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    for panel in panels[len(conditions) :]:
-        panel.remove()
     for panel in panels[::columns]:
         panel.set(ylabel="accuracy in points", ylim=(0, None))
     lines = panels[0].get_legend_handles_labels()

@@ -162,6 +162,13 @@ def in_rows(count: int) -> tuple[int, int]:
     return -(-count // rows), rows
 
 
+def first_of(panels: list[Axes], count: int) -> list[Axes]:
+    """The first `count` panels; the others leave their figure."""
+    for panel in panels[count:]:
+        panel.remove()
+    return panels[:count]
+
+
 def new_figure(
     title: str,
     look_for: str,
