@@ -29,12 +29,14 @@ def test_every_linked_file_exists():
 
 def test_every_file_in_the_layout_exists():
     layout = next(block for block in BLOCKS if block.startswith("params/"))
-    folder, missing = ROOT, []
+    parents, missing = [ROOT], []
     for line in layout.splitlines():
-        indented = line.startswith("  ")
+        depth = (len(line) - len(line.lstrip())) // 2
+        if depth > 2:  # the second line of an explanation
+            continue
         names = re.split(r"\s{2,}", line.strip())[0].split()
-        folder = folder if indented else ROOT / names[0]
-        missing += [name for name in names if not ((folder if indented else ROOT) / name).exists()]
+        missing += [name for name in names if not (parents[depth] / name).exists()]
+        parents[depth + 1 :] = [parents[depth] / names[0]]
     assert not missing
 
 
