@@ -23,17 +23,17 @@ def main() -> None:
     if found != VERSION:
         sys.exit(f"this is Python {found}, and the wheels are for {VERSION}: type `python{VERSION} "
                  f"install.py` (Windows: `py -{VERSION} install.py`)")  # fmt: skip
-    print("1 of 3: .venv", flush=True)
+    print("1 of 3: making .venv", flush=True)
     venv.create(HERE / ".venv", with_pip=True)
     folder = HERE / ".venv" / ("Scripts" if os.name == "nt" else "bin")
     pip = [folder / "python", "-m", "pip", "--isolated", "install", "-q", "--no-index"]
-    print("2 of 3: the packages, from wheels/; some minutes", flush=True)
+    print("2 of 3: installing packages from wheels/ (takes some minutes)", flush=True)
     found = ["--find-links", HERE / "wheels", f"xtsupport[{EXTRA}]"]
     if code := shown(
         [*map(str, [*pip, *found])], HERE / ".venv", len([*HERE.glob("wheels/*.whl")])
     ):
         sys.exit(code)  # pip said why
-    print("3 of 3: does it work", flush=True)
+    print("3 of 3: checking the installation", flush=True)
     subprocess.run([str(folder / "xtsupport"), "doctor"], cwd=HERE, check=False)
     print(f"\nNow type: {folder.relative_to(HERE) / 'xtsupport'} lab")
 
