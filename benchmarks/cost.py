@@ -2,9 +2,9 @@
 
     python benchmarks/cost.py params/small.yaml params/demo.yaml
 
-Needs their runs in outputs/. Every run is judged by its own run.json: its settings, the tokens of
-its training rows, its seconds. Runs that differ in nothing but condition and seed do the same work,
-so beside the sum stands the fastest of them: what the work takes when nothing else runs.
+Needs their runs in outputs/. Settings, tokens of training rows and seconds come from each run's
+run.json. Runs that differ only in condition and seed do the same work, so the table also shows the
+fastest of them: the time that the work takes when nothing else is running.
 """
 
 import sys

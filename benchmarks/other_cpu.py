@@ -1,4 +1,4 @@
-"""Do the demo's verdicts hang on the processor? Its declared comparison with fewer instructions.
+"""Do the demo's verdicts depend on the processor? Its declared comparison with fewer instructions.
 
 python benchmarks/other_cpu.py FOLDER [--seeds N ...]
 
