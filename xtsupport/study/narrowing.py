@@ -60,14 +60,18 @@ def named(settings: Settings) -> dict[str, list]:
 def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
     """The settings with only what was chosen, and the comparisons that it still allows.
 
-    A condition that has none of the chosen seeds goes, too.
+    A condition or target that has none of the chosen seeds goes, too.
     """
     kept: dict[str, Any] = named(settings) | chosen
     seeds = {
-        name: [seed for seed in settings.seeds_of(name) if seed in kept["seeds"]]
+        name: {
+            target: [seed for seed in settings.seeds_of(name, target) if seed in kept["seeds"]]
+            for target in kept["targets"]
+        }
         for name in kept["conditions"]
     }
-    kept["conditions"] = [name for name in kept["conditions"] if seeds[name]]
+    kept["conditions"] = [name for name in kept["conditions"] if any(seeds[name].values())]
+    kept["targets"] = [t for t in kept["targets"] if any(own[t] for own in seeds.values())]
     kept["variants"] = [each for each in kept["variants"] if side(each)[0] in kept["conditions"]]
     sides = {*kept["conditions"], *kept["variants"]}
     analysis = settings.analysis

@@ -69,17 +69,18 @@ class Planner:
         phase3 = [
             self.target(task, each, seed, self.above(each, seed, phase2, start), variant)
             for each, variant in self.sides(parsed)
-            for task in self.training_tasks()
-            for seed in part.seeds_of(each.name)
+            for task, targets in self.training_tasks().items()
+            for seed in part.seeds_of(each.name, *targets)
         ]
+        sought = [name for name in self.of_kind("retrieval") if name in part.targets]
         retrieval = [
             self.retrieval(each, seed, self.above(each, seed, phase2, start))
             for each in parsed
-            if set(self.of_kind("retrieval")) & set(part.targets) and not each.matched
+            if sought and not each.matched
             for seed in (
-                part.seeds_of(each.name)
+                part.seeds_of(each.name, *sought)
                 if each.has_phase2
-                else self.settings.seeds_of(each.name)[:1]
+                else self.settings.seeds_of(each.name, *self.of_kind("retrieval"))[:1]
             )
         ]
         if self.problems:
@@ -104,10 +105,13 @@ class Planner:
         asked_for = (side(name) for name in self.part.variants)
         return [(each, "plain") for each in parsed] + [(named[c], v) for c, v in asked_for]
 
-    def training_tasks(self) -> list[str]:
-        """The tasks that phase 3 trains on, in the order of the targets."""
-        rows = [self.tables[name] for name in self.part.targets]
-        return list(dict.fromkeys(row.training_task for row in rows if row.kind != "retrieval"))
+    def training_tasks(self) -> dict[str, list[str]]:
+        """The tasks that phase 3 trains on, in the order of the targets, with those they serve."""
+        found: dict[str, list[str]] = {}
+        for row in (self.tables[name] for name in self.part.targets):
+            if row.kind != "retrieval":
+                found.setdefault(row.training_task, []).append(row.name)
+        return found
 
     def of_kind(self, kind: str) -> list[str]:
         """The targets of a kind."""
@@ -267,6 +271,7 @@ class Planner:
             name: self.spoken(name)
             for name in self.settings.targets
             if self.tables[name].training_task == task and self.tables[name].kind != "retrieval"
+            and seed in self.settings.seeds_of(condition.name, name)
         }
         evaluation = self.settings.evaluation
         evaluated = {name: evaluation.splits[name] for name in served if name in evaluation.splits}
@@ -354,7 +359,11 @@ class Planner:
 
     def retrieval(self, condition, seed: int, above: list[Run]) -> Run:
         """Sentence retrieval with the encoder as it is."""
-        served = {name: self.spoken(name) for name in self.of_kind("retrieval")}
+        served = {
+            name: self.spoken(name)
+            for name in self.of_kind("retrieval")
+            if seed in self.settings.seeds_of(condition.name, name) or not condition.has_phase2
+        }
         return self.run(
             "retrieval",
             condition.name,

@@ -116,8 +116,7 @@ def no_name_twice(settings, tasks, languages) -> Problems:
     """Lists name things once."""
     keys = ("conditions", "variants", "targets", "seeds", "languages")
     lists: dict[tuple, Any] = {(key,): getattr(settings, key) for key in keys}
-    own = settings.seeds if isinstance(settings.seeds, dict) else {}
-    lists |= {("seeds", name): seeds for name, seeds in own.items()}
+    lists |= dict(own_seeds(settings))
     for path, values in lists.items():
         for value, times in Counter(values).items() if isinstance(values, list) else ():
             if times > 1:
@@ -125,10 +124,19 @@ def no_name_twice(settings, tasks, languages) -> Problems:
 
 
 def known_seeds(settings, tasks, languages) -> Problems:
-    """Seeds of their own are those of conditions of the study."""
-    for name in settings.seeds if isinstance(settings.seeds, dict) else ():
-        path, allowed = ("seeds", name), [*settings.conditions, "default"]
-        yield from among(path, name, allowed, f"seeds.{name}: is not a condition of the study")
+    """Seeds of their own are those of conditions of the study, and there of its targets."""
+    for path, _ in own_seeds(settings):
+        what = "condition" if len(path) == 2 else "target"
+        allowed = [*(settings.conditions if len(path) == 2 else settings.targets), "default"]
+        yield from among(path, path[-1], allowed, f"{dotted(path)}: is not a {what} of the study")
+
+
+def own_seeds(settings) -> Iterator[tuple[tuple, Any]]:
+    """(key path, what it holds) of the seeds of conditions, and of a condition's targets."""
+    for name, own in settings.seeds.items() if isinstance(settings.seeds, dict) else ():
+        yield ("seeds", name), own
+        for target, seeds in own.items() if isinstance(own, dict) else ():
+            yield ("seeds", name, target), seeds
 
 
 def known_conditions(settings, tasks, languages) -> Problems:

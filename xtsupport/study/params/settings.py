@@ -294,9 +294,10 @@ class Settings(Part):
     variants: list[Text] = Field(
         default=[], description="CONDITION/VARIANT: phase 3 that way too, as in squad/source=de"
     )
-    seeds: Seeds | dict[str, Seeds] = Field(
+    seeds: Seeds | dict[str, Seeds | dict[str, Seeds]] = Field(
         default=[0, 1, 2],
-        description="of every condition, or {CONDITION: its seeds, default: those of the rest}",
+        description="of every condition, or {CONDITION: its seeds, default: those of the rest}; "
+        "its seeds can be {TARGET: seeds, default: those of its other targets}",
     )
     languages: Literal["all"] | Annotated[list[str], Field(min_length=1)] = "all"
     pretraining: Pretraining = Pretraining()
@@ -332,12 +333,20 @@ class Settings(Part):
         found |= special.model_dump(exclude_unset=True) if special else {}
         return found | {"max_length": found["max_length"] or self.target.max_length}
 
-    def seeds_of(self, condition: str) -> list[int]:
-        """The seeds of a condition, in the order of the file."""
-        if isinstance(self.seeds, list):
-            return self.seeds
-        usual = self.seeds.get("default", type(self).model_fields["seeds"].default)
-        return self.seeds.get(condition, usual)
+    def seeds_of(self, condition: str, *targets: str) -> list[int]:
+        """The seeds that a condition has on one target at least (none named: on any of the study's),
+        in the order of the file."""
+        found = (self._seeds_on(condition, target) for target in targets or self.targets)
+        return list(dict.fromkeys(seed for seeds in found for seed in seeds))
+
+    def _seeds_on(self, condition: str, target: str) -> list[int]:
+        """The seeds of a condition on a target: the first that is given of its own and the usual."""
+        given = self.seeds if isinstance(self.seeds, dict) else {"default": self.seeds}
+        for own in (given.get(condition, {}), given.get("default", {})):
+            seeds = own.get(target, own.get("default")) if isinstance(own, dict) else own
+            if seeds is not None:
+                return seeds
+        return type(self).model_fields["seeds"].default
 
     def spoken(self, task: Task) -> list[str]:
         """The languages that a target is evaluated in; task: its row of the table of tasks."""
