@@ -82,13 +82,13 @@ def test_solution_03_losses_of_other_tasks_cannot_be_compared():
     assert squad["loss"].head(5).mean() == pytest.approx(3.2, abs=0.3)  # log of about 26 pieces
     assert mnli["loss"].head(5).mean() == pytest.approx(math.log(3), abs=0.05)
     ends = [late(each, 0.8)["loss"].mean() for each in (squad, mnli)]
-    assert ends[0] < 0.01 and 5 < ends[1] / ends[0] < 25  # "some ten times"; the quiz: 0.003, 0.05
-    assert [round(ends[0], 3), round(ends[1], 2)] == [0.003, 0.05]
-    assert squad["english"].iloc[0] == mnli["english"].iloc[0] > 99
+    assert ends[0] < 0.01 and 5 < ends[1] / ends[0] < 25  # "some ten times"; the quiz: 0.006, 0.05
+    assert [round(ends[0], 3), round(ends[1], 2)] == [0.006, 0.05]
+    assert min(squad["english"].iloc[0], mnli["english"].iloc[0]) > 99
     start = mixed.head(30).groupby("task")["loss"].mean()
     assert start[["mnli", "hellaswag"]].round(1).tolist() == [1.1, 1.4] and start["squad"] > 3
     jumps = late(mixed, 0.5).groupby("task")["loss"].std()
-    assert jumps[["squad", "squad_v2"]].min() > 2 * jumps[["mnli", "hellaswag"]].max()
+    assert jumps["mnli"] > 2 * jumps.drop("mnli").max()  # most, with seed 0
     counts = late(mixed, 0.5)["task"].value_counts()
     assert counts["hellaswag"] < counts.drop("hellaswag").min()  # half as many rows
 
@@ -98,12 +98,12 @@ def test_solution_06_many_examples_change_and_the_noise_is_of_several_points(cub
     score = f1.pivot_table("score", ["seed", "language", "example_id"], "condition", observed=True)
     for baseline in ("none", "none~squad"):
         changed = (score["squad"] - score[baseline]).abs().eq(1).groupby("seed").mean()
-        assert changed.between(0.29, 0.51).all()  # a third to a half
+        assert changed.between(0.28, 0.51).all()  # three to five in ten
     scores = official(score_table(cube), "world").query("language != 'en'")
     by_seed = scores.groupby(["task", "condition", "seed"])["score"].mean()
     spread = by_seed.groupby(["task", "condition"]).std().groupby("task").mean()
     assert (spread.idxmax(), spread.idxmin()) == ("xnli", "udpos")
-    assert 150 < (2 * 1.41 * spread["xquad"]) ** 2 < 250  # about 200 seeds
+    assert 150 < (2 * 1.41 * spread["xnli"]) ** 2 < 250  # about 200 seeds
 
 
 def test_solution_06_who_is_easier_than_what_but_where_the_verb_is_last(cube):
@@ -126,7 +126,7 @@ def test_the_world_has_eighty_words():
     assert sum(len(getattr(world, each)) for each in parts) == 80
 
 
-def test_the_lesson_on_luck_machines_contradict_each_other_on_xnli(cube):
+def test_the_lesson_on_luck_machines_disagree_on_xnli(cube):
     """Each seed's interval by its own questions, by hand: a t test over passages."""
     rows = cube.query("task == 'xnli' and metric == 'accuracy' and language != 'en'")
     keys = ["seed", "cluster_id", "language"]
@@ -135,9 +135,9 @@ def test_the_lesson_on_luck_machines_contradict_each_other_on_xnli(cube):
     by_seed = gain.groupby("seed")
     reach = 1.97 * by_seed.std() / by_seed.size() ** 0.5
     claims = np.sign(by_seed.mean()).where(by_seed.mean().abs() > reach, 0)
-    assert claims.value_counts().to_dict() == {-1: 4, 0: 2, 1: 2}
+    assert claims.value_counts().to_dict() == {-1: 3, 0: 2}
     means = by_seed.mean()
-    assert abs(means.mean()) < 2.36 * means.std() / 8**0.5  # together: open
+    assert abs(means.mean()) < 2.78 * means.std() / 5**0.5  # together: open
 
 
 @pytest.mark.slow

@@ -50,6 +50,44 @@ def test_the_runs_of_a_study(study):
     }
 
 
+def test_seeds_may_differ_by_condition_and_target(study):
+    wide = ({"default": [0], "xquad": [0, 1, 2]} for _ in range(2))
+    targets = ["xquad", "mlqa", "xnli", "tatoeba"]
+    made = study(
+        targets=targets, seeds={"default": [0, 1], "squad": next(wide), "none": next(wide)}
+    )
+    runs, parts = by_name(made), {}
+    for run in runs.values():
+        parts.setdefault((run.phase, run.training_task, run.condition), []).append(run.seed)
+    assert parts["intermediate", "", "squad"] == [0, 1, 2]  # what its targets need together
+    assert parts["target", "squad", "squad"] == parts["target", "squad", "none"] == [0, 1, 2]
+    assert parts["target", "mnli", "squad"] == parts["target", "mnli", "none"] == [0]
+    assert parts["target", "squad", "none~squad"] == parts["target", "mnli", "none~squad"] == [0, 1]
+    assert parts["retrieval", "", "squad"] == parts["retrieval", "", "none"] == [0]
+    served = [
+        list(runs[f"target/squad/none/plain/seed{seed}"].settings["targets"]) for seed in (0, 2)
+    ]
+    assert served == [["xquad", "mlqa"], ["xquad"]]  # seed 2 was asked for on one of the two
+    usual = by_name(study(targets=targets, seeds=[0, 1, 2]))
+    same = [name for name in runs if name in usual and not name.startswith("target/squad")]
+    assert len(same) > 9 and all(runs[name].recipe == usual[name].recipe for name in same)
+    assert len(made.runs("target", "none", seeds=[2])) == 1
+    with pytest.raises(UserError, match=r"seed = 2: not in this study; allowed: 0; to add it"):
+        made.runs("target", "none", seeds=[2], targets=["xnli"])
+
+
+def test_a_part_by_seed_is_without_the_targets_that_lack_it(study):
+    seeds = {"default": [0], "squad": {"default": [0], "xquad": [0, 5]}}
+    path = study(targets=["xquad", "xnli", "tatoeba"], seeds=seeds).params
+    part = open_study(path, only=["seeds=5"])
+    assert part.settings.targets == ["xquad"] and part.settings.conditions == ["squad"]
+    assert [run.name for run in part.plan.runs] == [
+        "pretraining/seed0", "intermediate/squad/seed5", "target/squad/squad/plain/seed5"
+    ]  # fmt: skip
+    part = open_study(path, only=["targets=xnli"])
+    assert {run.seed for run in part.plan.runs} == {0}
+
+
 def test_what_each_run_starts_from(study):
     runs = by_name(study())
     above = {name: [each.name for each in run.upstream] for name, run in runs.items()}

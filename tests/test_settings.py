@@ -261,9 +261,34 @@ def test_a_condition_may_have_seeds_of_its_own(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_condition_may_have_other_seeds_on_a_target(tmp_path):
+    both = {"targets": ["xquad", "xnli"]}
+    own = {"default": [0, 1], "squad": {"default": [4], "xquad": [4, 5, 6]}, "none": {"xnli": [7]}}
+    settings = load_settings(written(tmp_path, toy_settings(**both, seeds=own)))
+    found = {name: [settings.seeds_of(name, target) for target in settings.targets]
+             for name in settings.conditions}  # fmt: skip
+    assert found == {"none": [[0, 1], [7]], "squad": [[4, 5, 6], [4]], "none~squad": [[0, 1]] * 2}
+    assert settings.seeds_of("none") == [0, 1, 7] and settings.every_seed == [0, 1, 7, 4, 5, 6]
+    for given in ([2, 3], {"default": [2, 3]}, {"squad": [2, 3], "default": [1]}):
+        path = written(tmp_path, toy_settings(**both, seeds=given))
+        settings = load_settings(path, ["seeds.squad.xquad=[8, 9]"])
+        assert settings.seeds_of("squad", "xquad") == [8, 9]
+        assert settings.seeds_of("squad", "xnli") == [2, 3]
+        assert settings.origins["seeds.squad.xquad"] == "--set"
+    path = written(tmp_path, toy_settings(**both, seeds=own))
+    part = load_settings(path, ["targets=[xquad]"])
+    assert part.every_seed == [0, 1, 4, 5, 6] and part._left_out == ["seeds.none.xnli"]
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
+        ("seeds.squad.xquat=[1]", "seeds.squad.xquat: is not a target of the study"),
+        ("seeds.squat.xquad=[1]", "seeds.squat: is not a condition of the study"),
+        ("seeds.squad.xquad=[1, 1]", "seeds.squad.xquad: 1 is listed 2 times"),
+        ("seeds.squad.xquad=[-1]", "seeds.squad.xquad[0] = -1: must be a whole number, >= 0"),
+        ("seeds.squad.xquad=[]", "seeds.squad.xquad = []: must be a list of 1 to 1000"),
+        ("seeds.squad=7", "seeds.squad = 7: must be a list of 1 to 1000"),
         ("target.epochs", "must look like key=value"),
         ("target.epoch=2", "--set: target.epoch: unknown setting (did you mean 'epochs'?)"),
         ("target.epochs=soon", "--set: target.epochs = 'soon': must be a number"),

@@ -273,6 +273,42 @@ def test_shared_seeds_enter_the_difference_in_differences():
     assert alone["se"] > 2.5 and difference["se"] < 1.5
 
 
+def test_targets_with_unequal_seeds_meet_on_those_that_all_have():
+    """More seeds on XQuAD count for XQuAD alone; by hand, from the means of runs."""
+    whole = simulate(
+        {"squad": 9}, ("none", "squad", "mnli"), ("xquad", "xnli", "udpos", "tatoeba"),
+        ("en", "de", "th"), seeds=6, run_sd=3.0, size=0.2,
+    )  # fmt: skip
+    more = whole["task"].eq("xquad") & whole["condition"].isin(["none", "squad"])
+    cube = whole[more | (whole["seed"] < 3)]
+
+    def mean(task, condition, seeds):
+        rows = whole.query("task == @task and condition == @condition and language != 'en'")
+        rows = rows[rows["seed"].isin(seeds) & rows["metric"].isin(["f1", "accuracy"])]
+        sums = rows.groupby(["seed", "language"])[["tp", "fp", "fn"]].sum()
+        micro = 2 * sums["tp"] / (2 * sums["tp"] + sums["fp"] + sums["fn"])
+        scores = rows.groupby(["seed", "language"])["score"].mean()
+        return 100 * (micro if task == "udpos" else scores).mean()
+
+    def gain(task, seeds):
+        return mean(task, "squad", seeds) - mean(task, "none", seeds)
+
+    table = compare(cube, by="all", metrics=["f1", "accuracy"], contrasts=[("squad", "none")])
+    xquad, few = pick(table, task="xquad", by="all"), range(3)
+    assert xquad["n_seeds"] == 6 and xquad["gain"] == pytest.approx(gain("xquad", range(6)))
+    rest = np.mean([gain(task, few) for task in ("xnli", "udpos")])
+    assert pick(table, task="rest", by="all")["gain"] == pytest.approx(rest)
+    difference = pick(table, task="xquad - rest", by="all")
+    assert difference["n_seeds"] == 3
+    assert difference["gain"] == pytest.approx(gain("xquad", few) - rest)
+    assert "seeds that not every target has left out: 3, 4, 5" in difference["note"]
+    assert "left out" not in xquad["note"] + pick(table, task="rest", by="all")["note"]
+    equal = compare(whole[whole["seed"] < 3], by="all", metrics=["f1", "accuracy"],
+                    contrasts=[("squad", "none")])  # fmt: skip
+    for name in ("gain", "se", "df"):
+        assert difference[name] == pytest.approx(pick(equal, task="xquad - rest", by="all")[name])
+
+
 def test_seeds_that_share_a_phase_2_run_are_one_replicate(cube):
     one = cube.query("task == 'xquad'").copy()
     one["phase2_run"] = np.where(

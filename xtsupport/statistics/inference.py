@@ -224,7 +224,7 @@ def _language_variance(case: Case) -> tuple[float, float]:
 
 def _notes(case: Case, n_seeds: int, unit: str, runs_pooled: str) -> list[str]:
     row = case.row
-    found = [row.note, *(one.note for one in case.arms)]
+    found = [row.note, *(one.note for one in case.arms), _seeds_left_out(case)]
     if row.by in ("group", "family") and len(row.languages) == 1:
         found.append(f"one language: {row.languages[0]}, not the {row.by}")
     if row.by in ("group", "family") and len(row.languages) == 2:
@@ -236,6 +236,13 @@ def _notes(case: Case, n_seeds: int, unit: str, runs_pooled: str) -> list[str]:
         found.append("the treatment uses this target's own training data")
     found.append(runs_pooled)
     return list(dict.fromkeys(filter(None, found)))
+
+
+def _seeds_left_out(case: Case) -> str:
+    """Which seeds a mean over targets does without, as ``common_replicates`` has it."""
+    known = [set(labels) for one in case.arms for labels in one.labels if labels is not None]
+    gone = sorted(set().union(*known) - set.intersection(*known)) if known else []
+    return f"seeds that not every target has left out: {', '.join(map(str, gone))}" if gone else ""
 
 
 def joint_estimate(found: Sequence[Case]) -> Estimate:

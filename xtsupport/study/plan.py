@@ -89,15 +89,17 @@ class Study:
 
     def _check(self, phase, condition, seeds, targets, into) -> None:
         settings = self.settings
-        mine = condition and isinstance(settings.seeds, dict)  # the condition has seeds of its own
-        have = settings.seeds_of(condition) if condition else settings.every_seed
+        known = [each for each in targets if each in settings.targets]
+        have = settings.seeds_of(condition, *known) if condition else settings.every_seed
         asked: list[tuple[str, Any, Sequence, str]] = [
             ("phase", phase, PHASES, ""),
             ("into", into, ("study", "scratch"), ""),
         ]
         if condition is not None:
             asked.append(("condition", condition, settings.conditions, "conditions"))
-        asked += [("seed", each, have, f"seeds.{condition}" if mine else "seeds") for each in seeds]
+        mine = [condition, *known[: len(known) == 1]] if isinstance(settings.seeds, dict) else []
+        key = ".".join(filter(None, ["seeds", *mine]))
+        asked += [("seed", each, have, key) for each in seeds]
         asked += [("target", each, settings.targets, "targets") for each in targets]
         wrong = [
             f"{what} = {value!r}: not in this study{did_you_mean(value, allowed)}; "

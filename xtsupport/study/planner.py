@@ -270,7 +270,8 @@ class Planner:
         served = {
             name: self.spoken(name)
             for name in self.settings.targets
-            if self.tables[name].training_task == task and self.tables[name].kind != "retrieval"
+            if self.tables[name].training_task == task
+            and self.tables[name].kind != "retrieval"
             and seed in self.settings.seeds_of(condition.name, name)
         }
         evaluation = self.settings.evaluation

@@ -334,13 +334,13 @@ class Settings(Part):
         return found | {"max_length": found["max_length"] or self.target.max_length}
 
     def seeds_of(self, condition: str, *targets: str) -> list[int]:
-        """The seeds that a condition has on one target at least (none named: on any of the study's),
+        """The seeds that a condition has on any of some targets (none named: of all of the study),
         in the order of the file."""
         found = (self._seeds_on(condition, target) for target in targets or self.targets)
         return list(dict.fromkeys(seed for seeds in found for seed in seeds))
 
     def _seeds_on(self, condition: str, target: str) -> list[int]:
-        """The seeds of a condition on a target: the first that is given of its own and the usual."""
+        """The seeds of a condition on a target: what was given for it, else for the rest."""
         given = self.seeds if isinstance(self.seeds, dict) else {"default": self.seeds}
         for own in (given.get(condition, {}), given.get("default", {})):
             seeds = own.get(target, own.get("default")) if isinstance(own, dict) else own
