@@ -496,7 +496,7 @@ def table_of_faults(found: dict[str, dict]) -> str:
 
 
 ODD = "a {x} #b 'c' \"$d\" ü"
-FULL_DISK, STOPPED = "the disk is full; free some space", "stopped; what is finished is kept"
+FULL_DISK, STOPPED = "the disk is full; free some space", "stopped; finished work is kept"
 FILL = (
     "f = (root / 'outputs/filler').open('wb', buffering=0)\n    {}while True: f.write(b'x' * 4096)"
 )

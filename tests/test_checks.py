@@ -125,7 +125,7 @@ def scored(run, score):
 
 
 def test_without_any_run_the_study_of_the_package_is_shown_and_named(study, package, capsys):
-    with pytest.raises(UserError, match="nothing of study toy was run here: do notebook 04"):
+    with pytest.raises(UserError, match="study toy has no finished runs here: run notebook 04"):
         conclude.present(study)
     assert conclude.present(study, "study") is study
     kept = package / "study"
@@ -147,7 +147,7 @@ def test_without_any_run_the_study_of_the_package_is_shown_and_named(study, pack
 def test_runs_with_nothing_to_compare_do_not_count_where_conditions_are_compared(study, package):
     scored(study.runs("target", "none", [1])[0], 0.5)
     assert conclude.present(study).settings.study == "toy"
-    with pytest.raises(UserError, match="nothing of study toy was run here"):  # no package's either
+    with pytest.raises(UserError, match="study toy has no finished runs here"):  # nor the package
         conclude.present(study, compared=True)
     scored(study.runs("target", "squad", [1])[0], 0.5)
     assert conclude.present(study, compared=True).settings.study == "toy"
@@ -159,7 +159,7 @@ def test_whatever_was_run_is_counted_and_drawn_upon(study, package, capsys):
     part = conclude.present(study)
     told = capsys.readouterr().out
     assert "2 of 9 runs with scores were done here: none (seed 1); squad (seed 1)" in told
-    assert "one seed: a look, not evidence" in told
+    assert "one seed: a first impression, not evidence" in told
     assert part.settings.conditions == ["none", "squad"] and part.settings.seeds == [1]
     cube = pd.read_parquet(conclude.find_cube(part))
     assert cube.groupby(["condition", "seed"], observed=True).size().to_dict() == {

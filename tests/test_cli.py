@@ -46,7 +46,7 @@ def test_plan_and_status_of_a_fresh_study(call):
     code, out, errors = call("plan", "params/toy.yaml")
     assert (code, errors) == (0, [])
     assert "4 runs in 7 nodes, 7 to do" in out
-    assert re.search(r"^target-squad +04_target_transfer +1 runs  to do$", out, re.MULTILINE)
+    assert re.search(r"^target-squad +04_target_transfer +1 run   to do$", out, re.MULTILINE)
     code, out, errors = call("status", "params/toy.yaml")
     assert (code, out.splitlines()[-1]) == (0, "7 to do")
 

@@ -79,7 +79,7 @@ def test_one_seed_on_two_machines_is_refused(machines, tmp_path):
 def test_other_questions_and_unfinished_studies_are_refused(machines, tmp_path):
     text = (machines[1] / "settings.yaml").read_text()
     (machines[1] / "settings.yaml").write_text(text.replace("margin: 1.0", "margin: 2.0"))
-    with pytest.raises(UserError, match=r"analysis: .*laptop1 and .*laptop0 declare different"):
+    with pytest.raises(UserError, match=r"analysis: .*laptop1 and .*laptop0 have different"):
         gather(list(map(str, machines)), tmp_path / "class")
     shutil.rmtree(machines[3] / "cube")
     with pytest.raises(UserError, match=r"laptop3: is not a finished study"):
@@ -90,7 +90,8 @@ def test_the_command(machines, tmp_path, capsys):
     assert main(["gather", *map(str, machines), "--out", str(tmp_path / "class")]) == 0
     out = capsys.readouterr().out
     assert "6 machines, each by its own questions alone:" in out and "together: " in out
-    assert "5 of these 6 intervals leave out the pooled gain, 3.0" in out  # only EFFECTS[5] is 3.0
+    # only EFFECTS[5] is 3.0
+    assert "5 of these 6 intervals do not contain the pooled gain, 3.0" in out
     assert main(["gather", *map(str, machines), "--target", "xnli"]) == 1
     assert "xnli: no scores from 1 laptop0, 2 laptop1" in capsys.readouterr().err
     assert main(["gather", str(tmp_path)]) == 1

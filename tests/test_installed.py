@@ -77,7 +77,7 @@ class TestDoctor:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         monkeypatch.setattr(torch.version, "cuda", None)
         found = doctor.torch_build()
-        assert "a GPU is present" in found.found and "torch (a build for CUDA)" in found.mend
+        assert "there is a GPU" in found.found and "torch (a build for CUDA)" in found.mend
         monkeypatch.setattr(torch.version, "cuda", "12.8")
         assert "driver: this torch needs CUDA 12.8" in doctor.torch_build().mend
 

@@ -83,7 +83,7 @@ def test_a_plan_without_its_mirror_estimates_and_ends_well(tmp_path, monkeypatch
     monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
     assert cli.main(["plan", "params/small.yaml"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "5 runs in 8 nodes, if the data were here:"
+    assert lines[0] == "5 runs in 8 nodes, once the data are here:"
     assert lines[-1].startswith("missing 1    ") and "no folder" in lines[-1]
     for wrong in ("data=nowhere", "seeds=x"):  # a mistake is no lack
         assert cli.main(["plan", "params/small.yaml", "--set", wrong]) == 1

@@ -180,6 +180,6 @@ def test_a_run_says_it_or_stops(tmp_path, monkeypatch, capsys):
     (run,) = open_study(toy_root(tmp_path, precision="bfloat16")).runs("pretraining")
     machine(monkeypatch, 2.0)
     train.prepare(run)
-    assert capsys.readouterr().out.endswith("set precision: auto or float32 where that matters\n")
+    assert capsys.readouterr().out.endswith("set precision: auto or float32 if speed matters\n")
     with pytest.raises(UserError, match="precision = auto: was fixed to bfloat16"):
         train.prepare(replace(run, options=run.options | {"precision": "auto"}))

@@ -309,7 +309,7 @@ def test_a_plan_that_was_removed_or_changed_is_said_loudly_and_not_repaired(root
         assert planned.read_text() != kept
     for command_ in ("status", "run"):
         text = xtsupport(root, command_, "params/toy.yaml")[1]
-        told = "is missing" if harm == "removed" else "no longer says what it said"
+        told = "is missing" if harm == "removed" else "has changed since runs were finished"
         assert f"warning: {planned}: {told}" in text and "all results count as exploratory" in text
     assert planned.exists() == (harm == "changed")
     settings = load_settings(root / "outputs" / "toy" / "settings.yaml")
@@ -339,7 +339,7 @@ def test_an_interrupted_run_lets_training_stop_and_leaves_nobody_behind(tmp_path
     process.send_signal(way)
     out, error = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in out + error
-    assert "stopped; what is finished is kept, the same command continues" in error
+    assert "stopped; finished work is kept, and the same command continues" in error
     wait_for(lambda: not survivors(tmp_path), 30)
     assert list(tmp_path.glob("outputs/runs/*/checkpoint/state"))
     assert not (tmp_path / "outputs" / "toy" / "stop").exists()

@@ -58,7 +58,7 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
         ({"study": "; rm -rf ~"}, "study = '; rm -rf ~': must be a name"),
         ({"study": "../../etc"}, "study = '../../etc': must be a name"),
         ({"study": "a/b"}, "study = 'a/b': must be a name"),
-        ({"study": "scratch"}, "study = 'scratch': is taken"),
+        ({"study": "scratch"}, "study = 'scratch': is reserved"),
         ({"data": "nowhere"}, "data = 'nowhere': no folder"),
         ({"encoder": "./nowhere"}, "no model in"),
         ({"conditions": ["none", "none~mnli"]}, "'none~mnli' needs the condition 'mnli'"),
@@ -153,7 +153,7 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
         ),
         (
             {"evaluation": {"languages": {"xquad": ["en", "de"]}}},
-            "evaluation.languages.xquad: 'de' is none of its languages",
+            "evaluation.languages.xquad: 'de' is not one of its languages",
         ),
         (
             {"evaluation": {"max_clusters": "many"}},

@@ -116,5 +116,5 @@ def test_stopping_the_study_cancels_its_jobs(root):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "stopped; what is finished is kept" in error
+    assert "stopped; finished work is kept" in error
     wait_for(lambda: not jobs(root) and not survivors(root), 60)

@@ -102,9 +102,9 @@ def test_the_same_plan_again_is_the_same_plan(study):
     do(other)
     assert store.plan_flaw(study.folder) == ""
     planned.write_text('{"since": "now", "analysis": {"margin": 2.0}}')
-    assert "no longer says what it said" in store.plan_flaw(study.folder)
+    assert "has changed since runs were finished" in store.plan_flaw(study.folder)
     planned.write_text("no JSON")
-    assert "no longer says what it said" in store.plan_flaw(study.folder)
+    assert "has changed since runs were finished" in store.plan_flaw(study.folder)
     planned.unlink()
     assert "is missing" in store.plan_flaw(study.folder)
 

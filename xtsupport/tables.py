@@ -197,7 +197,7 @@ def seen_before(encoder: str, names, data: str | Path = "hub") -> str:
         return f"It is not known which of these tasks the encoder {encoder} was trained on."
     met = [name for name in names if name in row.exposed]
     if not met:
-        return f"The encoder ({encoder}) was trained on data of none of these tasks before."
+        return f"The encoder ({encoder}) was not trained on data of any of these tasks before."
     return (
         f"EXPOSED: the encoder ({encoder}) was itself trained on data of {', '.join(met)}; scores "
         f"and gains there are not zero-shot. Source: {row.source}."

@@ -114,7 +114,7 @@ def _filled(table: pd.DataFrame, path: Path, data: str) -> tuple[pd.DataFrame, l
     for name, value, what in (
         ("study", path.stem, f"study: {path.stem}, the file's name"),
         ("variant", "plain", ""),
-        ("seed", 0, "seed: none given, so one run per condition and nothing about other runs"),
+        ("seed", 0, "seed: none given, so each condition counts as one run"),
         ("cluster_id", None, "cluster_id: none given, so every example is its own cluster; "
          "questions about one text then count as independent, and intervals are too short"),
         ("metric", None, ""),

@@ -18,7 +18,7 @@ GROUPS = {
     "a study": ["new", "run", "plan", "status", "runs", "clean"],
     "data": ["data check", "data get", "data convert", "data fertility", "world"],
     "results": ["significance", "gather", "calibrate", "power", "export-xtreme"],
-    "here": ["lab", "demo", "doctor"],
+    "this machine": ["lab", "demo", "doctor"],
 }
 
 
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         report(args, error, *error.problems)
     except KeyboardInterrupt:
-        report(args, None, "stopped; what is finished is kept, the same command continues")
+        report(args, None, "stopped; finished work is kept, and the same command continues")
         return 130
     except BrokenPipeError:  # the reader of our output left, as in `xtsupport plan FILE | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -55,13 +55,13 @@ def say(*lines: str) -> None:
 @verb(
     "new",
     "xtsupport new my_study --encoder pretrain --intermediate squad --targets xquad xnli",
-    argument("dir", "DIR", "the folder to make; its name is the study's"),
-    argument("--encoder", "NAME", "a hub id, a folder, offline-e5, pretrain"),
-    argument("--intermediate", "TASK", "tasks of phase 2", nargs="+"),
-    argument("--targets", "TASK", "tasks of phase 3", nargs="+"),
-    argument("--languages", "CODE", "default: all of each target", nargs="+"),
+    argument("dir", "DIR", "the folder to make; the study gets the same name"),
+    argument("--encoder", "NAME", "a hub id, a folder, offline-e5, pretrain (default: XLM-R base)"),
+    argument("--intermediate", "TASK", "intermediate tasks (default: squad)", nargs="+"),
+    argument("--targets", "TASK", "targets (default: xquad xnli udpos tatoeba)", nargs="+"),
+    argument("--languages", "CODE", "default: all languages of each target", nargs="+"),
     argument("--seeds", "N", "default: 0 1 2", type=int, nargs="+"),
-    argument("--data", "SOURCE", "hub, world, or a mirror folder"),
+    argument("--data", "SOURCE", "hub, world or a mirror folder (default: depends on the encoder)"),
 )
 def new(args) -> int:
     """Make a folder to work in: notebooks and a params file."""
@@ -99,7 +99,7 @@ def lab(args) -> int:
 
 @verb("doctor", "xtsupport doctor")
 def doctor(args) -> int:
-    """Whether this machine can run a study, and how to fix it."""
+    """Check if this machine can run a study, and how to fix it."""
     from xtsupport.study.doctor import findings
 
     wrong = 0
@@ -118,10 +118,10 @@ def doctor(args) -> int:
              type=positive),
     argument("--profile", "NAME", "local, slurm, or a folder with a Snakemake profile (default: "
              "local)", default="local"),
-    flag("--dry-run", "show what is left to do, as `plan`"),
+    flag("--dry-run", "only show what is left to do, like `plan`"),
 )  # fmt: skip
 def run(args) -> int:
-    """Run a study: whatever is not finished yet."""
+    """Run everything in a study that is not finished yet."""
     from xtsupport.study.execution import progress, runner
     from xtsupport.study.store import plan_flaw
 
@@ -134,7 +134,7 @@ def run(args) -> int:
     name, done = study.settings.study, len(nodes) - len(todo)
     say(f"study {name}: {len(study.plan.runs)} runs in {len(nodes)} nodes, {done} done, "
         f"{len(todo)} to do")  # fmt: skip
-    say(*(f"note: {line}; done again" for line in runner.harmed(study)))
+    say(*(f"note: {line}; repeating it" for line in runner.harmed(study)))
     if todo and args.profile == "local":  # the nodes' devices are this machine's
         say(*slow_precision(study.settings), *short_of_memory(study))
     os.environ["XTSUPPORT_DEBUG"] = "1" if args.debug else ""  # for the nodes
@@ -145,14 +145,14 @@ def run(args) -> int:
     finally:
         shown.close()
     if failed := progress.failures(study, states):
-        say(f"xtsupport: error: study {name} is not complete; the same command retries what is "
-            "left", *failed)  # fmt: skip
+        say(f"xtsupport: error: study {name} is not complete; run the same command again to retry",
+            *failed)  # fmt: skip
         return 1
     if flaw := plan_flaw(study.folder):
         say(f"warning: {flaw}")
     elif late := study.settings.late:
         say(f"note: analysis ({', '.join(late)}) was changed after the first run; "
-            f"{study.folder / 'planned.json'} keeps what was planned")  # fmt: skip
+            f"{study.folder / 'planned.json'} has the original plan")  # fmt: skip
     print(*progress.headline(study), sep="\n")
     return 0
 
@@ -191,10 +191,10 @@ def short_of_memory(study) -> list[str]:
     f"xtsupport plan {DEMO}",
     *PART,
     UPDATE,
-    flag("--measure", "time twenty steps of each phase here"),
+    flag("--measure", "time twenty steps of each phase on this machine"),
 )
 def plan(args) -> int:
-    """Show the runs and nodes of a study, and what is left to do."""
+    """Show a study's runs, what is left to do, and what it costs."""
     from xtsupport.study.checks import shown
     from xtsupport.study.execution.runner import stale
 
@@ -205,7 +205,8 @@ def plan(args) -> int:
     waiting = {node.name for node in stale(study)}
     for node in study.plan.nodes:
         print(
-            f"{node.name:<34}{node.notebook:<28}{len(node.runs):>3} runs  "
+            f"{node.name:<34}{node.notebook:<28}{len(node.runs):>3} "
+            f"{'run ' if len(node.runs) == 1 else 'runs'}  "
             f"{'to do' if node.name in waiting else 'done'}"
         )
     print(
@@ -260,7 +261,8 @@ def plan_without_data(args, error: UserError) -> int:
         made = WithoutData(settings, part).all_runs()
     except UserError:
         raise error from None
-    print(f"{len(made)} runs in {len(nodes(part or settings, made))} nodes, if the data were here:")
+    todo = nodes(part or settings, made)
+    print(f"{len(made)} runs in {len(todo)} nodes, once the data are here:")
     lines = cost_lines(args, settings, made, error.problems)
     print(*lines, sep="\n", flush=True)
     if any(line.startswith("cost unknown") for line in lines):
@@ -272,10 +274,10 @@ def plan_without_data(args, error: UserError) -> int:
     "status",
     f"xtsupport status {DEMO}",
     *PART,
-    flag("--watch", "keep showing losses as they change"),
+    flag("--watch", "keep updating, with losses, until the study ends or Ctrl-C"),
 )
 def status(args) -> None:
-    """Show what is done, running, failed or stale."""
+    """Show which parts of a study are done, running, failed or to do."""
     from xtsupport.study.execution import progress, runner, watch
 
     study = opened(args)
@@ -290,15 +292,16 @@ def status(args) -> None:
 @verb(
     "runs",
     f"xtsupport runs {DEMO} --phase target",
-    argument("file", "FILE", "only those of this params file's study", nargs="?"),
-    argument("--phase", choices=["pretraining", "intermediate", "target", "retrieval"]),
-    argument("--page", "NAME", "studies, keys of runs or settings (KEY=VALUE) side by side on one "
-            "page", nargs="+"),
-    argument("--out", "DIR", "where the page goes (default: scratch/runs)"),
+    argument("file", "FILE", "only the runs of this params file's study", nargs="?"),
+    argument("--phase", text="only runs of this phase",
+             choices=["pretraining", "intermediate", "target", "retrieval"]),
+    argument("--page", "NAME", "write a page that shows these side by side: studies, keys of runs, "
+             "or settings (KEY=VALUE)", nargs="+"),
+    argument("--out", "DIR", "the folder for the page (default: scratch/runs)"),
     set=[],
 )  # fmt: skip
 def runs_done(args) -> None:
-    """Every run made here, and how they differ."""
+    """List all runs made here, and how they differ."""
     from xtsupport.study.my_runs import found, readable, runs_table
     from xtsupport.study.plan import open_study
 
@@ -327,7 +330,7 @@ def clean(args) -> None:
         print(f"{each.size / 1e6:>9.1f} MB  {shown(each.folder)}  {each.what}")
     total = f"{len(found)} runs that no study uses, {sum(each.size for each in found) / 1e6:.1f} MB"
     if not found:
-        print("nothing to remove: every run in outputs/runs is one of a study")
+        print("nothing to remove: every run in outputs/runs belongs to a study")
     elif args.remove:
         store.remove(found)
         print(f"removed {total}")
@@ -345,8 +348,8 @@ def data_check(args) -> None:
     for row in table[(table["status"] == "present") & (table["note"] != "")].itertuples():
         print(f"{row.task} {row.language} {row.split}: {row.note}")
     if away := sum(table["status"] == "hub"):
-        print(f"{away} splits are on the hub only: `xtsupport data get {args.file}` fetches them, "
-              "and then their rows are checked")  # fmt: skip
+        print(f"{away} splits are on the hub only; to check their rows, first fetch them with "
+              f"`xtsupport data get {args.file}`")  # fmt: skip
     lacking = table.loc[table["status"].isin(["missing", "wrong"]), "note"]
     if len(lacking) or table.attrs["away"]:
         raise together([*table.attrs["away"], *map(UserError, lacking)])
@@ -356,7 +359,7 @@ def data_check(args) -> None:
     "data get",
     "xtsupport data get params/base.yaml --to my_mirror",
     *PART,
-    argument("--to", "DIR", "make a mirror there (default: cache only)"),
+    argument("--to", "DIR", "make a mirror in this folder (default: fill the hub's cache only)"),
 )
 def data_get(args) -> None:
     """Fetch everything that a study needs from the hub."""
@@ -372,11 +375,11 @@ def data_get(args) -> None:
 @verb(
     "data convert",
     "xtsupport data convert download my_mirror",
-    argument("source", "XTREME_DOWNLOAD", "a folder of files as published"),
-    argument("out", "OUT", "the mirror folder to make or add to"),
+    argument("source", "XTREME_DOWNLOAD", "the folder with the published files"),
+    argument("out", "OUT", "the mirror folder to create or extend"),
 )
 def data_convert(args) -> None:
-    """Make a mirror from XTREME's or published files."""
+    """Make a mirror from XTREME's download folder or published files."""
     from xtsupport.data.convert import convert
 
     out = folders.typed(args.out, Path())
@@ -390,10 +393,10 @@ def data_convert(args) -> None:
     "xtsupport data fertility offline-e5 --data world",
     argument("encoder", "ENCODER", "offline-e5, a hub id or a folder"),
     argument("--data", text="hub, world, or a mirror folder (default: hub)", default="hub"),
-    argument("--languages", "CODE", "default: all of the table", nargs="+"),
+    argument("--languages", "CODE", "default: all in languages.csv", nargs="+"),
 )
 def fertility(args) -> None:
-    """How finely an encoder's tokenizer cuts each language."""
+    """Show how finely an encoder's tokenizer splits each language."""
     from xtsupport.data.fertility import fertility as measured
     from xtsupport.study.params.rules import data_source
     from xtsupport.training.encoder import load_encoder
@@ -410,7 +413,7 @@ def fertility(args) -> None:
     argument("--size", choices=["full", "tiny"], default="full"),
 )
 def world(args) -> None:
-    """Generate the world of invented languages; says where it is."""
+    """Generate the invented languages and print where they are."""
     from xtsupport.data.world.generate import world_folder
 
     print(world_folder(args.seed, args.size))

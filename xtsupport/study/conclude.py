@@ -88,7 +88,9 @@ def counts(study: Study, there: list[Run], scored: list[Run]) -> list[str]:
         lines[0] += f" were done here: {'; '.join(named)}"
     if seeds and len(few := min(seeds.values(), key=len)) < 3:
         lines.append(
-            "one seed: a look, not evidence" if len(few) == 1 else "two seeds: too few for a claim"
+            "one seed: a first impression, not evidence"
+            if len(few) == 1
+            else "two seeds: too few for a claim"
         )
     return lines
 
@@ -109,16 +111,16 @@ def shipped_study(study: Study) -> Study:
     folder = folders.shipped() / "study"
     if not (folder / "cube").is_dir():
         raise UserError(
-            f"nothing of study {study.settings.study} was run here: do notebook 04_target_transfer "
-            f"first, or in a terminal `xtsupport run {study.params}`"
+            f"study {study.settings.study} has no finished runs here: run notebook "
+            f"04_target_transfer first or, in a terminal, `xtsupport run {study.params}`"
         )
     found = replace(open_study(folder / "settings.yaml"), folder=folder)
     style.ORIGIN = f"the {found.settings.study} study that comes with the package, not run here"
     style.name_tables()
     print(
-        f"Nothing of study {study.settings.study} was run here yet. What follows is the "
-        f"{found.settings.study} study that comes with the package. For your own: notebook "
-        f"04_target_transfer, or in a terminal `xtsupport run {study.params}`"
+        f"Study {study.settings.study} has no finished runs here yet. What follows is the "
+        f"{found.settings.study} study that comes with the package. For your own results, run "
+        f"notebook 04_target_transfer or, in a terminal, `xtsupport run {study.params}`"
     )
     return found
 
@@ -143,7 +145,7 @@ def find_cube(study: Study) -> Path:
     if cube and not others and len(found) in (0, len(scored)):
         return cube
     if not found:
-        raise UserError(f"nothing of study {study.settings.study} was run here")
+        raise UserError(f"study {study.settings.study} has no finished runs here")
     from xtsupport.cube.store import build_cube
 
     out = folders.scratch() / study.settings.study

@@ -45,7 +45,7 @@ def here(precision: str) -> Device:
     from xtsupport.training.precision import device_name, product_rates
 
     rate = REACHED[precision] * product_rates()[precision]
-    return Device(f"{device_name()} in {precision}", rate, "product timed now")
+    return Device(f"{device_name()} in {precision}", rate, "a matrix product timed now")
 
 
 @dataclass(frozen=True)
@@ -242,19 +242,19 @@ class Estimate:
         tokens, gib = self.settings.evaluation.batch_tokens, self.memory() / 2**30
         text.append(f"disk         {self.disk() / 1e9:,.1f} GB")
         text.append(
-            f"memory       {gib:,.1f} GiB of a GPU at {tokens} tokens a time (not measured)"
+            f"memory       {gib:,.1f} GiB of a GPU for batches of {tokens} tokens (not measured)"
         )
         devices = (at_hand or here(self.precision), *DEVICES)
         text += [self.hours_line(device) for device in devices]
         if self.guessed:
             text.append(
-                f"note: {', '.join(sorted(self.guessed))}: by published sizes and the lengths in "
-                "xtsupport/lengths.csv, not by the rows"
+                f"note: {', '.join(sorted(self.guessed))}: estimated from published sizes and "
+                "xtsupport/lengths.csv, not from the rows"
             )
         if not self.tokenizer and self.data != "hub":
             text.append(
                 "note: the encoder's tokenizer is not here (`xtsupport data get` fetches it); "
-                "tokens were guessed from words"
+                "tokens were estimated from words"
             )
         return text
 
@@ -272,7 +272,8 @@ class Estimate:
         trained, evaluated = sum(w.trained for w in of), sum(w.evaluated for w in of)
         done = sum(work.training + work.evaluation for work in of)
         return (
-            f"{phase:<13}{len(of)} runs, {trained / 1e6:,.1f} million tokens trained on, "
+            f"{phase:<13}{len(of)} run{'s' * (len(of) > 1)}, "
+            f"{trained / 1e6:,.1f} million tokens trained on, "
             f"{evaluated / 1e6:,.1f} evaluated, {done / 1e12:,.1f} Tflop"
         )
 

@@ -79,7 +79,7 @@ class Device:
 
     name: str
     rate: float
-    how: str = "by the maker's figure, not measured"
+    how: str = "manufacturer's figure, not measured"
     memory: int = 0  # bytes; 0: the machine's
     bandwidth: float = float("inf")  # bytes a second; a CPU's is part of its rate
     launch: float = 0.0  # seconds the host takes to start a kernel; a CPU's are part of its rate
@@ -92,7 +92,7 @@ class Device:
         return max(busy, self.launch * kernels)
 
 
-DEVICES = tuple(  # by the maker's figures
+DEVICES = tuple(  # by the manufacturer's figures
     Device(
         f"one NVIDIA {name}, {memory} GB, at 40% of {tflops} Tflop/s",
         0.4e12 * tflops,

@@ -59,7 +59,7 @@ def packages(wrong: list[str]) -> Finding:
     if wrong and not installed.needed(wrong):
         found = f"no {', '.join(wrong)}: only `xtsupport lab` needs it"
         return Finding("packages", found, mend, needed=False)
-    found = f"{len(installed.wanted())} are there, with versions that fit"
+    found = f"all {len(installed.wanted())} are installed, with versions that fit"
     return Finding("packages", f"missing or too old: {', '.join(wrong)}" if wrong else found, mend)
 
 
@@ -75,11 +75,11 @@ def torch_build() -> Finding:
     if there and torch.version.cuda is None:
         mend = f"{pip()} install --force-reinstall --no-deps torch (a build for CUDA)"
         return Finding(
-            "torch", f"{torch.__version__} is for the CPU, a GPU is present", mend, False
+            "torch", f"{torch.__version__} is a build for CPUs, but there is a GPU", mend, False
         )
     if there:
         mend = f"update the NVIDIA driver: this torch needs CUDA {torch.version.cuda}"
-        return Finding("torch", f"{torch.__version__} does not reach the GPU", mend, False)
+        return Finding("torch", f"{torch.__version__} cannot use the GPU", mend, False)
     return Finding("torch", f"{torch.__version__} on the CPU (no GPU here)")
 
 

@@ -37,7 +37,7 @@ def export(study: str | Path, out: str | Path, data=None) -> list[Path]:
     if lacking:
         raise UserError(
             f"{study}: {lacking} of its {len(made)} runs have scores without predictions (no "
-            f"{EXAMPLES}), as in a study that was passed on; export one that was run here"
+            f"{EXAMPLES}), as in a copied study; export one that was run here"
         )
     submissions: dict[Path, dict[str, str]] = {}
     problems: list[str] = []

@@ -94,7 +94,7 @@ def get(settings, to: Path | None = None, part=None) -> Iterator[str]:
         yield f"{item.repo.name}/{item.path}  {f'{item.first} rows' if item.first else state}"
         fetch(item, to)
     if not to:
-        yield "everything is in the cache; HF_HUB_OFFLINE=1 keeps a study from asking the hub"
+        yield "everything is in the cache; with HF_HUB_OFFLINE=1 a study does not ask the hub"
         return
     yield f"everything is in {to}; set `data: {to}`" + "".join(
         f" and `encoder: {to / item.repo.name}`" for item in found if item.path == "config.json"

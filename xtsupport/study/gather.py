@@ -87,8 +87,8 @@ def _same_question(found: Sequence[Path], settings: Sequence) -> None:
                  if getattr(each, name) != getattr(first, name)]  # fmt: skip
         if other:
             raise UserError(
-                f"{name}: {', '.join(map(str, other))} and {found[0]} declare different ones; "
-                "only studies that differ in nothing but their seeds can be pooled"
+                f"{name}: {', '.join(map(str, other))} and {found[0]} have different values; only "
+                "studies that are the same except for their seeds can be pooled"
             )
 
 

@@ -127,7 +127,7 @@ def runs_table(made: Sequence[Done]) -> pd.DataFrame:
     score in English and its mean over the other languages, minutes, run (the folder's name).
     """
     if not made:
-        raise UserError("no finished run here yet; run a cell of training, or `xtsupport run`")
+        raise UserError("no finished run here yet; run a training cell, or `xtsupport run`")
     varied = differing(made)
     rows = []
     for each in made:

@@ -109,12 +109,12 @@ def unspoken(settings: Settings) -> list[str]:
 def left_out(study: "Study") -> list[str]:
     """What a narrowed study lacks of the whole one, and of its file, for people."""
     gone = study.settings._left_out
-    lines = [f"left out, as --set leaves nothing for it: {', '.join(gone)}"] if gone else []
+    lines = [f"left out, because of --set: {', '.join(gone)}"] if gone else []
     lines += unspoken(study.whole or study.settings)
     if not any("report.html" in node.outputs for node in study.plan.nodes):
         lines.append(
-            "no report: it compares two conditions (such as none and another) in a language that "
-            "is not trained on"
+            "no report: it needs two conditions to compare (such as none and another), in a "
+            "language that is not trained on"
         )
     if study.whole is None:
         return lines
@@ -127,6 +127,6 @@ def left_out(study: "Study") -> list[str]:
         if pair not in now.contrasts
     ]
     if before.primary and not now.primary:
-        lines.append("left out: the primary comparison, so that every result is exploratory")
+        lines.append("left out: the primary comparison, so every result is exploratory")
     every = len(WithoutData(study.whole).all_runs())
     return [*lines, f"{every - len(study.plan.runs)} of the study's {every} runs are left out"]

@@ -27,15 +27,15 @@ DEFAULTS = {
 }
 HEAD = """\
 # How does English training on {treatment} change zero-shot transfer?
-# `xtsupport plan FILE` says what there is to do and what it costs; editors complete this file by
-# params/schema.json. Below the first block follows the recipe of params/{recipe}.yaml.
+# `xtsupport plan FILE` shows what there is to do and what it costs; editors check this file with
+# params/schema.json. Everything below the first block is the recipe of params/{recipe}.yaml.
 study: {study} # its folder under outputs/
 data: {data} # hub, world (invented languages), or a mirror folder
-encoder: {encoder} # pretrain (a small one, made here), offline-e5, a hub id or a folder
+encoder: {encoder} # pretrain (a small one, trained here), offline-e5, a hub id or a folder
 
-conditions: [{conditions}] # nothing first, an English task first; none~X: as many steps without X
+conditions: [{conditions}] # none: no intermediate task; none~X: the steps of X, without X
 targets: [{targets}]
-seeds: [{seeds}] # three are the fewest for a claim
+seeds: [{seeds}] # claims about the recipe need at least three
 languages: {languages}
 """
 ANALYSIS = """\
@@ -193,7 +193,7 @@ OWN = {"study", "data", "encoder", "conditions", "targets", "seeds", "languages"
 ROLES = {"intermediate": "intermediate", "targets": "target"}
 QUESTIONS = {
     "encoder": "Which encoder? A hub id, a folder, offline-e5 (small, real), or pretrain (tiny, "
-    "made here, on invented languages)",
+    "trained here, on invented languages)",
     "intermediate": "Which intermediate tasks? {intermediate}",
     "targets": "Which targets? {targets}",
     "languages": "Which languages? Codes such as de sw zh, or all",

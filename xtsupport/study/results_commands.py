@@ -12,18 +12,18 @@ from xtsupport.study.verbs import CUBE, SEED, argument, positive, verb
 @verb(
     "power",
     "xtsupport demo && xtsupport power outputs/demo/cube --seeds 3 10",
-    argument("cube", "CUBE", "a pilot's cube: a folder or parquet file"),
+    argument("cube", "CUBE", "the cube of a pilot: a folder or parquet file"),
     argument("--gain", "POINTS", "default: 1", type=float, default=1.0),
-    argument("--level", "NAME", "only this group (default: every one, all)"),
+    argument("--level", "NAME", "only this group (default: all groups)"),
     argument("--seeds", "N", type=int, default=[3, 5, 10, 20], nargs="+"),
-    argument("--questions", "FACTOR", "times the pilot's questions (default: 1 4)", type=float,
-            default=[1, 4], nargs="+"),
+    argument("--questions", "FACTOR", "multiples of the pilot's questions (default: 1 4)",
+             type=float, default=[1, 4], nargs="+"),
     argument("--languages", "N", "numbers of languages (default: as many as each level has)",
             type=int, nargs="+"),
-    argument("--out", "DIR", "for table and plot (default: scratch/power)"),
+    argument("--out", "DIR", "the folder for table and plot (default: scratch/power)"),
 )  # fmt: skip
 def power(args) -> None:
-    """How many seeds, questions and languages a gain needs."""
+    """Estimate how many seeds, questions and languages a gain needs."""
     from xtsupport.report.power_report import power_sentences, printable, write_power
     from xtsupport.report.style import marked
     from xtsupport.statistics.power import power_table
@@ -46,14 +46,14 @@ def power(args) -> None:
     "calibrate",
     "xtsupport demo && xtsupport calibrate outputs/demo/cube --studies 24",
     CUBE,
-    argument("--gain", "POINTS", "the gain to plant (default: 2)", type=float, default=2.0),
-    argument("--studies", "N", "simulated studies of each kind (default: 120: a minute)",
+    argument("--gain", "POINTS", "the gain to simulate (default: 2)", type=float, default=2.0),
+    argument("--studies", "N", "simulated studies of each kind (default: 120, about a minute)",
              type=positive, default=120),
     SEED,
-    argument("--out", "DIR", "for the table (default: scratch/calibration)"),
+    argument("--out", "DIR", "the folder for the table (default: scratch/calibration)"),
 )  # fmt: skip
 def calibrate(args) -> None:
-    """How often the verdicts of a study like this are wrong."""
+    """Estimate how often the verdicts of such a study are wrong."""
     from xtsupport.report.power_report import calibration_sentences
     from xtsupport.statistics.calibration import calibrate as calibrated
 
@@ -73,12 +73,12 @@ def calibrate(args) -> None:
     "xtsupport demo && xtsupport significance outputs/demo/cube --out my_report",
     argument("cube", "TABLE", "a study's folder, a cube, or scores as CSV, TSV or parquet"),
     argument("--baseline", "NAME", "the condition to compare all others with"),
-    argument("--out", "DIR", "where the table and report go", required=True),
+    argument("--out", "DIR", "the folder for table and report", required=True),
     argument("--figure", "NAME", "only this figure, such as answer or rest"),
     argument("--format", text="its format (default: svg)", choices=["svg", "png", "pdf"]),
 )
 def significance(args) -> None:
-    """Compare the systems of any table of scores."""
+    """Compare the systems in any table of scores."""
     from xtsupport.cube.browse import changed_examples
     from xtsupport.report.contents import contents
     from xtsupport.report.report import one_figure, write_report
@@ -91,7 +91,7 @@ def significance(args) -> None:
     if Path(args.out).exists() and not Path(args.out).is_dir():
         raise UserError(f"--out {args.out}: is a file; name a folder")
     if args.format and not args.figure:
-        raise UserError(f"--format {args.format}: of which figure? add --figure NAME")
+        raise UserError(f"--format {args.format}: needs a figure; add --figure NAME")
     evidence, settings, rows = evidence_of(args.cube, args.baseline)
     study = cube_in(args.cube).resolve().parent
     made = [runs.read_record(folder) for folder in store.of_study(study)]
@@ -112,11 +112,11 @@ def significance(args) -> None:
     "gather",
     "xtsupport demo && xtsupport gather outputs/demo",
     argument("studies", "STUDY_DIR", "such as outputs/demo", nargs="+"),
-    argument("--target", "TASK", "another than the declared one, such as xnli"),
-    argument("--out", "DIR", "for cube, table, plot (default: scratch/class)"),
+    argument("--target", "TASK", "another target than the declared one, such as xnli"),
+    argument("--out", "DIR", "the folder for cube, table and plot (default: scratch/class)"),
 )
 def gather(args) -> None:
-    """One answer from studies that differ in their seeds."""
+    """Pool studies that differ only in their seeds."""
     from xtsupport.report.sentences import sentence
     from xtsupport.study.gather import gather as gathered
 
@@ -128,7 +128,7 @@ def gather(args) -> None:
     print(f"{len(alone)} machines, each by its own questions alone: {said}")
     gain = together["gain"][0]
     outside = ((alone["ci_low"] > gain) | (alone["ci_high"] < gain)).sum()
-    print(f"{outside} of these {len(alone)} intervals leave out the pooled gain, {gain:.1f}")
+    print(f"{outside} of these {len(alone)} intervals do not contain the pooled gain, {gain:.1f}")
     print(f"together: {sentence(together.iloc[0].to_dict())}")
     print(f"{out}: cube.parquet, machines.csv, machines.png")
 
@@ -183,7 +183,7 @@ def study_settings(declared: Path):
     argument("out", "OUT_DIR"),
 )
 def export_xtreme(args) -> None:
-    """Write predictions as XTREME's submission folder."""
+    """Write predictions in the layout of XTREME's submissions."""
     from xtsupport.study.export_xtreme import export, summary
 
     out = folders.typed(args.out, Path())

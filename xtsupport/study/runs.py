@@ -305,7 +305,7 @@ def open_run(run: Run) -> Iterator[RunFolder]:
             if not flaws(folder.path, folder.identity["run_key"]):
                 raise UserError(
                     f"{run.name} is finished, and a finished run is never replaced: "
-                    f"{folder.path}; run the cell or command again to go on from it"
+                    f"{folder.path}; run the cell or command again to continue from it"
                 )
             clear(folder.path, folder.identity["run_key"])
             watch = Stopwatch()

@@ -76,8 +76,8 @@ def unused(folder: Path) -> list[str]:
     made = [each for each in carried(folder) if not runs.flaws(each)]
     whole = [each for each in made if not (runs.read_record(each) or {}).get("recipe")]
     return [
-        f"{len(whole)} runs in folders such as {each} are of an earlier layout and not counted; "
-        "the study runs again into outputs/runs. Delete them when you no longer need them"
+        f"{len(whole)} runs in folders such as {each} have an earlier layout and are ignored; the "
+        "study repeats them in outputs/runs. Delete them when you no longer need them"
         for each in whole[:1]
     ]
 
@@ -113,11 +113,10 @@ def plan_flaw(folder: Path) -> str:
             each.get("planned")}  # fmt: skip
     if not told or told == {runs.planned_mark(folder)}:
         return ""
-    state = "no longer says what it said" if path.is_file() else "is missing; it was there"
+    state = "has changed since runs were finished" if path.is_file() else "is missing"
     return (
-        f"{path}: {state} when finished runs were made; nothing now shows that the comparison "
-        "was declared before them, so all results count as exploratory. Put the file back, from a "
-        "backup or from version control"
+        f"{path}: {state}; nothing now shows that the comparison was declared before the runs, so "
+        "all results count as exploratory. Restore the file from a backup or version control"
     )
 
 

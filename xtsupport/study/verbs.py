@@ -62,7 +62,7 @@ ONLY = argument("--only", "KEY=VALUES", "a part of the study, for example condit
                 "targets=xquad; may be repeated", action="append", default=[])  # fmt: skip
 PART = (FILE, SET, ONLY)
 UPDATE = flag(
-    "--update", "take what the hub has now, not the commits that the study was planned with"
+    "--update", "use the hub's current commits, not those that the study was planned with"
 )
 CUBE = argument("cube", "CUBE", "a study's cube: a folder or parquet file")
 SEED = argument("--seed", type=int, default=0)

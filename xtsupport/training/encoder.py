@@ -43,7 +43,7 @@ def load_masked_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
     model, tokenizer, missing = _read(AutoModelForMaskedLM, name, dtype)
     if missing:
         raise UserError(
-            f"encoder '{name}': +mlm goes on with masked language modelling, but the weights lack "
+            f"encoder '{name}': +mlm continues masked language modelling, but the weights lack "
             f"{len(missing)} tensors of {type(model).__name__}, such as {missing[0]}; name an "
             "encoder that was saved with its masked-LM head"
         )

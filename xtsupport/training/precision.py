@@ -50,12 +50,12 @@ def check(asked: str, used: str) -> list[str]:
     if asked == "auto":
         raise UserError(
             "precision = auto: was fixed to bfloat16 at this study's first run, and this device "
-            "only emulates it; run on a device that has it, or set precision: bfloat16 to go on "
+            "only emulates it; run on a device that has it, or set precision: bfloat16 to continue "
             "slowly, or precision: float32 to train everything again"
         )
     return [
         "note: precision = bfloat16: this device only emulates it, many times slower than "
-        "float32; set precision: auto or float32 where that matters"
+        "float32; set precision: auto or float32 if speed matters"
     ]
 
 

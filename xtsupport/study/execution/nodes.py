@@ -110,7 +110,7 @@ def execute_notebook(source: Path, executed: Path, parameters: dict) -> None:
         raise UserError(text if ended == "UserError" else f"{ended}: {text}") from error
     except RuntimeError as error:  # nbclient's DeadKernelError
         raise UserError(
-            f"{error}: the notebook's process was killed, mostly because memory ran out "
+            f"{error}: the notebook's process was killed, probably because memory ran out "
             "(smaller batches help); otherwise see the log"
         ) from error
     for output in (each for cell in done.cells for each in cell.get("outputs", ())):

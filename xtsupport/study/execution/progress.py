@@ -71,7 +71,7 @@ VERBS = {
     "done": "done",
     "failed": "failed",
     "stopped": "stopped",
-    "waiting": "to be tried again",
+    "waiting": "will be retried",
 }
 
 
@@ -100,7 +100,7 @@ def killed_by_slurm(study: Study, node: Node) -> str:
     if not found:
         return ""
     reason = "OUT OF MEMORY" if found[2] else found[1]
-    return f"{reason}: Slurm ended job {logs[-1].stem}; raise it in the profile"
+    return f"{reason}: Slurm ended job {logs[-1].stem}; raise the limit in the profile"
 
 
 def last_line(path: Path) -> str:

@@ -77,7 +77,8 @@ def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show
     tidy(study)
     found = states(study, todo)
     if code and not any(each["state"] in ("failed", "running") for each in found.values()):
-        raise UserError(f"Snakemake ended with {code}; see {study.folder / 'snakemake.log'}")
+        log = study.folder / "snakemake.log"
+        raise UserError(f"Snakemake failed with exit code {code}; see {log}")
     return found
 
 

@@ -255,7 +255,8 @@ def known_evaluation(settings, tasks, languages) -> Problems:
         yield from among(path, name, settings.targets, f"{dotted(path)}: is not a target")
         for code in codes if name in tasks else ():
             have = tasks[name].every_language
-            yield from among(path, code, have, f"{dotted(path)}: {code!r} is none of its languages")
+            told = f"{dotted(path)}: {code!r} is not one of its languages"
+            yield from among(path, code, have, told)
     parallel = [name for name in heads if tasks[name].pairable]
     spoken = sorted({code for name in parallel for code in tasks[name].languages})
     for index, pair in enumerate(settings.evaluation.pairs):
@@ -290,7 +291,7 @@ def stride_or_step(settings, tasks, languages) -> Problems:
         key = dotted(path)
         if own.step is not None:
             yield (*path, "step"), (f"{key}: has stride {own.stride} and step {own.step}, which "
-                                    "says the same another way; keep one")  # fmt: skip
+                                    "means the same; keep one")  # fmt: skip
         elif "step" not in own.model_fields_set and (step := step_above(settings, path)):
             yield (*path, "stride"), (
                 f"{key}.stride = {own.stride}: has no effect beside the step {step} of its phase; "

@@ -33,7 +33,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Seeds = Annotated[list[Seed], Field(min_length=1, max_length=1000)]
 Betas = Annotated[
     list[Annotated[float, Field(ge=0, lt=1)]],
-    Field(min_length=2, max_length=2, description="of AdamW: decay of both moments"),
+    Field(min_length=2, max_length=2, description="AdamW's decay rates of both moments"),
 ]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@~=-]{0,63}$")]
 
@@ -87,31 +87,32 @@ class Phase(Part):
     )
     step: Positive | None = Field(
         default=None,
-        description="tokens from one window to the next, in place of stride; null: stride",
+        description="tokens from the start of one window to the next, instead of stride; null: "
+        "use stride",
     )
     dropout: Share = 0.0
     attention_dropout: Share | None = Field(
-        default=None, description="null: the checkpoint's; above 0 slow on CPUs"
+        default=None, description="null: the checkpoint's value; above 0 it is slow on CPUs"
     )
     freeze_embeddings: bool = False
     pooling: Literal["first", "mean"] = Field(
-        default="first", description="what classification and choice heads read"
+        default="first", description="the input of classification and choice heads"
     )
     dev_every: Positive | None = Field(
         default=None,
-        description="steps between evaluations on English development rows; the best "
-        "weights are kept; null: none, the last ones",
+        description="steps between evaluations on English development rows, of which the best "
+        "weights are kept; null: no evaluations, the final weights are kept",
     )
     dev_patience: Positive | None = Field(
         default=None,
-        description="stop after this many evaluations without a better one; null: never",
+        description="stop after this many evaluations without improvement; null: never",
     )
     dev_rows: Positive | None = Field(
         default=500, description="at most this many development rows; null: all"
     )
     dev_overlap: bool = Field(
         default=False,
-        description="keep development rows whose context, premise or sentence is evaluated",
+        description="keep development rows whose context, premise or sentence is also evaluated",
     )
 
 
@@ -119,7 +120,7 @@ class Intermediate(Phase):
     """Phase 2: English intermediate training."""
 
     sampler: Sampler = Field(
-        default=Recipe.sampler, description="`all`: how often a task's turn comes, by its size"
+        default=Recipe.sampler, description="`all`: how often a task is drawn, given its size"
     )
     mixing_cap: int = Field(
         default=Recipe.mixing_cap,
@@ -139,29 +140,29 @@ class Target(Phase):
 
 
 class Mlm(Part):
-    """``X+mlm``: masked language modelling that goes on during phase 2, in every language."""
+    """``X+mlm``: masked language modelling continues during phase 2, in every language."""
 
-    share: float = Field(default=0.2, gt=0, lt=1, description="share of the steps, beside X's own")
+    share: float = Field(default=0.2, gt=0, lt=1, description="share of all steps, added to X's")
     mask: float = Field(
         default=Recipe.mask, gt=0, lt=1, description="share of the tokens to predict"
     )
-    documents: int = Field(default=1000, ge=1, description="raw texts per language, at most")
+    documents: int = Field(default=1000, ge=1, description="raw texts per language at most")
 
 
 class Robust(Part):
     """Phase 3 of the variants adversarial, smoothing and synonyms (training/robust.py)."""
 
     radius: float = Field(
-        default=Recipe.radius, gt=0, le=1, description="smoothing: largest noise, share of a norm"
+        default=Recipe.radius, gt=0, le=1, description="smoothing: largest noise per embedding norm"
     )
     adversarial_radius: float = Field(
-        default=0.01, gt=0, le=1, description="the same for adversarial, which tolerates far less"
+        default=0.01, gt=0, le=1, description="the same for adversarial, which tolerates less"
     )
     ascent_steps: int = Field(
         default=Recipe.ascent_steps,
         ge=1,
         le=50,
-        description="adversarial: each costs a training step",
+        description="adversarial: each costs as much as a training step",
     )
     copies: int = Field(default=3, ge=1, le=100, description="synonyms: changed copies of a row")
     synonyms: Text = Field(
@@ -181,7 +182,7 @@ OptionalPhase: Any = optional(Phase)
 
 
 class Overrides(OptionalPhase):
-    """Settings of one task that replace those of its phase; the absent ones stay."""
+    """Settings of one task that replace those of its phase."""
 
     train_split: Text | None = None  # for mirrors without the usual
 
@@ -190,13 +191,14 @@ class Evaluation(Part):
     """How predictions are made."""
 
     max_clusters: Positive | dict[str, Positive] | None = Field(
-        default=None, description="whole clusters per language, or {target: clusters}; null: all"
+        default=None, description="clusters per language, or {target: clusters}; null: all"
     )
     batch_tokens: int = Field(
         default=8192, ge=16, description="tokens per batch at most; no effect on scores"
     )
     checkpointing: bool = Field(
-        default=False, description="training keeps no activations: less memory, a third more time"
+        default=False,
+        description="recompute activations in training: less memory, a third more time",
     )
     max_answer_length: int = Field(default=30, ge=1, le=512, description="tokens of a span")
     pairs: list[Pair] = Field(
@@ -209,7 +211,7 @@ class Evaluation(Part):
         description="per target: evaluate on this split, for mirrors without the usual one",
     )
     languages: dict[str, list[str]] = Field(
-        default={}, description="per target, in place of `languages`: for mirrors that lack some"
+        default={}, description="per target, instead of `languages`: for mirrors that lack some"
     )
 
 
@@ -236,7 +238,7 @@ class Retrieval(Embedding):
     """How a sentence becomes a vector; the same for every condition."""
 
     precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="of the encoder; neighbours are close calls"
+        default="float32", description="of the encoder; neighbours differ by little"
     )
     tasks: dict[str, EmbeddingOverrides] = Field(
         default={}, description="settings of one target that replace those above"
@@ -254,7 +256,7 @@ class Primary(Part):
 
 
 class Analysis(Part):
-    """What is compared, and by which rules it counts as a finding."""
+    """What is compared, and which rules decide what counts as a finding."""
 
     contrasts: list[Pair] = []
     primary: Primary | None = None
@@ -265,14 +267,14 @@ class Analysis(Part):
         description="points; smaller gains count as equivalent",
     )
     alpha: float = Field(
-        default=Declared.alpha, gt=0, lt=0.5, description="error rate of the whole family of tests"
+        default=Declared.alpha, gt=0, lt=0.5, description="error rate of a whole family of tests"
     )
     adjustment: Adjustment = Declared.adjustment
     unit: Unit = Declared.unit
 
 
 class Nodes(Part):
-    """How the work is cut into notebook executions."""
+    """How the runs are divided into notebook executions."""
 
     split: Literal["condition", "run"] = Field(
         default="condition", description="run: one node per run, for clusters"
@@ -292,12 +294,12 @@ class Settings(Part):
     conditions: list[Name] = Field(min_length=1)
     targets: list[Name] = Field(min_length=1)
     variants: list[Text] = Field(
-        default=[], description="CONDITION/VARIANT: phase 3 that way too, as in squad/source=de"
+        default=[], description="CONDITION/VARIANT: also do phase 3 this way, as in squad/source=de"
     )
     seeds: Seeds | dict[str, Seeds | dict[str, Seeds]] = Field(
         default=[0, 1, 2],
-        description="of every condition, or {CONDITION: its seeds, default: those of the rest}; "
-        "its seeds can be {TARGET: seeds, default: those of its other targets}",
+        description="for all conditions, or {CONDITION: its seeds, default: seeds of the others}; "
+        "its seeds can be {TARGET: seeds, default: seeds of its other targets}",
     )
     languages: Literal["all"] | Annotated[list[str], Field(min_length=1)] = "all"
     pretraining: Pretraining = Pretraining()
@@ -315,7 +317,7 @@ class Settings(Part):
     nodes: Nodes = Nodes()
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="auto: bfloat16 where the machine of the first run is faster in it; float32 "
+        description="auto: bfloat16 if the machine of the first run is faster with it; float32 "
         "products are TF32 on a GPU",
     )
     threads: int = Field(default=1, ge=1, le=1024, description="per node")
@@ -383,7 +385,7 @@ class Settings(Part):
     @classmethod
     def _a_folder_of_its_own(cls, name: str) -> str:
         if name.lower() in RESERVED or name.endswith("."):
-            raise ValueError(f"is taken; choose another than {', '.join(sorted(RESERVED))}")
+            raise ValueError(f"is reserved; choose a name other than {', '.join(sorted(RESERVED))}")
         return name
 
 
