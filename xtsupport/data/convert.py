@@ -1,7 +1,7 @@
-"""`xtsupport data convert`: published files into a mirror folder.
+"""`xtsupport data convert`: make a mirror folder from published files.
 
-Known are the files of XTREME's own `download/` folder (google-research/xtreme,
-scripts/download_data.sh and utils_preprocess.py) and those that it is made from, by their names:
+It recognises, by their names, the files in XTREME's `download/` folder (google-research/xtreme,
+scripts/download_data.sh and utils_preprocess.py) and the files from which that folder is made:
 
     xnli/dev-de.tsv  pawsx/train-en.tsv  xnli.dev.tsv (XNLI)  de/test_2k.tsv (PAWS-X)
     panx/dev-de.tsv  udpos/train-en.tsv  panx_dataset/de-test (WikiAnn)  de_gsd-ud-test.conllu
@@ -9,8 +9,8 @@ scripts/download_data.sh and utils_preprocess.py) and those that it is made from
     tydiqa.goldp.de.train.json  tydiqa-goldp-v1.1-train.json  tydiqa-goldp-dev-english.json
     xcopa/val.et.jsonl  tatoeba/de-en.de  tatoeba.deu-eng.deu  bucc2018/zh-en.dev.zh
 
-XTREME takes the labels out of its test sets; such files are named and left out, and so are its
-Tatoeba files, whose English side it sorts. In CoNLL-U, words are the syntactic words.
+XTREME removes the labels of its test sets; such files are reported and left out, and so are its
+Tatoeba files, whose English side it sorts. In CoNLL-U files, words are the syntactic words.
 """
 
 import re

@@ -1,7 +1,7 @@
 """One loader for the Hugging Face hub, a mirror folder and the generated world.
 
 A mirror is a folder laid out like the hub, `<hub>/<config>/<split>-00000-of-00001.parquet`, with
-the columns of the hub's datasets. Data that no hub may carry (CCGbank, the BUCC pools) lie in
+the columns of the hub's datasets. Data that no hub may distribute (CCGbank, the BUCC pools) are in
 `ccgbank/` and `bucc2018/` at a mirror's root or in $XTSUPPORT_DATA (default: ./data).
 """
 
@@ -54,15 +54,16 @@ class Source:
 
 
 def load(task, language="en", split=None, data="hub", language_2=None, first=None):
-    """The examples of a split as a `datasets.Dataset` with the columns of its kind (readers.py).
+    """Load the examples of a split as a `datasets.Dataset`; the columns depend on the task's kind
+    (see readers.py).
 
-    split: None means the task's evaluation split. "a+b" joins splits, "task/split" takes one of
-    another task. Parts that a mirror lacks are left out with a warning that names them; the
-    dataset's `info.description` says which parts were used.
-    language_2: the language of the question (mlqa, xquad) or of text_pair (xnli, pawsx), where
-    rows are parallel.
-    first: only so many rows of each part; from the hub no more than these are fetched.
-    Raises UserError, naming the dataset and the remedy, when nothing can be loaded.
+    split: None is the task's evaluation split. "a+b" joins splits, "task/split" is a split of
+    another task. If a mirror lacks some of the parts, a warning names them and the others are used;
+    the dataset's `info.description` lists the parts that were used.
+    language_2: the language of the question (mlqa, xquad) or of text_pair (xnli, pawsx), for
+    parallel rows.
+    first: load only this many rows of each part; from the hub, only these are downloaded.
+    Raises UserError with the name of the dataset and what to do, when nothing can be loaded.
     """
     import datasets
 

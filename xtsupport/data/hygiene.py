@@ -1,7 +1,7 @@
 """Contamination: evaluation texts that occur in training splits.
 
-Two tests after the same normalisation (lower case, words only; scripts without blanks character
-by character): the whole text equals a training text; or one of its 13-grams occurs in one, as in
+Two tests after the same normalisation (lower case, words only; scripts without spaces are split
+into characters): the text equals a training text, or one of its 13-grams occurs in one, as in
 Brown et al. 2020 (arXiv 2005.14165, appendix C).
 """
 

@@ -1,12 +1,12 @@
-"""Lazy rules: answers to questions about a passage that need no reading, and what they score.
+"""Lazy rules: ways to answer questions about a passage without reading it, and their scores.
 
-A rule takes one sentence (the first, the one that shares most words with the question, ...) and
-one word of it (the first that the question lacks, the one that occurs only there, ...). None is
-trained. Two kinds know more than a rule could: `position` takes, for each question word, the one
-position that is best on these very rows, and `kind` the words that answer some other question with
-the same question word. What the best of them scores, a model scores without understanding; only
-what lies above can be called transfer. Jia and Liang 2017 (arXiv 1707.07328) and Weissenborn et
-al. 2017 (arXiv 1703.04816) show how far such rules go on SQuAD.
+A rule picks one sentence (the first, the one that shares most words with the question, ...) and
+one word of it (the first that is not in the question, the one that occurs only there, ...). Rules
+are not trained. Two kinds know more than a rule could: `position` uses, for each question word, the
+position that is best on the evaluated rows, and `kind` the words that answer some other question
+with the same question word. A model can reach the score of the best rule without understanding;
+only what it scores above that can be called transfer. Jia and Liang 2017 (arXiv 1707.07328) and
+Weissenborn et al. 2017 (arXiv 1703.04816) show how far such rules go on SQuAD.
 
     python -m xtsupport.data.lazy_rules
 

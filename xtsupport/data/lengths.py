@@ -1,8 +1,8 @@
-"""How long the examples of a task are, in tokens: what training and evaluation cost.
+"""How long the examples of a task are, in tokens; the cost of training and evaluation follows.
 
-`lengths.csv` holds the histograms of real rows, cut by the vocabulary of XLM-R: per task twenty
-lengths, the middles of twenty equal shares of its sequences, and how many rows and sequences a row
-there are. Where a data set lies on disk and the encoder's tokenizer is at hand, rows are counted.
+`lengths.csv` has histograms of real rows, tokenized with the vocabulary of XLM-R: for each task
+twenty lengths (the middles of twenty equal shares of its sequences), the number of rows, and the
+sequences per row. If a data set and the encoder's tokenizer are on disk, real rows are counted.
 """
 
 import csv

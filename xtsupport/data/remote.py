@@ -1,7 +1,7 @@
 """The hub over HTTP: commits, lists of files, parts of files (whole ones: download.py).
 
-Everything but a commit is asked for by commit. Whatever keeps the hub from answering is one
-Unreachable within 15 seconds, and then it is left alone for a minute.
+Files are requested by commit. If the hub does not answer, for whatever reason, Unreachable is
+raised within 15 seconds, and the hub is not asked again for a minute.
 """
 
 import io

@@ -1,10 +1,11 @@
-"""One soundness pass over the rows of a split: what is wrong is mended, counted or refused.
+"""Check the rows of a split: problems are corrected, counted or refused.
 
-load() and `data check` do it. Mended: answers whose `answer_start` points elsewhere, where it is
-clear which place is meant. Counted: those, answers without a place, rows without a gold label, and
-rows without a text, which are left out. Counted and kept, as the official scores count them: rows
-with a blank text, word or option, or with the id of another. Refused, in one line: a split whose
-gold is hidden, too many answers without a place or blank texts, tags that are not one per token.
+load() and `data check` do this. Corrected: answers whose `answer_start` is wrong, if it is clear
+which place is meant. Counted: those, answers that are nowhere in their context, rows without a gold
+label, and rows without a text, which are left out. Counted but kept, because the official scores
+count them: rows with a blank text, word or option, or with the id of another row. Refused, in one
+line: a split whose gold is hidden, too many answers that are nowhere or texts that are blank, and
+tags that are not one per token.
 """
 
 import unicodedata

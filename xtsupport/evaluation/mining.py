@@ -1,12 +1,12 @@
 """Mining translations from two pools of sentences, as XTREME does for BUCC 2018.
 
 XTREME (google-research/xtreme, utils_retrieve.py, which follows LASER) scores pairs by the ratio
-margin over 4 neighbours, lets every sentence of either side name its best neighbour, takes the
-named pairs from the best score downwards, each sentence once, and keeps those above a threshold
-(Artetxe and Schwenk 2019, arXiv 1811.01136). A sentence that stands several times in its pool is
-searched once and can be part of no answer: its id is not known. The threshold is the one with the
-best F1 on gold pairs: those of the sample (validation), or, where these are not at hand, of the
-very set that is scored, as XTREME's bucc_eval() does with a gold file: an overestimate.
+margin over 4 neighbours, pairs every sentence of either side with its best neighbour, takes these
+pairs from the best score downwards, each sentence once, and keeps those above a threshold (Artetxe
+and Schwenk 2019, arXiv 1811.01136). A sentence that occurs several times in its pool is searched
+once and cannot be part of an answer, because its id is not known. The threshold is the one with the
+best F1 on gold pairs: those of the sample (validation) or, if there is none, those of the set that
+is scored, as in XTREME's bucc_eval() with a gold file; that overestimates the F1.
 """
 
 from collections import Counter

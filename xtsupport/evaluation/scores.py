@@ -19,12 +19,12 @@ from xtsupport.tables import Task
 def score(task, predictions, references, language="en", language_2=None, data="hub") -> dict:
     """The official scores of a task as percentages (f1, exact_match, accuracy, precision, recall).
 
-    span: predictions {id: text}, references [{"id", "answers": [text, ...]}], language that of the
-    answers; also in the forms of SQuAD's files. tagging: lists of lists of tags. classification,
-    choice, Tatoeba: lists of labels, as names or numbers. BUCC: lists of (source id, target id).
-    None is no answer. language_2 changes no score.
-    Raises UserError, naming task, language and both counts, when predictions are missing or left
-    over, and when they are of a form that could only score 0.
+    span: predictions {id: text}, references [{"id", "answers": [text, ...]}] (the formats of
+    SQuAD's files work too); language: that of the answers. tagging: lists of lists of tags.
+    classification, choice, Tatoeba: lists of labels, as names or numbers. BUCC: lists of
+    (source id, target id). None is no answer. language_2 does not affect scores.
+    Raises UserError with task, language and both counts when predictions are missing or surplus,
+    and when their format could only score 0.
     """
     row = tables.task(task, data)
     where = f"{row.name} ({brief(language)})"

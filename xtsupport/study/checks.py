@@ -13,11 +13,12 @@ from xtsupport.study.runs import Run
 def check_setup(
     study: Study, todo: Sequence[Run] | None = None, into: str = "scratch", elsewhere: bool = False
 ) -> None:
-    """Print versions, device, where results go, what is there already and the minutes to expect.
+    """Print versions, device, where results go, what is already there and the expected minutes.
 
-    todo: the runs that this notebook does, if it does any; elsewhere: the package's serve as well.
-    Raises UserError, one line each, for a parameter that the notebook does not have, when an
-    earlier phase is missing, with the command that makes it, and when the study has no such run.
+    todo: the runs that this notebook does, if any; elsewhere: runs in the package count as well.
+    Raises UserError, one line per problem, for a parameter that the notebook does not have, for
+    an earlier phase that is missing (with the command that makes it), and for a run that the study
+    does not have.
     """
     import torch
 

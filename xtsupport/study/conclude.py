@@ -34,12 +34,13 @@ def collect(study: Study, into: str = "scratch") -> Path:
 
 
 def present(study: Study, into: str = "scratch", compared: bool = False) -> Study:
-    """What there is to draw conclusions from, as a study; a line says what it is, and how much.
+    """Choose the results to draw conclusions from; prints what they are, and how many runs.
 
-    The runs of the study that were done here, however few; else its cube, its own or a committed
-    one; else the demo study that comes with the package, which every figure and table then names.
-    With `into` study: the study as it is. UserError where there is nothing at all.
-    compared: runs without both sides of a contrast on one target do not count.
+    These are the study's runs that were done here, however few; without any, the study's cube (its
+    own or a committed one); without that, the demo study that comes with the package, which every
+    figure and table then names. With `into="study"`: the study itself.
+    compared: require runs of both sides of a contrast on one target.
+    Raises UserError where there are no results at all.
     """
     style.ORIGIN = ""
     if into == "study":

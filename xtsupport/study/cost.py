@@ -1,10 +1,10 @@
 """What a study costs before it runs: tokens, floating-point operations, disk, memory, hours.
 
-Operations and steps are those of devices.py; adversarial training costs a training step again for
-every ascent step. Hours are what the steps take on a device, and a little for every step, run and
-row. What the device at hand does follows from a matrix product that is timed on it; for others
-stands a share of the maker's figure for 16-bit floats. benchmarks/cost.py holds estimates against
-runs.
+Operations and steps are those of devices.py; in adversarial training every ascent step costs as
+much as a training step. Hours are the time of all steps on a device, plus a little for every step,
+run and row. The rate of this machine follows from a matrix product that is timed on it; the rate of
+other devices is a share of the manufacturer's figure for 16-bit floats. benchmarks/cost.py compares
+estimates with runs.
 """
 
 import json

@@ -1,14 +1,13 @@
 """The sizes of encoders, and how long a training step of one takes on a device.
 
-Operations (Kaplan et al. 2020, arXiv 2001.08361, section 2.1, counts them so). A sequence of n
-tokens costs 2 x n operations for each weight of the layers, and 4 x n^2 x width for attention in
-each layer; training costs three times that. Embeddings are looked up and heads are small; both are
-left out.
+Operations (counted as in Kaplan et al. 2020, arXiv 2001.08361, section 2.1): a sequence of n tokens
+costs 2 x n operations for each weight of the layers, and 4 x n^2 x width for attention in each
+layer; training costs three times that. Embeddings (look-ups) and heads (small) are left out.
 
-A step takes as long as the slower of two: the host that starts its kernels, and the device that
-runs them. The device multiplies, and it moves memory: whatever the batch, every trained weight is
-read and written by the optimiser, by clipping, and by the casts to 16 bits. Of small steps of large
-encoders on GPUs, these and the starting of kernels are most. benchmarks/gpu.py measures all of it.
+A step takes as long as the slower of the host, which starts its kernels, and the device, which runs
+them. The device multiplies and moves memory: whatever the batch, every trained weight is read and
+written by the optimiser, by clipping, and by the casts to 16 bits. In small steps of large encoders
+on GPUs, moving memory and starting kernels take most of the time. benchmarks/gpu.py measures this.
 """
 
 from dataclasses import dataclass, field

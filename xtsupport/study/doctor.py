@@ -1,4 +1,4 @@
-"""`xtsupport doctor`: whether this machine can do a study; each line ok, or what mends it."""
+"""`xtsupport doctor`: whether this machine can run a study; each line is ok or says what to do."""
 
 import platform
 import shutil
@@ -21,10 +21,8 @@ STEPS = 40  # of the training check
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found about a thing; `mend`: what to type, where something is not as it should be.
-
-    Without `needed` a study can do without it.
-    """
+    """The result of one check. mend: what to type if something is wrong; needed: whether a study
+    cannot run without it."""
 
     what: str
     found: str

@@ -1,9 +1,9 @@
-"""A study's predictions as a submission to XTREME: `<task>/test-<language>.<tsv or json>`.
+"""Write a study's predictions as a submission to XTREME: `<task>/test-<language>.<tsv or json>`.
 
-XTREME's evaluator (google-research/xtreme, evaluate.py) reads json {id: text} for span tasks; for
-classification one label a line; for tagging one tag a line and an empty line after each sentence;
-for BUCC source id, tab, target id; for Tatoeba, whose English side it sorts, the row number of
-the sentence found for each English sentence in that order.
+XTREME's evaluator (google-research/xtreme, evaluate.py) reads JSON {id: text} for span tasks; one
+label per line for classification; one tag per line and an empty line after each sentence for
+tagging; source id, tab, target id for BUCC; and for Tatoeba, whose English side it sorts, the row
+number of the sentence found for each English sentence, in that order.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""`xtsupport data get`: everything a study reads from the hub, fetched before it is needed.
+"""`xtsupport data get`: download everything that a study reads from the hub, in advance.
 
-What a study reads is what its plan reads. It goes into the cache of the hub's client, or into a
-mirror folder that can be carried to machines without network.
+The files go into the cache of the hub's client, or into a mirror folder that can be taken to
+machines without network.
 """
 
 import shutil

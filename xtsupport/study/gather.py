@@ -1,7 +1,7 @@
-"""A class as a replication: the cubes of many machines, each with seeds of its own, as one.
+"""A class as a replication: pool the cubes of many machines, each with different seeds.
 
-What each machine would have claimed from its own runs stands beside what all of them say together:
-the same study, by other seeds, is another sample.
+The result shows what each machine would have claimed from its own runs alone, and what all of
+them show together: the same study with other seeds is another sample.
 """
 
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ SHOWN = ["machine", "seeds", "gain", "ci_low", "ci_high", "p_value", "verdict"]
 def gather(
     paths: Sequence[str], out: str | Path, target: str | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Pool the studies in `paths` (folders with ``cube`` and ``settings.yaml``, as `run` leaves).
+    """Pool the studies in `paths` (folders with ``cube`` and ``settings.yaml``, as `run` writes).
 
-    Returns what each machine would say of the primary contrast over all languages, judged by its
-    own questions alone (columns ``SHOWN``), the pooled rows over questions and runs, and a line per
-    study that came twice. target: None is the primary one; another is judged by its official
-    metric. Writes ``cube.parquet``, ``settings.yaml``, ``machines.csv`` and ``machines.png`` below
-    `out`. UserError where studies declare different comparisons or lack the target, or two machines
-    used the same seed for different runs.
+    Returns the verdict of each machine on the primary contrast over all languages, from its own
+    questions alone (columns ``SHOWN``), the pooled rows over questions and runs, and a line per
+    study that was given twice. target: None is the primary one; another is judged by its official
+    metric. Writes ``cube.parquet``, ``settings.yaml``, ``machines.csv`` and ``machines.png`` to
+    `out`. Raises UserError where studies declare different comparisons or lack the target, or two
+    machines used the same seed for different runs.
     """
     found = [folders.typed(path, Path()) for path in paths]
     absent = [f for f in found if not (f / "cube").is_dir() or not (f / "settings.yaml").is_file()]

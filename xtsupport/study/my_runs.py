@@ -193,10 +193,10 @@ def scores_of(made: Sequence[Done]) -> pd.DataFrame:
 
 
 def show_runs(study: Study, phase: str | None = None, targets: Sequence[str] = ()) -> None:
-    """In a notebook: the table of all runs of a study and their pictures, in one call.
+    """In a notebook: show the table and the figures of all runs of a study.
 
     phase: intermediate (losses), target or retrieval (losses, scores by language and family);
-    None: all that have scores. targets: of which to draw the scores; empty: all.
+    None: all that have scores. targets: draw only the scores of these; empty: all.
     """
     from IPython.display import display
 

@@ -41,10 +41,10 @@ def as_settings(value: Any) -> list[str] | dict:
 
 
 def check_names() -> None:
-    """In a notebook: UserError for a name that was given as a parameter and is none.
+    """In a notebook: raise UserError for a parameter that the notebook does not have.
 
-    The cell of parameters declares names with a type; what is set without one, there or in the
-    cell that papermill adds, must be among them.
+    The parameters cell declares names with a type; names that are set without a type, there or in
+    the cell that papermill adds, must be among them.
     """
     cells = history()
     own = [number for number, cell in enumerate(cells) if "params" in declared(cell)]

@@ -67,11 +67,11 @@ class Study:
     ) -> list[Run]:
         """The runs of a phase; empty ``seeds`` or ``targets`` mean all of them.
 
-        seeds, targets: a list, one value, or a text that holds either (``"[0, 1]"``).
+        seeds, targets: a list, one value, or a text that contains either (``"[0, 1]"``).
 
-        into: ``study``, or ``scratch`` (the same runs as a notebook does them: they may start from
-        the package's checkpoints of phase 2). again: as runs of their own, where the study has or
-        the package brings the same.
+        into: ``study``, or ``scratch`` (the runs of a notebook, which may start from the package's
+        checkpoints of phase 2). again: make separate runs, even if the study or the package already
+        has the same ones.
         Raises UserError for a phase, condition, seed or target that the study does not have.
         """
         seeds, targets = as_list(seeds), as_list(targets)

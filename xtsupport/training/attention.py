@@ -2,8 +2,8 @@
 
 PyTorch's own CPU kernel has a slow backward pass in bfloat16: a training step of a small encoder
 on question-answering lengths ran 1.27 times as fast with this one (one core with AVX-512 BF16).
-On GPUs only the mask is made otherwise: transformers reads a batch's mask back from the device, and
-so waits for it in every step, to see whether there is padding. Here the host says so beforehand.
+On GPUs only the mask is made differently: to see whether there is padding, transformers reads the
+mask of a batch back from the device and waits for it in every step. Here the host knows it already.
 CPUs in float32 keep PyTorch's attention and transformers' mask.
 """
 

@@ -1,9 +1,9 @@
-"""Where an encoder's files are, and whether they are whole, before anything is loaded.
+"""Where an encoder's files are, and whether they are complete; checked before anything is loaded.
 
-An encoder is the packaged one, a folder, or a name of the hub, `owner/name` or
-`owner/name@revision`. Weights are safetensors only, and code that a repository brings is neither
-fetched nor run. The checks read the configuration and the first bytes of the weights: what their
-header says must agree with the file's size and with the model that the configuration describes.
+An encoder is the packaged one, a folder, or a name on the hub, `owner/name` or
+`owner/name@revision`. Only safetensors are read, and code in a repository is neither downloaded nor
+run. The checks read the configuration and the header of the weights, which must agree with the size
+of the file and with the model that the configuration describes.
 """
 
 import hashlib

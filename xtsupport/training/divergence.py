@@ -1,4 +1,4 @@
-"""Losses and gradient norms while a model trains, and the end of a training that diverges."""
+"""Losses and gradient norms during training, and the error when training diverges."""
 
 import math
 

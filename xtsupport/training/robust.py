@@ -1,7 +1,7 @@
-"""Robust phase 3 after Huang et al. 2021 (EMNLP, arXiv 2104.08645): bear noise in the embeddings.
+"""Robust phase 3 after Huang et al. 2021 (EMNLP, arXiv 2104.08645): tolerate noisy embeddings.
 
-The paper takes a word of another language for an English word whose embedding is a little off, as
-an adversarial example is: a model that was trained to tolerate such noise should transfer better.
+The paper regards a word of another language as an English word whose embedding is slightly off,
+like an adversarial example: a model trained to tolerate such noise should transfer better.
 It compares adversarial training with two forms of randomised smoothing:
 
 ============ ======================================================================================
@@ -9,18 +9,18 @@ adversarial  the worst noise within a ball around each embedding: min over weigh
              noise of the loss (Madry et al. 2018, arXiv 1706.06083, equation 2.1), the maximum
              approached by projected gradient ascent (section 2.1 there)
 smoothing    random noise, uniform in the same ball
-synonyms     random replacement of words by near ones (`SynonymReplacer`)
+synonyms     random replacement of words by similar ones (`SynonymReplacer`)
 ============ ======================================================================================
 
-Where we deviate, or could not check (so the paper's own equations are not cited). The ball's radius
-is a share of each token's own embedding norm, so that one setting fits every encoder; the paper
-tunes an absolute one. Noise is put on the word-piece embeddings, before positions are added.
-Predictions are made once, without noise, and not by a vote over noisy copies. The paper works with
-classification only; here every kind is trained so. Its authors' code
-(github.com/uclanlp/Robust-XLT) holds the synonyms only: `perturb.py` draws each word uniformly from
-itself and its neighbours in counter-fitted vectors, 3 copies of each XNLI row and 10 of each PAWS-X
-row, which is what `SynonymReplacer` follows; number and size of ascent steps are ours. The paper's
-generalised setting, two sentences in two languages, is a matter of evaluation: `evaluation.pairs`.
+Deviations, and points that could not be checked (so the paper's own equations are not cited): The
+ball's radius is a share of each token's embedding norm, so that one setting fits every encoder; the
+paper tunes an absolute radius. Noise is added to the word-piece embeddings, before positions are
+added. Predictions are made once, without noise, instead of by a vote over noisy copies. The paper
+covers classification only; here every kind can be trained this way. Its authors' code
+(github.com/uclanlp/Robust-XLT) has the synonyms only: `perturb.py` draws each word uniformly from
+itself and its neighbours in counter-fitted vectors, with 3 copies of each XNLI row and 10 of each
+PAWS-X row, and `SynonymReplacer` does the same. Number and size of ascent steps were chosen here.
+The paper's generalised setting (two sentences in two languages) is the setting `evaluation.pairs`.
 """
 
 import re

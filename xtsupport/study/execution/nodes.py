@@ -1,6 +1,6 @@
-"""One node: one papermill execution of one notebook, and the proof that its runs are whole.
+"""One node: one papermill execution of one notebook, and the check that its runs are complete.
 
-A node folder (``outputs/STUDY/nodes/NODE``) holds ``node.json`` (what to do), ``params.yaml`` (the
+A node folder (``outputs/STUDY/nodes/NODE``) has ``node.json`` (what to do), ``params.yaml`` (the
 notebook's parameters), the executed notebook, ``node.log`` and ``state.json`` (how it went).
 """
 

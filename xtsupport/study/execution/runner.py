@@ -1,7 +1,7 @@
-"""Run a study: what is stale, one Snakemake call over exactly that, and what came of it.
+"""Run a study: find what has to be done, do it in one Snakemake call, and report the result.
 
-Run keys decide what has to be done, before Snakemake starts; Snakemake orders the nodes, keeps the
-cores busy, retries a failure once and withholds its descendants.
+Before Snakemake starts, run keys decide what has to be done. Snakemake orders the nodes, keeps the
+cores busy, retries a failed node once and withholds the nodes that depend on it.
 """
 
 import json
