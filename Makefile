@@ -1,4 +1,4 @@
-# make study · make lab · make test: each sets up .venv first, once. Needs Python 3.11 to 3.13, pip, make.
+# make study · make lab · make test: each sets up .venv first, once. You need Python 3.11 to 3.13, pip, make.
 #
 #   PYTHON=python3.12   the interpreter to build .venv from
 #   TORCH=cpu|cuda      which build of torch (default: cuda where nvidia-smi answers, else cpu)
@@ -21,7 +21,7 @@ READY := .venv/.ready
 
 .PHONY: links study demo reference reference-report lab test lint setup classroom constraints schema site slurm crash
 
-# The demo, computed; then what the committed reference study answers.
+# Run the demo, then print the answer of the committed reference study.
 REFERENCE := outputs/reference
 
 study: demo
@@ -32,8 +32,9 @@ study: demo
 demo: $(READY)
 	.venv/bin/xtsupport run params/demo.yaml
 
-# Real data (../shared/hub) and a real encoder: days on two cores, twenty minutes on one GPU. Killed and
-# typed again, it goes on. In a pack (benchmarks/packed_study.py) it needs no .venv; for MINUTES at a time.
+# Real data (../shared/hub) and a real encoder: days on two cores, twenty minutes on one GPU. Run it again
+# after an interruption to continue. In a pack (benchmarks/packed_study.py) it needs no .venv and stops
+# after MINUTES.
 ifneq ($(wildcard ../weights.xz),)
 reference:
 	python3 benchmarks/packed_study.py run params/reference.yaml .. --minutes $(or $(MINUTES),9) --out $(or $(OUT),../packed)
@@ -42,7 +43,7 @@ reference: $(READY)
 	.venv/bin/xtsupport run params/reference.yaml
 endif
 
-# The committed reference study judged again from its cube, and the texts that quote it.
+# Compute the committed reference study's table and report again from its cube, and the texts that quote it.
 reference-report: $(READY)
 	.venv/bin/xtsupport significance $(REFERENCE)/cube --out $(REFERENCE)
 	.venv/bin/python docs/reference.py
@@ -50,17 +51,17 @@ reference-report: $(READY)
 lab: $(READY)
 	.venv/bin/xtsupport lab
 
-# One worker a processor: most tests keep one busy, and kernels that start keep none.
+# One worker per processor.
 test: $(READY)
 	.venv/bin/python -m pytest -n auto --dist worksteal
 
-# The Slurm suite, on a cluster that this machine alone makes up: needs root on Debian or Ubuntu.
+# The Slurm suite, on a cluster of this one machine: needs root on Debian or Ubuntu.
 slurm: $(READY)
 	.venv/bin/python -m pip install -q -c constraints.txt snakemake-executor-plugin-slurm
 	tests/slurm/cluster.sh start
 	.venv/bin/python -m pytest -m slurm || code=$$?; tests/slurm/cluster.sh stop; exit $${code:-0}
 
-# A small study is killed with -9 and suffers other faults; then thirty-six more kills, as a table.
+# A small study with kills (-9) and other faults as tests; then thirty-six more kills, as a table.
 crash: $(READY)
 	.venv/bin/python -m pytest -m crash
 	.venv/bin/python benchmarks/crash.py --out benchmarks/crash.md
@@ -79,13 +80,13 @@ $(READY): pyproject.toml constraints.txt
 	@.ci/setup $(PYTHON) $(TORCH)
 	@touch $@
 
-# What a class installs without network, as outputs/classroom-PLATFORM.zip: linux, macos or windows.
+# outputs/classroom-PLATFORM.zip, which a class installs without network: linux, macos or windows.
 PLATFORM := linux
 classroom: $(READY)
 	.ci/classroom $(PLATFORM)
 
-# Recompile constraints.txt from pyproject.toml. Local versions such as +cpu, which others cannot install,
-# and CUDA's packages, which torch itself pins, are left out.
+# Recompile constraints.txt from pyproject.toml, without local versions such as +cpu, which others cannot
+# install, and without CUDA's packages, which torch itself pins.
 constraints: $(READY)
 	echo torch==$(PIN) > .venv/pin.txt
 	.venv/bin/python -m pip install -q uv
@@ -94,16 +95,16 @@ constraints: $(READY)
 	{ echo "# Compiled from pyproject.toml by \`make constraints\`; do not edit."; \
 	  sed -E 's/\+[A-Za-z0-9.]+$$//' .venv/compiled.txt | grep -vE '^(nvidia-|cuda-|triton)'; } > constraints.txt
 
-# Badges, and the address from which notebooks install on Colab, by [project.urls] in pyproject.toml.
+# Add badges, and the address from which notebooks install on Colab, from [project.urls] in pyproject.toml.
 links: $(READY)
 	.venv/bin/python docs/links.py
 
-# The JSON Schema by which editors complete and check params files.
+# The JSON Schema with which editors complete and check params files.
 schema: $(READY)
 	.venv/bin/python -m xtsupport.study.params.schema > params/schema.json
 
 # The site: executed notebooks, reports, every docstring; outputs/site/html/index.html. A notebook is
-# executed again when it or the package has changed: some minutes each on one core.
+# executed again if it or the package has changed, which takes some minutes each on one core.
 SITE := outputs/site
 BOOKS := $(wildcard notebooks/*.ipynb notebooks/exercises/*.ipynb notebooks/solutions/*.ipynb)
 CODE := $(wildcard xtsupport/*.csv xtsupport/*/*/*.csv xtsupport/*.py xtsupport/*/*.py xtsupport/*/*/*.py)
