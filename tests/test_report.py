@@ -187,6 +187,16 @@ def test_scores_and_gains_hold_the_numbers_of_the_comparison(text, comparison):
         assert task in board
 
 
+def test_a_target_that_no_pair_of_runs_shares_has_scores_but_no_gains(cube):
+    """Tatoeba was done under `mnli` alone: nothing is compared there."""
+    evidence = gather(cube[(cube["task"] != "tatoeba") | (cube["condition"] == "mnli")])
+    page = study_page(contents(significance(evidence), evidence))
+    scores = page.split('id="scores"')[1].split("</table>")[0]
+    titles = re.findall(r"<summary>([^<]*: \d+ gains)", page)
+    assert "Tatoeba" in scores and any(title.startswith("XQuAD") for title in titles)
+    assert not any(title.startswith("Tatoeba") for title in titles)
+
+
 @pytest.fixture(scope="module")
 def alone(cube, comparison):
     """The page of a cube without its study."""

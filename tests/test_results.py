@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from simulated_cubes import simulate
 
@@ -75,6 +77,36 @@ def test_unreadable_input_is_one_line(cube, tmp_path):
     broken.write_bytes(broken.read_bytes()[:-500])
     with pytest.raises(UserError, match="xnli"):
         read_cube(out)
+
+
+def test_files_of_a_cube_may_store_the_same_columns_differently(tmp_path):
+    """Narrow and wide dictionaries and numbers, words as text, columns all empty or absent: by
+    itself pyarrow reads every file as the first one is, and loses what that lacks."""
+    narrow = {
+        "condition": pd.Categorical(["none", "none"]),
+        "variant": [None, None],
+        "seed": np.array([1, 2], "int8"),
+        "score": [0, 1],
+    }
+    wide = {
+        "condition": [f"c{i}" for i in range(300)],
+        "variant": ["adversarial"] * 300,
+        "language_2": ["de"] * 300,
+        "seed": range(1000, 1300),
+        "score": [0.25] * 300,
+    }
+    for name, rows in {"a": narrow, "b": wide, "c": {**wide, "condition": ["squad"] * 300}}.items():
+        (tmp_path / f"task={name}").mkdir()
+        table = pa.table({key: pa.array(values) for key, values in rows.items()})
+        if name == "c":
+            table = table.set_column(0, "condition", table["condition"].dictionary_encode())
+        pq.write_table(table, tmp_path / f"task={name}" / "part-0.parquet")
+    found = read_cube(tmp_path).set_index("task")
+    assert found["condition"].nunique() == 302 and found["seed"].max() == 1299
+    assert found.loc["a", "score"].tolist() == [0, 1] and set(found.loc["b", "score"]) == {0.25}
+    assert found.loc["a", ["variant", "language_2"]].isna().all(axis=None)
+    assert set(found.loc["b", "variant"]) == {"adversarial"}
+    assert set(found.loc["c", "language_2"]) == {"de"}
 
 
 def test_score_table_is_the_mean_or_micro_f1(cube):

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from xtsupport.cube.columns import REQUIRED, SCHEMA, WORDS
+from xtsupport.cube.columns import REQUIRED, SCHEMA, WORD, WORDS
 from xtsupport.errors import UserError
 from xtsupport.files import new_folder
 
@@ -68,12 +68,26 @@ def open_cube(path) -> ds.Dataset:
     folders = ds.HivePartitioning.discover(infer_dictionary=True)
     try:
         dataset = ds.dataset(path, format=form, partitioning=folders)
+        schema = _common_schema(dataset)
+        dataset = ds.dataset(path, schema=schema, format=form, partitioning=folders)
     except (pa.ArrowException, OSError) as error:
         reason = f"{path}: not a complete parquet cube ({error}); build the cube again"
         raise UserError(reason) from error
     if not dataset.schema.names:
         raise UserError(f"{path}: the folder holds no parquet file; finish the study first")
     return dataset
+
+
+def _common_schema(dataset: ds.Dataset) -> pa.Schema:
+    """The columns that any file has, in a type that holds the values of all: by itself a dataset
+    takes its first file's, and what that lacks is lost in silence."""
+    types = {}
+    for each in [dataset.schema, *(part.physical_schema for part in dataset.get_fragments())]:
+        for field in each:
+            kind = WORD if field.name in WORDS else field.type
+            types.setdefault(field.name, []).append(pa.schema([(field.name, kind)]))
+    unified = [pa.unify_schemas(kinds, promote_options="permissive") for kinds in types.values()]
+    return pa.schema([field for schema in unified for field in schema])
 
 
 def cube_tasks(dataset: ds.Dataset) -> list[str]:
