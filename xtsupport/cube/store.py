@@ -81,7 +81,7 @@ def open_cube(path) -> ds.Dataset:
 def _common_schema(dataset: ds.Dataset) -> pa.Schema:
     """The columns that any file has, in a type that holds the values of all: by itself a dataset
     takes its first file's, and what that lacks is lost in silence."""
-    types = {}
+    types: dict[str, list[pa.Schema]] = {}
     for each in [dataset.schema, *(part.physical_schema for part in dataset.get_fragments())]:
         for field in each:
             kind = WORD if field.name in WORDS else field.type
