@@ -65,6 +65,9 @@ def test_building_again_replaces_the_cube_and_leaves_nothing_else(cube, tmp_path
 def test_unreadable_input_is_one_line(cube, tmp_path):
     with pytest.raises(UserError, match="no cube here"):
         read_cube(tmp_path / "nothing")
+    (tmp_path / "notes.md").write_text("no table")
+    with pytest.raises(UserError, match=r"notes.md: is not a table of scores; name a study's"):
+        read_cube(tmp_path / "notes.md")
     folders = write_runs(cube, tmp_path)
     (folders[0] / "examples.parquet").write_bytes(b"PAR1 half a file")
     with pytest.raises(UserError, match="not a complete parquet file"):

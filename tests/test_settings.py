@@ -261,6 +261,14 @@ def test_a_condition_may_have_seeds_of_its_own(tmp_path):
     ]  # fmt: skip
 
 
+def test_only_languages_of_the_data_are_offered(tmp_path):
+    """The real Tatoeba also has XTREME-R's languages, which the invented world lacks."""
+    found = problems(tmp_path, toy_settings(languages=["en"]))
+    (line,) = [each for each in found if "of target tatoeba" in each]
+    offered = line.partition("it has ")[2].split(", ")
+    assert len(offered) == 21 and all(code.startswith("q") for code in offered)
+
+
 def test_a_condition_may_have_other_seeds_on_a_target(tmp_path):
     both = {"targets": ["xquad", "xnli"]}
     own = {"default": [0, 1], "squad": {"default": [4], "xquad": [4, 5, 6]}, "none": {"xnli": [7]}}

@@ -71,6 +71,9 @@ def open_cube(path) -> ds.Dataset:
         schema = _common_schema(dataset)
         dataset = ds.dataset(path, schema=schema, format=form, partitioning=folders)
     except (pa.ArrowException, OSError) as error:
+        if path.is_file() and path.suffix != ".parquet":
+            raise UserError(f"{path}: is not a table of scores; name a study's folder, its cube, "
+                            "or a CSV, TSV or parquet file") from error  # fmt: skip
         reason = f"{path}: not a complete parquet cube ({error}); build the cube again"
         raise UserError(reason) from error
     if not dataset.schema.names:

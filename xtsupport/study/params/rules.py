@@ -208,7 +208,7 @@ def known_languages(settings, tasks, languages) -> Problems:
                                          f"allowed: all, or codes such as {few}")  # fmt: skip
     for name in settings.targets:
         if name in tasks and not settings.spoken(tasks[name]):
-            has = ", ".join(tasks[name].every_language)
+            has = ", ".join(code for code in tasks[name].every_language if code in languages)
             yield ("languages",), (f"languages: none of them is a language of target {name}; "
                                    f"it has {has}")  # fmt: skip
 
