@@ -1,4 +1,4 @@
-"""Write the results of the committed reference study into the texts that tell of them.
+"""Write the results of the committed reference study into the texts that report them.
 
     python docs/reference.py
 
@@ -159,10 +159,10 @@ def at_chance(found: Contents) -> str:
 def more_training(found: Contents) -> list[str]:
     """What else was asked about the primary target, and about the targets beside it."""
     return [
-        f"MLQA alone, the other target of XQuAD's form: {told(found, 'mlqa')}; the gain on XQuAD "
-        f"minus that: {told(found, 'xquad - same-format')}. All six fine-tuned targets, TyDiQA in "
-        f"its own languages among them: {told(found, 'all')}. {at_chance(found)}",
-        f"XQuAD F1 over no intermediate task, which trains less: {side_name('squad')} "
+        f"MLQA alone, which has XQuAD's format: {told(found, 'mlqa')}; the gain on XQuAD "
+        f"minus that: {told(found, 'xquad - same-format')}. All six fine-tuned targets (TyDiQA in "
+        f"its own languages): {told(found, 'all')}. {at_chance(found)}",
+        f"XQuAD F1 over no intermediate task (fewer training steps): {side_name('squad')} "
         f"{against_none(found, 'xquad', 'squad')}; {side_name('mnli')} (declared second) "
         f"{against_none(found, 'xquad', 'mnli')}.",
     ]
@@ -171,7 +171,7 @@ def more_training(found: Contents) -> list[str]:
 def tatoeba(found: Contents) -> str:
     """Retrieval, which no phase 3 precedes: only what phase 2 does to the encoder."""
     return (
-        f"Sentence retrieval ({task_name('tatoeba')}, accuracy), over no intermediate task: "
+        f"Sentence retrieval ({task_name('tatoeba')}, accuracy) over no intermediate task: "
         f"{side_name('squad')} {against_none(found, 'tatoeba', 'squad')}; {side_name('mnli')} "
         f"{against_none(found, 'tatoeba', 'mnli')}."
     )
@@ -237,8 +237,8 @@ def layers() -> str:
         row = mean.loc[layer]
         moved = [f"{row[name] - row['none']:+.1f}".replace("-", "−") for name in others]
         cells.append([str(layer), f"{row['none']:.1f}", *moved])
-    lower = [f"{side_name(name)} at {(mean[name] < mean['none']).sum()}" for name in others]
-    told = f"Lower than without, of {len(mean)} layers with the embeddings: {', '.join(lower)}."
+    lower = [f"{side_name(name)} {(mean[name] < mean['none']).sum()}" for name in others]
+    told = f"Of {len(mean)} layers, embeddings included, so many lose accuracy: {', '.join(lower)}."
     return f"{lines(cells)}\n\n{told}"
 
 
