@@ -25,13 +25,13 @@ PAGES = (
 )
 LINKED = ("params", "outputs/reference", "outputs/reference/figures")  # what pages link to or show
 KINDS = (".png", ".yaml", ".md", ".html", ".csv")
-AREAS = {  # the rooms of the package, by what one wants to do there
+AREAS = {  # the parts of the package, by what they are for
     "data": "Load data",
     "training": "Train",
     "evaluation": "Predict and score",
-    "cube": "Gather and browse scores",
-    "statistics": "Compare, and say how sure",
-    "report": "Draw and write",
+    "cube": "Collect and browse scores",
+    "statistics": "Compare and judge",
+    "report": "Make figures and reports",
     "study": "Plan and run a study",
 }
 
@@ -98,7 +98,7 @@ def reports(folder: Path) -> str:
     lines = [
         "# Reports",
         "",
-        "The reports of the studies that were finished here, whole pages.",
+        "The reports of all studies that were finished here.",
         "",
     ]
     for path in sorted((ROOT / "outputs").glob("*/report.html")):
