@@ -26,9 +26,9 @@ from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.comparisons import compare
 from xtsupport.statistics.components import PARTS, components, run_noise
 from xtsupport.statistics.contrasts import cases
+from xtsupport.statistics.heterogeneity import levels_differ
 from xtsupport.statistics.pooling import expectations
 from xtsupport.statistics.power import design_power
-from xtsupport.statistics.primary import levels_differ
 
 BASE = Design()
 UDPOS = replace(BASE, languages=32, clusters=250, metric="micro", parallel=False)

@@ -49,13 +49,13 @@ def pack(asked: tuple, folder: Path) -> None:
     from xtsupport.data import hub
     from xtsupport.tables import task
 
-    plain, read = hub.sources, []
+    plain, read = hub.parts_of, []
 
     def noted(*given, **named):
         read.extend(plain(*given, **named))
         return plain(*given, **named)
 
-    with mock.patch.object(hub, "sources", noted):
+    with mock.patch.object(hub, "parts_of", noted):
         study = study_of(*asked)
     for name in {name for run in study.plan.runs for name in run.settings.get("tasks", ())}:
         read += plain(name, "en", task(name, study.data).eval_split, study.data)  # validated on

@@ -32,10 +32,10 @@ import pyarrow.parquet as pq  # noqa: E402
 from scipy import stats  # noqa: E402
 
 from xtsupport.cube.columns import SCHEMA  # noqa: E402
+from xtsupport.statistics.bootstrap import cluster_counts  # noqa: E402
 from xtsupport.statistics.clusters import study_moments  # noqa: E402
 from xtsupport.statistics.comparisons import significance  # noqa: E402
-from xtsupport.statistics.evidence import gather  # noqa: E402
-from xtsupport.statistics.resampling import cluster_counts  # noqa: E402
+from xtsupport.statistics.evidence import evidence_of  # noqa: E402
 
 R = 10_000
 
@@ -204,7 +204,7 @@ def whole_study(folder: Path) -> pd.DataFrame:
     start = time.perf_counter(), time.process_time()
     measured = study_moments(folder)
     middle = time.perf_counter(), time.process_time()
-    table = significance(gather(measured))
+    table = significance(evidence_of(measured))
     end = time.perf_counter(), time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     steps = {"read and contract": (start, middle), "compare": (middle, end), "total": (start, end)}

@@ -17,14 +17,14 @@ from xtsupport.cube.scores import official
 from xtsupport.files import write_text
 from xtsupport.report.contents import Contents, contents
 from xtsupport.report.headline import doubt, gain_words, in_short
-from xtsupport.report.how_firm import bootstrap_words, far_out, without_one
 from xtsupport.report.names import side_name, task_name
-from xtsupport.report.sentences import MINUS, ends, signed_gain
-from xtsupport.report.write import read_comparison
+from xtsupport.report.paper_sentences import MINUS, ends, signed_gain
+from xtsupport.report.robustness import bootstrap_words, far_out, without_one
+from xtsupport.report.significance_files import read_comparison
 from xtsupport.statistics.best_intermediate import best_intermediate
 from xtsupport.statistics.claims import beside_published
 from xtsupport.study.reference import reference_folder, reference_settings, reference_table
-from xtsupport.study.results_commands import evidence_of
+from xtsupport.study.results_commands import evidence_at
 
 PASSAGE = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 COLUMNS = {
@@ -45,7 +45,7 @@ LAYERS = (4, 6, 7, 8, 10, 12)
 def study() -> Contents:
     """The reference study: its committed table, its cube, its settings."""
     folder = reference_folder()
-    evidence, settings, _ = evidence_of(str(folder / "cube"))
+    evidence, settings, _ = evidence_at(str(folder / "cube"))
     return contents(read_comparison(folder / "significance.csv"), evidence, settings)
 
 

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from xtsupport.report import plots
+from xtsupport.report.comparison_rows import forest_rows
 from xtsupport.report.contents import with_interval
 from xtsupport.report.headline import gain_words
 from xtsupport.report.names import task_name
-from xtsupport.report.print_tables import page_table
-from xtsupport.report.score_tables import forest_rows
-from xtsupport.report.sentences import sentence
+from xtsupport.report.paper_sentences import sentence
+from xtsupport.report.paper_tables import page_table
+from xtsupport.report.significance_files import read_comparison
 from xtsupport.report.style import OPEN, VERDICTS, verdict_look
-from xtsupport.report.write import read_comparison
 from xtsupport.statistics.declared import Primary
 from xtsupport.tables import language_table
 

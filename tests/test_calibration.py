@@ -18,7 +18,7 @@ from xtsupport.statistics.calibration import _pattern, calibrate, shifted
 from xtsupport.statistics.clusters import contract, moments
 from xtsupport.statistics.components import RunNoise
 from xtsupport.statistics.declared import Declared, Primary
-from xtsupport.statistics.evidence import gather
+from xtsupport.statistics.evidence import evidence_of
 from xtsupport.study.cli import main
 
 RULES = Declared(primary=Primary("squad", by="all"))
@@ -92,7 +92,7 @@ def test_scores_shift_exactly_means_and_counts(cube):
 
 
 def test_a_pattern_has_no_gain_and_draws_what_is_asked_for(cube):
-    pattern, _ = _pattern(gather(cube, RULES))
+    pattern, _ = _pattern(evidence_of(cube, RULES))
     values = pattern.sums.values()
     assert np.ptp(values, axis=0) == pytest.approx(0, abs=1e-12) and "en" not in set(
         pattern.sums.languages["language"]
@@ -108,7 +108,7 @@ def test_a_pattern_has_no_gain_and_draws_what_is_asked_for(cube):
 
 def test_clusters_are_drawn_jointly_and_keep_their_noise(cube):
     """With runs that do not vary, the variance of a gain over studies is the cluster-robust one."""
-    pattern, _ = _pattern(gather(cube, RULES))
+    pattern, _ = _pattern(evidence_of(cube, RULES))
     quiet, rng = RunNoise(0.0, 0.0, 0.0, 0.0, 4.0, 2), np.random.default_rng(2)
     gains, expected = [], []
     for _ in range(300):
@@ -124,7 +124,7 @@ def test_clusters_are_drawn_jointly_and_keep_their_noise(cube):
 def test_a_study_is_calibrated_through_its_own_verdicts(cube):
     seen = []
     table = calibrate(
-        gather(cube, RULES), gain=6.0, studies=20, progress=lambda *done: seen.append(done)
+        evidence_of(cube, RULES), gain=6.0, studies=20, progress=lambda *done: seen.append(done)
     )
     assert seen[-1] == (120, 120) and len(table) == 12
     assert table["by"].tolist() == ["all", "language"] * 6
@@ -143,16 +143,16 @@ def test_counts_and_a_retrieval_baseline_are_calibrated_too():
     )
     for task, metric in (("udpos", "f1"), ("tatoeba", "accuracy")):
         rules = Declared(primary=Primary("squad", target=task, metric=metric))
-        table = calibrate(gather(cube, rules), studies=2)
+        table = calibrate(evidence_of(cube, rules), studies=2)
         assert table["by"].tolist() == ["all", "group"] * 6 and table["found"].notna().all()
 
 
 def test_one_seed_and_bad_numbers_are_refused(cube):
-    one = gather(cube[cube["seed"] == 0], RULES)
+    one = evidence_of(cube[cube["seed"] == 0], RULES)
     with pytest.raises(UserError, match="xquad: one seed, so how runs vary is unknown"):
         calibrate(one)
     with pytest.raises(UserError, match="gain=-1, studies=0: both must be positive"):
-        calibrate(gather(cube, RULES), gain=-1, studies=0)
+        calibrate(evidence_of(cube, RULES), gain=-1, studies=0)
 
 
 def test_the_command_prints_the_table_and_keeps_it(cube, tmp_path, capsys):

@@ -9,7 +9,7 @@ from simulated_cubes import simulate
 
 from xtsupport.cube.scores import score_table
 from xtsupport.statistics.claims import KINDS, beside_published, check_claims, claims
-from xtsupport.statistics.evidence import gather
+from xtsupport.statistics.evidence import evidence_of
 from xtsupport.tables import tasks
 
 NINE = ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba"]
@@ -47,7 +47,7 @@ def cube():
 
 @pytest.fixture(scope="module")
 def evidence(cube):
-    return gather(cube)
+    return evidence_of(cube)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_a_contradicted_claim():
     cube = simulate(
         {"squad": -8.0, "mnli": 0.0}, ("none", "squad", "mnli"), ("tatoeba",), ("de", "th")
     )
-    found = check_claims(gather(cube)).set_index("claim")
+    found = check_claims(evidence_of(cube)).set_index("claim")
     assert found.loc["retrieval-tatoeba", "verdict"] == "contradicted"
     assert found.loc["squad-average", "verdict"] == "not testable"
     assert "xnli" in found.loc["squad-average", "note"]
@@ -118,7 +118,7 @@ def test_a_contradicted_claim():
 
 def test_too_few_seeds_are_not_testable():
     cube = simulate({"squad": 20.0}, tasks=("tatoeba",), languages=("de", "th"), seeds=2, size=0.3)
-    row = check_claims(gather(cube)).set_index("claim").loc["retrieval-tatoeba"]
+    row = check_claims(evidence_of(cube)).set_index("claim").loc["retrieval-tatoeba"]
     assert row["verdict"] == "not testable" and "fewer than 3" in row["note"]
 
 

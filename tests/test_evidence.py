@@ -11,14 +11,15 @@ from simulated_cubes import simulate
 from xtsupport.errors import UserError
 from xtsupport.report.contents import contents
 from xtsupport.report.report import write_report
-from xtsupport.report.write import write_significance
+from xtsupport.report.significance_files import write_significance
 from xtsupport.statistics import clusters
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.comparisons import compare, is_primary, significance
+from xtsupport.statistics.components import uncertainty_shares
 from xtsupport.statistics.declared import Declared, Primary
-from xtsupport.statistics.evidence import gather
+from xtsupport.statistics.evidence import evidence_of
 from xtsupport.statistics.power import power_table
-from xtsupport.statistics.sensitivity import beside_bootstrap, noise
+from xtsupport.statistics.sensitivity import beside_bootstrap
 from xtsupport.study.cli import main
 
 CODES = ("en", "de", "es", "el", "hi", "th")
@@ -42,7 +43,7 @@ def test_a_whole_report_contracts_and_measures_every_task_once(cube, tmp_path, m
             return real(first, *rest)
 
         monkeypatch.setattr(clusters, name, counted)
-    evidence = gather(tmp_path / "cube.parquet", Declared(primary=Primary("squad")))
+    evidence = evidence_of(tmp_path / "cube.parquet", Declared(primary=Primary("squad")))
     table = significance(evidence)
     found = contents(table, evidence)
     write_significance(found, tmp_path)
@@ -54,13 +55,18 @@ def test_a_whole_report_contracts_and_measures_every_task_once(cube, tmp_path, m
 def test_frames_paths_sums_and_moments_are_the_same_evidence(cube, tmp_path):
     cube.to_parquet(tmp_path / "cube.parquet")
     table = compare(cube)
-    for same in (tmp_path / "cube.parquet", gather(cube), gather(cube).sums, study_moments(cube)):
+    for same in (
+        tmp_path / "cube.parquet",
+        evidence_of(cube),
+        evidence_of(cube).sums,
+        study_moments(cube),
+    ):
         pd.testing.assert_frame_equal(compare(same), table)
 
 
 def test_moments_are_enough_for_all_but_resampling(cube):
-    evidence = gather(study_moments(cube))
-    assert np.isfinite(noise(evidence)["share"]).all()
+    evidence = evidence_of(study_moments(cube))
+    assert np.isfinite(uncertainty_shares(evidence)["share"]).all()
     with pytest.raises(UserError, match="resampling needs a cube or its cluster sums"):
         beside_bootstrap(evidence)
 
@@ -76,7 +82,7 @@ def test_moments_are_enough_for_all_but_resampling(cube):
     ],
 )
 def test_without_a_declaration_one_comparison_is_chosen(tasks, conditions, expected):
-    evidence = gather(simulate({}, conditions, tasks, ("en", "de", "th"), size=0.05))
+    evidence = evidence_of(simulate({}, conditions, tasks, ("en", "de", "th"), size=0.05))
     treatment, target, metric = expected
     assert evidence.primary == Primary(treatment, "none", target, metric, "group")
 
@@ -84,21 +90,21 @@ def test_without_a_declaration_one_comparison_is_chosen(tasks, conditions, expec
 def test_variants_are_not_chosen_before_the_plain_condition():
     cube = simulate({}, ("none", "squad"), ("xquad",), ("en", "de"), size=0.05)
     robust = cube[cube["condition"] == "squad"].assign(variant="adversarial")
-    assert gather(pd.concat([robust, cube])).primary == Primary("squad")
+    assert evidence_of(pd.concat([robust, cube])).primary == Primary("squad")
 
 
 def test_a_target_without_a_zero_shot_language_is_not_chosen():
     """XQuAD in English only, MLQA in German: the question can be asked of MLQA alone."""
     cube = simulate({}, tasks=("xquad", "mlqa"), languages=("en", "de"), size=0.05)
     english = (cube["task"] != "xquad") | (cube["language"] == "en")
-    assert gather(cube[english]).primary.target == "mlqa"
+    assert evidence_of(cube[english]).primary.target == "mlqa"
     with pytest.raises(UserError, match="no task has scores of both sides"):
-        gather(cube[cube["language"] == "en"]).primary  # noqa: B018
+        evidence_of(cube[cube["language"] == "en"]).primary  # noqa: B018
 
 
 def test_a_cube_without_groups_is_compared_by_what_it_has():
     cube = simulate({}, tasks=("xquad",), languages=("en", "de", "th"), size=0.05)
-    evidence = gather(cube.drop(columns=["family", "group"]))
+    evidence = evidence_of(cube.drop(columns=["family", "group"]))
     assert evidence.levels == ["language", "all"] and evidence.primary.by == "language"
     table = significance(evidence)
     assert set(table["by"]) == {"language", "all", "source"}
@@ -111,7 +117,7 @@ def test_table_report_and_power_answer_the_same_question(tmp_path, capsys):
     path = str(tmp_path / "cube.parquet")
     assert main(["power", path, "--out", str(tmp_path)]) == 0
     assert main(["significance", path, "--out", str(tmp_path)]) == 0, capsys.readouterr().err
-    evidence = gather(path)
+    evidence = evidence_of(path)
     table = significance(evidence)
     rows = table[is_primary(table, evidence.primary)]
     assert set(rows["task"]) == {"mlqa"} and len(rows) == 3
@@ -123,9 +129,9 @@ def test_table_report_and_power_answer_the_same_question(tmp_path, capsys):
 def test_strangers_are_added_to_the_languages_table():
     cube = simulate({}, tasks=("xquad",), languages=("en", "de"), size=0.05)
     words = cube["language"].astype(str).replace("de", "tlh")
-    rows = gather(cube.assign(language=words), data="hub").languages.set_index("code")
+    rows = evidence_of(cube.assign(language=words), data="hub").languages.set_index("code")
     assert tuple(rows.loc["tlh", ["family", "group"]]) == ("Indo-European", "Germanic")
-    assert "tlh" not in set(gather(cube).languages["code"])
+    assert "tlh" not in set(evidence_of(cube).languages["code"])
 
 
 def test_comparing_loads_no_plots_and_no_second_statistics_package():

@@ -10,17 +10,18 @@ from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
 from xtsupport.report.contents import contents
-from xtsupport.report.print_tables import latex_table, page_table
-from xtsupport.report.sentences import level, sentence
-from xtsupport.report.write import write_significance
+from xtsupport.report.paper_sentences import level, sentence
+from xtsupport.report.paper_tables import latex_table, page_table
+from xtsupport.report.significance_files import write_significance
 from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.comparisons import COLUMNS, compare, dependence, is_primary, significance
 from xtsupport.statistics.contrasts import cases, default_contrasts
 from xtsupport.statistics.declared import Declared, Primary, declared
-from xtsupport.statistics.evidence import gather
-from xtsupport.statistics.primary import heterogeneity, levels_differ, on_scales
+from xtsupport.statistics.evidence import evidence_of
+from xtsupport.statistics.heterogeneity import heterogeneity, levels_differ
 from xtsupport.statistics.scales import on_scale
+from xtsupport.statistics.sensitivity import on_scales
 
 RULES = Declared(primary=Primary("squad"), contrasts=(("squad", "none"),))
 
@@ -37,7 +38,7 @@ def evidence():
         seed=3,
     )
     greek = (cube["language"] == "el") & (cube["task"] == "mlqa")  # as in XTREME: MLQA has no Greek
-    return gather(cube[~greek], RULES)
+    return evidence_of(cube[~greek], RULES)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_families_differ_where_they_were_made_to(evidence):
 
 def test_one_level_alone_does_not_differ_from_itself():
     cube = simulate(tasks=("xquad", "xnli"), languages=("en", "th"), size=0.1)
-    table = heterogeneity(gather(cube, RULES), "language")
+    table = heterogeneity(evidence_of(cube, RULES), "language")
     assert table.empty and {"task", "p_value", "n_levels"} <= set(table)
 
 
@@ -169,11 +170,11 @@ def test_declaration_is_read_from_settings():
 
 def test_primary_rows_follow_the_declaration(evidence):
     primary = Primary("squad", metric="exact_match", by="language")
-    table = significance(gather(evidence.moments, Declared(primary=primary)))
+    table = significance(evidence_of(evidence.moments, Declared(primary=primary)))
     assert set(table[is_primary(table, primary)]["level"]) == {"de", "el", "es", "th"}
     rules = Declared(primary=Primary("squad", metric="bleu"))
     with pytest.raises(UserError, match="no xquad bleu"):
-        heterogeneity(gather(evidence.moments, rules))
+        heterogeneity(evidence_of(evidence.moments, rules))
 
 
 def test_default_contrasts_take_the_baseline_that_fits():
@@ -223,7 +224,7 @@ def test_files_are_written(evidence, table, tmp_path):
         "all languages", "Germanic", "Romance", "Greek", "Tai-Kadai",
     ]  # fmt: skip
     assert "Exploratory" not in tex
-    undeclared = gather(evidence.moments)
+    undeclared = evidence_of(evidence.moments)
     write_significance(contents(significance(undeclared), undeclared), tmp_path / "undeclared")
     tex = (tmp_path / "undeclared" / "primary.tex").read_text()
     assert tex.count(r"\caption{Exploratory: SQuAD against no intermediate task on XQuAD") == 2

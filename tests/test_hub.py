@@ -255,11 +255,11 @@ def loaded(mirror):
         codes = [c for c in tables.languages() if c in task.languages or c == "ro"]
         for code in codes if "/" in task.hub else ():
             try:
-                first = hub.sources(name, code, task.eval_split, mirror)[0]
+                first = hub.parts_of(name, code, task.eval_split, mirror)[0]
             except UserError:
                 continue
             for split in splits_of(mirror / first.task.hub / first.config):
-                (source,) = hub.sources(name, code, split, mirror)
+                (source,) = hub.parts_of(name, code, split, mirror)
                 if rows(name, code, split, mirror):
                     found[name, code, split] = source, load(name, code, split, mirror)
     return found
@@ -268,7 +268,7 @@ def loaded(mirror):
 def test_every_file_of_the_mirror_loads(mirror, loaded):
     read = {path for source, _ in loaded.values() for path in source.files}
     for first, second, split in pairs_of_mlqa(mirror):
-        (source,) = hub.sources("mlqa", first, split, mirror, second)
+        (source,) = hub.parts_of("mlqa", first, split, mirror, second)
         examples = load("mlqa", first, split, mirror, second)
         same = loaded["mlqa", first, split][1]  # context and answer as if asked in their language
         contexts = dict(zip(same["example_id"], same["context"], strict=True))

@@ -8,7 +8,7 @@ from xtsupport.report.contents import contents
 from xtsupport.report.intended import intended_table, intended_versus_found
 from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
-from xtsupport.statistics.evidence import gather
+from xtsupport.statistics.evidence import evidence_of
 
 CODES = {  # of the simulation: (of the world, family, planted gain)
     "en": ("en", "Kindric", 20.0),
@@ -36,7 +36,7 @@ def cube():
 
 def found_of(cube, treatment="squad"):
     rules = Declared(primary=Primary(treatment))
-    evidence = gather(cube, rules, "world")
+    evidence = evidence_of(cube, rules, "world")
     return contents(significance(evidence), evidence)
 
 

@@ -8,7 +8,7 @@ import pytest
 from simulated_cubes import simulate
 
 from xtsupport.report.power_report import power_curves, power_sentences, printable, write_power
-from xtsupport.statistics.evidence import gather
+from xtsupport.statistics.evidence import evidence_of
 from xtsupport.statistics.power import power_table
 from xtsupport.study.cli import main
 from xtsupport.tables import language_table
@@ -21,7 +21,7 @@ def cube():
 
 @pytest.fixture(scope="module")
 def evidence(cube):
-    return gather(cube)
+    return evidence_of(cube)
 
 
 @pytest.fixture(scope="module")

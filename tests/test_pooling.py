@@ -9,7 +9,7 @@ from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.declared import Declared, Primary
-from xtsupport.statistics.evidence import gather
+from xtsupport.statistics.evidence import evidence_of
 from xtsupport.statistics.pooling import Noise, expectations, measured_noise, outlook, pool
 from xtsupport.statistics.power import primary_levels
 
@@ -89,7 +89,7 @@ def test_coverage_of_languages_and_of_a_new_one(between, most):
 def test_what_the_reference_study_expects():
     """Against an independent prototype: mean 1.4, SD between languages 1.2 with a smaller run part,
     single languages drawn in to SDs near 1, a new language between about -2 and +4.5."""
-    evidence = gather(REFERENCE, Declared(primary=Primary("squad", by="language")))
+    evidence = evidence_of(REFERENCE, Declared(primary=Primary("squad", by="language")))
     levels = primary_levels(evidence)
     table = expectations(levels, {case.row.level: case.row.level in "de el es" for case in levels})
     single, new = table[table["by"] == "language"], table.iloc[-1]
@@ -107,14 +107,14 @@ def test_what_the_reference_study_expects():
 
 
 def test_two_languages_are_refused():
-    evidence = gather(REFERENCE, Declared(primary=Primary("squad", by="language")))
+    evidence = evidence_of(REFERENCE, Declared(primary=Primary("squad", by="language")))
     with pytest.raises(UserError, match="xquad: pooling over languages needs 3 of them, not 2"):
         expectations(primary_levels(evidence)[:2])
 
 
 def test_the_noise_is_that_of_the_mean_where_it_is_averaged():
     """1' V 1 / L^2 + A, with A at its mean, exceeds what U says by the mean of the inverse chi2."""
-    evidence = gather(REFERENCE, Declared(primary=Primary("squad", by="language")))
+    evidence = evidence_of(REFERENCE, Declared(primary=Primary("squad", by="language")))
     noise = measured_noise(primary_levels(evidence))
     clusters = noise.own.mean()
     assert clusters == pytest.approx(0.43604, rel=1e-4)  # V_p of the worked numbers
@@ -128,5 +128,5 @@ def test_languages_whose_gain_never_varies_are_no_obstacle():
     cube = simulate({"squad": 5.0}, seeds=1, size=0.1, tasks=("xquad",), run_sd=0.0)
     same = cube["language"].isin(["de", "el", "th"])
     cube.loc[same, "score"] = cube.loc[same, "condition"].eq("squad").astype(float) / 3
-    table = outlook(gather(cube))
+    table = outlook(evidence_of(cube))
     assert len(table) > 3 and table[["gain", "ci_low", "ci_high"]].notna().all(axis=None)

@@ -11,7 +11,7 @@ from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.components import components, run_noise
 from xtsupport.statistics.contrasts import cases
-from xtsupport.statistics.evidence import gather
+from xtsupport.statistics.evidence import evidence_of
 from xtsupport.statistics.inference import inference, joint_estimate
 from xtsupport.statistics.power import (
     design_power,
@@ -36,8 +36,8 @@ def test_a_pilot_may_have_more_runs_of_some_conditions():
     """The runs of all conditions count: 8 + 8 + 3 less 3 conditions and 7 seeds leave 9 df."""
     cube = simulate(conditions=THREE, languages=("de", "es", "th"), size=0.2, seeds=8)
     cube = cube[(cube["condition"] != "mnli") | (cube["seed"] < 3)]
-    table = power_table(gather(cube), seeds=(3, 8), questions=(1,))
-    assert run_noise(primary_levels(gather(cube))).df == 8 + 8 + 3 - 3 - 7
+    table = power_table(evidence_of(cube), seeds=(3, 8), questions=(1,))
+    assert run_noise(primary_levels(evidence_of(cube))).df == 8 + 8 + 3 - 3 - 7
     assert table["power"].between(0, 1).all() and (table["run_sd_upper"] >= table["run_sd"]).all()
 
 
@@ -106,7 +106,7 @@ def test_seeds_needed_is_the_smallest_number_that_suffices():
 
 def test_the_table_warns_where_no_number_of_seeds_suffices():
     cube = simulate(conditions=("none", "squad", "mnli"), languages=("en", "de", "th"), size=0.4)
-    table = power_table(gather(cube), gain=0.6, seeds=(3, 5), questions=(1, 64))
+    table = power_table(evidence_of(cube), gain=0.6, seeds=(3, 5), questions=(1, 64))
     assert set(table["level"]) == {"Germanic", "Tai-Kadai", "all"}
     small, large = (table[table["n_examples"] == n] for n in sorted(set(table["n_examples"])))
     warned = "no number of seeds suffices" if table["run_sd"].iloc[-1] > 0 else "agree too well"
@@ -124,7 +124,7 @@ def test_runs_that_agree_promise_nothing():
             conditions=("none", "squad", "mnli"), languages=("en", "de", "th"), size=0.2,
             run_sd=0.7, seed=seed,
         )  # fmt: skip
-        table = power_table(gather(cube), gain=0.3, seeds=(3,), questions=(1,))
+        table = power_table(evidence_of(cube), gain=0.3, seeds=(3,), questions=(1,))
         row = table[table["level"] == "all"].iloc[0]
         estimates.append(row["run_sd"])
         bounds.append(row["run_sd_upper"])
@@ -137,9 +137,9 @@ def test_runs_that_agree_promise_nothing():
 
 def test_bad_pilots_are_refused():
     with pytest.raises(UserError, match="one seed"):
-        power_table(gather(simulate(seeds=1, languages=("en", "de"), size=0.1)))
+        power_table(evidence_of(simulate(seeds=1, languages=("en", "de"), size=0.1)))
     with pytest.raises(UserError, match="gain=0"):
-        power_table(gather(simulate(seeds=2, languages=("en", "de"), size=0.1)), gain=0)
+        power_table(evidence_of(simulate(seeds=2, languages=("en", "de"), size=0.1)), gain=0)
 
 
 def test_a_planted_gain_is_found_as_often_as_predicted():

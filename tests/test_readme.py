@@ -74,13 +74,13 @@ def test_the_printed_answer_is_that_of_the_demo_study_that_ships():
     from xtsupport.report.contents import contents
     from xtsupport.report.headline import closing
     from xtsupport.statistics.comparisons import significance
-    from xtsupport.statistics.evidence import gather
+    from xtsupport.statistics.evidence import evidence_of
     from xtsupport.study.execution.progress import answer_lines
     from xtsupport.study.params.settings import load_settings
 
     shipped = ROOT / "xtsupport" / "demo" / "study"
     settings = load_settings(shipped / "settings.yaml")
-    evidence = gather(shipped / "cube", settings, "world")
+    evidence = evidence_of(shipped / "cube", settings, "world")
     text = "\n".join(closing(contents(significance(evidence), evidence)))
     sample = next(text for _, text in FENCED if "significance done" in text).splitlines()
     shown = [line for line in sample[1:-1] if line.strip() not in ("", "...")]

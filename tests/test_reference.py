@@ -7,10 +7,10 @@ import yaml
 from simulated_cubes import simulate
 
 from xtsupport.report.contents import contents
-from xtsupport.report.write import write_significance
+from xtsupport.report.significance_files import write_significance
 from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
-from xtsupport.statistics.evidence import gather
+from xtsupport.statistics.evidence import evidence_of
 from xtsupport.study import reference
 
 SETTINGS = {
@@ -44,7 +44,7 @@ def committed(empty):
     cube = simulate({("squad", "xquad"): 6.0}, ("none", "squad"), ("xquad",), size=0.1)
     (folder / "cube").mkdir()
     cube.to_parquet(folder / "cube" / "part.parquet")
-    evidence = gather(cube, Declared(primary=Primary("squad")))
+    evidence = evidence_of(cube, Declared(primary=Primary("squad")))
     write_significance(contents(significance(evidence), evidence), folder)
     return cube
 

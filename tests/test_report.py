@@ -16,12 +16,12 @@ from xtsupport.report import page
 from xtsupport.report.appendix import cautions, contaminated, deciding, distinct
 from xtsupport.report.contents import contents
 from xtsupport.report.headline import in_short, one_sentence, tally, title
+from xtsupport.report.paper_sentences import signed
 from xtsupport.report.report import standing, study_page, warnings, write_report
-from xtsupport.report.sentences import signed
-from xtsupport.report.write import read_comparison
+from xtsupport.report.significance_files import read_comparison
 from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
-from xtsupport.statistics.evidence import gather
+from xtsupport.statistics.evidence import evidence_of
 from xtsupport.study.cli import main
 from xtsupport.study.params.settings import load_settings
 
@@ -78,7 +78,7 @@ def rules():
 
 @pytest.fixture(scope="module")
 def evidence(cube, rules):
-    return gather(cube, rules)
+    return evidence_of(cube, rules)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,10 @@ RECORDS = [
 def folder(cube, comparison, settings, tmp_path_factory):
     """Where a report with all that belongs to it lies."""
     out = tmp_path_factory.mktemp("report") / "report.html"
-    assert write_report(out, contents(comparison, gather(cube, settings), settings, RECORDS)) == out
+    assert (
+        write_report(out, contents(comparison, evidence_of(cube, settings), settings, RECORDS))
+        == out
+    )
     return out.parent
 
 
@@ -136,7 +139,7 @@ def test_figures_and_tables_lie_beside_the_page_for_papers(folder, comparison):
 
 
 def test_it_needs_nothing_and_runs_nothing_but_its_own_script(text):
-    read, script = Reader(text), page.source("page.js")
+    read, script = Reader(text), page.template_file("page.js")
     assert not read.tags & {"link", "iframe", "object", "form"}
     assert text.count("<script") == 1 and f"<script>{script}</script>" in text
     digest = hashlib.sha256(script.encode()).digest()
@@ -200,7 +203,7 @@ def test_a_target_that_no_pair_of_runs_shares_has_scores_but_no_gains(cube):
 @pytest.fixture(scope="module")
 def alone(cube, comparison):
     """The page of a cube without its study."""
-    return study_page(contents(comparison, gather(cube)))
+    return study_page(contents(comparison, evidence_of(cube)))
 
 
 def test_declared_and_exploratory_are_told_apart(text, alone):
@@ -217,12 +220,12 @@ def test_limits_of_this_very_design_are_named(text):
 
 
 def test_the_gain_over_as_many_steps_is_told_where_the_study_has_it(cube, comparison, settings):
-    first = in_short(contents(comparison, gather(cube, settings), settings))[0]
+    first = in_short(contents(comparison, evidence_of(cube, settings), settings))[0]
     assert "; there is no control with the same number of steps spent on the target" in first
     one = comparison.query("treatment == 'squad' and task == 'xquad' and by == 'all'")
     row = one[one["metric"] == "f1"].assign(baseline="none~squad", gain=-1.6, verdict="harms")
     more = pd.concat([comparison, row.assign(ci_low=-2.7, ci_high=-0.02)])
-    first = in_short(contents(more, gather(cube, settings), settings))[0]
+    first = in_short(contents(more, evidence_of(cube, settings), settings))[0]
     minus = "\N{MINUS SIGN}"
     wanted = f"the target's training set instead: {minus}1.6 ({minus}2.7 to {minus}0.02), harms."
     assert first.startswith("SQuAD first: XQuAD F1 +") and first.endswith(wanted)
@@ -232,7 +235,7 @@ def test_a_declared_control_is_told_in_words(cube, comparison, settings):
     """A study may declare the step-matched control itself as the baseline."""
     one = comparison.query("treatment == 'squad' and task == 'xquad' and by == 'all'")
     more = pd.concat([comparison, one.assign(baseline="none~squad", verdict="improves")])
-    evidence = gather(cube, settings)
+    evidence = evidence_of(cube, settings)
     declared = Primary("squad", "none~squad", "xquad", "f1", "all")
     rules = replace(evidence.rules, primary=declared)
     found = contents(more, replace(evidence, rules=rules), settings)
@@ -267,10 +270,10 @@ def test_the_heading_says_the_verdict_and_how_it_stands_to_the_control(
 
 def test_exposed_encoders_are_named_once_with_their_source(cube, comparison, settings):
     changed = settings.model_copy(update={"encoder": "offline-e5"})
-    found = contents(comparison, gather(cube, changed), changed)
+    found = contents(comparison, evidence_of(cube, changed), changed)
     assert "trained on data of XQuAD, XNLI, Tatoeba: scores" in " ".join(deciding(found))
     assert "EXPOSED: the encoder (offline-e5)" in " ".join(cautions(found))
-    plain = contents(comparison, gather(cube, settings), settings)
+    plain = contents(comparison, evidence_of(cube, settings), settings)
     assert "encoder was" not in " ".join([*deciding(plain), *cautions(plain)])
 
 
@@ -282,24 +285,24 @@ def test_collapsed_runs_and_settings_are_shown(text):
 def test_what_was_declared_late_is_exploratory(cube, rules):
     """A changed margin or primary comparison; more contrasts are exploratory anyway."""
     late = replace(rules, late=("contrasts", "margin"))
-    notes = significance(gather(cube, late))["note"]
+    notes = significance(evidence_of(cube, late))["note"]
     assert not notes.str.contains("primary comparison").any()
     assert notes.str.startswith("exploratory; primary, declared late").sum() == (
-        significance(gather(cube, rules))["note"].str.startswith("primary comparison").sum()
+        significance(evidence_of(cube, rules))["note"].str.startswith("primary comparison").sum()
     )
     assert standing(late).startswith("exploratory: its declaration was changed after")
     assert standing(replace(rules, late=("contrasts",))) == standing(rules)
 
 
 def test_simulated_scores_cannot_be_taken_for_results(cube, comparison):
-    (line,) = warnings(contents(comparison, gather(cube.assign(study="simulated"))))
+    (line,) = warnings(contents(comparison, evidence_of(cube.assign(study="simulated"))))
     assert "SIMULATED" in line
 
 
 def test_whatever_comes_from_data_is_escaped(cube, rules):
     named = cube.assign(group=cube["group"].where(cube["language"] != "de", EVIL), study=EVIL)
     named["condition"] = named["condition"].replace("mnli", EVIL)
-    evidence = gather(named[named["task"].isin(["xquad", "udpos"])], rules)
+    evidence = evidence_of(named[named["task"].isin(["xquad", "udpos"])], rules)
     changed = pd.DataFrame([{"treatment": "squad", "baseline": "none", "variant": "plain",
                              "task": "xquad", "language": "de", "change": 50.0}])  # fmt: skip
     texts = ("family", "example_id", "question", "gold", "english", "baseline_said")
@@ -312,16 +315,16 @@ def test_whatever_comes_from_data_is_escaped(cube, rules):
 
 
 def test_the_same_study_gives_the_same_page(alone, cube, comparison):
-    assert study_page(contents(comparison, gather(cube))) == alone
+    assert study_page(contents(comparison, evidence_of(cube))) == alone
 
 
 def test_a_comparison_without_the_declared_rows_is_refused(cube, comparison, settings):
     with pytest.raises(UserError, match="no row of squad over none on xquad"):
-        contents(comparison[comparison["task"] != "xquad"], gather(cube, settings), settings)
+        contents(comparison[comparison["task"] != "xquad"], evidence_of(cube, settings), settings)
 
 
 def test_a_cube_without_xquad_has_a_report_of_what_it_has(cube):
-    evidence = gather(cube[cube["task"].isin(["xnli", "udpos"]) & (cube["seed"] == 0)])
+    evidence = evidence_of(cube[cube["task"].isin(["xnli", "udpos"]) & (cube["seed"] == 0)])
     text = study_page(contents(significance(evidence), evidence))
     assert "Too few seeds to say whether training on SQuAD first helps" in text
     assert "One run per condition" in text
@@ -396,7 +399,7 @@ def test_a_tally_counts_every_verdict():
 )
 def test_the_rest_by_official_metrics_and_by_f1_stand_side_by_side(cube, rules, targets, said):
     some = cube[cube["task"].isin(["xquad", *targets])]
-    evidence = gather(some, rules)
+    evidence = evidence_of(some, rules)
     lines = in_short(contents(significance(evidence), evidence))
     assert [line for line in lines if said and line.startswith(said)] == (
         lines[3:4] if said else []
@@ -411,7 +414,7 @@ def test_an_answer_that_is_one_average_is_drawn_with_its_families(cube):
     """The planned row alone is the answer; whether families differ is answered all the same."""
     given = load_settings(TINY, {"analysis.primary.by": "all"})
     few = cube[cube["task"].isin(["xquad", "udpos"])]
-    evidence = gather(few, Declared(primary=Primary("squad", by="all")))
+    evidence = evidence_of(few, Declared(primary=Primary("squad", by="all")))
     found = contents(significance(evidence), evidence, given)
     text = "".join(Reader(study_page(found)).text)
     first = in_short(found)[0]

@@ -11,7 +11,7 @@ from xtsupport.errors import UserError
 from xtsupport.statistics.best_intermediate import _fold_sums, best_intermediate
 from xtsupport.statistics.clusters import ClusterSums
 from xtsupport.statistics.distance import design, distance_slope, slope
-from xtsupport.statistics.evidence import exactly, gather
+from xtsupport.statistics.evidence import evidence_of, exactly
 
 NOISE = tuple(f"task{i}" for i in range(5))
 
@@ -37,7 +37,7 @@ def test_naive_choice_among_equals_is_optimistic_and_cross_fitting_is_not():
     rng = np.random.default_rng(0)
     gains = {"naive": [], "cross-fitted": []}
     for _ in range(60):
-        evidence = gather([no_effect(rng)])
+        evidence = evidence_of([no_effect(rng)])
         for row in best_intermediate(evidence, ways=tuple(gains), n_resamples=1).itertuples():
             gains[row.way].append(row.gain)
     naive, fair = np.array(gains["naive"]), np.array(gains["cross-fitted"])
@@ -63,7 +63,7 @@ def test_the_choice_is_made_on_other_folds_and_other_seeds():
     sums = no_effect(np.random.default_rng(5), clusters=33)
     fold = np.random.default_rng(7).permutation(33) % 5
     scores = sums.sums[0].reshape(6, 3, 33) / 4
-    table = best_intermediate(gather([sums]), ways=("cross-fitted", "naive"), seed=7)
+    table = best_intermediate(evidence_of([sums]), ways=("cross-fitted", "naive"), seed=7)
     by_hand = [chosen_by_hand(scores, fold, apart) for apart in (True, False)]
     assert list(table["gain"]) == pytest.approx(by_hand)
 
@@ -71,7 +71,7 @@ def test_the_choice_is_made_on_other_folds_and_other_seeds():
 def test_a_clearly_best_condition_is_chosen_by_every_way():
     effects = {("task1", "xquad"): 12.0, ("task2", "xquad"): -3.0}
     cube = simulate(effects, ("none", *NOISE[:3]), languages=("en", "de", "th"), size=0.4)
-    table = best_intermediate(gather(cube), n_resamples=40).set_index("way")
+    table = best_intermediate(evidence_of(cube), n_resamples=40).set_index("way")
     assert set(table["chosen"]) == {"task1"} and (table["share"] > 0.99).all()
     assert np.ptp(table["gain"]) < 1e-9  # the same choice everywhere is the plain gain
     assert table["note"].str.contains("optimistic").to_dict() == {
@@ -84,7 +84,7 @@ def test_a_clearly_best_condition_is_chosen_by_every_way():
 
 def test_micro_f1_targets_are_chosen_through_their_counts():
     cube = simulate({"task1": 10.0}, ("none", *NOISE[:2]), ("udpos",), ("en", "de"), size=0.5)
-    table = best_intermediate(gather(cube), "udpos", ways=("cross-fitted",), n_resamples=5)
+    table = best_intermediate(evidence_of(cube), "udpos", ways=("cross-fitted",), n_resamples=5)
     row = table.iloc[0]
     assert row["chosen"] == "task1" and row["gain"] > 3
 
@@ -98,7 +98,7 @@ def test_several_targets_are_averaged_with_shared_seeds():
         size=0.5,
     )
     both, ways = ("xquad", "tatoeba"), ("cross-fitted",)
-    table = best_intermediate(gather(cube), both, ways=ways, n_resamples=30)
+    table = best_intermediate(evidence_of(cube), both, ways=ways, n_resamples=30)
     rows = table.set_index("target")
     assert list(rows["chosen"]) == ["task0", "task1", "best of each target"]
     assert rows.loc["mean", "gain"] == pytest.approx(rows["gain"].iloc[:2].mean())
@@ -106,7 +106,7 @@ def test_several_targets_are_averaged_with_shared_seeds():
 
 
 def test_too_few_candidates_are_refused():
-    evidence = gather(simulate(languages=("en", "de"), size=0.1))
+    evidence = evidence_of(simulate(languages=("en", "de"), size=0.1))
     with pytest.raises(UserError, match="two candidates or more; the cube has none, squad"):
         best_intermediate(evidence)
     with pytest.raises(UserError, match="no such task"):
@@ -123,7 +123,7 @@ def sloping():
     size, pieces = np.random.default_rng(0).uniform(1, 100, (2, 8))
     table = pd.DataFrame({"code": codes, "syntactic": far.values(), "pretraining_gb": size})
     table["fertility"] = pieces
-    return gather(cube), table
+    return evidence_of(cube), table
 
 
 def test_planted_slope_is_found(sloping):

@@ -6,9 +6,10 @@ import pytest
 from simulated_cubes import simulate
 
 from xtsupport.statistics.comparisons import significance
+from xtsupport.statistics.components import uncertainty_shares
 from xtsupport.statistics.declared import Declared, Primary
-from xtsupport.statistics.evidence import gather
-from xtsupport.statistics.sensitivity import beside_bootstrap, noise
+from xtsupport.statistics.evidence import evidence_of
+from xtsupport.statistics.sensitivity import beside_bootstrap
 
 RULES = Declared(primary=Primary("squad"))
 
@@ -21,7 +22,7 @@ def evidence():
         languages=("en", "de", "el", "th"),
         size=0.4,
     )
-    return gather(cube, RULES)
+    return evidence_of(cube, RULES)
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +53,19 @@ def test_a_difference_is_that_one_interval_alone_excludes_zero(table):
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_sides_that_never_differ_have_empty_intervals(seeds):
     one = simulate(languages=("en", "de", "th"), seeds=seeds, size=0.1).query("condition == 'none'")
-    both = gather(pd.concat([one, one.assign(condition="squad")]), RULES)
+    both = evidence_of(pd.concat([one, one.assign(condition="squad")]), RULES)
     table = beside_bootstrap(both, n_resamples=50)
     assert np.allclose(table.drop(columns=["task", "level", "differs"]), 0, atol=1e-6)
     assert not table["differs"].any()
 
 
 def test_noise_is_attributed(evidence):
-    parts = noise(evidence)
+    parts = uncertainty_shares(evidence)
     assert parts["share"].sum() == pytest.approx(100) and (parts["share"] >= 0).all()
 
 
 def test_one_seed_says_nothing_of_runs():
-    evidence = gather(simulate(languages=("en", "de"), seeds=1, size=0.2), RULES)
-    parts = noise(evidence)
+    evidence = evidence_of(simulate(languages=("en", "de"), seeds=1, size=0.2), RULES)
+    parts = uncertainty_shares(evidence)
     assert parts["share"].isna().all()
     assert np.isnan(parts.set_index("part").loc["seed", "sd"])

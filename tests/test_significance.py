@@ -13,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from xtsupport.errors import UserError
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.comparisons import COLUMNS, compare, significance
-from xtsupport.statistics.evidence import gather
+from xtsupport.statistics.evidence import evidence_of
 from xtsupport.statistics.spread import Spread
 from xtsupport.statistics.verdicts import adjust, equivalence_p, judge
 
@@ -416,13 +416,13 @@ def test_bad_arguments_are_one_line(measured, arguments, message):
 def test_tasks_that_the_encoder_was_trained_on_are_noted():
     measured = study_moments(simulate(tasks=TASKS, languages=("en", "de", "th"), size=0.1))
     settings = SimpleNamespace(encoder="offline-e5", contrasts=[("squad", "none")])
-    table = significance(gather(measured, settings))
+    table = significance(evidence_of(measured, settings))
     exposed = table["note"].str.contains("exposed")
     named = table["task"].str.partition(" ")[0]
     assert set(named[exposed]) == {"xquad", "mlqa", "xnli", "tatoeba"}
     assert not exposed[named.isin(["udpos", "panx", "rest", "all"])].any()
     settings.encoder = "FacebookAI/xlm-roberta-base"
-    assert not significance(gather(measured, settings))["note"].str.contains("exposed").any()
+    assert not significance(evidence_of(measured, settings))["note"].str.contains("exposed").any()
 
 
 def test_contrasts_are_an_explicit_list(cube):

@@ -16,10 +16,10 @@ from xtsupport.statistics.clusters import contract, study_moments
 from xtsupport.statistics.comparisons import compare
 from xtsupport.statistics.contrasts import cases
 from xtsupport.statistics.declared import Declared, Primary
-from xtsupport.statistics.evidence import gather
+from xtsupport.statistics.evidence import evidence_of
+from xtsupport.statistics.heterogeneity import heterogeneity
 from xtsupport.statistics.inference import combined_estimate, inference, joint_estimate
-from xtsupport.statistics.primary import heterogeneity
-from xtsupport.statistics.spread import Spread, fiducial, moderate, primary
+from xtsupport.statistics.spread import Spread, fiducial, moderate, two_way
 from xtsupport.statistics.verdicts import ADJUSTMENTS, adjust, judge, rates
 
 REFERENCE = Path(__file__).parents[1] / "outputs" / "pilot" / "cube"
@@ -37,7 +37,7 @@ WORKED = {
 @pytest.mark.parametrize("name", WORKED)
 def test_worked_numbers(name):
     gain, v_p, df_p, v_s, v_c, q, weight, *expected = WORKED[name]
-    se, df = primary(v_p, df_p, v_s, 2, v_c, q, weight)
+    se, df = two_way(v_p, df_p, v_s, 2, v_c, q, weight)
     p = 2 * stats.t.sf(abs(gain) / se, df)
     for value, wanted, digit in zip((se, df, p), expected, (5e-4, 0.05, 5e-4), strict=True):
         assert value == pytest.approx(wanted, abs=digit + 1e-9)
@@ -46,7 +46,7 @@ def test_worked_numbers(name):
 def test_degrees_of_freedom_are_those_of_the_variance_itself():
     """V is a sum of mean squares over chi2: 2 E(V)^2 / Var(V), where nothing is truncated."""
     v_p, v_s, v_c, g, s = 0.52792, 0.57218, 0.42673, 150, 3
-    se, df = primary(v_p, g - 1, v_s, s - 1, v_c, v_s)  # q equal to V_s adds nothing
+    se, df = two_way(v_p, g - 1, v_s, s - 1, v_c, v_s)  # q equal to V_s adds nothing
     assert se**2 == pytest.approx(v_p + v_s - v_c) and df == pytest.approx(2.729, abs=5e-4)
     rng = np.random.default_rng(0)
     parts = zip((v_p, v_s, -v_c), (g - 1, s - 1, (g - 1) * (s - 1)), strict=True)
@@ -114,7 +114,7 @@ def test_the_reference_study_by_compare(reference):
 @pytest.mark.parametrize(("by", "p"), [("language", 0.091), ("family", 0.153)])
 def test_levels_of_the_reference_study(reference, by, p):
     rules = Declared(primary=Primary("squad", by=by))
-    table = heterogeneity(gather(reference, rules)).set_index("task")
+    table = heterogeneity(evidence_of(reference, rules)).set_index("task")
     assert table.loc["xquad", "p_value"] == pytest.approx(p, abs=6e-4)
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from xtsupport.data import bucc, hub, readers, soundness
-from xtsupport.data.published import Part, joined, recognised
+from xtsupport.data.published_files import SplitRows, joined, recognised
 from xtsupport.errors import UserError
 from xtsupport.files import draft, write_parquet
 
@@ -37,7 +37,7 @@ def convert(folder: Path, out: Path) -> Iterator[str]:
     is recognised.
     """
     folder = folder.resolve()
-    splits: dict[tuple, list[tuple[Path, Part]]] = {}
+    splits: dict[tuple, list[tuple[Path, SplitRows]]] = {}
     problems: list[str] = []
     spoilt, there = set(), out.exists()
     out.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def convert(folder: Path, out: Path) -> Iterator[str]:
                         "takes XTREME's download folder and the files it is made from")  # fmt: skip
 
 
-def _read(path, hit, reader) -> list[Part]:
+def _read(path, hit, reader) -> list[SplitRows]:
     """The parts of a file; UserError, with its name, for what cannot be read."""
     try:
         return list(reader(path, hit))
@@ -96,7 +96,7 @@ def _written(out, splits, spoilt, problems) -> Iterator[str]:
         known.setdefault(key, (paths, rows))
 
 
-def _rows(parts: list[Part]) -> list[dict]:
+def _rows(parts: list[SplitRows]) -> list[dict]:
     """The rows of a split; of TyDiQA those of a file with all languages, if there is one."""
     whole = [part for part in parts if part.language == "all"]
     if not whole:
@@ -107,15 +107,15 @@ def _rows(parts: list[Part]) -> list[dict]:
 def _write(out, key, paths, rows) -> str:
     """Write a split that data check would pass; UserError for one that it would not."""
     task, language, split, language_2 = key
-    (source,) = hub.sources(task, language, split, out, language_2)
+    (part,) = hub.parts_of(task, language, split, out, language_2)
     if not rows:
         raise UserError("has no rows")
     table = pa.Table.from_pylist(rows)
-    soundness.sound(readers.read(table, source.task), len(rows), source.task, str(source))
-    folder = out / source.task.hub / (source.config or "default")
-    write_parquet(folder / f"{source.split}-00000-of-00001.parquet", table)
+    soundness.sound(readers.read(table, part.task), len(rows), part.task, str(part))
+    folder = out / part.task.hub / (part.config or "default")
+    write_parquet(folder / f"{part.split}-00000-of-00001.parquet", table)
     names = ", ".join(path.name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
-    return f"{source}: {len(rows):,} rows from {names}"
+    return f"{part}: {len(rows):,} rows from {names}"
 
 
 def _pools(folder: Path, out: Path, problems: list[str]) -> Iterator[str]:

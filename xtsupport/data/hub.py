@@ -26,7 +26,7 @@ from xtsupport.tables import Task
 
 
 @dataclass(frozen=True)
-class Source:
+class Part:
     """One split of one dataset in one language: what load() puts together.
 
     `files` are the parquet files in a mirror (none: missing there); None stands for the hub.
@@ -40,7 +40,7 @@ class Source:
     files: tuple[Path, ...] | None
 
     def __str__(self):
-        return "/".join(part for part in (self.task.hub, self.config, self.split) if part)
+        return "/".join(filter(None, (self.task.hub, self.config, self.split)))
 
     @property
     def repo(self) -> remote.Repo:
@@ -70,19 +70,19 @@ def load(task, language="en", split=None, data="hub", language_2=None, first=Non
     row = tables.task(task, data)
     if first is not None and not (isinstance(first, int) and first > 0):
         raise UserError(f"{task}: first = {shorten(first)} must be a whole number of rows, >= 1")
-    found = sources(task, language, split, data, language_2)
+    found = parts_of(task, language, split, data, language_2)
     there = _there(found, data)
     if len(there) < len(found):
-        lacking = ", ".join(str(source) for source in found if source not in there)
+        lacking = ", ".join(str(part) for part in found if part not in there)
         used = ", ".join(map(str, there))
         warnings.warn(f"{task}: {data} lacks {lacking}; using {used} only", stacklevel=2)
-    parts = []
-    for source in there:
-        part, unsound = examples_of(source, len(found) > 1, first)
-        parts.append(part)
+    read = []
+    for part in there:
+        examples, unsound = examples_of(part, len(found) > 1, first)
+        read.append(examples)
         if unsound.keys() - {"rows without gold", "rows with a blank word"}:
-            warnings.warn(f"{task}: {source}: {in_words(unsound)}", stacklevel=2)
-    examples = pa.concat_tables(parts, promote_options="permissive")
+            warnings.warn(f"{task}: {part}: {in_words(unsound)}", stacklevel=2)
+    examples = pa.concat_tables(read, promote_options="permissive")
     if language_2 not in (None, language) and "{code_2}" not in row.config:
         examples = _paired(examples, load(task, language_2, split, data).data.table, row)
     mark = f"{fingerprint(task, language, split, data, language_2)} {first}".encode()
@@ -99,19 +99,19 @@ def available(task, language="en", split=None, data="hub", language_2=None) -> b
     On the hub this is what tasks.csv says: the task has the language.
     """
     try:
-        found = sources(task, language, split, data, language_2)
+        found = parts_of(task, language, split, data, language_2)
     except UserError:
         return False
     if data == "hub":
         wanted = {language, language_2 or language}
-        return all(wanted <= set(source.task.languages) for source in found)
-    return all(source.files for source in found)
+        return all(wanted <= set(part.task.languages) for part in found)
+    return all(part.files for part in found)
 
 
 def present(task, language="en", split=None, data="hub") -> bool:
     """Whether load() would find at least one part."""
     try:
-        return bool(_there(sources(task, language, split, data), data))
+        return bool(_there(parts_of(task, language, split, data), data))
     except UserError:
         return False
 
@@ -121,7 +121,7 @@ def rows(task, language="en", split=None, data="hub") -> int:
 
     Rows without a gold label are counted here and dropped by load().
     """
-    return sum(count(source) for source in _there(sources(task, language, split, data), data))
+    return sum(count(part) for part in _there(parts_of(task, language, split, data), data))
 
 
 def fingerprint(task, language="en", split=None, data="hub", language_2=None) -> str:
@@ -134,12 +134,12 @@ def fingerprint(task, language="en", split=None, data="hub", language_2=None) ->
     row = tables.task(task, data)
     codes = [language] if language_2 is None or "{code_2}" in row.config else [language, language_2]
     for code in codes:
-        for source in _there(sources(task, code, split, data, language_2), data):
-            digest.update(f" {source} {source.id_prefix} {checksum(source)}".encode())
+        for part in _there(parts_of(task, code, split, data, language_2), data):
+            digest.update(f" {part} {part.id_prefix} {checksum(part)}".encode())
     return digest.hexdigest()
 
 
-def sources(task, language="en", split=None, data="hub", language_2=None) -> list[Source]:
+def parts_of(task, language="en", split=None, data="hub", language_2=None) -> list[Part]:
     """The parts that make up a split; UserError if task, language or pair do not exist."""
     row = tables.task(task, data)
     first = tables.language(language, data)
@@ -150,8 +150,8 @@ def sources(task, language="en", split=None, data="hub", language_2=None) -> lis
         raise UserError(f"{task}: no pairs of two languages ({language}, {language_2}); "
                         "only parallel span and classification tasks have them")  # fmt: skip
     found = []
-    for part in (split or row.eval_split).split("+"):
-        name, _, subset = part.rpartition("/")
+    for named in (split or row.eval_split).split("+"):
+        name, _, subset = named.rpartition("/")
         owner = tables.task(name, data) if name else row
         if data == "hub" and owner.more_source and language in owner.more_languages:
             owner = tables.task(owner.more_source, data)
@@ -159,25 +159,25 @@ def sources(task, language="en", split=None, data="hub", language_2=None) -> lis
     return found
 
 
-def count(source) -> int:
+def count(part) -> int:
     """The rows of one part, from the parquet metadata; 0 if it is missing."""
-    if source.task.hub == "ccgbank":
-        return ccgbank.read(source.files).num_rows
-    if source.files is None and not source.id_prefix:
-        return sum(remote.rows(source.repo, path) for path in source.paths)
-    if not source.id_prefix:
-        return sum(parquet.rows(path) for path in source.files)
-    files = source.files  # of the hub's, only the ids are fetched
-    files = [remote.opened(source.repo, path) for path in source.paths] if files is None else files
+    if part.task.hub == "ccgbank":
+        return ccgbank.read(part.files).num_rows
+    if part.files is None and not part.id_prefix:
+        return sum(remote.rows(part.repo, path) for path in part.paths)
+    if not part.id_prefix:
+        return sum(parquet.rows(path) for path in part.files)
+    files = part.files  # of the hub's, only the ids are fetched
+    files = [remote.opened(part.repo, path) for path in part.paths] if files is None else files
     ids = (parquet.read(path, ["id"])["id"] for path in files)
-    return sum(pc.sum(pc.starts_with(each, source.id_prefix)).as_py() or 0 for each in ids)
+    return sum(pc.sum(pc.starts_with(each, part.id_prefix)).as_py() or 0 for each in ids)
 
 
-def checksum(source) -> str:
+def checksum(part) -> str:
     """The sha256 of a part's files, or the commit that is used of the hub's."""
-    if source.files is None:
-        return source.repo.commit
-    return hashlib.sha256("".join(map(sha256, source.files)).encode()).hexdigest()
+    if part.files is None:
+        return part.repo.commit
+    return hashlib.sha256("".join(map(sha256, part.files)).encode()).hexdigest()
 
 
 def mirror_folder(data: str | Path = "hub") -> Path | None:
@@ -212,70 +212,70 @@ def _source(task, first, second, split, data):
         files = ccgbank.files(own_folder(task.hub, data), split)
     elif data != "hub":
         files = parquet.shards(mirror_folder(data) / task.hub / config, split)
-    return Source(task, first.code, config, split, prefix, files)
+    return Part(task, first.code, config, split, prefix, files)
 
 
 def _there(found, data):
     """The parts that are there; UserError with every part that was looked for if none is."""
-    there = [source for source in found if source.files is None or source.files]
+    there = [part for part in found if part.files is None or part.files]
     if not there:
-        raise UserError(*(missing(source, data) for source in found))
+        raise UserError(*(missing(part, data) for part in found))
     return there
 
 
-def missing(source, data) -> str:
+def missing(part, data) -> str:
     """One line on a part that a mirror lacks: what was looked for, and what is there."""
-    if source.task.hub == "ccgbank":
-        return ccgbank.missing(own_folder("ccgbank", data), source.split)
-    folder = mirror_folder(data) / source.task.hub / source.config
+    if part.task.hub == "ccgbank":
+        return ccgbank.missing(own_folder("ccgbank", data), part.split)
+    folder = mirror_folder(data) / part.task.hub / part.config
     there = sorted({path.name.split("-")[0] for path in folder.glob("*.parquet")})
     has = f"there are the splits {', '.join(there)}" if there else "the folder does not exist"
-    name = shorten(str(source), 200)[1:-1]
-    return (f"{source.task.name}: no {shorten(source.split)} split for {source.language} in "
+    name = shorten(str(part), 200)[1:-1]
+    return (f"{part.task.name}: no {shorten(part.split)} split for {part.language} in "
             f"{data}: no {name}-*.parquet, {has}")  # fmt: skip
 
 
-def examples_of(source, combined=False, first=None) -> tuple[pa.Table, dict[str, int]]:
+def examples_of(part, combined=False, first=None) -> tuple[pa.Table, dict[str, int]]:
     """The examples of one part, and what sound() found in them.
 
     combined: ids of several parts are kept apart by the part's name; first: only so many rows.
     """
-    raw = _raw(source, first)
-    if source.id_prefix:
-        raw = raw.filter(pc.starts_with(raw["id"], source.id_prefix))
-    pattern = "{row}" if source.task.parallel else source.language + "-{row}"
-    examples = readers.read(raw, source.task, pattern)
-    name = f"{source} ({source.language})" if source.id_prefix else str(source)
-    examples, found = sound(examples, raw.num_rows, source.task, name)
+    raw = _raw(part, first)
+    if part.id_prefix:
+        raw = raw.filter(pc.starts_with(raw["id"], part.id_prefix))
+    pattern = "{row}" if part.task.parallel else part.language + "-{row}"
+    examples = readers.read(raw, part.task, pattern)
+    name = f"{part} ({part.language})" if part.id_prefix else str(part)
+    examples, found = sound(examples, raw.num_rows, part.task, name)
     if combined:
         for name in ("example_id", "cluster_id"):
-            prefixed = pc.binary_join_element_wise(f"{source}-", examples[name], "")
+            prefixed = pc.binary_join_element_wise(f"{part}-", examples[name], "")
             position = examples.column_names.index(name)
             examples = examples.set_column(position, name, prefixed)
     return examples, found
 
 
-def _raw(source, first=None):
-    if source.task.hub == "ccgbank":
-        return ccgbank.read(source.files).slice(0, first)
-    if source.files is not None:
-        return parquet.together(source.files).slice(0, first)
-    repo, paths = source.repo, source.paths
+def _raw(part, first=None):
+    if part.task.hub == "ccgbank":
+        return ccgbank.read(part.files).slice(0, first)
+    if part.files is not None:
+        return parquet.together(part.files).slice(0, first)
+    repo, paths = part.repo, part.paths
     if first is None:
         table = parquet.together(tuple(download.fetch(repo, path) for path in paths))
     else:
-        table = parquet.read(first_rows(source, first))
-    return hub_layout.with_label_names(table, repo, source.config)
+        table = parquet.read(first_rows(part, first))
+    return hub_layout.with_label_names(table, repo, part.config)
 
 
-def first_rows(source, first) -> Path:
+def first_rows(part, first) -> Path:
     """A parquet file with the first rows of a part of the hub's, kept in the user's cache."""
-    repo = source.repo
-    name = f"{repo.name.replace('/', '--')}-{repo.commit}-{source.config}-{source.split}-{first}"
+    repo = part.repo
+    name = f"{repo.name.replace('/', '--')}-{repo.commit}-{part.config}-{part.split}-{first}"
     place = user_cache() / "hub" / "first" / f"{name}.parquet"
     if not place.is_file():
         parts, missing = [], first
-        for path in source.paths:
+        for path in part.paths:
             parts.append(parquet.first(remote.opened(repo, path), missing))
             missing -= parts[-1].num_rows
             if missing <= 0:

@@ -10,9 +10,9 @@ import numpy as np
 
 from xtsupport import tables
 from xtsupport.errors import UserError
-from xtsupport.evaluation import given
+from xtsupport.evaluation import accepted_forms
+from xtsupport.evaluation.accepted_forms import brief, listed
 from xtsupport.evaluation.answer_f1 import MLQA_ARTICLES, segmented_tokens, squad_tokens, token_f1
-from xtsupport.evaluation.given import brief
 from xtsupport.tables import Task
 
 
@@ -31,9 +31,9 @@ def score(task, predictions, references, language="en", language_2=None, data="h
     if not isinstance(language, str):
         raise UserError(f"{where}: language must be a code such as 'en'")
     if row.kind == "span":
-        predictions, references = given.answers(predictions, references, where)
+        predictions, references = accepted_forms.answers(predictions, references, where)
     if row.evaluator == "pairs":
-        predictions, references = given.pairs(predictions, references, where)
+        predictions, references = accepted_forms.pairs(predictions, references, where)
         return _percentages({"f1": _pairs(references, predictions)[1]})
     return _percentages(_evaluate(row, references, predictions, language))
 
@@ -49,13 +49,15 @@ def score_examples(task, examples, predictions, language="en", language_2=None, 
     row = tables.task(task, data)
     where = f"{row.name} ({brief(language)})"
     if row.evaluator == "pairs":
-        predictions, examples = given.pairs(predictions, examples, where)
+        predictions, examples = accepted_forms.pairs(predictions, examples, where)
         ids, counts = _pairs(examples, predictions)
         return _frame(ids, ids, {"f1": counts})
     ids = _column(examples, "example_id")
     if row.kind == "span":
-        predictions = given.listed(predictions, f"{where}: predictions")
-        predictions = [given.text_of(each, f"{where}: a prediction") for each in predictions]
+        predictions = listed(predictions, f"{where}: predictions")
+        predictions = [
+            accepted_forms.text_of(each, f"{where}: a prediction") for each in predictions
+        ]
     results = _evaluate(row, _gold(row, examples, len(ids)), predictions, language)
     return _frame(ids, _column(examples, "cluster_id"), results)
 
@@ -77,15 +79,15 @@ def corpus_score(task, frame) -> dict:
 
 def _evaluate(task: Task, gold, predictions, language):
     where = f"{task.name} ({brief(language)})"
-    gold = given.listed(gold, f"{where}: references")
-    predictions = given.listed(predictions, f"{where}: predictions")
+    gold = listed(gold, f"{where}: references")
+    predictions = listed(predictions, f"{where}: predictions")
     _same_length(task, language, predictions, gold)
     if not gold:
         raise UserError(f"{where}: nothing to score: 0 examples")
     if task.kind == "tagging":
-        gold, predictions = given.tags(gold, predictions, task, where)
+        gold, predictions = accepted_forms.tags(gold, predictions, task, where)
     elif task.kind != "span":
-        gold, predictions = given.labels(gold, predictions, task, where)
+        gold, predictions = accepted_forms.labels(gold, predictions, task, where)
     return EVALUATORS[task.evaluator](task, gold, predictions, language)
 
 
@@ -212,7 +214,10 @@ EVALUATORS |= dict.fromkeys(("squad_v1", "squad_v2", "mlqa"), _span)
 
 def _gold(task, examples, count):
     if task.kind == "span":
-        return [given.texts(each, f"{task.name}: answers") for each in _column(examples, "answers")]
+        return [
+            accepted_forms.texts(each, f"{task.name}: answers")
+            for each in _column(examples, "answers")
+        ]
     if task.kind == "retrieval":
         return list(range(count))
     return _column(examples, "tags" if task.kind == "tagging" else "label")

@@ -11,13 +11,13 @@ from xtsupport import tables
 from xtsupport.cube.scores import SOURCE
 from xtsupport.errors import UserError
 from xtsupport.report.contents import Contents, interval
-from xtsupport.report.how_firm import named_tasks
 from xtsupport.report.names import side_name, task_name
 from xtsupport.report.page import Block, bullets, folded, paragraph, table
-from xtsupport.report.sentences import MINUS, claim, ends
+from xtsupport.report.paper_sentences import MINUS, claim, ends
+from xtsupport.report.robustness import named_tasks
 from xtsupport.sides import side
 from xtsupport.statistics.best_intermediate import WAYS, best_intermediate
-from xtsupport.statistics.sensitivity import noise
+from xtsupport.statistics.components import uncertainty_shares
 
 FIELDS = {"tokens": "sentence", "text_pair": "second text"}  # columns that need another name
 
@@ -102,7 +102,7 @@ def runs_share(found: Contents) -> float:
     """How much of the primary gain's uncertainty comes from runs, in percent; 0 if unknown."""
     if not found.rules.paired or found.answer["n_seeds"].min() < 2:
         return 0.0
-    parts = noise(found.evidence).set_index("part")
+    parts = uncertainty_shares(found.evidence).set_index("part")
     return float(parts.loc[["seed", "seed:language"], "share"].sum())
 
 

@@ -8,15 +8,15 @@ import pandas as pd
 
 from xtsupport.cube.scores import in_order, official
 from xtsupport.errors import UserError
-from xtsupport.report.score_tables import answer_rows, by_language, forest_rows
-from xtsupport.report.sentences import MINUS, ends, levels, signed
+from xtsupport.report.comparison_rows import answer_rows, by_language, forest_rows
+from xtsupport.report.paper_sentences import MINUS, ends, levels, signed
 from xtsupport.sides import short_name, side
 from xtsupport.statistics.claims import check_claims
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.power import power_table
-from xtsupport.statistics.runs_seen import run_gains
 from xtsupport.statistics.sensitivity import beside_bootstrap
+from xtsupport.statistics.single_runs import run_gains
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from xtsupport.report.comparison_rows import answer_rows, forest_rows
 from xtsupport.report.contents import Contents, p_text
 from xtsupport.report.names import metric_name, side_name, task_name
-from xtsupport.report.score_tables import answer_rows, forest_rows
-from xtsupport.report.sentences import MINUS, ends, points, scarce, signed_gain
+from xtsupport.report.paper_sentences import MINUS, ends, points, scarce, signed_gain
 from xtsupport.statistics.declared import Primary, apart, plural
-from xtsupport.statistics.primary import heterogeneity
+from xtsupport.statistics.heterogeneity import heterogeneity
 
 LISTED = 7  # levels of one verdict that a line names
 STEPS = "the same number of steps spent on the target's training set"

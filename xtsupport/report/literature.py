@@ -1,9 +1,9 @@
 """The report's section on published work: its claims tested, its figures beside the study's own."""
 
 from xtsupport.report.contents import Contents, interval
-from xtsupport.report.how_firm import named_tasks
 from xtsupport.report.names import side_name
 from xtsupport.report.page import Block, bullets, folded, paragraph, table
+from xtsupport.report.robustness import named_tasks
 from xtsupport.statistics.claims import beside_published
 
 

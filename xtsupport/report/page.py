@@ -164,7 +164,7 @@ def templates() -> jinja2.Environment:
     return made
 
 
-def source(name: str) -> str:
+def template_file(name: str) -> str:
     """A file of ``templates/`` as it stands, such as the style sheet."""
     loader = templates().loader
     return loader.get_source(templates(), name)[0]  # type: ignore[union-attr]
@@ -172,7 +172,7 @@ def source(name: str) -> str:
 
 def render(template: str, **values) -> str:
     """A whole page."""
-    script, style = source("page.js"), source("page.css")
+    script, style = template_file("page.js"), template_file("page.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return templates().get_template(template).render(
         script=script, style=style, digest=digest, **values

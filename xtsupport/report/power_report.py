@@ -9,8 +9,8 @@ from matplotlib.ticker import FixedLocator
 
 from xtsupport.files import write_text
 from xtsupport.report.page import shown
-from xtsupport.report.print_tables import latex
-from xtsupport.report.sentences import points
+from xtsupport.report.paper_sentences import points
+from xtsupport.report.paper_tables import latex
 from xtsupport.report.style import (
     INK,
     family_colours,

@@ -16,17 +16,17 @@ from xtsupport import tables
 from xtsupport.cube.scores import official_metrics, with_guesses
 from xtsupport.errors import UserError
 from xtsupport.files import write_text
-from xtsupport.report import appendix, boards, how_firm, page, plots
-from xtsupport.report.boards import trained_on
+from xtsupport.report import appendix, page, page_tables, plots, robustness
+from xtsupport.report.comparison_rows import overview
 from xtsupport.report.contents import Contents
 from xtsupport.report.headline import STEPS, doubt, in_short, one_sentence, overall, title
 from xtsupport.report.intended import intended_table
 from xtsupport.report.literature import literature
 from xtsupport.report.names import NONE, metric_name, side_name, task_name
 from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table
-from xtsupport.report.print_tables import write_tables
-from xtsupport.report.score_tables import overview
-from xtsupport.report.sentences import counted, points
+from xtsupport.report.page_tables import trained_on
+from xtsupport.report.paper_sentences import counted, points
+from xtsupport.report.paper_tables import write_tables
 from xtsupport.report.style import SIMULATED, gain_window, marked
 from xtsupport.sides import both_sides
 from xtsupport.statistics.declared import Declared, apart, reach
@@ -56,14 +56,14 @@ def study_page(
     found: Contents, changed: pd.DataFrame | None = None, links: Mapping[str, str] | None = None
 ) -> str:
     """The page as HTML; changed: columns of ``changed_examples``; links: text -> address."""
-    examples, drawn = boards.example_boards(found, changed)
+    examples, drawn = page_tables.example_boards(found, changed)
     sections = [
         ("families", "Other targets and families", elsewhere(found)),
         ("intended", "Intended and found", intended(found)),
-        ("gains", "Every gain", [*boards.gain_boards(found, drawn), *appendix.best(found)]),
+        ("gains", "Every gain", [*page_tables.gain_boards(found, drawn), *appendix.best(found)]),
         ("examples", "Examples whose answers changed", examples),
-        ("languages", "What to expect in a language", how_firm.in_languages(found)),
-        ("firm", "How firm is it?", how_firm.firm(found)),
+        ("languages", "What to expect in a language", robustness.in_languages(found)),
+        ("firm", "How firm is it?", robustness.firm(found)),
         ("limits", "What this cannot show", [bullets(appendix.cautions(found))]),
         ("literature", "Published claims", literature(found)),
         ("runs", "How it was made", appendix.runs(found)),
@@ -79,7 +79,7 @@ def study_page(
         facts=facts(found),
         limits=appendix.deciding(found),
         pictures=[Block("pictures", items=panels(found, found.answer_drawn, found.run_gains))],
-        scores=boards.score_board(found),
+        scores=page_tables.score_board(found),
         sections=[{"id": i, "heading": h, "blocks": b} for i, h, b in sections if b],
         links=list((links or {}).items()),
     )
@@ -218,7 +218,7 @@ def elsewhere(found: Contents) -> list[Block]:
     lines, rest = in_short(found)[1:], rest_rows(found)
     if not len(rest):
         return [bullets(lines)] if lines else []
-    wide = how_firm.level_table(found.drawn, apart(found.primary.by))
+    wide = robustness.level_table(found.drawn, apart(found.primary.by))
     return [
         bullets(lines),
         Block("pictures", items=panels(found, rest, found.run_gains)),
@@ -259,7 +259,7 @@ def figures(found: Contents) -> dict[str, Callable[[], Figure]]:
         made["rest"] = partial(forest, found, rest)
     if 0 < len(level[["task", "level"]].drop_duplicates()) <= WIDEST:
         made["verdicts"] = partial(plots.verdict_heatmap, level, found.languages)
-    if how_firm.has_slope(found, found.single):
+    if robustness.has_slope(found, found.single):
         made["distance"] = partial(plots.distance_slope, found.single, found.languages)
     if found.power is not None:
         made["power"] = partial(plots.mde_picture, found.power, "level", "n_seeds",

@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.errors import UserError
+from xtsupport.statistics.bootstrap import cluster_ids
 from xtsupport.statistics.clusters import ratio
 from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence
-from xtsupport.statistics.resampling import cluster_ids
 
 AT_ONCE = 100  # resamples: few enough for memory, enough that Python does not count
 WAYS = ("cross-fitted", "english", "naive")

@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import joint_estimate
 
 PARTS = ("seed", "seed:language", "cluster", "cluster:language", "cluster:seed", "residual")
@@ -78,9 +80,10 @@ class RunNoise:
 def run_noise(levels: Sequence[Case]) -> RunNoise:
     """``RunNoise`` of one contrast and task, from its one-language levels (E of them).
 
-    The mean square of runs pooled over all conditions (``runs``), less the luck of the questions
-    that each run answers (V_cells): that of the mean over languages is run + language / E, that of
-    single languages run + language. A bound puts MS df / (lower fifth of chi2(df)) for MS.
+    The mean square of runs pooled over all conditions (``run_variance``), less the luck of the
+    questions that each run answers (V_cells): that of the mean over languages is run + language /
+    E, that of single languages run + language. A bound puts MS df / (lower fifth of chi2(df)) for
+    MS.
     """
     one, k = joint_estimate(levels), len(levels)
     seen, luck = (1e4 * one.n_seeds * part for part in (one.pooled, one.cells))
@@ -97,6 +100,22 @@ def run_noise(levels: Sequence[Case]) -> RunNoise:
         df=df,
         sides=sum(labels is not None for labels in levels[0].arms[0].labels),
     )
+
+
+def uncertainty_shares(evidence: Evidence) -> pd.DataFrame:
+    """Where the uncertainty of the primary gain over all languages comes from.
+
+    Columns: part (``PARTS``), variance (squared points, raw), sd (points) and share (percent of the
+    squared standard error of the mean over seeds, clusters and languages; nan with one seed).
+    UserError where seeds are not paired.
+    """
+    parts = components(evidence.answer_cases("all")[0])
+    s, g, k = (parts[name] for name in ("n_seeds", "n_clusters", "n_languages"))
+    lines = pd.DataFrame({"part": PARTS, "variance": [parts[name] for name in PARTS]})
+    lines["sd"] = np.sqrt(lines["variance"].clip(lower=0))
+    of_mean = lines["sd"] ** 2 / np.array((s, s * k, g, g * k, g * s, g * s * k))
+    lines["share"] = 100 * of_mean / (of_mean.sum() if s > 1 else np.nan)
+    return lines
 
 
 def _mean_and_apart(matrix: np.ndarray) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """What a study's scores are, once: every statistic takes this object and nothing else.
 
-``gather`` contracts a cube to sums per cluster. What follows from them is computed when it is first
-asked for and kept: moments, facts of the tasks, the languages, the contrasts, the one primary
+``evidence_of`` contracts a cube to sums per cluster. What follows from them is computed when it is
+first asked for and kept: moments, facts of the tasks, the languages, the contrasts, the one primary
 comparison, its cases. The rules that the study declared travel along.
 """
 
@@ -30,7 +30,7 @@ from xtsupport.statistics.declared import By, Declared, Primary, declared
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """A contracted cube with the rules to judge it by; make it with ``gather``.
+    """A contracted cube with the rules to judge it by; make it with ``evidence_of``.
 
     - parts: cluster sums of every task and metric; moments are enough for all but resampling
     - rules: what the study declared; data: whose tables of tasks and languages apply
@@ -174,7 +174,7 @@ class Evidence:
         return cases(self.moments, self.facts, pairs, by, paired, target, self.source)
 
 
-def gather(cube, rules=None, data=None, source: str = "en") -> Evidence:
+def evidence_of(cube, rules=None, data=None, source: str = "en") -> Evidence:
     """The evidence of a cube: a frame, a path (read task by task), cluster sums or moments.
 
     rules: a study's settings or a declaration; data: whose tables apply (None: those that have the

@@ -15,8 +15,8 @@ from xtsupport.statistics.spread import (
     PRIOR_OF_LEVELS,
     Spread,
     fiducial,
-    primary,
     satterthwaite,
+    two_way,
 )
 from xtsupport.statistics.variance import Estimate, estimate
 from xtsupport.statistics.verdicts import describe
@@ -162,7 +162,7 @@ def spread_of(table: pd.DataFrame, unit: str) -> Spread:
         se, df = np.where(one_seed, se, np.sqrt(v_s)), np.where(one_seed, df, df_s)
     elif unit != "clusters":
         prior, weight = table["prior"].to_numpy(float), table["weight"].to_numpy(float)
-        with_runs = primary(v_p, df_p, v_s, df_s, v_c, prior, weight)
+        with_runs = two_way(v_p, df_p, v_s, df_s, v_c, prior, weight)
         se, df = (np.where(one_seed, a, b) for a, b in zip((se, df), with_runs, strict=True))
         alone = ~one_seed & ~table["informed"].to_numpy(bool) & (table["lent"].to_numpy() == 0)
         if alone.any():

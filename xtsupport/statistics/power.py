@@ -36,7 +36,7 @@ from xtsupport.errors import UserError
 from xtsupport.statistics.components import PARTS, components, run_noise
 from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence, exactly
-from xtsupport.statistics.spread import PRIOR, PRIOR_OF_LEVELS, Mixture, primary
+from xtsupport.statistics.spread import PRIOR, PRIOR_OF_LEVELS, Mixture, two_way
 from xtsupport.statistics.verdicts import POWER
 
 LUCK = (np.arange(20) + 0.5) / 20  # quantiles of the mean square of a contrast's own runs
@@ -66,7 +66,7 @@ def design_power(
     """
     clusters, seeds, cells = design_variance(parts, n_seeds, n_clusters, n_languages)
     df_p, df_s = max(n_clusters - 1, 1), max(n_seeds - 1, 1)
-    _, df = primary(clusters, df_p, seeds + cells, df_s, cells, seeds + cells)
+    _, df = two_way(clusters, df_p, seeds + cells, df_s, cells, seeds + cells)
     reached = _reaches(parts, n_seeds, n_clusters, n_languages, alpha)
     return {
         "se": float(np.sqrt(clusters + seeds)),
@@ -97,7 +97,7 @@ def _reach(parts, n_seeds, n_clusters, n_languages, alpha) -> tuple[np.ndarray, 
         weight = parts.get("weight", PRIOR)
         pooled = (own[:, None] + rest) / (df_s * (parts["conditions"] - 1))
         pooled = (seeds + cells) * (pooled if weight == PRIOR else 1.0)  # levels: hardly luck
-        se, df = primary(clusters, df_p, v_s, df_s, cells, pooled, weight)
+        se, df = two_way(clusters, df_p, v_s, df_s, cells, pooled, weight)
         reach = special.stdtrit(df, 1 - alpha / 2) * se
     return reach, float(np.sqrt(clusters + seeds))
 

@@ -1,17 +1,17 @@
-"""Would another method have answered otherwise? The primary comparison beside one bootstrap.
+"""Would another method, metric or scale have answered otherwise?
 
 ``beside_bootstrap`` puts the studentised bootstrap of clusters x seeds, which makes the same claim,
-beside the two-way variance. ``noise`` says where the uncertainty comes from.
+beside the two-way variance. ``on_scales`` puts the answer on the scales of points, share of errors
+and log odds.
 """
 
-import numpy as np
 import pandas as pd
 
-from xtsupport.statistics.components import PARTS, components
+from xtsupport.statistics.bootstrap import bootstrap
 from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence
-from xtsupport.statistics.inference import inference
-from xtsupport.statistics.resampling import bootstrap
+from xtsupport.statistics.inference import inference, inferences
+from xtsupport.statistics.scales import FACTOR
 
 
 def beside_bootstrap(evidence: Evidence, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -30,17 +30,18 @@ def beside_bootstrap(evidence: Evidence, n_resamples: int = 2000, seed: int = 0)
     return table.assign(differs=excludes != ((low > 0) | (high < 0)))
 
 
-def noise(evidence: Evidence) -> pd.DataFrame:
-    """Where the uncertainty of the primary gain over all languages comes from.
+def on_scales(evidence: Evidence) -> pd.DataFrame:
+    """The primary contrast on target, rest and difference, by every metric and scale, per level.
 
-    Columns: part (``PARTS``), variance (squared points, raw), sd (points) and share (percent of the
-    squared standard error of the mean over seeds, clusters and languages; nan with one seed).
-    UserError where seeds are not paired.
+    Columns: task, level, metric, scale, gain, ci_low, ci_high, p_value (unadjusted), unit; the gain
+    is in points, percent of the baseline's errors, or log odds.
     """
-    parts = components(evidence.answer_cases("all")[0])
-    s, g, k = (parts[name] for name in ("n_seeds", "n_clusters", "n_languages"))
-    lines = pd.DataFrame({"part": PARTS, "variance": [parts[name] for name in PARTS]})
-    lines["sd"] = np.sqrt(lines["variance"].clip(lower=0))
-    of_mean = lines["sd"] ** 2 / np.array((s, s * k, g, g * k, g * s, g * s * k))
-    lines["share"] = 100 * of_mean / (of_mean.sum() if s > 1 else np.nan)
-    return lines
+    rules, primary = evidence.rules, evidence.primary
+    tasks = (primary.target, "rest", f"{primary.target} - rest")
+    mine = [case for case in evidence.primary_cases() if case.row.by == primary.by]
+    chosen = [case for case in mine if case.row.task in tasks]
+    labels = pd.DataFrame([case.labels for case in chosen])[["task", "level", "metric"]]
+    columns = ["gain", "ci_low", "ci_high", "p_value"]
+    found = inferences(chosen, rules.unit, rules.alpha, list(FACTOR))
+    tables = [labels.assign(scale=scale).join(found[scale][columns]) for scale in FACTOR]
+    return pd.concat(tables, ignore_index=True).assign(unit=rules.unit)

@@ -3,7 +3,7 @@
 Three mean squares are observed: V_p, the cluster-robust variance of the gain averaged over S seeds;
 V_s = Var_s(gain_s) / S; and V_c, the variance of the interaction residuals, which both contain.
 Three runs may agree by luck, so V_s is moderated by what runs of every condition show (q, see
-``runs``), as limma moderates a variance (Smyth 2004), and never taken below itself:
+``run_variance``), as limma moderates a variance (Smyth 2004), and never taken below itself:
 
     V~ = (2 q + (S - 1) V_s) / (S + 1)      V* = max(V_s, V~)      nu = S + 1 if V~ > V_s else S - 1
     V  = V_p + max(V* - V_c, 0)
@@ -51,7 +51,7 @@ def moderate(v_s, df_s, q, weight=PRIOR):
     return np.where(larger, mixed, v_s), np.where(larger, np.add(df_s, weight), df_s)
 
 
-def primary(v_p, df_p, v_s, df_s, v_c, q, weight=PRIOR):
+def two_way(v_p, df_p, v_s, df_s, v_c, q, weight=PRIOR):
     """Standard error and degrees of freedom of a gain by the module's formula; arrays broadcast.
 
     v_p, v_s, v_c, q: variances in squared units of the gain; df_p: G - 1 or its like over several

@@ -4,10 +4,10 @@ A gain is a weighted sum of score differences. With d_gs its influence per clust
 is the cluster-robust variance of the seed-averaged gain, V_s = Var_s(gain_s) / S, and V_c the
 variance of the interaction residuals d_gs - d_g. - d_.s + d_.. that both contain (Cameron, Gelbach
 & Miller 2011, with the analysis-of-variance form of the cell term). ``spread`` makes a standard
-error of them, with the run variance that ``runs`` pools over conditions. Tasks, and sides that are
-not paired, enter with their own degrees of freedom. Shared runs need no special care: the seed term
-is computed on the whole weighted sum, so two tasks scored from one run, or from runs that share a
-phase-2 encoder, covary through their seed.
+error of them, with the run variance that ``run_variance`` pools over conditions. Tasks, and sides
+that are not paired, enter with their own degrees of freedom. Shared runs need no special care: the
+seed term is computed on the whole weighted sum, so two tasks scored from one run, or from runs that
+share a phase-2 encoder, covary through their seed.
 
 Valid for which population:
 
@@ -27,7 +27,7 @@ import numpy as np
 from xtsupport.errors import UserError
 from xtsupport.sides import Side
 from xtsupport.statistics.clusters import Moments
-from xtsupport.statistics.runs import cells_of, pool
+from xtsupport.statistics.run_variance import cells_of, pooled_runs
 from xtsupport.statistics.spread import PRIOR, satterthwaite
 
 
@@ -55,7 +55,7 @@ class Arm:
 
     @cached_property
     def cells(self) -> tuple[dict, set[Side]]:
-        """The runs of every condition of the task, as ``runs.cells_of`` groups them."""
+        """The runs of every condition of the task, as ``run_variance.cells_of`` groups them."""
         return cells_of(self)
 
     @cached_property
@@ -206,7 +206,7 @@ def _pooled(arms, weights, picks, paired, seeds) -> dict:
     """q, its degrees of freedom and the conditions behind it; V_s where q is unknown."""
     vary = [a for a in (0, 1) if any(one.labels[a] is not None for one in arms)]
     crossed = paired and len(vary) == 2
-    found = pool(arms, weights, crossed, seeds.ndim == 2)
+    found = pooled_runs(arms, weights, crossed, seeds.ndim == 2)
     counts = [len(picks[a][0]) for a in vary]
     q = found.mean_square * sum(1 / n for n in counts)
     known = np.isfinite(_own(q))

@@ -181,11 +181,11 @@ def relabelled(done: Done, folder: Path) -> Path:
 def conclude(study: Study, evidence, into: str = "scratch") -> pd.DataFrame:
     """Compare as the study declared, at every level; keeps the table and its rows in words.
 
-    evidence: of the study's cube (``gather``). Returns the columns of ``compare``. The files of
+    evidence: ``evidence_of`` the study's cube. Returns the columns of ``compare``. The files of
     ``write_significance`` go to the study's folder or, interactively, to scratch.
     """
     from xtsupport.report.contents import contents
-    from xtsupport.report.write import write_significance
+    from xtsupport.report.significance_files import write_significance
     from xtsupport.statistics.comparisons import significance
 
     table = significance(evidence)

@@ -1,7 +1,8 @@
 """What a study needs of the data, and what is there."""
 
 from xtsupport import tables
-from xtsupport.data import bucc, hub, hygiene, soundness
+from xtsupport.data import bucc, hub, soundness
+from xtsupport.data.contamination import shared_texts
 from xtsupport.errors import Unreachable, UserError
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.reads import needed, reads
@@ -26,7 +27,7 @@ def check(settings, part=None):
             records.append((task, language, *_pools(language, split, data)))
             continue
         try:
-            parts = hub.sources(task, language, split, data, other)
+            parts = hub.parts_of(task, language, split, data, other)
         except UserError as error:
             records.append((task, language, split, pd.NA, "missing", "", str(error)))
             continue
@@ -40,7 +41,7 @@ def check(settings, part=None):
 
 
 def contamination(settings, whole=None):
-    """hygiene.contamination() of every training split of a study against its evaluation sets.
+    """``shared_texts`` of every training split of a study against its evaluation sets.
 
     whole: all settings of a study of which those are a part. What a mirror lacks is left out, and
     so are pairs of two languages, whose texts are the same.
@@ -50,7 +51,7 @@ def contamination(settings, whole=None):
         [read[:3] for read in part if not read.language_2 and hub.present(*read[:3], data)]
         for part in reads(whole or settings, settings)
     )
-    return hygiene.contamination(training, evaluation, data)
+    return shared_texts(training, evaluation, data)
 
 
 def _pools(language, split, data):

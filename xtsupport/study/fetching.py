@@ -23,7 +23,7 @@ class Item:
 
     repo: remote.Repo
     path: str
-    source: hub.Source | None = None
+    source: hub.Part | None = None
     first: int | None = None
     place: str = ""  # in a mirror
 
@@ -49,8 +49,8 @@ def items(settings, part, to: Path | None) -> Iterator[Item]:
         for code in [read.language, read.language_2] if read.language_2 and single else [read[1]]:
             asked = (read.task, code, read.split)
             other = None if single else read.language_2
-            found = hub.sources(*asked, data, other)
-            named = hub.sources(*asked, to or data, other)  # as a mirror has them
+            found = hub.parts_of(*asked, data, other)
+            named = hub.parts_of(*asked, to or data, other)  # as a mirror has them
             for source, own in zip(found, named, strict=True):
                 if source.files is None:
                     yield from files_of(source, own, read.first)
@@ -61,7 +61,7 @@ def items(settings, part, to: Path | None) -> Iterator[Item]:
             yield Item(repo, path, place=f"{repo.name}/{path}")
 
 
-def files_of(source: hub.Source, named: hub.Source, first: int | None) -> list[Item]:
+def files_of(source: hub.Part, named: hub.Part, first: int | None) -> list[Item]:
     """The files of a part of a split, with the names of the same part in a mirror."""
     folder = f"{named.task.hub}/{named.config or 'default'}"
     paths = source.paths

@@ -14,7 +14,7 @@ from xtsupport.cube.scores import official_metrics
 from xtsupport.cube.store import read_cube
 from xtsupport.errors import UserError
 from xtsupport.files import write_parquet, write_text
-from xtsupport.report.gathered import claims_figure
+from xtsupport.report.class_figure import claims_figure
 from xtsupport.statistics import compare
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import load_settings

@@ -413,7 +413,7 @@ class Planner:
 
         found, row = {}, self.tables.get(name)
         splits = "+".join(filter(None, (row.train_split, row.eval_split))) if row else ""
-        for part in hub.sources(name, row.languages[0], splits, "hub") if row else ():
+        for part in hub.parts_of(name, row.languages[0], splits, "hub") if row else ():
             with suppress(UserError):  # said where the data are looked up
                 found[part.task.hub] = part.repo.commit if part.files is None else ""
         return found

@@ -68,8 +68,8 @@ def reference_answer() -> pd.DataFrame:
     if folder is None or not (folder / "significance.csv").is_file():
         print(ABSENT)
         return pd.DataFrame()
-    from xtsupport.report.score_tables import forest_rows
-    from xtsupport.report.write import read_comparison
+    from xtsupport.report.comparison_rows import forest_rows
+    from xtsupport.report.significance_files import read_comparison
     from xtsupport.statistics.declared import Primary
     from xtsupport.tables import language_table
 

@@ -28,7 +28,7 @@ def power(args) -> None:
     from xtsupport.report.style import marked
     from xtsupport.statistics.power import power_table
 
-    evidence, *_ = evidence_of(args.cube)
+    evidence, *_ = evidence_at(args.cube)
     design = {name: getattr(args, name) for name in ("gain", "seeds", "questions", "languages")}
     table = power_table(evidence, **design)
     if args.level:
@@ -61,7 +61,7 @@ def calibrate(args) -> None:
         if done * 10 // of > (done - 1) * 10 // of:
             say(f"{done} of {of} studies")
 
-    evidence, *_ = evidence_of(args.cube)
+    evidence, *_ = evidence_at(args.cube)
     table = calibrated(evidence, args.gain, args.studies, args.seed, progress)
     print(table.round(1).to_string(index=False), *calibration_sentences(table), sep="\n")
     out = Path(args.out) if args.out else folders.scratch() / "calibration"
@@ -82,7 +82,7 @@ def significance(args) -> None:
     from xtsupport.cube.browse import changed_examples
     from xtsupport.report.contents import contents
     from xtsupport.report.report import one_figure, write_report
-    from xtsupport.report.write import write_significance
+    from xtsupport.report.significance_files import write_significance
     from xtsupport.statistics.comparisons import significance as compared
     from xtsupport.study import runs, store
     from xtsupport.study.conclude import page_links
@@ -92,7 +92,7 @@ def significance(args) -> None:
         raise UserError(f"--out {args.out}: is a file; name a folder")
     if args.format and not args.figure:
         raise UserError(f"--format {args.format}: needs a figure; add --figure NAME")
-    evidence, settings, rows = evidence_of(args.cube, args.baseline)
+    evidence, settings, rows = evidence_at(args.cube, args.baseline)
     study = cube_in(args.cube).resolve().parent
     made = [runs.read_record(folder) for folder in store.of_study(study)]
     records = [each for each in made if each]
@@ -117,7 +117,7 @@ def significance(args) -> None:
 )
 def gather(args) -> None:
     """Pool studies that differ only in their seeds."""
-    from xtsupport.report.sentences import sentence
+    from xtsupport.report.paper_sentences import sentence
     from xtsupport.study.gather import gather as gathered
 
     out = args.out or folders.scratch() / "class"
@@ -139,7 +139,7 @@ def cube_in(path: str) -> Path:
     return found / "cube" if (found / "cube").is_dir() else found
 
 
-def evidence_of(path: str, baseline: str | None = None):
+def evidence_at(path: str, baseline: str | None = None):
     """A table's evidence, the settings of the study that it lies in (None: it lies in none), and a
     function from a task to its rows.
 
@@ -148,17 +148,17 @@ def evidence_of(path: str, baseline: str | None = None):
     cube = cube_in(path)
     from xtsupport.cube.any_table import is_cube, read_table
     from xtsupport.cube.store import read_cube
-    from xtsupport.statistics.evidence import against, gather
+    from xtsupport.statistics.evidence import against, evidence_of
     from xtsupport.study.params.rules import data_source
 
     settings = study_settings(cube.resolve().parent / "settings.yaml")
     data = data_source(settings.data) if settings else None
     if is_cube(cube):
-        evidence = gather(cube, settings, data)
+        evidence = evidence_of(cube, settings, data)
         return against(evidence, baseline), settings, lambda task: read_cube(cube, tasks=[task])
     table, assumed = read_table(cube, data or "hub")
     say(*(f"assumed: {line}" for line in assumed))
-    evidence = against(gather(table, settings, data), baseline)
+    evidence = against(evidence_of(table, settings, data), baseline)
     return evidence, settings, lambda task: table[table["task"] == task]
 
 

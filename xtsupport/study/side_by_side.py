@@ -18,7 +18,7 @@ from xtsupport.files import write_text
 from xtsupport.report import page, plots
 from xtsupport.report.names import named, side_name
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, picture
-from xtsupport.report.sentences import counted, signed_gain
+from xtsupport.report.paper_sentences import counted, signed_gain
 from xtsupport.study import runs, store
 from xtsupport.study.my_runs import Done, chain, found, losses, means, readable, runs_table
 from xtsupport.study.plan import open_study

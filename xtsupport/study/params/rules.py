@@ -10,7 +10,7 @@ from typing import Any
 
 from xtsupport import folders
 from xtsupport.data import commits
-from xtsupport.data.published import recognised
+from xtsupport.data.published_files import recognised
 from xtsupport.errors import UserError, did_you_mean, instead, shorten
 from xtsupport.sides import side, source_of
 from xtsupport.study import conditions

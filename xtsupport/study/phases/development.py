@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from xtsupport.data import hygiene, load
+from xtsupport.data import load
+from xtsupport.data.contamination import fields, words
 from xtsupport.errors import UserError
 from xtsupport.evaluation.scores import corpus_score, score_examples
 from xtsupport.study.runs import Run
@@ -65,6 +66,6 @@ def met(name: str, split: str, apart: dict[str, str], data: str) -> np.ndarray:
 
 def first_texts(name: str, split: str, data: str) -> list[tuple[str, ...]]:
     """The words of the first text that is not empty, for each row of an English split."""
-    columns = hygiene.fields(name, "en", split, data).values()
+    columns = fields(name, "en", split, data).values()
     rows = zip(*columns, strict=True)
-    return [next((found for text in row if (found := hygiene.words(text))), ()) for row in rows]
+    return [next((found for text in row if (found := words(text))), ()) for row in rows]

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from xtsupport.data import hub, hygiene
+from xtsupport.data import hub
+from xtsupport.data.contamination import shared_texts
 from xtsupport.study.runs import Run
 from xtsupport.tables import known_encoder, task
 
@@ -20,7 +21,7 @@ def contamination(run: Run) -> list[dict]:
 
     Tested are English and the other languages of training, if any. One record per training task,
     target, language and field, also where nothing was found: how many texts, how many stand there
-    whole, how many share 13 words (xtsupport/data/hygiene.py).
+    whole, how many share 13 words (xtsupport/data/contamination.py).
     """
     data, splits = run.options["data"], run.settings.get("eval_splits", {})
     trained = [(name, code, training_split(name, each)) for each in (run, *run.upstream)
@@ -30,7 +31,7 @@ def contamination(run: Run) -> list[dict]:
     tested = [(name, code, splits.get(name) or task(name, data).eval_split)
               for name, codes in run.settings["targets"].items()
               for code in codes if code in spoken]  # fmt: skip
-    found = hygiene.contamination(trained, tested, data)
+    found = shared_texts(trained, tested, data)
     columns = ["training", "target", "language", "field", "texts", "exact", "ngram"]
     worst = found.groupby(columns[:4], sort=False)[columns[4:]].max()  # of languages of training
     return worst.reset_index().to_dict("records")

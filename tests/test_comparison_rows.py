@@ -11,7 +11,7 @@ from xtsupport.cube.scores import (
     with_guesses,
     zero_shot_means,
 )
-from xtsupport.report import score_tables
+from xtsupport.report import comparison_rows
 from xtsupport.statistics.declared import Primary
 
 
@@ -74,7 +74,7 @@ def test_the_answer_is_target_rest_and_difference_in_table_order():
     f1 = comparison(tasks=("rest (f1)",), metric="official")
     parts = comparison(tasks=("xquad - rest (f1)", "xquad - rest", "xquad"))
     table = pd.concat([rest, f1, *others, parts])
-    rows = score_tables.answer_rows(table, Primary("squad"), toy_languages())
+    rows = comparison_rows.answer_rows(table, Primary("squad"), toy_languages())
     assert rows["task"].drop_duplicates().tolist() == [
         "xquad", "rest", "rest (f1)", "xquad - rest", "xquad - rest (f1)"
     ]  # fmt: skip
@@ -87,7 +87,7 @@ def test_all_languages_are_drawn_above_whatever_levels_were_declared():
     levels = [part[part["level"] != "all"] for part in (comparison(), comparison(by="family"))]
     table = pd.concat([*levels, comparison(by="all").groupby("task").tail(1)])
     for declared, below in (("all", "family"), ("group", "group")):
-        rows = score_tables.forest_rows(table, Primary("squad", by=declared), toy_languages())
+        rows = comparison_rows.forest_rows(table, Primary("squad", by=declared), toy_languages())
         assert rows["by"].tolist() == (["all"] + [below] * 4)
 
 
@@ -96,7 +96,7 @@ def test_a_variant_is_named_with_a_slash():
     same, own = (comparison(variant="smoothing", baseline=name) for name in ("none", "none/plain"))
     table = pd.concat([comparison(), same.assign(gain=1.0), own.assign(gain=2.0)])
     for baseline, gain in (("none/smoothing", 1.0), ("none", 2.0), ("none/plain", 2.0)):
-        rows = score_tables.answer_rows(
+        rows = comparison_rows.answer_rows(
             table, Primary("squad/smoothing", baseline), toy_languages()
         )
         assert set(rows["variant"]) == {"smoothing"} and rows["gain"].tolist() == [gain] * 5
@@ -112,14 +112,14 @@ def test_the_overview_has_one_metric_per_task_in_the_order_asked_for():
             comparison(tasks=("xquad",), by="language"),
         ]
     )
-    rows = score_tables.overview(table, "group", {"xquad": "f1", "xnli": "accuracy"})
+    rows = comparison_rows.overview(table, "group", {"xquad": "f1", "xnli": "accuracy"})
     assert rows["task"].drop_duplicates().tolist() == ["xquad", "xnli", "rest"] and len(rows) == 15
 
 
 def test_by_language_follows_the_answer():
     table = pd.concat([comparison(), comparison(by="language"), comparison("mnli", by="language")])
-    answer = score_tables.answer_rows(table, Primary("squad"), toy_languages())
-    rows = score_tables.by_language(table, answer)
+    answer = comparison_rows.answer_rows(table, Primary("squad"), toy_languages())
+    rows = comparison_rows.by_language(table, answer)
     assert set(rows["by"]) == {"language"} and set(rows["treatment"]) == {"squad"}
 
 
@@ -136,5 +136,5 @@ def test_tables_of_tasks_and_languages_are_the_packaged_ones():
 
 
 def test_reading_shows_whole_texts_escaped_or_not_without_row_numbers():
-    page = score_tables.reading(pd.DataFrame({"text": ["x" * 200], "score": [1.26]})).to_html()
+    page = comparison_rows.reading(pd.DataFrame({"text": ["x" * 200], "score": [1.26]})).to_html()
     assert "x" * 200 in page and "1.3" in page and "text-align: left" in page

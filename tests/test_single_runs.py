@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from xtsupport.statistics.declared import Declared, Primary
-from xtsupport.statistics.evidence import gather
-from xtsupport.statistics.runs_seen import leave_one_out, outlying, run_gains, run_scores, scatter
+from xtsupport.statistics.evidence import evidence_of
+from xtsupport.statistics.single_runs import leave_one_out, outlying, run_gains, run_scores, scatter
 
 RULES = Declared(primary=Primary("squad", by="all"))
 SCORES = {  # condition -> score of each run, the same in every language but English
@@ -35,7 +35,7 @@ def cube(tasks=("xquad",), seeds=3):
 
 @pytest.fixture(scope="module")
 def evidence():
-    return gather(cube(), RULES)
+    return evidence_of(cube(), RULES)
 
 
 def test_gains_are_differences_of_one_seed(evidence):
@@ -48,12 +48,12 @@ def test_gains_are_differences_of_one_seed(evidence):
 def test_leaving_one_out_is_the_mean_of_the_others(evidence):
     row = leave_one_out(evidence).iloc[0]
     assert [row["gain"], row["lowest"], row["highest"]] == pytest.approx([4, 3.5, 4.5], abs=1e-5)
-    one = leave_one_out(gather(cube(seeds=1), RULES)).iloc[0]
+    one = leave_one_out(evidence_of(cube(seeds=1), RULES)).iloc[0]
     assert np.isnan(one["lowest"])
 
 
 def test_unpaired_runs_are_held_against_the_mean_of_the_baseline():
-    table = run_gains(gather(cube(), Declared(primary=RULES.primary, paired=False)))
+    table = run_gains(evidence_of(cube(), Declared(primary=RULES.primary, paired=False)))
     assert table["gain"].tolist() == pytest.approx([3, 3, 6], abs=1e-5)
 
 
@@ -71,4 +71,4 @@ def test_the_run_that_lies_far_out_is_named_alone(evidence):
     assert (row["condition"], row["task"], row["seed"]) == ("mnli", "xquad", 2)
     assert [row["score"], row["others"]] == pytest.approx([30, 50.5], abs=1e-4)
     assert row["usual"] == pytest.approx(100 * np.std(SCORES["squad"], ddof=1), abs=1e-4)
-    assert outlying(gather(cube(seeds=2), RULES)).empty  # of two, neither is the odd one
+    assert outlying(evidence_of(cube(seeds=2), RULES)).empty  # of two, neither is the odd one

@@ -25,7 +25,7 @@ GONE = "has no labels (XTREME removes them from its test sets)"
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitRows:
     """Rows of one split; `why` they cannot be used, where they cannot."""
 
     task: str
@@ -103,7 +103,7 @@ def _pairs(path, hit):
     names = ("premise", "hypothesis") if task == "xnli" else ("sentence1", "sentence2")
     found = [] if why else [dict(zip((*names, "label"), row, strict=True)) for row in rows]
     task = "mnli" if (task, split, code) == ("xnli", "train", "en") else task
-    yield Part(task, code, split, found, why)
+    yield SplitRows(task, code, split, found, why)
 
 
 def _xnli(path, hit):
@@ -115,14 +115,14 @@ def _xnli(path, hit):
              "label": row[1].replace("contradictory", "contradiction")}
         )  # fmt: skip
     for code, rows in by_code.items():
-        yield Part("xnli", code, SPLITS[hit["split"]], rows)
+        yield SplitRows("xnli", code, SPLITS[hit["split"]], rows)
 
 
 def _pawsx(path, hit):
     """PAWS-X as published: number, two sentences, label, with a header."""
     rows = _tab_rows(path, (4,), published=True)
     found = [{"sentence1": a, "sentence2": b, "label": label} for _, a, b, label in rows]
-    yield Part("pawsx", hit["code"], SPLITS[hit["split"]], found)
+    yield SplitRows("pawsx", hit["code"], SPLITS[hit["split"]], found)
 
 
 def _xcopa(path, hit):
@@ -139,7 +139,7 @@ def _xcopa(path, hit):
         if line.strip() and ("label" in rows[-1]) != ("label" in rows[0]):
             raise UserError(f"{path}, line {number}: only some lines have a label")
     why = GONE if rows and "label" not in rows[0] else ""
-    yield Part("xcopa", hit["code"], SPLITS[hit["split"]], rows, why)
+    yield SplitRows("xcopa", hit["code"], SPLITS[hit["split"]], rows, why)
 
 
 # ------------------------------------------------------------------------------------- words
@@ -165,7 +165,7 @@ def _words(path, hit):
         else:
             sentences.append([])
     rows, why = _tagged(sentences, column), GONE if bare else ""
-    yield Part(hit["task"], hit["code"], SPLITS[hit["split"]], rows, why)
+    yield SplitRows(hit["task"], hit["code"], SPLITS[hit["split"]], rows, why)
 
 
 def _conllu(path, hit):
@@ -183,7 +183,7 @@ def _conllu(path, hit):
             raise UserError(f"{path}, line {number}: expected the 10 columns of CoNLL-U")
         elif fields[0].isdecimal():
             sentences[-1].append((fields[1], fields[3]))
-    yield Part("udpos", hit["code"], SPLITS[hit["split"]], _tagged(sentences, "pos_tags"))
+    yield SplitRows("udpos", hit["code"], SPLITS[hit["split"]], _tagged(sentences, "pos_tags"))
 
 
 def _tagged(sentences, column):
@@ -218,16 +218,16 @@ def _questions(path: Path, prefix: str = "") -> tuple[list[dict], str]:
 
 def _squad(path, hit):
     task = "squad" if hit["version"].startswith("1") else "squad_v2"
-    yield Part(task, "en", SPLITS[hit["split"]], *_questions(path))
+    yield SplitRows(task, "en", SPLITS[hit["split"]], *_questions(path))
 
 
 def _xquad(path, hit):
-    yield Part("xquad", hit["code"], "validation", *_questions(path))
+    yield SplitRows("xquad", hit["code"], "validation", *_questions(path))
 
 
 def _mlqa(path, hit):
     rows, why = _questions(path)
-    yield Part("mlqa", hit["code"], SPLITS[hit["split"]], rows, why, hit["code_2"])
+    yield SplitRows("mlqa", hit["code"], SPLITS[hit["split"]], rows, why, hit["code_2"])
 
 
 def _tydiqa(path, hit):
@@ -236,7 +236,7 @@ def _tydiqa(path, hit):
     split, name = SPLITS[found["split"]], ""
     if "code" in found:
         name = tables.language(found["code"]).name.lower()
-    yield Part("tydiqa", name or "all", split, *_questions(path, name))
+    yield SplitRows("tydiqa", name or "all", split, *_questions(path, name))
 
 
 # --------------------------------------------------------------------------------- retrieval
@@ -253,7 +253,7 @@ def _tatoeba(path, hit):
         raise UserError(f"{path}: {len(sides[0])} lines, but {english.name} has {len(sides[1])}")
     why = SORTED if len(sides[1]) > 2 and sides[1] == sorted(sides[1]) else ""
     rows = [{"source_sentence": a, "target_sentence": b} for a, b in zip(*sides, strict=True)]
-    yield Part("tatoeba", code, "validation", rows, why)
+    yield SplitRows("tatoeba", code, "validation", rows, why)
 
 
 def _lines(path):

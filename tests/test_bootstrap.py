@@ -9,10 +9,10 @@ from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.aggregates import Facts, task_facts
+from xtsupport.statistics.bootstrap import bootstrap, cluster_counts
 from xtsupport.statistics.clusters import contract, study_moments
 from xtsupport.statistics.contrasts import cases, sides_of
 from xtsupport.statistics.inference import inference
-from xtsupport.statistics.resampling import bootstrap, cluster_counts
 from xtsupport.statistics.verdicts import better_on
 
 

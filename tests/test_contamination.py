@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xtsupport.data import hygiene, load
+from xtsupport.data import contamination, load
 from xtsupport.study import data_check
 from xtsupport.study.params.settings import Settings
 
@@ -39,7 +39,7 @@ def planted(tmp_path):
 
 
 def test_planted_copies_are_found(planted):
-    frame = hygiene.contamination(
+    frame = contamination.shared_texts(
         [("squad", "en", "train")], [("xquad", "de", "validation")], planted
     ).set_index("field")
     assert frame.loc["context", ["texts", "exact", "ngram"]].tolist() == [3, 1, 2]
@@ -51,26 +51,26 @@ def test_planted_copies_are_found(planted):
 def test_pairs_in_a_table_and_in_words(planted):
     put(planted, "google/xtreme", "XQuAD.es", "validation", ["a b c"], ["Who is it?"])
     splits = [("xquad", code, "validation") for code in ("de", "es")]
-    found = hygiene.contamination([("squad", "en", "train")], splits, planted)
-    table = hygiene.by_pair(found)
+    found = contamination.shared_texts([("squad", "en", "train")], splits, planted)
+    table = contamination.by_pair(found)
     assert table[["field", "language", "languages"]].values.tolist() == [
         ["question", "es", 2], ["context", "de", 1]
     ]  # fmt: skip
     assert table["share"].tolist() == pytest.approx([100, 200 / 3])
-    assert hygiene.in_words(found) == (
+    assert contamination.in_words(found) == (
         "1 of 1 pairs of a training set and a target share texts; most of all squad and xquad: "
         "100.0% of a column of xquad."
     )
     clean = found[found["share"] == 0]
-    assert hygiene.by_pair(clean).empty
-    assert hygiene.in_words(clean).startswith("None of 1 pairs")
+    assert contamination.by_pair(clean).empty
+    assert contamination.in_words(clean).startswith("None of 1 pairs")
 
 
 def test_scripts_without_blanks_are_compared_by_character():
-    assert hygiene.WORD.findall("東京タワー 12, abc_d") == [*"東京タワー", "12", "abc", "d"]
-    assert hygiene.WORD.findall("กินข้าว") == [*"กินข้าว"]
-    assert hygiene.WORD.findall("हिन्दी, cafe\u0301।") == ["हिन्दी", "cafe\u0301"]
-    assert hygiene.WORD.findall("ال، کتاب") == ["ال", "کتاب"]
+    assert contamination.WORD.findall("東京タワー 12, abc_d") == [*"東京タワー", "12", "abc", "d"]
+    assert contamination.WORD.findall("กินข้าว") == [*"กินข้าว"]
+    assert contamination.WORD.findall("हिन्दी, cafe\u0301।") == ["हिन्दी", "cafe\u0301"]
+    assert contamination.WORD.findall("ال، کتاب") == ["ال", "کتاب"]
 
 
 def test_udpos_training_sentences_that_are_test_sentences(mirror):
@@ -78,14 +78,16 @@ def test_udpos_training_sentences_that_are_test_sentences(mirror):
         {tuple(tokens) for tokens in load("udpos", "en", split, mirror)["tokens"][:]}
         for split in ("train", "test")
     )
-    frame = hygiene.contamination([("udpos", "en", "train")], [("udpos", "en", "test")], mirror)
+    frame = contamination.shared_texts(
+        [("udpos", "en", "train")], [("udpos", "en", "test")], mirror
+    )
     assert len(train & test) > 20
     assert frame["exact"].item() >= len(train & test)  # also those that differ in case or marks
 
 
 def test_squad_part_and_xquad_are_disjoint(mirror):
     splits = [("squad", "en", "train"), ("squad_v2", "en", "train")]
-    frame = hygiene.contamination(splits, [("xquad", "en", "validation")], mirror)
+    frame = contamination.shared_texts(splits, [("xquad", "en", "validation")], mirror)
     assert len(frame) == 4
     assert (frame[["exact", "ngram", "share"]] == 0).all().all()
 

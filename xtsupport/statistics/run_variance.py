@@ -20,7 +20,7 @@ from xtsupport.sides import Side
 
 
 @dataclass(frozen=True)
-class Pool:
+class PooledRuns:
     """What all conditions say about runs, for E rows.
 
     mean_square: MS, (E,) or (E, E), NaN where no residual is left; df: (E,) residual degrees of
@@ -32,7 +32,9 @@ class Pool:
     conditions: list[tuple[Side, ...]]
 
 
-def pool(arms: Sequence, weights: Sequence[np.ndarray], crossed: bool, joint: bool) -> Pool:
+def pooled_runs(
+    arms: Sequence, weights: Sequence[np.ndarray], crossed: bool, joint: bool
+) -> PooledRuns:
     """The pooled mean square of E rows over several arms of one contrast.
 
     weights: per arm (E, 2, L), as for ``estimate``; other conditions count with the mean of both
@@ -60,7 +62,7 @@ def pool(arms: Sequence, weights: Sequence[np.ndarray], crossed: bool, joint: bo
             product = rest.T @ rest if joint else (rest**2).sum(0)
             square[np.ix_(mine, mine) if joint else mine] = product / df[mine[0]]
         took.append(tuple(names[number] for number in np.unique(conditions[used])))
-    return Pool(square, df, [took[i] for i in which.ravel()])
+    return PooledRuns(square, df, [took[i] for i in which.ravel()])
 
 
 def _residual(y, conditions, seeds, crossed) -> tuple[np.ndarray, int]:

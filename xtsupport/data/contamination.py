@@ -25,7 +25,7 @@ WORD = re.compile(rf"[{UNSEGMENTED}]|(?:[^\W_{UNSEGMENTED}][{MARKS}]*)+")
 def by_pair(found):
     """Which training sets and targets share texts: the worst language of each pair.
 
-    Rows of contamination() with a share above 0, one per training split, target and field, the
+    Rows of shared_texts() with a share above 0, one per training split, target and field, the
     largest share first, and `languages`: in how many languages of the target it is above 0.
     """
     keys = ["training", "training_split", "target", "field"]
@@ -47,7 +47,7 @@ def in_words(found) -> str:
     )
 
 
-def contamination(training, evaluation, data):
+def shared_texts(training, evaluation, data):
     """How many evaluation texts occur in training splits, one row per pair and field.
 
     training, evaluation: lists of (task, language, split). Columns: training, training_split,

@@ -7,8 +7,8 @@ import pandas as pd
 from xtsupport.files import write_text
 from xtsupport.report.contents import Contents
 from xtsupport.report.headline import closing
-from xtsupport.report.print_tables import latex_table
-from xtsupport.report.sentences import sentence
+from xtsupport.report.paper_sentences import sentence
+from xtsupport.report.paper_tables import latex_table
 from xtsupport.statistics.comparisons import is_primary
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.cube.scores import official
+from xtsupport.statistics.bootstrap import seed_effects
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.evidence import Evidence
-from xtsupport.statistics.resampling import seed_effects
 
 FAR = 4.0  # times the usual SD of runs: about 3.3 sigma from the mean of two others
 FEWEST = 3  # runs of a condition, for one of them to lie far out

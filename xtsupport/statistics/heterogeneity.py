@@ -1,9 +1,8 @@
-"""The primary comparison looked at closely: do its levels differ, and does the scale matter?
+"""Do the levels of the primary comparison differ in their gains?
 
-``heterogeneity`` asks whether levels differ, with their joint covariance: languages share questions
-and runs, so Cochran's Q with independent levels would be wrong. Only tasks that every compared
-language has enter the rest, or a difference between families would be one between task mixes.
-``on_scales`` puts the answer on the scales of points, share of errors and log odds.
+They are tested with their joint covariance: languages share questions and runs, so Cochran's Q with
+independent levels would be wrong. Only tasks that every compared language has enter the rest, or a
+difference between families would be one between task mixes.
 """
 
 from collections.abc import Sequence
@@ -15,29 +14,11 @@ from scipy import stats
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence, exactly, select
-from xtsupport.statistics.inference import inferences, joint_estimate
-from xtsupport.statistics.scales import FACTOR
+from xtsupport.statistics.inference import joint_estimate
 from xtsupport.statistics.spread import PRIOR, moderate
 
 COLUMNS = ["task", "metric", "n_levels", "statistic", "df1", "df2", "p_value", "spread",
            "depends_on", "unit", "note"]  # fmt: skip
-
-
-def on_scales(evidence: Evidence) -> pd.DataFrame:
-    """The primary contrast on target, rest and difference, by every metric and scale, per level.
-
-    Columns: task, level, metric, scale, gain, ci_low, ci_high, p_value (unadjusted), unit; the gain
-    is in points, percent of the baseline's errors, or log odds.
-    """
-    rules, primary = evidence.rules, evidence.primary
-    tasks = (primary.target, "rest", f"{primary.target} - rest")
-    mine = [case for case in evidence.primary_cases() if case.row.by == primary.by]
-    chosen = [case for case in mine if case.row.task in tasks]
-    labels = pd.DataFrame([case.labels for case in chosen])[["task", "level", "metric"]]
-    columns = ["gain", "ci_low", "ci_high", "p_value"]
-    found = inferences(chosen, rules.unit, rules.alpha, list(FACTOR))
-    tables = [labels.assign(scale=scale).join(found[scale][columns]) for scale in FACTOR]
-    return pd.concat(tables, ignore_index=True).assign(unit=rules.unit)
 
 
 def heterogeneity(evidence: Evidence, by: str | None = None) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from xtsupport.report.contents import Contents
 from xtsupport.report.headline import verdict_words
 from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, shown
-from xtsupport.report.sentences import MINUS, counted, ends, signed_gain
+from xtsupport.report.paper_sentences import MINUS, counted, ends, signed_gain
 from xtsupport.report.style import level_order
 from xtsupport.sides import both_sides
 from xtsupport.statistics.claims import published_scores

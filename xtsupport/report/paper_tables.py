@@ -9,7 +9,7 @@ from xtsupport.files import write_text
 from xtsupport.report.contents import Contents, gain_head, with_interval
 from xtsupport.report.headline import verdict_words
 from xtsupport.report.names import contrast_name, metric_name, side_name, task_name
-from xtsupport.report.sentences import levels, metric_points, signed
+from xtsupport.report.paper_sentences import levels, metric_points, signed
 from xtsupport.sides import both_sides
 
 UNICODE = {"\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--", "±": r"$\pm$", "<": "$<$"}

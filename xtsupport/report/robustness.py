@@ -9,13 +9,13 @@ from xtsupport.report.contents import Contents, interval, p_text
 from xtsupport.report.headline import gain_words
 from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table
+from xtsupport.report.paper_sentences import MINUS, ends, points, sentence, signed
 from xtsupport.report.power_report import power_sentences
-from xtsupport.report.sentences import MINUS, ends, points, sentence, signed
+from xtsupport.statistics.components import uncertainty_shares
 from xtsupport.statistics.distance import distance_slope
 from xtsupport.statistics.pooling import outlook
-from xtsupport.statistics.primary import on_scales
-from xtsupport.statistics.runs_seen import leave_one_out, outlying, run_scores, scatter
-from xtsupport.statistics.sensitivity import noise
+from xtsupport.statistics.sensitivity import on_scales
+from xtsupport.statistics.single_runs import leave_one_out, outlying, run_scores, scatter
 from xtsupport.statistics.verdicts import better_on
 
 
@@ -26,7 +26,7 @@ def firm(found: Contents) -> list[Block]:
     else:
         runs = [bullets([*far_out(found), *without_one(found)])]
     return [*runs, *methods(found), *power(found), *runs_table(found), *scales(found),
-            *sources(found), *in_words(found)]  # fmt: skip
+            *noise_shares(found), *in_words(found)]  # fmt: skip
 
 
 def runs_table(found: Contents) -> list[Block]:
@@ -110,7 +110,7 @@ def scales(found: Contents) -> list[Block]:
     return [folded("The answer on other metrics and scales", paragraph(text), table(rows))]
 
 
-def sources(found: Contents) -> list[Block]:
+def noise_shares(found: Contents) -> list[Block]:
     """Where the uncertainty comes from."""
     if not found.rules.paired:
         return []
@@ -120,7 +120,7 @@ def sources(found: Contents) -> list[Block]:
         "squared standard error (variance components in closed form; negative estimates count as "
         "none)."
     )
-    shown = noise(found.evidence).drop(columns="variance")
+    shown = uncertainty_shares(found.evidence).drop(columns="variance")
     return [folded("Where the noise comes from", paragraph(text), table(shown))]
 
 
