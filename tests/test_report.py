@@ -192,7 +192,7 @@ def test_scores_and_gains_hold_the_numbers_of_the_comparison(text, comparison):
 
 def test_a_target_that_no_pair_of_runs_shares_has_scores_but_no_gains(cube):
     """Tatoeba was done under `mnli` alone: nothing is compared there."""
-    evidence = gather(cube[(cube["task"] != "tatoeba") | (cube["condition"] == "mnli")])
+    evidence = evidence_of(cube[(cube["task"] != "tatoeba") | (cube["condition"] == "mnli")])
     page = study_page(contents(significance(evidence), evidence))
     scores = page.split('id="scores"')[1].split("</table>")[0]
     titles = re.findall(r"<summary>([^<]*: \d+ gains)", page)
