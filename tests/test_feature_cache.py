@@ -77,7 +77,7 @@ def test_everything_that_features_depend_on_changes_the_name(tiny_encoder, monke
     names.append(key(rows(), other, ("span", *SETTINGS)))
     other.add_tokens(["chairs"])
     names.append(key(rows(), other, ("span", *SETTINGS)))
-    monkeypatch.setattr(feature_cache, "_code", lambda: ["newer code"])
+    monkeypatch.setattr(feature_cache, "code_mark", lambda: ["newer code"])
     names.append(key(rows(), tokenizer, ("span", *SETTINGS)))
     assert len(set(names)) == len(names)
 

@@ -12,7 +12,6 @@ xtsupport/training/offline_encoder.py): what it shows about languages is real, w
 intermediate training is a demonstration, not a measurement.
 """
 
-import json
 import shutil
 import sys
 from collections.abc import Iterable
@@ -33,11 +32,12 @@ from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import train
 from xtsupport.training.recipe import Recipe
+from xtsupport.training.vocabulary import trimmed
 
 NAMES = ("few", "squad")
 FEW, MANY = 80, 1520  # questions
 LONGEST = 900  # characters of a passage: longer ones take too long
-KEPT_ANYWAY = 2  # pieces of at most so many characters stay: any text can be written with them
+KEPT_ANYWAY = 2  # pieces of at most so many characters stay: what somebody types is cut less finely
 
 
 def cached() -> Path:
@@ -45,33 +45,14 @@ def cached() -> Path:
     return folders.user_cache() / f"classroom-{FEW}-{MANY}-v1"
 
 
-def trimmed(folder: Path, texts: Iterable[str], out: Path) -> None:
-    """A copy of a BERT encoder with a Unigram tokenizer without the pieces that `texts` never use.
-
-    Texts are cut into the same pieces as before: the best way to cut one stays the best.
-    """
+def smaller(folder: Path, texts: Iterable[str], out: Path) -> None:
+    """A copy of an encoder without the longer pieces that `texts` never use."""
     model, tokenizer = load_encoder(folder)
     used = {i for text in texts for i in tokenizer(text, verbose=False)["input_ids"]}
-    vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    pieces = vocabulary["model"]["vocab"]
-    special = {each["id"] for each in vocabulary["added_tokens"]}
-    kept = [
-        i
-        for i, (piece, _) in enumerate(pieces)
-        if i in used or i in special or len(piece) <= KEPT_ANYWAY
-    ]
-    place = {old: new for new, old in enumerate(kept)}
-    vocabulary["model"]["vocab"] = [pieces[i] for i in kept]
-    for each in vocabulary["added_tokens"]:
-        each["id"] = place[each["id"]]
-    embedding = model.get_input_embeddings()
-    embedding.weight = torch.nn.Parameter(embedding.weight.detach()[kept])
-    model.config.vocab_size = embedding.num_embeddings = len(kept)
+    used |= {i for piece, i in tokenizer.get_vocab().items() if len(piece) <= KEPT_ANYWAY}
+    tokenizer = trimmed(model, tokenizer, used)
     model.save_pretrained(out)
-    for name in ("tokenizer_config.json", "special_tokens_map.json"):
-        if (folder / name).is_file():
-            shutil.copy(folder / name, out / name)
-    (out / "tokenizer.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
+    tokenizer.save_pretrained(out)
 
 
 def classroom_texts(data: str) -> Iterable[str]:
@@ -190,7 +171,7 @@ def main(data: str) -> None:
         from xtsupport.training.offline_encoder import offline_encoder_folder
 
         half = cached() / ".base"
-        trimmed(offline_encoder_folder(), classroom_texts(data), half)
+        smaller(offline_encoder_folder(), classroom_texts(data), half)
         half.rename(base)
     last = (range(FEW), 3)
     for name, steps in (("few", [last]), ("squad", [(range(FEW, FEW + MANY), 1), last])):

@@ -251,6 +251,11 @@ class Estimate:
                 f"note: {', '.join(sorted(self.guessed))}: estimated from published sizes and "
                 "xtsupport/lengths.csv, not from the rows"
             )
+        if self.settings.trim_vocabulary:
+            text.append(
+                "note: trim_vocabulary: encoder, disk, memory and time are those of the whole "
+                "vocabulary, and will be less"
+            )
         if not self.tokenizer and self.data != "hub":
             text.append(
                 "note: the encoder's tokenizer is not here (`xtsupport data get` fetches it); "

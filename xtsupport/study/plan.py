@@ -13,6 +13,7 @@ from xtsupport.study.parameters import as_list, as_settings
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings, load_settings
 from xtsupport.study.planner import Planner
+from xtsupport.study.reads import texts
 from xtsupport.study.runs import NOTEBOOKS, PHASES, Run
 
 
@@ -141,7 +142,7 @@ def study_of(settings: Settings, params: str, only=()) -> Study:
     """
     chosen = narrowing.read(settings, only)
     part = narrowing.narrowed_settings(settings, chosen) if chosen else settings
-    made = Planner(settings, part).all_runs()
+    made = Planner(settings, part, texts(settings)).all_runs()
     words = [f"{key}={','.join(map(str, values))}" for key, values in chosen.items()]
     added = {"only": words} if words else {}
     work = tuple(replace(n, parameters=n.parameters | added) for n in nodes(part, made))

@@ -15,15 +15,16 @@ settings by phase (all of them also ``precision``, which is float32 or bfloat16)
                 matched (none~X: what decides the steps of X's phase 2, which it takes as well);
                 dev_splits {task: split}, dev_apart {target: split} (dev_every);
                 source (source=de); noise, radius, ascent_steps (adversarial, smoothing); copies,
-                synonyms (synonyms)
+                synonyms (synonyms); trim_vocabulary (all)
 options: data (what ``load(data=)`` takes; run.json has it as the settings give it), commits (of
 the hub's data sets, whose fingerprints hold them too), threads, checkpoint_minutes, batch_tokens,
-precision (as asked for, perhaps auto), tracking (where asked)
+precision (as asked for, perhaps auto), tracking (where asked), texts [[task, language, split,
+language_2], ...] (of the whole study, for trim_vocabulary)
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, cached_property
 
 from xtsupport import folders
 from xtsupport.data import commits
@@ -33,7 +34,7 @@ from xtsupport.sides import side, source_of
 from xtsupport.study import conditions
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings
-from xtsupport.study.runs import Run
+from xtsupport.study.runs import Run, digest
 from xtsupport.training import checkpoint
 
 
@@ -41,9 +42,10 @@ class Planner:
     """Builds the runs of one study, or those of a part of it with the keys they have in the whole.
 
     part: the settings of ``narrowing.part_of``; nothing is read that only other runs need.
+    texts: what the whole study reads, which decides a trimmed vocabulary (``reads.texts``).
     """
 
-    def __init__(self, settings: Settings, part: Settings | None = None):
+    def __init__(self, settings: Settings, part: Settings | None = None, texts=()):
         from xtsupport import tables
 
         self.settings, self.part = settings, part or settings
@@ -51,6 +53,7 @@ class Planner:
         self.tables = tables.tasks(self.source)
         self.languages = tables.languages(self.source)
         self.problems: list[UserError] = []
+        self.texts = [list(each) for each in texts]
         commits.freeze(folders.outputs() / settings.study)
         for question in ("mark", "rows", "commits_of", "encoder_data", "has_pools"):
             setattr(self, question, cache(getattr(self, question)))  # asked again by every run
@@ -397,9 +400,17 @@ class Planner:
             options["tracking"] = settings.tracking
         if settings.evaluation.checkpointing:
             options["checkpointing"] = True
+        if self.texts:
+            options["texts"], own = self.texts, own | {"trim_vocabulary": True}
+            data = data | {"vocabulary": self.texts_mark}
         own = {"precision": settings.resolved_precision} | own
         what = (settings.study, phase, condition, seed, name, own, data, options, self.origins)
         return Run(*what, tuple(upstream), **more)
+
+    @cached_property
+    def texts_mark(self) -> str:
+        """A hash of what decides a trimmed vocabulary, beside the tokenizer."""
+        return digest([[*each, self.mark(*each)] for each in self.texts])
 
     def commits(self, data: dict) -> dict[str, str]:
         """{data set: commit} of what a run reads from the hub, as the fingerprints hold it."""

@@ -2,7 +2,9 @@
 
 from typing import Any, NamedTuple
 
+from xtsupport.data.hub import available
 from xtsupport.study.cost import WithoutData
+from xtsupport.study.params.rules import data_source
 from xtsupport.study.phases.exposure import validation_split
 
 
@@ -56,6 +58,16 @@ def validation(settings, part=None) -> list[Read]:
     made = [run for run in Listing(settings, part).all_runs() if run.phase == "intermediate"]
     found = [(name, validation_split(name, run)) for run in made for name in run.settings["tasks"]]
     return [Read(name, "en", split) for name, split in dict.fromkeys(found) if split]
+
+
+def texts(settings) -> list[tuple]:
+    """What a study cuts into pieces, for a vocabulary that is trimmed to it: (task, language,
+    split, second language) of all that it reads; empty where it trims none."""
+    if not settings.trim_vocabulary:
+        return []
+    source = data_source(settings.data)
+    scored = [each for each in validation(settings) if available(*each[:3], source)]
+    return list(dict.fromkeys(each[:4] for each in (*needed(settings), *scored)))
 
 
 def needed(settings, part=None) -> list[Read]:

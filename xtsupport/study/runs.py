@@ -347,7 +347,7 @@ def record_of(run: Run) -> dict:
     ``options["data"]`` is as the settings give it, relative to the project root. ``planned`` stands
     for what the study's planned.json says, where there is one.
     """
-    options = {key: value for key, value in run.options.items() if key != "given"}
+    options = {key: value for key, value in run.options.items() if key not in ("given", "texts")}
     if "given" in run.options:
         options["data"] = run.options["given"]
     planned = planned_mark(folders.outputs() / run.study)

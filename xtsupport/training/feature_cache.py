@@ -51,7 +51,7 @@ def folder() -> Path:
 
 def key(examples, tokenizer, settings: tuple) -> str:
     """A hash of all that the features depend on."""
-    return _hash(content(examples), tokenizer_mark(tokenizer), settings, _code())
+    return _hash(content(examples), tokenizer_mark(tokenizer), settings, code_mark())
 
 
 def tokenizer_mark(tokenizer) -> str:
@@ -80,7 +80,7 @@ def content(examples) -> str:
 
 
 @cache
-def _code() -> list[str]:
+def code_mark() -> list[str]:
     """A mark of the code that makes features and of the libraries that it calls."""
     ours = (Path(features.__file__), Path(__file__))
     marks = [hashlib.sha256(path.read_bytes()).hexdigest() for path in ours]

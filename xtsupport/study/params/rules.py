@@ -403,6 +403,19 @@ def known_retrieval(settings, tasks, languages) -> Problems:
         yield from among(path, name, names, text)
 
 
+def trimmable(settings, tasks, languages) -> Problems:
+    """A vocabulary is trimmed where nothing but the study's texts needs it."""
+    if not settings.trim_vocabulary:
+        return
+    against = {
+        "encoder: pretrain learns its pieces from the texts": settings.encoder == "pretrain",
+        "+mlm predicts every piece": any("+mlm" in name for name in settings.conditions),
+        "synonyms bring other words": any(side(v)[1] == "synonyms" for v in settings.variants),
+    }
+    for reason in (text for text, holds in against.items() if holds):
+        yield ("trim_vocabulary",), f"trim_vocabulary = true: {reason}; set it to false"
+
+
 def sound_name(encoder: str) -> Problems:
     """An encoder is the packaged one, the folder of a saved model, or can be a name of the hub."""
     try:
@@ -470,5 +483,5 @@ NAMING = (
 )
 RULES = (
     *(no_name_twice, known_conditions, known_targets, known_languages, unseen_evaluation, *NAMING),
-    *(sound_windows, stride_or_step, sound_encoder, known_positions, sound_synonyms),
+    *(sound_windows, stride_or_step, sound_encoder, known_positions, trimmable, sound_synonyms),
 )

@@ -320,6 +320,11 @@ class Settings(Part):
         description="auto: bfloat16 if the machine of the first run is faster with it; float32 "
         "products are TF32 on a GPU",
     )
+    trim_vocabulary: bool = Field(
+        default=False,
+        description="leave out the pieces that none of the study's texts contains: same results, "
+        "smaller encoders, faster steps where embeddings are trained",
+    )
     threads: int = Field(default=1, ge=1, le=1024, description="per node")
     checkpoint_minutes: float = Field(default=5.0, gt=0, le=1440)
     tracking: Literal["tensorboard", "trackio"] | None = None

@@ -22,7 +22,7 @@ from xtsupport.study.phases.evaluating import (
 from xtsupport.study.phases.training_rows import raw_features, training_features
 from xtsupport.study.runs import Run, open_run, require
 from xtsupport.tables import task
-from xtsupport.training import checkpoint, precision
+from xtsupport.training import checkpoint, precision, vocabulary
 from xtsupport.training import encoder as encoders
 from xtsupport.training.attention import use_fast_attention
 from xtsupport.training.features import Features, featurise
@@ -148,6 +148,11 @@ def starting_encoder(run: Run):
     """(encoder, tokenizer) that a run starts from: its upstream run's, else the study's."""
     encoder, tokenizer = encoders.load_encoder(starting_point(run))
     check_length(encoder, run)
+    if "texts" in run.options and not run.upstream:  # what phase 2 leaves is trimmed already
+        texts, mark, whole = run.options["texts"], run.data["vocabulary"], len(tokenizer)
+        used = vocabulary.used_in_study(texts, run.options["data"], mark, tokenizer)
+        tokenizer = vocabulary.trimmed(encoder, tokenizer, used)
+        print(f"{run.name}: {len(tokenizer):,} of {whole:,} pieces of the vocabulary are used")
     return encoder, tokenizer
 
 
