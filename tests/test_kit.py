@@ -89,3 +89,21 @@ def test_a_slide_takes_the_last_figure_or_table_of_its_cell():
     assert 'base64,AAAA"' in slides.output(book, "x")
     with pytest.raises(UserError, match=r"no cell 'y'"):
         slides.output(book, "y")
+
+
+def test_the_classroom_encoder_keeps_what_its_texts_and_short_words_need(tmp_path):
+    from tokenizers import Tokenizer, models
+    from training_toys import SPECIAL, like_xlmr
+
+    from xtsupport.training.encoder import load_encoder
+    from xtsupport.training.masked import tiny_xlmr
+
+    pieces = [*SPECIAL, "▁", "▁soup", "▁fish", "▁i", "s", "o"]
+    scored = [(piece, -float(n)) for n, piece in enumerate(pieces)]
+    tokenizer = like_xlmr(Tokenizer(models.Unigram(scored, unk_id=3)))
+    tokenizer.save_pretrained(tmp_path / "old")
+    tiny_xlmr(len(tokenizer), 8, 1, 2, 8, 16, 0).base_model.save_pretrained(tmp_path / "old")
+    module("real_encoders").smaller(tmp_path / "old", ["soup"], tmp_path / "new")
+    model, found = load_encoder(tmp_path / "new")
+    assert set(found.get_vocab()) == {*pieces, "<mask>"} - {"▁fish"}
+    assert model.get_input_embeddings().num_embeddings == len(found)

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
-from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from training_toys import SPECIAL, like_xlmr
+from transformers import AutoModel, AutoTokenizer
 
 from xtsupport.data import load
 from xtsupport.data.world.generate import world_folder
@@ -27,22 +28,9 @@ from xtsupport.training.masked import tiny_xlmr
 from xtsupport.training.recipe import Recipe
 from xtsupport.training.vocabulary import trimmed, used_in
 
-SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
-NAMES = dict(bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>",
-             cls_token="<s>", sep_token="</s>", mask_token="<mask>")  # fmt: skip
 # The unknown piece scores 10 less than the lowest one: q + uab would win if ~ left.
 TOY = {"▁": -1, "▁qu": -20, "ab": -20, "uab": -1, "q~": -40, "▁no": -3, "no": -3, "u": -4}
 TOY |= {"n": -5, "o": -5, "▁q~": -6}
-
-
-def wrapped(toy: Tokenizer) -> PreTrainedTokenizerFast:
-    """With the special tokens of XLM-R, <mask> behind all pieces."""
-    toy.pre_tokenizer = pre_tokenizers.Metaspace()
-    toy.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>",
-        special_tokens=[("<s>", 0), ("</s>", 2)],
-    )  # fmt: skip
-    return PreTrainedTokenizerFast(tokenizer_object=toy, **NAMES)
 
 
 def encoder_of(tokenizer):
@@ -53,7 +41,7 @@ def encoder_of(tokenizer):
 def toy():
     """(encoder, tokenizer) of a few pieces."""
     pieces = [*((name, 0.0) for name in SPECIAL), *((p, float(s)) for p, s in TOY.items())]
-    tokenizer = wrapped(Tokenizer(models.Unigram(pieces, unk_id=3)))
+    tokenizer = like_xlmr(Tokenizer(models.Unigram(pieces, unk_id=3)))
     return encoder_of(tokenizer), tokenizer
 
 
@@ -69,7 +57,7 @@ def world(tmp_path_factory):
     toy = Tokenizer(models.Unigram())
     toy.pre_tokenizer = pre_tokenizers.Metaspace()
     toy.train_from_iterator(texts, learner)
-    tokenizer, folder = wrapped(toy), tmp_path_factory.mktemp("encoder")
+    tokenizer, folder = like_xlmr(toy), tmp_path_factory.mktemp("encoder")
     tokenizer.save_pretrained(folder)
     encoder_of(tokenizer).save_pretrained(folder)
     return folder

@@ -1,6 +1,8 @@
-"""A training run that dies, for the tests of what comes after."""
+"""A training run that dies, and a toy of XLM-R's tokenizer."""
 
 import pytest
+from tokenizers import Tokenizer, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
 
 from xtsupport.training import loop
 
@@ -26,3 +28,18 @@ def train_until_killed(
             loop.train(
                 model, data, tokenizer, recipe, state, 0.0, progress=False, evaluate=evaluate
             )
+
+
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+NAMES = dict(bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>",
+             cls_token="<s>", sep_token="</s>", mask_token="<mask>")  # fmt: skip
+
+
+def like_xlmr(toy: Tokenizer) -> PreTrainedTokenizerFast:
+    """With the special tokens of XLM-R, <mask> behind all pieces."""
+    toy.pre_tokenizer = pre_tokenizers.Metaspace()
+    toy.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )  # fmt: skip
+    return PreTrainedTokenizerFast(tokenizer_object=toy, **NAMES)

@@ -1,0 +1,146 @@
+"""What a smaller vocabulary, torch.compile and clipping within AdamW save in a step on a CPU.
+
+PYTHONPATH=. python benchmarks/choices.py [--used N] [--rounds N] [--only trimmed compiled clipped]
+
+XLM-R Base's shape with random weights, lengths of real rows (xtsupport/lengths.csv), one thread,
+through the training loop. Of 250,002 pieces N are used. The ways take turns; processor seconds,
+medians and all rounds.
+"""
+
+import argparse
+import copy
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import gpu
+import torch
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from xtsupport.study.devices import Shape
+from xtsupport.training import encoder, heads
+from xtsupport.training.vocabulary import trimmed
+
+BASE = Shape(12, 768, 3072, 250_002)
+CASES = ("mnli 4", "xnli 32")
+
+
+def compared(name: str, ways: dict, rounds: int) -> None:
+    """The ways in turns, `rounds` times, and how many times as fast as the first each is."""
+    found: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, run in ways.items():
+            found[way].append(run())
+    first = next(iter(found.values()))
+    for way, spent in found.items():
+        ratios = [one / other for one, other in zip(first, spent, strict=True)]
+        told = ", ".join(f"{1e3 * each:,.0f}" for each in spent)
+        each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(f"{name:<10}{way:<28}{told} ms a step; x {statistics.median(ratios):.2f} ({each})")
+
+
+def unigram(pieces: int) -> PreTrainedTokenizerFast:
+    """A tokenizer of so many invented pieces, with XLM-R's special ones first."""
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    scored = [(p, 0.0) for p in special] + [(f"▁{n}", -float(n)) for n in range(pieces - 4)]
+    names = dict(bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>")
+    model = Tokenizer(models.Unigram(scored, unk_id=3))
+    return PreTrainedTokenizerFast(tokenizer_object=model, **names)
+
+
+def made(bench, shape: Shape):
+    """A model of a shape, with the attention of float32 on CPUs and no dropout in it."""
+    drawn, bench.shape = bench.shape, shape
+    model, bench.shape = bench.made(heads.TaskModel, 0.0), drawn
+    model.encoder.set_attn_implementation("sdpa")
+    return model
+
+
+def vocabularies(bench, used: int, rounds: int) -> None:
+    """Steps that train embeddings, and what phase 2 leaves, with and without unused pieces."""
+    whole, tokenizer = made(bench, BASE), unigram(BASE.vocabulary)
+    smaller = copy.deepcopy(whole)
+    begun = time.process_time()
+    less = trimmed(smaller.encoder, tokenizer, range(used))
+    print(f"trimmed to {len(less):,} pieces in {time.process_time() - begun:.1f} s")
+    for name, model, cut in (("whole", whole, tokenizer), ("trimmed", smaller, less)):
+        with tempfile.TemporaryDirectory() as folder:
+            encoder.save_encoder(model.encoder, cut, Path(folder, "model"), Path(folder))
+            size = Path(folder, "model", "model.safetensors").stat().st_size
+        print(f"{name:<10}checkpoint of {size / 1e6:,.0f} MB")
+    for case in CASES:
+        models_of = {"whole": whole, "trimmed": smaller}
+        ways = {
+            name: lambda c=case, m=model: bench.trained(c, model=m, precision="float32")
+            for name, model in models_of.items()
+        }
+        compared(case, ways, rounds)
+
+
+def compiling(bench, rounds: int) -> None:
+    """The layers as they are and compiled, lengths left open, embeddings frozen."""
+    plain = made(bench, bench.shape)
+    encoder.freeze_embeddings(plain.encoder)
+    fast = copy.deepcopy(plain)
+    for layer in fast.encoder.encoder.layer:
+        layer.compile(dynamic=True)
+    for case in CASES:
+        begun = time.perf_counter()
+        bench.trained(case, model=fast, precision="float32")
+        print(f"{case:<10}compiled, first steps: {time.perf_counter() - begun:.0f} s")
+        ways = {
+            "as it is": lambda c=case: bench.trained(c, model=plain, precision="float32"),
+            "compiled": lambda c=case: bench.trained(c, model=fast, precision="float32"),
+        }
+        compared(case, ways, rounds)
+
+
+def clipping(bench, rounds: int) -> None:
+    """Clipping and AdamW of all weights: apart as they are, and the division left to AdamW."""
+    weights = list(made(bench, BASE).parameters())
+    for weight in weights:
+        weight.grad = torch.randn_like(weight) * 1e-3
+    optimizer = torch.optim.AdamW(weights, lr=1e-9, fused=True)
+
+    def seconds(update) -> float:
+        begun = time.process_time()
+        update()
+        return time.process_time() - begun
+
+    def apart():
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+
+    def within():
+        norm = torch.nn.utils.get_total_norm([weight.grad for weight in weights])
+        optimizer.grad_scale, optimizer.found_inf = (norm + 1e-6).clamp_min(1.0), torch.zeros(())
+        optimizer.step()
+        del optimizer.grad_scale, optimizer.found_inf
+
+    apart()
+    ways = {"clip, then AdamW": apart, "within AdamW": within, "AdamW without": optimizer.step}
+    timed = {name: lambda u=update: seconds(u) for name, update in ways.items()}
+    compared("clipping", timed, 3 * rounds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--used", type=int, default=90_000, help="pieces that occur")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", default=["trimmed", "compiled", "clipped"])
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    bench = gpu.Bench(replace(BASE, vocabulary=options.used), tiny=False)  # draws used ids only
+    if "trimmed" in options.only:
+        vocabularies(bench, options.used, options.rounds)
+    if "compiled" in options.only:
+        compiling(bench, options.rounds)
+    if "clipped" in options.only:
+        clipping(bench, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
