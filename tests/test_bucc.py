@@ -51,7 +51,7 @@ def test_what_to_get_and_where_to_put_it(folder):
         ("gold", "zh-1\ten-1\nzh-9\ten-3\n", r"1 ids or pairs are not in the pools: \('zh-9'"),
         ("gold", "zh-1\ten-1\nzh-1\ten-1\n", r"gold: 1 ids or pairs occur more than once"),
         ("zh", "zh-1\t一\nzh-3\t二\nzh-3\t三\n", r"training.zh: 1 ids .* more than once: 'zh-3'"),
-        ("en", "en-1\tone\nen-3\tthree\nen 4\tsix\n", r"training.en: 1 ids .* a blank: 'en 4'"),
+        ("en", "en-1\tone\nen-3\tthree\nen 4\tsix\n", r"training.en: 1 ids .* a space: 'en 4'"),
     ],
 )  # fmt: skip
 def test_wrong_ids_are_refused(folder, ending, text, message):

@@ -227,13 +227,17 @@ WRONG = [
     (
         "xnli/dev-de.tsv",
         "a\tb\tneutral\na\n",
-        "line 2: has 1 columns .* expected 3$",
+        "line 2: has 1 tab-separated columns.* expected 3$",
     ),
-    ("xnli/dev-de.tsv", "a\tb\tneutral\na\tb\n", "line 2: has 2 columns"),  # not hidden labels
+    (
+        "xnli/dev-de.tsv",
+        "a\tb\tneutral\na\tb\n",
+        "line 2: has 2 tab-separated",
+    ),  # not hidden labels
     (
         "xnli/dev-de.tsv",
         "a b neutral\n",
-        "line 1: has 1 columns .* expected 3 or 2",
+        "line 1: has 1 tab-separated columns.* expected 3 or 2",
     ),
     ("xnli/dev-de.tsv", "a\tb\tmaybe\n", "dev-de.tsv: xnli: column 'label' has the label"),
     ("xnli/dev-de.tsv", "", "dev-de.tsv: has no rows"),
@@ -242,7 +246,7 @@ WRONG = [
     (
         "udpos/dev-de.tsv",
         "a NOUN\n\nb VERB\n",
-        "line 1: .* a tab and a tag, not a blank",
+        "line 1: .* a tab and a tag, not a space",
     ),
     ("udpos/dev-de.tsv", "a\tWORD\n", "has the label 'WORD'"),
     ("panx/dev-de.tsv", "a\tO\nb\t\n", "has tags that are hidden or null beside others"),

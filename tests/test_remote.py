@@ -232,7 +232,7 @@ def test_tags_and_revisions_that_do_not_exist(hub):
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [("500", "answers 500"), ("429", "answers 429, and to wait 3 seconds"),
+    [("500", "answers 500"), ("429", "answers 429, try again in 3 seconds"),
      ("stall", "does not answer"), ("not json", "sent an unusable answer")],
 )  # fmt: skip
 def test_a_hub_at_fault_is_one_line_soon(hub, fault, words):
@@ -249,7 +249,7 @@ def test_a_hub_at_fault_is_one_line_soon(hub, fault, words):
 
 def test_a_login_is_said(hub):
     hub.fault = "401"
-    with pytest.raises(UserError, match=r"google/xtreme: the hub wants a login \(401\).*HF_TOKEN"):
+    with pytest.raises(UserError, match=r"google/xtreme: .* requires a login \(401\).*HF_TOKEN"):
         load("xquad", "de")
 
 

@@ -59,7 +59,7 @@ def test_answers_point_at_their_text(tmp_path, text, start, expected):
 
 def test_answers_without_a_place_are_counted_and_refused_above_a_share(tmp_path):
     good = [question("Ben", 17, n) for n in range(40)]
-    with pytest.warns(UserWarning, match="1 answer without a place in the context"):
+    with pytest.warns(UserWarning, match="1 answer not found in the context"):
         found = squad(tmp_path, [*good, question("Cyd", 3, 40)])
     assert len(found) == 41 and found["answers"][40] == {"text": ["Cyd"], "answer_start": [-1]}
     many = [question("Cyd", 3, n) for n in range(40, 43)]
@@ -120,7 +120,7 @@ def test_answers_in_other_forms(tmp_path, answers):
 
 def test_unequal_numbers_of_answers_and_places_are_refused(tmp_path):
     bad = question("Ben", 17) | {"answers": {"text": ["Ben", "Ada"], "answer_start": [17]}}
-    with pytest.raises(UserError, match="row q0 has 2 answers and 1 places"):
+    with pytest.raises(UserError, match="row q0 has 2 answers and 1 answer positions"):
         squad(tmp_path, [bad])
 
 
@@ -370,7 +370,7 @@ def test_blank_texts_are_counted_and_refused_above_a_share(task, column, other, 
             kept, found = soundness.sound(examples, of, row, "x")
             assert kept.num_rows == of and found == {"rows with a blank text": 1}
         else:
-            with pytest.raises(UserError, match=r"x: 2 of 20 rows have no text .*first row 7"):
+            with pytest.raises(UserError, match=r"x: 2 of 20 rows have nothing .*first row 7"):
                 soundness.sound(examples, of, row, "x")
 
 
@@ -414,7 +414,7 @@ def test_every_token_has_a_tag(tmp_path):
 def test_a_tag_is_a_word(tag):
     """Predicted tags are kept with blanks between them."""
     examples = pa.table({"example_id": ["a"], "tokens": [["x"]], "tags": [[tag]]})
-    with pytest.raises(UserError, match=r"part: a tag is '.*'; tags must be words without blanks"):
+    with pytest.raises(UserError, match=r"part: a tag is '.*'; tags must be words without spaces"):
         soundness.sound(examples, 1, tables.task("ccg"), "part")
 
 

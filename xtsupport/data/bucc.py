@@ -89,7 +89,7 @@ def _check_ids(paths, source, target, gold):
         problems += _some(path, twice, "occur more than once")
     for path, rows in zip(paths[:2], (source, target), strict=True):
         blank = [identifier for identifier, _ in rows if len(identifier.split()) != 1]
-        problems += _some(path, blank, "are empty or contain a blank")
+        problems += _some(path, blank, "are empty or contain a space")
     pools = [{identifier for identifier, _ in rows} for rows in (source, target)]
     stray = [pair for pair in gold if pair[0] not in pools[0] or pair[1] not in pools[1]]
     swapped = stray and all(pair[1] in pools[0] and pair[0] in pools[1] for pair in stray)

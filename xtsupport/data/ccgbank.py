@@ -37,7 +37,7 @@ def missing(folder: Path, split: str) -> str:
     return (
         f"ccg: no {split!r} split in {folder}: buy CCGbank (LDC2005T13) from the LDC and put it "
         f"there as data/AUTO/<section>/*.auto, or put {split}.txt there, one sentence a line, "
-        "word|POS|supertag separated by blanks"
+        "word|POS|supertag separated by spaces"
     )
 
 

@@ -29,7 +29,7 @@ def fetch(repo: Repo, path: str, shown: bool = True) -> Path:
     entry = remote.entry_of(repo, path)
     name = entry.get("sha256") or entry.get("oid")
     if not name:  # listed from the cache: it went away meanwhile
-        raise Unreachable(f"{repo} has lost {path}", str(repo))
+        raise Unreachable(f"{repo} no longer has {path}", str(repo))
     blob = repo.folder / "blobs" / name
     lock = repo.folder.parent / ".locks" / repo.folder.name / f"{name}.lock"
     for each in (blob, lock):

@@ -60,7 +60,7 @@ def published(task: str, role: str) -> Lengths:
     """The histogram of the table; role: train or eval. Raises UserError where it has none."""
     found = _table().get((task, role))
     if found is None:
-        reason = f"lengths.csv has no {role} lengths for it; add a line to know costs"
+        reason = f"lengths.csv has no {role} lengths for it; add a line to estimate costs"
         raise UserError(f"{task}: {reason}")
     return found
 

@@ -18,7 +18,7 @@ from xtsupport.files import read_text
 
 SPLITS = {"train": "train", "dev": "validation", "val": "validation", "test": "test",
           "dev_2k": "validation", "test_2k": "test"}  # fmt: skip
-SORTED = ("the English side is sorted, as XTREME does it, so the pairs are lost; take "
+SORTED = ("the English side is sorted, as XTREME does it, so the pairs are lost; use "
           "tatoeba.*-eng.* of LASER's data/tatoeba/v1")  # fmt: skip
 BLANK = "all answers are blank (XTREME removes them from its test sets)"
 GONE = "has no labels (XTREME removes them from its test sets)"
@@ -74,7 +74,7 @@ def _tab_rows(path: Path, columns: tuple[int, ...], published: bool = False) -> 
     for number, row in found:
         if len(row) != wanted:
             allowed = " or ".join(map(str, columns if wanted is None else [wanted]))
-            raise UserError(f"{path}, line {number}: has {len(row)} columns with tabs between; "
+            raise UserError(f"{path}, line {number}: has {len(row)} tab-separated columns; "
                             f"expected {allowed}")  # fmt: skip
     return [row for _, row in found]
 
@@ -157,7 +157,7 @@ def _words(path, hit):
     bare = wrong and not blanks and all(len(fields) < 2 for fields in lines)
     if wrong and not bare:
         raise UserError(f"{path}, line {wrong}: expected a word, a tab and a tag"
-                        + ", not a blank between" * blanks)  # fmt: skip
+                        + ", not a space" * blanks)  # fmt: skip
     sentences: list[list[tuple[str, str]]] = [[]]
     for fields in () if bare else lines:
         if fields:

@@ -239,13 +239,13 @@ def accepted(response, repo: Repo):
         raise UserError(f"{repo}: the hub has no revision {repo.commit!r} of it")
     if code in (401, 403):
         raise UserError(
-            f"{repo}: the hub wants a login ({code}): check the name, accept its terms on its page "
-            "there, then `hf auth login` or set HF_TOKEN"
+            f"{repo}: the hub requires a login ({code}): check the name, accept its terms on its "
+            "page, then `hf auth login` or set HF_TOKEN"
         )
     if code == 404:
         raise UserError(f"{repo}: the hub does not have it at {response.url.path}")
     wait = response.headers.get("Retry-After")
-    raise silent(f"answers {code}{f', and to wait {wait} seconds' if wait else ''}", repo)
+    raise silent(f"answers {code}{f', try again in {wait} seconds' if wait else ''}", repo)
 
 
 def silent(error, repo: Repo) -> Unreachable:

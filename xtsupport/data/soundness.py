@@ -37,7 +37,7 @@ def sound(examples: pa.Table, raw_rows: int, task: Task, name: str) -> tuple[pa.
     the split, for messages. Raises UserError for a split that cannot be used.
     """
     if not raw_rows:
-        raise UserError(f"{name}: has no rows; copy it again, or take another split")
+        raise UserError(f"{name}: has no rows; copy it again, or use another split")
     found = {"rows without gold": raw_rows - examples.num_rows}
     rows = examples.num_rows
     for column in TEXTS[task.kind]:
@@ -59,7 +59,7 @@ def sound(examples: pa.Table, raw_rows: int, task: Task, name: str) -> tuple[pa.
     if not examples.num_rows:
         raise UserError(
             f"{name}: none of its {raw_rows} rows has a gold answer or label: they are hidden, as "
-            "leaderboards do; take another split"
+            "leaderboards do; use another split"
         )
     return examples, {what: count for what, count in found.items() if count}
 
@@ -129,9 +129,9 @@ def _blanks(examples, kind, name) -> dict[str, int]:
     found = reduce(both, texts.values()).to_pylist()
     if sum(found) > MOST * len(found):
         raise UserError(
-            f"{name}: {sum(found)} of {len(found)} rows have no text but blanks in "
-            f"{' or '.join(texts)} (at most {MOST:.0%} may), first row "
-            f"{examples['example_id'][found.index(True)]}; copy it again, or take another split"
+            f"{name}: {sum(found)} of {len(found)} rows have nothing but blanks in "
+            f"{' or '.join(texts)} (at most {MOST:.0%} allowed), first row "
+            f"{examples['example_id'][found.index(True)]}; copy it again, or use another split"
         )
     counts = {"rows with a blank text": sum(found)}
     if kind == "choice":
@@ -154,7 +154,7 @@ def _answers(examples, task, name):
         if len(answer["text"]) != len(answer["answer_start"]):
             raise UserError(
                 f"{name}: row {examples['example_id'][n]} has {len(answer['text'])} answers and "
-                f"{len(answer['answer_start'])} places of answers; there must be one each"
+                f"{len(answer['answer_start'])} answer positions; there must be one each"
             )
         pairs = list(zip(answer["text"], answer["answer_start"], strict=True))
         pairs = [(text, start) for text, start in pairs if core(text or "")[0]]
@@ -172,7 +172,7 @@ def _answers(examples, task, name):
         _refuse(examples, lost, len(kept), name)
     counts = {"rows without gold": examples.num_rows - len(kept),
               "answers moved to where the text is": moved,
-              "answers without a place in the context": len(lost)}  # fmt: skip
+              "answers not found in the context": len(lost)}  # fmt: skip
     made = pa.array(answers, examples.schema.field("answers").type)
     place = examples.column_names.index("answers")
     return examples.set_column(place, "answers", made).take(pa.array(kept, pa.int64())), counts
@@ -187,7 +187,7 @@ def _refuse(examples, lost, rows, name):
     answer = row["answers"]
     raise UserError(
         f"{name}: {len(lost)} of {rows} answers are not in their contexts (at most "
-        f"{MOST:.0%} may be): answer {shorten(answer['text'][0])} of row {row['example_id']} is "
+        f"{MOST:.0%} allowed): answer {shorten(answer['text'][0])} of row {row['example_id']} is "
         f"not at its answer_start; is it counted in bytes, or from another context?"
     )
 
@@ -201,4 +201,4 @@ def _one_tag_each(examples, name):
                         f"{sizes[1][n]} tags; there must be one each")  # fmt: skip
     for tag in pc.unique(pc.list_flatten(examples["tags"])).to_pylist():
         if len(tag.split()) != 1:
-            raise UserError(f"{name}: a tag is {shorten(tag)}; tags must be words without blanks")
+            raise UserError(f"{name}: a tag is {shorten(tag)}; tags must be words without spaces")

@@ -124,7 +124,7 @@ def labels(gold, predictions, task, where: str) -> tuple[list[str], list[str]]:
 
     wrong = next((n for n, label in enumerate(gold) if not label or not known(label)), None)
     if wrong is not None:
-        raise UserError(f"{where}: reference {wrong} is {brief(gold[wrong])!r}, no label of the "
+        raise UserError(f"{where}: reference {wrong} is {brief(gold[wrong])!r}, not a label of the "
                         f"task; allowed: {brief(allowed)}")  # fmt: skip
     _some_known(predictions, known, all if numbered else any, "label", allowed, where)
     return gold, predictions
@@ -162,7 +162,7 @@ def tags(gold, predictions, task, where: str) -> tuple[list[list[str]], list[lis
     allowed = set(task.labels) or {tag for tags in gold for tag in tags}
     for number, tags in enumerate(gold):
         if wrong := next((tag for tag in tags if tag not in allowed), None):
-            raise UserError(f"{where}: reference {number} has {brief(wrong)!r}, no tag of the "
+            raise UserError(f"{where}: reference {number} has {brief(wrong)!r}, not a tag of the "
                             f"task; allowed: {brief(', '.join(task.labels))}")  # fmt: skip
     if task.labels:
         every = dict.fromkeys(tag for tags in predictions for tag in tags)
