@@ -168,6 +168,18 @@ def test_whatever_was_run_is_counted_and_drawn_upon(study, package, capsys):
     assert not (study.folder / "cube").exists() and style.ORIGIN == ""
 
 
+def test_a_control_without_retrieval_takes_no_predictions_from_the_others(study, package):
+    every = ("none", "squad", "none~squad")
+    for condition in every:
+        scored(study.runs("target", condition, [1])[0], 0.5)
+        for run in study.runs("retrieval", condition)[:1]:
+            scored(run, 0.5)
+    pairs = [(("squad", "plain"), (baseline, "plain")) for baseline in ("none", "none~squad")]
+    for task, conditions in (("xquad", every), ("tatoeba", every[:2])):
+        rows = conclude.with_predictions(study, task, pairs)
+        assert set(rows["prediction"]) == {"soup"} and set(rows["condition"]) == {*conditions}
+
+
 def test_runs_with_other_settings_stand_in_rows_of_their_own(study, package, tmp_path):
     scored(study.runs("target", "squad", [0])[0], 0.5)
     changed = open_study(tmp_path / "params" / "toy.yaml", "target.learning_rate=5e-4")

@@ -64,9 +64,9 @@ def test_a_cheap_first_node_says_nothing():
 def test_two_nodes_by_hand():
     works = {"a": 10.0, "b": 20.0}
     states = {"a": {"state": "done", "started": 0.0, "seconds": 17.0}}
-    assert seconds_left(works, states, 0.0, 17.0) == pytest.approx(7 + 20)  # a: 7 s, then 1 s a row
+    assert seconds_left(works, states, 0.0, 17.0) == pytest.approx(5 + 24)  # a: 5 s, then 1.2 s a row
     states["b"] = {"state": "running", "started": 17.0}
-    assert seconds_left(works, states, 0.0, 27.0) == pytest.approx(17)
+    assert seconds_left(works, states, 0.0, 27.0) == pytest.approx(19)
     assert seconds_left(works, states, 0.0, 99.0) == 0  # later than thought
 
 
@@ -74,7 +74,7 @@ def test_results_and_significance_come_last_one_after_the_other():
     works = {"a": 10.0, "b": 20.0, "c": 20.0, "results": 0.0, "significance": 0.0}
     states = {"a": {"state": "done", "started": 0.0, "seconds": 17.0}}
     states |= {name: {"state": "running", "started": 17.0} for name in "bc"}
-    assert seconds_left(works, states, 0.0, 17.0) == pytest.approx(7 + 20 + 14 + 28)
+    assert seconds_left(works, states, 0.0, 17.0) == pytest.approx(5 + 24 + 9 + 35)
 
 
 def test_the_longest_way_to_the_end_is_begun_first():
@@ -96,27 +96,27 @@ def test_nothing_to_go_by_when_only_the_results_are_left():
 
 # A run of the demo on two cores in November 2026: training rows, evaluation sets, start, seconds.
 DEMO = {
-    "data": (0, 0, 584.1, 11.2),
-    "intermediate-squad": (96000, 0, 0.1, 92.6),
-    "intermediate-squad_v2": (36000, 0, 329.1, 55.9),
-    "intermediate-mnli": (36000, 0, 385.3, 26.1),
-    "intermediate-hellaswag": (18048, 0, 399.1, 39.1),
-    "intermediate-all": (126048, 0, 93.3, 115.2),
-    "target-none": (47616, 528, 298.8, 99.8),
-    "target-squad": (47616, 528, 209.0, 89.5),
-    "target-squad_v2": (17856, 198, 460.9, 44.7),
-    "target-mnli": (17856, 198, 412.0, 48.2),
-    "target-hellaswag": (17856, 198, 438.8, 44.9),
-    "target-all": (17856, 198, 484.4, 45.0),
-    "target-none~squad": (335616, 528, 0.0, 328.5),
-    "retrieval-none": (0, 21, 574.0, 9.8),
-    "retrieval-squad": (0, 168, 506.0, 48.2),
-    "retrieval-squad_v2": (0, 63, 529.7, 18.9),
-    "retrieval-mnli": (0, 63, 568.3, 18.3),
-    "retrieval-hellaswag": (0, 63, 548.9, 19.2),
-    "retrieval-all": (0, 63, 554.6, 19.1),
-    "results": (0, 0, 586.9, 10.7),
-    "significance": (0, 0, 598.0, 39.1),
+    "data": (0, 0, 252.4, 11.8),
+    "intermediate-squad": (48000, 0, 0.0, 49.9),
+    "intermediate-squad_v2": (18000, 0, 151.4, 19.7),
+    "intermediate-mnli": (36000, 0, 86.0, 20.9),
+    "intermediate-hellaswag": (9024, 0, 155.4, 15.6),
+    "intermediate-all": (42048, 0, 50.2, 35.4),
+    "target-none": (33216, 396, 107.2, 47.9),
+    "target-squad": (33216, 396, 105.0, 46.0),
+    "target-squad_v2": (17856, 198, 171.5, 27.0),
+    "target-mnli": (17856, 198, 198.9, 26.0),
+    "target-hellaswag": (17856, 198, 198.4, 29.4),
+    "target-all": (17856, 198, 171.4, 26.7),
+    "target-none~squad": (107616, 308, 0.0, 104.5),
+    "retrieval-none": (0, 21, 247.1, 5.0),
+    "retrieval-squad": (0, 105, 225.1, 12.5),
+    "retrieval-squad_v2": (0, 63, 246.7, 8.5),
+    "retrieval-mnli": (0, 63, 228.1, 9.1),
+    "retrieval-hellaswag": (0, 63, 238.1, 8.2),
+    "retrieval-all": (0, 63, 237.6, 9.1),
+    "results": (0, 0, 255.5, 9.4),
+    "significance": (0, 0, 265.2, 36.0),
 }
 
 

@@ -214,12 +214,14 @@ def with_predictions(study: Study, task: str, contrasts) -> pd.DataFrame:
     """The rows of a task's scores, with predictions unless a run is missing here."""
     from xtsupport.cube.store import read_cube
 
-    parts = []
-    for side in dict.fromkeys(each for pair in contrasts for each in pair):
-        try:
-            parts.append(predictions(study, short_name(side), task))
-        except UserError:  # a label in braces, a run that is not here: the scores alone are
-            return read_cube(find_cube(study), tasks=[task])
+    scored = with_scores(study)
+    tested = {run.side for run in scored if task in run.settings["targets"]}
+    never = {run.side for run in scored} - tested  # as none~X in retrieval: nothing is missing
+    sides = dict.fromkeys(short_name(each) for pair in contrasts for each in pair)
+    try:
+        parts = [predictions(study, side, task) for side in sides if side not in never]
+    except UserError:  # a label in braces, a run that is not here: the scores alone are
+        return read_cube(find_cube(study), tasks=[task])
     return pd.concat(parts, ignore_index=True).drop(columns="variant", errors="ignore")
 
 

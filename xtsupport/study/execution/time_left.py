@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from xtsupport.study.plan import Node
 from xtsupport.training.recipe import rows_drawn
 
-START = 7.0  # seconds of a node without training: kernel, imports, reading
-SET = 100  # evaluating one target in one language, in training rows
-LOOK = {"data": 13.0, "results": 14.0, "significance": 28.0}  # seconds of nodes without training
+START = 5.0  # seconds of a node without training: kernel, imports, reading
+SET = 50  # evaluating one target in one language, in training rows
+LOOK = {"data": 10.0, "results": 9.0, "significance": 35.0}  # seconds of nodes without training
 LAST = ("results", "significance")  # one after the other, when all else is done
 
 
