@@ -64,7 +64,7 @@ def test_a_cheap_first_node_says_nothing():
 def test_two_nodes_by_hand():
     works = {"a": 10.0, "b": 20.0}
     states = {"a": {"state": "done", "started": 0.0, "seconds": 17.0}}
-    assert seconds_left(works, states, 0.0, 17.0) == pytest.approx(5 + 24)  # a: 5 s, then 1.2 s a row
+    assert seconds_left(works, states, 0.0, 17.0) == pytest.approx(5 + 24)  # a: then 1.2 s a row
     states["b"] = {"state": "running", "started": 17.0}
     assert seconds_left(works, states, 0.0, 27.0) == pytest.approx(19)
     assert seconds_left(works, states, 0.0, 99.0) == 0  # later than thought
