@@ -138,10 +138,14 @@ def rest_line(found: Contents, rest: str, kind: str) -> str:
     """One line on a rest: its targets, the gain, and the primary gain minus that."""
     primary, data = found.primary, found.evidence.data
     rows = answer_rows(found.comparison, primary, found.languages, "all")
-    part, difference = (rows[rows["task"] == n] for n in (rest, f"{primary.target} - {rest}"))
+    whole, part, difference = (
+        rows[rows["task"] == n] for n in (primary.target, rest, f"{primary.target} - {rest}")
+    )
     targets = part["note"].str.extract(r"mean of ([^;]+)")[0].iloc[0]
     named = ", ".join(task_name(each, data) for each in targets.split(", "))
-    gap = f"the gain on {task_name(primary.target, data)} minus that: "
+    fewer = difference["n_seeds"].iloc[0] < whole["n_seeds"].iloc[0]
+    seeds = f", on the {difference['n_seeds'].iloc[0]} seeds that all have" if fewer else ""
+    gap = f"the gain on {task_name(primary.target, data)} minus that{seeds}: "
     text = f"The other targets, {kind} ({named}): {gain_words(part.iloc[0])}; {gap}"
     text += gain_words(difference.iloc[0])
     if primary.by != "all":
