@@ -16,6 +16,11 @@ html_search_scorer = str(Path(__file__).parent / "static" / "scorer.js")  # page
 html_extra_path = ["reports", "files"]  # copied as they are: whole pages, notebooks to download
 exclude_patterns = ["reports", "files"]
 
+# The project's address on GitHub (`https://github.com/OWNER/NAME`): every notebook's page then has
+# a button that runs it on Binder. Empty: none. `make links` sets it by pyproject.toml, and puts the
+# badges of Colab and Kaggle into the notebooks themselves.
+repository = ""
+
 nb_execution_mode = "off"  # make executes them, each when it or the package has changed
 nb_output_stderr = "remove"  # progress bars
 nb_ipywidgets_js = {}  # nor their scripts from elsewhere: the site opens from disk
@@ -50,10 +55,19 @@ def dressed(app, docname, source):
         words = " ".join(" ".join("".join(each.get("text/plain", "")).split()) for each in shown)
         if words:
             cell["metadata"]["mystnb"] = {"image": {"alt": words}}
-    file = f"{docname.rpartition('/')[2]}.ipynb"
-    button = f'\n\n<a class="button" href="{file}" download>Download this notebook</a>'
-    book["cells"][0]["source"] = "".join(book["cells"][0]["source"]) + button
+    book["cells"][0]["source"] = "".join(book["cells"][0]["source"]) + buttons(docname, repository)
     source[0] = json.dumps(book)
+
+
+def buttons(docname, url):
+    """Download a notebook, and run it elsewhere where the project has an address."""
+    file = f"{docname.rpartition('/')[2]}.ipynb"
+    shown = f'\n\n<a class="button" href="{file}" download>Download this notebook</a>'
+    if url:
+        place = url.replace("https://github.com", "https://mybinder.org/v2/gh")
+        place += f"/HEAD?labpath={docname}.ipynb"
+        shown += f' <a class="button" href="{place}">Run it on Binder</a>'
+    return shown
 
 
 def setup(app):

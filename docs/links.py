@@ -1,4 +1,4 @@
-"""Badges, and the cell that installs on Colab and Kaggle, as the notebooks have them: `make links`.
+"""Badges, the cell that installs on Colab and Kaggle, and the site's buttons: `make links`.
 
 Both follow from `Repository` in pyproject.toml's [project.urls]; while it is not set there are no
 badges, and the cell asks for a wheel beside the notebook.
@@ -67,6 +67,10 @@ def main() -> None:
         name = path.relative_to(ROOT / "notebooks").as_posix()
         book = linked(nbformat.read(path, 4), name, repository())
         path.write_text(nbformat.writes(book) + "\n", encoding="utf-8", newline="\n")
+    conf = ROOT / "docs" / "conf.py"
+    text = re.sub('^repository = ".*"$', f'repository = "{repository()}"', conf.read_text("utf-8"),
+                  flags=re.M)  # fmt: skip
+    conf.write_text(text, encoding="utf-8", newline="\n")
 
 
 def books() -> list[Path]:

@@ -11,10 +11,10 @@ from xtsupport.cube.browse import (
     most_changed,
     plain,
     side_by_side,
-    word_by_word,
 )
 from xtsupport.data import load
 from xtsupport.data.world.generate import world_folder
+from xtsupport.data.world.languages import gloss, with_gloss
 from xtsupport.errors import UserError
 
 
@@ -92,12 +92,13 @@ def test_a_foreign_example_is_told_in_english(data):
     english = load("xquad", "en", None, data)[0]
     mine = in_english("xquad", "qka", load("xquad", "qka", None, data)[0], data)
     assert mine.split(" · ")[1] == english["context"]  # Kindric has the English order
-    turned = word_by_word("Eva lepo cooked gol market.", "qta")
+    turned = gloss("Eva lepo cooked gol market.", "qta")
     assert turned == "Eva soup cooked in market."
-    assert word_by_word("Eva cooked dagurtu marketna.", "qma") == (
-        "Eva cooked soup-object market-place."
-    )
-    assert word_by_word("Eva kocht Suppe.", "de") == "Eva kocht Suppe."
+    assert gloss("Eva cooked dagurtu marketna.", "qma") == ("Eva cooked soup-object market-place.")
+    assert gloss("Eva kocht Suppe.", "de") == "Eva kocht Suppe."
+    assert with_gloss("marketna", "qma") == with_gloss("marketna") == "marketna (market-place)"
+    assert with_gloss("market") == with_gloss("market", "qta") == "market"  # a word they share
+    assert with_gloss("Suppe") == "Suppe"
     assert in_english("xquad", "en", english, data) == ""
 
 

@@ -153,6 +153,17 @@ def test_runs_with_nothing_to_compare_do_not_count_where_conditions_are_compared
     assert conclude.present(study, compared=True).settings.study == "toy"
 
 
+def test_the_study_of_the_package_is_shown_as_it_is_whatever_runs_are_here(study, package):
+    """One run of the same study, with nothing to compare it with, is not its cube."""
+    scored(study.runs("target", "none", [1])[0], 0.5)
+    cube = package / "study" / "cube"
+    cube.mkdir(parents=True)
+    (cube.parent / "settings.yaml").write_text(yaml.safe_dump(toy_settings()))
+    shown = conclude.present(study, compared=True)
+    assert conclude.find_cube(shown) == cube
+    assert conclude.find_cube(study) != cube  # where runs need not be compared, they come first
+
+
 def test_whatever_was_run_is_counted_and_drawn_upon(study, package, capsys):
     for condition in ("none", "squad"):
         scored(study.runs("target", condition, [1])[0], 0.5)

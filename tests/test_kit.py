@@ -36,6 +36,19 @@ def test_the_quiz_has_ten_questions_with_a_word_on_every_answer(capsys):
     assert len({each["right"] for each in asked}) == 3  # not always the same letter
 
 
+def test_the_quiz_says_per_lesson_what_to_read_again():
+    quiz = module("quiz")
+    asked = quiz.questions()
+    for each in asked:
+        book = nbformat.read(next(NOTEBOOKS.glob(f"{each['lesson']}_*.ipynb")), as_version=4)
+        headings = [line for cell in book.cells for line in cell.source.splitlines()]
+        assert f"## {each['section']}" in headings, each
+    given = {number: each["right"] for number, each in enumerate(asked, 1)}
+    assert quiz.feedback(given).count("right") == 10
+    lines = quiz.feedback({**given, 4: "a"}).splitlines()
+    assert lines[3] == "02b  read again: Check by decoding" and lines[4] == "03   right"
+
+
 def cube() -> pd.DataFrame:
     """XQuAD, UDPOS and Tatoeba with planted means: squad gains 40 in English, others by family."""
     gain = {"en": 40, "qka": 40, "qna": 30, "qga": 21, "qma": 12, "qta": 9, "qfa": 19}

@@ -1,6 +1,8 @@
 """The site's own parts: every module has its place on the API pages, and dead links are found."""
 
 import importlib.util
+import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,17 @@ def test_every_page_of_the_project_is_gathered(source):
     listed = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     assert "notebooks/0*" in listed and "\nexercises\n" in listed and "\napi\n" in listed
     assert "notebooks/solutions/0*" in (source / "exercises.md").read_text(encoding="utf-8")
+
+
+def test_a_launch_button_appears_with_the_address_and_only_then():
+    conf = runpy.run_path(str(ROOT / "docs" / "conf.py"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert conf["repository"] == project.get("urls", {}).get("Repository", "")
+    without = conf["buttons"]("notebooks/exercises/00_start_here", "")
+    assert 'href="00_start_here.ipynb" download' in without and "http" not in without
+    shown = conf["buttons"]("notebooks/exercises/00_start_here", "https://github.com/me/it")
+    binder = "https://mybinder.org/v2/gh/me/it/HEAD?labpath=notebooks/exercises/00_start_here.ipynb"
+    assert shown.startswith(without) and f'href="{binder}"' in shown
 
 
 def test_links_that_lead_nowhere_are_named(tmp_path):

@@ -1,7 +1,7 @@
-"""The quiz: ten questions with a word on every answer. `python notebooks/kit/quiz.py`, or a form.
+"""The quiz: ten questions, a word on every answer, and per lesson what to read again.
 
-`python notebooks/kit/quiz.py --sheet` prints it for paper, with the key at the end. In a notebook:
-`%run kit/quiz.py`, then `answer(3, "b")`.
+`python notebooks/kit/quiz.py` asks them; with `--sheet` it prints them for paper, with the key at
+the end. In a notebook: `%run kit/quiz.py`, then `answer(3, "b")`, and `feedback({1: "b", 2: "c"})`.
 """
 
 import sys
@@ -29,6 +29,17 @@ def answer(number: int, letter: str) -> bool:
     return right
 
 
+def feedback(given: dict[int, str]) -> str:
+    """One line per lesson that was asked about: right, or what to read again. given: number ->
+    letter; what is missing counts as wrong."""
+    lines = []
+    for number, asked in enumerate(questions(), 1):
+        right = given.get(number) == asked["right"]
+        told = "right" if right else f"read again: {asked['section']}"
+        lines.append(f"{asked['lesson']:<4} {told}")
+    return "\n".join(lines)
+
+
 def shown(number: int) -> str:
     """A question with its options."""
     asked = questions()[number - 1]
@@ -47,11 +58,11 @@ if __name__ == "__main__" and "ipykernel" not in sys.modules:
     if "--sheet" in sys.argv:
         print(sheet())
     else:
-        points = 0
+        points, given = 0, {}
         for n, asked in enumerate(questions(), 1):
             print(shown(n))
             while (said := input("   your answer: ").strip().lower()) not in asked["options"]:
                 print(f"   type one of {', '.join(asked['options'])}")
-            points += answer(n, said)
+            points, given[n] = points + answer(n, said), said
             print()
-        print(f"{points} of {len(questions())}")
+        print(f"{points} of {len(questions())}\n\nLesson by lesson:\n{feedback(given)}")

@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from xtsupport import folders
+from xtsupport.cube.browse import Texts
 from xtsupport.data import load
 from xtsupport.errors import UserError
 from xtsupport.evaluation import score
@@ -142,16 +143,23 @@ def short_questions(data: str, count: int) -> dict[str, list[dict]]:
     return found
 
 
-def answered(model, tokenizer, rows: list[dict], code: str) -> list[dict]:
-    """What a model says to questions of XQuAD: number, question, said, right, f1 in percent."""
-    told = []
+def answered(model, tokenizer, rows: list[dict], code: str, data: str) -> list[dict]:
+    """What a model says to questions of XQuAD: number, question, said, right, f1 in percent, and
+    the English row of the same id (question and answer; empty for English itself)."""
+    told, english = [], {} if code == "en" else Texts(data).rows("xquad", "en")
     for number, row in enumerate(rows):
         said = ask(model, tokenizer, row["question"], row["context"])
         gold = [{"id": "1", "answers": row["answers"]["text"]}]
         f1 = score("xquad", {"1": said}, gold, code)["f1"]
         told.append({"number": number, "question": row["question"], "said": said,
-                     "right": row["answers"]["text"][0], "f1": f1})  # fmt: skip
+                     "right": row["answers"]["text"][0], "f1": f1,
+                     "in English": translated(english.get(row["example_id"]))})  # fmt: skip
     return told
+
+
+def translated(row: dict | None) -> str:
+    """Question and answer of an English row, marked as a translation."""
+    return f"translation: {row['question']} · {row['answers']['text'][0]}" if row else ""
 
 
 def ask(model, tokenizer, question: str, passage: str) -> str:

@@ -78,7 +78,9 @@ def in_english(
     if is_invented(code):
         texts = [key for key in COLUMNS[task(name, data).kind] if key not in UNTOLD]
         shown = plain({key: example[key] for key in texts if example.get(key)})
-        return "word by word: " + " · ".join(map(partial(word_by_word, code=code), shown.values()))
+        return "word by word: " + " · ".join(
+            map(partial(invented.gloss, code=code), shown.values())
+        )
     if code == "en" or "en" not in task(name, data).languages:
         return ""
     english = (known or Texts(data)).rows(name, "en").get(example["example_id"])
@@ -92,11 +94,6 @@ def in_english(
 def is_invented(code: str) -> bool:
     """Whether a code is that of a language of the generated world, English apart."""
     return code in invented.LANGUAGES and code != "en"
-
-
-def word_by_word(text: str, code: str) -> str:
-    """A text of an invented language in English words, in its own order; others as they are."""
-    return invented.gloss(text, code) if is_invented(code) else text
 
 
 def most_changed(
@@ -118,7 +115,8 @@ def most_changed(
         code = row["language"]
         about = {"family": row["family"], "language": table[code].name if code in table else code}
         about["change"] = round(row["change"], 1)
-        said = {f"{who} said": _both(row[f"{who}_said"], code) for who in ("baseline", "treatment")}
+        said = {f"{who} said": invented.with_gloss(str(row[f"{who}_said"]), code)
+                for who in ("baseline", "treatment")}  # fmt: skip
         rows.append(about | _example(name, code, row["example_id"], texts) | said)
     return pd.DataFrame(rows)
 
@@ -240,8 +238,3 @@ def _example(name: str, code: str, example_id: str, texts: Texts) -> dict:
     told = in_english(name, code, example, texts.data, texts)
     shown = plain(example) | {"in English": told}
     return {key: shown[key] for key in shown if key not in ("example_id", "cluster_id")}
-
-
-def _both(said: str, code: str) -> str:
-    told = word_by_word(str(said), code)
-    return str(said) if told == str(said) else f"{said} ({told})"

@@ -11,6 +11,7 @@ from transformers.utils import logging
 
 from xtsupport import tables
 from xtsupport.data import load
+from xtsupport.data.world.languages import with_gloss
 from xtsupport.training import checkpoint, embeddings
 
 logging.disable_progress_bar()
@@ -61,7 +62,8 @@ def recall_by_language(
     """Whether a masked word of a passage is looked up in a copy of it that stands before.
 
     Masked is the longest word that is one piece of the vocabulary. Columns: language, family, right
-    (percent of the passages), and one example: masked, said.
+    (percent of the passages), and one example: masked, said (words of invented languages with the
+    English one in brackets).
     """
     rows = []
     for code in tables.task(task, data).languages:
@@ -73,7 +75,8 @@ def recall_by_language(
                 word = max(whole, key=len)
                 tries.append((word, guess(model, tokenizer, f"{text} {text}", word, 1).guess[0]))
         right = 100 * sum(word == said for word, said in tries) / max(1, len(tries))
-        rows.append((about.name, about.family, round(right), *(tries or [("", "")])[0]))
+        shown = (with_gloss(word, code) for word in (tries or [("", "")])[0])
+        rows.append((about.name, about.family, round(right), *shown))
     return pd.DataFrame(rows, columns=["language", "family", "right", "masked", "said"])
 
 

@@ -71,16 +71,32 @@ def dictionary():
 
 def gloss(text: str, code: str) -> str:
     """An invented language's text word by word in English, in its own order; endings after a hyphen
-    (`soup-object`). Words that the language does not have stay."""
+    (`soup-object`). Words that the language does not have stay, and texts of other languages."""
+    back = _english_words(code) if code in LANGUAGES and code != "en" else {}
+    tell = lambda match: back.get(match[0].lower(), match[0])  # noqa: E731
+    told = re.sub(r"\w+", tell, text).replace("how_many", "how many")
+    return told[:1].upper() + told[1:] if text[:1].istitle() else told
+
+
+def with_gloss(text: str, code: str = "") -> str:
+    """A text and, in brackets, what it says in English: `zipi (garden)`. Without a code: in the
+    first invented language that has its words. Others stay as they are."""
+    if not code and text in CONTENT_WORDS:
+        return text
+    told = (gloss(text, each) for each in ([code] if code else LANGUAGES))
+    told = next((each for each in told if each != text), "")
+    return f"{text} ({told})" if told else text
+
+
+@cache
+def _english_words(code: str) -> dict[str, str]:
+    """What each word form of a language is in English."""
     language = make_languages()[code]
     back = {word.lower(): lemma for lemma, word in language.words.items()}
     for slot, ending in language.suffixes.items() if language.family.case else ():
         for lemma in CONTENT_WORDS:
             back.setdefault(f"{language.words[lemma]}{ending}".lower(), f"{lemma}-{slot}")
-    back["how many"] = "how_many"
-    tell = lambda match: back.get(match[0].lower(), match[0])  # noqa: E731
-    told = re.sub(r"\w+", tell, text).replace("how_many", "how many")
-    return told[:1].upper() + told[1:] if text[:1].istitle() else told
+    return {**back, "how many": "how_many"}
 
 
 @dataclass(frozen=True)
