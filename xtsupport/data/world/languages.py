@@ -83,8 +83,8 @@ def with_gloss(text: str, code: str = "") -> str:
     first invented language that has its words. Others stay as they are."""
     if not code and text in CONTENT_WORDS:
         return text
-    told = (gloss(text, each) for each in ([code] if code else LANGUAGES))
-    told = next((each for each in told if each != text), "")
+    glosses = (gloss(text, each) for each in ([code] if code else LANGUAGES))
+    told = next((each for each in glosses if each != text), "")
     return f"{text} ({told})" if told else text
 
 
