@@ -1,6 +1,6 @@
-"""What a smaller vocabulary, torch.compile and clipping within AdamW save in a step on a CPU.
+"""What a smaller vocabulary and torch.compile save in a step on a CPU.
 
-PYTHONPATH=. python benchmarks/choices.py [--used N] [--rounds N] [--only trimmed compiled clipped]
+PYTHONPATH=. python benchmarks/choices.py [--used N] [--rounds N] [--only trimmed compiled]
 
 XLM-R Base's shape with random weights, lengths of real rows (xtsupport/lengths.csv), one thread,
 through the training loop. Of 250,002 pieces N are used. The ways take turns; processor seconds,
@@ -25,7 +25,7 @@ from xtsupport.training import encoder, heads
 from xtsupport.training.vocabulary import trimmed
 
 BASE = Shape(12, 768, 3072, 250_002)
-CASES = ("mnli 4", "xnli 32")
+CASES = ("mnli 4", "xnli 32")  # of gpu.py
 
 
 def compared(name: str, ways: dict, rounds: int) -> None:
@@ -98,39 +98,11 @@ def compiling(bench, rounds: int) -> None:
         compared(case, ways, rounds)
 
 
-def clipping(bench, rounds: int) -> None:
-    """Clipping and AdamW of all weights: apart as they are, and the division left to AdamW."""
-    weights = list(made(bench, BASE).parameters())
-    for weight in weights:
-        weight.grad = torch.randn_like(weight) * 1e-3
-    optimizer = torch.optim.AdamW(weights, lr=1e-9, fused=True)
-
-    def seconds(update) -> float:
-        begun = time.process_time()
-        update()
-        return time.process_time() - begun
-
-    def apart():
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-
-    def within():
-        norm = torch.nn.utils.get_total_norm([weight.grad for weight in weights])
-        optimizer.grad_scale, optimizer.found_inf = (norm + 1e-6).clamp_min(1.0), torch.zeros(())
-        optimizer.step()
-        del optimizer.grad_scale, optimizer.found_inf
-
-    apart()
-    ways = {"clip, then AdamW": apart, "within AdamW": within, "AdamW without": optimizer.step}
-    timed = {name: lambda u=update: seconds(u) for name, update in ways.items()}
-    compared("clipping", timed, 3 * rounds)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--used", type=int, default=90_000, help="pieces that occur")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", default=["trimmed", "compiled", "clipped"])
+    parser.add_argument("--only", nargs="+", default=["trimmed", "compiled"])
     options = parser.parse_args()
     torch.set_num_threads(1)
     bench = gpu.Bench(replace(BASE, vocabulary=options.used), tiny=False)  # draws used ids only
@@ -138,8 +110,6 @@ def main() -> None:
         vocabularies(bench, options.used, options.rounds)
     if "compiled" in options.only:
         compiling(bench, options.rounds)
-    if "clipped" in options.only:
-        clipping(bench, options.rounds)
 
 
 if __name__ == "__main__":
