@@ -90,6 +90,7 @@ from pathlib import Path
 from safetensors import torch as tensors
 from xtsupport import files
 from xtsupport.training import loop
+from xtsupport.training import resume as state
 plan = json.loads((root / "strike.json").read_text())
 def strike(path):
     plan["after"] -= plan["file"] in str(path)
@@ -102,7 +103,7 @@ def strike(path):
 def draft(path, real=files.draft):
     strike(path)
     return real(path)
-def save(values, path, *rest, real=loop.save_file):
+def save(values, path, *rest, real=state.save_file):
     strike(path)
     return real(values, path, *rest)
 def resume(path, *rest, real=loop.resume):
@@ -110,7 +111,7 @@ def resume(path, *rest, real=loop.resume):
     with (root / "resumed.log").open("a") as log:
         log.write(f"{path.parent.parent.name} {step}\\n")
     return step
-files.draft, loop.save_file, loop.resume = draft, save, resume
+files.draft, state.save_file, loop.resume = draft, save, resume
 """
 
 

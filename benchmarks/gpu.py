@@ -29,6 +29,7 @@ from unittest import mock
 import numpy as np
 import torch
 from accelerate.state import AcceleratorState, GradientState
+from training import Wrapped
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from xtsupport.data.lengths import published
@@ -646,17 +647,6 @@ class Bench:
             note("compiled", f"{case}: until it runs", time.perf_counter() - begun, "s", 40)
             spent = 1e3 * self.trained(case, model=model)
             note("compiled", f"{case}: a step, eager {eager:.1f}", spent, "ms a step", 0.75 * eager)
-
-
-class Wrapped(torch.nn.Module):
-    """The model as Trainer wants it: keyword arguments in, loss out."""
-
-    def __init__(self, model, task):
-        super().__init__()
-        self.model, self.task = model, task
-
-    def forward(self, ids, mask, labels):
-        return {"loss": self.model(self.task, {"ids": ids, "mask": mask, "labels": labels})}
 
 
 # --------------------------------------------------------------------------- packed sequences

@@ -355,11 +355,13 @@ def together(files: list[Path], place: Path) -> None:
 
 def unpack(params: str, folder: Path) -> None:
     """Records, scores and cube into outputs/STUDY."""
+    import pyarrow.parquet as pq
+    from ship import thin, write_part
+
     from xtsupport import folders
     from xtsupport.cube.store import build_cube
     from xtsupport.study.params.rules import data_source
     from xtsupport.study.plan import read_settings
-    from xtsupport.study.ship import thin
     from xtsupport.tables import languages
 
     settings = read_settings(params)
@@ -373,20 +375,11 @@ def unpack(params: str, folder: Path) -> None:
     for file in place.rglob("history.csv"):
         thin(file, 50)
     parts = sorted((place / "examples").iterdir())
-    compact(build_cube(parts, place / "cube", languages(data_source(settings.data))))
-    shutil.rmtree(place / "examples")
-
-
-def compact(cube: Path) -> None:
-    """Order a cube by examples, so that what the runs share is stored once: a fifth of the size."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    cube = build_cube(parts, place / "cube", languages(data_source(settings.data)))
     for file in cube.rglob("*.parquet"):
-        schema = pq.read_schema(file)
-        rows = pq.ParquetFile(file).read().to_pandas().sort_values([*ORDER[1:]])
-        table = pa.Table.from_pandas(rows, schema, preserve_index=False)
-        pq.write_table(table, file, compression="zstd", compression_level=12)
+        part = pq.ParquetFile(file).read()
+        write_part(file, part.to_pandas(), part.schema)
+    shutil.rmtree(place / "examples")
 
 
 if __name__ == "__main__":

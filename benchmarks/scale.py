@@ -12,8 +12,10 @@ import heapq
 from collections import defaultdict
 
 from xtsupport.study import cost
+from xtsupport.study.devices import DEVICES
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.plan import read_settings
+from xtsupport.study.planner import WithoutData
 
 NODE = 30 / 3600  # hours a node takes beside its run: queue, kernel, imports
 
@@ -24,9 +26,9 @@ def main() -> None:
     parser.add_argument("--devices", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     options = parser.parse_args()
     settings = read_settings(options.file)
-    made = cost.WithoutData(settings).all_runs()
+    made = WithoutData(settings).all_runs()
     found = cost.Estimate(settings, made, data_source(settings.data))
-    for device in cost.DEVICES:
+    for device in DEVICES:
         hours = hours_of(found, device)
         by_phase = defaultdict(float)
         for run in made:

@@ -239,8 +239,7 @@ class TestProgress:
 
     def shown(self, *steps):
         stream = io.StringIO()
-        one = progress.Progress([], 5, stream)
-        one.works = {"a": 1.0, "b": 3.0}
+        one = progress.Progress({"a": 6.0, "b": 8.0}, 5, stream)
         one.started -= 67
         for each in steps:
             one(each)
@@ -256,14 +255,13 @@ class TestProgress:
         )
         assert lines == [
             "[3/5] a started",
-            "[4/5, 3 min left] a done in 67 s",  # one part of the work: 7 s and 60 s; 3 are left
+            "[4/5, 3 min left] a done in 67 s",  # 5 s of starting and 62 for 1 of work; 3 are left
             "[4/5, 3 min left] b started",
             "[4/5, 3 min left] b failed after 67 s: E",
         ]
 
     def test_the_log_of_a_study_says_when(self, tmp_path):
-        one = progress.Progress([], 1, io.StringIO(), tmp_path / "study.log")
-        one.works = {"a": 0.0}
+        one = progress.Progress({"a": 5.0}, 1, io.StringIO(), tmp_path / "study.log")
         for state in ("running", "done"):
             one(self.states(a=state))
         lines = (tmp_path / "study.log").read_text().splitlines()

@@ -107,19 +107,6 @@ def test_lengths_of_rows_that_are_here(study, tiny_encoder, tmp_path):
     assert np.mean(about.quantiles) == pytest.approx(np.mean(sizes), rel=0.02)
 
 
-@pytest.mark.parametrize(("name", "runs"), [("paper", 259), ("base", 97)])
-def test_large_studies_are_costed_without_their_data(name, runs):
-    """Runs by hand. paper: 10 conditions x 3 seeds in phase 2; 6 training tasks x 11 x 3 in phase
-    3 (xnli, pawsx, udpos, panx, squad, tydiqa); retrieval 10 x 3 and once for none."""
-    settings = read_settings(PARAMS / f"{name}.yaml")
-    made = cost.WithoutData(settings).all_runs()
-    assert len(made) == runs == {"paper": 30 + 198 + 31, "base": 12 + 72 + 13}[name]
-    found = cost.estimate(settings, made)
-    lines = "\n".join(found.lines())
-    assert "note: " in lines and "lengths.csv" in lines and "H100" in lines
-    assert all(work.seconds(cost.DEVICES[0]) > 0 for work in found.works)
-
-
 def test_every_task_of_the_paper_has_lengths():
     settings = read_settings(PARAMS / "paper.yaml")
     for name in settings.conditions[1:-1]:

@@ -1,5 +1,6 @@
 """Everything that was run here: what differs between runs stands in their names and their table."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from study_toys import SMALL, toy_root, xtsupport
 
 from xtsupport.errors import UserError
+from xtsupport.files import described, write_text
 from xtsupport.report import plots
 from xtsupport.study import my_runs, store
 from xtsupport.study.cli import main
@@ -50,6 +52,34 @@ def test_runs_are_named_by_how_they_depart_from_their_study(study):
         "squad", "squad{intermediate.learning_rate=0.0005}"
     ]  # fmt: skip
     assert len(my_runs.found()) == 1 + 2 + 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("task,score\nxquad,5\n", ""),
+        ("", "is no table"),
+        ("a,b\n1,2,3\n4\n5,6,7,8\n", "is no table"),
+    ],
+)
+def test_scores_that_are_no_table_are_a_line_and_those_of_ones_own_way_are_left_out(
+    study, capsys, text, said
+):
+    """A notebook may leave scores in columns of its own; a file that cannot be read is named."""
+    run = study.runs("target", "none")[0]
+    record = json.loads((run.folder / "run.json").read_text())
+    record["files"]["scores.csv"] = described(write_text(run.folder / "scores.csv", text))
+    (run.folder / "run.json").write_text(json.dumps(record))
+    assert main(["runs", "params/toy.yaml"]) == bool(said)
+    told = capsys.readouterr()
+    if said:
+        assert told.err.startswith(f"xtsupport: error: {run.folder / 'scores.csv'}: {said}")
+        assert len(told.err.splitlines()) == 1
+    else:
+        assert "xquad (en)" in told.out  # of the other runs
+        assert set(my_runs.scores_of(my_runs.found(study))["condition"]) == {
+            "squad", "squad{intermediate.learning_rate=0.0005}"
+        }  # fmt: skip
 
 
 def test_the_table_has_a_column_for_what_differs_and_for_nothing_else(study):

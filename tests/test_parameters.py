@@ -6,7 +6,7 @@ from study_toys import toy_root
 from xtsupport.errors import UserError
 from xtsupport.study import narrowing, parameters, store
 from xtsupport.study.parameters import as_list, as_settings
-from xtsupport.study.plan import open_study, read_settings
+from xtsupport.study.plan import left_out, open_study, read_settings
 from xtsupport.study.planner import Planner
 
 
@@ -113,7 +113,7 @@ def test_a_part_has_the_runs_of_the_whole_with_their_keys(params):
     }
     assert all(recipes[run.name] == run.recipe for run in part.plan.runs)
     assert part.settings.analysis.contrasts == [] and part.settings.analysis.primary is None
-    told = "\n".join(narrowing.left_out(part))
+    told = "\n".join(left_out(part))
     assert "contrast squad against none" in told and "contrast mnli against none" in told
     assert "the primary comparison" in told and "15 of the study's 22 runs" in told
     nodes = {node.name: node for node in part.plan.nodes}

@@ -9,8 +9,7 @@ from study_toys import toy_settings
 
 from xtsupport.data import hub
 from xtsupport.errors import UserError
-from xtsupport.study.narrowing import left_out
-from xtsupport.study.plan import open_study
+from xtsupport.study.plan import left_out, open_study
 from xtsupport.study.planner import Planner
 from xtsupport.training.recipe import steps_of
 

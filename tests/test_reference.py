@@ -37,7 +37,9 @@ def committed(empty):
     for seed, loss in ((0, 3.0), (1, 2.0)):
         run = folder / "intermediate" / "squad" / f"seed{seed}"
         run.mkdir(parents=True)
-        record = {"phase": "intermediate", "condition": "squad", "seed": seed, "files": {}}
+        record = dict.fromkeys(("study", "variant", "training_task", "run_key"), "")
+        record |= {"phase": "intermediate", "condition": "squad", "seed": seed, "seconds": 1.0}
+        record |= {name: {} for name in ("settings", "data", "upstream", "files")}
         (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
         (run / "history.csv").write_text(f"step,task,loss\n1,squad,{loss}\n", encoding="utf-8")
     (folder / "settings.yaml").write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")

@@ -27,7 +27,7 @@ from study_toys import (
 from xtsupport.errors import UserError
 from xtsupport.statistics.declared import declared
 from xtsupport.study import store
-from xtsupport.study.execution import runner
+from xtsupport.study.execution import runner, snakemake, state
 from xtsupport.study.params.settings import load_settings
 from xtsupport.study.plan import Node, open_study
 
@@ -191,9 +191,9 @@ def test_a_dead_process_holds_no_study(root, monkeypatch):
     monkeypatch.setenv("XTSUPPORT_ROOT", str(root))
     folder = root / "outputs" / "toy"
     (folder / "running.json").write_text('{"token": "t", "pid": 1, "host": "h", "since": "then"}')
-    assert runner.runner_of(folder) is None
+    assert state.runner_of(folder) is None
     with runner.study_lock(folder) as token:
-        assert runner.runner_of(folder) == token
+        assert state.runner_of(folder) == token
 
 
 def test_a_comparison_that_was_changed_after_the_first_run_is_noticed(root, monkeypatch):
@@ -395,7 +395,7 @@ def test_a_process_that_may_open_too_few_files_raises_its_limit_or_says_so(monke
 def test_node_names_of_odd_conditions_reach_snakemake_unharmed(tmp_path, monkeypatch):
     monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
     study = open_study(write_params(tmp_path, conditions=["none", "squad", "none~squad"]))
-    rules = [runner.rule(study, node, []) for node in study.plan.nodes]
+    rules = [snakemake.rule(node, [], 1) for node in study.plan.nodes]
     assert all(each["rule"].isidentifier() for each in rules)
     assert len({each["rule"] for each in rules}) == len(rules)
 
@@ -408,7 +408,7 @@ def test_what_lies_behind_a_fresh_node_waits_until_it_is_known_whether_that_stay
 
     def ready(stale):
         return "".join(
-            node.name for node in runner.ready(study, [n for n in made if n.name in stale])
+            node.name for node in state.ready(study, [n for n in made if n.name in stale])
         )
 
     assert [ready(each) for each in ("ad", "ade", "abcd", "abd", "cd", "d", "ac")] == [

@@ -249,7 +249,7 @@ def shipped(tmp_path, monkeypatch):
 
 
 def ship(run, folder):
-    """Put a run into the package as ``study.ship`` does: a result with a key of its own."""
+    """Put a run into the package as benchmarks/ship.py does: a result with a key of its own."""
     fill(run)
     shutil.copytree(run.folder, folder / "one")
     shutil.rmtree(run.folder)

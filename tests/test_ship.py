@@ -1,5 +1,6 @@
 """The encoder and checkpoints that come with the package: of the demo, small, and what they say."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from xtsupport import folders
 from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import content, digest, find, flaws, read_record
-from xtsupport.study.ship import copy, thin
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from ship import copy, thin
 
 DEMO = Path(__file__).parents[1] / "params" / "demo.yaml"
 
@@ -31,7 +34,7 @@ def test_every_phase_2_of_the_demo_is_there_for_the_first_seed(alone):
     assert len(wanted) == 6
     for run in wanted:
         folder = find(run)
-        assert folder is not None, f"{run.name}: of other settings; python -m xtsupport.study.ship"
+        assert folder is not None, f"{run.name}: of other settings; python benchmarks/ship.py"
         assert folder.is_relative_to(folders.shipped()) and not flaws(folder)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         assert size < 1_000_000

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from study_toys import SMALL, command, done, module, survivors, toy_root, wait_for, xtsupport
 
-from xtsupport.study.execution import runner
+from xtsupport.study.execution import snakemake
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1200)]
 START = ("run", "params/toy.yaml", "--jobs", "4", "--profile")
@@ -97,7 +97,7 @@ def test_a_failing_job_is_tried_twice_and_withholds_its_descendants(root):
 
 
 def test_a_job_over_its_time_limit_is_named_as_such(root):
-    profile = yaml.safe_load((runner.profile_folder("slurm") / "config.yaml").read_text())
+    profile = yaml.safe_load((snakemake.profile_folder("slurm") / "config.yaml").read_text())
     profile["default-resources"]["runtime"] = 1
     (root / "short").mkdir()
     (root / "short" / "config.yaml").write_text(yaml.safe_dump(profile | {"retries": 0}))

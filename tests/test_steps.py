@@ -10,7 +10,7 @@ from transformers import BertTokenizer
 from xtsupport.study.phases.fitting import recipe_of
 from xtsupport.study.plan import open_study
 from xtsupport.training.features import featurise
-from xtsupport.training.recipe import masked_steps, rows_drawn, steps_of
+from xtsupport.training.recipe import masked_steps, steps_of
 
 CONTEXT = " ".join(f"word{n} stands here." for n in range(40))
 
@@ -107,14 +107,6 @@ def test_a_pass_is_over_windows():
 def test_masked_steps_are_a_share_of_all():
     """8 of 40 are a fifth; nothing without a share."""
     assert masked_steps(32, 0.2) == 8 and masked_steps(1, 0.01) == 1 and masked_steps(32, 0) == 0
-
-
-def test_rows_that_are_drawn_by_hand():
-    """16 rows in steps of 8; beside them the 3 steps of 4 rows of the phase 2 that is matched."""
-    own = {"epochs": 1, "batch_size": 8, "rows": 16}
-    matched = {"epochs": 1, "batch_size": 4, "tasks": {"squad": 12}}
-    assert rows_drawn(own) == 16 and rows_drawn(own | {"matched": matched}) == 16 + 12
-    assert rows_drawn({"steps": 5, "batch_size": 3}) == 15 and rows_drawn({"targets": {}}) == 0
 
 
 def test_every_setting_reaches_the_recipe(tmp_path, monkeypatch):

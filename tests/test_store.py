@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from study_toys import SMALL, toy_root
 
+from xtsupport.errors import UserError
 from xtsupport.study import runs, store
 from xtsupport.study.plan import open_study
 from xtsupport.study.runs import is_whole, open_run, read_record
@@ -67,6 +68,29 @@ def test_only_what_no_study_lists_is_left_over(study, tmp_path):
         assert folder.path not in {each.folder for each in store.leftovers()}
     store.remove(store.leftovers())
     assert store.leftovers() == [] and all(is_whole(run) for run in study.plan.runs)
+
+
+@pytest.mark.parametrize("left", [b"", b"\xff\x00", b"a,b\n1,2\n", None])
+def test_a_damaged_list_is_a_line_and_makes_no_run_superfluous(study, left):
+    path = study.folder / store.LIST
+    path.write_bytes(path.read_bytes()[:-60] if left is None else left)
+    for reads in (lambda: store.read_list(study.folder), store.leftovers):
+        with pytest.raises(UserError, match=r"runs\.csv: is damaged; delete it"):
+            reads()
+    path.unlink()
+    store.write_list(study)
+    assert store.leftovers() == [] and len(store.of_study(study.folder)) == 4
+
+
+@pytest.mark.parametrize("gone", ["phase", "settings", "upstream", "files", "seconds"])
+def test_a_record_that_lacks_something_is_none(study, gone):
+    path = study.plan.runs[-1].folder / "run.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in record.items() if key != gone}))
+    assert read_record(path.parent) is None and not is_whole(study.plan.runs[-1])
+    for other in ("[1]", "7", '{"files": {}}', ""):
+        path.write_text(other)
+        assert read_record(path.parent) is None
 
 
 def earlier_layout(study):

@@ -6,6 +6,7 @@ from study_toys import toy_root
 
 from xtsupport.study import cost, timing
 from xtsupport.study.plan import open_study
+from xtsupport.study.plan_lines import estimated
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_the_plan_goes_by_the_steps_that_were_timed(found, monkeypatch):
         work = max((w for w in found.works if w.phase == phase), key=lambda w: w.training)
         assert work.trains(device) == pytest.approx(0.1 * work.steps)
     told = "100 ms a step of target/squad/none/plain/seed0, 20 timed now)"
-    assert any(line.startswith("time ") and told in line for line in found.lines(device))
+    assert any(line.startswith("time ") and told in line for line in estimated(found, device))
 
 
 def test_real_steps_are_timed(found):

@@ -40,7 +40,7 @@ def test_the_node_that_trains_now_is_shown_with_its_curve(study, tmp_path, capsy
     )
     (folder / nodes.LIVE_FILE).write_text(json.dumps({"text": "5 of 9 steps", "losses": [2, 1]}))
     holders = iter(["me", None])
-    monkeypatch.setattr(watch.runner, "runner_of", lambda folder: next(holders))
+    monkeypatch.setattr(watch.state, "runner_of", lambda folder: next(holders))
     monkeypatch.setattr(watch, "RARELY", 0)
     assert cli.main(["status", str(tmp_path / "params/toy.yaml"), "--watch"]) == 0
     shown = capsys.readouterr().out.splitlines()

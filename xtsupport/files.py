@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from xtsupport.errors import UserError
 from xtsupport.folders import user_cache
@@ -55,10 +54,11 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds; None where there is none that can be read."""
+def read_json(path: Path) -> dict | None:
+    """The object that a JSON file holds; None where there is none that can be read."""
     with suppress(OSError, ValueError):
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else None
     return None
 
 
@@ -98,11 +98,17 @@ def write_parquet(path: Path, table) -> Path:
 
 
 def read_csv(path):
-    """A table that ``to_csv`` wrote, as it was: `nan`, `NA` and `007` stay words, empty is null."""
+    """A table that ``to_csv`` wrote, as it was: `nan`, `NA` and `007` stay words, empty is null.
+
+    Raises UserError for a file that is none.
+    """
     import pandas
 
     words = dict.fromkeys(("task", "language", "language_2", "metric", "code"), str)
-    return pandas.read_csv(path, keep_default_na=False, na_values=[""], dtype=words)
+    try:
+        return pandas.read_csv(path, keep_default_na=False, na_values=[""], dtype=words)
+    except ValueError as error:  # empty, no text, lines of unequal length
+        raise UserError(f"{path}: is no table ({str(error).strip()})") from None
 
 
 def is_locked(path: Path) -> bool:

@@ -58,12 +58,10 @@ def minutes(study: Study, left: Sequence[Run]) -> str:
     if not left:
         return "nothing to wait for"
     try:
-        hours = cost.estimate(study.settings, list(left)).hours(
-            cost.here(study.settings.resolved_precision)
-        )
+        seconds = sum(cost.seconds_here(study.settings, list(left)))
     except UserError:  # an encoder of unknown size
         return "time unknown: it depends on the encoder and the device"
-    return f"about {max(1, math.ceil(60 * hours))} minute(s)"
+    return f"about {max(1, math.ceil(seconds / 60))} minute(s)"
 
 
 def shown(path) -> str:

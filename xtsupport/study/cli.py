@@ -9,7 +9,7 @@ from typing import Any
 
 from xtsupport import __version__
 from xtsupport.errors import UserError
-from xtsupport.study import commands, results_commands  # noqa: F401 they declare the verbs
+from xtsupport.study import commands, data_commands, results_commands  # noqa: F401 of verbs
 from xtsupport.study.verbs import VERBS
 
 LONGEST = 1200  # characters of an error line: whatever was typed, it can be read

@@ -1,4 +1,4 @@
-"""What the verbs on a study and its data do."""
+"""What the verbs on a study do."""
 
 import os
 import shlex
@@ -9,9 +9,18 @@ from contextlib import suppress
 from pathlib import Path
 
 from xtsupport import folders
-from xtsupport.errors import Unreachable, UserError, together
-from xtsupport.files import plain_disk_errors
-from xtsupport.study.verbs import DEMO, PART, SEED, UPDATE, argument, flag, positive, verb
+from xtsupport.errors import Unreachable, UserError
+from xtsupport.study.verbs import (
+    DEMO,
+    PART,
+    UPDATE,
+    argument,
+    flag,
+    positive,
+    say,
+    settings_and_part,
+    verb,
+)
 
 
 def opened(args, checked: bool = False):
@@ -20,8 +29,7 @@ def opened(args, checked: bool = False):
     checked: its encoder as well, and names of the hub that have moved are told.
     """
     from xtsupport.data import commits
-    from xtsupport.study.narrowing import left_out
-    from xtsupport.study.plan import open_study, read_settings
+    from xtsupport.study.plan import left_out, open_study, read_settings
     from xtsupport.study.store import unused
 
     if getattr(args, "update", False):
@@ -46,12 +54,6 @@ def check_encoder(settings) -> None:
         raise UserError(*lines)
 
 
-def say(*lines: str) -> None:
-    """Lines beside what a verb prints as its result."""
-    for line in lines:
-        print(line, file=sys.stderr, flush=True)
-
-
 @verb(
     "new",
     "xtsupport new my_study --encoder pretrain --intermediate squad --targets xquad xnli",
@@ -74,7 +76,7 @@ def new(args) -> int:
     args.file = str(new_study.make(folder, choice).relative_to(folder))
     os.chdir(folder)  # the plan below is that of the new project
     print(f"{args.dir}: notebooks/, params/, and the study's own file {args.file}\n")
-    args.set, args.only = [], []
+    args.set, args.only, args.measure = [], [], False
     try:
         plan(args)
     except UserError as error:  # the folder is sound all the same
@@ -119,27 +121,29 @@ def doctor(args) -> int:
     argument("--profile", "NAME", "local, slurm, or a folder with a Snakemake profile (default: "
              "local)", default="local"),
     flag("--dry-run", "only show what is left to do, like `plan`"),
+    measure=False,
 )  # fmt: skip
 def run(args) -> int:
     """Run everything in a study that is not finished yet."""
-    from xtsupport.study.execution import progress, runner
+    from xtsupport.study.execution import progress, runner, snakemake, state
     from xtsupport.study.store import plan_flaw
 
     if args.dry_run:
         return plan(args)
     study = opened(args, checked=True)
-    runner.profile_folder(args.profile)
-    todo = runner.stale(study)
+    snakemake.profile_folder(args.profile)
+    todo = state.stale(study)
     nodes = study.plan.nodes
     name, done = study.settings.study, len(nodes) - len(todo)
     say(f"study {name}: {len(study.plan.runs)} runs in {len(nodes)} nodes, {done} done, "
         f"{len(todo)} to do")  # fmt: skip
-    say(*(f"note: {line}; repeating it" for line in runner.harmed(study)))
+    say(*(f"note: {line}; repeating it" for line in state.harmed(study)))
     if todo and args.profile == "local":  # the nodes' devices are this machine's
         say(*slow_precision(study.settings), *short_of_memory(study))
     os.environ["XTSUPPORT_DEBUG"] = "1" if args.debug else ""  # for the nodes
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    shown = progress.Progress(todo, len(nodes), log=study.folder / "study.log")
+    planned = {node.name: study.seconds[node.name] for node in todo}
+    shown = progress.Progress(planned, len(nodes), log=study.folder / "study.log")
     try:
         states = runner.run_study(study, args.jobs or cores or 1, args.profile, shown)
     finally:
@@ -175,12 +179,12 @@ def slow_precision(settings) -> list[str]:
 
 def short_of_memory(study) -> list[str]:
     """A line where this machine has a GPU, and too small a one for a study."""
-    from xtsupport.study.execution.devices import devices
+    from xtsupport.study.execution.gpu_locks import devices
 
     if not devices():  # nor is torch imported to find that out
         return []
     from xtsupport.study.cost import estimate
-    from xtsupport.study.lacking import too_little_memory
+    from xtsupport.study.memory import too_little_memory
 
     text = too_little_memory(estimate(study.settings, list(study.plan.runs)))
     return [f"warning: {text}"] if text else []
@@ -197,6 +201,7 @@ def plan(args) -> int:
     """Show a study's runs, what is left to do, and what it costs."""
     from xtsupport.study.checks import shown
     from xtsupport.study.execution.runner import stale
+    from xtsupport.study.plan_lines import cost_lines
 
     try:
         study = opened(args, checked=True)
@@ -213,42 +218,18 @@ def plan(args) -> int:
         f"{len(study.plan.runs)} runs in {len(study.plan.nodes)} nodes, {len(waiting)} to do; "
         f"they go to {shown(study.folder)}"
     )
-    print(*cost_lines(args, study.settings, study.plan.runs), sep="\n")
+    print(*cost_lines(study.settings, study.plan.runs, args.measure), sep="\n")
     return 0
-
-
-def settings_and_part(args):
-    """The settings of a command line, and those of the part that ``--only`` names (None: all)."""
-    from xtsupport.study.narrowing import part_of
-    from xtsupport.study.plan import read_settings
-
-    settings = read_settings(args.file, args.set)
-    return settings, part_of(settings, args.only) if args.only else None
-
-
-def cost_lines(args, settings, made, problems=()) -> list[str]:
-    """What a study costs, or why that is unknown; then what is missing, `problems` among it."""
-    from xtsupport.study.cost import estimate
-    from xtsupport.study.lacking import missing_lines, too_little_memory
-
-    try:
-        found, at_hand = estimate(settings, made), None
-        if getattr(args, "measure", False):
-            from xtsupport.study.timing import timed
-
-            at_hand = timed(found)
-        return [*found.lines(at_hand), *missing_lines(problems, too_little_memory(found))]
-    except UserError as error:
-        return [f"cost unknown: {problem}" for problem in error.problems]
 
 
 def plan_without_data(args, error: UserError) -> int:
     """What a study costs whose settings are sound and whose data or encoder are missing; the error
     itself where settings or encoder are not sound, or nothing can be estimated."""
 
-    from xtsupport.study.cost import WithoutData
     from xtsupport.study.narrowing import unspoken
     from xtsupport.study.plan import nodes
+    from xtsupport.study.plan_lines import cost_lines
+    from xtsupport.study.planner import WithoutData
 
     if all(" data = " in each and "no folder" in each and not each.startswith("--set")
            for each in error.problems):  # fmt: skip # a mirror that is not there yet
@@ -263,7 +244,7 @@ def plan_without_data(args, error: UserError) -> int:
         raise error from None
     todo = nodes(part or settings, made)
     print(f"{len(made)} runs in {len(todo)} nodes, once the data are here:")
-    lines = cost_lines(args, settings, made, error.problems)
+    lines = cost_lines(settings, made, args.measure, error.problems)
     print(*lines, sep="\n", flush=True)
     if any(line.startswith("cost unknown") for line in lines):
         raise error
@@ -278,15 +259,15 @@ def plan_without_data(args, error: UserError) -> int:
 )
 def status(args) -> None:
     """Show which parts of a study are done, running, failed or to do."""
-    from xtsupport.study.execution import progress, runner, watch
+    from xtsupport.study.execution import progress, state, watch
 
     study = opened(args)
     if args.watch:
         with suppress(KeyboardInterrupt):  # ends the watching; the study goes on
             watch.watch(study)
         return
-    states = runner.states(study, list(study.plan.nodes))
-    print(*progress.status_lines(study, runner.runner_of(study.folder), states), sep="\n")
+    states = state.states(study, list(study.plan.nodes))
+    print(*progress.status_lines(study, state.runner_of(study.folder), states), sep="\n")
 
 
 @verb(
@@ -336,93 +317,3 @@ def clean(args) -> None:
         print(f"removed {total}")
     else:
         print(f"{total}; `xtsupport clean --remove` deletes them")
-
-
-@verb("data check", f"xtsupport data check {DEMO}", *PART)
-def data_check(args) -> None:
-    """Check that all of a study's data are there and sound."""
-    from xtsupport.study.data_check import check
-
-    table = check(*settings_and_part(args))
-    print(table.drop(columns="note").astype(object).fillna("-").to_string(index=False))
-    for row in table[(table["status"] == "present") & (table["note"] != "")].itertuples():
-        print(f"{row.task} {row.language} {row.split}: {row.note}")
-    if away := sum(table["status"] == "hub"):
-        print(f"{away} splits are on the hub only; to check their rows, first fetch them with "
-              f"`xtsupport data get {args.file}`")  # fmt: skip
-    lacking = table.loc[table["status"].isin(["missing", "wrong"]), "note"]
-    if len(lacking) or table.attrs["away"]:
-        raise together([*table.attrs["away"], *map(UserError, lacking)])
-
-
-@verb(
-    "data get",
-    "xtsupport data get params/base.yaml --to my_mirror",
-    *PART,
-    argument("--to", "DIR", "make a mirror in this folder (default: fill the hub's cache only)"),
-)
-def data_get(args) -> None:
-    """Fetch everything that a study needs from the hub."""
-    from xtsupport.study import fetching
-
-    to = folders.typed(args.to, Path()) if args.to else None
-    settings, part = settings_and_part(args)
-    with plain_disk_errors(to or folders.root()):
-        for line in fetching.get(settings, to, part):
-            print(line, flush=True)
-
-
-@verb(
-    "data convert",
-    "xtsupport data convert download my_mirror",
-    argument("source", "XTREME_DOWNLOAD", "the folder with the published files"),
-    argument("out", "OUT", "the mirror folder to create or extend"),
-)
-def data_convert(args) -> None:
-    """Make a mirror from XTREME's download folder or published files."""
-    from xtsupport.data.convert import convert
-
-    out = folders.typed(args.out, Path())
-    with plain_disk_errors(out):
-        for line in convert(existing(args.source), out):
-            print(line, flush=True)
-
-
-@verb(
-    "data fertility",
-    "xtsupport data fertility offline-e5 --data world",
-    argument("encoder", "ENCODER", "offline-e5, a hub id or a folder"),
-    argument("--data", text="hub, world, or a mirror folder (default: hub)", default="hub"),
-    argument("--languages", "CODE", "default: all in languages.csv", nargs="+"),
-)
-def fertility(args) -> None:
-    """Show how finely an encoder's tokenizer splits each language."""
-    from xtsupport.data.fertility import fertility as measured
-    from xtsupport.study.params.rules import data_source
-    from xtsupport.training.encoder import load_encoder
-
-    _, tokenizer = load_encoder(args.encoder)
-    table = measured(tokenizer, data_source(args.data), args.languages)
-    print(table.round(2).astype(object).fillna("-").to_string(index=False))
-
-
-@verb(
-    "world",
-    "xtsupport world --size tiny",
-    SEED,
-    argument("--size", choices=["full", "tiny"], default="full"),
-)
-def world(args) -> None:
-    """Generate the invented languages and print where they are."""
-    from xtsupport.data.world.generate import world_folder
-
-    print(world_folder(args.seed, args.size))
-
-
-def existing(path: str) -> Path:
-    """A file or folder that must be there."""
-
-    found = folders.typed(path, Path())
-    if not found.is_file() and not found.is_dir():
-        raise UserError(f"{path}: no such file or folder")
-    return found

@@ -1,4 +1,4 @@
-"""What a study costs before it runs: tokens, floating-point operations, disk, memory, hours.
+"""What a study costs before it runs: tokens, floating-point operations, disk, hours.
 
 Operations and steps are those of devices.py; in adversarial training every ascent step costs as
 much as a training step. Hours are the time of all steps on a device, plus a little for every step,
@@ -8,6 +8,7 @@ estimates with runs.
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,21 +20,18 @@ from xtsupport.data.lengths import Lengths
 from xtsupport.errors import UserError
 from xtsupport.folders import user_cache
 from xtsupport.study import runs
-from xtsupport.study.devices import DEVICES, SHAPES, Device, Shape
-from xtsupport.study.lacking import USABLE, remedy
+from xtsupport.study.devices import SHAPES, Device, Shape
 from xtsupport.study.params.rules import data_source
-from xtsupport.study.planner import Planner
 from xtsupport.study.runs import Run
 from xtsupport.training import checkpoint
 from xtsupport.training.recipe import Recipe, masked_steps, steps_of, weights
 
 BYTES_PER_SCORE = 8  # of examples.parquet: of demo and small 1 to 8
 DEV_ROWS = 10_000  # of a development set that is not here (MNLI's has 9,815, PAN-X's 10,000)
-STATE = 16  # bytes a trained weight takes on the device: itself, gradient, two moments, float32
-ACTIVATION = 34  # bytes x width that a token leaves in each layer for the way back, in 16 bits
 # Beside the operations, fitted to the runs of the demo: per run (loading, saving), step and score.
 SECONDS_PER_RUN, SECONDS_PER_STEP, SECONDS_PER_SCORE = 1.5, 0.015, 0.0004
-
+START = 5.0  # seconds of a node beside its runs: kernel, imports, reading
+LOOKS = {"data": 10.0, "results": 9.0, "significance": 35.0}  # seconds of nodes without runs
 
 # What training as a whole reaches of the product's rate. A core with AVX-512 BF16 did 86 of 100
 # Gflop/s in float32 and 158 of 220 in bfloat16 in steps alone; whole runs have more to do.
@@ -216,72 +214,6 @@ class Estimate:
         scores = sum(work.scores for work in self.works)
         return 4 * self.shape.weights * (kept + 3) + 3 * BYTES_PER_SCORE * scores
 
-    def memory(self, tokens: int = 0, half: bool | None = None, checkpointing=None) -> int:
-        """Bytes of a GPU while training: weights and their state, activations of `tokens`.
-
-        Computed, for attention that keeps no scores; a CPU's process takes several times as much.
-        The arguments replace the study's own: tokens at a time, bfloat16, checkpointing.
-        """
-        own = self.settings.evaluation
-        half = self.precision == "bfloat16" if half is None else half
-        checkpointing = own.checkpointing if checkpointing is None else checkpointing
-        phases = (self.settings.target, self.settings.intermediate)
-        frozen = all(phase.freeze_embeddings for phase in phases)
-        trained = self.shape.layer_weights if frozen else self.shape.weights
-        per_token = ACTIVATION * self.shape.width * self.shape.layers
-        if checkpointing:  # what goes into each layer, and one layer whole
-            per_token = (ACTIVATION + 2 * self.shape.layers) * self.shape.width
-        activations = (1 if half else 2) * per_token * (tokens or own.batch_tokens)
-        return 4 * self.shape.weights + (STATE - 4) * trained + activations
-
-    def lines(self, at_hand: Device | None = None) -> list[str]:
-        """What `xtsupport plan` prints below the nodes; `at_hand` as in `here` unless given."""
-        million = self.shape.weights / 1e6
-        text = [f"encoder      {self.settings.encoder}: {million:,.1f} million weights"]
-        text += [self.phase_line(phase) for phase in dict.fromkeys(w.phase for w in self.works)]
-        tokens, gib = self.settings.evaluation.batch_tokens, self.memory() / 2**30
-        text.append(f"disk         {self.disk() / 1e9:,.1f} GB")
-        text.append(
-            f"memory       {gib:,.1f} GiB of a GPU for batches of {tokens} tokens (not measured)"
-        )
-        devices = (at_hand or here(self.precision), *DEVICES)
-        text += [self.hours_line(device) for device in devices]
-        if self.guessed:
-            text.append(
-                f"note: {', '.join(sorted(self.guessed))}: estimated from published sizes and "
-                "xtsupport/lengths.csv, not from the rows"
-            )
-        if self.settings.trim_vocabulary:
-            text.append(
-                "note: trim_vocabulary: encoder, disk, memory and time are those of the whole "
-                "vocabulary, and will be less"
-            )
-        if not self.tokenizer and self.data != "hub":
-            text.append(
-                "note: the encoder's tokenizer is not here (`xtsupport data get` fetches it); "
-                "tokens were estimated from words"
-            )
-        return text
-
-    def hours_line(self, device: Device) -> str:
-        """The time on a device, and whether the study fits on it."""
-        hours = self.hours(device)
-        time = f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
-        small = device.memory and self.memory() > USABLE * device.memory
-        less = f"; too little memory: {remedy(self, device.memory)}" if small else ""
-        return f"time         {time} on {device.name} ({device.how}){less}"
-
-    def phase_line(self, phase: str) -> str:
-        """Runs, tokens and operations of a phase."""
-        of = [work for work in self.works if work.phase == phase]
-        trained, evaluated = sum(w.trained for w in of), sum(w.evaluated for w in of)
-        done = sum(work.training + work.evaluation for work in of)
-        return (
-            f"{phase:<13}{len(of)} run{'s' * (len(of) > 1)}, "
-            f"{trained / 1e6:,.1f} million tokens trained on, "
-            f"{evaluated / 1e6:,.1f} evaluated, {done / 1e12:,.1f} Tflop"
-        )
-
 
 def most(max_clusters, target: str) -> float:
     """How many clusters of a target are evaluated at most."""
@@ -322,27 +254,22 @@ def tokenizer_of(settings, made: list[Run]) -> Path | None:
     return there[0] if there else None
 
 
-class WithoutData(Planner):
-    """Plans a study whose data are not here, by the published sizes of the training sets."""
-
-    def rows(self, task: str, most: int | None, split: str | None = None, code="en") -> int:
-        """How many training rows are used."""
-        found = lengths.published(task, "train").rows
-        return min(found, most or found)
-
-    def mark(self, task, language, split, language_2=None) -> str:
-        """No data, no fingerprint."""
-        return ""
-
-    def encoder_data(self) -> dict:
-        """No checksums."""
-        return {}
-
-    def commits(self, data) -> dict:
-        """No commits: nothing is asked."""
-        return {}
-
-
 def estimate(settings, made: list[Run]) -> Estimate:
     """What the runs of a study cost."""
     return Estimate(settings, made, data_source(settings.data))
+
+
+def seconds_here(settings, made: list[Run]) -> list[float]:
+    """What each run takes on the device at hand. Raises UserError for encoders of unknown size."""
+    found, device = estimate(settings, made), here(settings.resolved_precision)
+    return [work.seconds(device) for work in found.works]
+
+
+def node_seconds(settings, nodes) -> dict[str, float]:
+    """Node -> what it takes on the device at hand; of an encoder of unknown size, its start."""
+    made = {node.name: [run for run in node.runs if run.phase != "analysis"] for node in nodes}
+    with suppress(UserError):
+        each = iter(seconds_here(settings, [run for own in made.values() for run in own]))
+        own = {name: sum(next(each) for _ in runs) for name, runs in made.items()}
+        return {name: LOOKS.get(name, START + seconds) for name, seconds in own.items()}
+    return {name: LOOKS.get(name, START) for name in made}

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from xtsupport import tables
-from xtsupport.data import hub
+from xtsupport.data import hub, parquet
 from xtsupport.errors import UserError
 from xtsupport.files import new_folder, write_text
 from xtsupport.study import runs, store
@@ -105,10 +105,8 @@ def _seeds(run, made) -> list[int]:
 
 def _submissions(path, data) -> dict[str, str]:
     """{file in a submission: its text} of one run; UserError with every test set not whole."""
-    import pandas as pd
-
     columns = ["task", "language", "language_2", "example_id", "metric", "prediction"]
-    cube = pd.read_parquet(path, columns=columns)
+    cube = parquet.read(path, columns).to_pandas()
     texts: dict[str, str] = {}
     problems: list[str] = []
     for (name, language), rows in cube[cube["language_2"].isna()].groupby(["task", "language"]):

@@ -12,6 +12,12 @@ from xtsupport.study import runs
 from xtsupport.study.plan import Study
 from xtsupport.study.runs import NOTEBOOKS, PHASES, Run
 
+USUAL = {
+    "history.csv": {"step", "task", "loss"},
+    "scores.csv": {"task", "language", "metric", "score"},
+    "layers.csv": {"task", "language", "layer"},
+}
+
 
 def finished(study: Study, phase: str) -> list[Run]:
     """The runs of a phase that are whole: in the store or in the package."""
@@ -94,11 +100,14 @@ def marks(run: Run) -> dict:
 def stacked(parts: Iterable[tuple[Path, dict]], name: str) -> pd.DataFrame:
     """The CSV file `name` of several run folders as one, with columns of each folder in front.
 
-    Folders without that file are left out.
+    Folders without that file, or with one of other columns (of a notebook that scores or trains in
+    its own way), are left out. Raises UserError for a file that is no table.
     """
     frames = []
     for folder, first in parts:
         if (folder / name).is_file():
             frame = read_csv(folder / name).assign(**first)
+            if not USUAL.get(name, set()) <= {*frame}:
+                continue
             frames.append(frame[[*first, *(column for column in frame if column not in first)]])
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

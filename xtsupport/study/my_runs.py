@@ -53,7 +53,11 @@ def found(study: Study | None = None, phase: str | None = None) -> list[Done]:
         record = runs.read_record(folder)
         if not record or phase not in (None, record["phase"]) or runs.flaws(folder):
             continue
-        if study and record["study"] != study.settings.study and record["recipe"] not in planned:
+        if (
+            study
+            and record["study"] != study.settings.study
+            and record.get("recipe") not in planned
+        ):
             continue
         made.append(Done(folder, record, chain(record)))
     sides = [*study.settings.conditions, *study.settings.variants] if study else []
@@ -65,7 +69,7 @@ def found(study: Study | None = None, phase: str | None = None) -> list[Done]:
             order.get(each.side, len(order)),
             each.side,
             each.record["seed"],
-            each.record["recipe"] not in planned,
+            each.record.get("recipe") not in planned,
             each.record.get("started", ""),
         )
     )
@@ -160,9 +164,8 @@ def differing(made: Iterable[Done]) -> list[str]:
 
 def means(done: Done) -> dict[str, float]:
     """Per target: the headline score in English, and its mean over the other languages."""
-    path = done.folder / "scores.csv"
-    scores = pd.read_csv(path) if path.is_file() else pd.DataFrame()
-    if "task" not in scores:  # of a notebook that scores in its own way
+    scores = stacked([(done.folder, {})], "scores.csv")
+    if scores.empty:
         return {}
     if "language_2" in scores:
         scores = scores[scores["language_2"].isna()]

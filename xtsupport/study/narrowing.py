@@ -1,6 +1,6 @@
 """A part of a study: ``--only conditions=none,squad``. Its runs are those of the whole study."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xtsupport import tables
 from xtsupport.errors import UserError, did_you_mean
@@ -8,9 +8,6 @@ from xtsupport.sides import side
 from xtsupport.study.parameters import as_list
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings
-
-if TYPE_CHECKING:
-    from xtsupport.study.plan import Study
 
 KEYS = ("conditions", "targets", "seeds", "variants")
 
@@ -104,29 +101,3 @@ def unspoken(settings: Settings) -> list[str]:
     if gone := [code for code in chosen if code not in heard]:
         return [f"left out: {', '.join(gone)}, which no target of the study has"]
     return []
-
-
-def left_out(study: "Study") -> list[str]:
-    """What a narrowed study lacks of the whole one, and of its file, for people."""
-    gone = study.settings._left_out
-    lines = [f"left out, because of --set: {', '.join(gone)}"] if gone else []
-    lines += unspoken(study.whole or study.settings)
-    if not any("report.html" in node.outputs for node in study.plan.nodes):
-        lines.append(
-            "no report: it needs two conditions to compare (such as none and another), in a "
-            "language that is not trained on"
-        )
-    if study.whole is None:
-        return lines
-    from xtsupport.study.cost import WithoutData
-
-    before, now = study.whole.analysis, study.settings.analysis
-    lines += [
-        f"left out: contrast {pair[0]} against {pair[1]}"
-        for pair in before.contrasts
-        if pair not in now.contrasts
-    ]
-    if before.primary and not now.primary:
-        lines.append("left out: the primary comparison, so every result is exploratory")
-    every = len(WithoutData(study.whole).all_runs())
-    return [*lines, f"{every - len(study.plan.runs)} of the study's {every} runs are left out"]

@@ -3,16 +3,17 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from xtsupport import folders, tables
 from xtsupport.errors import UserError, did_you_mean
-from xtsupport.study import conditions, narrowing, runs
+from xtsupport.study import conditions, cost, narrowing, runs
 from xtsupport.study.parameters import as_list, as_settings
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings, load_settings
-from xtsupport.study.planner import Planner
+from xtsupport.study.planner import Planner, WithoutData
 from xtsupport.study.reads import texts
 from xtsupport.study.runs import NOTEBOOKS, PHASES, Run
 
@@ -52,6 +53,11 @@ class Study:
     def data(self) -> str:
         """What ``load(data=)`` and the tables take for this study's data."""
         return data_source(self.settings.data)
+
+    @cached_property
+    def seconds(self) -> dict[str, float]:
+        """Node -> the seconds that it should take on the device at hand."""
+        return cost.node_seconds(self.settings, self.plan.nodes)
 
     def spoken(self, target: str) -> list[str]:
         """The languages that a target is evaluated in."""
@@ -148,6 +154,30 @@ def study_of(settings: Settings, params: str, only=()) -> Study:
     work = tuple(replace(n, parameters=n.parameters | added) for n in nodes(part, made))
     folder, whole = folders.outputs() / settings.study, settings if chosen else None
     return Study(part, Plan(tuple(made), work), folder, params, whole)
+
+
+def left_out(study: Study) -> list[str]:
+    """What a narrowed study lacks of the whole one, and of its file, for people."""
+    gone = study.settings._left_out
+    lines = [f"left out, because of --set: {', '.join(gone)}"] if gone else []
+    lines += narrowing.unspoken(study.whole or study.settings)
+    if not any("report.html" in node.outputs for node in study.plan.nodes):
+        lines.append(
+            "no report: it needs two conditions to compare (such as none and another), in a "
+            "language that is not trained on"
+        )
+    if study.whole is None:
+        return lines
+    before, now = study.whole.analysis, study.settings.analysis
+    lines += [
+        f"left out: contrast {pair[0]} against {pair[1]}"
+        for pair in before.contrasts
+        if pair not in now.contrasts
+    ]
+    if before.primary and not now.primary:
+        lines.append("left out: the primary comparison, so every result is exploratory")
+    every = len(WithoutData(study.whole).all_runs())
+    return [*lines, f"{every - len(study.plan.runs)} of the study's {every} runs are left out"]
 
 
 def read_settings(params: str | Path, overrides=()) -> Settings:

@@ -3,9 +3,9 @@
 from typing import Any, NamedTuple
 
 from xtsupport.data.hub import available
-from xtsupport.study.cost import WithoutData
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.phases.exposure import validation_split
+from xtsupport.study.planner import WithoutData
 
 
 class Read(NamedTuple):

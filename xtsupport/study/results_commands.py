@@ -5,8 +5,7 @@ from pathlib import Path
 from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.files import plain_disk_errors, write_text
-from xtsupport.study.commands import existing, say
-from xtsupport.study.verbs import CUBE, SEED, argument, positive, verb
+from xtsupport.study.verbs import CUBE, SEED, argument, existing, positive, say, verb
 
 
 @verb(

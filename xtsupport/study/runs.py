@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 from xtsupport import files, folders
 from xtsupport.errors import Stopped, UserError
@@ -166,6 +167,13 @@ def flaws(folder: Path, key: str | None = None) -> list[str]:
     return found
 
 
+SAID: dict[str, Any] = {  # by every record, whatever the phase
+    **dict.fromkeys(("study", "phase", "condition", "variant", "training_task", "run_key"), str),
+    **dict.fromkeys(("settings", "data", "upstream", "files"), dict),
+    **{"seed": int, "seconds": (int, float)},
+}
+
+
 def read_record(folder: Path) -> dict | None:
     """The contents of ``run.json``; None when it is absent, truncated or not a record."""
     try:
@@ -178,7 +186,10 @@ def read_record(folder: Path) -> dict | None:
 @lru_cache(maxsize=10_000)
 def _record(path: Path, size: int, changed: int) -> dict | None:
     record = json.loads(path.read_text(encoding="utf-8"))
-    return record if isinstance(record, dict) and isinstance(record.get("files"), dict) else None
+    whole = isinstance(record, dict) and all(
+        isinstance(record.get(name), kind) for name, kind in SAID.items()
+    )
+    return record if whole and all("sha256" in each for each in record["files"].values()) else None
 
 
 def require(run: Run) -> Path:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from xtsupport import folders
 from xtsupport.errors import UserError
-from xtsupport.files import write_text
+from xtsupport.files import read_text, write_text
 from xtsupport.report import page, plots
 from xtsupport.report.names import named, side_name
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, picture
@@ -98,7 +98,7 @@ def write_page(names: Sequence[str], out: Path) -> Path:
 def answers(every: Sequence[Chosen]) -> list[Block]:
     """The first sentence of every study's answer, as its page and the terminal have it."""
     rows = [
-        [Cell(each.name), Cell(path.read_text(encoding="utf-8").partition("\n")[0], kind="text")]
+        [Cell(each.name), Cell(read_text(path).partition("\n")[0], kind="text")]
         for each in every
         if each.folder and (path := each.folder / "answer.txt").is_file()
     ]

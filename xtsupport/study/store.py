@@ -10,21 +10,18 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from xtsupport import files, folders
+from xtsupport.errors import UserError
 from xtsupport.study import runs
 from xtsupport.study.runs import LOCK, PHASES, RECORD, SHORT, Run
-
-if TYPE_CHECKING:
-    from xtsupport.study.plan import Study
 
 LIST = "runs.csv"
 COLUMNS = ("phase", "condition", "variant", "training_task", "seed", "name", "recipe", "run_key")
 
 
-def write_list(study: "Study") -> None:
-    """Leave ``runs.csv``: every run of the study, with key and folder as soon as it is done.
+def write_list(study) -> None:
+    """Leave ``runs.csv``: every run of a `plan.Study`, with key and folder as soon as it is done.
 
     A part of a study writes its own runs and leaves what the list says of others.
     """
@@ -42,12 +39,26 @@ def write_list(study: "Study") -> None:
 
 
 def read_list(folder: Path) -> list[dict]:
-    """The rows of a study's ``runs.csv``; none where there is no such file."""
+    """The rows of a study's ``runs.csv``; none where there is no such file.
+
+    Raises UserError for a damaged one: its runs would count as nobody's.
+    """
+    needed, rows, there = {"name", "recipe", "run_key"}, [], folder / LIST
     try:
-        with (folder / LIST).open(encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream))
-    except OSError:
+        with there.open(encoding="utf-8", newline="") as stream:
+            rows = list(table := csv.DictReader(stream))
+            whole = needed <= {*(table.fieldnames or ())}
+        whole &= all(None not in (*row, *row.values()) for row in rows)
+    except FileNotFoundError:
         return []
+    except (UnicodeDecodeError, csv.Error):
+        whole = False
+    if whole:
+        return rows
+    raise UserError(
+        f"{there}: is damaged; delete it and run the study again, which writes it anew and does no "
+        "finished run twice"
+    )
 
 
 def of_study(folder: Path) -> list[Path]:

@@ -1,8 +1,13 @@
 """How a verb of the command line is declared: its example and arguments, above what it does."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+from xtsupport import folders
+from xtsupport.errors import UserError
 
 DEMO = "params/demo.yaml"
 Argument = tuple[str, dict]
@@ -46,6 +51,29 @@ def argument(name: str, metavar: str | None = None, text: str | None = None, **m
 def flag(name: str, text: str) -> Argument:
     """An option without a value."""
     return name, {"action": "store_true", "help": text}
+
+
+def say(*lines: str) -> None:
+    """Lines beside what a verb prints as its result."""
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
+
+
+def existing(path: str) -> Path:
+    """A file or folder that must be there."""
+    found = folders.typed(path, Path())
+    if not found.is_file() and not found.is_dir():
+        raise UserError(f"{path}: no such file or folder")
+    return found
+
+
+def settings_and_part(args):
+    """The settings of a command line, and those of the part that ``--only`` names (None: all)."""
+    from xtsupport.study.narrowing import part_of
+    from xtsupport.study.plan import read_settings
+
+    settings = read_settings(args.file, args.set)
+    return settings, part_of(settings, args.only) if args.only else None
 
 
 def positive(text: str) -> int:

@@ -5,8 +5,6 @@ function of the seed and the step, so a killed run continues from its last check
 with the same weights (bitwise on one machine's CPU).
 """
 
-import json
-import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,8 +16,6 @@ import pandas as pd
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.tracking import GeneralTracker
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from xtsupport.errors import Stopped
 from xtsupport.training.batches import (
@@ -32,12 +28,12 @@ from xtsupport.training.batches import (
     token_batches,
 )
 from xtsupport.training.divergence import Readings
-from xtsupport.training.encoder import checksum
 from xtsupport.training.features import IGNORED, Features, check_learnable
 from xtsupport.training.interrupt import asked_to_stop
 from xtsupport.training.masked import mask_tokens
 from xtsupport.training.progress import ProgressLine
 from xtsupport.training.recipe import Recipe
+from xtsupport.training.resume import resume, save_checkpoint, trained_weights
 from xtsupport.training.robust import robust_loss
 from xtsupport.training.selection import Selection
 
@@ -75,7 +71,7 @@ def train(
     losses = np.full(recipe.steps, np.nan, dtype=np.float32)
     selection = Selection(_together(accelerator, evaluate), recipe.dev_every, recipe.dev_patience)
     wrapped, optimizer = accelerator.prepare(model.train(), optimizer)
-    weights, clipped = _weights(model), list(wrapped.parameters())  # looked for once, not each step
+    weights, clipped = trained_weights(model), list(wrapped.parameters())
     first = resume(checkpoint, model, optimizer, losses, selection) if checkpoint else 0
     streams = {
         t: islice(batch_stream(f, recipe.batch_size, recipe.seed, t), tasks[:first].count(t), None)
@@ -232,77 +228,3 @@ def rate(step: int, recipe: Recipe) -> float:
 def _set_rate(optimizer, value: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = value
-
-
-# ------------------------------------------------------------------------------ checkpoints
-
-
-def save_checkpoint(
-    path: Path, model, optimizer, losses: np.ndarray, selection: Selection, step: int
-) -> None:
-    """Weights, optimiser, random state, losses (steps,), the scores on development rows and the
-    best weights in one safetensors file, at once or not."""
-    tensors = {f"model.{name}": value for name, value in _weights(model).items()}
-    tensors |= {f"best.{name}": value for name, value in selection.best.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-    tensors |= {"random.cpu": torch.get_rng_state(), "losses": torch.from_numpy(losses)}
-    tensors |= {f"random.cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
-    tensors = {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
-    draft = path.with_name(path.name + ".part")
-    about = {"step": str(step), "dev": json.dumps(list(selection.scores.items()))}
-    save_file(tensors, draft, about | {"sha256": checksum(tensors)})
-    with draft.open("r+b") as file:  # Windows flushes no other
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
-def _weights(model) -> dict[str, torch.Tensor]:
-    """What training changes: every trained parameter and buffer once, tied ones by first name."""
-    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    return trained | dict(model.named_buffers())
-
-
-def _read_checkpoint(path: Path) -> tuple[int, dict[int, float], dict[str, torch.Tensor]]:
-    """Steps done, scores on development rows by step, and tensors; SafetensorError or ValueError
-    for a damaged file."""
-    with safe_open(path, "pt") as file:
-        about = file.metadata()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if about.get("sha256", "") not in ("", checksum(tensors)):  # older files carry none
-        raise ValueError("its checksum differs")
-    return json.loads(about["step"]), dict(json.loads(about.get("dev", "[]"))), tensors
-
-
-def resume(path: Path, model, optimizer, losses: np.ndarray, selection: Selection) -> int:
-    """Continue from a checkpoint if any; fills losses (steps,) and `selection`, returns how many
-    steps are done.
-
-    A damaged checkpoint is named and removed, and training starts over.
-    """
-    if not path.exists():
-        return 0
-    try:
-        step, selection.scores, tensors = _read_checkpoint(path)
-    except (SafetensorError, ValueError, OSError) as error:
-        print(f"{path} is damaged ({error}); training starts over")
-        path.unlink()
-        return 0
-    with torch.no_grad():
-        for name, weight in _weights(model).items():
-            weight.copy_(tensors[f"model.{name}"])
-    state = optimizer.state_dict()
-    for name, value in tensors.items():
-        if name.startswith("best."):
-            selection.best[name.removeprefix("best.")] = value
-        if name.startswith("optimizer."):
-            _, index, part = name.split(".")
-            state["state"].setdefault(int(index), {})[part] = value
-    optimizer.load_state_dict(state)
-    torch.set_rng_state(tensors["random.cpu"])
-    if torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(
-            [tensors[f"random.cuda{i}"] for i in range(torch.cuda.device_count())]
-        )
-    losses[:] = tensors["losses"].numpy()
-    return step

@@ -58,15 +58,3 @@ def steps_of(own: dict, sizes: dict[str, int]) -> int:
 def masked_steps(steps: int, share: float) -> int:
     """Masked-LM steps beside `steps` of the task, which keeps all of its own: `share` of all."""
     return max(1, round(steps * share / (1 - share))) if share else 0
-
-
-def rows_drawn(own: dict) -> float:
-    """About how many rows a run trains on, by its settings: one window for each."""
-    if "steps" in own:  # phase 1
-        return own["steps"] * own["batch_size"]
-    if "epochs" not in own:
-        return 0.0
-    sizes = own.get("tasks") or {"": own["rows"]}
-    done = steps_of(own, sizes)
-    done += masked_steps(done, own.get("masked_share", 0))
-    return done * own["batch_size"] + rows_drawn(own.get("matched", {}))

@@ -21,7 +21,7 @@ import yaml
 from xtsupport import files, folders
 from xtsupport.errors import Stopped, UserError, did_you_mean
 from xtsupport.study import runs, store
-from xtsupport.study.execution import devices
+from xtsupport.study.execution import gpu_locks
 from xtsupport.study.execution.orphans import die_with_parent
 from xtsupport.study.parameters import assigned, declared
 from xtsupport.training.progress import LIVE
@@ -77,7 +77,7 @@ def run_notebook(spec: dict, folder: Path) -> None:
     source = folders.notebooks() / f"{spec['notebook']}.ipynb"
     parameters = yaml.safe_load((folder / PARAMS).read_text(encoding="utf-8"))
     check_parameters(source, parameters)
-    with devices.one_device(spec["per_gpu"]) as device, own_environment(spec, device, folder):
+    with gpu_locks.one_device(spec["per_gpu"]) as device, own_environment(spec, device, folder):
         execute_notebook(source, folder / source.name, parameters)
 
 

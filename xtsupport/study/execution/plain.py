@@ -22,15 +22,15 @@ def chosen() -> bool:
     return told == "1" if told else os.name == "nt" or find_spec("snakemake") is None
 
 
-def run_nodes(study: Path, graph: Path, environment: dict, tick: Callable, stop: Callable) -> int:
-    """Do the nodes of a graph in its order, upstream first; 0 if all came out whole.
+def run_nodes(study: Path, environment: dict, tick: Callable, stop: Callable) -> int:
+    """Do the nodes of a study's graph in its order, upstream first; 0 if all came out whole.
 
     study: its folder, which the graph's paths start from; tick: called a few times a second;
     stop: called when this process is interrupted, before the node at work is killed. A node that
     failed is tried once more; what waits for it is withheld.
     """
     failed = 0
-    for node in json.loads(graph.read_text(encoding="utf-8"))["nodes"]:
+    for node in json.loads((study / "graph.json").read_text(encoding="utf-8"))["nodes"]:
         if all((study / stamp).exists() for stamp in node["after"]):
             failed += all(one_node(study, node, environment, tick, stop) for _ in range(TRIES))
         else:

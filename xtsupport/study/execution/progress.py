@@ -7,10 +7,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from xtsupport.files import read_text
 from xtsupport.study import runs, store
 from xtsupport.study.checks import shown
-from xtsupport.study.execution.runner import harmed, rule_name
-from xtsupport.study.execution.time_left import seconds_left, work
+from xtsupport.study.execution.snakemake import rule_name
+from xtsupport.study.execution.state import harmed
+from xtsupport.study.execution.time_left import seconds_left
 from xtsupport.study.plan import Node, Study
 from xtsupport.tables import seen_before
 from xtsupport.training.progress import duration
@@ -19,9 +21,9 @@ from xtsupport.training.progress import duration
 class Progress:
     """Lines as nodes start and end; on a terminal also one line that is kept up to date."""
 
-    def __init__(self, todo: list[Node], total: int, stream=None, log: Path | None = None):
-        self.works = {node.name: work(node) for node in todo}
-        self.left, self.total = {node.name for node in todo}, total
+    def __init__(self, todo: dict[str, float], total: int, stream=None, log: Path | None = None):
+        """todo: node -> the seconds that it should take; total: how many nodes the study has."""
+        self.todo, self.total = todo, total
         self.stream, self.log = stream or sys.stderr, log
         self.live = self.stream.isatty()
         self.seen: dict[str, str] = {}
@@ -49,8 +51,8 @@ class Progress:
     def count(self, states: dict[str, dict]) -> str:
         """Nodes done of all, and the time left once there is a fair guess."""
         over = {name for name, each in states.items() if each["state"] == "done"}
-        done = self.total - len((self.left | set(states)) - over)
-        left = seconds_left(self.works, states, self.started)
+        done = self.total - len((set(self.todo) | set(states)) - over)
+        left = seconds_left(self.todo, states, self.started)
         return f"[{done}/{self.total}{f', {duration(left)} left' if left else ''}]"
 
     def say(self, text: str) -> None:
@@ -163,12 +165,12 @@ def time_left(
     mine = {name for name, each in states.items() if runner and each.get("runner") == runner}
     if not mine:
         return None
-    works = {
-        node.name: work(node)
-        for node in study.plan.nodes
-        if node.name in mine or found[node.name] not in ("done", "withheld")
+    planned = {
+        name: seconds
+        for name, seconds in study.seconds.items()
+        if name in mine or found[name] not in ("done", "withheld")
     }
-    return seconds_left(works, states, min(states[name]["started"] for name in mine))
+    return seconds_left(planned, states, min(states[name]["started"] for name in mine))
 
 
 def headline(study: Study) -> list[str]:
@@ -179,7 +181,7 @@ def headline(study: Study) -> list[str]:
     path, primary = study.folder / "answer.txt", study.settings.analysis.primary
     lines = []
     if primary and path.is_file():
-        lines = answer_lines(path.read_text(encoding="utf-8"))
+        lines = answer_lines(read_text(path))
         lines += ["", seen_before(study.settings.encoder, [primary.target], study.data)]
     report = study.folder / "report.html"
     return [*lines, f"report: {shown(report)}"] if report.is_file() else lines

@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -25,14 +24,13 @@ import yaml
 from xtsupport import files, folders
 from xtsupport.errors import UserError
 from xtsupport.study import runs, store
-from xtsupport.study.execution import kernel_server, nodes, plain
-from xtsupport.study.execution.orphans import die_with_parent
+from xtsupport.study.execution import kernel_server, nodes, plain, snakemake
+from xtsupport.study.execution.state import busy, node_folder, ready, stale, states
 from xtsupport.study.execution.time_left import urgency
 from xtsupport.study.params.settings import leaves
 from xtsupport.study.plan import Node, Study
 from xtsupport.training.interrupt import STOP
 
-HERE = Path(__file__).parent
 STOP_FILE = "stop"  # in a study's folder: its nodes are to end at the next step
 GRACE = 20  # seconds for that
 OPEN_FILES = 256  # at once, of one process: a kernel needs some 70
@@ -82,44 +80,12 @@ def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show
     return found
 
 
-def stale(study: Study) -> list[Node]:
-    """The nodes that have a run to do, in order."""
-    return [node for node in study.plan.nodes if not all(runs.is_whole(run) for run in node.runs)]
-
-
-def ready(study: Study, todo: list[Node]) -> list[Node]:
-    """Of the nodes that are stale, those of which it is certain that they follow in one pass.
-
-    A run that was harmed and is done again may come out otherwise (on another processor, say), and
-    then what starts from it is stale as well. So what lies behind a node that is fresh now, but
-    waits for a stale one, is left to the next pass.
-    """
-    names = {node.name for node in todo}
-    unsure: set[str] = set()
-    for node in study.plan.nodes:  # in an order that respects what they wait for
-        above = set(node.upstream)
-        if above & unsure or (above & names and node.name not in names):
-            unsure.add(node.name)
-    return [node for node in todo if node.name not in unsure]
-
-
 def tidy(study: Study) -> None:
     """Remove checkpoints of runs that are whole: what a kill between the two leaves."""
     for run in study.plan.runs:
         found = runs.find(run)
         if found and (found / runs.CHECKPOINT).is_dir():
             shutil.rmtree(found / runs.CHECKPOINT)
-
-
-def harmed(study: Study) -> list[str]:
-    """What is wrong with what was whole once: files that changed, went or came, a line each."""
-    found = []
-    for run in (run for node in study.plan.nodes for run in node.runs):
-        if there := runs.standing(run):
-            found += runs.flaws(there[0])
-        elif run.phase != "analysis" and run.key and (run.folder / runs.RECORD).exists():
-            found.append(f"{run.folder / runs.RECORD}: cannot be read")
-    return found
 
 
 @contextmanager
@@ -136,20 +102,6 @@ def study_lock(folder: Path) -> Iterator[str]:
             yield token
         finally:
             info.unlink(missing_ok=True)
-
-
-def busy(folder: Path) -> str:
-    """Who holds a study."""
-    holder = files.read_json(folder / "running.json")
-    who = "process {pid} on {host} since {since}".format(**holder) if holder else "another process"
-    return f"study {folder.name} is being run by {who}; wait for it or stop it"
-
-
-def runner_of(folder: Path) -> str | None:
-    """The token of the process that runs the study now; None when nobody does."""
-    if not files.is_locked(folder / runs.LOCK):
-        return None
-    return (files.read_json(folder / "running.json") or {"token": "unknown"})["token"]
 
 
 def keep_settings(study: Study) -> None:
@@ -170,11 +122,13 @@ def keep_settings(study: Study) -> None:
 
 def prepare(study: Study, todo: list[Node], holder: str) -> None:
     """Write what each node has to do, and the graph for Snakemake."""
-    names, urgent, rules = {node.name for node in todo}, urgency(study.plan.nodes), []
+    names, rules = {node.name for node in todo}, []
+    urgent = urgency(study.plan.nodes, study.seconds)
     for node in todo:
         write_node(study, node, holder)
         after = [name for name in node.upstream if name in names]
-        rules.append(rule(study, node, after) | {"priority": urgent[node.name]})
+        rule = snakemake.rule(node, after, study.settings.threads)
+        rules.append(rule | {"priority": urgent[node.name]})
     looks = [run for node in study.plan.nodes for run in node.runs if run.phase == "analysis"]
     graph = {"nodes": rules, "runs": store.sketch([*study.plan.runs, *looks])}
     files.write_json(study.folder / "graph.json", graph)
@@ -205,23 +159,6 @@ def write_node(study: Study, node: Node, holder: str) -> None:
     files.write_json(folder / nodes.SPEC, spec)
 
 
-def rule(study: Study, node: Node, after: list[str]) -> dict:
-    """A node as the Snakefile takes it; paths are relative to the study's folder."""
-    return {
-        "rule": rule_name(node.name),
-        "folder": f"nodes/{node.name}",
-        "stamp": f"nodes/{node.name}/{nodes.STAMP}",
-        "log": f"nodes/{node.name}/output.log",
-        "after": [f"nodes/{name}/{nodes.STAMP}" for name in after],
-        "threads": study.settings.threads,
-    }
-
-
-def rule_name(node: str) -> str:
-    """A node's name as Snakemake takes it for a rule."""
-    return "".join(each if each.isalnum() else "_" for each in node)
-
-
 def warm_kernels(study: Study, todo: list[Node], profile: str):
     """Context manager: the environment of nodes whose kernels start warm, where that pays."""
     if profile != "local" or len(todo) < 2 or plain.chosen():
@@ -233,41 +170,12 @@ def carry_out(study: Study, jobs: int, profile: str, environment: dict, tick: Ti
     """Do the nodes of the graph, by Snakemake where there is one; its exit code."""
     stop_file = str(study.folder / STOP_FILE)
     environment = {"XTSUPPORT_ROOT": str(folders.root()), STOP: stop_file} | environment
+    stop = partial(let_training_stop, study)
     if profile == "local" and plain.chosen():
-        stop = partial(let_training_stop, study)
-        graph = study.folder / "graph.json"
-        return plain.run_nodes(study.folder, graph, environment, tick, stop)
+        return plain.run_nodes(study.folder, environment, tick, stop)
     if find_spec("snakemake") is None:
         raise UserError(f"--profile {profile}: needs Snakemake, which is not installed here")
-    return snakemake(study, jobs, profile, environment, tick)
-
-
-def snakemake(study: Study, jobs: int, profile: str, environment: dict, tick: Tick) -> int:
-    """Call Snakemake and wait for it; it and all below it die with this process."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(HERE / "Snakefile")]
-    command += ["--directory", str(study.folder), "--nolock"]
-    command += ["--profile", str(profile_folder(profile)), "--workflow-profile", "none"]
-    command += ["--cores" if profile == "local" else "--jobs", str(jobs)]
-    with (study.folder / "snakemake.log").open("a", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            command,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=os.environ | environment,
-            start_new_session=True,
-            preexec_fn=partial(die_with_parent, os.getpid()) if sys.platform == "linux" else None,
-        )
-        try:
-            return plain.wait(process, tick)
-        except BaseException:
-            let_training_stop(study)
-            if profile != "local":
-                cancel(process)
-            stop(process)
-            if profile != "local":
-                take_back(study.folder)
-            raise
+    return snakemake.run_nodes(study.folder, jobs, profile, environment, tick, stop)
 
 
 def allow_open_files() -> None:
@@ -316,55 +224,6 @@ def let_training_stop(study: Study) -> None:
         pass
     finally:
         asked.unlink(missing_ok=True)
-
-
-def cancel(process: subprocess.Popen) -> None:
-    """Have Snakemake take back what it gave to a cluster; it does so only when interrupted."""
-    process.send_signal(signal.SIGINT)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=60)
-
-
-def take_back(folder: Path) -> None:
-    """Cancel Slurm jobs that work in a study's folder: one that was handed over at the moment of
-    the interruption is not known to Snakemake, which takes back only what it knows."""
-    if not shutil.which("squeue"):
-        return
-    listed = subprocess.run(["squeue", "-h", "-o", "%i %Z"], capture_output=True, text=True)
-    places = [line.partition(" ") for line in listed.stdout.splitlines()]
-    left = [number for number, _, place in places if folder.resolve() == Path(place).resolve()]
-    if left:
-        subprocess.run(["scancel", *left], capture_output=True)
-
-
-def stop(process: subprocess.Popen) -> None:
-    """End Snakemake and its jobs: politely, then not."""
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, sent)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=5)
-
-
-def profile_folder(name: str) -> Path:
-    """A packaged profile by name, or a folder with a ``config.yaml``."""
-    for folder in (HERE / "profiles" / name, Path(name)):
-        if (folder / "config.yaml").is_file():
-            return folder.resolve()
-    raise UserError(
-        f"--profile {name}: no such profile; allowed: local, slurm or a folder with config.yaml"
-    )
-
-
-def node_folder(study: Study, name: str) -> Path:
-    """Where a node keeps its notebook, log and state."""
-    return study.folder / "nodes" / name
-
-
-def states(study: Study, todo: list[Node]) -> dict[str, dict]:
-    """Node name -> its ``state.json``; ``waiting`` when it has not begun."""
-    places = {node.name: node_folder(study, node.name) / nodes.STATE for node in todo}
-    return {name: files.read_json(path) or {"state": "waiting"} for name, path in places.items()}
 
 
 def write_if_new(path: Path, text: str) -> None:

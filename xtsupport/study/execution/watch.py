@@ -5,7 +5,7 @@ import sys
 import time
 
 from xtsupport import files
-from xtsupport.study.execution import nodes, progress, runner
+from xtsupport.study.execution import nodes, progress, state
 from xtsupport.study.plan import Study
 
 EVERY = 2.0  # seconds between two looks on a terminal
@@ -17,8 +17,8 @@ def watch(study: Study) -> None:
     """Show a study's state again and again, until nobody runs it."""
     live = sys.stdout.isatty()
     while True:
-        holder = runner.runner_of(study.folder)
-        states = runner.states(study, list(study.plan.nodes))
+        holder = state.runner_of(study.folder)
+        states = state.states(study, list(study.plan.nodes))
         lines = with_curves(study, progress.status_lines(study, holder, states))
         if live:
             size = shutil.get_terminal_size()
@@ -37,8 +37,8 @@ def with_curves(study: Study, lines: list[str]) -> list[str]:
         name, _, rest = line.partition(" ")
         if not rest.strip().startswith("running"):
             continue
-        told = files.read_json(runner.node_folder(study, name) / nodes.LIVE_FILE)
-        if told:  # it has begun to train
+        told = files.read_json(state.node_folder(study, name) / nodes.LIVE_FILE)
+        if told and told.get("losses"):  # it has begun to train
             found.append(f"  {curve(told['losses'])}  {told['text']}")
     return found
 

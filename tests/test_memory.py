@@ -1,4 +1,4 @@
-"""What a study lacks, in order; memory and what makes it suffice; checkpointing changes no loss."""
+"""Memory and what makes it suffice; checkpointing changes no loss."""
 
 import copy
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from xtsupport import folders
-from xtsupport.study import cli, commands, lacking
+from xtsupport.study import commands, memory
 from xtsupport.study.cost import SHAPES, Estimate
 from xtsupport.study.params.settings import load_settings
 from xtsupport.study.phases.fitting import recompute
@@ -43,7 +43,7 @@ GIB = 1 << 30
     ],
 )
 def test_accumulation_then_bfloat16_then_checkpointing(large, there, words):
-    assert lacking.remedy(large, there) == words
+    assert memory.remedy(large, there) == words
 
 
 def test_bfloat16_comes_before_checkpointing(large):
@@ -51,43 +51,22 @@ def test_bfloat16_comes_before_checkpointing(large):
     whole = large.settings.model_copy(update={"precision": "float32"})
     large.settings = whole
     words = "--set evaluation.batch_tokens=512 --set precision=bfloat16"
-    assert lacking.remedy(large, int(9.4e9 / 0.9)) == words
+    assert memory.remedy(large, int(9.4e9 / 0.9)) == words
 
 
 def test_only_a_gpu_that_is_too_small_is_told(large, monkeypatch):
-    assert torch.cuda.is_available() or lacking.too_little_memory(large) == ""
+    assert torch.cuda.is_available() or memory.too_little_memory(large) == ""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     small, big = SimpleNamespace(total_memory=16 * GIB), SimpleNamespace(total_memory=80 * GIB)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: big)
-    assert lacking.too_little_memory(large) == ""
+    assert memory.too_little_memory(large) == ""
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: small)
-    told = lacking.too_little_memory(large)
+    told = memory.too_little_memory(large)
     assert "21.1 GiB, this GPU has 16.0; --set evaluation.batch_tokens=4096" in told
-    monkeypatch.setattr("xtsupport.study.execution.devices.devices", lambda: ["0"])
+    monkeypatch.setattr("xtsupport.study.execution.gpu_locks.devices", lambda: ["0"])
     monkeypatch.setattr("xtsupport.study.cost.estimate", lambda *_: large)
     study = SimpleNamespace(settings=large.settings, plan=SimpleNamespace(runs=()))
     assert commands.short_of_memory(study) == [f"warning: {told}"]  # before `run` starts
-
-
-def test_the_order_is_data_encoder_memory_and_what_must_be_bought():
-    problems = ["ccg: buy it", "encoder 'x': nowhere", "xquad (de): missing"]
-    assert lacking.missing_lines(problems, "memory: too little") == [
-        "missing 1    xquad (de): missing",
-        "missing 2    encoder 'x': nowhere",
-        "missing 3    memory: too little",
-        "missing 4    ccg: buy it",
-    ]
-
-
-def test_a_plan_without_its_mirror_estimates_and_ends_well(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
-    assert cli.main(["plan", "params/small.yaml"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "5 runs in 8 nodes, once the data are here:"
-    assert lines[-1].startswith("missing 1    ") and "no folder" in lines[-1]
-    for wrong in ("data=nowhere", "seeds=x"):  # a mistake is no lack
-        assert cli.main(["plan", "params/small.yaml", "--set", wrong]) == 1
-        assert wrong.partition("=")[0] in capsys.readouterr().err
 
 
 def test_checkpointing_computes_layers_twice_and_changes_no_loss(tiny_encoder):

@@ -1,0 +1,47 @@
+"""What `xtsupport plan` says of costs and of what is missing."""
+
+from pathlib import Path
+
+import pytest
+
+from xtsupport.study import cli, cost
+from xtsupport.study.devices import DEVICES
+from xtsupport.study.plan import read_settings
+from xtsupport.study.plan_lines import estimated, missing_lines
+from xtsupport.study.planner import WithoutData
+
+PARAMS = Path(__file__).parents[1] / "params"
+
+
+@pytest.mark.parametrize(("name", "runs"), [("paper", 259), ("base", 97)])
+def test_large_studies_are_costed_without_their_data(name, runs):
+    """Runs by hand. paper: 10 conditions x 3 seeds in phase 2; 6 training tasks x 11 x 3 in phase
+    3 (xnli, pawsx, udpos, panx, squad, tydiqa); retrieval 10 x 3 and once for none."""
+    settings = read_settings(PARAMS / f"{name}.yaml")
+    made = WithoutData(settings).all_runs()
+    assert len(made) == runs == {"paper": 30 + 198 + 31, "base": 12 + 72 + 13}[name]
+    found = cost.estimate(settings, made)
+    lines = "\n".join(estimated(found))
+    assert "note: " in lines and "lengths.csv" in lines and "H100" in lines
+    assert all(work.seconds(DEVICES[0]) > 0 for work in found.works)
+
+
+def test_the_order_is_data_encoder_memory_and_what_must_be_bought():
+    problems = ["ccg: buy it", "encoder 'x': nowhere", "xquad (de): missing"]
+    assert missing_lines(problems, "memory: too little") == [
+        "missing 1    xquad (de): missing",
+        "missing 2    encoder 'x': nowhere",
+        "missing 3    memory: too little",
+        "missing 4    ccg: buy it",
+    ]
+
+
+def test_a_plan_without_its_mirror_estimates_and_ends_well(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    assert cli.main(["plan", "params/small.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "5 runs in 8 nodes, once the data are here:"
+    assert lines[-1].startswith("missing 1    ") and "no folder" in lines[-1]
+    for wrong in ("data=nowhere", "seeds=x"):  # a mistake is no lack
+        assert cli.main(["plan", "params/small.yaml", "--set", wrong]) == 1
+        assert wrong.partition("=")[0] in capsys.readouterr().err

@@ -1,0 +1,68 @@
+"""What of a study is done, stale or harmed, how its nodes go, and who runs it."""
+
+from pathlib import Path
+
+from xtsupport import files
+from xtsupport.study import runs
+from xtsupport.study.execution import nodes
+from xtsupport.study.plan import Node, Study
+
+
+def stale(study: Study) -> list[Node]:
+    """The nodes that have a run to do, in order."""
+    return [node for node in study.plan.nodes if not all(runs.is_whole(run) for run in node.runs)]
+
+
+def ready(study: Study, todo: list[Node]) -> list[Node]:
+    """Of the nodes that are stale, those of which it is certain that they follow in one pass.
+
+    A run that was harmed and is done again may come out otherwise (on another processor, say), and
+    then what starts from it is stale as well. So what lies behind a node that is fresh now, but
+    waits for a stale one, is left to the next pass.
+    """
+    names = {node.name for node in todo}
+    unsure: set[str] = set()
+    for node in study.plan.nodes:  # in an order that respects what they wait for
+        above = set(node.upstream)
+        if above & unsure or (above & names and node.name not in names):
+            unsure.add(node.name)
+    return [node for node in todo if node.name not in unsure]
+
+
+def harmed(study: Study) -> list[str]:
+    """What is wrong with what was whole once: files that changed, went or came, a line each."""
+    found = []
+    for run in (run for node in study.plan.nodes for run in node.runs):
+        if there := runs.standing(run):
+            found += runs.flaws(there[0])
+        elif run.phase != "analysis" and run.key and (run.folder / runs.RECORD).exists():
+            found.append(f"{run.folder / runs.RECORD}: cannot be read")
+    return found
+
+
+def busy(folder: Path) -> str:
+    """Who holds a study."""
+    holder = files.read_json(folder / "running.json") or {}
+    known = {"pid", "host", "since"} <= {*holder}
+    who = "process {pid} on {host} since {since}".format(**holder) if known else "another process"
+    return f"study {folder.name} is being run by {who}; wait for it or stop it"
+
+
+def runner_of(folder: Path) -> str | None:
+    """The token of the process that runs the study now; None when nobody does."""
+    if not files.is_locked(folder / runs.LOCK):
+        return None
+    return (files.read_json(folder / "running.json") or {}).get("token", "unknown")
+
+
+def states(study: Study, todo: list[Node]) -> dict[str, dict]:
+    """Node name -> its ``state.json``; ``waiting`` when it has not begun."""
+    places = {node.name: node_folder(study, node.name) / nodes.STATE for node in todo}
+    return {
+        name: {"state": "waiting"} | (files.read_json(path) or {}) for name, path in places.items()
+    }
+
+
+def node_folder(study: Study, name: str) -> Path:
+    """Where a node keeps its notebook, log and state."""
+    return study.folder / "nodes" / name

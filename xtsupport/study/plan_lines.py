@@ -1,0 +1,82 @@
+"""What `xtsupport plan` prints below the nodes: what a study costs, and what it still needs."""
+
+from xtsupport.errors import UserError
+from xtsupport.study.cost import Estimate, estimate, here
+from xtsupport.study.devices import DEVICES, Device
+from xtsupport.study.memory import USABLE, needed, remedy, too_little_memory
+
+
+def cost_lines(settings, made, measure: bool = False, problems=()) -> list[str]:
+    """What runs cost, or why that is unknown; then what is missing, `problems` among it.
+
+    measure: by steps that are timed on the device at hand.
+    """
+    try:
+        found, at_hand = estimate(settings, made), None
+        if measure:
+            from xtsupport.study.timing import timed
+
+            at_hand = timed(found)
+        return [*estimated(found, at_hand), *missing_lines(problems, too_little_memory(found))]
+    except UserError as error:
+        return [f"cost unknown: {problem}" for problem in error.problems]
+
+
+def estimated(found: Estimate, at_hand: Device | None = None) -> list[str]:
+    """The costs of an estimate; `at_hand` as in `here` unless given."""
+    million = found.shape.weights / 1e6
+    text = [f"encoder      {found.settings.encoder}: {million:,.1f} million weights"]
+    text += [phase_line(found, phase) for phase in dict.fromkeys(w.phase for w in found.works)]
+    tokens, gib = found.settings.evaluation.batch_tokens, needed(found) / 2**30
+    text.append(f"disk         {found.disk() / 1e9:,.1f} GB")
+    text.append(
+        f"memory       {gib:,.1f} GiB of a GPU for batches of {tokens} tokens (not measured)"
+    )
+    text += [hours_line(found, each) for each in (at_hand or here(found.precision), *DEVICES)]
+    if found.guessed:
+        text.append(
+            f"note: {', '.join(sorted(found.guessed))}: estimated from published sizes and "
+            "xtsupport/lengths.csv, not from the rows"
+        )
+    if found.settings.trim_vocabulary:
+        text.append(
+            "note: trim_vocabulary: encoder, disk, memory and time are those of the whole "
+            "vocabulary, and will be less"
+        )
+    if not found.tokenizer and found.data != "hub":
+        text.append(
+            "note: the encoder's tokenizer is not here (`xtsupport data get` fetches it); "
+            "tokens were estimated from words"
+        )
+    return text
+
+
+def phase_line(found: Estimate, phase: str) -> str:
+    """Runs, tokens and operations of a phase."""
+    of = [work for work in found.works if work.phase == phase]
+    trained, evaluated = sum(w.trained for w in of), sum(w.evaluated for w in of)
+    done = sum(work.training + work.evaluation for work in of)
+    return (
+        f"{phase:<13}{len(of)} run{'s' * (len(of) > 1)}, "
+        f"{trained / 1e6:,.1f} million tokens trained on, "
+        f"{evaluated / 1e6:,.1f} evaluated, {done / 1e12:,.1f} Tflop"
+    )
+
+
+def hours_line(found: Estimate, device: Device) -> str:
+    """The time on a device, and whether the study fits on it."""
+    hours = found.hours(device)
+    time = f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+    small = device.memory and needed(found) > USABLE * device.memory
+    less = f"; too little memory: {remedy(found, device.memory)}" if small else ""
+    return f"time         {time} on {device.name} ({device.how}){less}"
+
+
+def missing_lines(problems: list[str], memory: str) -> list[str]:
+    """Numbered lines in the order in which one gets it: data, encoder, memory, and last what has to
+    be bought."""
+    bought = [each for each in problems if each.startswith("ccg:")]
+    encoder = [each for each in problems if each.startswith("encoder ")]
+    data = [each for each in problems if each not in (*bought, *encoder)]
+    found = [*data, *encoder, *([memory] if memory else []), *bought]
+    return [f"missing {k:<5}{text}" for k, text in enumerate(found, 1)]
