@@ -15,7 +15,6 @@ from xtsupport.study.runs import NOTEBOOKS, PHASES, Run
 USUAL = {
     "history.csv": {"step", "task", "loss"},
     "scores.csv": {"task", "language", "metric", "score"},
-    "layers.csv": {"task", "language", "layer"},
 }
 
 
