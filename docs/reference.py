@@ -18,7 +18,7 @@ from xtsupport.files import write_text
 from xtsupport.report.contents import Contents, contents
 from xtsupport.report.headline import doubt, gain_words, in_short
 from xtsupport.report.names import side_name, task_name
-from xtsupport.report.paper_sentences import MINUS, ends, signed_gain
+from xtsupport.report.numbers import ends, signed_gain
 from xtsupport.report.robustness import bootstrap_words, far_out, without_one
 from xtsupport.report.significance_files import read_comparison
 from xtsupport.statistics.best_intermediate import best_intermediate
@@ -193,7 +193,7 @@ def best(found: Contents) -> str:
 
 def ends_of(row: dict) -> str:
     """`+2.1 (0.2 to 3.4)`."""
-    return f"{signed_gain(row['gain'])} ({ends(row['ci_low'], row['ci_high'], MINUS)})"
+    return f"{signed_gain(row['gain'])} ({ends(row['ci_low'], row['ci_high'])})"
 
 
 def beside(found: Contents) -> str:

@@ -8,9 +8,9 @@ import pytest
 
 from xtsupport.report import plots
 from xtsupport.report.comparison_rows import forest_rows
-from xtsupport.report.contents import with_interval
 from xtsupport.report.headline import gain_words
 from xtsupport.report.names import task_name
+from xtsupport.report.numbers import with_interval
 from xtsupport.report.paper_sentences import sentence
 from xtsupport.report.paper_tables import page_table
 from xtsupport.report.significance_files import read_comparison

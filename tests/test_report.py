@@ -16,7 +16,7 @@ from xtsupport.report import page
 from xtsupport.report.appendix import cautions, contaminated, deciding, distinct
 from xtsupport.report.contents import contents
 from xtsupport.report.headline import in_short, one_sentence, tally, title
-from xtsupport.report.paper_sentences import signed
+from xtsupport.report.numbers import signed
 from xtsupport.report.report import standing, study_page, warnings, write_report
 from xtsupport.report.significance_files import read_comparison
 from xtsupport.statistics.comparisons import significance
@@ -214,7 +214,7 @@ def test_declared_and_exploratory_are_told_apart(text, alone):
 
 def test_limits_of_this_very_design_are_named(text):
     words = " ".join("".join(Reader(text).text).split())
-    assert "One language only stands for Germanic" in words
+    assert "Only one language represents Germanic" in words
     assert "SQuAD and XQuAD share training data" in words
     assert "by resampling clusters x seeds, are about the recipe on new examples" in words
 
@@ -247,9 +247,9 @@ def test_a_declared_control_is_told_in_words(cube, comparison, settings):
 @pytest.mark.parametrize(
     ("verdict", "control", "said"),
     [
-        ("undetermined", None, "Whether training on SQuAD first helps XQuAD remains open"),
+        ("undetermined", None, "It is unclear whether training on SQuAD first helps XQuAD"),
         ("harms", None, "Training on SQuAD first makes XQuAD worse"),
-        ("equivalent", None, "Training on SQuAD first leaves XQuAD as it was, within 1 point"),
+        ("equivalent", None, "Training on SQuAD first changes XQuAD by less than 1 point"),
         ("too few", None, "Too few languages to say whether training on SQuAD first helps XQuAD"),
         ("improves", "improves", "improves XQuAD, and by more than as many further steps on"),
         ("improves", "harms", "improves XQuAD, but by less than as many further steps on"),

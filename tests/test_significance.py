@@ -399,12 +399,12 @@ def test_languages_as_a_sample_widen_the_interval(measured):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"by": "continent"}, "by='continent': allowed are group, family, language, all"),
-        ({"unit": "questions"}, "unit='questions': allowed are"),
+        ({"by": "continent"}, "unknown level 'continent'; allowed: group, family, language, all"),
+        ({"unit": "questions"}, "unknown unit 'questions'"),
         ({"baseline": "nothing"}, "'nothing': the cube only has none, squad"),
         ({"contrasts": [("squad", "mnli")]}, "'mnli': the cube only has"),
         ({"margin": -1}, "margin=-1"),
-        ({"adjustment": "bonferoni"}, "adjustment='bonferoni'"),
+        ({"adjustment": "bonferoni"}, "unknown adjustment 'bonferoni' .did you mean 'bonferroni'"),
         ({"metrics": ["bleu"]}, "has none of them"),
     ],
 )

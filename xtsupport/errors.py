@@ -65,6 +65,14 @@ def instead(name: object, allowed) -> str:
     return f"{did_you_mean(name, allowed)}; allowed: {', '.join(map(str, allowed)) or 'nothing'}"
 
 
+def unknown(what: str, name: object, allowed) -> str:
+    """`unknown unit 'runs' (did you mean ...?); allowed: ...`: the line on a name there is none of.
+
+    what: the kind of name, such as task or split.
+    """
+    return f"unknown {what} {shorten(name)}{instead(name, allowed)}"
+
+
 def shorten(value: object, most: int = 60) -> str:
     """A value as Python writes it, its middle cut out beyond `most` characters."""
     text = repr(value)

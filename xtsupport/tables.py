@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xtsupport import folders
-from xtsupport.errors import UserError, instead, shorten
+from xtsupport.errors import UserError, shorten, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -217,7 +217,7 @@ def language(code: str, data: str | Path = "hub") -> Language:
 def _pick(name, table, noun):
     if isinstance(name, str) and name in table:
         return table[name]
-    raise UserError(f"unknown {noun} {shorten(name)}{instead(name, table)}")
+    raise UserError(unknown(noun, name, table))
 
 
 def _table(filename, row_type, data):

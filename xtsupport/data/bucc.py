@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xtsupport.data import hub
-from xtsupport.errors import UserError, shorten
+from xtsupport.errors import UserError, shorten, unknown
 from xtsupport.files import checksum, read_text
 
 FILES = {"test": "training", "validation": "sample"}
@@ -54,7 +54,7 @@ def read(paths: list[Path]) -> Pools:
 def files(language, split="test", data="hub") -> list[Path]:
     """The files of the source pool, the English pool and the gold pairs; UserError if absent."""
     if split not in FILES:
-        raise UserError(f"bucc: unknown split {split!r}; allowed: {', '.join(FILES)}")
+        raise UserError(f"bucc: {unknown('split', split, FILES)}")
     pair = f"{language}-en"
     folder = hub.own_folder("bucc2018", data) / pair
     paths = [folder / f"{pair}.{FILES[split]}.{end}" for end in (language, "en", "gold")]

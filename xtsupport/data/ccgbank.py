@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from xtsupport.errors import UserError
+from xtsupport.errors import UserError, unknown
 from xtsupport.files import read_text
 
 SECTIONS = {"train": [f"{k:02}" for k in range(2, 22)], "dev": ["00"], "test": ["23"]}
@@ -24,7 +24,7 @@ LEAF = re.compile(r"<L (\S+) \S+ \S+ (\S+) \S+>")
 def files(folder: Path, split: str) -> tuple[Path, ...]:
     """The split's files, () where the folder has none; UserError for an unknown split."""
     if split not in SECTIONS:
-        raise UserError(f"ccg: unknown split {split!r}; allowed: {', '.join(SECTIONS)}")
+        raise UserError(f"ccg: {unknown('split', split, SECTIONS)}")
     plain = folder / f"{split}.txt"
     if plain.is_file():
         return (plain,)

@@ -10,10 +10,11 @@ import yaml
 from xtsupport import tables
 from xtsupport.cube.scores import SOURCE
 from xtsupport.errors import UserError
-from xtsupport.report.contents import Contents, interval
+from xtsupport.report.contents import Contents
 from xtsupport.report.names import side_name, task_name
+from xtsupport.report.numbers import ends, interval
 from xtsupport.report.page import Block, bullets, folded, paragraph, table
-from xtsupport.report.paper_sentences import MINUS, claim, ends
+from xtsupport.report.paper_sentences import claim
 from xtsupport.report.robustness import named_tasks
 from xtsupport.sides import side
 from xtsupport.statistics.best_intermediate import WAYS, best_intermediate
@@ -38,20 +39,20 @@ def deciding(found: Contents) -> list[str]:
         lines.append("Steps are equal, rows are not: phase 2 may show rows that the control, which "
                      "repeats the target's, never sees.")  # fmt: skip
     elif target["note"].str.contains("own training data").any() and not found.control:
-        lines.append(f"{who} and {where} share training data: part of the gain may be more "
-                     "training alone.")  # fmt: skip
+        lines.append(f"{who} and {where} share training data: part of the gain may come "
+                     "from the additional training alone.")  # fmt: skip
     whole = found.comparison[found.comparison["by"] == "all"].merge(
         target[["treatment", "baseline", "variant", "task", "metric"]].drop_duplicates()
     )
     if (whole["verdict"] == "undetermined").any() and whole["mde"].notna().any():
-        lines.append(f"Undetermined does not mean none: 80% power requires a gain of "
+        lines.append(f"Undetermined does not mean no effect: 80% power requires a gain of "
                      f"{whole['mde'].iloc[0]:.1f} points here.")  # fmt: skip
     for row in found.doubted.to_dict("records"):
-        bounds = ends(row["boot_low"], row["boot_high"], MINUS)
+        bounds = ends(row["boot_low"], row["boot_high"])
         lines.append(f"A studentised bootstrap of the same clusters and seeds gives {bounds}: "
-                     "treat the verdict over all languages as open.")  # fmt: skip
+                     "treat the verdict over all languages as inconclusive.")  # fmt: skip
     if target["n_seeds"].max() < 2:
-        text = "One run per condition: the interval is about other questions, not other runs."
+        text = "One run per condition: the interval covers other questions, not other runs."
         lines.append(text)
     return lines
 
@@ -67,13 +68,13 @@ def cautions(found: Contents) -> list[str]:
         lines.append(
             f"Differences between runs make {share:.0f}% of the uncertainty (squared standard "
             f"error), and there are only {target['n_seeds'].min()} of them: more seeds would "
-            "narrow the intervals, more questions hardly at all."
+            "narrow the intervals, more questions would hardly help."
         )
     alone = target.loc[target["n_languages"] == 1, "level"].tolist()
     if alone and primary.by != "language":
         lines.append(
-            f"One language only stands for {', '.join(alone)}: these rows are about that language, "
-            "not about the family."
+            f"Only one language represents {', '.join(alone)}: these rows describe that language, "
+            "not the family."
         )
     met = contaminated(found.records)
     if met:
@@ -168,7 +169,7 @@ def best(found: Contents) -> list[Block]:
 def runs(found: Contents) -> list[Block]:
     """Time, versions, collapsed runs and settings."""
     if not found.records:
-        return [paragraph("This report was made from a cube alone; it has no records of runs.")]
+        return [paragraph("This report was made from a cube alone, without records of runs.")]
     every = [r["versions"].items() for r in found.records]
     made = {
         "versions": [", ".join(f"{name} {v}" for name, v in each) for each in every],

@@ -9,7 +9,6 @@ import pandas as pd
 from xtsupport.cube.scores import in_order, official
 from xtsupport.errors import UserError
 from xtsupport.report.comparison_rows import answer_rows, by_language, forest_rows
-from xtsupport.report.paper_sentences import MINUS, ends, levels, signed
 from xtsupport.sides import short_name, side
 from xtsupport.statistics.claims import check_claims
 from xtsupport.statistics.declared import Declared, Primary
@@ -146,26 +145,3 @@ def contents(comparison, evidence: Evidence, settings=None, records=()) -> Conte
             f"{primary.target} {primary.metric} by {primary.by}; give the significance of this cube"
         )
     return found
-
-
-def with_interval(rows: pd.DataFrame) -> pd.Series:
-    """`+2.3 [1.2, 3.4]`: the gain and its interval, for every row."""
-    cells = zip(rows["gain"], rows["ci_low"], rows["ci_high"], strict=True)
-    texts = [f"{gain:+.1f} [{signed(low)}, {signed(high)}]" for gain, low, high in cells]
-    return pd.Series(texts, rows.index, dtype=object).str.replace("-", MINUS)
-
-
-def gain_head(rows: pd.DataFrame, alpha: float) -> str:
-    """The heading of ``with_interval``: `gain [95% interval]`, with the rows' own levels."""
-    return f"gain [{levels(rows.to_dict('records'), alpha)}]"
-
-
-def interval(rows: pd.DataFrame) -> pd.Series:
-    """`1.2 to 3.4` for every row."""
-    pairs = zip(rows["ci_low"], rows["ci_high"], strict=True)
-    return pd.Series([ends(*pair, MINUS) for pair in pairs], rows.index)
-
-
-def p_text(p: float) -> str:
-    """A p-value in three digits."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 import pandas as pd
 
 from xtsupport.report.comparison_rows import answer_rows, forest_rows
-from xtsupport.report.contents import Contents, p_text
+from xtsupport.report.contents import Contents
 from xtsupport.report.names import metric_name, side_name, task_name
-from xtsupport.report.paper_sentences import MINUS, ends, points, scarce, signed_gain
+from xtsupport.report.numbers import ends, p_equation, points, signed_gain
+from xtsupport.report.paper_sentences import scarce
 from xtsupport.statistics.declared import Primary, apart, plural
 from xtsupport.statistics.heterogeneity import heterogeneity
 
@@ -20,15 +21,15 @@ STEPS = "the same number of steps spent on the target's training set"
 FIRST = {  # verdict -> the heading of the page
     "improves": "Training on {who} first improves {where}",
     "harms": "Training on {who} first makes {where} worse",
-    "equivalent": "Training on {who} first leaves {where} as it was, within {margin}",
-    "undetermined": "Whether training on {who} first helps {where} remains open",
+    "equivalent": "Training on {who} first changes {where} by less than {margin}",
+    "undetermined": "It is unclear whether training on {who} first helps {where}",
     "too few": "Too few {scarce} to say whether training on {who} first helps {where}",
 }
 AGAINST = {  # the same where the baseline is another condition, or a system from elsewhere
     "improves": "{who} scores higher on {where} than {base}",
     "harms": "{who} scores lower on {where} than {base}",
-    "equivalent": "{who} and {base} score alike on {where}, within {margin}",
-    "undetermined": "Whether {who} or {base} scores higher on {where} remains open",
+    "equivalent": "{who} and {base} score within {margin} of each other on {where}",
+    "undetermined": "It is unclear whether {who} or {base} scores higher on {where}",
     "too few": "Too few {scarce} to say whether {who} beats {base} on {where}",
 }
 
@@ -60,7 +61,7 @@ def title(found: Contents) -> str:
 
 def doubt(found: Contents) -> str:
     """What to add to a finding over all languages that the bootstrap does not share; or nothing."""
-    return "; a bootstrap leaves it open" if len(found.doubted) else ""
+    return "; a bootstrap is inconclusive" if len(found.doubted) else ""
 
 
 def base_words(found: Contents) -> str:
@@ -72,7 +73,7 @@ AGAINST_STEPS = {
     "improves": ", and by more than as many further steps on the target's training set",
     "harms": ", but by less than as many further steps on the target's training set",
     "equivalent": ", but no more than as many further steps on the target's training set",
-    "undetermined": "; whether by more than further steps on the target's training set is open",
+    "undetermined": "; whether by more than further steps on the target's training set is unclear",
     "too few": "; too few seeds to compare with further steps on the target's training set",
 }
 
@@ -101,7 +102,7 @@ def control_words(found: Contents) -> str:
 
 def gain_words(row: Mapping, where: str = "") -> str:
     """`+1.4 (-0.3 to 3.0), undetermined`, with a true minus; of a difference larger or smaller."""
-    numbers = f"{signed_gain(row['gain'])} ({ends(row['ci_low'], row['ci_high'], MINUS)})"
+    numbers = f"{signed_gain(row['gain'])} ({ends(row['ci_low'], row['ci_high'])})"
     return f"{numbers}{where}, {verdict_words(row)}"
 
 
@@ -189,13 +190,13 @@ def families_differ(found: Contents) -> list[str]:
         return [f"Whether {plural(by)} differ cannot be tested: too few clusters of questions."]
     one = found.answer["n_seeds"].max() < 2
     limit = "; about other questions, not about other runs" if one else ""
-    differ = "differs" if row["p_value"] <= found.rules.alpha else "cannot be shown to differ"
+    differ = "differs" if row["p_value"] <= found.rules.alpha else "does not differ detectably"
     depends = f" ({row['depends_on']})" if row["depends_on"] else ""
     return [
         f"The gain on {task_name(found.primary.target, found.evidence.data)} {differ} between "
         f"{plural(by)}: the largest is {row['spread']:.1f} points above the smallest, "
         f"F({row['df1']}, {row['df2']:.0f}) = {row['statistic']:.1f}, "
-        f"p {'' if row['p_value'] < 0.001 else '= '}{p_text(row['p_value'])}{depends}{limit}."
+        f"{p_equation(row['p_value'])}{depends}{limit}."
     ]
 
 

@@ -14,7 +14,8 @@ from dataclasses import replace
 import pandas as pd
 
 from xtsupport import tables
-from xtsupport.report.contents import Contents, with_interval
+from xtsupport.report.contents import Contents
+from xtsupport.report.numbers import with_interval
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.evidence import Evidence, exactly
 from xtsupport.statistics.inference import inference

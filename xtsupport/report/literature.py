@@ -1,7 +1,8 @@
 """The report's section on published work: its claims tested, its figures beside the study's own."""
 
-from xtsupport.report.contents import Contents, interval
+from xtsupport.report.contents import Contents
 from xtsupport.report.names import side_name
+from xtsupport.report.numbers import interval
 from xtsupport.report.page import Block, bullets, folded, paragraph, table
 from xtsupport.report.robustness import named_tasks
 from xtsupport.statistics.claims import beside_published

@@ -8,8 +8,8 @@ from xtsupport.cube.scores import official_metrics, with_guesses, zero_shot_mean
 from xtsupport.report.contents import Contents
 from xtsupport.report.headline import verdict_words
 from xtsupport.report.names import metric_name, side_name, task_name
+from xtsupport.report.numbers import counted, ends, signed_gain
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, shown
-from xtsupport.report.paper_sentences import MINUS, counted, ends, signed_gain
 from xtsupport.report.style import level_order
 from xtsupport.sides import both_sides
 from xtsupport.statistics.claims import published_scores
@@ -136,7 +136,7 @@ def gain_table(found: Contents, task, rows, levels, drawn, name) -> Block:
                 Cell(where), Cell(family), Cell(who), Cell(base),
                 Cell(shown(row["baseline_score"]), kind="n"),
                 Cell(signed_gain(row["gain"]), kind=f"n {kind}", link=link),
-                Cell(ends(row["ci_low"], row["ci_high"], MINUS), kind="i"),
+                Cell(ends(row["ci_low"], row["ci_high"]), kind="i"),
                 Cell(verdict, kind=f"i {kind}"),
             ])  # fmt: skip
     heads: list[Cell | str] = ["language", "family", trained_on(found), "against"]

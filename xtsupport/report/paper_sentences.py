@@ -1,10 +1,10 @@
 """A row of a comparison as a sentence that a careful author could paste into a paper."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import isnan
 
 from xtsupport.report.names import AGGREGATES, metric_name, side_name, task_name
+from xtsupport.report.numbers import counted, ends, level, p_equation, points
 from xtsupport.sides import both_sides
 from xtsupport.tables import languages
 
@@ -14,7 +14,6 @@ CLAIMS = {
     "seeds": "the recipe on these examples",
     "clusters x seeds x languages": "the recipe on new examples in further languages",
 }
-MINUS = "\N{MINUS SIGN}"
 ONE_SEED = "these trained models on other questions, not about other runs"
 
 
@@ -24,11 +23,11 @@ def sentence(row: Mapping, margin: float = 1.0, alpha: float = 0.05, data: str =
     row: a row of ``compare`` (a mapping or a Series); margin and alpha as they were given to it;
     data: whose tables name tasks and languages.
     """
-    p = "p < .001" if row["p_adjusted"] < 0.001 else f"p = {row['p_adjusted']:.3f}"
     adjusted = {"none": "", "holm": "Holm-adjusted "}.get(row["adjustment"], "adjusted ")
     interval = f"{level(row, alpha)}% interval {ends(row['ci_low'], row['ci_high'])}"
+    p = p_equation(row["p_adjusted"])
     return (
-        f"{_finding(row, margin, alpha, data)} ({interval}, {adjusted}{p.replace(' 0.', ' .')}); "
+        f"{_finding(row, margin, alpha, data)} ({interval}, {adjusted}{p}); "
         f"by resampling {row['unit']} ({counted(row['n_clusters'], 'cluster')}, "
         f"{counted(row['n_seeds'], 'seed')}), this is about {claim(row)}."
     )
@@ -39,38 +38,6 @@ def claim(row: Mapping) -> str:
     if "seeds" in row["unit"] and row["n_seeds"] < 2:
         return ONE_SEED
     return CLAIMS.get(row["unit"], row["unit"])
-
-
-def level(row: Mapping, alpha: float) -> str:
-    """The level of the interval that belongs to the verdict, in percent: as noted, or 1 - alpha."""
-    noted = re.search(r"([\d.]+)% interval", str(row.get("note", "")))
-    return noted[1] if noted else f"{100 * (1 - alpha):g}"
-
-
-def levels(rows: Iterable[Mapping], alpha: float) -> str:
-    """`95% interval` or, where the rows' verdicts have intervals of several levels, their range."""
-    found = sorted({level(row, alpha) for row in rows}, key=float)
-    return "\N{EN DASH}".join(dict.fromkeys((found[0], found[-1]))) + "% interval"
-
-
-def ends(low: float, high: float, minus: str = "-") -> str:
-    """`-0.3 to 3.0`: both ends of an interval; more digits for an end that would read 0.0, since
-    on which side of 0 it lies is the verdict.
-    """
-    return f"{signed(low)} to {signed(high)}".replace("-", minus)
-
-
-def signed(number: float, digits: int = 1) -> str:
-    """A number in one digit or as many, up to three, as show its sign; never -0.0."""
-    while digits < 3 and number and not round(number, digits):
-        digits += 1
-    return f"{round(number, digits) + 0.0:.{digits}f}"
-
-
-def signed_gain(gain: float, digits: int = 1) -> str:
-    """`+1.4`, `−0.3`: a gain with its sign, a true minus."""
-    text = signed(gain, digits)
-    return (text if gain < 0 else f"+{text}").replace("-", MINUS)
 
 
 def _finding(row, margin, alpha, data) -> str:
@@ -102,11 +69,6 @@ def _open(row, alpha) -> str:
     return f", which is inconclusive (80% power requires a gain of {wanted})"
 
 
-def points(number: float) -> str:
-    """`1 point`, `2.5 points`."""
-    return f"{number:g} point" + ("" if number == 1 else "s")
-
-
 def metric_points(metric: str) -> str:
     """`F1 points`, `points of exact match`."""
     special = {"f1": "F1 points", "official": "points of the official metrics"}
@@ -129,8 +91,3 @@ def _place(row, data) -> str:
 def scarce(row: Mapping) -> str:
     """What a row with verdict `too few` has too few of: seeds or languages."""
     return "seeds" if "seeds" in row["unit"] and row["n_seeds"] < 3 else "languages"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 seed`, `3 seeds`."""
-    return f"{int(number)} {noun}" + ("s" if number != 1 else "")

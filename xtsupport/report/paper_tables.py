@@ -6,10 +6,11 @@ import pandas as pd
 
 from xtsupport.cube.scores import zero_shot_means
 from xtsupport.files import write_text
-from xtsupport.report.contents import Contents, gain_head, with_interval
+from xtsupport.report.contents import Contents
 from xtsupport.report.headline import verdict_words
 from xtsupport.report.names import contrast_name, metric_name, side_name, task_name
-from xtsupport.report.paper_sentences import levels, metric_points, signed
+from xtsupport.report.numbers import gain_head, p_text, with_interval
+from xtsupport.report.paper_sentences import metric_points
 from xtsupport.sides import both_sides
 
 UNICODE = {"\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--", "±": r"$\pm$", "<": "$<$"}
@@ -25,13 +26,10 @@ def page_table(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     for name in ("treatment", "baseline", "task", "metric"):
         if table[name].nunique() > 1:
             shown.insert(0, name, table[name].map(NAMES[name]))
-    low, high = table["ci_low"].map(signed), table["ci_high"].map(signed)
-    head = levels(table.to_dict("records"), alpha)
-    shown[f"gain [{head}]"] = table["gain"].map("{:+.1f}".format) + " [" + low + ", " + high + "]"
+    shown[gain_head(table, alpha)] = with_interval(table)
     shown["verdict"] = [verdict_words(row) for row in table.to_dict("records")]
     shown["languages"] = table["n_languages"]
-    shown["p"] = table["p_adjusted"].map(lambda p: "<.001" if p < 0.001 else f"{p:.3f}"[1:])
-    shown.loc[table["p_adjusted"] >= 0.9995, "p"] = "1"
+    shown["p"] = table["p_adjusted"].map(p_text)
     shown["MDE"] = [f"{mde:.1f}" if mde == mde else "" for mde in table["mde"]]
     return shown.reset_index(drop=True)
 

@@ -19,8 +19,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from xtsupport.report.names import contrast_name, side_name, task_name
-from xtsupport.report.paper_sentences import levels as interval_levels
-from xtsupport.report.paper_sentences import signed_gain
+from xtsupport.report.numbers import levels as interval_levels
+from xtsupport.report.numbers import signed_gain
 from xtsupport.report.style import (
     COLOURED,
     COLOURS,

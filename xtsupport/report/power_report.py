@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from xtsupport.files import write_text
+from xtsupport.report.numbers import points
 from xtsupport.report.page import shown
-from xtsupport.report.paper_sentences import points
 from xtsupport.report.paper_tables import latex
 from xtsupport.report.style import (
     INK,

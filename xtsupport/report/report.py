@@ -23,9 +23,9 @@ from xtsupport.report.headline import STEPS, doubt, in_short, one_sentence, over
 from xtsupport.report.intended import intended_table
 from xtsupport.report.literature import literature
 from xtsupport.report.names import NONE, metric_name, side_name, task_name
+from xtsupport.report.numbers import counted, points
 from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table
 from xtsupport.report.page_tables import trained_on
-from xtsupport.report.paper_sentences import counted, points
 from xtsupport.report.paper_tables import write_tables
 from xtsupport.report.style import SIMULATED, gain_window, marked
 from xtsupport.sides import both_sides
@@ -63,7 +63,7 @@ def study_page(
         ("gains", "Every gain", [*page_tables.gain_boards(found, drawn), *appendix.best(found)]),
         ("examples", "Examples whose answers changed", examples),
         ("languages", "What to expect in a language", robustness.in_languages(found)),
-        ("firm", "How firm is it?", robustness.firm(found)),
+        ("firm", "How robust is the result?", robustness.firm(found)),
         ("limits", "What this cannot show", [bullets(appendix.cautions(found))]),
         ("literature", "Published claims", literature(found)),
         ("runs", "How it was made", appendix.runs(found)),
@@ -235,9 +235,9 @@ def intended(found: Contents) -> list[Block]:
         return []
     text = (
         "Each family of this world was built for a purpose that was written down before any "
-        "training: alike means at least half of the English gain, little less than a quarter, "
-        "less above zero but below the families that should be alike. In line is yes or no only "
-        "where an interval says so."
+        "training. Alike: at least half of the English gain; little: less than a quarter; less: "
+        "above zero but below the families that should be alike. In line is yes or no only where "
+        "an interval decides it."
     )
     return [table(rows), paragraph(text, "note")]
 

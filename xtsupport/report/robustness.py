@@ -5,11 +5,12 @@ and on what to expect in a language.
 import pandas as pd
 
 from xtsupport.report import plots
-from xtsupport.report.contents import Contents, interval, p_text
+from xtsupport.report.contents import Contents
 from xtsupport.report.headline import gain_words
 from xtsupport.report.names import metric_name, side_name, task_name
+from xtsupport.report.numbers import MINUS, ends, interval, p_text, points, signed
 from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table
-from xtsupport.report.paper_sentences import MINUS, ends, points, sentence, signed
+from xtsupport.report.paper_sentences import sentence
 from xtsupport.report.power_report import power_sentences
 from xtsupport.statistics.components import uncertainty_shares
 from xtsupport.statistics.distance import distance_slope
@@ -22,7 +23,7 @@ from xtsupport.statistics.verdicts import better_on
 def firm(found: Contents) -> list[Block]:
     """The whole section: sentences first, the tables behind them folded."""
     if found.answer["n_seeds"].max() < 2:
-        runs = [paragraph("Every side has one run: nothing can be said about other runs.")]
+        runs = [paragraph("Each condition has one run, so nothing can be said about other runs.")]
     else:
         runs = [bullets([*far_out(found), *without_one(found)])]
     return [*runs, *methods(found), *power(found), *runs_table(found), *scales(found),
@@ -54,7 +55,7 @@ def far_out(found: Contents) -> list[str]:
             f"{row.seed} lies {abs(row.score - row.others):.1f} points from the mean of the "
             f"others, where the usual standard deviation of runs is {row.usual:.1f}."
         )
-    return lines or ["No run is far from the others of its condition."]
+    return lines or ["No run is an outlier within its condition."]
 
 
 def without_one(found: Contents) -> list[str]:
@@ -92,7 +93,7 @@ def bootstrap_words(beside: pd.DataFrame) -> str:
     places = ", ".join(f"{task_name(row.task)} ({row.level})" for row in against.itertuples())
     return (
         f"{method} disagrees with the primary method (two-way variance) on whether the uncorrected "
-        f"interval excludes 0 in: {places}. Treat these as open."
+        f"interval excludes 0 in: {places}. Treat these as inconclusive."
     )
 
 
@@ -102,9 +103,9 @@ def scales(found: Contents) -> list[Block]:
     rows[f"{100 * (1 - found.rules.alpha):g}% interval"] = interval(rows)
     rows["p"] = rows["p_value"].map(p_text)
     text = (
-        "The answer's rows on every scale: points, share of the baseline's errors that is gone "
-        "(percent), and log odds; p-values are not adjusted. A conclusion that changes with metric "
-        "or scale is noted as metric-dependent or scale-dependent in significance.csv."
+        "The same comparisons in points, as the share of the baseline's errors removed (percent), "
+        "and in log odds; p-values are not adjusted. A conclusion that changes with the metric or "
+        "the scale is marked metric-dependent or scale-dependent in significance.csv."
     )
     rows = named_tasks(rows.drop(columns=["ci_low", "ci_high", "p_value"]))
     return [folded("The answer on other metrics and scales", paragraph(text), table(rows))]
@@ -116,9 +117,9 @@ def noise_shares(found: Contents) -> list[Block]:
         return []
     text = (
         f"Where the uncertainty of the gain on {task_name(found.primary.target)} over all "
-        "languages comes from: standard deviation of each part in points, and its share of the "
+        "languages comes from: the standard deviation of each part in points and its share of the "
         "squared standard error (variance components in closed form; negative estimates count as "
-        "none)."
+        "zero)."
     )
     shown = uncertainty_shares(found.evidence).drop(columns="variance")
     return [folded("Where the noise comes from", paragraph(text), table(shown))]
@@ -181,7 +182,7 @@ def expected(found: Contents) -> list[Block]:
     """Gains drawn towards their common mean, per language, per group, and for a new language."""
     rows = outlook(found.evidence)
     if rows.empty:
-        return [paragraph("Fewer than three languages: nothing can be said about others.")]
+        return [paragraph("With fewer than three languages, nothing can be said about others.")]
     each = rows[rows["by"].isin(["language", "new language"])]
     groups = rows[(rows["by"] == "group") & (rows["n_languages"] > 1)]
     parts = [table(outlook_table(part, found.languages)) for part in (each, groups) if len(part)]
@@ -193,15 +194,14 @@ def outlook_words(found: Contents, rows: pd.DataFrame) -> str:
     """What the table holds, and the prediction for a language that was not tested."""
     new = rows[rows["by"] == "new language"].iloc[0]
     sure = f"{100 * (1 - found.rules.alpha):g}%"
-    text = (
+    return (
         f"In a language like these that was not tested, expect a gain of {signed(new['gain'])} "
         f"points on {task_name(found.primary.target)} ({sure} interval {signed(new['ci_low'])} to "
         f"{signed(new['ci_high'])}). Gains of single languages are noisy, and the largest of "
-        "several is usually too large: here each is pulled towards the mean of all, the more the "
-        "noisier it is (partial pooling). Languages differ by a standard deviation of about "
+        "several is usually too large; here each is shrunk towards the overall mean, noisier ones "
+        "more (partial pooling). Languages differ by a standard deviation of about "
         f"{new['between']:.1f} points. These are expectations, not verdicts."
     )
-    return text.replace(" -", f" {MINUS}")
 
 
 def outlook_table(rows: pd.DataFrame, languages: pd.DataFrame) -> pd.DataFrame:

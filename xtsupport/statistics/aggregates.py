@@ -21,7 +21,7 @@ from typing import get_args
 
 import numpy as np
 
-from xtsupport.errors import UserError
+from xtsupport.errors import UserError, unknown
 from xtsupport.statistics.clusters import PAIRS
 from xtsupport.statistics.declared import By
 from xtsupport.statistics.variance import Arm
@@ -83,7 +83,7 @@ def rows(
 ) -> list[Row]:
     """All rows of one contrast: every task and metric, then the aggregates, per level of ``by``."""
     if by not in LEVELS:
-        raise UserError(f"by={by!r}: allowed are {', '.join(LEVELS)}")
+        raise UserError(unknown("level", by, LEVELS))
     zero_shot = [_languages(one, trained_on, keep=False) for one in arms]
     found = []
     for j, one in enumerate(arms):

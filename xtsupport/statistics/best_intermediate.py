@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from xtsupport.errors import UserError
+from xtsupport.errors import UserError, unknown
 from xtsupport.statistics.bootstrap import cluster_ids
 from xtsupport.statistics.clusters import ratio
 from xtsupport.statistics.declared import UNITS
@@ -46,9 +46,8 @@ def best_intermediate(
     (percentile, clusters x seeds; seeds are drawn for all targets at once), unit, note. UserError
     for fewer than two candidates, or no source-language scores for ``english``.
     """
-    unknown = [way for way in ways if way not in WAYS]
-    if unknown:
-        raise UserError(f"ways={unknown}: allowed are {', '.join(WAYS)}")
+    if strange := [way for way in ways if way not in WAYS]:
+        raise UserError(*(unknown("way of choosing", way, WAYS) for way in strange))
     targets = [targets] if isinstance(targets, str) else list(targets)
     chosen = [_target_scores(evidence, name, candidates, baseline) for name in targets]
     rng, alpha = np.random.default_rng(seed), evidence.rules.alpha

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from xtsupport.errors import UserError
+from xtsupport.errors import UserError, unknown
 from xtsupport.sides import as_columns, side
 from xtsupport.statistics.aggregates import task_facts
 from xtsupport.statistics.clusters import study_moments
@@ -75,9 +75,9 @@ def compare(
 def _check(unit, adjustment, margin, alpha) -> None:
     problems = []
     if unit not in UNITS:
-        problems.append(f"unit={unit!r}: allowed are {'; '.join(UNITS)}")
+        problems.append(unknown("unit", unit, UNITS))
     if adjustment not in ADJUSTMENTS:
-        problems.append(f"adjustment={adjustment!r}: allowed are {', '.join(ADJUSTMENTS)}")
+        problems.append(unknown("adjustment", adjustment, ADJUSTMENTS))
     if not margin > 0:
         problems.append(f"margin={margin}: must be a positive number of points")
     if not 0 < alpha < 0.5:

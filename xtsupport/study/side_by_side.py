@@ -17,8 +17,8 @@ from xtsupport.errors import UserError
 from xtsupport.files import read_text, write_text
 from xtsupport.report import page, plots
 from xtsupport.report.names import named, side_name
+from xtsupport.report.numbers import counted, signed_gain
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, picture
-from xtsupport.report.paper_sentences import counted, signed_gain
 from xtsupport.study import runs, store
 from xtsupport.study.my_runs import Done, chain, found, losses, means, readable, runs_table
 from xtsupport.study.plan import open_study
