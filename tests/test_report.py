@@ -209,7 +209,7 @@ def alone(cube, comparison):
 def test_declared_and_exploratory_are_told_apart(text, alone):
     assert "declared before the first run" in text and "all others are exploratory" in text
     assert "exploratory: none was declared in advance" in alone
-    assert "it has no records of runs" in alone
+    assert "without records of runs" in alone
 
 
 def test_limits_of_this_very_design_are_named(text):
