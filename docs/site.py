@@ -24,7 +24,7 @@ PAGES = (
     "outputs/README.md",
 )
 LINKED = ("params", "outputs/reference", "outputs/reference/figures")  # what pages link to or show
-KINDS = (".png", ".yaml", ".md", ".html", ".csv")
+KINDS = (".svg", ".yaml", ".md", ".html", ".csv")
 AREAS = {  # the parts of the package, by what they are for
     "data": "Load data",
     "training": "Train",

@@ -18,6 +18,7 @@ from xtsupport.training.divergence import Diverged, Readings
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import Recipe, train
+from xtsupport.training.masked import MaskedHead, masked_places
 
 
 @pytest.fixture
@@ -95,18 +96,23 @@ class Asked(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("kind", ["classification", "tagging", "span"])
+@pytest.mark.parametrize("kind", ["classification", "tagging", "span", "masked"])
 def test_a_step_asks_the_device_nothing(tiny_encoder, kind):
     """With the attention of GPUs; with transformers' own the mask is asked for padding."""
     found = []
     for kind_of_device in ("cuda", "cpu"):
         model = TaskModel(copy.deepcopy(tiny_encoder[0]))
         use_fast_attention(model.encoder, torch.device(kind_of_device), "float32")
-        model.add_head("t", kind, 3, seed=0)
+        if kind == "masked":
+            hidden = model.encoder.config.hidden_size
+            model.add_masked_head("t", MaskedHead([torch.nn.Linear(hidden, 3)]))
+        else:
+            model.add_head("t", kind, 3, seed=0)
         batch = {"ids": torch.full((2, 8), 5), "mask": torch.ones(2, 8, dtype=torch.long)}
         batch["mask"][0, 5:] = 0
-        batch["labels"] = torch.ones((2, 8) if kind == "tagging" else (2, 2), dtype=torch.long)
+        batch["labels"] = torch.ones((2, 2) if kind == "span" else (2, 8), dtype=torch.long)
         batch["labels"] = batch["labels"][:, 0] if kind == "classification" else batch["labels"]
+        batch |= {"places": masked_places(batch["labels"])} if kind == "masked" else {}
         with Asked() as asked:
             loss = model("t", batch)
             loss.backward()

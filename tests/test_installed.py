@@ -19,12 +19,12 @@ def test_what_is_missing_is_named_with_the_command(monkeypatch):
     real = metadata.version
 
     def version(name):
-        if name in ("seaborn", "torch"):
+        if name in ("pandas", "torch"):
             raise metadata.PackageNotFoundError(name)
         return real(name)
 
     monkeypatch.setattr(provenance, "version", version)
-    with pytest.raises(UserError, match=r"lacks seaborn>=0.13, torch>=2.11\. .*`make lab`"):
+    with pytest.raises(UserError, match=r"lacks pandas>=2.2, torch>=2.11\. .*`make lab`"):
         installed.check()
 
 

@@ -23,6 +23,7 @@ COLUMNS = {  # of an example of each kind
 }
 GOLD = {"span": "answers", "classification": "label", "choice": "label", "tagging": "tags",
         "retrieval": "text_2", "masked": ""}  # fmt: skip
+KEYS = ["family", "language", "example_id"]
 UNTOLD = ("label", "tags", "text_2")  # labels, and what is English already
 
 
@@ -107,8 +108,10 @@ def most_changed(
     columns, what they say in English, baseline and treatment prediction (in English in brackets);
     the most changed first.
     """
-    change = _changes(treatment, baseline, task(name, data).metrics[0])
-    chosen = _extremes(change, "family", count).assign(size=lambda rows: rows["change"].abs())
+    metric = task(name, data).metrics[0]
+    sides = [_one_side(rows[rows["metric"] == metric]) for rows in (treatment, baseline)]
+    chosen = _with_answers(_extremes(_changes(*sides), "family", count), *sides)
+    chosen["size"] = chosen["change"].abs()
     order = {"by": ["family", "size", "change"], "ascending": [True, False, False]}
     table, texts, rows = languages(data), Texts(data), []
     for row in chosen.sort_values(**order, kind="stable").to_dict("records"):
@@ -138,15 +141,18 @@ def changed_examples(
     parts = []
     for name, metric in metrics.items():
         rows = read(name)
-        side = with_variants(rows)["condition"] if "variant" in rows else rows["condition"]
+        rows = rows[rows["metric"] == metric]
+        names = with_variants(rows)["condition"] if "variant" in rows else rows["condition"]
+        known = {side: _one_side(part) for side, part in rows.groupby(names, observed=True)}
         for treatment, baseline in contrasts:
-            sides = [rows[side == short_name(each)] for each in (treatment, baseline)]
-            if any(each.empty for each in sides):
+            sides = [known.get(short_name(each)) for each in (treatment, baseline)]
+            if None in sides:
                 continue
-            change = _extremes(_changes(sides[0], sides[1], metric), "language", 2)
+            change = _extremes(_changes(*sides), "language", 2)
             change = change[change["change"].abs() > 0.5].sort_values("change", kind="stable")
             worse, better = change[change["change"] < 0], change[change["change"] > 0]
             both = pd.concat([better[::-1].head(count // 2), worse.head(count // 2)])
+            both = _with_answers(both, *sides)
             parts.append(both.assign(task=name, **as_columns(treatment, baseline)))
     if not parts:
         return pd.DataFrame()
@@ -158,22 +164,29 @@ def changed_examples(
     return found
 
 
-def _changes(treatment: pd.DataFrame, baseline: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """family, language, example_id, change in points (mean over seeds), what both said if known.
+def _one_side(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series | None]:
+    """Mean score over seeds and, if known, answer of the first seed, by `KEYS`; rows: of one side
+    and metric. An example of a micro-averaged F1 counts with its own F1."""
+    means = _score(rows).groupby([rows[key] for key in KEYS], observed=True).mean()
+    if "prediction" not in rows:
+        return means, None
+    first = rows[rows["seed"] == rows["seed"].min()].drop_duplicates(KEYS)
+    return means, first.set_index(KEYS)["prediction"]
 
-    An example of a micro-averaged F1 counts with its own F1.
-    """
-    keys = ["family", "language", "example_id"]
-    sides = [side[side["metric"] == metric] for side in (baseline, treatment)]
-    means = [_score(side).groupby([side[key] for key in keys], observed=True).mean()
-             for side in sides]  # fmt: skip
-    change = (100 * (means[1] - means[0])).dropna().rename("change").reset_index()
-    for side, name in zip(sides, ("baseline_said", "treatment_said"), strict=True):
-        if "prediction" in side:
-            first = side[side["seed"] == side["seed"].min()].drop_duplicates(keys)
-            said = first[[*keys, "prediction"]].rename(columns={"prediction": name})
-            change = change.merge(said, on=keys, how="left")
-            change[name] = change[name].astype(object).where(change[name].notna(), "")
+
+def _changes(treatment, baseline) -> pd.DataFrame:
+    """The columns `KEYS` and change (points) of two sides, each of ``_one_side``."""
+    change = 100 * (treatment[0] - baseline[0])
+    return change.dropna().rename("change").reset_index()
+
+
+def _with_answers(change: pd.DataFrame, treatment, baseline) -> pd.DataFrame:
+    """The same rows with what both sides said, if known."""
+    change, places = change.copy(), pd.MultiIndex.from_frame(change[KEYS])
+    for (_, said), name in ((baseline, "baseline_said"), (treatment, "treatment_said")):
+        if said is not None:
+            found = said.reindex(places).astype(object)
+            change[name] = found.where(found.notna(), "").to_numpy()
     return change
 
 
@@ -189,7 +202,7 @@ def _extremes(change: pd.DataFrame, by: str, count: int) -> pd.DataFrame:
     """The `count` lowest and highest changes of every value of a column."""
     order = change.sort_values("change", kind="stable").groupby(by, sort=False, observed=True)
     chosen = pd.concat([order.head(count), order.tail(count)])
-    return chosen.drop_duplicates(["family", "language", "example_id"])
+    return chosen.drop_duplicates(KEYS)
 
 
 class Texts:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
-from xtsupport.report.style import family_colours, group_markers, level_order, new_figure
+from xtsupport.report.style import family_colours, group_markers, level_order, new_figure, shade
 
 
 def attention_map(shares: np.ndarray, heads: Sequence[str], pieces: Sequence[str]) -> Figure:
@@ -21,8 +20,8 @@ def attention_map(shares: np.ndarray, heads: Sequence[str], pieces: Sequence[str
         width=max(6.4, 2.0 + 0.34 * len(pieces)),
         height=2.4 + 0.26 * len(heads),
     )
-    sns.heatmap(shares, ax=panel, cmap="Blues", vmin=0, vmax=1, linewidths=0.5,
-                cbar_kws={"label": "share", "pad": 0.02})  # fmt: skip
+    mesh = shade(panel, shares, cmap="Blues", vmin=0, vmax=1, linewidth=0.5)
+    figure.colorbar(mesh, ax=panel, label="share", pad=0.02)
     panel.set_xticks(np.arange(len(pieces)) + 0.5, pieces, rotation=90)
     panel.set_yticks(np.arange(len(heads)) + 0.5, heads, rotation=0)
     return figure

@@ -111,11 +111,8 @@ def shown(value, digits: int = 1) -> str:
     return str(value)
 
 
-def picture(drawn: Figure, name: str = "") -> Block:
-    """A figure inside the page: its title and hint become the caption, which wraps on a phone.
-
-    name: of the files ``figures/NAME.svg`` and ``.png`` beside the page, if they are there.
-    """
+def picture(drawn: Figure) -> Block:
+    """A figure inside the page: its title and hint become the caption, which wraps on a phone."""
     title = drawn.get_suptitle().strip()
     hint = next((a.get_text() for a in drawn.artists if isinstance(a, Annotation)), "")
     for part in (*drawn.texts, *drawn.artists):
@@ -129,25 +126,27 @@ def picture(drawn: Figure, name: str = "") -> Block:
         "source": f"data:image/svg+xml;base64,{source}",
         "width": round(drawn.get_figwidth() * 96),
     }
-    return Block("picture", name, picture=about)
+    return Block("picture", picture=about)
 
 
 def as_bytes(drawn: Figure, form: str) -> bytes:
     """A figure as svg, png (150 dots an inch) or pdf; the same figure gives the same bytes."""
     file = io.BytesIO()
     stamp = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
+    layout = drawn.get_layout_engine()
+    if layout:  # done here, savefig need not draw everything once more to do it
+        layout.execute(drawn)
+        drawn.set_layout_engine(None)
     with rc_context(SVG):
         drawn.savefig(file, format=form, dpi=150, metadata=stamp)
     return file.getvalue()
 
 
-def save(drawn: Figure, folder: Path, name: str, forms: Iterable[str] = ("svg", "png")) -> None:
-    """Write a figure as ``folder/NAME.FORM`` for every form, all with the layout of the first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for form in forms:
-        with draft(folder / f"{name}.{form}") as file:
-            file.write_bytes(as_bytes(drawn, form))
-        drawn.set_layout_engine(None)  # to lay out is half of the work
+def save(drawn: Figure, path: Path) -> Path:
+    """Write a figure, in the format that the file's name ends with; returns the path."""
+    with draft(path) as file:
+        file.write_bytes(as_bytes(drawn, path.suffix[1:]))
+    return path
 
 
 @cache

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -30,6 +30,7 @@ from xtsupport.report.style import (
     MARKS,
     NO_FINDING,
     VERDICTS,
+    cell_text,
     family_colours,
     first_of,
     gain_window,
@@ -40,6 +41,7 @@ from xtsupport.report.style import (
     level_order,
     new_figure,
     reference_line,
+    shade,
     smooth,
     smooth_log,
     verdict_look,
@@ -141,15 +143,11 @@ def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> F
         width=max(6.4, 2.4 + 0.5 * len(order)),
         height=2.9 + 0.36 * len(grid),
     )
-    sns.heatmap(
-        grid, ax=panel, cmap="cividis", annot=True, fmt=".0f", annot_kws={"fontsize": 8},
-        cbar_kws={"label": "points", "pad": 0.02},
-    )  # fmt: skip
+    mesh = shade(panel, grid, ".0f", cmap="cividis")
+    figure.colorbar(mesh, ax=panel, label="points", pad=0.02).outline.set_visible(False)
     named = list(level_names(order, languages).values())
     panel.set_xticks(np.arange(len(order)) + 0.5, named, rotation=90)
     panel.set_yticks(np.arange(len(grid)) + 0.5, list(map(side_name, grid.index)))
-    panel.set(xlabel="", ylabel="")
-    panel.tick_params(axis="y", rotation=0)
     return figure
 
 
@@ -282,11 +280,10 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     """
     table = table.assign(contrast=[contrast_name(row) for _, row in table.iterrows()])
     tasks, rows = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table["contrast"]))
-    table = table.set_index(["contrast", "task", "level"]).sort_index()
     columns = [
         (task, level)
         for task in tasks
-        for level in level_order(table.xs(task, level="task").index.unique("level"), languages)
+        for level in level_order(sorted(table["level"][table["task"] == task]), languages)
     ]
     units = ", ".join(dict.fromkeys(table["unit"]))
     figure, (panel,) = new_figure(
@@ -297,15 +294,20 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         width=max(7.5, 2.4 + 0.48 * len(columns)),
         height=3.4 + 0.36 * len(rows),
     )
-    for y, contrast in enumerate(rows):
-        for x, (task, level) in enumerate(columns):
-            if (contrast, task, level) in table.index:
-                _verdict_cell(panel, x, y, table.loc[(contrast, task, level)])
-    panel.grid(visible=False)
-    panel.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    grid = np.full((len(rows), len(columns)), np.nan)
+    for row in table.to_dict("records"):
+        y, x = rows.index(row["contrast"]), columns.index((row["task"], row["level"]))
+        grid[y, x] = list(VERDICTS).index(row["verdict"])
+        ink = "white" if row["verdict"] in FOUND else INK
+        cell_text(panel, x, y, f"{signed_gain(row['gain'])}\n{VERDICTS[row['verdict']][1]}",
+                  fontsize=7.5, color=ink, linespacing=0.95)  # fmt: skip
+    colours = ListedColormap([colour for colour, _ in VERDICTS.values()])
+    shade(panel, grid, cmap=colours, vmin=0, vmax=len(VERDICTS) - 1, edgecolor="#BBBBBB",
+          linewidth=0.6)  # fmt: skip
     named = level_names([level for _, level in columns], languages)
-    panel.set_xticks(range(len(columns)), [named[level] for _, level in columns], rotation=90)
-    panel.set_yticks(range(len(rows)), rows)
+    middles = np.arange(len(columns)) + 0.5, np.arange(len(rows)) + 0.5
+    panel.set_xticks(middles[0], [named[level] for _, level in columns], rotation=90)
+    panel.set_yticks(middles[1], rows)
     _task_headings(panel, [task for task, _ in columns])
     handles = [
         Patch(facecolor=colour, edgecolor="#999999", label=f"{sign} {verdict}")
@@ -315,24 +317,14 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     return figure
 
 
-def _verdict_cell(panel: Axes, x: int, y: int, row: pd.Series) -> None:
-    colour, sign = VERDICTS[row["verdict"]]
-    ink = "white" if row["verdict"] in FOUND else INK
-    panel.bar(x, 0.94, 0.94, y - 0.47, color=colour, edgecolor="#BBBBBB", linewidth=0.6)
-    panel.text(
-        x, y, f"{signed_gain(row['gain'])}\n{sign}",
-        ha="center", va="center", fontsize=7.5, color=ink, linespacing=0.95,
-    )  # fmt: skip
-
-
 def _task_headings(panel: Axes, tasks: Sequence[str]) -> None:
     """The benchmark's name over its columns and a gap line between benchmarks."""
     for task in dict.fromkeys(tasks):
         where = [i for i, name in enumerate(tasks) if name == task]
-        middle = float(np.mean(where))
-        panel.text(middle, -0.6, task_name(task), ha="center", va="bottom", fontsize=9)
+        middle = float(np.mean(where)) + 0.5
+        panel.text(middle, -0.1, task_name(task), ha="center", va="bottom", fontsize=9)
         if where[0]:
-            panel.axvline(where[0] - 0.5, color=INK, linewidth=1.5)
+            panel.axvline(where[0], color=INK, linewidth=1.5)
 
 
 def family_picture(languages: pd.DataFrame) -> Figure:
@@ -492,12 +484,13 @@ def mde_picture(
         width=max(6.4, 2.2 + 0.8 * grid.shape[1]),
         height=2.1 + 0.4 * grid.shape[0],
     )
-    sns.heatmap(grid, ax=panel, cmap="cividis_r", annot=True, fmt=".1f", linewidths=1, cbar=False)
+    shade(panel, grid, ".1f", cmap="cividis_r", linewidth=1)
+    panel.set_xticks(np.arange(grid.shape[1]) + 0.5, map(str, grid.columns))
+    panel.set_yticks(np.arange(grid.shape[0]) + 0.5, map(str, grid.index))
     if wanted is not None:
         for y, x in np.argwhere(grid.to_numpy() <= wanted):
             corners = [x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y]
             panel.plot(*corners, color=COLOURS[1], linewidth=2)
     names = {name: name.replace("n_", "number of ") for name in (rows, columns)} | {"level": ""}
     panel.set(xlabel=names[columns], ylabel=names[rows])
-    panel.tick_params(axis="y", rotation=0)
     return figure

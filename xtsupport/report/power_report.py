@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator
 
 from xtsupport.files import write_text
 from xtsupport.report.numbers import points
-from xtsupport.report.page import shown
+from xtsupport.report.page import save, shown
 from xtsupport.report.paper_tables import latex
 from xtsupport.report.style import (
     INK,

@@ -39,14 +39,14 @@ WIDEST = 60  # columns of the map of verdicts; a wider one cannot be read
 def write_report(out, found: Contents, changed: pd.DataFrame | None = None, links=None) -> Path:
     """Write the report to the file `out` and return its path.
 
-    Beside it go ``figures/`` (SVG and PNG), ``tables/`` (CSV and LaTeX) and ``claims.csv``.
+    Beside it go ``figures/`` (SVG), ``tables/`` (CSV and LaTeX) and ``claims.csv``.
 
     changed: of ``changed_examples``; links: text -> address, below the page.
     """
     out = Path(out)
     with marked(found.study):
         for name, draw in figures(found).items():
-            page.save(draw(), out.parent / "figures", name)
+            page.save(draw(), out.parent / "figures" / f"{name}.svg")
         write_tables(found, out.parent / "tables")
         write_text(out.with_name("claims.csv"), found.claims.to_csv(index=False))
         return write_text(out, study_page(found, changed, links))
@@ -275,8 +275,7 @@ def one_figure(found: Contents, name: str, form: str, folder) -> Path:
     known = figures(found)
     if name not in known:
         raise UserError(f"--figure {name}: this study has {', '.join(known)}")
-    page.save(known[name](), Path(folder), name, [form])
-    return Path(folder) / f"{name}.{form}"
+    return page.save(known[name](), Path(folder) / f"{name}.{form}")
 
 
 def forest(found: Contents, rows: pd.DataFrame) -> Figure:

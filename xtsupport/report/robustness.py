@@ -133,7 +133,7 @@ def power(found: Contents) -> list[Block]:
     drawn = plots.mde_picture(plan, "level", "n_seeds", found.rules.margin, found.languages)
     told = bullets(power_sentences(plan))
     summary = f"What a gain of {points(found.rules.margin)} would need"
-    return [folded(summary, told, picture(drawn, "power"))]
+    return [folded(summary, told, picture(drawn))]
 
 
 def in_words(found: Contents) -> list[Block]:
@@ -167,7 +167,7 @@ def distance(found: Contents, single: pd.DataFrame) -> list[Block]:
     summary = f"Slopes: points per tenth of the distance; unit: {slopes['unit'].iloc[0]}"
     target = single[single["task"] == found.primary.target]
     return [
-        picture(plots.distance_slope(target, found.languages), "distance"),
+        picture(plots.distance_slope(target, found.languages)),
         folded(summary, table(named_tasks(shown), digits=2)),
     ]
 

@@ -12,7 +12,7 @@ import logging
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,8 +21,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.text import Annotation
@@ -71,6 +71,22 @@ def font_families() -> list[str]:
 
 FAMILIES = font_families()
 plt.rcParams["font.family"] = FAMILIES
+SOFT = "#262626"
+GRID: dict[str, Any] = {  # rcParams: grey lines behind everything, no tick marks
+    "axes.edgecolor": "#999999",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.labelcolor": SOFT,
+    "grid.color": "#E6E6E6",
+    "lines.solid_capstyle": "round",
+    "patch.edgecolor": "white",
+    "patch.force_edgecolor": True,
+    "text.color": SOFT,
+    "xtick.bottom": False,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "ytick.left": False,
+}
 
 
 def language_order(languages: pd.DataFrame) -> list[str]:
@@ -182,8 +198,7 @@ def new_figure(
 
     It is closed for pyplot, so a notebook shows it once, and only where it is a cell's value.
     """
-    look = {"axes.edgecolor": "#999999", "grid.color": "#E6E6E6", "font.family": FAMILIES}
-    with sns.axes_style("whitegrid", look):
+    with plt.rc_context(GRID | {"font.family": FAMILIES}):
         figure, axes = plt.subplots(
             rows, columns, figsize=(width, height), layout="constrained", squeeze=False,
             FigureClass=Described, **shared,
@@ -248,6 +263,36 @@ def reference_line(panel: Axes, value: float, label: str = "", horizontal: bool 
             label, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom",
             fontsize="small", color=INK,
         )  # fmt: skip
+
+
+def shade(panel: Axes, grid: pd.DataFrame | np.ndarray, form: str = "", **look: Any) -> QuadMesh:
+    """Colour the cells of a grid (rows, columns), the first row on top, NaN left white; the middle
+    of cell (i, j) stands at x = j + 0.5, y = i + 0.5.
+
+    form: how a cell's number is written into it, such as ``.1f``; look: of ``pcolormesh``.
+    """
+    values = np.asarray(grid, float)
+    mesh = panel.pcolormesh(np.ma.masked_invalid(values), **{"edgecolor": "white"} | look)
+    panel.set(ylim=(len(values), 0), frame_on=False)
+    panel.grid(visible=False)
+    if form:
+        for y, x in np.argwhere(np.isfinite(values)):
+            text = f"{values[y, x]:{form}}"
+            cell_text(panel, x, y, text, fontsize=8, color=ink_on(mesh.to_rgba(values[y, x])))
+    return mesh
+
+
+def cell_text(panel: Axes, x: int, y: int, text: str, **look: Any) -> None:
+    """Write into the cell of column `x` and row `y` of a shaded grid."""
+    made = panel.text(x + 0.5, y + 0.5, text, ha="center", va="center", **look)
+    made.set_in_layout(False)  # it lies inside; to measure hundreds takes longer than to draw them
+
+
+def ink_on(colour: Sequence[float]) -> str:
+    """White or dark, whichever reads better on a colour (sRGB, 0..1): WCAG's relative luminance."""
+    rgb = np.asarray(colour[:3], float)
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return SOFT if linear @ (0.2126, 0.7152, 0.0722) > 0.22 else "white"
 
 
 def smooth_log(steps: pd.Series, values: pd.Series, factor: float = 1.2) -> np.ndarray:

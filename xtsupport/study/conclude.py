@@ -234,7 +234,7 @@ def page_links(out: Path, study: Path) -> dict[str, str]:
     """
     beside = {
         "every row (CSV)": "significance.csv",
-        "figures (SVG, PNG)": "figures/",
+        "figures (SVG)": "figures/",
         "tables (CSV, LaTeX)": "tables/",
     }
     root = folders.root()

@@ -94,7 +94,7 @@ class TaskModel(nn.Module):
     def forward(self, task: str, batch: dict) -> torch.Tensor:
         """The training loss, a scalar: `mean_loss`; for spans over starts and ends."""
         if self.kinds[task] == "masked":
-            return self.heads[task](self.states(batch), batch["labels"])
+            return self.heads[task](self.states(batch), batch["labels"], batch.get("places"))
         logits = self.logits(task, batch)
         if self.kinds[task] == "span":  # (batch, length, 2) -> one row per start and per end
             logits = logits.transpose(1, 2)

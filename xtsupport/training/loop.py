@@ -30,7 +30,7 @@ from xtsupport.training.batches import (
 from xtsupport.training.divergence import Readings
 from xtsupport.training.features import IGNORED, Features, check_learnable
 from xtsupport.training.interrupt import asked_to_stop
-from xtsupport.training.masked import mask_tokens
+from xtsupport.training.masked import mask_tokens, masked_places
 from xtsupport.training.progress import ProgressLine
 from xtsupport.training.recipe import Recipe
 from xtsupport.training.resume import resume, save_checkpoint, trained_weights
@@ -147,6 +147,8 @@ def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) 
     loss, half = torch.zeros((), device=accelerator.device), recipe.precision == "bfloat16"
     for number, piece in enumerate(pieces, 1):
         share = _counted(piece) / total
+        if features.kind == "masked":
+            piece = piece | {"places": masked_places(piece["labels"])}
         piece = on_device(piece, accelerator.device)
         with _sync(accelerator, model, number == len(pieces)):
             with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=half):

@@ -84,14 +84,20 @@ class MaskedHead(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def forward(self, states: torch.Tensor, labels: torch.Tensor, places=None) -> torch.Tensor:
         """states (batch, length, hidden), labels (batch, length) -> mean cross-entropy of the
-        masked tokens, a scalar; 0 where nothing is masked."""
-        counted = labels != IGNORED
-        logits = states[counted]
+        masked tokens, a scalar; 0 where nothing is masked. places: of ``masked_places``, so that a
+        GPU need not be asked for them."""
+        places = masked_places(labels) if places is None else places
+        logits = states.flatten(0, 1)[places]
         for layer in self.layers:
             logits = layer(logits)
-        return mean_loss(logits.float(), labels[counted])
+        return mean_loss(logits.float(), labels.flatten()[places])
+
+
+def masked_places(labels: torch.Tensor) -> torch.Tensor:
+    """Where the tokens with a label stand in labels (batch, length), flattened: (masked,)."""
+    return torch.nonzero(labels.flatten() != IGNORED)[:, 0]
 
 
 def masked_model(model: XLMRobertaForMaskedLM, task: str) -> TaskModel:
