@@ -160,5 +160,4 @@ def write_power(table: pd.DataFrame, out, languages: pd.DataFrame) -> list[Path]
         write_text(out / "power.tex", latex(printable(table), caption)),
         write_text(out / "power.txt", "\n".join(power_sentences(table)) + "\n"),
     ]
-    power_curves(table, languages).savefig(out / "power.svg")
-    return [*files, out / "power.svg"]
+    return [*files, save(power_curves(table, languages), out / "power.svg")]
