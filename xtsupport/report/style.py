@@ -12,7 +12,7 @@ import logging
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +26,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.text import Annotation
+from numpy.typing import ArrayLike
 from pandas.io.formats.style import Styler
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
@@ -72,7 +73,7 @@ def font_families() -> list[str]:
 FAMILIES = font_families()
 plt.rcParams["font.family"] = FAMILIES
 SOFT = "#262626"
-GRID: dict[str, Any] = {  # rcParams: grey lines behind everything, no tick marks
+GRID: Any = {  # rcParams: grey lines behind everything, no tick marks
     "axes.edgecolor": "#999999",
     "axes.grid": True,
     "axes.axisbelow": True,
@@ -288,9 +289,9 @@ def cell_text(panel: Axes, x: int, y: int, text: str, **look: Any) -> None:
     made.set_in_layout(False)  # it lies inside; to measure hundreds takes longer than to draw them
 
 
-def ink_on(colour: Sequence[float]) -> str:
+def ink_on(colour: ArrayLike) -> str:
     """White or dark, whichever reads better on a colour (sRGB, 0..1): WCAG's relative luminance."""
-    rgb = np.asarray(colour[:3], float)
+    rgb = np.asarray(colour, float)[:3]
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return SOFT if linear @ (0.2126, 0.7152, 0.0722) > 0.22 else "white"
 
