@@ -70,6 +70,13 @@ def buttons(docname, url):
     return shown
 
 
+def foreign(app, what, name, obj, skip, options):
+    """What matplotlib and namedtuple put into our classes is described elsewhere."""
+    module = getattr(obj, "__module__", None) or ""
+    return True if module.startswith(("matplotlib", "namedtuple_")) else None
+
+
 def setup(app):
+    app.connect("autodoc-skip-member", foreign)
     app.connect("autodoc-process-docstring", plain_text)
     app.connect("source-read", dressed)

@@ -21,6 +21,8 @@ PAGES = (
     "docs/scale.md",
     "CHANGELOG.md",
     "LICENSE",
+    "CITATION.cff",
+    "benchmarks/packed_study.py",
     "outputs/README.md",
 )
 LINKED = ("params", "outputs/reference", "outputs/reference/figures")  # what pages link to or show

@@ -98,6 +98,7 @@ def test_a_foreign_example_is_told_in_english(data):
     assert gloss("Eva kocht Suppe.", "de") == "Eva kocht Suppe."
     assert with_gloss("marketna", "qma") == with_gloss("marketna") == "marketna (market-place)"
     assert with_gloss("market") == with_gloss("market", "qta") == "market"  # a word they share
+    assert with_gloss("marketna", "qta") == "marketna (market-place)"  # said in another language
     assert with_gloss("Suppe") == "Suppe"
     assert in_english("xquad", "en", english, data) == ""
 

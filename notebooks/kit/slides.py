@@ -28,8 +28,8 @@ section { box-sizing: border-box; width: 1280px; height: 720px; padding: 44px 64
   page-break-after: always }
 h1 { font-size: 38px; margin: 0 0 18px } p { margin: 0 0 12px; max-width: 60em }
 img { display: block; max-width: 1150px; max-height: 440px; margin: 8px auto }
-table { border-collapse: collapse; font-size: 15px; margin: 8px 0 }
-td, th { padding: 3px 12px 3px 0; text-align: left; border-bottom: 1px solid #ccc }
+table { border-collapse: collapse; border: 0; font-size: 19px; margin: 8px 0 }
+td, th { padding: 4px 16px 4px 0; text-align: left; border: 0; border-bottom: 1px solid #ccc }
 footer { position: absolute; bottom: 16px; left: 64px; font-size: 14px; color: #666 }
 @media print { body { background: none } section { margin: 0 } }
 """

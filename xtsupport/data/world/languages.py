@@ -79,11 +79,11 @@ def gloss(text: str, code: str) -> str:
 
 
 def with_gloss(text: str, code: str = "") -> str:
-    """A text and, in brackets, what it says in English: `zipi (garden)`. Without a code: in the
-    first invented language that has its words. Others stay as they are."""
-    if not code and text in CONTENT_WORDS:
+    """A text and, in brackets, what it says in English: `zipi (garden)`. In the language of the
+    code, else in the first invented one that has its words. Others stay as they are."""
+    if text in CONTENT_WORDS:
         return text
-    glosses = (gloss(text, each) for each in ([code] if code else LANGUAGES))
+    glosses = (gloss(text, each) for each in dict.fromkeys((code, *LANGUAGES)))
     told = next((each for each in glosses if each != text), "")
     return f"{text} ({told})" if told else text
 
