@@ -85,6 +85,8 @@ def test_a_part_by_seed_is_without_the_targets_that_lack_it(study):
     ]  # fmt: skip
     part = open_study(path, only=["targets=xnli"])
     assert {run.seed for run in part.plan.runs} == {0}
+    with pytest.raises(UserError, match="no chosen condition has seed 5 on a chosen target"):
+        open_study(path, only=["seeds=5", "targets=xnli"])
 
 
 def test_what_each_run_starts_from(study):

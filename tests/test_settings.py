@@ -47,7 +47,7 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
     assert f"{name}:5: conditions: unknown condition 'sqaud' (did you mean 'squad'?)" in text
     assert f"{name}:7: target.epochs = -1: must be a number, > 0, <= 1000" in text
     assert f"{name}:7: target.batch_size = 'two': must be a whole number, >= 1" in text
-    assert f"{name}:8: seeds = []: must be a list of 1 to 1000" in text
+    assert f"{name}:8: seeds = []: must be such as [0, 1, 2] or " in text
     assert f"{name}:9: precision = 'fp16': must be auto or float32 or bfloat16" in text
     assert len(found) == 6
 
@@ -69,7 +69,7 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
         ({"seeds": [0, 1, 1]}, "seeds: 1 is listed 2 times"),
         ({"seeds": [True]}, "seeds[0] = True: must be a whole number"),
         ({"seeds": [2**31]}, "seeds[0] = 2147483648: must be a whole number"),
-        ({"seeds": 8}, "seeds = 8: must be a list of 1 to 1000 each whole number, >= 0, < 21"),
+        ({"seeds": 8}, "seeds = 8: must be such as [0, 1, 2] or {"),
         ({"seeds": {"squad": 8}}, "seeds.squad = 8: must be a list of 1 to 1000"),
         ({"seeds": {"squad": [0, -1]}}, "seeds.squad[1] = -1: must be a whole number, >= 0"),
         ({"seeds": {"none": [2, 2]}}, "seeds.none: 2 is listed 2 times; keep one"),
@@ -174,7 +174,7 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
             "retrieval.tasks.xquad: is not a retrieval target of the study",
         ),
         ({"retrieval": {"max_length": 999}}, "retrieval.max_length = 999: the encoder takes at"),
-        ({"target": {"betas": [0.9]}}, "target.betas = [0.9]: must be a list of exactly 2 each"),
+        ({"target": {"betas": [0.9]}}, "target.betas = [0.9]: must be a list of exactly 2 values"),
         (
             {"intermediate": {"sampler": "size"}},
             "must be proportional or capped or temperature or uniform",
@@ -305,6 +305,17 @@ def test_a_condition_may_have_other_seeds_on_a_target(tmp_path):
 )
 def test_wrong_overrides_are_named(tmp_path, override, expected):
     assert any(expected in each for each in problems(tmp_path, toy_settings(), [override]))
+
+
+def test_the_sides_of_a_comparison_share_a_seed(tmp_path):
+    """On every target but those of retrieval, which have no seeds without phase 2."""
+    both = {"contrasts": [["squad", "none"]]}
+    own = {"default": [0, 1], "squad": {"default": [0, 1], "xquad": [7], "tatoeba": [9]}}
+    found = problems(tmp_path, toy_settings(analysis=both, seeds=own))
+    expected = "on xquad, squad has the seeds [7] and none [0, 1]; they need some in common"
+    assert len(found) == 1 and expected in found[0]
+    own["squad"]["xquad"] = [7, 1]
+    load_settings(written(tmp_path, toy_settings(analysis=both, seeds=own)))
 
 
 def test_missing_file_and_folder_are_plain(tmp_path):

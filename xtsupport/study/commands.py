@@ -287,7 +287,7 @@ def runs_done(args) -> None:
     from xtsupport.study.plan import open_study
 
     if args.page:
-        from xtsupport.study.side_by_side import write_page
+        from xtsupport.study.runs_page import write_page
 
         out = folders.typed(args.out, Path()) if args.out else folders.scratch() / "runs"
         print(write_page(args.page, out / "report.html"))

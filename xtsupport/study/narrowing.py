@@ -5,11 +5,9 @@ from typing import Any
 from xtsupport import tables
 from xtsupport.errors import UserError, did_you_mean
 from xtsupport.sides import side
-from xtsupport.study.parameters import as_list
+from xtsupport.study.parameters import PARTS, as_list
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings
-
-KEYS = ("conditions", "targets", "seeds", "variants")
 
 
 def part_of(settings: Settings, only) -> Settings:
@@ -28,8 +26,8 @@ def read(settings: Settings, only) -> dict[str, list]:
     for text in only:
         key, equals, value = text.partition("=")
         key = key.strip()
-        if not equals or key not in KEYS:
-            keys = f"{', '.join(KEYS)}{did_you_mean(key, KEYS)}"
+        if not equals or key not in PARTS:
+            keys = f"{', '.join(PARTS)}{did_you_mean(key, PARTS)}"
             problems.append(f"--only {text}: must be key=value,value with one of the keys {keys}, "
                             "for example conditions=none,squad")  # fmt: skip
             continue
@@ -50,14 +48,15 @@ def read(settings: Settings, only) -> dict[str, list]:
 
 def named(settings: Settings) -> dict[str, list]:
     """What a study has that ``--only`` can choose from, by key."""
-    found = {key: getattr(settings, key) for key in KEYS}
+    found = {key: getattr(settings, key) for key in PARTS}
     return found | {"seeds": settings.every_seed}
 
 
 def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
     """The settings with only what was chosen, and the comparisons that it still allows.
 
-    A condition or target that has none of the chosen seeds goes, too.
+    A condition or target that has none of the chosen seeds goes, too. Raises UserError where
+    nothing is left.
     """
     kept: dict[str, Any] = named(settings) | chosen
     seeds = {
@@ -69,6 +68,9 @@ def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
     }
     kept["conditions"] = [name for name in kept["conditions"] if any(seeds[name].values())]
     kept["targets"] = [t for t in kept["targets"] if any(own[t] for own in seeds.values())]
+    if not kept["targets"]:
+        asked = ", ".join(map(str, kept["seeds"]))
+        raise UserError(f"--only: no chosen condition has seed {asked} on a chosen target")
     kept["variants"] = [each for each in kept["variants"] if side(each)[0] in kept["conditions"]]
     sides = {*kept["conditions"], *kept["variants"]}
     analysis = settings.analysis

@@ -8,6 +8,8 @@ from typing import Any
 from xtsupport.errors import UserError, did_you_mean
 from xtsupport.study.params import params_file
 
+PARTS = ("conditions", "targets", "seeds", "variants")  # what `only` can choose from
+
 
 def as_list(value: object) -> list:
     """``0``, ``"0"``, ``"[0, 1]"``, ``"0, 1"``, ``"xquad"`` or a list, as a list; None is empty.
@@ -57,9 +59,16 @@ def check_names() -> None:
     unknown = [name for name in dict.fromkeys(given) if name not in known]
     if unknown:
         raise UserError(*(
-            f"parameter {name!r}: this notebook has no such parameter{did_you_mean(name, known)}; "
+            f"parameter {name!r}: this notebook has no such parameter{nearest(name, known)}; "
             f"it has {', '.join(known)}" for name in unknown
         ))  # fmt: skip
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """What was probably meant: a part of the study, where the notebook takes parts, else a name."""
+    if "only" in known and name in PARTS:
+        return f" (for a part of the study: only = ['{name}=...'])"
+    return did_you_mean(name, known)
 
 
 def history() -> list[str]:

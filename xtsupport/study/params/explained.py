@@ -1,5 +1,6 @@
 """What pydantic found as one line per problem: where, which key, its value, what is allowed."""
 
+import json
 from functools import cache
 
 from pydantic import BaseModel, ValidationError
@@ -40,6 +41,10 @@ def line(problem: ErrorDetails, path: tuple, found: Schema, schema: Schema) -> s
     shown = shorten(problem["input"])
     if problem["type"] == "value_error":
         return f"{key} = {shown}: {problem['ctx']['error']}"
+    if problem["type"] == "too_long":
+        context = problem["ctx"]
+        most, given = context["max_length"], context["actual_length"]
+        return f"{key} = {shown}: has {given} values; at most {most} are allowed"
     return f"{key} = {shown}: must be {allowed(found, schema)}"
 
 
@@ -84,6 +89,9 @@ def resolve(found: Schema, schema: Schema) -> Schema:
 def allowed(found: Schema, schema: Schema) -> str:
     """Words for what a value may be: ``a whole number >= 1, or null``."""
     found = resolve(found, schema)
+    if "examples" in found:
+        shown = (json.dumps(each).replace('"', "") for each in found["examples"])
+        return f"such as {' or '.join(shown)}"
     if "anyOf" in found:
         return ", or ".join(allowed(each, schema) for each in found["anyOf"])
     if "enum" in found or "const" in found:
@@ -91,7 +99,7 @@ def allowed(found: Schema, schema: Schema) -> str:
     if isinstance(inner := found.get("additionalProperties"), dict):
         return f"a mapping of name to {allowed(inner, schema).removeprefix('a ')}"
     if found.get("type") == "array":
-        return f"a list{length(found)} each {allowed(found['items'], schema).removeprefix('a ')}"
+        return f"a list{length(found)}, each {allowed(found['items'], schema)}"
     if "pattern" in found:
         return "a name of letters, digits and . _ - (at most 64, the first a letter or digit)"
     bounds = (f", {sign} {found[key]}" for key, sign in BOUNDS.items() if key in found)
@@ -102,8 +110,8 @@ def length(found: Schema) -> str:
     """How many items a list may have."""
     least, most = found.get("minItems", 0), found.get("maxItems")
     if least == most:
-        return f" of exactly {least}"
-    return f" of {least} to {most}" if most else f" of at least {least}" if least else ""
+        return f" of exactly {least} values"
+    return f" of {least} to {most} values" if most else f" of at least {least}" if least else ""
 
 
 BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}

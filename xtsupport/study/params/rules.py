@@ -444,15 +444,8 @@ def sound_synonyms(settings, tasks, languages) -> Problems:
 
 def known_contrasts(settings, tasks, languages) -> Problems:
     """Contrasts are ordered pairs of two sides of the study: conditions, or variants of them."""
-    pairs: list[tuple[tuple, list[str]]] = [
-        (("analysis", "contrasts", index), pair)
-        for index, pair in enumerate(settings.analysis.contrasts)
-    ]
-    primary = settings.analysis.primary
-    if primary:
-        pairs.append((("analysis", "primary"), [primary.treatment, primary.baseline]))
     known = [*settings.conditions, *settings.variants]
-    for path, pair in pairs:
+    for path, pair in compared(settings):
         key = dotted(path[:2])
         for name in pair:
             if name.removesuffix("/plain") not in known:
@@ -460,6 +453,27 @@ def known_contrasts(settings, tasks, languages) -> Problems:
                 yield path, f"{key}: {name!r} is not a condition of the study{hint}"
         if pair[0] == pair[1]:
             yield path, f"{key}: {pair[0]!r} is compared with itself"
+
+
+def compared(settings) -> Iterator[tuple[tuple, list[str]]]:
+    """(key path, sides) of the comparisons that a study declares."""
+    for index, pair in enumerate(settings.analysis.contrasts):
+        yield ("analysis", "contrasts", index), pair
+    if primary := settings.analysis.primary:
+        yield ("analysis", "primary"), [primary.treatment, primary.baseline]
+
+
+def paired_seeds(settings, tasks, languages) -> Problems:
+    """The sides of a comparison have a seed in common on every target: gains are within seeds."""
+    known = [each for each in settings.targets if settings.seeds and each in tasks]
+    trained = [each for each in known if tasks[each].kind != "retrieval"]
+    for path, pair in compared(settings):
+        names = [side(each)[0] for each in pair if side(each)[0] in settings.conditions]
+        for target in trained if len(names) == 2 else ():
+            one, other = (settings.seeds_of(name, target) for name in names)
+            if not {*one} & {*other}:
+                told = f"{pair[0]} has the seeds {one} and {pair[1]} {other}"
+                yield path, f"{dotted(path[:2])}: on {target}, {told}; they need some in common"
 
 
 def sound_primary(settings, tasks, languages) -> Problems:
@@ -483,5 +497,13 @@ NAMING = (
 )
 RULES = (
     *(no_name_twice, known_conditions, known_targets, known_languages, unseen_evaluation, *NAMING),
-    *(sound_windows, stride_or_step, sound_encoder, known_positions, trimmable, sound_synonyms),
+    *(
+        paired_seeds,
+        sound_windows,
+        stride_or_step,
+        sound_encoder,
+        known_positions,
+        trimmable,
+        sound_synonyms,
+    ),
 )

@@ -299,7 +299,9 @@ class Settings(Part):
     seeds: Seeds | dict[str, Seeds | dict[str, Seeds]] = Field(
         default=[0, 1, 2],
         description="for all conditions, or {CONDITION: its seeds, default: seeds of the others}; "
-        "its seeds can be {TARGET: seeds, default: seeds of its other targets}",
+        "its seeds can be {TARGET: seeds, default: seeds of its other targets}; [0, 1, 2] where "
+        "there is no default",
+        examples=[[0, 1, 2], {"default": [0, 1, 2], "squad": {"xquad": [0, 1, 2, 3, 4]}}],
     )
     languages: Literal["all"] | Annotated[list[str], Field(min_length=1)] = "all"
     pretraining: Pretraining = Pretraining()
