@@ -20,7 +20,7 @@ def attention_map(shares: np.ndarray, heads: Sequence[str], pieces: Sequence[str
         width=max(6.4, 2.0 + 0.34 * len(pieces)),
         height=2.4 + 0.26 * len(heads),
     )
-    mesh = shade(panel, shares, cmap="Blues", vmin=0, vmax=1, linewidth=0.5)
+    mesh = shade(panel, shares, cmap="Blues", vmin=0, vmax=1, linewidths=0.5)
     figure.colorbar(mesh, ax=panel, label="share", pad=0.02)
     panel.set_xticks(np.arange(len(pieces)) + 0.5, pieces, rotation=90)
     panel.set_yticks(np.arange(len(heads)) + 0.5, heads, rotation=0)

@@ -143,7 +143,7 @@ def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> F
         width=max(6.4, 2.4 + 0.5 * len(order)),
         height=2.9 + 0.36 * len(grid),
     )
-    mesh = shade(panel, grid, ".0f", cmap="cividis")
+    mesh = shade(panel, grid, ".0f", cmap="cividis", linewidths=0.5)
     figure.colorbar(mesh, ax=panel, label="points", pad=0.02).outline.set_visible(False)
     named = list(level_names(order, languages).values())
     panel.set_xticks(np.arange(len(order)) + 0.5, named, rotation=90)
@@ -302,8 +302,8 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         cell_text(panel, x, y, f"{signed_gain(row['gain'])}\n{VERDICTS[row['verdict']][1]}",
                   fontsize=7.5, color=ink, linespacing=0.95)  # fmt: skip
     colours = ListedColormap([colour for colour, _ in VERDICTS.values()])
-    shade(panel, grid, cmap=colours, vmin=0, vmax=len(VERDICTS) - 1, edgecolor="#BBBBBB",
-          linewidth=0.6)  # fmt: skip
+    shade(panel, grid, cmap=colours, vmin=0, vmax=len(VERDICTS) - 1, linecolor="#BBBBBB",
+          linewidths=0.6)  # fmt: skip
     named = level_names([level for _, level in columns], languages)
     middles = np.arange(len(columns)) + 0.5, np.arange(len(rows)) + 0.5
     panel.set_xticks(middles[0], [named[level] for _, level in columns], rotation=90)
@@ -484,7 +484,7 @@ def mde_picture(
         width=max(6.4, 2.2 + 0.8 * grid.shape[1]),
         height=2.1 + 0.4 * grid.shape[0],
     )
-    shade(panel, grid, ".1f", cmap="cividis_r", linewidth=1)
+    shade(panel, grid, ".1f", cmap="cividis_r", linewidths=1)
     panel.set_xticks(np.arange(grid.shape[1]) + 0.5, map(str, grid.columns))
     panel.set_yticks(np.arange(grid.shape[0]) + 0.5, map(str, grid.index))
     if wanted is not None:

@@ -22,11 +22,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
+from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.text import Annotation
-from numpy.typing import ArrayLike
 from pandas.io.formats.style import Styler
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
@@ -266,34 +265,25 @@ def reference_line(panel: Axes, value: float, label: str = "", horizontal: bool 
         )  # fmt: skip
 
 
-def shade(panel: Axes, grid: pd.DataFrame | np.ndarray, form: str = "", **look: Any) -> QuadMesh:
+def shade(panel: Axes, grid: pd.DataFrame | np.ndarray, form: str = "", **look: Any) -> Collection:
     """Colour the cells of a grid (rows, columns), the first row on top, NaN left white; the middle
     of cell (i, j) stands at x = j + 0.5, y = i + 0.5.
 
-    form: how a cell's number is written into it, such as ``.1f``; look: of ``pcolormesh``.
+    form: how a cell's number is written into it, such as ``.1f``; look: of ``seaborn.heatmap``.
     """
-    values = np.asarray(grid, float)
-    mesh = panel.pcolormesh(np.ma.masked_invalid(values), **{"edgecolor": "white"} | look)
-    panel.set(ylim=(len(values), 0), frame_on=False)
+    from seaborn import heatmap  # here, as few figures have cells and the import takes a second
+
+    look |= {"cbar": False, "xticklabels": False, "yticklabels": False}
+    texts = {"fontsize": 8, "in_layout": False}  # inside: to measure hundreds takes long
+    heatmap(grid, ax=panel, annot=bool(form), fmt=form or "g", annot_kws=texts, **look)
+    panel.set(xlabel="", ylabel="")
     panel.grid(visible=False)
-    if form:
-        for y, x in np.argwhere(np.isfinite(values)):
-            text = f"{values[y, x]:{form}}"
-            cell_text(panel, x, y, text, fontsize=8, color=ink_on(mesh.to_rgba(values[y, x])))
-    return mesh
+    return panel.collections[-1]
 
 
 def cell_text(panel: Axes, x: int, y: int, text: str, **look: Any) -> None:
     """Write into the cell of column `x` and row `y` of a shaded grid."""
-    made = panel.text(x + 0.5, y + 0.5, text, ha="center", va="center", **look)
-    made.set_in_layout(False)  # it lies inside; to measure hundreds takes longer than to draw them
-
-
-def ink_on(colour: ArrayLike) -> str:
-    """White or dark, whichever reads better on a colour (sRGB, 0..1): WCAG's relative luminance."""
-    rgb = np.asarray(colour, float)[:3]
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return SOFT if linear @ (0.2126, 0.7152, 0.0722) > 0.22 else "white"
+    panel.text(x + 0.5, y + 0.5, text, ha="center", va="center", in_layout=False, **look)
 
 
 def smooth_log(steps: pd.Series, values: pd.Series, factor: float = 1.2) -> np.ndarray:
