@@ -16,7 +16,7 @@ from xtsupport import folders
 from xtsupport.cube.scores import official
 from xtsupport.files import write_text
 from xtsupport.report.contents import Contents, contents
-from xtsupport.report.headline import doubt, gain_words, in_short
+from xtsupport.report.headline import gain_words, in_short
 from xtsupport.report.names import side_name, task_name
 from xtsupport.report.numbers import ends, signed_gain
 from xtsupport.report.robustness import bootstrap_words, far_out, without_one
@@ -52,8 +52,8 @@ def study() -> Contents:
 def passages(found: Contents) -> dict[str, str]:
     """Name -> text of every generated passage."""
     return {
-        "answer": "\n".join(listed([*with_doubt(found), *more_training(found), tatoeba(found)])),
-        "short": "\n".join(listed([*with_doubt(found), *more_training(found)])),
+        "answer": "\n".join(listed([*in_short(found), *more_training(found), tatoeba(found)])),
+        "short": "\n".join(listed([*in_short(found), *more_training(found)])),
         "gains": gains(found),
         "findings": "\n".join(listed(findings(found))),
         "runs": "\n".join(listed([*far_out(found), *without_one(found)])),
@@ -123,12 +123,6 @@ def against_none(found: Contents, task: str, treatment: str) -> str:
     rows = overall(found)
     mine = rows["task"].eq(task) & rows["treatment"].eq(treatment) & rows["baseline"].eq("none")
     return gain_words(rows[mine].iloc[0])
-
-
-def with_doubt(found: Contents) -> list[str]:
-    """The answer, with what another method says behind its first line."""
-    first, *rest = in_short(found)
-    return [first.removesuffix(".") + doubt(found) + ".", *rest]
 
 
 def told(found: Contents, task: str) -> str:

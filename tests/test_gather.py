@@ -61,6 +61,16 @@ def test_machines_disagree_and_together_they_have_the_mean(machines, tmp_path):
     assert (tmp_path / "class" / "machines.png").stat().st_size > 10_000
 
 
+def test_seeds_of_other_targets_and_conditions_are_not_named(machines, tmp_path):
+    """Seed 8 has another target, seed 9 another condition: neither is part of the comparison."""
+    path = machines[0] / "cube" / "part.parquet"
+    cube = pd.read_parquet(path)
+    mnli = cube[cube["condition"] == "squad"].assign(seed=9, condition="mnli")
+    write_parquet(path, pd.concat([cube, cube.assign(seed=8, task="xnli"), mnli]))
+    alone, *_ = gather(list(map(str, machines)), tmp_path / "class")
+    assert alone["seeds"].tolist() == [str(i) for i in range(6)]
+
+
 def test_the_same_study_twice_counts_once(machines, tmp_path):
     alone, together, (note,) = gather([*map(str, machines), str(machines[2])], tmp_path / "class")
     assert len(alone) == 6 and together.iloc[0]["n_seeds"] == 6

@@ -53,6 +53,7 @@ def test_sentences_tell_what_is_needed_or_that_nothing_suffices():
         "level": "Greek", "n_languages": 1, "n_seeds": 3, "questions": 1, "n_examples": 1190,
         "gain": 1.0, "power": 0.314, "mde": 2.0, "seeds_needed": 12.0, "questions_needed": 4760.0,
         "languages_needed": np.nan, "run_sd": 0.84, "run_sd_upper": 1.26, "power_estimate": 0.44,
+        "pilot_seeds": 5,
         "note": "",
     }  # fmt: skip
     nothing = {name: np.nan for name in row if name.endswith("_needed")}

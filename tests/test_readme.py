@@ -83,7 +83,7 @@ def test_the_printed_answer_is_that_of_the_demo_study_that_ships():
     evidence = evidence_of(shipped / "cube", settings, "world")
     text = "\n".join(closing(contents(significance(evidence), evidence)))
     assert [settings.seeds_of(name, "xnli") for name in ("squad", "none")] == [[*range(5)]] * 2
-    assert text.count("minus that, on the 5 seeds that all have:") == 2  # of 8 on XQuAD
+    assert text.count("minus that, on the 5 seeds that all targets have:") == 2  # of 8 on XQuAD
     sample = next(text for _, text in FENCED if "significance done" in text).splitlines()
     shown = [line for line in sample[1:-1] if line.strip() not in ("", "...")]
     assert len(shown) > 6 and set(shown) <= set(answer_lines(text))

@@ -233,12 +233,13 @@ def test_a_declared_control_is_told_in_words(cube, comparison, settings):
     """A study may declare the step-matched control itself as the baseline."""
     one = comparison.query("treatment == 'squad' and task == 'xquad' and by == 'all'")
     more = pd.concat([comparison, one.assign(baseline="none~squad", verdict="improves")])
-    evidence = evidence_of(cube, settings)
+    steps = cube["condition"].astype(str).replace("mnli", "none~squad")
+    evidence = evidence_of(cube.assign(condition=steps), settings)
     declared = Primary("squad", "none~squad", "xquad", "f1", "all")
     rules = replace(evidence.rules, primary=declared)
     found = contents(more, replace(evidence, rules=rules), settings)
     steps = "the same number of steps spent on the target's training set"
-    assert title(found) == f"SQuAD scores higher on XQuAD than {steps}"
+    assert title(found).startswith(f"SQuAD scores higher on XQuAD than {steps}")
     assert one_sentence(found).startswith(f"SQuAD against {steps}: XQuAD F1 +")
 
 

@@ -107,13 +107,20 @@ class Contents:
 
     @cached_property
     def beside(self) -> pd.DataFrame:
-        """The answer's rows by the bootstrap as well: the columns of ``beside_bootstrap``."""
-        return beside_bootstrap(self.evidence)
+        """The answer's rows by the bootstrap as well: the columns of ``beside_bootstrap``; only a
+        finding can differ."""
+        rows = beside_bootstrap(self.evidence)
+        found = self.answer[self.answer["verdict"].isin(["improves", "harms"])]
+        findings = pd.MultiIndex.from_frame(found[["task", "level"]])
+        known = pd.MultiIndex.from_frame(rows[["task", "level"]]).isin(findings)
+        return rows.assign(differs=rows["differs"] & known)
 
     @property
     def doubted(self) -> pd.DataFrame:
         """The row of `beside` on the target over all languages, where only one method finds
-        something; else no row."""
+        something; else no row (nor where the answer is one of levels)."""
+        if self.primary.by != "all":
+            return pd.DataFrame()
         rows = self.beside[self.beside["task"].eq(self.primary.target)]
         return rows[rows["level"].eq("all") & rows["differs"]]
 

@@ -11,7 +11,7 @@ import pandas as pd
 from xtsupport.report.comparison_rows import answer_rows, forest_rows
 from xtsupport.report.contents import Contents
 from xtsupport.report.names import metric_name, side_name, task_name
-from xtsupport.report.numbers import ends, p_equation, points, signed_gain
+from xtsupport.report.numbers import counted, ends, p_equation, points, signed_gain
 from xtsupport.report.paper_sentences import scarce
 from xtsupport.statistics.declared import Primary, apart, plural
 from xtsupport.statistics.heterogeneity import heterogeneity
@@ -56,7 +56,7 @@ def title(found: Contents) -> str:
                        scarce=scarce(row))  # fmt: skip
     if row["verdict"] == "improves" and found.control:
         text += AGAINST_STEPS[overall(found, found.control)["verdict"]]
-    return text
+    return text + doubt(found)
 
 
 def doubt(found: Contents) -> str:
@@ -86,7 +86,8 @@ def one_sentence(found: Contents) -> str:
     over = f"{who} first" if primary.baseline == "none" else f"{who} against {base_words(found)}"
     count = "one language" if row["n_languages"] == 1 else f"{row['n_languages']} languages"
     where = f"{task_name(primary.target, data)} {metric_name(primary.metric)}"
-    parts = [f"{over}: {where} {gain_words(row, f' over {count}')}", control_words(found)]
+    gain = gain_words(row, f" over {count}") + doubt(found)
+    parts = [f"{over}: {where} {gain}", control_words(found)]
     return f"{'; '.join(filter(None, parts))}."
 
 
@@ -94,10 +95,20 @@ def control_words(found: Contents) -> str:
     """`against the same number of steps ...: -1.6 (-3.2 to 0.0), undetermined`, if it was run."""
     treatment, baseline = found.primary.treatment, found.primary.baseline
     if found.control:
-        return f"against {STEPS} instead: {gain_words(overall(found, found.control))}"
+        row = overall(found, found.control)
+        seeds = fewer_seeds(found, row)
+        return f"against {STEPS} instead{', ' * bool(seeds)}{seeds}: {gain_words(row)}"
     if baseline != "none" or "~" in treatment:
         return ""
     return f"there is no control with {STEPS} (none~{treatment})"
+
+
+def fewer_seeds(found: Contents, row: Mapping) -> str:
+    """`on the 5 seeds that all targets have`, of a row on fewer than the answer; or nothing."""
+    if row["n_seeds"] >= overall(found, found.primary)["n_seeds"]:
+        return ""
+    owners = "both conditions" if row["task"] == found.primary.target else "all targets"
+    return f"on the {counted(row['n_seeds'], 'seed')} that {owners} have"
 
 
 def gain_words(row: Mapping, where: str = "") -> str:
@@ -139,14 +150,11 @@ def rest_line(found: Contents, rest: str, kind: str) -> str:
     """One line on a rest: its targets, the gain, and the primary gain minus that."""
     primary, data = found.primary, found.evidence.data
     rows = answer_rows(found.comparison, primary, found.languages, "all")
-    whole, part, difference = (
-        rows[rows["task"] == n] for n in (primary.target, rest, f"{primary.target} - {rest}")
-    )
+    part, difference = (rows[rows["task"] == n] for n in (rest, f"{primary.target} - {rest}"))
     targets = part["note"].str.extract(r"mean of ([^;]+)")[0].iloc[0]
     named = ", ".join(task_name(each, data) for each in targets.split(", "))
-    fewer = difference["n_seeds"].iloc[0] < whole["n_seeds"].iloc[0]
-    seeds = f", on the {difference['n_seeds'].iloc[0]} seeds that all have" if fewer else ""
-    gap = f"the gain on {task_name(primary.target, data)} minus that{seeds}: "
+    seeds = fewer_seeds(found, difference.iloc[0])
+    gap = f"the gain on {task_name(primary.target, data)} minus that{', ' * bool(seeds)}{seeds}: "
     text = f"The other targets, {kind} ({named}): {gain_words(part.iloc[0])}; {gap}"
     text += gain_words(difference.iloc[0])
     if primary.by != "all":
@@ -203,8 +211,9 @@ def families_differ(found: Contents) -> list[str]:
 def closing(found: Contents) -> list[str]:
     """The answer for a terminal: its lines, and a table of the levels with their verdicts."""
     primary = found.primary
-    heads = {f"gain over {side_name(primary.baseline)}": primary}
-    heads |= {"gain over the same number of steps": found.control} if found.control else {}
+    steps = "gain over the same number of steps"
+    heads = {steps if found.matched else f"gain over {side_name(primary.baseline)}": primary}
+    heads |= {steps: found.control} if found.control else {}
     cells: dict[str, list[str]] = {}
     columns = ["", "languages"]
     for name, each in heads.items():

@@ -37,11 +37,12 @@ def published(found: Contents) -> list[Block]:
     invented = found.languages["note"].eq("invented").all()
     text = (
         "The languages are generated: the targets share only the name and the form with the "
-        "published ones, so the figures cannot be compared."
+        "published ones, so the figures cannot be compared. This study's are averages over all "
+        "languages including English, unlike the scores above."
         if invented
-        else "Averages over all languages including English, as published. Figures for other "
-        "encoders, languages or examples are not comparable; the last column says where each is "
-        "from."
+        else "Averages over all languages including English, as published, unlike the scores "
+        "above. Figures for other encoders, languages or examples are not comparable; the last "
+        "column says where each is from."
     )
     own = "this study, "
     beside["model"] = [

@@ -1,6 +1,7 @@
 """The page's large tables: scores of all conditions, all gains, examples whose answers changed."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -32,16 +33,27 @@ def score_board(found: Contents) -> list[Block]:
     english = (task_name(name.removesuffix(" (en)"), data) for name in home)
     heads += [Cell(name, "English", "n soft") for name in english]
     conditions, rows = set(found.scores["condition"]), []
+    gains = gains_below(found, official)
+    bases = {key: both_sides(row)[1] for key, row in gains.items()}
+    usual = most_common(bases.values())
     for name, line in means.iterrows():
-        row = [Cell(side_name(name, data), kind="" if name in conditions else "soft")]
-        row += [score_cell(found, name, target, metric, line.get(target), f"gains-{place}")
-                for place, (target, metric) in enumerate(official.items())]  # fmt: skip
+        own = most_common([base for (who, _), base in bases.items() if who == name]) or usual
+        below = "" if own == usual else f"gains over {side_name(own, data)}"
+        row = [Cell(side_name(name, data), below, "" if name in conditions else "soft")]
+        row += [score_cell(gains.get((name, target)), own, line.get(target),
+                           f"gains-{place}" if name in conditions else "")
+                for place, target in enumerate(official)]  # fmt: skip
         rows.append([*row, *(Cell(shown(line[each]), kind="n soft") for each in home)])
     text = (
         "Mean over seeds and over the languages other than English, in points. Below a score: "
-        "the gain over the baseline, coloured where it is a finding (?: undetermined). Click a "
-        "score for its languages."
+        f"the gain over {side_name(usual or found.primary.baseline, data)} unless another is "
+        "named, coloured where it is a finding (?: undetermined). Click a score for its languages."
     )
+    if unequal_seeds(found, gains):
+        text += (
+            " A gain compares only the seeds that both conditions have, so it may differ from the "
+            "difference of the two scores."
+        )
     published = published_rows(found, list(official), len(home))
     if published:
         text += " Published averages are over all languages including English and full test sets."
@@ -53,20 +65,35 @@ def trained_on(found: Contents) -> str:
     return "trained on first" if "none" in set(found.scores["condition"]) else "system"
 
 
-def score_cell(found: Contents, condition, target: str, metric: str, score, link: str) -> Cell:
-    """A score, and below it the gain with its verdict's colour."""
-    if condition not in set(found.scores["condition"]):
-        return Cell(shown(score), kind="n soft")
-    rows = found.comparison
-    mine = rows[(rows["by"] == "all") & (rows["task"] == target) & (rows["metric"] == metric)]
-    for row in mine.to_dict("records"):
-        who, base = both_sides(row)
-        if who == condition:
-            against = "" if base == found.primary.baseline else f" on {side_name(base)}"
-            sign = "?" if row["verdict"] == "undetermined" else verdict_words(row)
-            below = f"{signed_gain(row['gain'])}{against} {sign.removesuffix(' for a verdict')}"
-            return Cell(shown(score), below, f"n {kind_of(row)}", link)
-    return Cell(shown(score), kind="n", link=link if score == score else "")
+def gains_below(found: Contents, official: Mapping[str, str]) -> dict[tuple[str, str], Mapping]:
+    """(condition, target) -> its first row over all languages, by official metric."""
+    rows = found.comparison[found.comparison["by"] == "all"]
+    rows = rows[rows["metric"].eq(rows["task"].map(official))].to_dict("records")
+    return {(both_sides(row)[0], row["task"]): row for row in reversed(rows)}
+
+
+def most_common(names: Iterable[str]) -> str:
+    """The most frequent name; nothing of none."""
+    return next((name for name, _ in Counter(names).most_common(1)), "")
+
+
+def unequal_seeds(found: Contents, gains: Mapping[tuple[str, str], Mapping]) -> bool:
+    """Whether a gain leaves out seeds that one of its sides has."""
+    have = found.scores.groupby(["condition", "task"], observed=True)["seed"].nunique()
+    return any(have.get((side, task), 0) > row["n_seeds"]
+               for (_, task), row in gains.items() for side in both_sides(row))  # fmt: skip
+
+
+def score_cell(row: Mapping | None, baseline: str, score, link: str) -> Cell:
+    """A score, and below it the gain with its verdict's colour, over a baseline that is known."""
+    if row is None:
+        known = link if score == score else ""
+        return Cell(shown(score), kind="n" if link else "n soft", link=known)
+    base = both_sides(row)[1]
+    against = "" if base == baseline else f" on {side_name(base)}"
+    sign = "?" if row["verdict"] == "undetermined" else verdict_words(row)
+    below = f"{signed_gain(row['gain'])}{against} {sign.removesuffix(' for a verdict')}"
+    return Cell(shown(score), below, f"n {kind_of(row)}", link)
 
 
 def kind_of(row: Mapping) -> str:
@@ -111,7 +138,14 @@ def gain_boards(found: Contents, drawn: Mapping[tuple, str]) -> list[Block]:
                    f"gains-{place}")
         for place, task in enumerate(official) if (chosen["task"] == task).any()
     ]  # fmt: skip
-    text = "Gains in points by official metric; click a gain for the examples behind it."
+    text = (
+        "Gains in points by official metric; click a gain for the examples behind it. Runs: how "
+        "many seeds a gain compares on both sides."
+    )
+    told = chosen[chosen["by"].isin(levels)]
+    if len(far := told[told["ci_high"] - told["ci_low"] > 100]):
+        few = " to ".join(map(str, dict.fromkeys((far["n_seeds"].min(), far["n_seeds"].max()))))
+        text += f" Some intervals are wider than the whole scale: {few} runs cannot bound the gain."
     if wide:
         text += " Single languages are in significance.csv: here they would be too many."
     return [paragraph(text, "note"), *blocks]
@@ -134,13 +168,15 @@ def gain_table(found: Contents, task, rows, levels, drawn, name) -> Block:
             kind = kind_of(row)
             lines.append([
                 Cell(where), Cell(family), Cell(who), Cell(base),
+                Cell(str(row["n_seeds"]), kind="n"),
                 Cell(shown(row["baseline_score"]), kind="n"),
                 Cell(signed_gain(row["gain"]), kind=f"n {kind}", link=link),
                 Cell(ends(row["ci_low"], row["ci_high"]), kind="i"),
                 Cell(verdict, kind=f"i {kind}"),
             ])  # fmt: skip
     heads: list[Cell | str] = ["language", "family", trained_on(found), "against"]
-    heads += [Cell("baseline", kind="n"), Cell("gain", kind="n"), "interval", "verdict"]
+    heads += [*(Cell(name, kind="n") for name in ("runs", "baseline", "gain"))]
+    heads += ["interval", "verdict"]
     summary = f"{task_name(task, data)}, {metric_name(rows['metric'].iloc[0])}: {len(lines)} gains"
     return folded(summary, board(heads, lines, (0, 1, 2)), name=name)
 

@@ -68,10 +68,14 @@ def _power_line(panel, rows, level, number, languages) -> None:
 
 
 def power_sentences(table: pd.DataFrame) -> list[str]:
-    """One sentence per level: what the pilot's own design finds, and what the gain needs."""
+    """One sentence per level: what the pilot's own design finds, and what the gain needs.
+
+    table: of ``power_table``; without the pilot's own number of seeds, its smallest counts.
+    """
     sentences = []
     for level, rows in table[table["questions"] == 1].groupby("level", sort=False):
-        row = rows.iloc[0]
+        own = rows[rows["n_seeds"] == rows["pilot_seeds"]]
+        row = (own if len(own) else rows).iloc[0]
         place = "over all languages" if level == "all" else f"in {level}"
         gain, where = f"a gain of {points(row['gain'])} {place}", _design(row)
         found = f"With {where}, {gain} is found with {100 * row['power']:.0f}% power{_runs(row)}"

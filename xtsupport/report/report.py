@@ -19,7 +19,7 @@ from xtsupport.files import write_text
 from xtsupport.report import appendix, page, page_tables, plots, robustness
 from xtsupport.report.comparison_rows import overview
 from xtsupport.report.contents import Contents
-from xtsupport.report.headline import STEPS, doubt, in_short, one_sentence, overall, title
+from xtsupport.report.headline import STEPS, fewer_seeds, in_short, one_sentence, overall, title
 from xtsupport.report.intended import intended_table
 from xtsupport.report.literature import literature
 from xtsupport.report.names import NONE, metric_name, side_name, task_name
@@ -72,7 +72,7 @@ def study_page(
     return page.render(
         "study.html",
         title=f"{title(found)} ({found.study})",
-        heading=title(found) + doubt(found),
+        heading=title(found),
         eyebrow=f"Study: {found.study}{made_on(found.records)}",
         warnings=warnings(found),
         lead=lead(found),
@@ -121,6 +121,8 @@ def facts(found: Contents) -> list[tuple[str, str]]:
     seeds = sorted(scores.groupby("condition")["seed"].nunique().unique())
     fewest = "" if seeds[0] == seeds[-1] else f"{seeds[0]} to "
     many = f"{fewest}{counted(seeds[-1], 'run')}"
+    tested = scores.drop_duplicates(["condition", "task", "seed"])
+    every = f"{len(found.records) or len(tested)} in all" + " on the targets" * (not found.records)
     rules, method = found.rules, found.rules.adjustment
     return [
         *([("Encoder", encoder_words(found))] if found.settings else []),
@@ -128,8 +130,7 @@ def facts(found: Contents) -> list[tuple[str, str]]:
         ("Tested on", ", ".join(f"{task_name(name, data)} ({counted(n, 'language')})"
                                 for name, n in spoken.items())),
         measured(found),
-        ("Runs", f"{many} of each condition (seeds)" + (f", {len(found.records)} in all"
-                                                        if len(found.records) else "")),
+        ("Runs", f"{many} of each condition (seeds), {every}"),
         ("Comparison", standing(rules)),
         ("Interval", f"that of the verdict, over {plots.sampled(found.answer)}; error rate "
          f"{rules.alpha:g}, several verdicts adjusted ({ADJUSTED.get(method, method)}); a gain "
@@ -200,6 +201,8 @@ def panels(found: Contents, rows: pd.DataFrame, runs: pd.DataFrame) -> list[Bloc
         block = picture(drawn)
         about = {"title": panel_title(found, part.iloc[0])}
         about["hint"] = "" if made else hint
+        if seeds := fewer_seeds(found, part.iloc[0]):
+            about["hint"] = f"{seeds[0].upper()}{seeds[1:]}. {about['hint']}".strip()
         made.append(Block("picture", picture={**block.picture, **about}))
     return made
 
@@ -207,7 +210,8 @@ def panels(found: Contents, rows: pd.DataFrame, runs: pd.DataFrame) -> list[Bloc
 def panel_title(found: Contents, row: pd.Series) -> str:
     """`XQuAD: gain of SQuAD over no intermediate task, in points`."""
     data, (who, base) = found.evidence.data, both_sides(row)
-    against = STEPS if found.control and base == found.control.baseline else side_name(base, data)
+    matched = found.control.baseline if found.control else found.primary.baseline * found.matched
+    against = STEPS if base == matched else side_name(base, data)
     where = task_name(row["task"], data)
     name = f"{where[0].upper()}{where[1:]}"
     return f"{name}: gain of {side_name(who, data)} over {against}, in points"

@@ -89,7 +89,7 @@ def bootstrap_words(beside: pd.DataFrame) -> str:
     method = "A studentised bootstrap of the same clusters and seeds"
     against = beside[beside["differs"]]
     if against.empty:
-        return f"{method} agrees with the primary method (two-way variance) on every row."
+        return f"{method} agrees with the primary method (two-way variance) on every finding."
     places = ", ".join(f"{task_name(row.task)} ({row.level})" for row in against.itertuples())
     return (
         f"{method} disagrees with the primary method (two-way variance) on whether the uncorrected "
@@ -131,9 +131,9 @@ def power(found: Contents) -> list[Block]:
     if plan is None:
         return []
     drawn = plots.mde_picture(plan, "level", "n_seeds", found.rules.margin, found.languages)
-    told = bullets(power_sentences(plan))
+    told = power_sentences(plan[plan["level"] == "all"])[0]
     summary = f"What a gain of {points(found.rules.margin)} would need"
-    return [folded(summary, told, picture(drawn))]
+    return [folded(summary, paragraph(told), picture(drawn))]
 
 
 def in_words(found: Contents) -> list[Block]:
@@ -242,7 +242,10 @@ def named_tasks(frame: pd.DataFrame) -> pd.DataFrame:
 def level_table(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     """One line per level: the gain with interval and verdict of every task, side by side."""
     wide = rows.assign(text=[gain_words(row) for row in rows.to_dict("records")])
+    most = rows.groupby("task")["n_seeds"].max()
+    names = {task: task_name(task) + (f", {n} seeds" if most.nunique() > 1 else "")
+             for task, n in most.items()}  # fmt: skip
     wide = wide.pivot_table(index="level", columns="task", values="text", aggfunc="first",
                             sort=False, observed=True)  # fmt: skip
-    wide = wide.rename(columns=task_name, index={"all": "all languages"}).fillna("\N{EN DASH}")
+    wide = wide.rename(columns=names, index={"all": "all languages"}).fillna("\N{EN DASH}")
     return wide.rename_axis(index=by, columns=None).reset_index()

@@ -94,11 +94,15 @@ def _line(target, way, best, gain, drawn, alpha, note) -> dict:
 
 
 def _note(way, scores) -> str:
-    few = f"{scores.n_seeds} seeds: the interval is too short where runs differ much"
+    seeds = f"{scores.n_seeds} seeds"
+    if scores.n_seeds < scores.most_seeds:
+        seeds = f"over the {seeds} that all conditions have, of up to {scores.most_seeds}"
+    few = f"{seeds}: the interval is too short where runs differ much"
     naive = "optimistic: chosen and judged on the same scores" if way == "naive" else ""
     alone = "one seed: the same runs choose and are judged"
-    seeds = alone if scores.n_seeds == 1 else few if scores.n_seeds < 5 else ""
-    return "; ".join(filter(None, [naive, seeds]))
+    enough = seeds if scores.n_seeds < scores.most_seeds else ""
+    note = alone if scores.n_seeds == 1 else few if scores.n_seeds < 5 else enough
+    return "; ".join(filter(None, [naive, note]))
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ class _Scores:
     source: list[int]
     n_clusters: int
     n_seeds: int
+    most_seeds: int  # of any one condition
 
 
 def _target_scores(evidence, target, candidates, baseline) -> _Scores:
@@ -146,6 +151,7 @@ def _target_scores(evidence, target, candidates, baseline) -> _Scores:
         source=[i for i, code in enumerate(languages) if code == evidence.source],
         n_clusters=len(ids),
         n_seeds=len(seeds),
+        most_seeds=max(map(len, chosen)),
     )
 
 

@@ -128,23 +128,25 @@ def _mde(reach: np.ndarray, se: float) -> float:
 def power_table(
     evidence: Evidence,
     gain: float = 1.0,
-    seeds: Sequence[int] = (3, 5, 10, 20),
+    seeds: Sequence[int] | None = None,
     questions: Sequence[float] = (1, 4),
     languages: Sequence[int] | None = None,
 ) -> pd.DataFrame:
     """Power to see a gain of ``gain`` points in each level, from the pilot's own noise.
 
     evidence: of a pilot with two seeds or more; its primary contrast, target, metric and level are
-    planned for, and the same over all languages. seeds: numbers of seeds; questions: factors on the
-    pilot's examples per language; languages: numbers of languages (None: as many as the level has).
+    planned for, and the same over all languages. seeds: numbers of seeds (None: 3, 5, 10, 20 and
+    the pilot's own); questions: factors on the pilot's examples per language; languages: numbers of
+    languages (None: as many as the level has).
 
     One row per level and design: level, n_languages, n_seeds, questions (the factor), n_examples,
-    se, df, mde (the gain found with 80% power), gain, power; seeds_needed, questions_needed
-    (examples per language) and languages_needed, each alone and for 80% power, nan where no number
-    suffices; run_sd and run_sd_upper (SD in points of the difference of two runs, pooled over
-    conditions: estimate, 0 where it is negative, and one-sided 80% upper bound), power_estimate (at
-    run_sd; all else is at the bound); unit; note. What a language shares with others, where a level
-    has but one, is taken from all languages together. UserError for a pilot of one seed.
+    se, df, mde (the gain found with 80% power), gain, power; pilot_seeds; seeds_needed,
+    questions_needed (examples per language) and languages_needed, each alone and for 80% power, nan
+    where no number suffices; run_sd and run_sd_upper (SD in points of the difference of two runs,
+    pooled over conditions: estimate, 0 where it is negative, and one-sided 80% upper bound),
+    power_estimate (at run_sd; all else is at the bound); unit; note. What a language shares with
+    others, where a level has but one, is taken from all languages together. UserError for a pilot
+    of one seed.
     """
     if not gain > 0:
         raise UserError(f"gain={gain}: must be a positive number of points")
@@ -154,6 +156,7 @@ def power_table(
     if np.isnan(pooled["seed"]):
         raise UserError(f"{found[-1].row.task}: the pilot has one seed, so how much runs vary is "
                         "unknown; run at least two seeds")  # fmt: skip
+    seeds = seeds or sorted({3, 5, 10, 20, int(pooled["n_seeds"])})
     noise = run_noise(primary_levels(evidence))
     pooled["conditions"] = 1 + noise.df / (pooled["n_seeds"] - 1)
     single = sum(len(case.row.languages) == 1 for case in found)
@@ -211,7 +214,8 @@ def _designs(level, parts, noise, gain, seeds, factor, k, alpha) -> list[dict]:
         own["languages_needed"] = _languages_needed(parts, gain, s, n_clusters, alpha)
         lines.append(own)
     sds = [np.sqrt(noise.variance(k, upper)) for upper in (False, True)]
-    about = {"gain": gain, "run_sd": sds[0], "run_sd_upper": sds[1], "seeds_needed": needed}
+    about = {"gain": gain, "run_sd": sds[0], "run_sd_upper": sds[1], "seeds_needed": needed,
+             "pilot_seeds": parts["n_seeds"]}  # fmt: skip
     return [{**own, **about, "unit": UNITS[0], "note": note} for own in lines]
 
 

@@ -15,6 +15,7 @@ from xtsupport.cube.store import read_cube
 from xtsupport.errors import UserError
 from xtsupport.files import write_parquet, write_text
 from xtsupport.report.class_figure import claims_figure
+from xtsupport.sides import side
 from xtsupport.statistics import compare
 from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import load_settings
@@ -55,9 +56,16 @@ def gather(
         raise UserError(f"{target}: no scores from {', '.join(lacking)}; run this target there too")
     declared = target == primary.target
     metric = primary.metric if declared else official_metrics(data, [target])[target]
+    sides = [side(one)[0] for one in (primary.treatment, primary.baseline)]
     asked = {"contrasts": [(primary.treatment, primary.baseline)], "metrics": [metric],
              "primary": target, "by": "all", "data": data,
              "margin": settings[0].analysis.margin}  # fmt: skip
+
+    def seeds(cube: pd.DataFrame) -> str:
+        runs = cube[(cube["task"] == target) & cube["condition"].isin(sides)]
+        found = [set(own) for _, own in runs.groupby("condition", observed=True)["seed"]]
+        several = [own for own in found if len(own) > 1] or found  # one run may serve every seed
+        return " ".join(map(str, sorted(set.intersection(*several))))
 
     def row(cube: pd.DataFrame, unit: str) -> dict:
         table = compare(cube[cube["task"] == target], unit=unit, **asked)
@@ -65,8 +73,7 @@ def gather(
 
     alone = pd.DataFrame(
         [
-            {"machine": name, "seeds": " ".join(map(str, sorted(set(cube["seed"]))))}
-            | row(cube, "clusters")
+            {"machine": name, "seeds": seeds(cube)} | row(cube, "clusters")
             for name, cube in cubes.items()
         ]
     )[SHOWN]
