@@ -1,4 +1,4 @@
-"""The quiz: ten questions, a word on every answer, and per lesson what to read again.
+"""The quiz: a question per lesson, a word on every answer, and per lesson what to read again.
 
 `python notebooks/kit/quiz.py` asks them; with `--sheet` it prints them for paper, with the key at
 the end. In a notebook: `%run kit/quiz.py`, then `answer(3, "b")`, and `feedback({1: "b", 2: "c"})`.

@@ -23,13 +23,15 @@ PLAN = Path(__file__).with_name("slides.toml")
 STYLE = """
 @page { size: 33.87cm 19.05cm; margin: 0 }
 body { margin: 0; font: 20px/1.45 system-ui, sans-serif; color: #222; background: #ddd }
-section { box-sizing: border-box; width: 1280px; height: 720px; padding: 44px 64px;
+section { box-sizing: border-box; width: 1280px; height: 720px; padding: 40px 64px 52px;
   margin: 16px auto; background: #fff; overflow: hidden; position: relative;
-  page-break-after: always }
-h1 { font-size: 38px; margin: 0 0 18px } p { margin: 0 0 12px; max-width: 60em }
-img { display: block; max-width: 1150px; max-height: 440px; margin: 8px auto }
-table { border-collapse: collapse; border: 0; font-size: 19px; margin: 8px 0 }
-td, th { padding: 4px 16px 4px 0; text-align: left; border: 0; border-bottom: 1px solid #ccc }
+  page-break-after: always; display: flex; flex-direction: column; align-items: flex-start }
+h1 { font-size: 40px; margin: 0 0 16px } p { margin: 0 0 10px; font-size: 25px; line-height: 1.3 }
+img { flex: 1; min-height: 0; width: 100%; object-fit: contain; object-position: left }
+table { border-collapse: collapse; border: 0; font-size: 22px; line-height: 1.35; margin: 8px 0 }
+table:has(tr:nth-child(8)) { font-size: 18px }
+td, th { padding: 4px 22px 4px 0; text-align: left !important; border: 0;
+  border-bottom: 1px solid #ccc }
 footer { position: absolute; bottom: 16px; left: 64px; font-size: 14px; color: #666 }
 @media print { body { background: none } section { margin: 0 } }
 """
@@ -49,7 +51,7 @@ def executed(name: str, folder: Path) -> Path:
 
 
 def output(book, cell_id: str) -> str:
-    """What a cell showed, as HTML: its last figure, else its last table, else its text."""
+    """What a cell showed, as HTML: its first figure, else its first table, else its text."""
     cell = next((cell for cell in book.cells if cell.id == cell_id), None)
     if cell is None:
         raise UserError(f"{PLAN.name}: no cell {cell_id!r}; the notebook has been changed")
@@ -57,7 +59,7 @@ def output(book, cell_id: str) -> str:
         each for each in cell.outputs if each.output_type in ("display_data", "execute_result")
     ]
     for kind in ("image/png", "text/html", "text/plain"):
-        for each in reversed(found):
+        for each in found:
             if kind in each.data:
                 text = each.data[kind]
                 if kind == "image/png":

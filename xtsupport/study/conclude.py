@@ -10,6 +10,7 @@ from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.files import plain_disk_errors, write_parquet
 from xtsupport.report import style
+from xtsupport.report.numbers import counted
 from xtsupport.sides import short_name
 from xtsupport.study import my_runs, runs
 from xtsupport.study.finished import predictions
@@ -33,13 +34,14 @@ def collect(study: Study, into: str = "scratch") -> Path:
     return build_cube(found, study.folder / "cube", languages(study.data))
 
 
-def present(study: Study, into: str = "scratch", compared: bool = False) -> Study:
+def present(study: Study, into: str = "scratch", seeds: int = 0) -> Study:
     """Choose the results to draw conclusions from; prints what they are, and how many runs.
 
     These are the study's runs that were done here, however few; without any, the study's cube (its
     own or a committed one); without that, the demo study that comes with the package, which every
     figure and table then names. With `into="study"`: the study itself.
-    compared: require runs of both sides of a contrast on one target.
+    seeds: require runs of both sides of a contrast on one target, with so many seeds each (or as
+    many as were planned): one to look at changed examples, three for a verdict.
     Raises UserError where there are no results at all.
     """
     style.ORIGIN = ""
@@ -47,26 +49,28 @@ def present(study: Study, into: str = "scratch", compared: bool = False) -> Stud
         return study
     scored = with_scores(study)
     there = [run for run in scored if runs.find(run)]
-    if there and compared and not comparable(study, there):
-        print(f"{len(there)} run(s) done here, but no two conditions to compare on one target")
-        there = []
-    if there:
+    seeds = min(seeds, len(study.settings.every_seed))
+    if there and (not seeds or comparable(study, there, seeds)):
         print(*counts(study, there, scored), sep="\n")
         if len(there) == len(scored):
             return study
         return study_of(study.whole or study.settings, study.params, part_of(study, there))
     if own_cube(study):
-        print(f"the scores of study {study.settings.study}; its runs are not here")
+        print(f"the scores of study {study.settings.study}; its runs are not all here")
         return study
-    return shipped_study(study)
+    return shipped_study(study, len(there), seeds)
 
 
-def comparable(study: Study, there: list[Run]) -> bool:
-    """Whether both sides of a contrast were tested on the same target."""
-    tested: dict[str, set[str]] = {}
+def comparable(study: Study, there: list[Run], seeds: int) -> bool:
+    """Whether both sides of a contrast were tested on the same target, with so many seeds each."""
+    done: dict[tuple[str, str], set[int]] = {}
     for run in there:
         for target in run.settings["targets"]:
-            tested.setdefault(target, set()).add(run.side)
+            done.setdefault((target, run.side), set()).add(run.seed)
+    tested: dict[str, set[str]] = {}
+    for (target, side), found in done.items():
+        if len(found) >= seeds:
+            tested.setdefault(target, set()).add(side)
     conditions = [each for each in study.settings.conditions if each != "none"]
     pairs = study.settings.analysis.contrasts or [[each, "none"] for each in conditions]
     return any({*pair} <= sides for pair in pairs for sides in tested.values())
@@ -107,21 +111,25 @@ def part_of(study: Study, there: list[Run]) -> list[str]:
     return [f"{key}={','.join(map(str, values))}" for key, values in listed.items()]
 
 
-def shipped_study(study: Study) -> Study:
-    """The demo study of the package, in place of one of which nothing was run."""
-    folder = folders.shipped() / "study"
+def shipped_study(study: Study, done: int, seeds: int) -> Study:
+    """The demo study of the package, in place of one of which nothing, or too little, was run."""
+    folder, here = folders.shipped() / "study", "no finished runs here"
+    if done:
+        here = f"{counted(done, 'run')} here, too few to compare: that takes two conditions on one "
+        here += f"target, each with {counted(seeds, 'seed')}"
     if not (folder / "cube").is_dir():
         raise UserError(
-            f"study {study.settings.study} has no finished runs here: run notebook "
-            f"04_target_transfer first or, in a terminal, `xtsupport run {study.params}`"
+            f"study {study.settings.study} has {here}: run notebook "
+            f"04_target_transfer or, in a terminal, `xtsupport run {study.params}`"
         )
     found = replace(open_study(folder / "settings.yaml"), folder=folder)
     style.ORIGIN = f"the {found.settings.study} study that comes with the package, not run here"
     style.name_tables()
     print(
-        f"Study {study.settings.study} has no finished runs here yet. What follows is the "
+        f"Study {study.settings.study} has {here}. What follows is the "
         f"{found.settings.study} study that comes with the package. For your own results, run "
-        f"notebook 04_target_transfer or, in a terminal, `xtsupport run {study.params}`"
+        + ("in a terminal " if done else "notebook 04_target_transfer or, in a terminal, ")
+        + f"`xtsupport run {study.params}`"
     )
     return found
 

@@ -51,7 +51,10 @@ def told(folder: Path, every: float = 8) -> Iterator[None]:
 
     def tell() -> None:
         while not ended.wait(every):
-            made = sum(1 for _ in folder.rglob("*.parquet"))
+            try:
+                made = sum(1 for _ in folder.rglob("*.parquet"))
+            except FileNotFoundError:  # it just got its final name
+                return
             print(f"making the invented languages, once: {made} of about 430 files in "
                   f"{time.monotonic() - begun:.0f} s", file=stream, flush=True)  # fmt: skip
 
