@@ -90,7 +90,7 @@ def api_page(title: str, names: list[str]) -> str:
     """A page with every docstring of some modules."""
     lines = [title, "=" * len(title), ""]
     for name in names:
-        heading = "the package" if name.count(".") < names[-1].count(".") else name
+        heading = "The package" if name == names[0] else name
         lines += [heading, "-" * len(heading), "", f".. automodule:: {name}", ""]
     return "\n".join(lines)
 

@@ -73,14 +73,14 @@ def predictions(data, **scores) -> pd.DataFrame:
 
 
 def test_the_most_changed_examples_of_each_family_with_both_answers(data):
-    before = predictions(data, qka_0=1.0, qka_1=0.0, qka_2=0.5, qfa_0=0.0)
-    after = predictions(data, qka_0=0.0, qka_1=0.75, qka_2=0.5, qfa_0=0.25)
+    before = predictions(data, qka_0=1.0, qka_1=0.0, qka_2=0.5, qfa_0=0.0, qma_0=0.5)
+    after = predictions(data, qka_0=0.0, qka_1=0.75, qka_2=0.5, qfa_0=0.25, qma_0=0.5)
     found = most_changed(after, before, "xquad", data, count=1)
     assert found[["family", "change"]].values.tolist() == [
         ["qf", 25.0],
         ["qk", -100.0],
         ["qk", 75.0],
-    ]
+    ]  # nothing in qm: its example did not change
     gained = found.iloc[2]
     assert gained["question"] == load("xquad", "qka", None, data)[1]["question"]
     assert (gained["baseline said"], gained["treatment said"]) == ("0.0 by 0", "0.75 by 0")

@@ -2,6 +2,8 @@
 
 import importlib.util
 import runpy
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -30,6 +32,8 @@ def test_every_module_stands_on_an_api_page(source):
         if f".. automodule:: {name}\n" not in text
     ]
     assert not missing
+    assert text.count("\nThe package\n") == len(site.AREAS) + 1
+    assert "\nxtsupport.data.bucc\n---" in text  # a module's heading is its name
     assert "__main__" not in text  # importing it runs the command
 
 
@@ -68,3 +72,19 @@ def test_links_that_lead_nowhere_are_named(tmp_path):
         "a.html: sub/b.html#gone",
         "sub/b.html: c.html",
     ]
+
+
+def test_search_finds_pages_before_functions():
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node here")
+    code = (
+        (ROOT / "docs" / "scorer.js").read_text(encoding="utf-8")
+        + """
+    const page = (name, kind) => Scorer.score([name, "", "", null, Scorer[kind], "", ""]);
+    console.log(page("notebooks/02b", "term") > page("api_training", "title"),
+                page("notebooks/02b", "partialTerm") > page("api_training", "objNameMatch"));
+    """
+    )
+    told = subprocess.run([node, "-e", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["true", "true"]

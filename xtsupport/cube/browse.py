@@ -106,11 +106,12 @@ def most_changed(
     change is the mean over seeds of the score of the target's first metric, in points; predictions
     are those of the first seed. Columns: family, language (its name), change, the example's own
     columns, what they say in English, baseline and treatment prediction (in English in brackets);
-    the most changed first.
+    the most changed first, the unchanged left out.
     """
     metric = task(name, data).metrics[0]
     sides = [_one_side(rows[rows["metric"] == metric]) for rows in (treatment, baseline)]
     chosen = _with_answers(_extremes(_changes(*sides), "family", count), *sides)
+    chosen = chosen[chosen["change"].ne(0)].copy()
     chosen["size"] = chosen["change"].abs()
     order = {"by": ["family", "size", "change"], "ascending": [True, False, False]}
     table, texts, rows = languages(data), Texts(data), []
