@@ -103,7 +103,7 @@ links: $(READY)
 schema: $(READY)
 	.venv/bin/python -m xtsupport.study.params.schema > params/schema.json
 
-# The site: executed notebooks, reports, every docstring; outputs/site/html/index.html. A notebook is
+# The site: the demo, executed notebooks, reports, every docstring; outputs/site/html/index.html. A notebook is
 # executed again if it or the package has changed, which takes some minutes each on one core.
 SITE := outputs/site
 BOOKS := $(wildcard notebooks/*.ipynb notebooks/exercises/*.ipynb notebooks/solutions/*.ipynb)
@@ -118,7 +118,7 @@ $(SITE)/source/notebooks/%.ipynb: notebooks/%.ipynb $(CODE) | .venv/.site
 	.venv/bin/papermill $< $@.part.ipynb -k python3 --cwd $(<D) --no-progress-bar --log-level ERROR
 	@mv $@.part.ipynb $@
 
-site: .venv/.site $(BOOKS:%=$(SITE)/source/%)
+site: .venv/.site demo $(BOOKS:%=$(SITE)/source/%)
 	.venv/bin/python docs/site.py gather $(SITE)/source
 	.venv/bin/sphinx-build -W --keep-going -q -b html $(SITE)/source $(SITE)/html
 	.venv/bin/python docs/site.py links $(SITE)/html

@@ -147,16 +147,11 @@ def test_without_any_run_the_study_of_the_package_is_shown_and_named(study, pack
 def test_runs_with_nothing_to_compare_do_not_count_where_conditions_are_compared(study, package):
     scored(study.runs("target", "none", [1])[0], 0.5)
     assert conclude.present(study).settings.study == "toy"
-    few = "study toy has 1 run here, too few to compare: .* each with 2 seeds: run notebook 04"
+    few = "study toy has 1 run here, but not of two conditions .*: run notebook 04"
     with pytest.raises(UserError, match=few):  # nor the package
-        conclude.present(study, seeds=3)
+        conclude.present(study, compared=True)
     scored(study.runs("target", "squad", [1])[0], 0.5)
-    assert conclude.present(study, seeds=1).settings.study == "toy"
-    with pytest.raises(UserError, match="has 2 runs here, too few"):  # one seed: no verdict
-        conclude.present(study, seeds=3)
-    for condition in ("none", "squad"):
-        scored(study.runs("target", condition, [0])[0], 0.5)
-    assert conclude.present(study, seeds=3).settings.study == "toy"
+    assert conclude.present(study, compared=True).settings.study == "toy"  # one seed: a first look
 
 
 def test_the_study_of_the_package_is_shown_as_it_is_whatever_runs_are_here(study, package, capsys):
@@ -165,11 +160,9 @@ def test_the_study_of_the_package_is_shown_as_it_is_whatever_runs_are_here(study
     cube = package / "study" / "cube"
     cube.mkdir(parents=True)
     (cube.parent / "settings.yaml").write_text(yaml.safe_dump(toy_settings()))
-    shown = conclude.present(study, seeds=3)
+    shown = conclude.present(study, compared=True)
     told = capsys.readouterr().out
-    assert told.startswith(
-        "Study toy has 1 run here, too few to compare: that takes two conditions"
-    )
+    assert told.startswith("Study toy has 1 run here, but not of two conditions to compare")
     assert "What follows is the toy study that comes with the package" in told
     assert conclude.find_cube(shown) == cube
     assert conclude.find_cube(study) != cube  # where runs need not be compared, they come first

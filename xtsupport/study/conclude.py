@@ -34,14 +34,13 @@ def collect(study: Study, into: str = "scratch") -> Path:
     return build_cube(found, study.folder / "cube", languages(study.data))
 
 
-def present(study: Study, into: str = "scratch", seeds: int = 0) -> Study:
+def present(study: Study, into: str = "scratch", compared: bool = False) -> Study:
     """Choose the results to draw conclusions from; prints what they are, and how many runs.
 
     These are the study's runs that were done here, however few; without any, the study's cube (its
     own or a committed one); without that, the demo study that comes with the package, which every
     figure and table then names. With `into="study"`: the study itself.
-    seeds: require runs of both sides of a contrast on one target, with so many seeds each (or as
-    many as were planned): one to look at changed examples, three for a verdict.
+    compared: require runs of both sides of a contrast on one target.
     Raises UserError where there are no results at all.
     """
     style.ORIGIN = ""
@@ -49,8 +48,7 @@ def present(study: Study, into: str = "scratch", seeds: int = 0) -> Study:
         return study
     scored = with_scores(study)
     there = [run for run in scored if runs.find(run)]
-    seeds = min(seeds, len(study.settings.every_seed))
-    if there and (not seeds or comparable(study, there, seeds)):
+    if there and (not compared or comparable(study, there)):
         print(*counts(study, there, scored), sep="\n")
         if len(there) == len(scored):
             return study
@@ -58,19 +56,15 @@ def present(study: Study, into: str = "scratch", seeds: int = 0) -> Study:
     if own_cube(study):
         print(f"the scores of study {study.settings.study}; its runs are not all here")
         return study
-    return shipped_study(study, len(there), seeds)
+    return shipped_study(study, len(there))
 
 
-def comparable(study: Study, there: list[Run], seeds: int) -> bool:
-    """Whether both sides of a contrast were tested on the same target, with so many seeds each."""
-    done: dict[tuple[str, str], set[int]] = {}
+def comparable(study: Study, there: list[Run]) -> bool:
+    """Whether both sides of a contrast were tested on the same target."""
+    tested: dict[str, set[str]] = {}
     for run in there:
         for target in run.settings["targets"]:
-            done.setdefault((target, run.side), set()).add(run.seed)
-    tested: dict[str, set[str]] = {}
-    for (target, side), found in done.items():
-        if len(found) >= seeds:
-            tested.setdefault(target, set()).add(side)
+            tested.setdefault(target, set()).add(run.side)
     conditions = [each for each in study.settings.conditions if each != "none"]
     pairs = study.settings.analysis.contrasts or [[each, "none"] for each in conditions]
     return any({*pair} <= sides for pair in pairs for sides in tested.values())
@@ -111,12 +105,11 @@ def part_of(study: Study, there: list[Run]) -> list[str]:
     return [f"{key}={','.join(map(str, values))}" for key, values in listed.items()]
 
 
-def shipped_study(study: Study, done: int, seeds: int) -> Study:
+def shipped_study(study: Study, done: int) -> Study:
     """The demo study of the package, in place of one of which nothing, or too little, was run."""
     folder, here = folders.shipped() / "study", "no finished runs here"
     if done:
-        here = f"{counted(done, 'run')} here, too few to compare: that takes two conditions on one "
-        here += f"target, each with {counted(seeds, 'seed')}"
+        here = f"{counted(done, 'run')} here, but not of two conditions to compare on one target"
     if not (folder / "cube").is_dir():
         raise UserError(
             f"study {study.settings.study} has {here}: run notebook "
