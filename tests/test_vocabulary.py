@@ -19,6 +19,7 @@ from xtsupport.study.cost import estimate
 from xtsupport.study.devices import DEVICES
 from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study, study_of
+from xtsupport.study.plan_lines import estimated
 from xtsupport.study.runs import read_record
 from xtsupport.training import encoder as encoders
 from xtsupport.training import loop
@@ -170,7 +171,8 @@ def test_keys_depend_on_the_texts_of_the_whole_study(world, tmp_path, monkeypatc
     other = study(world, True, languages=["en", "qka"])  # phase 2 reads the same, the study less
     keys = [each.runs("intermediate")[0].recipe for each in (whole, usual, other, part)]
     assert len({*keys}) == 3 and keys[3] == keys[0]
-    assert estimate(whole.settings, []).lines(DEVICES[0])[-1].startswith("note: trim_vocabulary")
+    told = estimated(estimate(whole.settings, []), DEVICES[0])
+    assert told[-1].startswith("note: trim_vocabulary")
 
 
 def test_what_cannot_be_trimmed_is_refused(world, tiny_encoder, tmp_path, monkeypatch):

@@ -119,6 +119,11 @@ def folder_of(name: str) -> Path:
     return folder
 
 
+def mirror(data: str) -> str:
+    """``hub``, or a mirror folder, whose path counts from the project's root."""
+    return data if data == "hub" else str(folders.typed(data).resolve())
+
+
 def lacking(data: str) -> list[str]:
     """What the classroom notebook needs and is not here, with what to do about it; [] if all is."""
     problems = []
