@@ -33,6 +33,19 @@ def test_attention_keeps_the_dropout_of_the_checkpoint_unless_another_is_set(con
     assert {rate for name, rate in rates.items() if name not in inside} == {0.3}
 
 
+def test_what_is_saved_does_not_depend_on_what_was_cut_last(tiny_encoder, tmp_path):
+    """With warm feature caches a run cuts nothing; its folder, and so the keys that stand for its
+    content, are the same."""
+    model, tokenizer = deepcopy(tiny_encoder)
+    saved = []
+    for name, cut in (("warm", {}), ("cold", {"truncation": "only_second", "stride": 4})):
+        asked = {"max_length": 64, "padding": "max_length"} | cut if cut else {}
+        tokenizer(["a question"], ["a passage of some more words"], **asked)
+        save_encoder(model, tokenizer, tmp_path / name, tmp_path / "shared")
+        saved.append((tmp_path / name / "tokenizer.json").read_bytes())
+    assert saved[0] == saved[1]
+
+
 def test_frozen_weights_are_kept_once_and_every_folder_loads_as_before(tiny_encoder, tmp_path):
     model, tokenizer = deepcopy(tiny_encoder)
     whole, parts = tmp_path / "whole", [tmp_path / "a", tmp_path / "b"]

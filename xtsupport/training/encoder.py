@@ -115,12 +115,20 @@ def freeze_embeddings(model) -> None:
     model.get_input_embeddings().weight.requires_grad_(False)
 
 
+def forget_cuts(tokenizer) -> None:
+    """Take back the truncation and padding of the tokenizer's last call. It would save them, though
+    every call sets its own, and what is saved would depend on what was cut last."""
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+
+
 def save_encoder(model, tokenizer, folder: Path, shared: Path) -> None:
     """The encoder as a transformers folder: config.json, safetensors, tokenizer files.
 
     Frozen weights, such as the word embeddings of most studies on a small machine, are a file of
     their own: one in `shared`, named by its checksum, of which every folder has a hard link.
     """
+    forget_cuts(tokenizer)
     tokenizer.save_pretrained(folder)
     names = [name for name, weight in model.named_parameters() if not weight.requires_grad]
     if not names:

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from xtsupport.folders import user_cache
 from xtsupport.training import features
+from xtsupport.training.encoder import forget_cuts
 from xtsupport.training.features import Features, featurise
 
 LIMIT = 4 << 30  # bytes
@@ -56,11 +57,9 @@ def key(examples, tokenizer, settings: tuple) -> str:
 
 def tokenizer_mark(tokenizer) -> str:
     """A hash of the tokenizer, with what transformers adds to it."""
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()  # left over from the last call; every call sets its own
-    backend.no_padding()
+    forget_cuts(tokenizer)
     sides = tokenizer.padding_side, tokenizer.truncation_side
-    return _hash(backend.to_str(), tokenizer.special_tokens_map, *sides)
+    return _hash(tokenizer.backend_tokenizer.to_str(), tokenizer.special_tokens_map, *sides)
 
 
 def _hash(*parts) -> str:
