@@ -200,7 +200,7 @@ def short_of_memory(study) -> list[str]:
 def plan(args) -> int:
     """Show a study's runs, what is left to do, and what it costs."""
     from xtsupport.study.checks import shown
-    from xtsupport.study.execution.runner import stale
+    from xtsupport.study.execution.state import stale
     from xtsupport.study.plan_lines import cost_lines
 
     try:
