@@ -1,6 +1,8 @@
 """What a notebook says before it starts, what finished runs left, where an answer comes from."""
 
 import errno
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -125,7 +127,7 @@ def scored(run, score):
 
 
 def test_without_any_run_the_study_of_the_package_is_shown_and_named(study, package, capsys):
-    with pytest.raises(UserError, match="study toy has no finished runs here: run notebook 04"):
+    with pytest.raises(UserError, match=f"study toy has {conclude.TOO_FEW}: run notebook 04"):
         conclude.present(study)
     assert conclude.present(study, "study") is study
     kept = package / "study"
@@ -144,28 +146,83 @@ def test_without_any_run_the_study_of_the_package_is_shown_and_named(study, pack
     assert finished.predictions(shown, "none", "xquad")["prediction"].tolist() == ["soup"]
 
 
-def test_runs_with_nothing_to_compare_do_not_count_where_conditions_are_compared(study, package):
-    scored(study.runs("target", "none", [1])[0], 0.5)
-    assert conclude.present(study).settings.study == "toy"
-    few = "study toy has 1 run here, but not of two conditions .*: run notebook 04"
-    with pytest.raises(UserError, match=few):  # nor the package
-        conclude.present(study, compared=True)
-    scored(study.runs("target", "squad", [1])[0], 0.5)
-    assert conclude.present(study, compared=True).settings.study == "toy"  # one seed: a first look
-
-
-def test_the_study_of_the_package_is_shown_as_it_is_whatever_runs_are_here(study, package, capsys):
-    """One run of the same study, with nothing to compare it with, is not its cube."""
-    scored(study.runs("target", "none", [1])[0], 0.5)
+@pytest.fixture
+def demo(package):
+    """A package with the cube of a study of the same name."""
     cube = package / "study" / "cube"
     cube.mkdir(parents=True)
     (cube.parent / "settings.yaml").write_text(yaml.safe_dump(toy_settings()))
-    shown = conclude.present(study, compared=True)
-    told = capsys.readouterr().out
-    assert told.startswith("Study toy has 1 run here, but not of two conditions to compare")
-    assert "What follows is the toy study that comes with the package" in told
-    assert conclude.find_cube(shown) == cube
-    assert conclude.find_cube(study) != cube  # where runs need not be compared, they come first
+    return cube
+
+
+def test_runs_with_nothing_to_compare_do_not_count(study, demo, capsys):
+    scored(study.runs("target", "none", [1])[0], 0.5)
+    for run in study.runs("retrieval", "squad"):  # another condition, on another target
+        scored(run, 0.5)
+    shown = conclude.present(study)
+    assert capsys.readouterr().out.startswith(f"Study toy has {conclude.TOO_FEW}. What follows is")
+    assert conclude.find_cube(shown) == demo and style.ORIGIN
+    with pytest.raises(UserError, match=conclude.TOO_FEW):
+        conclude.find_cube(study)  # the package's cube is not this study's
+    scored(study.runs("target", "squad", [1])[0], 0.5)
+    assert conclude.present(study).folder == study.folder  # one seed: a first look
+    assert conclude.find_cube(shown) == demo  # as it is announced, whatever runs are here
+
+
+def test_a_cube_counts_until_there_is_something_to_compare(study, demo, capsys):
+    """What is announced is what is read."""
+    cube = study.folder / "cube"
+    cube.mkdir(parents=True)
+    scored(study.runs("target", "none", [1])[0], 0.5)
+    assert conclude.present(study) is study and conclude.find_cube(study) == cube
+    assert "the scores of study toy; its runs are not all here" in capsys.readouterr().out
+    scored(study.runs("target", "squad", [1])[0], 0.5)
+    part = conclude.present(study)
+    for asked in (part, study):
+        built = pd.read_parquet(conclude.find_cube(asked))
+        assert {*built["condition"]} == {"none", "squad"} and {*built["seed"]} == {1}
+
+
+def test_a_cube_of_all_runs_is_read_while_it_is_theirs(study, package):
+    for run in conclude.with_scores(study):
+        scored(run, 0.5)
+    gathered = next(node.runs[0] for node in study.plan.nodes if node.name == "results")
+    old = study.folder / "cube"
+    old.mkdir(parents=True)
+    assert conclude.present(study) is study and conclude.find_cube(study) != old
+    do(gathered)
+    assert conclude.find_cube(study) == old
+    changed = open_study(study.params, "target.learning_rate=5e-4")
+    for run in changed.runs("target"):
+        scored(run, 1.0)
+    assert conclude.find_cube(changed) != old
+
+
+def test_runs_that_start_from_the_phase_2_of_the_package_count(study, package, monkeypatch):
+    for condition in ("none", "squad"):
+        scored(study.runs("target", condition, [1], into="scratch")[0], 0.5)
+    (phase2,) = (run for run in study.runs("intermediate") if run.seed == 1)
+    kept = package / "intermediate" / "squad" / "seed1"
+    kept.parent.mkdir(parents=True)
+    phase2.folder.rename(kept)
+    runs.shipped_runs.cache_clear()
+    assert conclude.present(study).settings.conditions == ["none", "squad"]
+    assert {*pd.read_parquet(conclude.find_cube(study))["condition"]} == {"none", "squad"}
+
+
+@pytest.mark.parametrize(
+    ("contrasts", "done", "counts"),
+    [
+        ([], ["squad", "none~squad"], True),
+        ([], ["squad", "mnli"], False),  # nor what they are usually held against
+        ([["squad+mlm/plain", "none"]], ["squad+mlm", "none"], True),
+        ([["squad", "none"]], ["squad", "none~squad"], True),  # nothing declared is here
+    ],
+)
+def test_what_can_be_compared_is_what_the_statistics_compare(study, contrasts, done, counts):
+    toy = SimpleNamespace(settings=SimpleNamespace(analysis=SimpleNamespace(contrasts=contrasts)))
+    made = [replace(study.runs("target", "none", [0])[0], condition=name) for name in done]
+    assert conclude.comparable(toy, made) is counts
 
 
 def test_whatever_was_run_is_counted_and_drawn_upon(study, package, capsys):
@@ -196,12 +253,13 @@ def test_a_control_without_retrieval_takes_no_predictions_from_the_others(study,
 
 
 def test_runs_with_other_settings_stand_in_rows_of_their_own(study, package, tmp_path):
-    scored(study.runs("target", "squad", [0])[0], 0.5)
+    for condition in ("none", "squad"):
+        scored(study.runs("target", condition, [0])[0], 0.5)
     changed = open_study(tmp_path / "params" / "toy.yaml", "target.learning_rate=5e-4")
     scored(changed.runs("target", "squad", [0])[0], 1.0)
     cube = pd.read_parquet(conclude.find_cube(conclude.present(study)))
     assert cube.groupby("condition", observed=True)["score"].mean().to_dict() == {
-        "squad": 0.5, "squad{target.learning_rate=0.0005}": 1.0
+        "none": 0.5, "squad": 0.5, "squad{target.learning_rate=0.0005}": 1.0
     }  # fmt: skip
 
 

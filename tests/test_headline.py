@@ -17,7 +17,7 @@ from xtsupport.report.significance_files import write_significance
 from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.comparisons import COLUMNS, compare, dependence, is_primary, significance
-from xtsupport.statistics.contrasts import cases, default_contrasts
+from xtsupport.statistics.contrasts import cases, default_contrasts, sides
 from xtsupport.statistics.declared import Declared, Primary, declared
 from xtsupport.statistics.evidence import evidence_of
 from xtsupport.statistics.heterogeneity import heterogeneity, levels_differ
@@ -187,7 +187,7 @@ def test_default_contrasts_take_the_baseline_that_fits():
     )
     robust = cube[cube["condition"] == "squad"].assign(variant="adversarial")
     measured = study_moments(pd.concat([cube, robust], ignore_index=True))
-    assert set(default_contrasts(measured)) == {
+    assert set(default_contrasts(sides(measured))) == {
         (("none~squad", "plain"), ("none", "plain")),
         (("squad", "plain"), ("none", "plain")),
         (("squad", "plain"), ("none~squad", "plain")),

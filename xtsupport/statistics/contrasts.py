@@ -5,7 +5,7 @@ A contrast is explicit because one baseline does not serve all: ``mnli@translate
 against the control ``none~task`` that trains as many steps without it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,9 +96,8 @@ def _same_variant(base: Side, one: Side, have: Sequence[Side]) -> Side:
     return same if same in have and same != one else base
 
 
-def default_contrasts(measured: Sequence[Moments], baseline: str = "none") -> list:
+def default_contrasts(have: Collection[Side], baseline: str = "none") -> list[tuple[Side, Side]]:
     """The contrasts of a study that declares none, each with the baseline that fits it."""
-    have = sides(measured)
     pairs = []
     for condition, variant in have:
         stem = condition.partition("@")[0].partition("+")[0]
@@ -109,7 +108,7 @@ def default_contrasts(measured: Sequence[Moments], baseline: str = "none") -> li
         elif condition != baseline:
             pairs.append(((condition, variant), (baseline, "plain")))
             pairs.append(((condition, variant), (f"{baseline}~{condition}", "plain")))
-    return [pair for pair in pairs if set(pair) <= set(have)]
+    return [pair for pair in pairs if {*pair} <= {*have}]
 
 
 def sides(measured: Sequence[Moments]) -> list[Side]:

@@ -98,7 +98,7 @@ class Evidence:
     @cached_property
     def contrasts(self) -> list[tuple[Side, Side]]:
         """The declared contrasts, or those that fit the cube."""
-        wanted = self.rules.contrasts or default_contrasts(self.moments) or None
+        wanted = self.rules.contrasts or default_contrasts(sides(self.moments)) or None
         return sides_of(self.moments, "none", wanted)
 
     @cached_property
@@ -198,7 +198,7 @@ def against(evidence: Evidence, baseline: str | None) -> Evidence:
     """
     names = [short_name(one) for one in sides(evidence.moments)]
     if baseline is None:
-        if evidence.rules.contrasts or default_contrasts(evidence.moments):
+        if evidence.rules.contrasts or default_contrasts(sides(evidence.moments)):
             return evidence
         wanted = ", ".join(names)
         raise UserError(f"no condition is called none; give --baseline, one of {wanted}")

@@ -10,8 +10,7 @@ from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.files import plain_disk_errors, write_parquet
 from xtsupport.report import style
-from xtsupport.report.numbers import counted
-from xtsupport.sides import short_name
+from xtsupport.sides import Side, short_name, side
 from xtsupport.study import my_runs, runs
 from xtsupport.study.finished import predictions
 from xtsupport.study.my_runs import SCORED, Done
@@ -20,6 +19,7 @@ from xtsupport.study.plan import Study, alone, open_study, study_of
 from xtsupport.study.runs import Run
 from xtsupport.tables import languages
 
+TOO_FEW = "no finished runs of two conditions on one target here"
 told = plain_disk_errors(Path("outputs"))  # a full disk is one line in a notebook as well
 
 
@@ -34,40 +34,53 @@ def collect(study: Study, into: str = "scratch") -> Path:
     return build_cube(found, study.folder / "cube", languages(study.data))
 
 
-def present(study: Study, into: str = "scratch", compared: bool = False) -> Study:
+def present(study: Study, into: str = "scratch") -> Study:
     """Choose the results to draw conclusions from; prints what they are, and how many runs.
 
-    These are the study's runs that were done here, however few; without any, the study's cube (its
-    own or a committed one); without that, the demo study that comes with the package, which every
-    figure and table then names. With `into="study"`: the study itself.
-    compared: require runs of both sides of a contrast on one target.
+    These are the runs that ``counting`` names; without any, the study's cube (its own or a
+    committed one); without that, the demo study that comes with the package, which every figure and
+    table then names. With `into="study"`: the study itself.
     Raises UserError where there are no results at all.
     """
     style.ORIGIN = ""
     if into == "study":
         return study
-    scored = with_scores(study)
-    there = [run for run in scored if runs.find(run)]
-    if there and (not compared or comparable(study, there)):
-        print(*counts(study, there, scored), sep="\n")
-        if len(there) == len(scored):
+    if there := counting(study):
+        print(*counts(study, there), sep="\n")
+        if len(there) == len(with_scores(study)):
             return study
         return study_of(study.whole or study.settings, study.params, part_of(study, there))
     if own_cube(study):
         print(f"the scores of study {study.settings.study}; its runs are not all here")
         return study
-    return shipped_study(study, len(there))
+    return shipped_study(study)
+
+
+def counting(study: Study) -> list[Run]:
+    """The runs done here, where they count: ``present`` and ``find_cube`` ask this alone.
+
+    They count when they are all that the study has, or two conditions can be compared; one seed
+    will do. Else a cube counts, as for the demo study in the package. Runs made by hand are among
+    them, which start from the package's phase 2.
+    """
+    scored = [runs.interactive(run) for run in with_scores(study)]
+    there = [run for run in scored if runs.find(run)]
+    shipped = study.folder.is_relative_to(folders.shipped())
+    return there if not shipped and (there == scored or comparable(study, there)) else []
 
 
 def comparable(study: Study, there: list[Run]) -> bool:
-    """Whether both sides of a contrast were tested on the same target."""
-    tested: dict[str, set[str]] = {}
+    """Whether both sides of a contrast, declared or usual, were tested on the same target."""
+    from xtsupport.statistics.contrasts import default_contrasts
+
+    tested: dict[str, set[Side]] = {}
     for run in there:
         for target in run.settings["targets"]:
-            tested.setdefault(target, set()).add(run.side)
-    conditions = [each for each in study.settings.conditions if each != "none"]
-    pairs = study.settings.analysis.contrasts or [[each, "none"] for each in conditions]
-    return any({*pair} <= sides for pair in pairs for sides in tested.values())
+            tested.setdefault(target, set()).add((run.condition, run.variant))
+    have = set().union(*tested.values())
+    declared = [set(map(side, pair)) for pair in study.settings.analysis.contrasts]
+    pairs = [pair for pair in declared if pair <= have] or map(set, default_contrasts(have))
+    return any(pair <= sides for pair in pairs for sides in tested.values())
 
 
 def with_scores(study: Study) -> list[Run]:
@@ -75,8 +88,9 @@ def with_scores(study: Study) -> list[Run]:
     return [run for run in study.plan.runs if run.phase in SCORED]
 
 
-def counts(study: Study, there: list[Run], scored: list[Run]) -> list[str]:
+def counts(study: Study, there: list[Run]) -> list[str]:
     """How much of a study was run here, and what that is worth."""
+    scored = with_scores(study)
     seeds: dict[str, set[int]] = {}
     for run in there:
         if not alone(run):  # retrieval without phase 2 has no seeds
@@ -105,24 +119,18 @@ def part_of(study: Study, there: list[Run]) -> list[str]:
     return [f"{key}={','.join(map(str, values))}" for key, values in listed.items()]
 
 
-def shipped_study(study: Study, done: int) -> Study:
+def shipped_study(study: Study) -> Study:
     """The demo study of the package, in place of one of which nothing, or too little, was run."""
-    folder, here = folders.shipped() / "study", "no finished runs here"
-    if done:
-        here = f"{counted(done, 'run')} here, but not of two conditions to compare on one target"
+    folder, here = folders.shipped() / "study", f"study {study.settings.study} has {TOO_FEW}"
+    way = f"notebook 04_target_transfer or, in a terminal, `xtsupport run {study.params}`"
     if not (folder / "cube").is_dir():
-        raise UserError(
-            f"study {study.settings.study} has {here}: run notebook "
-            f"04_target_transfer or, in a terminal, `xtsupport run {study.params}`"
-        )
+        raise UserError(f"{here}: run {way}")
     found = replace(open_study(folder / "settings.yaml"), folder=folder)
     style.ORIGIN = f"the {found.settings.study} study that comes with the package, not run here"
     style.name_tables()
     print(
-        f"Study {study.settings.study} has {here}. What follows is the "
-        f"{found.settings.study} study that comes with the package. For your own results, run "
-        + ("in a terminal " if done else "notebook 04_target_transfer or, in a terminal, ")
-        + f"`xtsupport run {study.params}`"
+        f"S{here[1:]}. What follows is the {found.settings.study} study that comes with the "
+        f"package. For your own results, run {way}"
     )
     return found
 
@@ -140,20 +148,18 @@ def find_cube(study: Study) -> Path:
     Runs that were made by hand with other settings stand in it as conditions of their own, such as
     ``squad{target.epochs=4.0}``. A cube that is not the study's goes to scratch.
     """
-    cube = own_cube(study)
-    if cube and study.folder == folders.shipped() / "study":
-        return cube  # what ``present`` announced, whatever runs are here
-    scored = with_scores(study)
-    found = [folder for run in scored if (folder := runs.find(run))]
-    others = by_hand(study) if found else []
-    if cube and not others and len(found) in (0, len(scored)):
+    there, cube = counting(study), own_cube(study)
+    others = by_hand(study) if there else []
+    gathered = next(node.runs[0] for node in study.plan.nodes if node.name == "results")
+    if cube and (not there or (not others and runs.find(gathered))):
         return cube
-    if not found:
-        raise UserError(f"study {study.settings.study} has no finished runs here")
+    if not there:
+        raise UserError(f"study {study.settings.study} has {TOO_FEW}")
     from xtsupport.cube.store import build_cube
 
     out = folders.scratch() / study.settings.study
     parts = [relabelled(each, out / "parts") for each in others]
+    found = [runs.require(run) for run in there]
     return build_cube([*found, *parts], out / "cube", languages(study.data))
 
 
