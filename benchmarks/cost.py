@@ -44,7 +44,7 @@ def compared(path: str) -> pd.DataFrame:
     device = cost.here(settings.resolved_precision)
     rows = []
     for run, record in done:
-        (work,) = cost.estimate(settings, [run]).works
+        (work,) = cost.Estimate(settings, [run]).works
         rows.append(
             {
                 "study": settings.study,

@@ -360,7 +360,6 @@ def unpack(params: str, folder: Path) -> None:
 
     from xtsupport import folders
     from xtsupport.cube.store import build_cube
-    from xtsupport.study.params.rules import data_source
     from xtsupport.study.plan import read_settings
     from xtsupport.tables import languages
 
@@ -375,7 +374,7 @@ def unpack(params: str, folder: Path) -> None:
     for file in place.rglob("history.csv"):
         thin(file, 50)
     parts = sorted((place / "examples").iterdir())
-    cube = build_cube(parts, place / "cube", languages(data_source(settings.data)))
+    cube = build_cube(parts, place / "cube", languages(settings.data_source))
     for file in cube.rglob("*.parquet"):
         part = pq.ParquetFile(file).read()
         write_part(file, part.to_pandas(), part.schema)

@@ -13,9 +13,9 @@ from collections import defaultdict
 
 from xtsupport.study import cost
 from xtsupport.study.devices import DEVICES
-from xtsupport.study.params.rules import data_source
+from xtsupport.study.inputs import Published
 from xtsupport.study.plan import read_settings
-from xtsupport.study.planner import WithoutData
+from xtsupport.study.planner import Planner
 
 NODE = 30 / 3600  # hours a node takes beside its run: queue, kernel, imports
 
@@ -26,8 +26,8 @@ def main() -> None:
     parser.add_argument("--devices", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     options = parser.parse_args()
     settings = read_settings(options.file)
-    made = WithoutData(settings).all_runs()
-    found = cost.Estimate(settings, made, data_source(settings.data))
+    made = Planner(settings, inputs=Published).all_runs()
+    found = cost.Estimate(settings, made)
     for device in DEVICES:
         hours = hours_of(found, device)
         by_phase = defaultdict(float)

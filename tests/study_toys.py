@@ -26,7 +26,8 @@ WORK = """
 import os, time
 from pathlib import Path
 from xtsupport.study.plan import open_study
-from xtsupport.study.runs import is_whole, open_run, require
+from xtsupport.study.run_folder import open_run
+from xtsupport.study.runs import is_whole, require
 root = Path(os.environ["XTSUPPORT_ROOT"])
 study = open_study(params, only=only)
 for run in study.runs(PHASE, CONDITION, seeds, targets, into):

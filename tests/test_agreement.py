@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from xtsupport.report import plots
+from xtsupport.report import gain_plots
 from xtsupport.report.comparison_rows import forest_rows
 from xtsupport.report.headline import gain_words
 from xtsupport.report.names import task_name
@@ -73,7 +73,7 @@ def test_marks_are_coloured_by_verdict_and_bars_are_the_rows_intervals(table):
     languages = language_table()
     for treatment, baseline in table[["treatment", "baseline"]].drop_duplicates().to_numpy():
         rows = forest_rows(table, Primary(treatment, baseline, by="all"), languages)
-        figure = plots.gain_forest(rows, languages)
+        figure = gain_plots.gain_forest(rows, languages)
         drawn = 0
         for panel in figure.axes:
             mine = rows[rows["task"].map(task_name) == panel.get_title().replace("\n", " ")]

@@ -7,7 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from xtsupport.study import data_check, reads
-from xtsupport.study.params.settings import Settings, load_settings
+from xtsupport.study.inputs import Inputs
+from xtsupport.study.params.loading import load_settings
+from xtsupport.study.params.settings import Settings
 from xtsupport.study.planner import Planner
 
 PARAMS = sorted((Path(__file__).parents[1] / "params").glob("*.yaml"))
@@ -44,9 +46,9 @@ def test_what_is_listed_is_what_the_planner_marks(path, monkeypatch):
     settings = load_settings(path, {"data": "world-tiny" if invented else "hub"})
     asked = []
     with monkeypatch.context() as patched:
-        patched.setattr(Planner, "mark", lambda self, *read: asked.append(read) or "")
-        patched.setattr(Planner, "rows", lambda *_: 1)
-        patched.setattr(Planner, "encoder_data", lambda _: {})  # no data, and perhaps on the hub
+        patched.setattr(Inputs, "mark", lambda self, *read: asked.append(read) or "")
+        patched.setattr(Inputs, "rows", lambda *_: 1)
+        patched.setattr(Inputs, "encoder", lambda _: {})  # no data, and perhaps on the hub
         Planner(settings).all_runs()
     listed = {read[:4] for read in reads.needed(settings)}
     assert listed == {(*read, None)[:4] for read in asked}

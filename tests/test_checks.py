@@ -14,7 +14,7 @@ from xtsupport.errors import UserError
 from xtsupport.report import style
 from xtsupport.study import checks, conclude, cost, finished, runs
 from xtsupport.study.plan import open_study
-from xtsupport.study.runs import open_run
+from xtsupport.study.run_folder import open_run
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_minutes_are_those_of_the_estimate(study, monkeypatch):
     """On a device that needs ten minutes for the run's operations, and a little for its steps."""
     (run,) = study.runs("pretraining")
     assert checks.minutes(study, []) == "nothing to wait for"
-    (work,) = cost.estimate(study.settings, [run]).works
+    (work,) = cost.Estimate(study.settings, [run]).works
     slow = cost.Device("slow", (work.training + work.evaluation) / 600)
     monkeypatch.setattr(cost, "here", lambda precision: slow)
     assert checks.minutes(study, [run]) == "about 11 minute(s)"

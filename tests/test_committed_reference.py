@@ -72,11 +72,10 @@ def test_the_significance_table_follows_from_the_cube(tmp_path, mirror):
     from xtsupport.report.significance_files import write_significance
     from xtsupport.statistics.comparisons import significance
     from xtsupport.statistics.evidence import evidence_of
-    from xtsupport.study.params.rules import data_source
-    from xtsupport.study.params.settings import load_settings
+    from xtsupport.study.params.loading import load_settings
 
     settings = load_settings(FOLDER / "settings.yaml")
-    evidence = evidence_of(FOLDER / "cube", settings, data_source(settings.data))
+    evidence = evidence_of(FOLDER / "cube", settings, settings.data_source)
     path = write_significance(contents(significance(evidence), evidence), tmp_path)
     pd.testing.assert_frame_equal(
         pd.read_csv(path), pd.read_csv(FOLDER / "significance.csv"), rtol=1e-7, atol=1e-9

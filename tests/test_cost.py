@@ -71,7 +71,7 @@ def study(tmp_path, monkeypatch):
 def test_work_of_a_run_by_hand(study):
     """16 rows, 8 a step, one epoch: 2 steps, so 16 windows; the world has 22 languages of 12."""
     (run,) = study.runs("target", "none")
-    found = cost.Estimate(study.settings, [run], study.data)
+    found = cost.Estimate(study.settings, [run])
     about = found.lengths("squad", "train", "en")
     (work,) = found.works
     sizes = about.windows(96, 16, cut=False)
@@ -87,7 +87,7 @@ def test_work_of_a_run_by_hand(study):
 def test_ascent_steps_cost_a_training_step_each(study):
     (run,) = study.runs("target", "none")
     slow = replace(run, settings=run.settings | {"ascent_steps": 3})
-    plain, robust = cost.Estimate(study.settings, [run, slow], study.data).works
+    plain, robust = cost.Estimate(study.settings, [run, slow]).works
     assert robust.training == 4 * plain.training and robust.evaluation == plain.evaluation
 
 

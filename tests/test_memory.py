@@ -9,7 +9,7 @@ import torch
 from xtsupport import folders
 from xtsupport.study import commands, memory
 from xtsupport.study.cost import SHAPES, Estimate
-from xtsupport.study.params.settings import load_settings
+from xtsupport.study.params.loading import load_settings
 from xtsupport.study.phases.fitting import recompute
 from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel

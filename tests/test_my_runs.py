@@ -14,7 +14,7 @@ from xtsupport.report import plots
 from xtsupport.study import my_runs, store
 from xtsupport.study.cli import main
 from xtsupport.study.plan import open_study
-from xtsupport.study.runs import open_run
+from xtsupport.study.run_folder import open_run
 
 
 def do(run, score):

@@ -6,7 +6,7 @@ import yaml
 from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.study import cli, new
-from xtsupport.study.params.settings import load_settings
+from xtsupport.study.params.loading import load_settings
 
 
 @pytest.fixture(autouse=True)

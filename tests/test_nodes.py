@@ -11,7 +11,8 @@ from study_toys import notebook
 from xtsupport import files
 from xtsupport.errors import UserError
 from xtsupport.study.execution import nodes
-from xtsupport.study.runs import Run, record_of
+from xtsupport.study.run_folder import record_of
+from xtsupport.study.runs import Run
 from xtsupport.study.store import sketch
 
 

@@ -5,9 +5,9 @@ from study_toys import toy_root
 
 from xtsupport.errors import UserError
 from xtsupport.study import narrowing, parameters, store
+from xtsupport.study.inputs import Inputs
 from xtsupport.study.parameters import as_list, as_settings
 from xtsupport.study.plan import left_out, open_study, read_settings
-from xtsupport.study.planner import Planner
 
 
 @pytest.mark.parametrize(
@@ -131,13 +131,13 @@ def test_languages_of_no_target_are_told(params):
 
 
 def test_a_part_reads_what_its_own_runs_read_and_nothing_else(params, monkeypatch):
-    asked, mark = set(), Planner.mark
+    asked, mark = set(), Inputs.mark
 
-    def noted(planner, *read):
+    def noted(inputs, *read):
         asked.add(read[0])
-        return mark(planner, *read)
+        return mark(inputs, *read)
 
-    monkeypatch.setattr(Planner, "mark", noted)
+    monkeypatch.setattr(Inputs, "mark", noted)
     open_study(params, only=["conditions=none,squad", "targets=xquad"])
     assert asked == {"wikipedia", "squad", "xquad"}
     asked.clear()

@@ -9,6 +9,8 @@ from study_toys import toy_settings
 
 from xtsupport.data import hub
 from xtsupport.errors import UserError
+from xtsupport.study.inputs import Inputs
+from xtsupport.study.phase2 import Phase2
 from xtsupport.study.plan import left_out, open_study
 from xtsupport.study.planner import Planner
 from xtsupport.training.recipe import steps_of
@@ -356,7 +358,8 @@ def test_what_is_remembered_while_planning_changes_no_key(study):
         variants=["none/smoothing", "squad/adversarial"],
     ).settings
     forgetful = Planner(settings)
-    for name in [name for name in vars(forgetful) if hasattr(Planner, name)]:
-        delattr(forgetful, name)
+    for name in [name for name in vars(forgetful.inputs) if hasattr(Inputs, name)]:
+        delattr(forgetful.inputs, name)
+    forgetful.phase2 = lambda name: Phase2(name, forgetful.inputs)
     keys = [run.recipe for run in forgetful.all_runs()]
     assert keys == [run.recipe for run in Planner(settings).all_runs()]

@@ -14,8 +14,9 @@ from study_toys import SMALL, toy_root, xtsupport
 from xtsupport.errors import UserError
 from xtsupport.study import cost
 from xtsupport.study.execution.runner import keep_settings
+from xtsupport.study.inputs import Published
 from xtsupport.study.plan import open_study, read_settings
-from xtsupport.study.planner import WithoutData
+from xtsupport.study.planner import Planner
 from xtsupport.training import precision
 
 ROOT = Path(__file__).parents[1]
@@ -161,7 +162,7 @@ def test_hours_in_texts_are_those_of_the_estimate():
     """README's hours of small.yaml, at the product rates of a core with bfloat16 units (220
     Gflop/s) and of one without (80)."""
     settings = read_settings(ROOT / "params" / "small.yaml", {"data": "hub"})
-    found = cost.estimate(settings, WithoutData(settings).all_runs())
+    found = cost.Estimate(settings, Planner(settings, inputs=Published).all_runs())
     rates = {"bfloat16": 220e9, "float32": 80e9}
     hours = {k: found.hours(cost.Device("", cost.REACHED[k] * rate)) for k, rate in rates.items()}
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())

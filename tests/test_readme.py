@@ -76,7 +76,7 @@ def test_the_printed_answer_is_that_of_the_demo_study_that_ships():
     from xtsupport.statistics.comparisons import significance
     from xtsupport.statistics.evidence import evidence_of
     from xtsupport.study.execution.progress import answer_lines
-    from xtsupport.study.params.settings import load_settings
+    from xtsupport.study.params.loading import load_settings
 
     shipped = ROOT / "xtsupport" / "demo" / "study"
     settings = load_settings(shipped / "settings.yaml")

@@ -24,7 +24,7 @@ from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import evidence_of
 from xtsupport.study.cli import main
-from xtsupport.study.params.settings import load_settings
+from xtsupport.study.params.loading import load_settings
 
 TINY = Path(__file__).parents[1] / "params" / "tiny.yaml"
 EVIL = '<script>alert("1")</script> & <b>'

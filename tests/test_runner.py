@@ -28,7 +28,7 @@ from xtsupport.errors import UserError
 from xtsupport.statistics.declared import declared
 from xtsupport.study import store
 from xtsupport.study.execution import runner, snakemake, state
-from xtsupport.study.params.settings import load_settings
+from xtsupport.study.params.loading import load_settings
 from xtsupport.study.plan import Node, open_study
 
 CHANGE = ("--set", "intermediate.epochs=2", "--set", "evaluation.max_answer_length=7")

@@ -17,14 +17,14 @@ import pytest
 
 from xtsupport import files, folders
 from xtsupport.errors import UserError
-from xtsupport.study import runs
+from xtsupport.study import run_folder, runs
+from xtsupport.study.run_folder import open_run
 from xtsupport.study.runs import (
     Run,
     find,
     flaws,
     interactive,
     is_whole,
-    open_run,
     read_record,
     standing,
 )
@@ -173,7 +173,7 @@ def test_a_checkpoint_outlives_a_crash_but_not_a_change_of_settings(run):
 
 
 def test_two_processes_never_write_one_folder(run, monkeypatch, capsys):
-    monkeypatch.setattr(runs, "WAIT", 0)
+    monkeypatch.setattr(run_folder, "WAIT", 0)
     with (
         open_run(run),
         pytest.raises(UserError, match="is being written by another process"),
@@ -296,7 +296,7 @@ def test_the_record_names_data_from_the_project_root(run, tmp_path):
         ("/nowhere/near/hub", "hub"),
     ):
         options = {"data": "/where/it/lies", "given": folders.portable(given), "threads": 1}
-        record = runs.record_of(replace(run, options=options))
+        record = run_folder.record_of(replace(run, options=options))
         assert record["options"] == {"data": told, "threads": 1}
 
 

@@ -10,7 +10,7 @@ import yaml
 from study_toys import toy_settings
 
 from xtsupport.errors import UserError
-from xtsupport.study.params.settings import load_settings
+from xtsupport.study.params.loading import load_settings
 
 PARAMS = Path(__file__).parents[1] / "params"
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from xtsupport.study.params.settings import load_settings
-from xtsupport.study.planner import WithoutData
+from xtsupport.study.inputs import Published
+from xtsupport.study.params.loading import load_settings
+from xtsupport.study.planner import Planner
 from xtsupport.training.batches import mixture
 
 PARAMS = Path(__file__).parents[1] / "params"
@@ -34,7 +35,7 @@ XTREME = {
 
 def runs(name):
     """The planned runs of phase 3 under `none`, and the others, by training task or condition."""
-    made = WithoutData(load_settings(PARAMS / f"{name}.yaml")).all_runs()
+    made = Planner(load_settings(PARAMS / f"{name}.yaml"), inputs=Published).all_runs()
     target = {run.training_task: run.settings for run in made
               if run.phase == "target" and run.condition == "none"}  # fmt: skip
     before = {run.condition: run.settings for run in made if run.phase == "intermediate"}

@@ -10,7 +10,8 @@ from study_toys import SMALL, toy_root
 from xtsupport.errors import UserError
 from xtsupport.study import runs, store
 from xtsupport.study.plan import open_study
-from xtsupport.study.runs import is_whole, open_run, read_record
+from xtsupport.study.run_folder import open_run
+from xtsupport.study.runs import is_whole, read_record
 
 
 @pytest.fixture

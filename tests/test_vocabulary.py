@@ -15,7 +15,7 @@ from xtsupport.data import load
 from xtsupport.data.world.generate import world_folder
 from xtsupport.errors import UserError
 from xtsupport.evaluation.predict import predict
-from xtsupport.study.cost import estimate
+from xtsupport.study.cost import Estimate
 from xtsupport.study.devices import DEVICES
 from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study, study_of
@@ -171,7 +171,7 @@ def test_keys_depend_on_the_texts_of_the_whole_study(world, tmp_path, monkeypatc
     other = study(world, True, languages=["en", "qka"])  # phase 2 reads the same, the study less
     keys = [each.runs("intermediate")[0].recipe for each in (whole, usual, other, part)]
     assert len({*keys}) == 3 and keys[3] == keys[0]
-    told = estimated(estimate(whole.settings, []), DEVICES[0])
+    told = estimated(Estimate(whole.settings, []), DEVICES[0])
     assert told[-1].startswith("note: trim_vocabulary")
 
 

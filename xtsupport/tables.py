@@ -4,18 +4,15 @@ A mirror folder that holds such a file at its root replaces the packaged one; th
 own task or language, and the generated world, come in.
 """
 
-import csv
-import io
 import re
 import string
 from dataclasses import dataclass, fields
-from functools import lru_cache
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xtsupport import folders
 from xtsupport.errors import UserError, shorten, unknown
+from xtsupport.table_files import read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +21,6 @@ PACKAGE = Path(__file__).parent
 WORLD = PACKAGE / "data" / "world"  # its tasks.csv and languages.csv
 ROLES = ("intermediate", "target", "raw", "other")
 KINDS = ("classification", "choice", "tagging", "span", "retrieval", "masked")
-LATER = ("title", "size", "more_languages", "more_source")  # columns that a user's table may lack
 EVALUATORS = ("accuracy", "token_accuracy", "squad_v1", "squad_v2", "mlqa", "seqeval", "pairs", "")
 
 
@@ -160,23 +156,22 @@ def mirror(data: str | Path) -> Path:
 
 def tasks(data: str | Path = "hub") -> dict[str, Task]:
     """All tasks by name, from the mirror's own tasks.csv if it has one; UserError if wrong."""
-    return _table("tasks.csv", Task, data)
+    return _table("tasks.csv", Task, _check_task, data)
 
 
 def languages(data: str | Path = "hub") -> dict[str, Language]:
     """All languages by code, from the mirror's own languages.csv if it has one."""
-    return _table("languages.csv", Language, data)
+    return _table("languages.csv", Language, _check_language, data)
 
 
 def encoders(data: str | Path = "hub") -> dict[str, Encoder]:
     """The encoders whose training data are known, by name (hub id, offline-e5 or pretrain)."""
-    return _table("encoders.csv", Encoder, data)
+    return _table("encoders.csv", Encoder, _check_encoder, data)
 
 
 def families() -> dict[str, Family]:
     """The families of the generated world by name."""
-    path = PACKAGE / "families.csv"
-    return dict(_read(path, path.stat().st_mtime_ns, Family))
+    return read_rows(PACKAGE / "families.csv", Family, lambda row: ())
 
 
 def exposed(encoder: str, data: str | Path = "hub") -> tuple[str, ...]:
@@ -220,90 +215,10 @@ def _pick(name, table, noun):
     raise UserError(unknown(noun, name, table))
 
 
-def _table(filename, row_type, data):
+def _table(filename, row_type, check, data):
     folder = WORLD if data == "world" else PACKAGE if data == "hub" else mirror(data)
     path = folder / filename if (folder / filename).is_file() else PACKAGE / filename
-    return dict(_read(path, path.stat().st_mtime_ns, row_type))
-
-
-@lru_cache(maxsize=16)
-def _read(path, _changed, row_type):
-    """Rows by their first column; every problem of the file in one UserError."""
-    names, lines = _cells(path)
-    known = [field.name for field in fields(row_type)]
-    problems = [f"unknown column {shorten(c)}" for c in names if c not in known]
-    problems += [f"no column {c!r}" for c in known if c not in (*names, *LATER)]
-    problems += [f"the column {c!r} occurs twice" for c in _twice(names)]
-    rows = {}
-    for number, cells in [] if problems else lines:
-        if len(cells) != len(names):
-            problems.append(f"line {number}: {len(cells)} cells, but {len(names)} columns; "
-                            "quote a cell that contains a comma")  # fmt: skip
-            continue
-        row, wrong = _row(dict(zip(names, cells, strict=True)), row_type)
-        key = getattr(row, known[0])
-        wrong += [f"{key!r} occurs twice"] if key in rows else []
-        problems += [f"line {number}: {problem}" for problem in wrong]
-        rows[key] = row
-    if problems:
-        raise UserError(*(f"{path}: {problem}" for problem in problems))
-    return rows
-
-
-def _cells(path):
-    """(column names, [(line number, cells)]) of a CSV file as spreadsheets save it: UTF-8 with or
-    without a mark or UTF-16, commas, semicolons or tabs, empty rows at the end."""
-    content = path.read_bytes()
-    coding = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "UTF-8"
-    try:
-        text = content.decode(coding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not {coding} text (byte {error.start}); "
-                        "save it as CSV in UTF-8") from None  # fmt: skip
-    mark = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
-    try:
-        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
-    except csv.Error as error:
-        raise UserError(f"{path}: line {reader.line_num}: {error}") from None
-    lines = [(number, cells) for number, cells in lines if any(cells)]
-    return lines[0][1] if lines else [], lines[1:]
-
-
-def _twice(names):
-    return [name for name in dict.fromkeys(names) if names.count(name) > 1]
-
-
-def _row(line, row_type):
-    values, problems = {}, []
-    for field in fields(row_type):
-        text = (line.get(field.name) or "").strip()
-        try:
-            values[field.name] = _convert(text, field.type)
-        except ValueError:
-            problems.append(f"{field.name}: {shorten(text)} is not {_EXPECTED[field.type]}")
-            values[field.name] = None
-        if isinstance(values[field.name], tuple):
-            twice = _twice(values[field.name])
-            problems += [f"{field.name}: {shorten(each)} occurs twice" for each in twice]
-    row = row_type(**values)
-    return row, problems + list(_CHECKS[row_type](row))
-
-
-_EXPECTED = {float | None: "a number such as 0.42", bool: "yes or no"}
-
-
-def _convert(text, kind):
-    if kind is bool:
-        if text not in ("yes", "no"):
-            raise ValueError
-        return text == "yes"
-    if kind == float | None:
-        number = float(text) if text else None
-        if number is not None and not isfinite(number):
-            raise ValueError
-        return number
-    return tuple(text.split()) if kind == tuple[str, ...] else text
+    return read_rows(path, row_type, check)
 
 
 def _check_name(name, value):
@@ -346,8 +261,9 @@ def _check_task(row):
                 yield f"{name}: {{{key}}} is not a column of languages.csv"
 
 
-_CHECKS = {Language: _check_language, Task: _check_task, Family: lambda row: ()}
-_CHECKS[Encoder] = lambda row: () if row.name else ["name is empty"]
+def _check_encoder(row):
+    if not row.name:
+        yield "name is empty"
 
 
 def language_table(data: str = "hub") -> "pd.DataFrame":

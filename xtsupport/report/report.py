@@ -16,7 +16,7 @@ from xtsupport import tables
 from xtsupport.cube.scores import official_metrics, with_guesses
 from xtsupport.errors import UserError
 from xtsupport.files import write_text
-from xtsupport.report import appendix, page, page_tables, plots, robustness
+from xtsupport.report import appendix, gain_plots, page, page_tables, plots, robustness
 from xtsupport.report.comparison_rows import overview
 from xtsupport.report.contents import Contents
 from xtsupport.report.headline import STEPS, fewer_seeds, in_short, one_sentence, overall, title
@@ -132,7 +132,7 @@ def facts(found: Contents) -> list[tuple[str, str]]:
         measured(found),
         ("Runs", f"{many} of each condition (seeds), {every}"),
         ("Comparison", standing(rules)),
-        ("Interval", f"that of the verdict, over {plots.sampled(found.answer)}; error rate "
+        ("Interval", f"that of the verdict, over {gain_plots.sampled(found.answer)}; error rate "
          f"{rules.alpha:g}, several verdicts adjusted ({ADJUSTED.get(method, method)}); a gain "
          f"within {points(rules.margin)} counts as none"),
     ]  # fmt: skip
@@ -193,10 +193,10 @@ def standing(given: Declared) -> str:
 def panels(found: Contents, rows: pd.DataFrame, runs: pd.DataFrame) -> list[Block]:
     """A picture per contrast and task, all of one stretch; only the first explains the marks."""
     window = gain_window(rows)
-    hint = plots.how_to_read(rows, found.rules.alpha, window, runs)
+    hint = gain_plots.how_to_read(rows, found.rules.alpha, window, runs)
     made: list[Block] = []
     for _, part in rows.groupby(["baseline", "variant", "task"], sort=False):
-        drawn = plots.gain_forest(part, found.languages, runs, found.rules.alpha, window)
+        drawn = gain_plots.gain_forest(part, found.languages, runs, found.rules.alpha, window)
         drawn.set_figwidth(4.6)  # readable on a phone; wider screens enlarge it
         block = picture(drawn)
         about = {"title": panel_title(found, part.iloc[0])}
@@ -262,11 +262,11 @@ def figures(found: Contents) -> dict[str, Callable[[], Figure]]:
     if len(rest := rest_rows(found)):
         made["rest"] = partial(forest, found, rest)
     if 0 < len(level[["task", "level"]].drop_duplicates()) <= WIDEST:
-        made["verdicts"] = partial(plots.verdict_heatmap, level, found.languages)
+        made["verdicts"] = partial(gain_plots.verdict_heatmap, level, found.languages)
     if robustness.has_slope(found, found.single):
-        made["distance"] = partial(plots.distance_slope, found.single, found.languages)
+        made["distance"] = partial(gain_plots.distance_slope, found.single, found.languages)
     if found.power is not None:
-        made["power"] = partial(plots.mde_picture, found.power, "level", "n_seeds",
+        made["power"] = partial(gain_plots.mde_picture, found.power, "level", "n_seeds",
                                 found.rules.margin, found.languages)  # fmt: skip
     beside = with_guesses(found.scores, found.evidence.data)
     for task in dict.fromkeys(found.scores["task"]):
@@ -284,7 +284,7 @@ def one_figure(found: Contents, name: str, form: str, folder) -> Path:
 
 def forest(found: Contents, rows: pd.DataFrame) -> Figure:
     """Gains with the intervals of their verdicts, every run a dot; rows: of ``compare``."""
-    return plots.gain_forest(rows, found.languages, found.run_gains, found.rules.alpha)
+    return gain_plots.gain_forest(rows, found.languages, found.run_gains, found.rules.alpha)
 
 
 def answer_figures(found: Contents) -> list[Figure]:

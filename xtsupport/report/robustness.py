@@ -4,7 +4,7 @@ and on what to expect in a language.
 
 import pandas as pd
 
-from xtsupport.report import plots
+from xtsupport.report import gain_plots
 from xtsupport.report.contents import Contents
 from xtsupport.report.headline import gain_words
 from xtsupport.report.names import metric_name, side_name, task_name
@@ -130,7 +130,7 @@ def power(found: Contents) -> list[Block]:
     plan = found.power
     if plan is None:
         return []
-    drawn = plots.mde_picture(plan, "level", "n_seeds", found.rules.margin, found.languages)
+    drawn = gain_plots.mde_picture(plan, "level", "n_seeds", found.rules.margin, found.languages)
     told = power_sentences(plan[plan["level"] == "all"])[0]
     summary = f"What a gain of {points(found.rules.margin)} would need"
     return [folded(summary, paragraph(told), picture(drawn))]
@@ -167,7 +167,7 @@ def distance(found: Contents, single: pd.DataFrame) -> list[Block]:
     summary = f"Slopes: points per tenth of the distance; unit: {slopes['unit'].iloc[0]}"
     target = single[single["task"] == found.primary.target]
     return [
-        picture(plots.distance_slope(target, found.languages)),
+        picture(gain_plots.distance_slope(target, found.languages)),
         folded(summary, table(named_tasks(shown), digits=2)),
     ]
 

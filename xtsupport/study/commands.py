@@ -45,11 +45,11 @@ def opened(args, checked: bool = False):
 def check_encoder(settings) -> None:
     """Raise UserError where an encoder's files are unsound, or sequences are too long for it."""
     from xtsupport import tables
-    from xtsupport.study.params.rules import data_source, too_long
+    from xtsupport.study.params.sound_values import too_long
     from xtsupport.training import checkpoint
 
     most = checkpoint.longest(checkpoint.check(settings.encoder))
-    found = too_long(settings, tables.tasks(data_source(settings.data)), most)
+    found = too_long(settings, tables.tasks(settings.data_source), most)
     if lines := [text for _, text in found]:
         raise UserError(*lines)
 
@@ -183,10 +183,10 @@ def short_of_memory(study) -> list[str]:
 
     if not devices():  # nor is torch imported to find that out
         return []
-    from xtsupport.study.cost import estimate
+    from xtsupport.study.cost import Estimate
     from xtsupport.study.memory import too_little_memory
 
-    text = too_little_memory(estimate(study.settings, list(study.plan.runs)))
+    text = too_little_memory(Estimate(study.settings, list(study.plan.runs)))
     return [f"warning: {text}"] if text else []
 
 
@@ -226,10 +226,11 @@ def plan_without_data(args, error: UserError) -> int:
     """What a study costs whose settings are sound and whose data or encoder are missing; the error
     itself where settings or encoder are not sound, or nothing can be estimated."""
 
+    from xtsupport.study.inputs import Published
     from xtsupport.study.narrowing import unspoken
     from xtsupport.study.plan import nodes
     from xtsupport.study.plan_lines import cost_lines
-    from xtsupport.study.planner import WithoutData
+    from xtsupport.study.planner import Planner
 
     if all(" data = " in each and "no folder" in each and not each.startswith("--set")
            for each in error.problems):  # fmt: skip # a mirror that is not there yet
@@ -239,7 +240,7 @@ def plan_without_data(args, error: UserError) -> int:
         check_encoder(settings)
     say(*(f"note: {line}" for line in unspoken(settings)))
     try:
-        made = WithoutData(settings, part).all_runs()
+        made = Planner(settings, part, inputs=Published).all_runs()
     except UserError:
         raise error from None
     todo = nodes(part or settings, made)

@@ -21,7 +21,6 @@ from xtsupport.errors import UserError
 from xtsupport.folders import user_cache
 from xtsupport.study import runs
 from xtsupport.study.devices import SHAPES, Device, Shape
-from xtsupport.study.params.rules import data_source
 from xtsupport.study.runs import Run
 from xtsupport.training import checkpoint
 from xtsupport.training.recipe import Recipe, masked_steps, steps_of, weights
@@ -80,10 +79,10 @@ class Estimate:
     `guessed` names the data sets whose rows are not here, so that published sizes stand for them.
     """
 
-    def __init__(self, settings, made: list[Run], data: str):
-        self.settings, self.runs, self.data = settings, made, data
+    def __init__(self, settings, made: list[Run]):
+        self.settings, self.runs, self.data = settings, made, settings.data_source
         self.shape, self.tokenizer = shape_of(settings), tokenizer_of(settings, made)
-        self.tables = tables.tasks(data)
+        self.tables = tables.tasks(self.data)
         self.guessed: set[str] = set()
         self.works = [self.work(run) for run in made]
 
@@ -254,14 +253,9 @@ def tokenizer_of(settings, made: list[Run]) -> Path | None:
     return there[0] if there else None
 
 
-def estimate(settings, made: list[Run]) -> Estimate:
-    """What the runs of a study cost."""
-    return Estimate(settings, made, data_source(settings.data))
-
-
 def seconds_here(settings, made: list[Run]) -> list[float]:
     """What each run takes on the device at hand. Raises UserError for encoders of unknown size."""
-    found, device = estimate(settings, made), here(settings.resolved_precision)
+    found, device = Estimate(settings, made), here(settings.resolved_precision)
     return [work.seconds(device) for work in found.works]
 
 

@@ -4,7 +4,6 @@ from xtsupport import tables
 from xtsupport.data import bucc, hub, soundness
 from xtsupport.data.contamination import shared_texts
 from xtsupport.errors import Unreachable, UserError
-from xtsupport.study.params.rules import data_source
 from xtsupport.study.reads import needed, reads
 
 
@@ -20,7 +19,7 @@ def check(settings, part=None):
     """
     import pandas as pd
 
-    data = data_source(settings.data)
+    data = settings.data_source
     records, away = [], []
     for task, language, split, other, _ in needed(settings, part):
         if tables.task(task, data).evaluator == "pairs":
@@ -46,7 +45,7 @@ def contamination(settings, whole=None):
     whole: all settings of a study of which those are a part. What a mirror lacks is left out, and
     so are pairs of two languages, whose texts are the same.
     """
-    data = data_source(settings.data)
+    data = settings.data_source
     training, evaluation, _ = (
         [read[:3] for read in part if not read.language_2 and hub.present(*read[:3], data)]
         for part in reads(whole or settings, settings)

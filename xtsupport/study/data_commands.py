@@ -67,8 +67,8 @@ def data_convert(args) -> None:
 )
 def fertility(args) -> None:
     """Show how finely an encoder's tokenizer splits each language."""
+    from xtsupport.data.data_source import data_source
     from xtsupport.data.fertility import fertility as measured
-    from xtsupport.study.params.rules import data_source
     from xtsupport.training.encoder import load_encoder
 
     _, tokenizer = load_encoder(args.encoder)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from xtsupport import tables
 from xtsupport.data import hub, parquet
+from xtsupport.data.data_source import data_source
 from xtsupport.errors import UserError
 from xtsupport.files import new_folder, write_text
 from xtsupport.study import runs, store
 from xtsupport.study.conditions import parse
-from xtsupport.study.params.rules import data_source
 
 EXAMPLES = "examples.parquet"
 XTREME_NAMES = {"bucc": "bucc2018"}

@@ -12,7 +12,6 @@ from pathlib import Path
 from xtsupport import tables
 from xtsupport.data import download, hub, hub_layout, parquet, remote
 from xtsupport.files import draft, write_parquet
-from xtsupport.study.params.rules import data_source
 from xtsupport.study.reads import needed, validation
 from xtsupport.training import checkpoint
 
@@ -40,7 +39,7 @@ class Item:
 
 def items(settings, part, to: Path | None) -> Iterator[Item]:
     """The files, in the order in which the plan names them; each may come more than once."""
-    data = data_source(settings.data)
+    data = settings.data_source
     for read in [*needed(settings, part), *validation(settings, part)]:
         row = tables.task(read.task, data)
         if row.evaluator == "pairs":  # BUCC's pools, which no hub has

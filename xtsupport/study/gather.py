@@ -17,8 +17,7 @@ from xtsupport.files import write_parquet, write_text
 from xtsupport.report.class_figure import claims_figure
 from xtsupport.sides import side
 from xtsupport.statistics import compare
-from xtsupport.study.params.rules import data_source
-from xtsupport.study.params.settings import load_settings
+from xtsupport.study.params.loading import load_settings
 
 OF_RUN = ["condition", "variant", "task", "seed"]
 SHOWN = ["machine", "seeds", "gain", "ci_low", "ci_high", "p_value", "verdict"]
@@ -45,7 +44,7 @@ def gather(
         )  # fmt: skip
     settings = [load_settings(f / "settings.yaml") for f in found]
     _same_question(found, settings)
-    primary, data = settings[0].analysis.primary, data_source(settings[0].data)
+    primary, data = settings[0].analysis.primary, settings[0].data_source
     if primary is None:
         raise UserError(f"{found[0]}: declares no primary comparison (analysis.primary)")
     cubes, notes = _once([read_cube(f / "cube") for f in found], found)

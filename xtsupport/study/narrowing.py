@@ -6,7 +6,6 @@ from xtsupport import tables
 from xtsupport.errors import UserError, did_you_mean
 from xtsupport.sides import side
 from xtsupport.study.parameters import PARTS, as_list
-from xtsupport.study.params.rules import data_source
 from xtsupport.study.params.settings import Settings
 
 
@@ -98,8 +97,7 @@ def short(names: list[str]) -> set[str]:
 def unspoken(settings: Settings) -> list[str]:
     """A line where languages were chosen that no target has."""
     chosen = [] if settings.languages == "all" else settings.languages
-    known = tables.tasks(data_source(settings.data))
-    heard = {code for name in settings.targets for code in settings.spoken(known[name])}
+    heard = settings.every_language(tables.tasks(settings.data_source))
     if gone := [code for code in chosen if code not in heard]:
         return [f"left out: {', '.join(gone)}, which no target of the study has"]
     return []

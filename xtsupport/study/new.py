@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from xtsupport import files, folders, tables
+from xtsupport.data.data_source import data_source
 from xtsupport.errors import Unreachable, UserError, did_you_mean
 from xtsupport.study.parameters import as_list
-from xtsupport.study.params.rules import data_source
 from xtsupport.study.plan import read_settings
 from xtsupport.training import checkpoint
 

@@ -10,10 +10,11 @@ from typing import Any
 from xtsupport import folders, tables
 from xtsupport.errors import UserError, did_you_mean
 from xtsupport.study import conditions, cost, narrowing, runs
+from xtsupport.study.inputs import Published
 from xtsupport.study.parameters import as_list, as_settings
-from xtsupport.study.params.rules import data_source
-from xtsupport.study.params.settings import Settings, load_settings
-from xtsupport.study.planner import Planner, WithoutData
+from xtsupport.study.params.loading import load_settings
+from xtsupport.study.params.settings import Settings
+from xtsupport.study.planner import Planner
 from xtsupport.study.reads import texts
 from xtsupport.study.runs import NOTEBOOKS, PHASES, Run
 
@@ -52,7 +53,7 @@ class Study:
     @property
     def data(self) -> str:
         """What ``load(data=)`` and the tables take for this study's data."""
-        return data_source(self.settings.data)
+        return self.settings.data_source
 
     @cached_property
     def seconds(self) -> dict[str, float]:
@@ -176,7 +177,7 @@ def left_out(study: Study) -> list[str]:
     ]
     if before.primary and not now.primary:
         lines.append("left out: the primary comparison, so every result is exploratory")
-    every = len(WithoutData(study.whole).all_runs())
+    every = len(Planner(study.whole, inputs=Published).all_runs())
     return [*lines, f"{every - len(study.plan.runs)} of the study's {every} runs are left out"]
 
 
@@ -228,7 +229,7 @@ def coordinates(phase: str, group: list[Run]) -> dict:
 def analysis_nodes(settings: Settings, made: list[Run], work: list[Node]) -> list[Node]:
     """Results of all runs that have scores, then significance if anything can be compared."""
     scored = tuple(run for run in made if run.phase in ("target", "retrieval"))
-    spoken = sorted(tables.languages(data_source(settings.data)).items())  # the cube has families
+    spoken = sorted(tables.languages(settings.data_source).items())  # the cube has families
     mark = hashlib.sha256(repr(spoken).encode()).hexdigest()
     cube = look(settings, "results", scored, {}, {"languages": mark})
     owners = tuple(node.name for node in work if set(node.runs) & set(scored))
@@ -243,8 +244,7 @@ def analysis_nodes(settings: Settings, made: list[Run], work: list[Node]) -> lis
 
 def comparable(settings: Settings) -> bool:
     """Whether a study has a contrast, and a language to draw it in that is not trained on."""
-    have, known = settings.conditions, tables.tasks(data_source(settings.data))
-    spoken = {code for name in settings.targets for code in settings.spoken(known[name])}
+    have, spoken = settings.conditions, settings.every_language(tables.tasks(settings.data_source))
     stems = (conditions.stem(name) for name in have if {"@", "+"} & {*name})
     declared = settings.analysis.contrasts or settings.variants
     usual = ("none" in have and len(have) > 1) or {*stems} & {*have}

@@ -1,7 +1,7 @@
 """What `xtsupport plan` prints below the nodes: what a study costs, and what it still needs."""
 
 from xtsupport.errors import UserError
-from xtsupport.study.cost import Estimate, estimate, here
+from xtsupport.study.cost import Estimate, here
 from xtsupport.study.devices import DEVICES, Device
 from xtsupport.study.memory import USABLE, needed, remedy, too_little_memory
 
@@ -12,7 +12,7 @@ def cost_lines(settings, made, measure: bool = False, problems=()) -> list[str]:
     measure: by steps that are timed on the device at hand.
     """
     try:
-        found, at_hand = estimate(settings, made), None
+        found, at_hand = Estimate(settings, made), None
         if measure:
             from xtsupport.study.timing import timed
 

@@ -3,9 +3,9 @@
 from typing import Any, NamedTuple
 
 from xtsupport.data.hub import available
-from xtsupport.study.params.rules import data_source
+from xtsupport.study.inputs import Published
 from xtsupport.study.phases.exposure import validation_split
-from xtsupport.study.planner import WithoutData
+from xtsupport.study.planner import Planner
 
 
 class Read(NamedTuple):
@@ -18,8 +18,8 @@ class Read(NamedTuple):
     first: int | None = None
 
 
-class Listing(WithoutData):
-    """A study's plan without a look at its rows: every fingerprint is what would be read."""
+class Listing(Published):
+    """Inputs without a look at the rows: every fingerprint is what would be read."""
 
     def rows(self, task, most, split=None, code="en") -> int:
         """No row is counted."""
@@ -29,10 +29,10 @@ class Listing(WithoutData):
         """What load() takes."""
         return Read(task, language, split, language_2)
 
-    def raw_data(self, raw: dict) -> dict:
+    def raw(self, raw: dict) -> dict:
         """Of raw text beside phase 2 so many documents."""
         first = raw.get("documents")
-        return {key: read._replace(first=first) for key, read in super().raw_data(raw).items()}
+        return {key: read._replace(first=first) for key, read in super().raw(raw).items()}
 
 
 def reads(settings, part=None) -> tuple[list[Read], list[Read], list[Read]]:
@@ -43,7 +43,7 @@ def reads(settings, part=None) -> tuple[list[Read], list[Read], list[Read]]:
     training: dict[Read, bool] = {}
     evaluation: dict[Read, bool] = {}
     development: dict[Read, bool] = {}
-    for run in Listing(settings, part).all_runs():
+    for run in Planner(settings, part, inputs=Listing).all_runs():
         trained = run.phase in ("pretraining", "intermediate")
         for key, read in run.data.items():
             if key.endswith("/dev"):
@@ -55,7 +55,11 @@ def reads(settings, part=None) -> tuple[list[Read], list[Read], list[Read]]:
 
 def validation(settings, part=None) -> list[Read]:
     """What phase 2 is scored on after training, where a source has it; no run depends on it."""
-    made = [run for run in Listing(settings, part).all_runs() if run.phase == "intermediate"]
+    made = [
+        run
+        for run in Planner(settings, part, inputs=Listing).all_runs()
+        if run.phase == "intermediate"
+    ]
     found = [(name, validation_split(name, run)) for run in made for name in run.settings["tasks"]]
     return [Read(name, "en", split) for name, split in dict.fromkeys(found) if split]
 
@@ -65,7 +69,7 @@ def texts(settings) -> list[tuple]:
     split, second language) of all that it reads; empty where it trims none."""
     if not settings.trim_vocabulary:
         return []
-    source = data_source(settings.data)
+    source = settings.data_source
     scored = [each for each in validation(settings) if available(*each[:3], source)]
     return list(dict.fromkeys(each[:4] for each in (*needed(settings), *scored)))
 

@@ -149,10 +149,9 @@ def evidence_at(path: str, baseline: str | None = None):
     from xtsupport.cube.any_table import is_cube, read_table
     from xtsupport.cube.store import read_cube
     from xtsupport.statistics.evidence import against, evidence_of
-    from xtsupport.study.params.rules import data_source
 
     settings = study_settings(cube.resolve().parent / "settings.yaml")
-    data = data_source(settings.data) if settings else None
+    data = settings.data_source if settings else None
     if is_cube(cube):
         evidence = evidence_of(cube, settings, data)
         return against(evidence, baseline), settings, lambda task: read_cube(cube, tasks=[task])
@@ -164,7 +163,7 @@ def evidence_at(path: str, baseline: str | None = None):
 
 def study_settings(declared: Path):
     """The settings in a study's folder, also where its data are gone; None without the file."""
-    from xtsupport.study.params.settings import load_settings
+    from xtsupport.study.params.loading import load_settings
 
     if not declared.is_file():
         return None

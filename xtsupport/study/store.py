@@ -6,6 +6,7 @@ folders of its own instead, ``PHASE/.../seedK/run.json``.
 
 import csv
 import io
+import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -115,6 +116,17 @@ def sketched(study: str, sketches: dict[str, dict]) -> dict[str, Run]:
 # ------------------------------------------------------------------------------- what was planned
 
 
+def planned_mark(study: Path) -> str | None:
+    """A hash of what a study's planned.json says, its date apart; None without the file."""
+    try:
+        planned = json.loads((study / runs.PLANNED).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return "unreadable"
+    return runs.digest({**planned, "since": ""} if isinstance(planned, dict) else planned)
+
+
 def plan_flaw(folder: Path) -> str:
     """What is wrong with a study's ``planned.json`` by the records of its runs; empty: nothing."""
     path = folder / runs.PLANNED
@@ -122,7 +134,7 @@ def plan_flaw(folder: Path) -> str:
     records = [runs.read_record(each) or {} for each in (*of_study(folder), *looks)]
     told = {each["planned"] for each in records if each.get("study") == folder.name and
             each.get("planned")}  # fmt: skip
-    if not told or told == {runs.planned_mark(folder)}:
+    if not told or told == {planned_mark(folder)}:
         return ""
     state = "has changed since runs were finished" if path.is_file() else "is missing"
     return (

@@ -24,6 +24,7 @@ from xtsupport.study import runs, store
 from xtsupport.study.execution import gpu_locks
 from xtsupport.study.execution.orphans import die_with_parent
 from xtsupport.study.parameters import assigned, declared
+from xtsupport.study.run_folder import Stopwatch, identity, seal
 from xtsupport.training.progress import LIVE
 
 SPEC, PARAMS, STATE, STAMP, LOG = "node.json", "params.yaml", "state.json", "done", "node.log"
@@ -38,7 +39,7 @@ def execute(folder: Path) -> None:
     spec = json.loads((folder / SPEC).read_text(encoding="utf-8"))
     busy = f"node {spec['name']} is being run by another process; wait for it or stop it"
     with files.locked(folder / runs.LOCK, busy, wait=ORPHAN), logged(folder / LOG):
-        watch = runs.Stopwatch()
+        watch = Stopwatch()
         told = {"runner": spec["runner"], "pid": os.getpid(), "started": watch.started}
         say(folder, told | {"state": "running"})
         try:
@@ -147,7 +148,7 @@ def parameters_of(source: Path) -> list[str]:
     return [name for cell in tagged[:1] for name in (*declared(cell), *assigned(cell))]
 
 
-def close(spec: dict, folder: Path, watch: runs.Stopwatch) -> None:
+def close(spec: dict, folder: Path, watch: Stopwatch) -> None:
     """Check that the notebook left its runs and outputs whole; give analysis nodes their record."""
     study = folder.resolve().parent.parent
     outputs = [study / name for name in (*spec["outputs"], *spec["extras"])]
@@ -157,10 +158,10 @@ def close(spec: dict, folder: Path, watch: runs.Stopwatch) -> None:
     graph = json.loads((study / "graph.json").read_text(encoding="utf-8"))
     made = store.sketched(study.name, graph["runs"])
     if spec["record"]:
-        record = spec["record"] | runs.identity(made[spec["runs"][0]])
+        record = spec["record"] | identity(made[spec["runs"][0]])
         whole = [study / name for name in spec["outputs"]]
         record["folders"] = [runs.relative(path, folder) for path in whole if path.is_dir()]
-        runs.seal(folder, record, [each for path in outputs for each in files_of(path)], watch)
+        seal(folder, record, [each for path in outputs for each in files_of(path)], watch)
         return
     left = ", ".join(name for name in spec["runs"] if not runs.is_whole(made[name]))
     if left:

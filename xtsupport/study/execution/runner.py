@@ -23,11 +23,11 @@ import yaml
 
 from xtsupport import files, folders
 from xtsupport.errors import UserError
-from xtsupport.study import runs, store
+from xtsupport.study import run_folder, runs, store
 from xtsupport.study.execution import kernel_server, nodes, plain, snakemake
 from xtsupport.study.execution.state import busy, node_folder, ready, stale, states
 from xtsupport.study.execution.time_left import urgency
-from xtsupport.study.params.settings import leaves
+from xtsupport.study.params.params_file import leaves
 from xtsupport.study.plan import Node, Study
 from xtsupport.training.interrupt import STOP
 
@@ -154,7 +154,7 @@ def write_node(study: Study, node: Node, holder: str) -> None:
         "upstream": list(node.upstream),
         "outputs": list(node.outputs),
         "extras": list(node.extras),
-        "record": runs.record_of(node.runs[0]) if analysis else None,
+        "record": run_folder.record_of(node.runs[0]) if analysis else None,
     }
     files.write_json(folder / nodes.SPEC, spec)
 

@@ -7,12 +7,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from xtsupport.errors import instead, shorten
-from xtsupport.study.params.params_file import Source, dotted
+from xtsupport.study.params.params_file import ParamsFile, dotted
 
 Schema = dict
 
 
-def explained(error: ValidationError, given: Source, model: type[BaseModel]) -> list[str]:
+def explained(error: ValidationError, given: ParamsFile, model: type[BaseModel]) -> list[str]:
     """One line per wrong key; the branches of a union count as one, the deepest."""
     schema, lines = schema_of(model), {}
     for each in error.errors():

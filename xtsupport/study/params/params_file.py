@@ -6,7 +6,7 @@ can name a Python object.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ for tag, pattern, first in (
 
 
 @dataclass
-class Source:
+class ParamsFile:
     """A parsed file: its values, the line of every key path, the problems found."""
 
     name: str
@@ -66,10 +66,10 @@ class Source:
         return names[::-1]
 
 
-def read(path: str | Path, name: str | None = None) -> Source:
+def read(path: str | Path, name: str | None = None) -> ParamsFile:
     """Parse a params file and collect its problems. UserError when it cannot be read at all."""
     path, rather = folders.typed(path, Path()), "give a params file such as params/demo.yaml"
-    source = Source(name or str(path))
+    given = ParamsFile(name or str(path))
     if path.exists() and not path.is_file():
         kind = "folder" if path.is_dir() else "pipe or device"
         raise UserError(f"{path}: is a {kind}; {rather}")
@@ -78,88 +78,88 @@ def read(path: str | Path, name: str | None = None) -> Source:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {rather}") from None
     if len(text) > BIGGEST:
-        raise UserError(f"{source.name}: {len(text)} bytes; a params file has at most {BIGGEST}")
-    values = parse(text, source)
-    if values is None and source.problems:
-        raise UserError(*source.problems)
+        raise UserError(f"{given.name}: {len(text)} bytes; a params file has at most {BIGGEST}")
+    values = parse(text, given)
+    if values is None and given.problems:
+        raise UserError(*given.problems)
     if values is None:
-        source.problems.append(
-            f"{source.name}: is empty; it needs at least study, data, encoder, conditions, targets"
+        given.problems.append(
+            f"{given.name}: is empty; it needs at least study, data, encoder, conditions, targets"
         )
     elif not isinstance(values, dict):
         kind = KINDS.get(type(values), "nothing")
-        source.problems.append(f"{source.name}: holds a {kind}; it must hold `key: value` lines")
-    source.values = values if isinstance(values, dict) else {}
-    return source
+        given.problems.append(f"{given.name}: holds a {kind}; it must hold `key: value` lines")
+    given.values = values if isinstance(values, dict) else {}
+    return given
 
 
-def parse(text: bytes | str, source: Source) -> object:
-    """YAML text -> plain values; notes lines and problems in ``source``."""
+def parse(text: bytes | str, given: ParamsFile) -> object:
+    """YAML text -> plain values; notes lines and problems in ``given``."""
     try:
         node = yaml.compose(
             text.decode("utf-8") if isinstance(text, bytes) else text, Loader=Loader
         )
-        return None if node is None else plain(node, (), source, set())
+        return None if node is None else plain(node, (), given, set())
     except UnicodeDecodeError as error:
-        source.problems.append(f"{source.name}: is not UTF-8 text (byte {error.start})")
+        given.problems.append(f"{given.name}: is not UTF-8 text (byte {error.start})")
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         place = getattr(error, "problem_mark", None)
         line = f":{place.line + 1}" if place else ""
         reason = str(getattr(error, "problem", None) or error or type(error).__name__)
         text = f"is not valid YAML: {' '.join(reason.split())}"
-        source.problems.append(f"{source.name}{line}: {text}")
+        given.problems.append(f"{given.name}{line}: {text}")
     return None
 
 
-def plain(node: yaml.Node, path: tuple, source: Source, seen: set[int]) -> object:
+def plain(node: yaml.Node, path: tuple, given: ParamsFile, seen: set[int]) -> object:
     """A YAML node as plain values, refusing aliases and keys that stand twice."""
     if id(node) in seen and not isinstance(node, yaml.ScalarNode):
-        source.problems.append(
-            f"{source.where(path)}: {dotted(path)}: aliases are not allowed; write the value out"
+        given.problems.append(
+            f"{given.where(path)}: {dotted(path)}: aliases are not allowed; write the value out"
         )
         return None
     seen.add(id(node))
     if node.tag not in (*SCALARS, "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):
-        source.problems.append(
-            f"{source.name}:{node.start_mark.line + 1}: {dotted(path)}: the tag {node.tag} is "
+        given.problems.append(
+            f"{given.name}:{node.start_mark.line + 1}: {dotted(path)}: the tag {node.tag} is "
             "not allowed; write plain values"
         )
         return None
     if isinstance(node, yaml.SequenceNode):
-        return [plain(each, (*path, index), source, seen) for index, each in enumerate(node.value)]
+        return [plain(each, (*path, index), given, seen) for index, each in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
-        return mapping(node, path, source, seen)
+        return mapping(node, path, given, seen)
     value = SCALARS[node.tag](node.value)
     if isinstance(value, int) and abs(value) > LARGEST:
-        source.problems.append(
-            f"{source.where(path)}: {dotted(path)} = {shorten(value)}: must be at most {LARGEST:,}"
+        given.problems.append(
+            f"{given.where(path)}: {dotted(path)} = {shorten(value)}: must be at most {LARGEST:,}"
         )
         return LARGEST
     return value
 
 
-def mapping(node: yaml.MappingNode, path: tuple, source: Source, seen: set[int]) -> dict:
+def mapping(node: yaml.MappingNode, path: tuple, given: ParamsFile, seen: set[int]) -> dict:
     """A mapping node as a dict; the first of two equal keys wins and the second is a problem."""
     values: dict = {}
     for key, value in node.value:
         name = key.value if isinstance(key, yaml.ScalarNode) else "?"
         here, line = (*path, name), key.start_mark.line + 1
         if name in values:
-            source.problems.append(
-                f"{source.name}:{line}: {dotted(here)}: is set twice "
-                f"(first on line {source.lines[here]}); keep one"
+            given.problems.append(
+                f"{given.name}:{line}: {dotted(here)}: is set twice "
+                f"(first on line {given.lines[here]}); keep one"
             )
             continue
-        source.lines[here] = line
-        values[name] = plain(value, here, source, seen)
+        given.lines[here] = line
+        values[name] = plain(value, here, given, seen)
     return values
 
 
 def scalar(text: str) -> object:
     """The value that ``text`` has in a params file: a number, true, a list, or the text itself."""
-    source = Source(text)
-    value = parse(text, source)
-    return text if source.problems else value
+    given = ParamsFile(text)
+    value = parse(text, given)
+    return text if given.problems else value
 
 
 def dotted(path: tuple) -> str:
@@ -168,6 +168,15 @@ def dotted(path: tuple) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text or "the file"
+
+
+def leaves(values: Mapping, before: str = "") -> dict[str, object]:
+    """Nested settings -> {dotted key: value}; lists are values."""
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        name = f"{before}{key}"
+        flat |= leaves(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+    return flat
 
 
 KINDS = {list: "list", str: "text", bool: "true/false", int: "whole number", float: "number"}

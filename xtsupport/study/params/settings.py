@@ -1,25 +1,19 @@
 """The settings of a study: every key of a params file, its unit, its range and its default.
 
-``load_settings`` reads a params file and reports every problem at once. A setting that is not here
-is an error.
+A setting that is not here is an error. ``loading.load_settings`` reads a params file.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from xtsupport import files, folders
-from xtsupport.errors import UserError
+from xtsupport.data.data_source import data_source
 from xtsupport.statistics.declared import Adjustment, By, Declared, Unit
 from xtsupport.statistics.declared import Primary as Declaration
-from xtsupport.study.params import params_file, rules
-from xtsupport.study.params.explained import explained
-from xtsupport.study.store import plan_flaw
+from xtsupport.study.params.params_file import leaves
 from xtsupport.tables import Task
 from xtsupport.training.recipe import Recipe, Sampler
 
@@ -35,6 +29,8 @@ Betas = Annotated[
     list[Annotated[float, Field(ge=0, lt=1)]],
     Field(min_length=2, max_length=2, description="AdamW's decay rates of both moments"),
 ]
+LOST = "planned.json is missing or was changed"
+RESERVED = {"runs", "scratch", "con", "prn", "aux", "nul"}
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@~=-]{0,63}$")]
 
 
@@ -361,6 +357,15 @@ class Settings(Part):
         """The languages that a target is evaluated in; task: its row of the table of tasks."""
         return task.spoken(self.evaluation.languages.get(task.name, self.languages))
 
+    def every_language(self, tasks: Mapping[str, Task]) -> set[str]:
+        """The languages that one target or another is evaluated in; tasks: the table."""
+        return {code for name in self.targets for code in self.spoken(tasks[name])}
+
+    @cached_property
+    def data_source(self) -> str:
+        """The data as ``load(data=...)`` takes them: ``hub``, ``world`` or an absolute folder."""
+        return data_source(self.data)
+
     @property
     def every_seed(self) -> list[int]:
         """The seeds that one condition or another has."""
@@ -394,123 +399,3 @@ class Settings(Part):
         if name.lower() in RESERVED or name.endswith("."):
             raise ValueError(f"is reserved; choose a name other than {', '.join(sorted(RESERVED))}")
         return name
-
-
-def load_settings(path: str | Path, overrides=()) -> Settings:
-    """Read, override and check a params file.
-
-    overrides: ``a.b=c`` texts as ``--set`` takes them, or a mapping from dotted key to value.
-    Raises UserError with every problem found: file and line, key, value, what is allowed.
-    """
-    path = Path(path)
-    given = params_file.read(path)
-    for key, value in as_pairs(overrides, given):
-        override(given, key, value)
-    settings, bad = validated(given)
-    left_out = given.without([] if bad else without_support(path, settings, given))
-    if left_out:
-        settings, bad = validated(given)
-    given.problems += rules.broken(settings, given, bad)
-    if given.problems:
-        raise UserError(*given.problems)
-    settings._left_out += left_out
-    settings._origins.update(kept_origins(path, given))
-    settings._planned.update(first_plan(path, settings.study))
-    return settings
-
-
-def without_support(path: Path, settings: Settings, given: params_file.Source) -> list[tuple]:
-    """What in the file names a task or condition that ``--set`` took out of the study."""
-    if not {key[0] for key in given.set_keys} & {"conditions", "targets"}:
-        return []
-    own, bad = validated(params_file.read(path))
-    return [] if bad else rules.without_support(own, settings, given)
-
-
-def as_pairs(overrides, given: params_file.Source) -> list[tuple[str, object]]:
-    """Overrides as (dotted key, value); a text without ``=`` is a problem."""
-    if isinstance(overrides, Mapping):
-        return list(overrides.items())
-    pairs = []
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if equals and key.strip():
-            pairs.append((key.strip(), params_file.scalar(value.strip())))
-        else:
-            given.problems.append(
-                f"--set {text}: must look like key=value, for example target.epochs=2"
-            )
-    return pairs
-
-
-def override(given: params_file.Source, key: str, value: object) -> None:
-    """Put one value where its dotted key says, as if the file had held it.
-
-    A list that stands there already (``seeds``, given ``seeds.squad``) holds on for all the rest.
-    """
-    *parents, last = key.split(".")
-    place = given.values
-    for name in parents:
-        if not isinstance(place.get(name), dict):
-            usual = place.get(name)
-            place[name] = {"default": usual} if isinstance(usual, list) else {}
-        place = place[name]
-    place[last] = value
-    other = {"step": "stride", "stride": "step"}.get(last)  # one replaces the other in the file
-    if value is not None and (*parents, other) not in given.set_keys:
-        place.pop(other, None)
-    given.set_keys.add((*parents, last))
-
-
-def validated(given: params_file.Source) -> tuple[Settings, set[str]]:
-    """The settings, and the top-level keys whose values are wrong (stand-ins take their place)."""
-    try:
-        return Settings.model_validate(given.values), set()
-    except ValidationError as error:
-        given.problems += explained(error, given, Settings)
-        bad = {str(each["loc"][0]) for each in error.errors()}
-        sound = {key: value for key, value in given.values.items() if key not in bad}
-        return Settings.model_validate(STAND_INS | sound), bad
-
-
-def kept_origins(path: Path, given: params_file.Source) -> dict[str, str]:
-    """Where each given value came from; a study's own settings.yaml remembers the first source."""
-    named, own = {}, path.name == "settings.yaml"
-    earlier = (own and files.read_json(path.with_name("origins.json"))) or {}
-    for key in leaves(given.values):
-        by_hand = any(key == params_file.dotted(each) for each in given.set_keys)
-        named[key] = "--set" if by_hand else earlier.get(key, path.name)
-    return named
-
-
-def first_plan(path: Path, study: str) -> dict:
-    """A study's planned.json: ``analysis`` and ``precision`` as they were before its first run;
-    empty for a study that was never begun; with ``LOST`` where finished runs tell of another file.
-
-    The file lies beside a study's own settings.yaml, else in the study's folder under outputs/.
-    """
-    own = [path.parent] if path.name == "settings.yaml" else []
-    for folder in [*own, folders.outputs() / study]:
-        found = {LOST: True} if plan_flaw(folder) else {}
-        with suppress(TypeError):
-            found |= files.read_json(folder / "planned.json") or {}
-        if found:
-            return found
-    return {}
-
-
-def leaves(values: Mapping, before: str = "") -> dict[str, object]:
-    """Nested settings -> {dotted key: value}; lists are values."""
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        name = f"{before}{key}"
-        flat |= leaves(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
-    return flat
-
-
-LOST = "planned.json is missing or was changed"
-RESERVED = {"runs", "scratch", "con", "prn", "aux", "nul"}
-STAND_INS = {
-    **{"study": "study", "data": "hub", "encoder": "pretrain"},
-    **{"conditions": ["none"], "targets": ["xquad"]},
-}

@@ -20,7 +20,8 @@ from xtsupport.study.phases.evaluating import (
     write_scores,
 )
 from xtsupport.study.phases.training_rows import raw_features, training_features
-from xtsupport.study.runs import Run, open_run, require
+from xtsupport.study.run_folder import open_run
+from xtsupport.study.runs import Run, require
 from xtsupport.tables import task
 from xtsupport.training import checkpoint, precision, vocabulary
 from xtsupport.training import encoder as encoders

@@ -1,0 +1,308 @@
+"""Figures of gains and verdicts: a tidy frame in, a matplotlib figure out.
+
+Gains and intervals are in points. `languages` is always a frame with the columns of languages.csv.
+The look is in `style`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from xtsupport.report.names import contrast_name, task_name
+from xtsupport.report.numbers import levels as interval_levels
+from xtsupport.report.numbers import signed_gain
+from xtsupport.report.style import (
+    COLOURED,
+    COLOURS,
+    FOUND,
+    INK,
+    MARKS,
+    NO_FINDING,
+    VERDICTS,
+    cell_text,
+    gain_window,
+    group_markers,
+    level_names,
+    level_order,
+    new_figure,
+    reference_line,
+    shade,
+    verdict_look,
+)
+
+
+def gain_forest(
+    table: pd.DataFrame,
+    languages: pd.DataFrame,
+    runs: pd.DataFrame | None = None,
+    alpha: float = 0.05,
+    window: tuple[float, float] | None = None,
+) -> Figure:
+    """Forest plot: gain per level with its verdict's interval, one panel per contrast and task.
+
+    `table`: the columns of `compare`, one metric per task; `runs`: task, level, baseline, gain of
+    single runs, drawn as dots (``run_gains``). window: the stretch of gains (None: what fits).
+    """
+    panes = list(table.groupby(["baseline", "variant", "task"], sort=False))
+    levels = level_order(table["level"], languages)
+    window = window or gain_window(table)
+    contrast = _common([contrast_name(rows.iloc[0]) for _, rows in panes])
+    task = _common([task_name(rows["task"].iloc[0]) for _, rows in panes])
+    figure, panels = new_figure(
+        ": ".join(filter(None, ["Gain in points", task, contrast])),
+        how_to_read(table, alpha, window, runs),
+        columns=min(len(panes), 2),
+        rows=-(-len(panes) // 2),
+        width=5.6 if len(panes) == 1 else 9.2,
+        height=1.3 + -(-len(panes) // 2) * (0.8 + 0.27 * len(levels)),
+        sharex=True,
+    )
+    for panel, (_, rows) in zip(panels, panes, strict=False):
+        first = rows.iloc[0]
+        parts = ["" if contrast else contrast_name(first), "" if task else task_name(first["task"])]
+        _forest_panel(panel, rows, levels, level_names(levels, languages), window, runs)
+        lines = [textwrap.fill(part, 32) for part in parts if part]
+        panel.set_title("\n".join(lines), fontsize="medium")
+    for panel in panels[len(panes) :]:
+        panel.set_visible(False)
+    return figure
+
+
+def how_to_read(
+    table: pd.DataFrame, alpha: float, window: tuple[float, float], runs: pd.DataFrame | None
+) -> str:
+    """The caption of a forest plot with the rows of `table`: only the marks that are in it."""
+    sure = interval_levels(table.to_dict("records"), alpha)
+    cut = (table["ci_low"] < window[0]) | (table["ci_high"] > window[1])
+    parts = [
+        f"Bar: the verdict's {sure}, over {sampled(table)}.",
+        *(text for verdict, text in MARKS.items() if table["verdict"].eq(verdict).any()),
+        "" if table["verdict"].isin(list(MARKS)).all() else NO_FINDING,
+        "" if runs is None else "Dots: single runs.",
+        "An arrow head: the bar goes on." if cut.any() else "",
+        "In brackets: how many languages.",
+    ]
+    return " ".join(filter(None, parts))
+
+
+def sampled(table: pd.DataFrame) -> str:
+    """What the intervals of the rows are taken over: `clusters of examples and runs`."""
+    parts = table["unit"].iloc[0].split(" x ")
+    if table["n_seeds"].max() < 2:  # there is one run: nothing is said about others
+        parts = [part for part in parts if part != "seeds"]
+    names = {"clusters": "clusters of examples", "seeds": "runs"}
+    return " and ".join(names.get(part, part) for part in parts)
+
+
+def _common(names: Sequence[str]) -> str:
+    return names[0] if len(set(names)) == 1 else ""
+
+
+def _forest_panel(panel: Axes, rows: pd.DataFrame, levels, names, window, runs) -> None:
+    """One contrast and task: a row per level, its gain on the right in the verdict's colour."""
+    count = rows.set_index("level")["n_languages"].to_dict()
+    labels = [f"{names[level]} ({count[level]})" if level in count else names[level]
+              for level in levels]  # fmt: skip
+    panel.set_yticks(range(len(levels)), labels)
+    panel.set_ylim(len(levels) - 0.4, -0.6)
+    if levels[0] == "all":
+        panel.get_yticklabels()[0].set_fontweight("bold")
+        panel.axhline(0.6, color="#CCCCCC", linewidth=0.8)
+    reference_line(panel, 0, horizontal=False)
+    for row in rows.itertuples():
+        at = levels.index(row.level)
+        draw_gain(panel, row, at, window)
+        panel.annotate(
+            signed_gain(row.gain), (1.02, at), xycoords=("axes fraction", "data"), va="center",
+            fontsize="small", color=verdict_look(row.verdict)["color"],
+            weight="bold" if row.verdict in FOUND else "normal",
+        )  # fmt: skip
+    _run_dots(panel, runs, rows.iloc[0], levels)
+    panel.set(xlabel="gain in points", xlim=window)
+    panel.tick_params(labelbottom=True)
+    panel.grid(visible=False, axis="y")
+
+
+def draw_gain(panel: Axes, row, at: float, window: tuple[float, float], upright=False, mark="o"):
+    """One gain and the interval of its verdict, cut at the window with an arrow head.
+
+    `row`: gain, ci_low, ci_high, verdict as attributes. upright: gains run upwards, at x = `at`.
+    """
+    look, ends = verdict_look(row.verdict), np.clip([row.ci_low, row.ci_high], *window)
+    cut = [end for end, whole in zip(ends, (row.ci_low, row.ci_high), strict=True) if end != whole]
+    for values, style in (
+        (ends, {"linewidth": 2, "solid_capstyle": "butt", "gid": "interval"}),
+        *(([end], {"marker": _arrow(end < row.gain, upright), "markersize": 6}) for end in cut),
+        ([row.gain], {"marker": mark, "markersize": 7, "gid": row.verdict} | look),
+    ):
+        place = ([at] * len(values), values)
+        panel.plot(*(place if upright else place[::-1]), **{"color": look["color"], **style})
+
+
+def _arrow(down: bool, upright: bool) -> str:
+    return ("v" if down else "^") if upright else ("<" if down else ">")
+
+
+def _run_dots(panel: Axes, runs: pd.DataFrame | None, row, levels: Sequence[str]) -> None:
+    if runs is None:
+        return
+    mine = runs[(runs["task"] == row["task"]) & runs["level"].isin(levels)]
+    if "baseline" in mine:
+        mine = mine[mine["baseline"] == row["baseline"]]
+    at = [levels.index(level) + 0.28 for level in mine["level"]]
+    panel.plot(mine["gain"], at, linestyle="", marker=".", markersize=5, color=INK, alpha=0.6)
+
+
+def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
+    """Map of verdicts: contrasts down, benchmarks and their levels across, each cell with its gain.
+
+    `table`: the columns of `compare`, one metric per task.
+    """
+    table = table.assign(contrast=[contrast_name(row) for _, row in table.iterrows()])
+    tasks, rows = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table["contrast"]))
+    columns = [
+        (task, level)
+        for task in tasks
+        for level in level_order(sorted(table["level"][table["task"] == task]), languages)
+    ]
+    units = ", ".join(dict.fromkeys(table["unit"]))
+    figure, (panel,) = new_figure(
+        "Verdicts, with the gain in points, of every contrast on every benchmark",
+        "Blue and orange cells are findings, light ones are open, whatever their number. That one "
+        "benchmark is blue and another is not does not show that they differ: that is tested "
+        f"apart. Unit: {units}.",
+        width=max(7.5, 2.4 + 0.48 * len(columns)),
+        height=3.4 + 0.36 * len(rows),
+    )
+    grid = np.full((len(rows), len(columns)), np.nan)
+    for row in table.to_dict("records"):
+        y, x = rows.index(row["contrast"]), columns.index((row["task"], row["level"]))
+        grid[y, x] = list(VERDICTS).index(row["verdict"])
+        ink = "white" if row["verdict"] in FOUND else INK
+        cell_text(panel, x, y, f"{signed_gain(row['gain'])}\n{VERDICTS[row['verdict']][1]}",
+                  fontsize=7.5, color=ink, linespacing=0.95)  # fmt: skip
+    colours = ListedColormap([colour for colour, _ in VERDICTS.values()])
+    shade(panel, grid, cmap=colours, vmin=0, vmax=len(VERDICTS) - 1, linecolor="#BBBBBB",
+          linewidths=0.6)  # fmt: skip
+    named = level_names([level for _, level in columns], languages)
+    middles = np.arange(len(columns)) + 0.5, np.arange(len(rows)) + 0.5
+    panel.set_xticks(middles[0], [named[level] for _, level in columns], rotation=90)
+    panel.set_yticks(middles[1], rows)
+    _task_headings(panel, [task for task, _ in columns])
+    handles = [
+        Patch(facecolor=colour, edgecolor="#999999", label=f"{sign} {verdict}")
+        for verdict, (colour, sign) in VERDICTS.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower left", ncols=5, frameon=False)
+    return figure
+
+
+def _task_headings(panel: Axes, tasks: Sequence[str]) -> None:
+    """The benchmark's name over its columns and a gap line between benchmarks."""
+    for task in dict.fromkeys(tasks):
+        where = [i for i, name in enumerate(tasks) if name == task]
+        middle = float(np.mean(where)) + 0.5
+        panel.text(middle, -0.1, task_name(task), ha="center", va="bottom", fontsize=9)
+        if where[0]:
+            panel.axvline(where[0], color=INK, linewidth=1.5)
+
+
+def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
+    """Gain per language against its syntactic distance from English, one panel per benchmark.
+
+    `gains`: task, level (a language code), gain, ci_low, ci_high, verdict. The line is least
+    squares over the languages shown, a description of these languages and not a test.
+    """
+    place = languages.set_index("code")["syntactic"].astype(float)
+    gains = gains.assign(distance=gains["level"].map(place)).dropna(subset=["distance"])
+    tasks = list(dict.fromkeys(gains["task"]))
+    figure, panels = new_figure(
+        "Does the gain shrink with distance from English?",
+        "A line falling to the right says yes. With few languages a single one can turn it: cover "
+        f"each point with a finger and look again. {COLOURED} Shape: language group. Bars: the "
+        "intervals of the verdicts, corrected for the number of languages; an arrow head: the bar "
+        "goes on.",
+        columns=min(len(tasks), 2),
+        rows=-(-len(tasks) // 2),
+        width=6.8 if len(tasks) == 1 else 9.6,
+        height=1.4 + 2.9 * -(-len(tasks) // 2),
+        sharex=True,
+        sharey=True,
+    )
+    window = gain_window(gains)
+    languages = languages[languages["code"].isin(gains["level"])]  # their groups share no mark
+    for panel in panels[len(tasks) :]:
+        panel.set_visible(False)
+    for panel, task in zip(panels, tasks, strict=False):
+        _gain_points(panel, gains[gains["task"] == task], languages, window)
+        reference_line(panel, 0)
+        panel.set(title=task_name(task), xlabel="syntactic distance from English", ylim=window)
+        panel.tick_params(labelbottom=True)
+    for panel in panels[::2]:
+        panel.set_ylabel("gain in points")
+    markers, group_of = group_markers(languages), languages.set_index("code")["group"]
+    handles = [
+        Line2D([], [], color=INK, marker=markers[group], linestyle="", label=group)
+        for group in level_order(gains["level"].map(group_of), languages)
+    ]
+    beside = panels[min(len(tasks), 2) - 1]
+    beside.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False,
+                  fontsize="small")  # fmt: skip
+    return figure
+
+
+def _gain_points(panel: Axes, gains: pd.DataFrame, languages: pd.DataFrame, window) -> None:
+    markers = group_markers(languages)
+    group = languages.set_index("code")["group"]
+    beside = gains.groupby("distance").cumcount() * 0.015  # equal distances stand side by side
+    for row in gains.assign(x=gains["distance"] + beside).itertuples():
+        draw_gain(panel, row, row.x, window, upright=True, mark=markers[group[row.level]])
+    if gains["distance"].nunique() > 2:
+        line = np.polynomial.Polynomial.fit(gains["distance"], gains["gain"], 1)
+        ends = np.array([gains["distance"].min(), gains["distance"].max()])
+        panel.plot(ends, line(ends), color=INK, linewidth=1)
+
+
+def mde_picture(
+    table: pd.DataFrame,
+    rows: str = "n_languages",
+    columns: str = "n_seeds",
+    wanted: float | None = None,
+    languages: pd.DataFrame | None = None,
+) -> Figure:
+    """The smallest gain a design finds with 80% power, as a shaded table.
+
+    `table`: mde (points) and the columns named by `rows` and `columns`; cells at or below `wanted`
+    are framed. `languages` puts rows that are groups, families or codes into table order.
+    """
+    order = list(dict.fromkeys(table[rows]))
+    order = order if languages is None else level_order(order, languages)
+    grid = table.pivot_table(index=rows, columns=columns, values="mde").loc[order]
+    framed = "" if wanted is None else f" Framed: finds a gain of {wanted:g}."
+    framed += f" Unit: {table['unit'].iloc[0]}." if "unit" in table else ""
+    figure, (panel,) = new_figure(
+        "The smallest gain that this design finds (points, 80% power)",
+        "Along a row: more seeds. Where the numbers stop falling, more of the same does not help, "
+        f"only more questions or languages do.{framed}",
+        width=max(6.4, 2.2 + 0.8 * grid.shape[1]),
+        height=2.1 + 0.4 * grid.shape[0],
+    )
+    shade(panel, grid, ".1f", cmap="cividis_r", linewidths=1)
+    panel.set_xticks(np.arange(grid.shape[1]) + 0.5, map(str, grid.columns))
+    panel.set_yticks(np.arange(grid.shape[0]) + 0.5, map(str, grid.index))
+    if wanted is not None:
+        for y, x in np.argwhere(grid.to_numpy() <= wanted):
+            corners = [x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y]
+            panel.plot(*corners, color=COLOURS[1], linewidth=2)
+    names = {name: name.replace("n_", "number of ") for name in (rows, columns)} | {"level": ""}
+    panel.set(xlabel=names[columns], ylabel=names[rows])
+    return figure

@@ -1,0 +1,171 @@
+"""What the runs of a study read: how many rows, and fingerprints that change when the data do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+
+from xtsupport import folders, tables
+from xtsupport.data import commits, lengths
+from xtsupport.errors import UserError
+from xtsupport.files import checksum
+from xtsupport.study.params.settings import Settings
+from xtsupport.training import checkpoint
+
+
+class Inputs:
+    """Sizes and fingerprints, {what: hash}, of what runs read. Problems are collected."""
+
+    def __init__(self, settings: Settings):
+        self.settings, self.data = settings, settings.data_source
+        self.tables = tables.tasks(self.data)
+        self.problems: list[UserError] = []
+        commits.freeze(folders.outputs() / settings.study)
+        for question in ("mark", "rows", "commits_of", "encoder", "has_pools"):
+            setattr(self, question, cache(getattr(self, question)))  # asked again by every run
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Problems in the block are kept, and told with those of all other runs."""
+        try:
+            yield
+        except UserError as error:
+            self.problems.append(error)
+
+    def rows(self, task: str, most: int | None, split: str | None = None, code="en") -> int:
+        """How many training rows of a language are used."""
+        from xtsupport.data import hub
+
+        found = 1
+        with self.noted():
+            found = hub.rows(task, code, split or self.tables[task].train_split, self.data)
+        return min(found, most or found)
+
+    def mark(self, task: str, language: str, split: str, language_2: str | None = None) -> str:
+        """The fingerprint of a data set; one that is missing becomes a problem."""
+        from xtsupport.data import bucc, hub
+
+        with self.noted():
+            if self.tables[task].evaluator == "pairs":
+                return bucc.fingerprint(language, split, self.data)
+            if hub.available(task, language, split, self.data, language_2):
+                return hub.fingerprint(task, language, split, self.data, language_2)
+            both = f"{language} with {language_2}" if language_2 else language
+            less = "the pair" if language_2 else f"{task} or {language}"
+            raise UserError(
+                f"data = {self.settings.data!r}: has no {split} split of {task} in {both}; "
+                f"add it, or leave {less} out of the study"
+            )
+        return ""
+
+    def training(self, names: list[str], splits: dict[str, str], languages=("en",)) -> dict:
+        """Of training sets; splits: where others than usual are read, {task: split}."""
+        found = {name: splits.get(name) or self.tables[name].train_split for name in names}
+        return {
+            f"{name}/{code}/train": self.mark(name, code, split)
+            for name, split in found.items()
+            for code in languages
+        }
+
+    def development(self, dev: dict) -> dict:
+        """Of development sets, and of the evaluation sets they are kept apart from."""
+        read = [*dev.get("dev_splits", {}).items(), *dev.get("dev_apart", {}).items()]
+        return {f"{name}/en/dev": self.mark(name, "en", split) for name, split in read if split}
+
+    def matched(self, matched: dict) -> dict:
+        """Of the rows that are counted for a control with as many steps."""
+        splits, spoken = matched.get("train_splits", {}), matched.get("translations", ["en"])
+        found = self.training([*matched.get("tasks", ())], splits, spoken)
+        return {f"matched/{name}": mark for name, mark in found.items()}
+
+    def raw_task(self, purpose: str) -> tables.Task:
+        """The task of raw text. UserError, with the purpose, where the data have none."""
+        for task in self.tables.values():
+            if task.kind == "masked":
+                return task
+        raise UserError(f"data = {self.settings.data!r}: has no raw text {purpose}")
+
+    def raw(self, raw: dict) -> dict:
+        """Of raw text."""
+        if not raw:
+            return {}
+        name, split = raw["task"], self.tables[raw["task"]].train_split
+        return {f"{name}/{code}": self.mark(name, code, split) for code in raw["languages"]}
+
+    def evaluation(self, served: dict[str, list[str]], pairs: dict | None = None) -> dict:
+        """Of evaluation sets, and of the gold pairs that thresholds are tuned on."""
+        marks = {}
+        for name, codes in served.items():
+            row = self.tables[name]
+            split = self.settings.evaluation.splits.get(name) or row.eval_split
+            for code in codes:
+                marks[f"{name}/{code}"] = self.mark(name, code, split)
+                if row.evaluator == "pairs" and self.has_pools(code, row.dev_split):
+                    marks[f"{name}/{code}/{row.dev_split}"] = self.mark(name, code, row.dev_split)
+            for code, code_2 in (pairs or {}).get(name, ()):
+                marks[f"{name}/{code}+{code_2}"] = self.mark(name, code, split, code_2)
+        return marks
+
+    def has_pools(self, language: str, split: str) -> bool:
+        """Whether there are pools of sentences to mine gold pairs from."""
+        from xtsupport.data import bucc
+
+        return bucc.present(language, split, self.data)
+
+    def encoder(self) -> dict:
+        """Checksums of an encoder that is a folder, the commit of one on the hub."""
+        name = self.settings.encoder
+        if name in ("pretrain", checkpoint.OFFLINE):  # a run; verified by its checksum
+            return {}
+        with self.noted():
+            folder = checkpoint.own_folder(name)
+            if folder is None:
+                identifier, _, revision = name.partition("@")
+                return {"encoder/commit": commits.resolve("models", identifier, revision).commit}
+            files = (path for path in sorted(folder.iterdir()) if path.is_file())
+            return {f"encoder/{path.name}": checksum(path) for path in files}
+        return {}
+
+    def synonyms(self, variant: str) -> dict:
+        """Of a list of synonyms."""
+        name = self.settings.robust.synonyms
+        if variant != "synonyms" or name == "embeddings":
+            return {}
+        return {"synonyms": checksum(folders.typed(name))}
+
+    def commits(self, data: dict) -> dict[str, str]:
+        """{data set: commit} of what a run reads from the hub, as the fingerprints hold it."""
+        names = dict.fromkeys(key.partition("/")[0] for key in data)
+        found = {key: each for name in names for key, each in self.commits_of(name).items()}
+        return {name: commit for name, commit in found.items() if commit}
+
+    def commits_of(self, name: str) -> dict[str, str]:
+        """{data set: commit} of what a task is read from; an empty commit where that is unknown."""
+        from xtsupport.data import hub
+
+        found, row = {}, self.tables.get(name)
+        splits = "+".join(filter(None, (row.train_split, row.eval_split))) if row else ""
+        for part in hub.parts_of(name, row.languages[0], splits, "hub") if row else ():
+            with suppress(UserError):  # said where the data are looked up
+                found[part.task.hub] = part.repo.commit if part.files is None else ""
+        return found
+
+
+class Published(Inputs):
+    """Inputs of a study whose data are not here: the published sizes of the training sets."""
+
+    def rows(self, task: str, most: int | None, split: str | None = None, code="en") -> int:
+        """How many training rows are used."""
+        found = lengths.published(task, "train").rows
+        return min(found, most or found)
+
+    def mark(self, task, language, split, language_2=None) -> str:
+        """No data, no fingerprint."""
+        return ""
+
+    def encoder(self) -> dict:
+        """No checksums."""
+        return {}
+
+    def commits(self, data) -> dict:
+        """No commits: nothing is asked."""
+        return {}

@@ -1,0 +1,170 @@
+"""Do a run: its folder under a lock, its files, and at last the record that says it is whole.
+
+Every file is written under a temporary name, flushed to disk and renamed. A whole run is never
+replaced: what is done otherwise has another key.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from xtsupport import files, folders
+from xtsupport.errors import Stopped, UserError
+from xtsupport.study import provenance
+from xtsupport.study.runs import (
+    CHECKPOINT,
+    LOCK,
+    RECORD,
+    Run,
+    content,
+    facts,
+    flaws,
+    inside,
+    relative,
+    require,
+    upstream_records,
+)
+from xtsupport.study.store import planned_mark
+
+WAIT = 6 * 3600  # seconds to wait for another process that does the same run
+
+
+class Stopwatch:
+    """When something started, and how long ago by a clock that nobody sets."""
+
+    def __init__(self):
+        self.started = time.time()
+        self._begun, self._cpu = time.monotonic(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return round(time.monotonic() - self._begun, 3)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Seconds of a processor that this process took since the start."""
+        return round(time.process_time() - self._cpu, 3)
+
+
+class RunFolder:
+    """An open run folder with atomic writers."""
+
+    def __init__(self, run: Run):
+        self.path = run.folder
+        self.notes: dict[str, object] = {}
+        self.identity = identity(run)
+
+    def note(self, **facts) -> None:
+        """Facts for ``run.json``, such as ``tokens=..., device=..., collapsed=False``."""
+        self.notes |= facts
+
+    @property
+    def checkpoint(self) -> Path:
+        """A folder for what is needed to continue; removed once the run is whole."""
+        folder = self.path / CHECKPOINT
+        folder.mkdir(exist_ok=True)
+        files.write_text(folder / "run_key", self.identity["run_key"])
+        return folder
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write text as UTF-8."""
+        return files.write_text(self.path / name, text)
+
+    def write_csv(self, name: str, frame) -> Path:
+        """Write a pandas DataFrame as CSV without its index."""
+        return files.write_text(self.path / name, frame.to_csv(index=False, lineterminator="\n"))
+
+    def write_parquet(self, name: str, table) -> Path:
+        """Write a pandas DataFrame or a pyarrow Table as parquet."""
+        return files.write_parquet(self.path / name, table)
+
+    def new_folder(self, name: str):
+        """Context manager: a folder that gets its name when the block ends well (a model)."""
+        return files.new_folder(self.path / name)
+
+
+@contextmanager
+def open_run(run: Run) -> Iterator[RunFolder]:
+    """Do a run: locks the folder, clears what is left over, writes ``run.json`` when all went well.
+
+    Waits while another process does the same run. Raises UserError when what the run starts from is
+    missing, the run is finished already (a finished run is never replaced), or the disk is full.
+    """
+    for each in run.upstream:
+        require(each)
+    folder = RunFolder(run)
+    with files.plain_disk_errors(folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+        if files.is_locked(folder.path / LOCK):
+            text = "another process is working on this run; waiting for it"
+            print(f"{run.name}: {text}", flush=True)
+        busy = f"{run.name} is being written by another process; wait for it or stop it"
+        with files.locked(folder.path / LOCK, busy, wait=WAIT):
+            if not flaws(folder.path, folder.identity["run_key"]):
+                raise UserError(
+                    f"{run.name} is finished, and a finished run is never replaced: "
+                    f"{folder.path}; run the cell or command again to continue from it"
+                )
+            clear(folder.path, folder.identity["run_key"])
+            watch = Stopwatch()
+            try:
+                yield folder
+            except KeyboardInterrupt:  # outside of training, which ends in good order by itself
+                raise Stopped(f"{run.name}: stopped; run the cell again to continue") from None
+            folder.note(cpu_seconds=watch.cpu_seconds)
+            record = record_of(run) | folder.identity | folder.notes
+            seal(folder.path, record, inside(folder.path), watch)
+            shutil.rmtree(folder.path / CHECKPOINT, ignore_errors=True)
+
+
+def clear(folder: Path, key: str) -> None:
+    """Remove what a killed run left, except a checkpoint of this very run."""
+    (folder / RECORD).unlink(missing_ok=True)
+    kept = {LOCK}
+    with suppress(OSError):
+        if (folder / CHECKPOINT / "run_key").read_text(encoding="utf-8") == key:
+            kept.add(CHECKPOINT)
+    for path in (each for each in folder.iterdir() if each.name not in kept):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def identity(run: Run) -> dict:
+    """What ``run.json`` says of the run's key and of what it starts from, which must be there."""
+    above = upstream_records(run)
+    return {
+        "run_key": run.key,
+        "recipe": run.recipe,
+        "upstream": {name: record["run_key"] for name, record in above.items()},
+        "upstream_content": {name: content(record) for name, record in above.items()},
+    }
+
+
+def record_of(run: Run) -> dict:
+    """What ``run.json`` says of a run before it is done; nothing of where this machine has things.
+
+    ``options["data"]`` is as the settings give it, relative to the project root. ``planned`` stands
+    for what the study's planned.json says, where there is one.
+    """
+    options = {key: value for key, value in run.options.items() if key not in ("given", "texts")}
+    if "given" in run.options:
+        options["data"] = run.options["given"]
+    planned = planned_mark(folders.outputs() / run.study)
+    told = {"study": run.study, "options": options, "origins": run.origins}
+    return facts(run) | told | ({"planned": planned} if planned else {})
+
+
+def seal(folder: Path, record: dict, left: list[Path], watch: Stopwatch) -> None:
+    """Write ``run.json``, and with it declare the run whole."""
+    made = {
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        "machine": provenance.machine(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(watch.started)),
+        "seconds": watch.seconds,
+        "peak_memory_bytes": provenance.peak_memory(),
+        "files": {relative(path, folder): files.described(path) for path in left},
+    }
+    files.write_json(folder / RECORD, record | made)
