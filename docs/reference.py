@@ -15,8 +15,8 @@ import pandas as pd
 from xtsupport import folders
 from xtsupport.cube.scores import official
 from xtsupport.files import write_text
+from xtsupport.report.answer import gain_words, in_short
 from xtsupport.report.contents import Contents, contents
-from xtsupport.report.headline import gain_words, in_short
 from xtsupport.report.names import side_name, task_name
 from xtsupport.report.numbers import ends, signed_gain
 from xtsupport.report.robustness import bootstrap_words, far_out, without_one

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from xtsupport.report import gain_plots
+from xtsupport.report.answer import gain_words
 from xtsupport.report.comparison_rows import forest_rows
-from xtsupport.report.headline import gain_words
 from xtsupport.report.names import task_name
 from xtsupport.report.numbers import with_interval
 from xtsupport.report.paper_sentences import sentence

@@ -46,7 +46,7 @@ def test_what_is_listed_is_what_the_planner_marks(path, monkeypatch):
     settings = load_settings(path, {"data": "world-tiny" if invented else "hub"})
     asked = []
     with monkeypatch.context() as patched:
-        patched.setattr(Inputs, "mark", lambda self, *read: asked.append(read) or "")
+        patched.setattr(Inputs, "fingerprint", lambda self, *read: asked.append(read) or "")
         patched.setattr(Inputs, "rows", lambda *_: 1)
         patched.setattr(Inputs, "encoder", lambda _: {})  # no data, and perhaps on the hub
         Planner(settings).all_runs()

@@ -280,7 +280,7 @@ class TestProgress:
             assert "left" not in progress.status_lines(study, nobody, states)[-1]
 
 
-def test_the_headline_is_the_answer_that_was_written(call, tmp_path):
+def test_the_last_lines_are_the_answer_that_was_written(call, tmp_path):
     study = open_study(
         "params/toy.yaml", {"analysis.primary": {"treatment": "squad", "target": "xquad"}}
     )
@@ -289,13 +289,13 @@ def test_the_headline_is_the_answer_that_was_written(call, tmp_path):
     study.folder.mkdir(parents=True)
     (study.folder / "answer.txt").write_text(f"{sentence}\n\n{row}\n", encoding="utf-8")
     (study.folder / "report.html").touch()
-    lines = progress.headline(study)
+    lines = progress.outcome(study)
     assert " ".join(line.strip() for line in lines[:2]) == sentence and len(lines[0]) <= 100
     assert lines[2:4] == ["", row]  # a row of the table is never broken
     assert lines[5].startswith("The encoder (pretrain) was not trained on data of any of these")
     assert lines[6] == "report: outputs/toy/report.html" and len(lines) == 7
     part = open_study("params/toy.yaml", only=["conditions=none"])  # it compares nothing
-    assert progress.headline(part) == [f"scores: {study.folder / 'cube'}"]
+    assert progress.outcome(part) == [f"scores: {study.folder / 'cube'}"]
 
 
 def test_a_finished_study_is_judged_without_its_data(call, tmp_path):

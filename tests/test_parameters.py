@@ -131,13 +131,13 @@ def test_languages_of_no_target_are_told(params):
 
 
 def test_a_part_reads_what_its_own_runs_read_and_nothing_else(params, monkeypatch):
-    asked, mark = set(), Inputs.mark
+    asked, fingerprint = set(), Inputs.fingerprint
 
     def noted(inputs, *read):
         asked.add(read[0])
-        return mark(inputs, *read)
+        return fingerprint(inputs, *read)
 
-    monkeypatch.setattr(Inputs, "mark", noted)
+    monkeypatch.setattr(Inputs, "fingerprint", noted)
     open_study(params, only=["conditions=none,squad", "targets=xquad"])
     assert asked == {"wikipedia", "squad", "xquad"}
     asked.clear()

@@ -71,8 +71,8 @@ def test_all_notebooks_are_listed():
 
 def test_the_printed_answer_is_that_of_the_demo_study_that_ships():
     """README's sample of the terminal, line by line against the shipped scores."""
+    from xtsupport.report.answer import closing
     from xtsupport.report.contents import contents
-    from xtsupport.report.headline import closing
     from xtsupport.statistics.comparisons import significance
     from xtsupport.statistics.evidence import evidence_of
     from xtsupport.study.execution.progress import answer_lines

@@ -14,9 +14,9 @@ from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
 from xtsupport.report import page
+from xtsupport.report.answer import in_short, one_sentence, tally, title
 from xtsupport.report.appendix import cautions, contaminated, deciding, distinct
 from xtsupport.report.contents import contents
-from xtsupport.report.headline import in_short, one_sentence, tally, title
 from xtsupport.report.numbers import signed
 from xtsupport.report.report import standing, study_page, warnings, write_report
 from xtsupport.report.significance_files import read_comparison

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xtsupport.sides import as_columns, both_sides, short_name, side, source_of
+from xtsupport.sides import as_columns, both_sides, short_name, side, source_language
 
 SIDES = st.tuples(
     st.sampled_from(["none", "squad", "none~squad", "mnli+mlm", "squad@translated"]),
@@ -56,4 +56,4 @@ def test_sides_are_named_as_in_a_params_file():
 
 
 def test_the_source_of_a_variant():
-    assert source_of("source=de") == "de" and source_of("smoothing") == "en"
+    assert source_language("source=de") == "de" and source_language("smoothing") == "en"

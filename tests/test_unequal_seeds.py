@@ -7,9 +7,9 @@ import pytest
 from simulated_cubes import simulate
 
 from xtsupport.report import page_tables
+from xtsupport.report.answer import closing, doubt, one_sentence, title
 from xtsupport.report.appendix import best
 from xtsupport.report.contents import contents
-from xtsupport.report.headline import closing, doubt, one_sentence, title
 from xtsupport.report.power_report import power_sentences
 from xtsupport.report.report import elsewhere, facts
 from xtsupport.report.robustness import bootstrap_words, power

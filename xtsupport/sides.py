@@ -22,7 +22,7 @@ def short_name(one: Side) -> str:
     return one[0] if one[1] == "plain" else "/".join(one)
 
 
-def source_of(variant: str, default: str = "en") -> str:
+def source_language(variant: str, default: str = "en") -> str:
     """The language that phase 3 of a variant trains on: de of ``source=de``, else the default."""
     return variant.removeprefix("source=") if variant.startswith("source=") else default
 

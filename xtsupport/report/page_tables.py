@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from xtsupport.cube.scores import official_metrics, with_guesses, zero_shot_means
+from xtsupport.report.answer import verdict_words
 from xtsupport.report.contents import Contents
-from xtsupport.report.headline import verdict_words
 from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.numbers import counted, ends, signed_gain
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, shown

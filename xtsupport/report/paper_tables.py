@@ -6,8 +6,8 @@ import pandas as pd
 
 from xtsupport.cube.scores import zero_shot_means
 from xtsupport.files import write_text
+from xtsupport.report.answer import verdict_words
 from xtsupport.report.contents import Contents
-from xtsupport.report.headline import verdict_words
 from xtsupport.report.names import contrast_name, metric_name, side_name, task_name
 from xtsupport.report.numbers import gain_head, p_text, with_interval
 from xtsupport.report.paper_sentences import metric_points

@@ -17,9 +17,9 @@ from xtsupport.cube.scores import official_metrics, with_guesses
 from xtsupport.errors import UserError
 from xtsupport.files import write_text
 from xtsupport.report import appendix, gain_plots, page, page_tables, plots, robustness
+from xtsupport.report.answer import STEPS, fewer_seeds, in_short, one_sentence, overall, title
 from xtsupport.report.comparison_rows import overview
 from xtsupport.report.contents import Contents
-from xtsupport.report.headline import STEPS, fewer_seeds, in_short, one_sentence, overall, title
 from xtsupport.report.intended import intended_table
 from xtsupport.report.literature import literature
 from xtsupport.report.names import NONE, metric_name, side_name, task_name

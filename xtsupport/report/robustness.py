@@ -5,8 +5,8 @@ and on what to expect in a language.
 import pandas as pd
 
 from xtsupport.report import gain_plots
+from xtsupport.report.answer import gain_words
 from xtsupport.report.contents import Contents
-from xtsupport.report.headline import gain_words
 from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.numbers import MINUS, ends, interval, p_text, points, signed
 from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from xtsupport.files import write_text
+from xtsupport.report.answer import closing
 from xtsupport.report.contents import Contents
-from xtsupport.report.headline import closing
 from xtsupport.report.paper_sentences import sentence
 from xtsupport.report.paper_tables import latex_table
 from xtsupport.statistics.comparisons import is_primary

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.errors import UserError
-from xtsupport.sides import Side, as_columns, short_name, side, source_of
+from xtsupport.sides import Side, as_columns, short_name, side, source_language
 from xtsupport.statistics.aggregates import Facts, Row, rows
 from xtsupport.statistics.clusters import Moments
 from xtsupport.statistics.variance import Arm, arm
@@ -119,4 +119,4 @@ def sides(measured: Sequence[Moments]) -> list[Side]:
 
 def trained_on(pair: tuple[Side, Side], source: str = "en") -> set[str]:
     """Languages of phase 3 on either side: the source, or that of a variant ``source=xx``."""
-    return {source} | {source_of(variant, source) for _, variant in pair}
+    return {source} | {source_language(variant, source) for _, variant in pair}

@@ -157,7 +157,7 @@ def run(args) -> int:
     elif late := study.settings.late:
         say(f"note: analysis ({', '.join(late)}) was changed after the first run; "
             f"{study.folder / 'planned.json'} has the original plan")  # fmt: skip
-    print(*progress.headline(study), sep="\n")
+    print(*progress.outcome(study), sep="\n")
     return 0
 
 

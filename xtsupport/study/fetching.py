@@ -18,11 +18,11 @@ from xtsupport.training import checkpoint
 
 @dataclass(frozen=True)
 class Item:
-    """One file that a study needs; `source` is None for the encoder's, `first` a limit of rows."""
+    """One file that a study needs; `part` is None for the encoder's, `first` a limit of rows."""
 
     repo: remote.Repo
     path: str
-    source: hub.Part | None = None
+    part: hub.Part | None = None
     first: int | None = None
     place: str = ""  # in a mirror
 
@@ -50,9 +50,9 @@ def items(settings, part, to: Path | None) -> Iterator[Item]:
             other = None if single else read.language_2
             found = hub.parts_of(*asked, data, other)
             named = hub.parts_of(*asked, to or data, other)  # as a mirror has them
-            for source, own in zip(found, named, strict=True):
-                if source.files is None:
-                    yield from files_of(source, own, read.first)
+            for part, own in zip(found, named, strict=True):
+                if part.files is None:
+                    yield from files_of(part, own, read.first)
     name = settings.encoder
     if name not in ("pretrain", checkpoint.OFFLINE) and checkpoint.own_folder(name) is None:
         repo, paths = checkpoint.on_hub(name)
@@ -60,16 +60,16 @@ def items(settings, part, to: Path | None) -> Iterator[Item]:
             yield Item(repo, path, place=f"{repo.name}/{path}")
 
 
-def files_of(source: hub.Part, named: hub.Part, first: int | None) -> list[Item]:
+def files_of(part: hub.Part, named: hub.Part, first: int | None) -> list[Item]:
     """The files of a part of a split, with the names of the same part in a mirror."""
     folder = f"{named.task.hub}/{named.config or 'default'}"
-    paths = source.paths
+    paths = part.paths
     if first:
-        place = f"{folder}/{source.split}-00000-of-00001.parquet"
-        return [Item(source.repo, paths[0], source, first, place)]
+        place = f"{folder}/{part.split}-00000-of-00001.parquet"
+        return [Item(part.repo, paths[0], part, first, place)]
     return [
-        Item(source.repo, path, source, None,
-             f"{folder}/{source.split}-{k:05}-of-{len(paths):05}.parquet")
+        Item(part.repo, path, part, None,
+             f"{folder}/{part.split}-{k:05}-of-{len(paths):05}.parquet")
         for k, path in enumerate(paths)
     ]  # fmt: skip
 
@@ -105,15 +105,15 @@ def fetch(item: Item, to: Path | None) -> None:
     if to and (to / item.place).is_file():
         return
     path = (
-        hub.first_rows(item.source, item.first)
+        hub.first_rows(item.part, item.first)
         if item.first
         else download.fetch(item.repo, item.path)
     )
     if not to:
         return
-    if item.source:
+    if item.part:
         plain = parquet.read(path)
-        table = hub_layout.with_label_names(plain, item.repo, item.source.config)
+        table = hub_layout.with_label_names(plain, item.repo, item.part.config)
         if table is not plain:
             write_parquet(to / item.place, table)
             return

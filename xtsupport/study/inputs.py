@@ -20,7 +20,7 @@ class Inputs:
         self.tables = tables.tasks(self.data)
         self.problems: list[UserError] = []
         commits.freeze(folders.outputs() / settings.study)
-        for question in ("mark", "rows", "commits_of", "encoder", "has_pools"):
+        for question in ("fingerprint", "rows", "commits_of", "encoder", "has_pools"):
             setattr(self, question, cache(getattr(self, question)))  # asked again by every run
 
     @contextmanager
@@ -40,7 +40,9 @@ class Inputs:
             found = hub.rows(task, code, split or self.tables[task].train_split, self.data)
         return min(found, most or found)
 
-    def mark(self, task: str, language: str, split: str, language_2: str | None = None) -> str:
+    def fingerprint(
+        self, task: str, language: str, split: str, language_2: str | None = None
+    ) -> str:
         """The fingerprint of a data set; one that is missing becomes a problem."""
         from xtsupport.data import bucc, hub
 
@@ -61,7 +63,7 @@ class Inputs:
         """Of training sets; splits: where others than usual are read, {task: split}."""
         found = {name: splits.get(name) or self.tables[name].train_split for name in names}
         return {
-            f"{name}/{code}/train": self.mark(name, code, split)
+            f"{name}/{code}/train": self.fingerprint(name, code, split)
             for name, split in found.items()
             for code in languages
         }
@@ -69,13 +71,15 @@ class Inputs:
     def development(self, dev: dict) -> dict:
         """Of development sets, and of the evaluation sets they are kept apart from."""
         read = [*dev.get("dev_splits", {}).items(), *dev.get("dev_apart", {}).items()]
-        return {f"{name}/en/dev": self.mark(name, "en", split) for name, split in read if split}
+        return {
+            f"{name}/en/dev": self.fingerprint(name, "en", split) for name, split in read if split
+        }
 
     def matched(self, matched: dict) -> dict:
         """Of the rows that are counted for a control with as many steps."""
         splits, spoken = matched.get("train_splits", {}), matched.get("translations", ["en"])
         found = self.training([*matched.get("tasks", ())], splits, spoken)
-        return {f"matched/{name}": mark for name, mark in found.items()}
+        return {f"matched/{name}": fingerprint for name, fingerprint in found.items()}
 
     def raw_task(self, purpose: str) -> tables.Task:
         """The task of raw text. UserError, with the purpose, where the data have none."""
@@ -89,21 +93,21 @@ class Inputs:
         if not raw:
             return {}
         name, split = raw["task"], self.tables[raw["task"]].train_split
-        return {f"{name}/{code}": self.mark(name, code, split) for code in raw["languages"]}
+        return {f"{name}/{code}": self.fingerprint(name, code, split) for code in raw["languages"]}
 
     def evaluation(self, served: dict[str, list[str]], pairs: dict | None = None) -> dict:
         """Of evaluation sets, and of the gold pairs that thresholds are tuned on."""
-        marks = {}
+        found: dict[str, str] = {}
         for name, codes in served.items():
             row = self.tables[name]
-            split = self.settings.evaluation.splits.get(name) or row.eval_split
+            split, dev = self.settings.evaluation.splits.get(name) or row.eval_split, row.dev_split
             for code in codes:
-                marks[f"{name}/{code}"] = self.mark(name, code, split)
-                if row.evaluator == "pairs" and self.has_pools(code, row.dev_split):
-                    marks[f"{name}/{code}/{row.dev_split}"] = self.mark(name, code, row.dev_split)
+                found[f"{name}/{code}"] = self.fingerprint(name, code, split)
+                if row.evaluator == "pairs" and self.has_pools(code, dev):
+                    found[f"{name}/{code}/{dev}"] = self.fingerprint(name, code, dev)
             for code, code_2 in (pairs or {}).get(name, ()):
-                marks[f"{name}/{code}+{code_2}"] = self.mark(name, code, split, code_2)
-        return marks
+                found[f"{name}/{code}+{code_2}"] = self.fingerprint(name, code, split, code_2)
+        return found
 
     def has_pools(self, language: str, split: str) -> bool:
         """Whether there are pools of sentences to mine gold pairs from."""
@@ -158,7 +162,7 @@ class Published(Inputs):
         found = lengths.published(task, "train").rows
         return min(found, most or found)
 
-    def mark(self, task, language, split, language_2=None) -> str:
+    def fingerprint(self, task, language, split, language_2=None) -> str:
         """No data, no fingerprint."""
         return ""
 

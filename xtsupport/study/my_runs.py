@@ -163,7 +163,7 @@ def differing(made: Iterable[Done]) -> list[str]:
 
 
 def means(done: Done) -> dict[str, float]:
-    """Per target: the headline score in English, and its mean over the other languages."""
+    """Per target: the official score in English, and its mean over the other languages."""
     scores = stacked([(done.folder, {})], "scores.csv")
     if scores.empty:
         return {}

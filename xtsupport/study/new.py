@@ -56,12 +56,7 @@ class Choice:
     targets: list[str]
     languages: list[str]
     seeds: list[int]
-    data: str = ""
-
-    @property
-    def source(self) -> str:
-        """Where its rows come from: as chosen, else what goes with the encoder."""
-        return self.data or ("world" if self.encoder == "pretrain" else "hub")
+    data: str
 
 
 def make(folder: Path, choice: Choice) -> Path:
@@ -96,13 +91,13 @@ def params_text(name: str, choice: Choice) -> str:
     first, target = choice.intermediate[0], choice.targets[0]
     conditions = ["none", *choice.intermediate, f"none~{first}"]
     contrasts = [[each, "none"] for each in choice.intermediate] + [[first, f"none~{first}"]]
-    source = data_source(choice.source)
+    source = data_source(choice.data)
     metrics = tables.task(target, source).metrics
     words = {
         "study": name,
         "recipe": recipe,
         "treatment": first,
-        "data": choice.source,
+        "data": choice.data,
         "encoder": choice.encoder,
         "conditions": ", ".join(conditions),
         "targets": ", ".join(choice.targets),
@@ -166,10 +161,11 @@ def asked(given: dict, ask=input) -> Choice:
 def chosen(given: dict) -> Choice:
     """The choice that flags make, with the defaults for the rest; folders as seen from anywhere."""
     found: dict[str, Any] = {key: given.get(key) or value for key, value in DEFAULTS.items()}
-    found |= {"data": given.get("data") or ""}
+    found["data"] = given.get("data")
     for key in ("data", "encoder"):
         if found[key] and folders.typed(found[key], Path()).is_dir():
             found[key] = folders.typed(found[key], Path()).resolve().as_posix()
+    found["data"] = found["data"] or ("world" if found["encoder"] == "pretrain" else "hub")
     return Choice(**found)
 
 

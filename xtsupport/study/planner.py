@@ -26,7 +26,7 @@ from functools import cache, cached_property
 
 from xtsupport import folders
 from xtsupport.errors import UserError, together
-from xtsupport.sides import side, source_of
+from xtsupport.sides import side, source_language
 from xtsupport.study import conditions
 from xtsupport.study.inputs import Inputs
 from xtsupport.study.params.settings import Settings
@@ -144,7 +144,7 @@ class Planner:
         own = self.settings.target.model_dump() | overridden(self.settings.tasks.get(task))
         splits = own_splits(self.settings.tasks, [task])
         rows = self.phase3_rows(task, own["max_rows"], splits.get(task))
-        source = source_of(variant)
+        source = source_language(variant)
         matched = self.phase2(condition.matched).steps if condition.matched else {}
         served = {
             name: self.spoken(name)
@@ -210,7 +210,7 @@ class Planner:
     def phase3_rows(self, task: str, most: int | None, split: str | None) -> int:
         """Rows of phase 3: as many in every source language of the study (Turc et al. 2021)."""
         variants = [side(name)[1] for name in self.settings.variants]
-        sources = dict.fromkeys(["en", *map(source_of, variants)])
+        sources = dict.fromkeys(["en", *map(source_language, variants)])
         return min(self.inputs.rows(task, most, split, code) for code in sources)
 
     def robust_settings(self, variant: str) -> dict:
@@ -266,15 +266,15 @@ class Planner:
             options["checkpointing"] = True
         if self.texts:
             options["texts"], own = self.texts, own | {"trim_vocabulary": True}
-            data = data | {"vocabulary": self.texts_mark}
+            data = data | {"vocabulary": self.texts_fingerprint}
         own = {"precision": settings.resolved_precision} | own
         what = (settings.study, phase, condition, seed, name, own, data, options, self.origins)
         return Run(*what, tuple(upstream), **more)
 
     @cached_property
-    def texts_mark(self) -> str:
+    def texts_fingerprint(self) -> str:
         """A hash of what decides a trimmed vocabulary, beside the tokenizer."""
-        return digest([[*each, self.inputs.mark(*each)] for each in self.texts])
+        return digest([[*each, self.inputs.fingerprint(*each)] for each in self.texts])
 
     def spoken(self, target: str) -> list[str]:
         """The languages a target is evaluated in."""

@@ -25,7 +25,7 @@ class Listing(Published):
         """No row is counted."""
         return 1
 
-    def mark(self, task, language, split, language_2=None) -> Any:
+    def fingerprint(self, task, language, split, language_2=None) -> Any:
         """What load() takes."""
         return Read(task, language, split, language_2)
 

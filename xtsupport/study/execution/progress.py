@@ -173,7 +173,7 @@ def time_left(
     return seconds_left(planned, states, min(states[name]["started"] for name in mine))
 
 
-def headline(study: Study) -> list[str]:
+def outcome(study: Study) -> list[str]:
     """The answer as ``answer.txt`` has it, what the encoder had seen, and where the report lies;
     of a part of a study that compares nothing, where its scores lie."""
     if not any("report.html" in node.outputs for node in study.plan.nodes):

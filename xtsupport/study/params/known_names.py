@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from xtsupport.errors import did_you_mean, instead, shorten
-from xtsupport.sides import side, source_of
+from xtsupport.sides import side, source_language
 from xtsupport.study import conditions
 from xtsupport.study.params.params_file import dotted
 
@@ -78,7 +78,7 @@ def known_variants(settings, tasks, languages) -> Problems:
         path, (condition, variant) = ("variants", index), side(name)
         text = f"variants: {name!r}: {condition!r} is not a condition of the study"
         yield from among(path, condition, settings.conditions, text)
-        source = source_of(variant)
+        source = source_language(variant)
         if variant.startswith("source="):
             if source == "en" or source not in languages:
                 hint = did_you_mean(source, languages)

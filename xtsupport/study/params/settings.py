@@ -34,13 +34,13 @@ RESERVED = {"runs", "scratch", "con", "prn", "aux", "nul"}
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@~=-]{0,63}$")]
 
 
-class Part(BaseModel):
+class Group(BaseModel):
     """A frozen group of settings that refuses unknown keys and does not convert types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Pretraining(Part):
+class Pretraining(Group):
     """Phase 1, when ``encoder: pretrain``: a small XLM-R-architecture masked language model."""
 
     steps: int = Field(default=2000, ge=1, description="optimizer steps")
@@ -60,7 +60,7 @@ class Pretraining(Part):
     seed: Seed = 0
 
 
-class Phase(Part):
+class Phase(Group):
     """What phases 2 and 3 have in common."""
 
     epochs: float = Field(
@@ -135,7 +135,7 @@ class Target(Phase):
     """Phase 3: English training on the target task."""
 
 
-class Mlm(Part):
+class Mlm(Group):
     """``X+mlm``: masked language modelling continues during phase 2, in every language."""
 
     share: float = Field(default=0.2, gt=0, lt=1, description="share of all steps, added to X's")
@@ -145,7 +145,7 @@ class Mlm(Part):
     documents: int = Field(default=1000, ge=1, description="raw texts per language at most")
 
 
-class Robust(Part):
+class Robust(Group):
     """Phase 3 of the variants adversarial, smoothing and synonyms (training/robust.py)."""
 
     radius: float = Field(
@@ -166,12 +166,12 @@ class Robust(Part):
     )
 
 
-def optional(group: type[Part]) -> Any:
+def optional(group: type[Group]) -> Any:
     """A class with the settings of a group, none of them set, for what replaces some of them."""
     fields: dict[str, Any] = {
         key: (field.rebuild_annotation() | None, None) for key, field in group.model_fields.items()
     }
-    return pydantic.create_model(f"Optional{group.__name__}", __base__=Part, **fields)
+    return pydantic.create_model(f"Optional{group.__name__}", __base__=Group, **fields)
 
 
 OptionalPhase: Any = optional(Phase)
@@ -183,7 +183,7 @@ class Overrides(OptionalPhase):
     train_split: Text | None = None  # for mirrors without the usual
 
 
-class Evaluation(Part):
+class Evaluation(Group):
     """How predictions are made."""
 
     max_clusters: Positive | dict[str, Positive] | None = Field(
@@ -211,7 +211,7 @@ class Evaluation(Part):
     )
 
 
-class Embedding(Part):
+class Embedding(Group):
     """How a sentence becomes a vector; the same for every condition."""
 
     layer: int = Field(
@@ -241,7 +241,7 @@ class Retrieval(Embedding):
     )
 
 
-class Primary(Part):
+class Primary(Group):
     """The one comparison that was planned; every other is printed as exploratory."""
 
     treatment: str
@@ -251,7 +251,7 @@ class Primary(Part):
     by: By = Declaration.by
 
 
-class Analysis(Part):
+class Analysis(Group):
     """What is compared, and which rules decide what counts as a finding."""
 
     contrasts: list[Pair] = []
@@ -269,7 +269,7 @@ class Analysis(Part):
     unit: Unit = Declared.unit
 
 
-class Nodes(Part):
+class Nodes(Group):
     """How the runs are divided into notebook executions."""
 
     split: Literal["condition", "run"] = Field(
@@ -278,7 +278,7 @@ class Nodes(Part):
     per_gpu: int = Field(default=1, ge=1, le=64, description="nodes that may share a GPU")
 
 
-class Settings(Part):
+class Settings(Group):
     """One study. ``origins`` says where each value came from, ``late`` what was declared late."""
 
     study: str = Field(

@@ -26,9 +26,9 @@ POOL = 2**22  # tokens that are batched together: about 250 MB
 KEPT: dict[str, list["EvaluationSet"]] = {}  # the pool of one run
 
 
-def answerer(model, data: dict[str, Features], tokenizer, run: Run):
+def predictor(model, data: dict[str, Features], tokenizer, run: Run):
     """(task, examples) -> predictions of the model as it is."""
-    return lambda name, rows: answers(model, name, data[name], rows, tokenizer, run)[0]
+    return lambda name, rows: predictions_of(model, name, data[name], rows, tokenizer, run)[0]
 
 
 def counted(out, name: str, size: dict[str, int]) -> None:
@@ -113,7 +113,7 @@ def decoding(trained_on: Features, tokenizer, run: Run) -> dict:
     }
 
 
-def answers(model, trained: str, trained_on: Features, examples, tokenizer, run: Run):
+def predictions_of(model, trained: str, trained_on: Features, examples, tokenizer, run: Run):
     """(predictions, sizes of the features) of evaluation rows."""
     labels = trained_on.labels
     features = windows_of(examples, trained_on.kind, tokenizer, run.settings, labels)
@@ -136,7 +136,7 @@ def validate(
     if examples is None:
         return pd.DataFrame(columns=["task", "language", "metric", "score", "n_examples"])
     data = run.options["data"]
-    predictions, size = answers(model, name, trained_on, examples, tokenizer, run)
+    predictions, size = predictions_of(model, name, trained_on, examples, tokenizer, run)
     counted(out, f"{name}/en", size)
     return summary(name, "en", score_examples(name, examples, predictions, "en", data=data), data)
 
@@ -200,7 +200,7 @@ def summary(name: str, code: str, frame: pd.DataFrame, data) -> pd.DataFrame:
 
 
 def collapsed(scores: pd.DataFrame, data, source: str = "en") -> list[str]:
-    """Targets whose headline score in the language of the training is not above chance by 2 points
+    """Targets whose official score in the language of the training is not above chance by 2 points
     or 3 standard errors."""
     found = []
     same = scores.language == source

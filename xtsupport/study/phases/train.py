@@ -12,9 +12,9 @@ from xtsupport.data import load
 from xtsupport.errors import UserError
 from xtsupport.study.phases import development, exposure, fitting, sentence_retrieval
 from xtsupport.study.phases.evaluating import (
-    answerer,
     counted,
     evaluate,
+    predictor,
     validate,
     validation_rows,
     write_scores,
@@ -68,7 +68,7 @@ def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
         recipe = fitting.recipe_of(
             run, *fitting.phase2_steps(run, {name: len(data[name]) for name in data})
         )
-        dev = development.evaluator(run, answerer(model, data, tokenizer, run))
+        dev = development.evaluator(run, predictor(model, data, tokenizer, run))
         unseen = {name: validation_rows(name, run) for name in data}  # fails now, not hours later
         history = fitting.fit(model, data | masked, tokenizer, recipe, run, out, progress, dev)
         scores = [
@@ -94,7 +94,7 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
         add_head(model, run.training_task, features, run)
         recipe = fitting.recipe_of(run, fitting.phase3_steps(run, features, tokenizer))
         data = {run.training_task: features}
-        dev = development.evaluator(run, answerer(model, data, tokenizer, run))
+        dev = development.evaluator(run, predictor(model, data, tokenizer, run))
         history = fitting.fit(model, data, tokenizer, recipe, run, out, progress, dev)
         write_scores(out, run, evaluate(model, features, tokenizer, run, out))
         seen = exposure.exposed(run, [run.training_task, *run.settings["targets"]])
