@@ -102,6 +102,18 @@ def toy_root(root: Path, **changes) -> Path:
     return write_params(root, **changes)
 
 
+def compared_root(root: Path) -> Path:
+    """``toy_root`` of a study that declares comparisons, of none, squad, mnli and all."""
+    primary = {"treatment": "squad", "baseline": "none", "target": "xquad", "metric": "f1"}
+    contrasts = [["squad", "none"], ["mnli", "none"]]
+    return toy_root(
+        root,
+        conditions=["none", "squad", "mnli", "all"],
+        targets=["xquad", "tatoeba"],
+        analysis={"contrasts": contrasts, "primary": primary | {"by": "group"}},
+    )
+
+
 def write_params(root: Path, **changes) -> Path:
     """(Re)write the toy's params file."""
     path = root / "params" / "toy.yaml"

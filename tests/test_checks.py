@@ -68,7 +68,7 @@ def test_minutes_are_those_of_the_estimate(study, monkeypatch):
     slow = cost.Device("slow", (work.training + work.evaluation) / 600)
     monkeypatch.setattr(cost, "here", lambda precision: slow)
     assert checks.minutes(study, [run]) == "about 11 minute(s)"
-    monkeypatch.setattr(cost, "estimate", unknown_size)
+    monkeypatch.setattr(cost, "Estimate", unknown_size)
     assert checks.minutes(study, [run]).startswith("time unknown")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import BertTokenizer
 
 from xtsupport.data import load, soundness
 from xtsupport.errors import UserError
@@ -230,3 +231,86 @@ def test_real_rows_of_every_script(mirror, real_tokenizer):
                 assert answer.strip() in examples["context"][row["example"]][start:end]
                 found += 1
         assert found >= 40, code
+
+
+# ------------------------------------------------------- windows that begin `step` tokens apart
+
+WORDS = " ".join(f"word{n} stands here." for n in range(40))
+
+
+def documents(length: int, room: int, step: int) -> list[tuple[int, int]]:
+    """(first, last + 1) token of each window over a text of `length` tokens: the loop over
+    `doc_spans` of the first BERT (google-research/bert, run_squad.py), whose doc_stride XTREME's
+    scripts and transformers' processor took over."""
+    spans, start = [], 0
+    while start < length:
+        size = min(room, length - start)
+        spans.append((start, start + size))
+        if start + size == length:
+            break
+        start += min(size, step)
+    return spans
+
+
+@pytest.mark.parametrize("step", [5, 12, 100])
+def test_windows_are_those_of_the_squad_processors(tiny_encoder, step):
+    """Questions of different lengths: the windows of each begin `step` tokens apart."""
+    _, tokenizer = tiny_encoder
+    questions = ["Who cooked soup?", "Who?", "What did Ada cook in the kitchen on Friday?"]
+    rows = {
+        "question": questions,
+        "context": [WORDS, WORDS, "Ada cooked."],
+        "answers": [{"text": ["word7"], "answer_start": [WORDS.index("word7 ")]}] * 2
+        + [{"text": ["Ada"], "answer_start": [0]}],
+    }
+    found = featurise(rows, "span", tokenizer, 40, 0, step=step)
+    assert [row["example"] for row in found.rows] == sorted(row["example"] for row in found.rows)
+    for n, question in enumerate(questions):
+        asked = tokenizer(question, add_special_tokens=False)["input_ids"]
+        text = tokenizer(rows["context"][n], add_special_tokens=False)["input_ids"]
+        special = tokenizer.num_special_tokens_to_add(pair=True)
+        spans = documents(len(text), 40 - len(asked) - special, step)
+        windows = [row for row in found.rows if row["example"] == n]
+        inside = [
+            [i for i, o in zip(w["ids"], w["offsets"], strict=True) if o[0] >= 0] for w in windows
+        ]
+        assert inside == [text[first:last] for first, last in spans]
+        assert len(windows) > 1 or n == 2
+
+
+# Words of the context, words of the question, max_seq_length, doc_stride -> tokens of each window,
+# as squad_convert_example_to_features of transformers 4.57.3 makes them (5.0 has no such function)
+PROCESSOR = [
+    (61, 4, 64, 16, [64, 52]),
+    (62, 1, 64, 16, [64, 50]),
+    (100, 9, 64, 50, [64, 62]),
+    (137, 1, 48, 7, [48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 43]),
+    (137, 4, 64, 16, [64, 64, 64, 64, 64, 64]),
+    (250, 9, 64, 50, [64, 64, 64, 64, 62]),
+]
+
+
+@pytest.mark.parametrize(("context", "question", "most", "step", "sizes"), PROCESSOR)
+def test_windows_are_those_of_transformers(context, question, most, step, sizes):
+    """Every word is a token; each window begins `step` words after the one before."""
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "who"]
+    vocabulary += [f"w{n}" for n in range(context)]
+    tokenizer = BertTokenizer(vocab={word: n for n, word in enumerate(vocabulary)})
+    rows = {
+        "question": [" ".join(["who"] * question)],
+        "context": [" ".join(f"w{n}" for n in range(context))],
+        "answers": [{"text": [], "answer_start": []}],
+    }
+    found = featurise(rows, "span", tokenizer, most, 0, step=step).rows
+    assert [len(row["ids"]) for row in found] == sizes
+    first = [row["ids"][question + 2] - vocabulary.index("w0") for row in found]
+    assert first == [n * step for n in range(len(sizes))]
+
+
+def test_tags_of_windows_with_a_step(tiny_encoder):
+    """Every word is decided once, as with a stride."""
+    _, tokenizer = tiny_encoder
+    rows = {"tokens": [["Ada", "cooked", "soup"] * 20], "tags": [["N", "V", "N"] * 20]}
+    found = featurise(rows, "tagging", tokenizer, 24, 0, ("N", "V"), step=9)
+    assert len(found) > 3
+    assert sorted(w for row in found.rows for w in row["words"] if w >= 0) == list(range(60))

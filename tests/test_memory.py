@@ -64,7 +64,7 @@ def test_only_a_gpu_that_is_too_small_is_told(large, monkeypatch):
     told = memory.too_little_memory(large)
     assert "21.1 GiB, this GPU has 16.0; --set evaluation.batch_tokens=4096" in told
     monkeypatch.setattr("xtsupport.study.execution.gpu_locks.devices", lambda: ["0"])
-    monkeypatch.setattr("xtsupport.study.cost.estimate", lambda *_: large)
+    monkeypatch.setattr("xtsupport.study.cost.Estimate", lambda *_: large)
     study = SimpleNamespace(settings=large.settings, plan=SimpleNamespace(runs=()))
     assert commands.short_of_memory(study) == [f"warning: {told}"]  # before `run` starts
 
