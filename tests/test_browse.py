@@ -130,5 +130,5 @@ def test_an_example_of_a_micro_average_counts_with_its_own_f1():
     before = after.assign(tp=[3, 0, 0], fn=[0, 2, 0])
     cube = pd.concat([before.assign(condition="none"), after.assign(condition="squad")])
     pair = [(("squad", "plain"), ("none", "plain"))]
-    found = changed_examples(lambda task: cube, pair, {"udpos": "f1"})
+    found = changed_examples(lambda task: cube, pair, {"udpos": "f1"}, "hub")
     assert found[["example_id", "change"]].values.tolist() == [["a", pytest.approx(-20.0)]]

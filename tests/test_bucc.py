@@ -32,7 +32,7 @@ def test_pools_and_gold(folder):
 def test_pools_in_the_users_own_folder(folder, tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XTSUPPORT_DATA", str(folder))
     assert bucc.pools("zh", "test", tmp_path_factory.mktemp("mirror")).gold[1] == ("zh-3", "en-3")
-    assert len(bucc.pools("zh").target) == 4
+    assert len(bucc.pools("zh", "test", "hub").target) == 4
 
 
 def test_what_to_get_and_where_to_put_it(folder):

@@ -27,7 +27,7 @@ def test_official_keeps_the_first_metric_of_the_table_and_unknown_tasks():
         ("none", "xnli", "de", 0, "accuracy", 70.0),
         ("none", "mine", "de", 0, "bleu", 10.0),
     )
-    assert official(scores)["metric"].tolist() == ["f1", "accuracy", "bleu"]
+    assert official(scores, "hub")["metric"].tolist() == ["f1", "accuracy", "bleu"]
 
 
 def test_zero_shot_means_leave_english_out_and_weigh_languages_equally():
@@ -47,7 +47,7 @@ def test_guesses_stand_below_in_the_tasks_and_languages_that_there_are():
         ("none", "xquad", "de", 0, "f1", 60.0),
         ("none", "xnli", "de+en", 0, "accuracy", 60.0),
     )
-    rows = with_guesses(scores)
+    rows = with_guesses(scores, "hub")
     assert rows.iloc[:3].drop(columns="seed").equals(scores.drop(columns="seed"))
     last = rows.iloc[3:][["condition", "task", "language", "score"]].values.tolist()
     assert last == [["chance", "xnli", "de", 33.33]]

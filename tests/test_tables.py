@@ -109,21 +109,20 @@ def test_yoruba_is_the_only_language_of_xtreme_outside_cc100():
 
 
 def test_offline_encoder_is_exposed_and_xlmr_is_not():
-    known = tables.encoders()
+    known = tables.encoders("hub")
     assert "xquad" in known["offline-e5"].exposed
     assert known["FacebookAI/xlm-roberta-base"].exposed == ()
     assert set(known["offline-e5"].exposed) <= set(tables.tasks())
 
 
 def test_what_was_seen_before_in_a_sentence():
-    met = tables.seen_before("offline-e5", ["udpos", "xquad", "panx", "mlqa"])
+    met = tables.seen_before("offline-e5", ["udpos", "xquad", "panx", "mlqa"], "hub")
     assert met.startswith("EXPOSED: the encoder (offline-e5) was itself trained on data of xquad, ")
     assert " xquad, mlqa;" in met and "udpos" not in met and "model card" in met
-    assert "not trained on data of any" in tables.seen_before("offline-e5", ["udpos"])
-    assert "not trained on data of any" in tables.seen_before(
-        "FacebookAI/xlm-roberta-base", ["xquad"]
-    )
-    assert tables.seen_before("my/encoder", ["xquad"]).startswith("It is not known")
+    assert "not trained on data of any" in tables.seen_before("offline-e5", ["udpos"], "hub")
+    xlm_r = tables.seen_before("FacebookAI/xlm-roberta-base", ["xquad"], "hub")
+    assert "not trained on data of any" in xlm_r
+    assert tables.seen_before("my/encoder", ["xquad"], "hub").startswith("It is not known")
 
 
 @pytest.mark.parametrize(("name", "near"), [("xqaud", "xquad"), ("hellaswagg", "hellaswag")])
@@ -234,7 +233,7 @@ def test_tables_as_spreadsheets_save_them_read_alike(tmp_path, delimiter, encodi
         (tmp_path / name).write_bytes(resaved(name, delimiter, encoding))
     assert tables.tasks(tmp_path) == tables.tasks()
     assert tables.languages(tmp_path) == tables.languages()
-    assert tables.encoders(tmp_path) == tables.encoders()
+    assert tables.encoders(tmp_path) == tables.encoders("hub")
 
 
 def broken(tmp_path, name, content):

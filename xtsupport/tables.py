@@ -164,7 +164,7 @@ def languages(data: str | Path = "hub") -> dict[str, Language]:
     return _table("languages.csv", Language, _check_language, data)
 
 
-def encoders(data: str | Path = "hub") -> dict[str, Encoder]:
+def encoders(data: str | Path) -> dict[str, Encoder]:
     """The encoders whose training data are known, by name (hub id, offline-e5 or pretrain)."""
     return _table("encoders.csv", Encoder, _check_encoder, data)
 
@@ -174,18 +174,18 @@ def families() -> dict[str, Family]:
     return read_rows(PACKAGE / "families.csv", Family, lambda row: ())
 
 
-def exposed(encoder: str, data: str | Path = "hub") -> tuple[str, ...]:
+def exposed(encoder: str, data: str | Path) -> tuple[str, ...]:
     """The tasks that an encoder was trained on, as far as that is known."""
     row = known_encoder(encoder, data)
     return row.exposed if row else ()
 
 
-def known_encoder(name: str, data: str | Path = "hub") -> Encoder | None:
+def known_encoder(name: str, data: str | Path) -> Encoder | None:
     """The row of an encoder, at whatever revision (``owner/name@revision``); None: no row."""
     return encoders(data).get(name.partition("@")[0])
 
 
-def seen_before(encoder: str, names, data: str | Path = "hub") -> str:
+def seen_before(encoder: str, names, data: str | Path) -> str:
     """A sentence on which of the tasks `names` an encoder was trained on, to stand by results."""
     row = known_encoder(encoder, data)
     if row is None:
@@ -204,7 +204,7 @@ def task(name: str, data: str | Path = "hub") -> Task:
     return _pick(name, tasks(data), "task")
 
 
-def language(code: str, data: str | Path = "hub") -> Language:
+def language(code: str, data: str | Path) -> Language:
     """The language of that code; UserError with the nearest code if there is none."""
     return _pick(code, languages(data), "language")
 
@@ -290,7 +290,7 @@ def task_table(data: str = "hub") -> "pd.DataFrame":
     return table.map(lambda cell: " ".join(cell) if isinstance(cell, tuple) else cell)
 
 
-def encoder_table(data: str = "hub") -> "pd.DataFrame":
+def encoder_table(data: str) -> "pd.DataFrame":
     """The encoders whose training data are known, with the columns of encoders.csv."""
     import pandas as pd
 
@@ -309,7 +309,7 @@ def family_table(data: str = "world") -> "pd.DataFrame":
     return table[table["family"].isin(there)]
 
 
-def guesses(data: str = "hub") -> "pd.DataFrame":
+def guesses(data: str) -> "pd.DataFrame":
     """What scores a task without training; columns task, language, condition, score (0..100).
 
     condition ``chance``: of guessing, as tasks.csv has it, where that is above 0; a random word of

@@ -68,9 +68,7 @@ def plain(example: dict) -> dict:
     return shown
 
 
-def in_english(
-    name: str, code: str, example: dict, data: str = "hub", known: "Texts | None" = None
-) -> str:
+def in_english(name: str, code: str, example: dict, data: str, known: "Texts | None" = None) -> str:
     """What an example says in English: word by word for an invented language, the English row of
     the same id where a task is parallel, each marked as what it is; else nothing.
 
@@ -98,7 +96,7 @@ def is_invented(code: str) -> bool:
 
 
 def most_changed(
-    treatment: pd.DataFrame, baseline: pd.DataFrame, name: str, data: str = "hub", count: int = 2
+    treatment: pd.DataFrame, baseline: pd.DataFrame, name: str, data: str, count: int = 2
 ) -> pd.DataFrame:
     """The examples of each family that a treatment changed most, `count` in each direction.
 
@@ -129,7 +127,7 @@ def changed_examples(
     read: Callable[[str], pd.DataFrame],
     contrasts: Sequence[tuple[Side, Side]],
     metrics: Mapping[str, str],
-    data: str = "hub",
+    data: str,
     count: int = 24,
 ) -> pd.DataFrame:
     """The examples that each contrast changed most on each task, at most two a language each way.

@@ -35,7 +35,7 @@ def score_table(cube: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def official(scores: pd.DataFrame, data: str = "hub") -> pd.DataFrame:
+def official(scores: pd.DataFrame, data: str) -> pd.DataFrame:
     """The rows of each task's official metric, the first in its row of tasks.csv.
 
     `scores` has the columns task and metric. A task that the table lacks keeps its first metric. A
@@ -48,7 +48,7 @@ def official(scores: pd.DataFrame, data: str = "hub") -> pd.DataFrame:
     return with_variants(rows) if "variant" in rows else rows
 
 
-def official_metrics(data: str = "hub", targets: Sequence[str] = ()) -> dict[str, str]:
+def official_metrics(data: str, targets: Sequence[str] = ()) -> dict[str, str]:
     """Task -> its official metric, for the targets given, in their order (default: all tasks)."""
     known = {name: row.metrics[0] for name, row in tables.tasks(data).items() if row.metrics}
     return {name: known[name] for name in targets or known if name in known}
@@ -72,7 +72,7 @@ def in_order(
     return scores.reset_index(drop=True)
 
 
-def with_guesses(scores: pd.DataFrame, data: str = "hub") -> pd.DataFrame:
+def with_guesses(scores: pd.DataFrame, data: str) -> pd.DataFrame:
     """Scores with the rows of ``tables.guesses`` below: what chance and lazy rules score in the
     tasks and languages that there are, where known.
 

@@ -35,7 +35,7 @@ class Pools:
     gold: list[tuple[str, str]]
 
 
-def pools(language, split="test", data="hub") -> Pools:
+def pools(language, split, data) -> Pools:
     """The pools of `language` and English from a user's folder.
 
     Raises UserError that says what to get and where to put it, or names the line that is wrong.
@@ -51,7 +51,7 @@ def read(paths: list[Path]) -> Pools:
     return Pools(parts[0], parts[1], parts[2], parts[3], gold)
 
 
-def files(language, split="test", data="hub") -> list[Path]:
+def files(language, split, data) -> list[Path]:
     """The files of the source pool, the English pool and the gold pairs; UserError if absent."""
     if split not in FILES:
         raise UserError(f"bucc: {unknown('split', split, FILES)}")
@@ -66,7 +66,7 @@ def files(language, split="test", data="hub") -> list[Path]:
     return paths
 
 
-def present(language, split="test", data="hub") -> bool:
+def present(language, split, data) -> bool:
     """Whether pools() would find its files."""
     try:
         return bool(files(language, split, data))
@@ -74,7 +74,7 @@ def present(language, split="test", data="hub") -> bool:
         return False
 
 
-def fingerprint(language, split="test", data="hub") -> str:
+def fingerprint(language, split, data) -> str:
     """A hex string that changes whenever pools() would give something else; UserError if absent."""
     marks = "".join(map(checksum, files(language, split, data)))
     return hashlib.sha256(marks.encode()).hexdigest()

@@ -4,7 +4,7 @@ from xtsupport import tables
 from xtsupport.data import hub
 
 
-def fertility(tokenizer, data="hub", languages=None, sentences=1000):
+def fertility(tokenizer, data, languages=None, sentences=1000):
     """A frame of language, fertility, parity, words_from and words, one row per language.
 
     fertility: sub-tokens per word (Rust et al. 2021, arXiv 2012.15613) of up to `sentences` running

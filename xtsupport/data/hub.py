@@ -139,7 +139,7 @@ def fingerprint(task, language="en", split=None, data="hub", language_2=None) ->
     return digest.hexdigest()
 
 
-def parts_of(task, language="en", split=None, data="hub", language_2=None) -> list[Part]:
+def parts_of(task, language, split, data, language_2=None) -> list[Part]:
     """The parts that make up a split; UserError if task, language or pair do not exist."""
     row = tables.task(task, data)
     first = tables.language(language, data)
@@ -180,7 +180,7 @@ def checksum(part) -> str:
     return hashlib.sha256("".join(map(sha256, part.files)).encode()).hexdigest()
 
 
-def mirror_folder(data: str | Path = "hub") -> Path | None:
+def mirror_folder(data: str | Path) -> Path | None:
     """The folder that `data` stands for, or None for the hub; UserError if there is none."""
     if data == "world":
         from xtsupport.data.world.generate import world_folder
@@ -189,7 +189,7 @@ def mirror_folder(data: str | Path = "hub") -> Path | None:
     return None if data == "hub" else tables.mirror(data)
 
 
-def own_folder(name, data="hub") -> Path:
+def own_folder(name, data) -> Path:
     """Where a user puts ccgbank or bucc2018: the mirror's root, else $XTSUPPORT_DATA or ./data."""
     mirror = mirror_folder(data)
     if mirror is not None and (mirror / name).is_dir():

@@ -235,7 +235,7 @@ def _tydiqa(path, hit):
     found = hit.groupdict()
     split, name = SPLITS[found["split"]], ""
     if "code" in found:
-        name = tables.language(found["code"]).name.lower()
+        name = tables.language(found["code"], "hub").name.lower()
     yield SplitRows("tydiqa", name or "all", split, *_questions(path, name))
 
 

@@ -62,6 +62,6 @@ def side_name(one: str, data: str = "hub") -> str:
     return text + brace + settings
 
 
-def contrast_name(row: Mapping, data: str = "hub") -> str:
+def contrast_name(row: Mapping) -> str:
     """Both sides of a row of a comparison: `SQuAD against no intermediate task`."""
-    return " against ".join(side_name(each, data) for each in both_sides(row))
+    return " against ".join(side_name(each) for each in both_sides(row))

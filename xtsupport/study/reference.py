@@ -58,8 +58,8 @@ def reference_scores() -> pd.DataFrame:
     from xtsupport.cube.scores import in_order, official, score_table
     from xtsupport.cube.store import read_cube
 
-    settings, scores = reference_settings(), official(score_table(read_cube(folder / "cube")))
-    return in_order(scores, settings["conditions"], settings["targets"])
+    settings, scores = reference_settings(), score_table(read_cube(folder / "cube"))
+    return in_order(official(scores, "hub"), settings["conditions"], settings["targets"])
 
 
 def reference_answer() -> pd.DataFrame:
