@@ -60,6 +60,8 @@ KINDS = {  # name: (real or toy, when, what dies)
     "a checkpoint is being written": ("real", "state.safetensors", "kernel or runner"),
     "a parquet is being written": ("real", ".parquet", "kernel or runner"),
     "run.json is being written": ("real", "run.json", "kernel or runner"),
+    "the cube is being written": ("real", "toy/cube", "kernel or runner"),
+    "the report is being written": ("real", "report.html", "kernel or runner"),
 }
 FULL = {
     "checkpoint_minutes": 1e-4,  # after every step
@@ -67,21 +69,31 @@ FULL = {
     "target": {"epochs": 40, "batch_size": 8, "max_rows": 16, "max_length": 96, "stride": 16},
     "intermediate": {"epochs": 40, "batch_size": 8, "max_rows": 16, "max_length": 96, "stride": 16},
 }
-PHASE = """
+START = """
 import os
 from pathlib import Path
-root = Path(os.environ["XTSUPPORT_ROOT"])
+root, phase = Path(os.environ["XTSUPPORT_ROOT"]), {phase!r}  # of the notebook
 exec((root / "mischief.py").read_text())
+"""
+PHASE = """
 from xtsupport.study.phases import train
 from xtsupport.study.checks import unfinished
 from xtsupport.study.plan import open_study
-for run in unfinished(open_study(params).runs({phase!r}, {condition}, seeds, targets, into)):
+for run in unfinished(open_study(params).runs(phase, {condition}, seeds, targets, into)):
     train.{does}(run, progress=False)
 """
 CUBE = """
 from xtsupport.study.conclude import collect
 from xtsupport.study.plan import open_study
 collect(open_study(params), into)
+"""
+REPORT = """
+from xtsupport.statistics.evidence import evidence_of
+from xtsupport.study.conclude import conclude, find_cube, publish
+from xtsupport.study.plan import open_study
+study = open_study(params)
+evidence = evidence_of(find_cube(study), study.settings, study.data)
+publish(study, conclude(study, evidence, into), evidence, into)
 """
 STRIKE = """
 import json, os, random, signal, threading
@@ -128,10 +140,7 @@ def main() -> None:
         rows |= json.loads(keep.read_text())
     draw = random.Random(arguments.seed + sum(map(len, rows.values())))
     with tempfile.TemporaryDirectory(prefix="crash-") as folder:
-        whole = {
-            real: undisturbed(Path(folder) / real)
-            for real in ("real", "toy")[not arguments.kills :]
-        }
+        whole = {real: undisturbed(Path(folder) / real) for real in ("real", "toy")}
         while sum(each["kills"] for row in rows.values() for each in row) < arguments.kills:
             name = min(KINDS, key=lambda each: sum(row["kills"] for row in rows[each]))
             number = sum(map(len, rows.values()))
@@ -142,7 +151,7 @@ def main() -> None:
                 write_text(keep, json.dumps(rows))
         faults = {}
         for number, name in enumerate(FAULTS):
-            faults[name] = suffered(Path(folder) / f"fault{number}", name, whole["toy"][0])
+            faults[name] = suffered(Path(folder) / f"fault{number}", name, whole)
             print(name, faults[name], flush=True)
     text = (table(rows, arguments.seed) if arguments.kills else "") + table_of_faults(faults)
     print(text)
@@ -155,10 +164,8 @@ def project(root: Path, real: str) -> Path:
     toy_root(root, **SMALL)
     (root / "mischief.py").write_text("time.sleep(0.5)\n")
     if real == "real":
-        for name, phase, condition, does in PHASES:
-            cell = PHASE.format(phase=phase, condition=condition, does=does)
-            notebook(root / "notebooks" / f"{name}.ipynb", cell)
-        notebook(root / "notebooks" / "06_results.ipynb", CUBE)
+        for name, phase, cell in CELLS:
+            notebook(root / "notebooks" / f"{name}.ipynb", START.format(phase=phase), cell)
         write_params(root, **SMALL, **FULL)
         (root / "mischief.py").write_text(STRIKE)
         (root / "strike.json").write_text('{"file": "nothing", "after": 0}')
@@ -348,18 +355,19 @@ def table(rows: dict[str, list[dict]], seed: int) -> str:
 # --------------------------------------------------------------------------------- other faults
 
 
-def suffered(root: Path, name: str, expected: dict[str, str]) -> dict:
-    """Let a toy study suffer a fault; what it said of it, and how the study ended."""
+def suffered(root: Path, name: str, whole: dict) -> dict:
+    """Let a study suffer a fault; what it said of it, and how the study ended."""
     fault, telling = FAULTS[name]
+    real = "real" if "in notebook" in name else "toy"
     root = root / (ODD if name.startswith("a path") else "root")
     root.mkdir(parents=True)
-    project(root, "toy")
+    project(root, real)
     with fault(root) as (code, said):
         told = telling in said and "Traceback" not in said
         (root / "mischief.py").write_text("")
         if code:
             code, _ = finish(launch(root))
-        equal = results(root) == expected
+        equal = results(root) == whole[real][0]
     return {"said": int(told), "completed": int(code == 0), "equal": int(equal)}
 
 
@@ -380,16 +388,16 @@ def undergone(root: Path):
     yield finish(launch(root))
 
 
-def full_disk(do: str):
-    """A fault: outputs/ is a disk of one megabyte, and phase 2 fills it so."""
+def full_disk(do: str, when: str = "run.phase == 'intermediate'"):
+    """A fault: outputs/ is a disk of eight megabytes, and one of the notebooks fills it so."""
 
     @contextmanager
     def fault(root: Path):
         (root / "outputs").mkdir()
-        disk = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", root / "outputs"]
+        disk = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", root / "outputs"]
         subprocess.run(disk, check=True)
         filler = root / "outputs" / "filler"
-        (root / "mischief.py").write_text(f"if run.phase == 'intermediate':\n    {do}\n")
+        (root / "mischief.py").write_text(f"if {when}:\n    {do}\n")
         try:
             ended = finish(launch(root))
             filler.unlink(missing_ok=True)
@@ -501,12 +509,21 @@ FULL_DISK, STOPPED = "the disk is full; free some space", "stopped; finished wor
 FILL = (
     "f = (root / 'outputs/filler').open('wb', buffering=0)\n    {}while True: f.write(b'x' * 4096)"
 )
+FILLED = """with (root / 'outputs/filler').open('wb', buffering=0) as f:
+        try:
+            while True: f.write(b'x' * 4096)
+        except OSError:
+            f.truncate(f.tell() - {})"""
 FAULTS = {
     "the disk is full: a result": (
-        full_disk("folder.write_text('big', 'x' * 2_000_000)"), FULL_DISK),
+        full_disk("folder.write_text('big', 'x' * 9_000_000)"), FULL_DISK),
     "the disk is full: results, log, state, stamps": (full_disk(FILL.format("")), FULL_DISK),
     "the disk is full until the process ends": (
         full_disk(FILL.format("(root / 'outputs/filler').unlink()\n    ")), FULL_DISK),
+    "the disk is full in notebook 06": (
+        full_disk(FILLED.format(0), "phase == 'results'"), FULL_DISK),
+    "the disk is full in notebook 07, after some figures": (
+        full_disk(FILLED.format(300_000), "phase == 'significance'"), FULL_DISK),
     "ulimit -n 64, raisable": (few_files(4096), "report: "),
     "ulimit -n 64, fixed": (few_files(64), "ulimit -n = 64"),
     "a path with braces, spaces, quotes, symbols": (undergone, "report: "),
@@ -529,11 +546,14 @@ FAULTS = {
 }  # fmt: skip
 COLD = {"XTSUPPORT_WARM": ""}
 CHILDREN = ("kernel", "xtsupport.study.execution.kernel_server", "xtsupport.study.execution.nodes")
-PHASES = [
-    ("02_pretrained_model", "pretraining", None, "pretrain"),
-    ("03_intermediate_training", "intermediate", "condition", "train_intermediate"),
-    ("04_target_transfer", "target", "condition", "train_target"),
-]
+CELLS = [
+    ("02_pretrained_model", "pretraining", PHASE.format(condition=None, does="pretrain")),
+    ("03_intermediate_training", "intermediate",
+     PHASE.format(condition="condition", does="train_intermediate")),
+    ("04_target_transfer", "target", PHASE.format(condition="condition", does="train_target")),
+    ("06_results", "results", CUBE),
+    ("07_significance_by_family", "significance", REPORT),
+]  # fmt: skip
 HEADER = {
     "kills": "kills",
     "studies": "studies",

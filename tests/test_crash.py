@@ -36,7 +36,7 @@ def test_nobody_can_tell_afterwards(kind, whole, tmp_path):
 def test_a_fault_is_said_and_the_study_completed(name, whole, tmp_path):
     if "disk" in name and os.geteuid():
         pytest.skip("only root may mount a small disk")
-    assert crash.suffered(tmp_path, name, whole["toy"][0]) == {
+    assert crash.suffered(tmp_path, name, whole) == {
         "said": 1,
         "completed": 1,
         "equal": 1,
