@@ -77,6 +77,20 @@ def test_seeds_may_differ_by_condition_and_target(study):
         made.runs("target", "none", seeds=[2], targets=["xnli"])
 
 
+def test_only_what_there_is_can_be_added_to_a_study(study):
+    made = study(conditions=["none", "squad"], targets=["xquad"])
+    added = {"mnli": "conditions", "none~squad": "conditions", "squad+mlm": "conditions"}
+    for name, key in (added | dict.fromkeys(("sqad", "mnly"))).items():
+        with pytest.raises(UserError) as error:
+            made.runs("target", name)
+        assert (f'to add it, set settings = ["{key}=[' in str(error.value)) == bool(key)
+    with pytest.raises(UserError) as error:
+        made.runs("target", "squad", targets=["xnli", "xqad"])
+    there, typo = error.value.problems
+    assert there.endswith('to add it, set settings = ["targets=[xquad, xnli]"]')
+    assert typo.endswith("not in this study (did you mean 'xquad'?); allowed: xquad")
+
+
 def test_a_part_by_seed_is_without_the_targets_that_lack_it(study):
     seeds = {"default": [0], "squad": {"default": [0], "xquad": [0, 5]}}
     path = study(targets=["xquad", "xnli", "tatoeba"], seeds=seeds).params

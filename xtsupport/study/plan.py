@@ -103,12 +103,14 @@ class Study:
             ("phase", phase, PHASES, ""),
             ("into", into, ("study", "scratch"), ""),
         ]
+        named = {*tables.tasks(self.data), *conditions.BUILT_IN}  # no typo is to be added
         if condition is not None:
-            asked.append(("condition", condition, settings.conditions, "conditions"))
+            key = "conditions" if conditions.stem(str(condition)) in named else ""
+            asked.append(("condition", condition, settings.conditions, key))
         mine = [condition, *known[: len(known) == 1]] if isinstance(settings.seeds, dict) else []
         key = ".".join(filter(None, ["seeds", *mine]))
         asked += [("seed", each, have, key) for each in seeds]
-        asked += [("target", each, settings.targets, "targets") for each in targets]
+        asked += [("target", t, settings.targets, "targets" if t in named else "") for t in targets]
         wrong = [
             f"{what} = {value!r}: not in this study{did_you_mean(value, allowed)}; "
             f"allowed: {', '.join(map(str, allowed))}{to_add(key, [*allowed, value])}"
