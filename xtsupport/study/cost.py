@@ -97,6 +97,7 @@ class Estimate:
         passes = 3 * (run.settings.get("ascent_steps", 0) + 1)
         each, steps = self.shape.operations, self.steps(run)[0]
         half = self.precision == "bfloat16"
+        recorded = self.settings.cuda_graphs and not run.settings.get("noise")
         moved = self.shape.moved(run.settings.get("freeze_embeddings", False), half)
         return Work(
             run.phase,
@@ -107,7 +108,7 @@ class Estimate:
             sum(count * each(sizes) / len(sizes) for _, count, sizes in evaluated),
             sum(rows for rows, _, _ in evaluated),
             steps * moved,
-            steps * self.shape.kernels * passes / 3,
+            steps * self.shape.kernels(recorded) * passes / 3,
         )
 
     def training(self, run: Run) -> list[tuple[float, np.ndarray]]:

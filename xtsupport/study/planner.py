@@ -264,6 +264,8 @@ class Planner:
             options["tracking"] = settings.tracking
         if settings.evaluation.checkpointing:
             options["checkpointing"] = True
+        if settings.cuda_graphs:
+            options["cuda_graphs"] = True
         if self.texts:
             options["texts"], own = self.texts, own | {"trim_vocabulary": True}
             data = data | {"vocabulary": self.texts_fingerprint}

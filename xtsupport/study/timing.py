@@ -83,6 +83,7 @@ def time_steps(found: Estimate, run: Run, of: int) -> tuple[int, float]:
         1e-7,
         precision=found.precision,
         batch_tokens=run.options["batch_tokens"],
+        cuda_graphs=found.settings.cuda_graphs,
     )
     clock, rows = Clock(warm), sequences(found, run, size * recipe.steps)
     with suppress(TimeoutError):

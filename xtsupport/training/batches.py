@@ -107,14 +107,14 @@ def evaluation_batches(lengths: np.ndarray, max_tokens: int, encoder) -> list[np
 
 
 def collate(
-    features: Features, indices: np.ndarray, pad: int, few_lengths: bool = False
+    features: Features, indices: np.ndarray, pad: int, few_lengths: bool = False, unit: int = 1
 ) -> dict[str, torch.Tensor]:
     """One padded batch: ids, mask and, of pairs, segments (batch, length).
 
     Of `choice` these have one row per option, (sum of options, length), and options (batch,) says
     how many of them are each example's.
-    length: of the longest sequence; with `few_lengths` up to an eighth more (eight lengths per
-    doubling), but not beyond the longest of all features.
+    length: of the longest sequence; then up to a multiple of `unit`, with `few_lengths` up to an
+    eighth more (eight lengths per doubling), but not beyond the longest of all features.
     """
     rows = [features.rows[i] for i in indices]
     choice = features.kind == "choice"
@@ -122,6 +122,7 @@ def collate(
     length = max(map(len, sequences))
     if few_lengths:
         unit = 1 << max(0, length.bit_length() - 4)
+    if unit > 1:
         length = min(-(-length // unit) * unit, int(features.lengths.max()))
     batch = {"ids": _pad(sequences, length, pad)}
     batch["mask"] = _pad([[1] * len(s) for s in sequences], length, 0)

@@ -29,6 +29,7 @@ from xtsupport.training.batches import (
 )
 from xtsupport.training.divergence import Readings
 from xtsupport.training.features import IGNORED, Features, check_learnable
+from xtsupport.training.graphs import UNIT, one_by_one, recorded
 from xtsupport.training.interrupt import asked_to_stop
 from xtsupport.training.masked import mask_tokens, masked_places
 from xtsupport.training.progress import ProgressLine
@@ -81,7 +82,8 @@ def train(
     saved, done = time.monotonic(), first
     line = ProgressLine(recipe.steps, first, progress and accelerator.is_main_process)
     readings = Readings(recipe, losses, first, accelerator.device, tracker)
-    with asked_to_stop() as asked:
+    graphs = recorded(model.encoder, _recordable(accelerator, recipe))
+    with asked_to_stop() as asked, graphs:
         while done < recipe.steps and not selection.finished:
             task, indices = tasks[done], next(streams[tasks[done]])
             _set_rate(optimizer, rate(done, recipe))
@@ -114,11 +116,23 @@ def train(
     return pd.DataFrame(history | ({"dev": selection.column(done)} if evaluate else {}))
 
 
+def _recordable(accelerator, recipe: Recipe) -> bool:
+    """Whether each step is one pass forwards and one backwards, in one process."""
+    return recipe.cuda_graphs and not recipe.noise and accelerator.num_processes == 1
+
+
 def _together(accelerator, evaluate):
     """The same score in every process: their mean."""
-    if evaluate is None or accelerator.num_processes == 1:
-        return evaluate
-    return lambda: float(accelerator.reduce(torch.tensor(evaluate()), "mean"))
+    if evaluate is None:
+        return None
+
+    def score() -> float:
+        with one_by_one():
+            return evaluate()
+
+    if accelerator.num_processes == 1:
+        return score
+    return lambda: float(accelerator.reduce(torch.tensor(score()), "mean"))
 
 
 def schedule_of(recipe: Recipe, sizes: dict[str, int]) -> list[str]:
@@ -138,7 +152,8 @@ def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) 
     next batch too, is made meanwhile.
     """
     rng = np.random.default_rng([recipe.seed, 3, step])
-    batch = collate(features, indices, tokenizer.pad_token_id)
+    unit = UNIT if recipe.cuda_graphs else 1
+    batch = collate(features, indices, tokenizer.pad_token_id, unit=unit)
     if features.kind == "masked":
         batch = mask_tokens(batch, tokenizer, recipe.mask, rng)
     pieces = list(_pieces(batch, features.lengths[indices], recipe.batch_tokens, accelerator))
@@ -150,7 +165,7 @@ def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) 
         if features.kind == "masked":
             piece = piece | {"places": masked_places(piece["labels"])}
         piece = on_device(piece, accelerator.device)
-        with _sync(accelerator, model, number == len(pieces)):
+        with _sync(accelerator, model, number == len(pieces)), _started(len(pieces)):
             with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=half):
                 part = _loss(model, accelerator, task, piece, recipe) * share
             accelerator.backward(part * accelerator.num_processes)
@@ -203,6 +218,11 @@ def _counted(batch) -> int:
 
 def _sync(accelerator, model, last: bool):
     return nullcontext() if last else accelerator.no_sync(model)
+
+
+def _started(pieces: int):
+    """Recorded gradients lie where the next pass writes: a batch in pieces is not recorded."""
+    return one_by_one() if pieces > 1 else nullcontext()
 
 
 def _accelerator(several_heads: bool) -> Accelerator:

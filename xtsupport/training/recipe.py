@@ -24,6 +24,7 @@ class Recipe:
     mixing_cap: int = 100_000  # examples
     temperature: float = 2.0
     mask: float = 0.15  # share of tokens masked, for tasks of kind `masked`
+    cuda_graphs: bool = False  # graphs.py: of layers, on GPUs
     precision: str = "float32"  # or bfloat16: autocast; weights and optimiser stay float32
     masked_steps: int = 0  # of the steps, those on the task `mlm`
     noise: str = ""  # robust.py: adversarial or smoothing

@@ -94,5 +94,6 @@ RULES = (
     values.sound_encoder,
     values.known_positions,
     values.trimmable,
+    values.recordable,
     values.sound_synonyms,
 )

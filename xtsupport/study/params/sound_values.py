@@ -196,6 +196,13 @@ def trimmable(settings, tasks, languages) -> Problems:
         yield ("trim_vocabulary",), f"trim_vocabulary = true: {reason}; set it to false"
 
 
+def recordable(settings, tasks, languages) -> Problems:
+    """Layers that are computed twice cannot be recorded."""
+    if settings.cuda_graphs and settings.evaluation.checkpointing:
+        text = "cuda_graphs = true: set it to false, or evaluation.checkpointing"
+        yield ("cuda_graphs",), text
+
+
 def sound_synonyms(settings, tasks, languages) -> Problems:
     """A list of synonyms is a file."""
     name, path = settings.robust.synonyms, ("robust", "synonyms")

@@ -52,6 +52,7 @@ def recipe_of(run: Run, steps: int, masked: int = 0) -> Recipe:
         masked_steps=masked,
         seed=run.seed,
         batch_tokens=run.options["batch_tokens"],
+        cuda_graphs=run.options.get("cuda_graphs", False),
         betas=tuple(own["betas"]),
         dev_every=own.get("dev_every") or 0,  # phase 1 has none
         dev_patience=own.get("dev_patience") or 0,
