@@ -56,6 +56,10 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
     ("change", "expected"),
     [
         ({"study": "; rm -rf ~"}, "study = '; rm -rf ~': must be a name"),
+        (
+            {"cuda_graphs": True, "evaluation": {"checkpointing": True}},
+            "cuda_graphs = true: set it to false, or evaluation.checkpointing",
+        ),
         ({"study": "../../etc"}, "study = '../../etc': must be a name"),
         ({"study": "a/b"}, "study = 'a/b': must be a name"),
         ({"study": "scratch"}, "study = 'scratch': is reserved"),
