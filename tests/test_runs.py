@@ -211,6 +211,23 @@ def test_a_failed_write_leaves_no_temporary_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_may_not_be_replaced_stays_and_is_named(tmp_path, monkeypatch):
+    """As a cube that another user wrote."""
+
+    def denied(folder, ignore_errors=False):
+        if folder == cube and not ignore_errors:
+            raise PermissionError(errno.EACCES, "Permission denied", str(cube / "old"))
+
+    cube = tmp_path / "cube"
+    cube.mkdir()
+    (cube / "old").touch()
+    monkeypatch.setattr(shutil, "rmtree", denied)
+    said = pytest.raises(UserError, match=r"cube/old: writing is not allowed here")
+    with said, files.plain_disk_errors(tmp_path), files.new_folder(cube) as fresh:
+        (fresh / "new").touch()
+    assert [each.name for each in cube.iterdir()] == ["old"]
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_disk_trouble_is_one_line_that_names_the_folder(run, number):
     with pytest.raises(UserError, match=r"disk|writing") as caught, open_run(run):

@@ -40,7 +40,8 @@ def new_folder(path: Path) -> Iterator[Path]:
         yield temporary
         for each in temporary.rglob("*"):
             flush(each)
-        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(path)
 
 
 def flush(path: Path) -> None:
