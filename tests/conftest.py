@@ -4,6 +4,9 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: a second thread only waits
 
+# Numbers here are a CPU's, and a process that has used a GPU cannot fork.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # no test asks the real hub; nobody is there
 
 from pathlib import Path

@@ -38,7 +38,7 @@ def test_within_it_is_compiled_and_the_numbers_are_the_same():
     with graphs.recorded(encoder, True):
         assert torch.equal(layers(states), before)
         assert layers.runs == 1, "not compiled"
-        with graphs.one_by_one():
+        with graphs.one_by_one(True):
             assert torch.equal(layers(states), before)
         assert layers.runs == 2, "compiled where it shall not be"
     layers(states)

@@ -70,7 +70,9 @@ def train(
     )
     tasks = schedule_of(recipe, {t: len(f) for t, f in data.items()})
     losses = np.full(recipe.steps, np.nan, dtype=np.float32)
-    selection = Selection(_together(accelerator, evaluate), recipe.dev_every, recipe.dev_patience)
+    selection = Selection(
+        _together(accelerator, evaluate, recipe), recipe.dev_every, recipe.dev_patience
+    )
     wrapped, optimizer = accelerator.prepare(model.train(), optimizer)
     weights, clipped = trained_weights(model), list(wrapped.parameters())
     first = resume(checkpoint, model, optimizer, losses, selection) if checkpoint else 0
@@ -121,13 +123,13 @@ def _recordable(accelerator, recipe: Recipe) -> bool:
     return recipe.cuda_graphs and not recipe.noise and accelerator.num_processes == 1
 
 
-def _together(accelerator, evaluate):
+def _together(accelerator, evaluate, recipe: Recipe):
     """The same score in every process: their mean."""
     if evaluate is None:
         return None
 
     def score() -> float:
-        with one_by_one():
+        with one_by_one(recipe.cuda_graphs):
             return evaluate()
 
     if accelerator.num_processes == 1:
@@ -165,7 +167,9 @@ def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) 
         if features.kind == "masked":
             piece = piece | {"places": masked_places(piece["labels"])}
         piece = on_device(piece, accelerator.device)
-        with _sync(accelerator, model, number == len(pieces)), _started(len(pieces)):
+        # recorded gradients lie where the next pass writes: a batch in pieces is not recorded
+        started = one_by_one(recipe.cuda_graphs and len(pieces) > 1)
+        with _sync(accelerator, model, number == len(pieces)), started:
             with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=half):
                 part = _loss(model, accelerator, task, piece, recipe) * share
             accelerator.backward(part * accelerator.num_processes)
@@ -218,11 +222,6 @@ def _counted(batch) -> int:
 
 def _sync(accelerator, model, last: bool):
     return nullcontext() if last else accelerator.no_sync(model)
-
-
-def _started(pieces: int):
-    """Recorded gradients lie where the next pass writes: a batch in pieces is not recorded."""
-    return one_by_one() if pieces > 1 else nullcontext()
 
 
 def _accelerator(several_heads: bool) -> Accelerator:
