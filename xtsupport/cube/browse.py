@@ -6,11 +6,10 @@ from functools import partial
 import pandas as pd
 
 from xtsupport.cube.columns import COUNTS
-from xtsupport.cube.scores import with_variants
-from xtsupport.data import load
+from xtsupport.data.hub import load, load_table
 from xtsupport.data.world import languages as invented
 from xtsupport.errors import Unreachable, UserError
-from xtsupport.sides import Side, as_columns, short_name
+from xtsupport.sides import Side, as_columns
 from xtsupport.tables import languages, task
 
 COLUMNS = {  # of an example of each kind
@@ -141,10 +140,11 @@ def changed_examples(
     for name, metric in metrics.items():
         rows = read(name)
         rows = rows[rows["metric"] == metric]
-        names = with_variants(rows)["condition"] if "variant" in rows else rows["condition"]
-        known = {side: _one_side(part) for side, part in rows.groupby(names, observed=True)}
+        rows = rows if "variant" in rows else rows.assign(variant="plain")
+        of_sides = rows.groupby(["condition", "variant"], observed=True)
+        known = {each: _one_side(part) for each, part in of_sides}
         for treatment, baseline in contrasts:
-            sides = [known.get(short_name(each)) for each in (treatment, baseline)]
+            sides = [known.get(each) for each in (treatment, baseline)]
             if None in sides:
                 continue
             change = _extremes(_changes(*sides), "language", 2)
@@ -228,8 +228,8 @@ class Texts:
         """example_id -> example, of an evaluation set; UserError where its data are not here."""
         if (name, code) not in self.known:
             try:
-                found = load(name, code, None, self.data)
-                self.known[name, code] = {row["example_id"]: row for row in found.to_list()}
+                rows = load_table(name, code, None, self.data)[0].to_pylist()
+                self.known[name, code] = {row["example_id"]: row for row in rows}
             except UserError as error:
                 self.known[name, code] = error
         rows = self.known[name, code]

@@ -67,30 +67,38 @@ def load(task, language="en", split=None, data="hub", language_2=None, first=Non
     """
     import datasets
 
+    examples, used = load_table(task, language, split, data, language_2, first)
+    mark = f"{fingerprint(task, language, split, data, language_2)} {first}".encode()
+    return datasets.Dataset(
+        datasets.table.InMemoryTable(examples.combine_chunks()),
+        info=datasets.DatasetInfo(description=" + ".join(used)),
+        fingerprint=hashlib.sha256(mark).hexdigest(),
+    )
+
+
+def load_table(
+    task, language="en", split=None, data="hub", language_2=None, first=None
+) -> tuple[pa.Table, list[str]]:
+    """What ``load`` returns as a table, without the import of `datasets`; and the parts used."""
     row = tables.task(task, data)
     if first is not None and not (isinstance(first, int) and first > 0):
         raise UserError(f"{task}: first = {shorten(first)} must be a whole number of rows, >= 1")
     found = parts_of(task, language, split, data, language_2)
     there = _there(found, data)
+    used = list(map(str, there))
     if len(there) < len(found):
         lacking = ", ".join(str(part) for part in found if part not in there)
-        used = ", ".join(map(str, there))
-        warnings.warn(f"{task}: {data} lacks {lacking}; using {used} only", stacklevel=2)
+        warnings.warn(f"{task}: {data} lacks {lacking}; using {', '.join(used)} only", stacklevel=3)
     read = []
     for part in there:
         examples, unsound = examples_of(part, len(found) > 1, first)
         read.append(examples)
         if unsound.keys() - {"rows without gold", "rows with a blank word"}:
-            warnings.warn(f"{task}: {part}: {in_words(unsound)}", stacklevel=2)
+            warnings.warn(f"{task}: {part}: {in_words(unsound)}", stacklevel=3)
     examples = pa.concat_tables(read, promote_options="permissive")
     if language_2 not in (None, language) and "{code_2}" not in row.config:
-        examples = _paired(examples, load(task, language_2, split, data).data.table, row)
-    mark = f"{fingerprint(task, language, split, data, language_2)} {first}".encode()
-    return datasets.Dataset(
-        datasets.table.InMemoryTable(examples.combine_chunks()),
-        info=datasets.DatasetInfo(description=" + ".join(map(str, there))),
-        fingerprint=hashlib.sha256(mark).hexdigest(),
-    )
+        examples = _paired(examples, load_table(task, language_2, split, data)[0], row)
+    return examples, used
 
 
 def available(task, language="en", split=None, data="hub", language_2=None) -> bool:

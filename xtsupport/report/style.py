@@ -26,7 +26,6 @@ from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.text import Annotation
-from pandas.io.formats.style import Styler
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h", "d", "$+$", "$=$")
@@ -243,6 +242,7 @@ def name_tables() -> None:
     if "IPython" not in sys.modules:
         return
     from IPython import get_ipython
+    from pandas.io.formats.style import Styler
 
     if (shell := get_ipython()) is not None:
         as_html = shell.display_formatter.formatters["text/html"]

@@ -202,6 +202,7 @@ def _resampled_gains(parts, arms, counts, seeds, rows) -> dict[int, np.ndarray]:
         assert part is not None  # the arms of a task are cut from its sums
         used = np.flatnonzero(np.any([mix.any(0) for mix in arm.mix], axis=0))
         gains = np.zeros((len(counts), len(part.clusters)))
+        weights = [seeds.of_side(arm, side, rows) for side in (0, 1)]
         for lang in np.flatnonzero(arm.present):
             drawn = counts[:, np.searchsorted(ids, part.clusters[lang])]
             x = part.sums[lang][used]
@@ -210,7 +211,7 @@ def _resampled_gains(parts, arms, counts, seeds, rows) -> dict[int, np.ndarray]:
             scores = ratio(totals.reshape(len(counts), len(used), -1), examples)
             for side, sign in ((0, 1), (1, -1)):
                 each = scores @ arm.mix[side][:, used].T
-                gains[:, lang] += sign * (each * seeds.of_side(arm, side, rows)).sum(1)
+                gains[:, lang] += sign * (each * weights[side]).sum(1)
         found[id(arm)] = gains
     return found
 
