@@ -129,7 +129,7 @@ files.draft, state.save_file, loop.resume = draft, save, resume
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--kills", type=int, default=36, help="0: only the faults")
+    parser.add_argument("--kills", type=int, default=42, help="0: only the faults")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="finished studies, not to be repeated")
     parser.add_argument("--out", type=Path)

@@ -34,10 +34,11 @@ for run in study.runs(PHASE, CONDITION, seeds, targets, into):
     if is_whole(run):
         continue
     above = "".join((require(each) / "scores.csv").read_text() for each in run.upstream)
-    with open_run(run) as folder, (root / "done.log").open("a") as log:
+    with open_run(run) as folder:
         exec((root / "mischief.py").read_text())
         line = f"{run.name} {run.settings.get('steps')} {run.data}\\n"
         folder.write_text("scores.csv", line + above)
+    with (root / "done.log").open("a") as log:  # once it is whole
         log.write(run.name + "\\n")
 """
 

@@ -304,13 +304,15 @@ def runs_done(args) -> None:
 @verb("clean", "xtsupport clean", flag("--remove", "delete them"))
 def clean(args) -> None:
     """List the runs that no study uses, with their sizes."""
+    from xtsupport.report.numbers import counted
     from xtsupport.study import store
     from xtsupport.study.checks import shown
 
     found = store.leftovers()
     for each in found:
         print(f"{each.size / 1e6:>9.1f} MB  {shown(each.folder)}  {each.what}")
-    total = f"{len(found)} runs that no study uses, {sum(each.size for each in found) / 1e6:.1f} MB"
+    size = sum(each.size for each in found) / 1e6
+    total = f"{counted(len(found), 'run')} that no study uses, {size:.1f} MB"
     if not found:
         print("nothing to remove: every run in outputs/runs belongs to a study")
     elif args.remove:

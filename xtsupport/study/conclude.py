@@ -10,6 +10,7 @@ from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.files import plain_disk_errors, write_parquet
 from xtsupport.report import style
+from xtsupport.report.numbers import counted
 from xtsupport.sides import Side, short_name, side
 from xtsupport.study import my_runs, runs
 from xtsupport.study.finished import predictions
@@ -95,7 +96,9 @@ def counts(study: Study, there: list[Run]) -> list[str]:
     for run in there:
         if not alone(run):  # retrieval without phase 2 has no seeds
             seeds.setdefault(run.side, set()).add(run.seed)
-    lines = [f"study {study.settings.study}: {len(there)} of {len(scored)} runs with scores"]
+    lines = [
+        f"study {study.settings.study}: {len(there)} of {counted(len(scored), 'run')} with scores"
+    ]
     if len(there) < len(scored):
         named = (f"{side} (seed {', '.join(map(str, sorted(n)))})" for side, n in seeds.items())
         lines[0] += f" were done here: {'; '.join(named)}"
