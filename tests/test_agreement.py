@@ -15,12 +15,12 @@ from xtsupport.report.paper_sentences import sentence
 from xtsupport.report.paper_tables import page_table
 from xtsupport.report.significance_files import read_comparison
 from xtsupport.report.style import OPEN, VERDICTS, verdict_look
-from xtsupport.statistics.declared import Primary
+from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.tables import language_table
 
 TABLE = Path(__file__).parents[1] / "outputs" / "reference" / "significance.csv"
 PRINTED = re.compile(r"(-?[\d.]+)(?: to |, )(-?[\d.]+)")
-MARGIN = 1.0
+RULES = Declared(margin=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def agrees(verdict: str, gain: float, low: float, high: float) -> bool:
         "improves": gain > 0 and low > 0,
         "harms": gain < 0 and high < 0,
         "undetermined": low <= 0 <= high,
-        "equivalent": low >= -MARGIN and high <= MARGIN,
+        "equivalent": low >= -1 and high <= 1,
         "too few": True,
     }[verdict]
 
@@ -55,10 +55,10 @@ def test_the_words_for_a_row_say_what_its_verdict_says(table):
         "undetermined": "inconclusive|does not survive",
     }  # fmt: skip
     cells = with_interval(table)
-    shown = page_table(table)
+    shown = page_table(table, 0.05)
     head = next(name for name in shown if name.startswith("gain"))
     for i, row in enumerate(table.to_dict("records")):
-        verdict, text = row["verdict"], sentence(row, MARGIN)
+        verdict, text = row["verdict"], sentence(row, RULES, "hub")
         assert re.search(said[verdict], text), text
         others = [words for name, words in said.items() if name != verdict and words]
         assert not re.search("|".join(others), text), text
@@ -73,7 +73,7 @@ def test_marks_are_coloured_by_verdict_and_bars_are_the_rows_intervals(table):
     languages = language_table()
     for treatment, baseline in table[["treatment", "baseline"]].drop_duplicates().to_numpy():
         rows = forest_rows(table, Primary(treatment, baseline, by="all"), languages)
-        figure = gain_plots.gain_forest(rows, languages)
+        figure = gain_plots.gain_forest(rows, languages, 0.05)
         drawn = 0
         for panel in figure.axes:
             mine = rows[rows["task"].map(task_name) == panel.get_title().replace("\n", " ")]
@@ -97,4 +97,5 @@ def test_an_empty_number_is_no_word(tmp_path):
     row = pd.read_csv(TABLE, keep_default_na=False).head(1).assign(mde="", verdict="undetermined")
     row.assign(p_value=0.5).to_csv(tmp_path / "s.csv", index=False)
     (read,) = read_comparison(tmp_path / "s.csv").to_dict("records")
-    assert "which is inconclusive (" in sentence(read) and "nan" not in sentence(read)
+    words = sentence(read, RULES, "hub")
+    assert "which is inconclusive (" in words and "nan" not in words

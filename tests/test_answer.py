@@ -139,7 +139,7 @@ def test_a_conclusion_that_hangs_on_the_scale_is_labelled():
         "all",
     )
     difference = [case for case in found if case.row.task == "xquad - rest"]
-    assert set(dependence(difference)) == {"scale-dependent"}
+    assert set(dependence(difference, Declared.unit, 0.05)) == {"scale-dependent"}
 
 
 def test_significance_is_the_contract_and_marks_what_was_planned(table):
@@ -199,16 +199,15 @@ def test_default_contrasts_take_the_baseline_that_fits():
 
 def test_sentences_name_the_unit_and_the_numbers(table):
     rows = table.query("task == 'xquad' and metric == 'f1' and by == 'group'").set_index("level")
-    words = sentence(rows.loc["Greek"].to_dict() | {"level": "Greek"})
+    words = sentence(rows.loc["Greek"].to_dict() | {"level": "Greek"}, Declared(), "hub")
     assert words.startswith("On XQuAD, SQuAD scores ")
     assert "F1 points above no intermediate task in Greek (1 language)" in words
     assert "clusters x seeds" in words and "3 seeds" in words and "98.75% interval" in words
-    few = sentence(
-        rows.loc["Greek"].to_dict() | {"level": "Greek", "verdict": "too few", "n_seeds": 2}
-    )
+    row = rows.loc["Greek"].to_dict() | {"level": "Greek", "verdict": "too few", "n_seeds": 2}
+    few = sentence(row, Declared(), "hub")
     assert "too few seeds" in few
     apart = table.query("task == 'xquad - rest' and metric == 'f1' and by == 'group'").iloc[0]
-    assert "larger on XQuAD than on the other targets" in sentence(apart)
+    assert "larger on XQuAD than on the other targets" in sentence(apart, Declared(), "hub")
 
 
 def test_files_are_written(evidence, table, tmp_path):
@@ -233,12 +232,12 @@ def test_files_are_written(evidence, table, tmp_path):
 
 def test_page_table_fits_and_escapes(table):
     rows = table.query("task == 'xquad' and metric == 'f1' and by == 'group'")
-    shown = page_table(rows)
+    shown = page_table(rows, 0.05)
     levels = sorted({level(row, 0.05) for row in rows.to_dict("records")}, key=float)
     head = f"gain [{levels[0]}\N{EN DASH}{levels[-1]}% interval]"
     assert list(shown) == ["level", head, "verdict", "languages", "p", "MDE"]
     assert len(shown) == 4 and shown["p"].str.match(r"(< 0\.001|[01]\.\d{3})$").all()
-    tex = latex_table(rows.assign(treatment="my_task & 50%"))
+    tex = latex_table(rows.assign(treatment="my_task & 50%"), 0.05)
     assert r"my\_task \& 50\% against" in tex and r"98.75\% interval" in tex
     assert (
         tex.count(r"\\") == 5

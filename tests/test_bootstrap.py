@@ -156,5 +156,5 @@ def test_better_on_counts_languages():
             for g, p in ((5, 1e-6), (4, 1e-5), (3, 0.2), (-5, 1e-6))
         ]
     )
-    counts = better_on(table).iloc[0]
+    counts = better_on(table, 0.05).iloc[0]
     assert (counts["better_on"], counts["worse_on"], counts["n_languages"]) == (2, 1, 4)

@@ -1,5 +1,6 @@
 """A class's cubes pooled: each machine's gain by hand, the pooled gain their mean."""
 
+import re
 import shutil
 
 import numpy as np
@@ -106,3 +107,17 @@ def test_the_command(machines, tmp_path, capsys):
     assert "xnli: no scores from 1 laptop0, 2 laptop1" in capsys.readouterr().err
     assert main(["gather", str(tmp_path)]) == 1
     assert "is not a finished study" in capsys.readouterr().err
+
+
+def test_the_rules_that_were_declared_hold_for_what_is_pooled(machines, tmp_path, capsys):
+    """alpha 0.01 and a margin of 25 points: 99% intervals, and equivalence within 25 points."""
+    for folder in machines:
+        text = (folder / "settings.yaml").read_text(encoding="utf-8")
+        text = text.replace("margin: 1.0", "margin: 25.0\n  alpha: 0.01")
+        (folder / "settings.yaml").write_text(text, encoding="utf-8")
+    assert main(["gather", *map(str, machines), "--out", str(tmp_path / "class")]) == 0
+    together = capsys.readouterr().out.partition("together: ")[2].replace("\N{MINUS SIGN}", "-")
+    assert "equivalent within 25 points" in together
+    low, high = (float(end) for end in re.search(r"interval (\S+) to (\S+?),", together).groups())
+    by_hand = stats.t.isf(0.01, 5) * np.std(EFFECTS, ddof=1) / 6**0.5  # 98%: two one-sided tests
+    assert (high - low) / 2 == pytest.approx(by_hand, rel=0.05) and "98% interval" in together

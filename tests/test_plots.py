@@ -33,12 +33,13 @@ def every_figure() -> dict:
         "training": plots.training_curve(losses()),
         "pretraining": plots.pretraining_loss(losses(["none"], 1)[["step", "loss"]], chance=3.4),
         "scores": plots.score_heatmap(scores(), LANGUAGES, "xquad"),
-        "gains": gain_plots.gain_forest(comparison(), LANGUAGES),
+        "gains": gain_plots.gain_forest(comparison(), LANGUAGES, 0.05),
         "control": gain_plots.gain_forest(
             pd.concat(
                 [comparison(tasks=("xquad",)), comparison(tasks=("xquad",), baseline="none~squad")]
             ),
             LANGUAGES,
+            0.05,
         ),
         "verdicts": gain_plots.verdict_heatmap(
             pd.concat([comparison(), comparison("mnli")]), LANGUAGES
@@ -219,7 +220,7 @@ def test_an_interval_beyond_the_picture_ends_in_an_arrow_head():
     """Corrected for many languages, an interval can be twenty times as long as every gain."""
     table = comparison(tasks=("xquad",))
     table.loc[3, ["ci_low", "ci_high"]] = -50.0, 60.0
-    (panel,) = gain_plots.gain_forest(table, LANGUAGES).axes
+    (panel,) = gain_plots.gain_forest(table, LANGUAGES, 0.05).axes
     low, high = panel.get_xlim()
     assert -20 < low < -5.5 and 6.5 < high < 20
     heads = {line.get_marker(): line.get_ydata()[0] for line in panel.lines
@@ -233,7 +234,7 @@ def test_runs_are_dots_in_the_panel_of_their_baseline():
     table = pd.concat([comparison(tasks=("xquad",)), control])
     gains = [("none", 0.5), ("none", -0.2), ("none~squad", 0.3)]
     runs = pd.DataFrame(gains, columns=["baseline", "gain"]).assign(task="xquad", level="Ayan")
-    left, right = gain_plots.gain_forest(table, LANGUAGES, runs).axes
+    left, right = gain_plots.gain_forest(table, LANGUAGES, 0.05, runs).axes
     for panel, wanted in ((left, [0.5, -0.2]), (right, [0.3])):
         (dots,) = (line for line in panel.lines if line.get_marker() == ".")
         assert list(dots.get_xdata()) == wanted and set(dots.get_ydata().round()) == {3}
@@ -243,7 +244,7 @@ def test_runs_are_dots_in_the_panel_of_their_baseline():
 
 
 def test_three_panels_leave_no_empty_frame():
-    axes = gain_plots.gain_forest(comparison(tasks=("xquad", "rest", "mlqa")), LANGUAGES).axes
+    axes = gain_plots.gain_forest(comparison(tasks=("xquad", "rest", "mlqa")), LANGUAGES, 0.05).axes
     assert [panel.get_visible() for panel in axes] == [True, True, True, False]
 
 
@@ -259,7 +260,7 @@ def test_a_verdict_has_a_colour_a_sign_and_its_gain(figures):
 def test_a_level_that_a_benchmark_lacks_has_no_column():
     table = comparison()
     table = table[~((table["task"] == "rest") & (table["level"] == "Mimic"))]
-    panel = gain_plots.verdict_heatmap(table, LANGUAGES).axes[0]
+    panel = gain_plots.verdict_heatmap(table, LANGUAGES, 0.05).axes[0]
     assert [t.get_text() for t in panel.get_xticklabels()].count("Mimic") == 1
 
 

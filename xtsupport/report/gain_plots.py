@@ -43,8 +43,8 @@ from xtsupport.report.style import (
 def gain_forest(
     table: pd.DataFrame,
     languages: pd.DataFrame,
+    alpha: float,
     runs: pd.DataFrame | None = None,
-    alpha: float = 0.05,
     window: tuple[float, float] | None = None,
 ) -> Figure:
     """Forest plot: gain per level with its verdict's interval, one panel per contrast and task.

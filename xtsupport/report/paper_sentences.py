@@ -6,6 +6,7 @@ from math import isnan
 from xtsupport.report.names import AGGREGATES, metric_name, side_name, task_name
 from xtsupport.report.numbers import counted, ends, level, p_equation, points
 from xtsupport.sides import both_sides
+from xtsupport.statistics.declared import Declared
 from xtsupport.tables import languages
 
 CLAIMS = {
@@ -17,17 +18,17 @@ CLAIMS = {
 ONE_SEED = "these trained models on other questions, not about other runs"
 
 
-def sentence(row: Mapping, margin: float = 1.0, alpha: float = 0.05, data: str = "hub") -> str:
+def sentence(row: Mapping, rules: Declared, data: str) -> str:
     """One sentence with gain, interval, adjusted p-value, verdict and the unit of resampling.
 
-    row: a row of ``compare`` (a mapping or a Series); margin and alpha as they were given to it;
-    data: whose tables name tasks and languages.
+    row: a row of ``compare`` (a mapping or a Series); rules: those it was judged by; data: whose
+    tables name tasks and languages.
     """
     adjusted = {"none": "", "holm": "Holm-adjusted "}.get(row["adjustment"], "adjusted ")
-    interval = f"{level(row, alpha)}% interval {ends(row['ci_low'], row['ci_high'])}"
+    interval = f"{level(row, rules.alpha)}% interval {ends(row['ci_low'], row['ci_high'])}"
     p = p_equation(row["p_adjusted"])
     return (
-        f"{_finding(row, margin, alpha, data)} ({interval}, {adjusted}{p}); "
+        f"{_finding(row, rules, data)} ({interval}, {adjusted}{p}); "
         f"by resampling {row['unit']} ({counted(row['n_clusters'], 'cluster')}, "
         f"{counted(row['n_seeds'], 'seed')}), this is about {claim(row)}."
     )
@@ -40,7 +41,7 @@ def claim(row: Mapping) -> str:
     return CLAIMS.get(row["unit"], row["unit"])
 
 
-def _finding(row, margin, alpha, data) -> str:
+def _finding(row, rules, data) -> str:
     gain, where = f"{abs(row['gain']):.1f} {metric_points(row['metric'])}", _place(row, data)
     target, _, rest = row["task"].partition(" - ")
     who, base = (side_name(each, data) for each in both_sides(row))
@@ -54,9 +55,9 @@ def _finding(row, margin, alpha, data) -> str:
     return said + {
         "improves": "",
         "harms": "",
-        "equivalent": f", which is equivalent within {points(margin)}",
+        "equivalent": f", which is equivalent within {points(rules.margin)}",
         "too few": f", from too few {scarce(row)} for a verdict",
-        "undetermined": _open(row, alpha),
+        "undetermined": _open(row, rules.alpha),
     }[row["verdict"]]  # fmt: skip
 
 

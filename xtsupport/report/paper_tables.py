@@ -16,7 +16,7 @@ from xtsupport.sides import both_sides
 UNICODE = {"\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--", "±": r"$\pm$", "<": "$<$"}
 
 
-def page_table(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+def page_table(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
     """Six columns for reading: level, gain with its interval, verdict, languages, p, MDE.
 
     table: rows of ``compare``, best of one contrast, task and metric; several are told apart by
@@ -37,7 +37,7 @@ def page_table(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
 NAMES = {"treatment": side_name, "baseline": side_name, "task": task_name, "metric": metric_name}
 
 
-def latex_table(table: pd.DataFrame, alpha: float = 0.05) -> str:
+def latex_table(table: pd.DataFrame, alpha: float) -> str:
     """``page_table`` as a LaTeX table (booktabs) with a caption that names the unit."""
     return latex(page_table(table, alpha), caption(table))
 

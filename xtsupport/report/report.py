@@ -196,7 +196,7 @@ def panels(found: Contents, rows: pd.DataFrame, runs: pd.DataFrame) -> list[Bloc
     hint = gain_plots.how_to_read(rows, found.rules.alpha, window, runs)
     made: list[Block] = []
     for _, part in rows.groupby(["baseline", "variant", "task"], sort=False):
-        drawn = gain_plots.gain_forest(part, found.languages, runs, found.rules.alpha, window)
+        drawn = gain_plots.gain_forest(part, found.languages, found.rules.alpha, runs, window)
         drawn.set_figwidth(4.6)  # readable on a phone; wider screens enlarge it
         block = picture(drawn)
         about = {"title": panel_title(found, part.iloc[0])}
@@ -284,7 +284,7 @@ def one_figure(found: Contents, name: str, form: str, folder) -> Path:
 
 def forest(found: Contents, rows: pd.DataFrame) -> Figure:
     """Gains with the intervals of their verdicts, every run a dot; rows: of ``compare``."""
-    return gain_plots.gain_forest(rows, found.languages, found.run_gains, found.rules.alpha)
+    return gain_plots.gain_forest(rows, found.languages, found.rules.alpha, found.run_gains)
 
 
 def answer_figures(found: Contents) -> list[Figure]:

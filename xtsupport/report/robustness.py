@@ -140,7 +140,7 @@ def in_words(found: Contents) -> list[Block]:
     """A sentence per row of the answer, as one could write it in a paper."""
     rules, data = found.rules, found.evidence.data
     rows = found.drawn.to_dict("records")
-    lines = [sentence(row, rules.margin, rules.alpha, data) for row in rows]
+    lines = [sentence(row, rules, data) for row in rows]
     return [folded("The answer in sentences for a paper", bullets(lines))]
 
 

@@ -21,7 +21,7 @@ def write_significance(found: Contents, out) -> Path:
     """
     rules, table, out = found.rules, found.comparison, Path(out)
     rows = table.to_dict("records")
-    words = [sentence(row, rules.margin, rules.alpha, found.evidence.data) for row in rows]
+    words = [sentence(row, rules, found.evidence.data) for row in rows]
     write_text(out / "answer.txt", "\n".join(closing(found)) + "\n")
     write_text(out / "sentences.txt", "\n".join(words) + "\n")
     primary = table[is_primary(table, found.primary)]

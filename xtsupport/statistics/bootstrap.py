@@ -20,7 +20,7 @@ import numpy as np
 from xtsupport.errors import UserError
 from xtsupport.statistics.clusters import ClusterSums, ratio, sharing
 from xtsupport.statistics.contrasts import Case
-from xtsupport.statistics.declared import UNITS
+from xtsupport.statistics.declared import UNITS, Declared
 from xtsupport.statistics.variance import Arm, common_replicates
 
 
@@ -50,7 +50,7 @@ class Resamples:
     se: np.ndarray
     ses: np.ndarray
 
-    def interval(self, alpha: float = 0.05) -> np.ndarray:
+    def interval(self, alpha: float = Declared.alpha) -> np.ndarray:
         """Two-sided studentised intervals (C, 2), the bootstrap t (Efron & Tibshirani 1993)."""
         with np.errstate(invalid="ignore", divide="ignore"):
             t = np.nan_to_num((self.gains - self.gain) / self.ses)

@@ -15,7 +15,7 @@ from xtsupport.sides import as_columns, side
 from xtsupport.statistics.aggregates import task_facts
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.contrasts import Case, cases, sides_of
-from xtsupport.statistics.declared import UNITS, Primary
+from xtsupport.statistics.declared import UNITS, Declared, Primary
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import inferences, tabulate
 from xtsupport.statistics.scales import FACTOR
@@ -32,7 +32,7 @@ def compare(
     cube,
     baseline: str = "none",
     by: str = "group",
-    unit: str = UNITS[0],
+    unit: str = Declared.unit,
     paired: bool = True,
     n_resamples: int = 10_000,
     seed: int = 0,
@@ -40,9 +40,9 @@ def compare(
     contrasts: Sequence | None = None,
     metrics: Sequence[str] | None = None,
     primary: str = "xquad",
-    margin: float = 1.0,
-    alpha: float = 0.05,
-    adjustment: str = "holm",
+    margin: float = Declared.margin,
+    alpha: float = Declared.alpha,
+    adjustment: str = Declared.adjustment,
     source: str = "en",
     data="hub",
 ) -> pd.DataFrame:
@@ -127,9 +127,7 @@ def _dependence_notes(found, table, target, rules) -> list[str]:
     return notes
 
 
-def dependence(
-    found: Sequence[Case], unit: str = UNITS[0], alpha: float = 0.05, points=None
-) -> list[str]:
+def dependence(found: Sequence[Case], unit: str, alpha: float, points=None) -> list[str]:
     """Per case ``scale-dependent``, ``metric-dependent``, both, or an empty string.
 
     F1 points differ in headroom, and XQuAD's whitespace F1 is nearly exact match in Chinese and

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from xtsupport.errors import UserError
-from xtsupport.statistics.declared import UNITS
+from xtsupport.statistics.declared import UNITS, Declared
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import (
     combined_estimate,
@@ -74,7 +74,7 @@ def design(table: pd.DataFrame, codes: Sequence[str]) -> np.ndarray:
     return np.column_stack([np.ones(len(rows)), rows])
 
 
-def slope(found, x: np.ndarray, unit: str = UNITS[3], alpha: float = 0.05) -> dict:
+def slope(found, x: np.ndarray, unit: str = UNITS[3], alpha: float = Declared.alpha) -> dict:
     """Slope (points per column-1 unit) of the cases' gains on ``x`` (n, p), with its inference."""
     one = joint_estimate(found)
     solve = np.linalg.pinv(x)

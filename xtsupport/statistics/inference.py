@@ -8,7 +8,7 @@ import pandas as pd
 
 from xtsupport.sides import short_name
 from xtsupport.statistics.contrasts import Case
-from xtsupport.statistics.declared import UNITS
+from xtsupport.statistics.declared import Declared
 from xtsupport.statistics.scales import FACTOR, on_scale
 from xtsupport.statistics.spread import (
     PRIOR,
@@ -25,7 +25,7 @@ LEVELS_THAT_LEND = 3  # one-language levels of a table, from which on they pool 
 MOST_NAMED = 6  # conditions in the note on pooled runs; more are counted
 
 
-def tabulate(found: Sequence[Case], unit: str, alpha: float = 0.05) -> pd.DataFrame:
+def tabulate(found: Sequence[Case], unit: str, alpha: float) -> pd.DataFrame:
     """The unadjusted rows of some cases."""
     numbers = inference(found, unit, alpha)
     lines = []
@@ -36,7 +36,10 @@ def tabulate(found: Sequence[Case], unit: str, alpha: float = 0.05) -> pd.DataFr
 
 
 def inference(
-    found: Sequence[Case], unit: str = UNITS[0], alpha: float = 0.05, scale: str = "points"
+    found: Sequence[Case],
+    unit: str = Declared.unit,
+    alpha: float = Declared.alpha,
+    scale: str = "points",
 ) -> pd.DataFrame:
     """Counts, gain, interval, p-value and smallest detectable gain of each case, unadjusted.
 

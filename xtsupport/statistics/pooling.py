@@ -32,6 +32,7 @@ from scipy.special import ndtr
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.declared import Declared
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import joint_estimate
 from xtsupport.statistics.power import primary_levels
@@ -94,7 +95,9 @@ def outlook(evidence: Evidence) -> pd.DataFrame:
     return expectations(levels, groups, evidence.rules.alpha)
 
 
-def expectations(levels: Sequence[Case], groups: Mapping | None = None, alpha=0.05) -> pd.DataFrame:
+def expectations(
+    levels: Sequence[Case], groups: Mapping | None = None, alpha: float = Declared.alpha
+) -> pd.DataFrame:
     """What to expect per language, per group, on average, and in a language that was not tested.
 
     levels: the one-language cases of a contrast, task and metric, three or more (UserError).
@@ -127,7 +130,9 @@ def expectations(levels: Sequence[Case], groups: Mapping | None = None, alpha=0.
     )
 
 
-def pool(gains: np.ndarray, noise: Noise, rows: np.ndarray, alpha: float = 0.05) -> Pooled:
+def pool(
+    gains: np.ndarray, noise: Noise, rows: np.ndarray, alpha: float = Declared.alpha
+) -> Pooled:
     """The posterior of means over languages, and, last, of the gain of a language not measured.
 
     gains: (L,) measured, L >= 3; rows: (K, L) weights that sum to one, the identity for single

@@ -34,7 +34,7 @@ from scipy import optimize, special, stats
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.components import PARTS, components, run_noise
-from xtsupport.statistics.declared import UNITS
+from xtsupport.statistics.declared import UNITS, Declared
 from xtsupport.statistics.evidence import Evidence, exactly
 from xtsupport.statistics.spread import PRIOR, PRIOR_OF_LEVELS, Mixture, two_way
 from xtsupport.statistics.verdicts import POWER
@@ -57,7 +57,12 @@ def design_variance(parts, n_seeds: float, n_clusters: float, n_languages: float
 
 
 def design_power(
-    parts, gain: float, n_seeds: float, n_clusters: float, n_languages: float, alpha: float = 0.05
+    parts,
+    gain: float,
+    n_seeds: float,
+    n_clusters: float,
+    n_languages: float,
+    alpha: float = Declared.alpha,
 ) -> dict:
     """se, df, mde (80% power) and power of a design to find ``gain`` points.
 
@@ -252,7 +257,7 @@ def _enough(parts, gain, n_seeds, n_clusters, n_languages, alpha) -> bool:
 
 
 def seeds_needed(
-    parts, gain: float, n_clusters: float, n_languages: float, alpha: float = 0.05
+    parts, gain: float, n_clusters: float, n_languages: float, alpha: float = Declared.alpha
 ) -> float:
     """The smallest number of seeds (2 to 1000) with 80% power for ``gain``; nan if none."""
     return _first(range(2, 1001), lambda s: _enough(parts, gain, s, n_clusters, n_languages, alpha))

@@ -27,7 +27,7 @@ FAMILY = ("task", "by", "metric")  # a family of hypotheses: contrasts x levels 
 POWER = 0.8
 
 
-def describe(gain: np.ndarray, spread: Spread, alpha: float = 0.05) -> dict:
+def describe(gain: np.ndarray, spread: Spread, alpha: float) -> dict:
     """Two-sided interval (1 - alpha), p-value, and the gain found with 80% power (NaN: fiducial).
 
     gain: (n,); all in its unit, unadjusted.
@@ -131,7 +131,7 @@ def holm(p: ArrayLike) -> np.ndarray:
     return np.minimum(stepped, 1)[np.argsort(order, kind="stable")]
 
 
-def better_on(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+def better_on(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
     """On at least how many languages the treatment is better, or worse: per contrast and task.
 
     table: rows of ``compare(by="language")``. One-sided p-values at alpha / 2 for either direction.

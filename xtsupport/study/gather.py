@@ -58,7 +58,8 @@ def gather(
     sides = [side(one)[0] for one in (primary.treatment, primary.baseline)]
     asked = {"contrasts": [(primary.treatment, primary.baseline)], "metrics": [metric],
              "primary": target, "by": "all", "data": data,
-             "margin": settings[0].analysis.margin}  # fmt: skip
+             "margin": settings[0].analysis.margin,
+             "alpha": settings[0].analysis.alpha}  # fmt: skip
 
     def seeds(cube: pd.DataFrame) -> str:
         runs = cube[(cube["task"] == target) & cube["condition"].isin(sides)]

@@ -118,6 +118,7 @@ def significance(args) -> None:
 def gather(args) -> None:
     """Pool studies that differ only in their seeds."""
     from xtsupport.report.paper_sentences import sentence
+    from xtsupport.statistics.declared import declared
     from xtsupport.study.gather import gather as gathered
 
     out = args.out or folders.scratch() / "class"
@@ -129,7 +130,9 @@ def gather(args) -> None:
     gain = together["gain"][0]
     outside = ((alone["ci_low"] > gain) | (alone["ci_high"] < gain)).sum()
     print(f"{outside} of these {len(alone)} intervals do not contain the pooled gain, {gain:.1f}")
-    print(f"together: {sentence(together.iloc[0].to_dict())}")
+    settings = study_settings(Path(out) / "settings.yaml")
+    words = sentence(together.iloc[0].to_dict(), declared(settings), settings.data_source)
+    print(f"together: {words}")
     print(f"{out}: cube.parquet, machines.csv, machines.png")
 
 
