@@ -7,6 +7,7 @@ treatment, baseline and variant: the variant is that of both, unless the baselin
 from collections.abc import Mapping
 
 Side = tuple[str, str]  # condition, variant
+SOURCE = "en"  # the language that phase 3 trains on, unless its variant names another
 
 
 def side(named) -> Side:
@@ -22,9 +23,9 @@ def short_name(one: Side) -> str:
     return one[0] if one[1] == "plain" else "/".join(one)
 
 
-def source_language(variant: str, default: str = "en") -> str:
-    """The language that phase 3 of a variant trains on: de of ``source=de``, else the default."""
-    return variant.removeprefix("source=") if variant.startswith("source=") else default
+def source_language(variant: str) -> str:
+    """The language that phase 3 of a variant trains on: de of ``source=de``, else English."""
+    return variant.removeprefix("source=") if variant.startswith("source=") else SOURCE
 
 
 def as_columns(treatment: Side, baseline: Side) -> dict[str, str]:

@@ -7,8 +7,7 @@ import pandas as pd
 
 from xtsupport import tables
 from xtsupport.cube.columns import COUNTS, NAMES, complete, encode
-
-SOURCE = "en"
+from xtsupport.sides import SOURCE
 
 
 def score_table(cube: pd.DataFrame) -> pd.DataFrame:

@@ -9,8 +9,7 @@ import pandas as pd
 
 from xtsupport.data import load
 from xtsupport.evaluation.retrieval import nearest, unit
-
-SOURCE = "en"
+from xtsupport.sides import SOURCE
 
 
 def parallel_sentences(task: str, codes, data: str, count: int = 8) -> pd.DataFrame:

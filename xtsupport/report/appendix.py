@@ -8,7 +8,6 @@ import pandas as pd
 import yaml
 
 from xtsupport import tables
-from xtsupport.cube.scores import SOURCE
 from xtsupport.errors import UserError
 from xtsupport.report.contents import Contents
 from xtsupport.report.names import side_name, task_name
@@ -16,7 +15,7 @@ from xtsupport.report.numbers import ends, interval
 from xtsupport.report.page import Block, bullets, folded, paragraph, table
 from xtsupport.report.paper_sentences import claim
 from xtsupport.report.robustness import named_tasks
-from xtsupport.sides import side
+from xtsupport.sides import SOURCE, side
 from xtsupport.statistics.best_intermediate import WAYS, best_intermediate
 from xtsupport.statistics.components import uncertainty_shares
 

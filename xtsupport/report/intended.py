@@ -16,6 +16,7 @@ import pandas as pd
 from xtsupport import tables
 from xtsupport.report.contents import Contents
 from xtsupport.report.numbers import with_interval
+from xtsupport.sides import SOURCE
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.evidence import Evidence, exactly
 from xtsupport.statistics.inference import inference
@@ -78,7 +79,7 @@ def family_cases(evidence: Evidence) -> dict[str, Case]:
     every = evidence.primary_cases("group")
     levels = exactly(every, primary.target, primary.metric, "group")
     source = exactly(every, primary.target, primary.metric, "source")
-    home = [case for case in source if case.row.level == evidence.source]
+    home = [case for case in source if case.row.level == SOURCE]
     return ({HOME: home[0]} if home else {}) | {case.row.level: case for case in levels}
 
 
@@ -124,7 +125,7 @@ def seen(found: Contents) -> pd.DataFrame:
     mine = table["treatment"].eq(primary.treatment) & table["baseline"].eq(primary.baseline)
     mine &= table["variant"].eq("plain") & table["task"].eq(primary.target)
     mine &= table["metric"].eq(primary.metric) & table["by"].isin(["group", "source"])
-    rows = table[mine].assign(family=table["level"].replace(found.evidence.source, HOME))
+    rows = table[mine].assign(family=table["level"].replace(SOURCE, HOME))
     return rows.drop_duplicates("family")[["family", "baseline_score", *GAIN, "verdict"]]
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.errors import UserError, unknown
+from xtsupport.sides import SOURCE
 from xtsupport.statistics.bootstrap import cluster_ids
 from xtsupport.statistics.clusters import ratio
 from xtsupport.statistics.declared import UNITS
@@ -147,8 +148,8 @@ def _target_scores(evidence, target, candidates, baseline) -> _Scores:
         sums=[np.ascontiguousarray(np.moveaxis(total[index], 2, 0)) for total in part.sums],
         sizes=part.sizes,
         at=[np.searchsorted(ids, clusters) for clusters in part.clusters],
-        judged=[i for i, code in enumerate(languages) if code != evidence.source],
-        source=[i for i, code in enumerate(languages) if code == evidence.source],
+        judged=[i for i, code in enumerate(languages) if code != SOURCE],
+        source=[i for i, code in enumerate(languages) if code == SOURCE],
         n_clusters=len(ids),
         n_seeds=len(seeds),
         most_seeds=max(map(len, chosen)),

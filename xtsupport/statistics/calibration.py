@@ -77,7 +77,7 @@ def _judged(drawn: Evidence, evidence: Evidence, by: str) -> pd.DataFrame:
         drawn, by=by, unit=rules.unit, paired=rules.paired, primary=primary.target,
         contrasts=[tuple(map(short_name, pair)) for pair in _contrasts(evidence)],
         margin=rules.margin, alpha=rules.alpha, adjustment=rules.adjustment,
-        source=evidence.source, data=evidence.data,
+        data=evidence.data,
     )  # fmt: skip
     return table[table["task"].eq(primary.target) & table["by"].eq(by)]
 

@@ -39,11 +39,10 @@ def compare(
     *,
     contrasts: Sequence | None = None,
     metrics: Sequence[str] | None = None,
-    primary: str = "xquad",
+    primary: str = Primary.target,
     margin: float = Declared.margin,
     alpha: float = Declared.alpha,
     adjustment: str = Declared.adjustment,
-    source: str = "en",
     data="hub",
 ) -> pd.DataFrame:
     """Gains of every condition over its baseline, in points, with the columns of ``COLUMNS``.
@@ -58,7 +57,7 @@ def compare(
     - adjustment: holm, bonferroni, fdr_bh, fdr_by or none, per task, metric and ``by``; the
       interval of a row is the one that belongs to its verdict (``verdicts``)
     - n_resamples, seed: unused by the analytic primary
-    - source: the language of phase 3; data: whose tasks table to use
+    - data: whose tasks table to use
 
     UserError for a bad argument or a cube that cannot be compared.
     """
@@ -68,7 +67,7 @@ def compare(
     if not measured:
         raise UserError(f"metrics={list(metrics or ())}: the cube has none of them")
     pairs = sides_of(measured, baseline, contrasts)
-    found = cases(measured, task_facts(measured, data), pairs, by, paired, primary, source)
+    found = cases(measured, task_facts(measured, data), pairs, by, paired, primary)
     return judge(tabulate(found, unit, alpha), adjustment, margin, alpha)[COLUMNS]
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.errors import UserError
-from xtsupport.sides import Side, as_columns, short_name, side, source_language
+from xtsupport.sides import SOURCE, Side, as_columns, short_name, side, source_language
 from xtsupport.statistics.aggregates import Facts, Row, rows
 from xtsupport.statistics.clusters import Moments
+from xtsupport.statistics.declared import Primary
 from xtsupport.statistics.variance import Arm, arm
 
 
@@ -48,15 +49,14 @@ def cases(
     pairs: Sequence[tuple[Side, Side]],
     by: str,
     paired: bool = True,
-    primary: str = "xquad",
-    source: str = "en",
+    primary: str = Primary.target,
 ) -> list[Case]:
     """Every row of every contrast, in the order of the contrasts; UserError if there is none."""
     found = []
     for pair in pairs:
         cut = [arm(one, *pair, paired, facts[one.task].kind == "retrieval") for one in measured]
         arms = [one for one in cut if one is not None]
-        excluded, conditions = trained_on(pair, source), [condition for condition, _ in pair]
+        excluded, conditions = trained_on(pair), [condition for condition, _ in pair]
         for row in rows(arms, facts, by, excluded, primary, conditions):
             used = sorted(row.weights)
             shared = {name for j in used for name in facts[arms[j].moments.task].same_data}
@@ -117,6 +117,6 @@ def sides(measured: Sequence[Moments]) -> list[Side]:
     return sorted(set(runs.itertuples(index=False, name=None)))
 
 
-def trained_on(pair: tuple[Side, Side], source: str = "en") -> set[str]:
-    """Languages of phase 3 on either side: the source, or that of a variant ``source=xx``."""
-    return {source} | {source_language(variant, source) for _, variant in pair}
+def trained_on(pair: tuple[Side, Side]) -> set[str]:
+    """Languages of phase 3 on either side: English, and that of a variant ``source=xx``."""
+    return {SOURCE} | {source_language(variant) for _, variant in pair}

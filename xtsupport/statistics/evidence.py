@@ -34,13 +34,12 @@ class Evidence:
 
     - parts: cluster sums of every task and metric; moments are enough for all but resampling
     - rules: what the study declared; data: whose tables of tasks and languages apply
-    - source: the language of phase 3; exposed: its tasks that the encoder had been trained on
+    - exposed: the tasks that the encoder had been trained on
     """
 
     parts: tuple[ClusterSums | Moments, ...]
     rules: Declared
     data: str
-    source: str
     exposed: tuple[str, ...]
     _primary_cases: dict = field(default_factory=dict, init=False, repr=False)
 
@@ -135,7 +134,7 @@ class Evidence:
         """Whether a task has scores of both sides in a language that neither trained on."""
         runs = one.runs[["condition", "variant"]].apply(tuple, axis=1)
         scored = [np.isfinite(one.values[(runs == each).to_numpy()]).any(0) for each in pair]
-        away = ~one.languages["language"].isin(trained_on(pair, self.source)).to_numpy()
+        away = ~one.languages["language"].isin(trained_on(pair)).to_numpy()
         return not one.task.endswith(PAIRS) and bool((scored[0] & scored[1] & away).any())
 
     def cases(self, by: str) -> list[Case]:
@@ -171,15 +170,14 @@ class Evidence:
 
     def _cases(self, pairs, by) -> list[Case]:
         paired, target = self.rules.paired, self.primary.target
-        return cases(self.moments, self.facts, pairs, by, paired, target, self.source)
+        return cases(self.moments, self.facts, pairs, by, paired, target)
 
 
-def evidence_of(cube, rules=None, data=None, source: str = "en") -> Evidence:
+def evidence_of(cube, rules=None, data=None) -> Evidence:
     """The evidence of a cube: a frame, a path (read task by task), cluster sums or moments.
 
     rules: a study's settings or a declaration; data: whose tables apply (None: those that have the
-    cube's languages); source: the language of phase 3. UserError for a cube that cannot be read or
-    compared.
+    cube's languages). UserError for a cube that cannot be read or compared.
     """
     parts = tuple(contracted(cube))
     if not parts:
@@ -187,7 +185,7 @@ def evidence_of(cube, rules=None, data=None, source: str = "en") -> Evidence:
     data = likely_data(parts) if data is None else data
     have = {one.task.removesuffix(PAIRS) for one in parts}
     exposed = [task for task in tables.exposed(getattr(rules, "encoder", ""), data) if task in have]
-    return Evidence(parts, declared(rules), data, source, tuple(exposed))
+    return Evidence(parts, declared(rules), data, tuple(exposed))
 
 
 def against(evidence: Evidence, baseline: str | None) -> Evidence:

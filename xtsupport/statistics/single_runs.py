@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.cube.scores import official
+from xtsupport.sides import SOURCE
 from xtsupport.statistics.bootstrap import seed_effects
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.evidence import Evidence
@@ -45,11 +46,11 @@ def leave_one_out(evidence: Evidence) -> pd.DataFrame:
 def run_scores(evidence: Evidence) -> pd.DataFrame:
     """Every run's score: condition, task, seed, score (official metric, points, zero-shot mean).
 
-    A language of phase 3 is left out: the source, and that of a variant ``source=xx``.
+    A language of phase 3 is left out: English, and that of a variant ``source=xx``.
     """
     scores = official(evidence.scores, evidence.data)
-    trained = scores["condition"].str.extract("source=(.+)$")[0].fillna(evidence.source)
-    away = ~scores["language"].isin([evidence.source]) & (scores["language"] != trained)
+    trained = scores["condition"].str.extract("source=(.+)$")[0].fillna(SOURCE)
+    away = (scores["language"] != SOURCE) & (scores["language"] != trained)
     away &= ~scores["language"].str.contains("+", regex=False)
     keys = ["condition", "task", "seed"]
     return scores[away].groupby(keys, sort=False, observed=True)["score"].mean().reset_index()

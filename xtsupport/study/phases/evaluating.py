@@ -11,6 +11,7 @@ from xtsupport.data import load
 from xtsupport.data.hub import available
 from xtsupport.evaluation.predict import predict, predict_sets
 from xtsupport.evaluation.scores import corpus_score, score_examples
+from xtsupport.sides import SOURCE
 from xtsupport.study.params.settings import Evaluation
 from xtsupport.study.phases.exposure import validation_split
 from xtsupport.study.phases.fitting import sizes
@@ -175,7 +176,7 @@ def write_scores(out, run: Run, parts) -> None:
     scores = pd.concat(scores, ignore_index=True)
     out.write_parquet("examples.parquet", cube)
     out.write_csv("scores.csv", scores)
-    out.note(collapsed=collapsed(scores, data, run.settings.get("source", "en")))
+    out.note(collapsed=collapsed(scores, data, run.settings.get("source", SOURCE)))
 
 
 def prediction_texts(target: str, examples, predictions, data) -> dict[str, str]:
@@ -199,7 +200,7 @@ def summary(name: str, code: str, frame: pd.DataFrame, data) -> pd.DataFrame:
     return pd.DataFrame(first | {"score": values, "n_examples": count})
 
 
-def collapsed(scores: pd.DataFrame, data, source: str = "en") -> list[str]:
+def collapsed(scores: pd.DataFrame, data, source: str) -> list[str]:
     """Targets whose official score in the language of the training is not above chance by 2 points
     or 3 standard errors."""
     found = []
