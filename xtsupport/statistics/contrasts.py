@@ -96,7 +96,7 @@ def _same_variant(base: Side, one: Side, have: Sequence[Side]) -> Side:
     return same if same in have and same != one else base
 
 
-def default_contrasts(have: Collection[Side], baseline: str = "none") -> list[tuple[Side, Side]]:
+def default_contrasts(have: Collection[Side]) -> list[tuple[Side, Side]]:
     """The contrasts of a study that declares none, each with the baseline that fits it."""
     pairs = []
     for condition, variant in have:
@@ -105,9 +105,9 @@ def default_contrasts(have: Collection[Side], baseline: str = "none") -> list[tu
             pairs.append(((condition, variant), (condition, "plain")))
         elif stem != condition and (stem, "plain") in have:
             pairs.append(((condition, variant), (stem, "plain")))
-        elif condition != baseline:
-            pairs.append(((condition, variant), (baseline, "plain")))
-            pairs.append(((condition, variant), (f"{baseline}~{condition}", "plain")))
+        elif condition != "none":
+            pairs.append(((condition, variant), ("none", "plain")))
+            pairs.append(((condition, variant), (f"none~{condition}", "plain")))
     return [pair for pair in pairs if {*pair} <= {*have}]
 
 

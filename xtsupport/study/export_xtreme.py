@@ -21,12 +21,12 @@ EXAMPLES = "examples.parquet"
 XTREME_NAMES = {"bucc": "bucc2018"}
 
 
-def export(study: str | Path, out: str | Path, data=None) -> list[Path]:
+def export(study: str | Path, out: str | Path) -> list[Path]:
     """Write one submission folder per condition, variant and seed of a study; returns its files.
 
     A submission lies in `out/<condition>/<variant>/seed<k>/`. Targets that are not XTREME's and
     pairs in two languages are left out; retrieval without phase 2, done once, stands under every
-    seed. data: where the study's data are; None: as run.json says.
+    seed.
     Raises UserError, and writes nothing, if the study has no finished runs, lacks predictions, or
     evaluated only a part of a test set.
     """
@@ -42,9 +42,9 @@ def export(study: str | Path, out: str | Path, data=None) -> list[Path]:
     submissions: dict[Path, dict[str, str]] = {}
     problems: list[str] = []
     for place, run in made:
-        source = data or data_source(run.get("options", {}).get("data", "hub"))
+        data = data_source(run.get("options", {}).get("data", "hub"))
         try:
-            texts = _submissions(place / EXAMPLES, source)
+            texts = _submissions(place / EXAMPLES, data)
         except UserError as error:
             problems += error.problems
             continue

@@ -17,7 +17,7 @@ from xtsupport.training import checkpoint
 logging.disable_progress_bar()  # of loading and saving; training has a line of its own
 
 
-def load_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
+def load_encoder(name: str | Path):
     """(model, tokenizer) of an encoder without any head.
 
     `name` is a hub id (``owner/name`` or ``owner/name@revision``), a folder in transformers'
@@ -25,7 +25,7 @@ def load_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
     safetensors only and no remote code is run.
     Raises UserError when the encoder cannot be found or read.
     """
-    model, tokenizer, missing = _read(AutoModel, name, dtype)
+    model, tokenizer, missing = _read(AutoModel, name)
     missing = [key for key in missing if "pooler" not in key]
     if missing:
         raise UserError(
@@ -35,12 +35,12 @@ def load_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
     return without_pooler(model), tokenizer
 
 
-def load_masked_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
+def load_masked_encoder(name: str | Path):
     """(encoder, layers of its masked-LM head, tokenizer), to go on with masked language modelling.
 
     Name and weights as for `load_encoder`. Raises UserError also when the head is missing.
     """
-    model, tokenizer, missing = _read(AutoModelForMaskedLM, name, dtype)
+    model, tokenizer, missing = _read(AutoModelForMaskedLM, name)
     if missing:
         raise UserError(
             f"encoder '{name}': +mlm continues masked language modelling, but the weights lack "
@@ -52,7 +52,7 @@ def load_masked_encoder(name: str | Path, dtype: torch.dtype = torch.float32):
     return without_pooler(encoder), layers, tokenizer
 
 
-def _read(auto, name, dtype):
+def _read(auto, name):
     """(model, tokenizer, names of the weights that the checkpoint lacks)."""
     checkpoint.check(name)
     folder = checkpoint.located(name)
@@ -61,7 +61,7 @@ def _read(auto, name, dtype):
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **local)
         model, info = auto.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **local
+            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **local
         )
     except Exception as error:  # whatever damaged files can make transformers raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
