@@ -1,0 +1,211 @@
+"""From runs done here to conclusions: which runs count, whose cube is read, what is built."""
+
+import errno
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import yaml
+from study_toys import do, toy_root, toy_settings
+
+from xtsupport import folders
+from xtsupport.errors import UserError
+from xtsupport.report import style
+from xtsupport.study import conclude, finished, runs
+from xtsupport.study.plan import open_study
+from xtsupport.study.run_folder import open_run
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    return open_study(toy_root(tmp_path))
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package without runs, and with a study if a test puts one into it."""
+    monkeypatch.setattr(folders, "shipped", lambda: tmp_path / "package")
+    runs.shipped_runs.cache_clear()
+    yield tmp_path / "package"
+    runs.shipped_runs.cache_clear()
+    style.ORIGIN = ""
+
+
+def scored(run, score):
+    """Do a run and those above it; its part of the cube has three examples in two languages."""
+    for above in run.upstream:
+        if not runs.find(above):
+            scored(above, score)
+    with open_run(run) as folder:
+        rows = [
+            {"study": "toy", "condition": run.condition, "variant": run.variant, "task": name,
+             "language": code, "language_2": None, "seed": run.seed, "example_id": str(example),
+             "cluster_id": str(example), "metric": "f1", "score": score, "phase2_run": None,
+             "phase3_run": run.key, "prediction": "soup"}
+            for name in run.settings.get("targets", ())
+            for code in ("en", "qta") for example in range(3)
+        ]  # fmt: skip
+        if rows:
+            folder.write_parquet("examples.parquet", pd.DataFrame(rows))
+
+
+def test_without_any_run_the_study_of_the_package_is_shown_and_named(study, package, capsys):
+    with pytest.raises(UserError, match=f"study toy has {conclude.TOO_FEW}: run notebook 04"):
+        conclude.present(study)
+    assert conclude.present(study, "study") is study
+    kept = package / "study"
+    (kept / "cube" / "task=xquad").mkdir(parents=True)
+    (kept / "settings.yaml").write_text(yaml.safe_dump(toy_settings(study="other", seeds=[5])))
+    row = {"condition": ["none"], "prediction": ["soup"], "score": [0.5]}
+    pd.DataFrame(row).to_parquet(kept / "cube" / "task=xquad" / "part-0.parquet")
+    shown = conclude.present(study)
+    assert (shown.settings.study, shown.settings.seeds) == ("other", [5])
+    assert "the other study that comes with the package" in capsys.readouterr().out
+    assert conclude.find_cube(shown) == kept / "cube"
+    figure, _ = style.new_figure("Scores", "Look")
+    assert "the other study that comes with the package, not run here" in " ".join(
+        figure.get_suptitle().split()
+    )
+    assert finished.predictions(shown, "none", "xquad")["prediction"].tolist() == ["soup"]
+
+
+@pytest.fixture
+def demo(package):
+    """A package with the cube of a study of the same name."""
+    cube = package / "study" / "cube"
+    cube.mkdir(parents=True)
+    (cube.parent / "settings.yaml").write_text(yaml.safe_dump(toy_settings()))
+    return cube
+
+
+def test_runs_with_nothing_to_compare_do_not_count(study, demo, capsys):
+    scored(study.runs("target", "none", [1])[0], 0.5)
+    for run in study.runs("retrieval", "squad"):  # another condition, on another target
+        scored(run, 0.5)
+    shown = conclude.present(study)
+    assert capsys.readouterr().out.startswith(f"Study toy has {conclude.TOO_FEW}. What follows is")
+    assert conclude.find_cube(shown) == demo and style.ORIGIN
+    with pytest.raises(UserError, match=conclude.TOO_FEW):
+        conclude.find_cube(study)  # the package's cube is not this study's
+    scored(study.runs("target", "squad", [1])[0], 0.5)
+    assert conclude.present(study).folder == study.folder  # one seed: a first look
+    assert conclude.find_cube(shown) == demo  # as it is announced, whatever runs are here
+
+
+def test_a_cube_counts_until_there_is_something_to_compare(study, demo, capsys):
+    """What is announced is what is read."""
+    cube = study.folder / "cube"
+    cube.mkdir(parents=True)
+    scored(study.runs("target", "none", [1])[0], 0.5)
+    assert conclude.present(study) is study and conclude.find_cube(study) == cube
+    assert "the scores of study toy; its runs are not all here" in capsys.readouterr().out
+    scored(study.runs("target", "squad", [1])[0], 0.5)
+    part = conclude.present(study)
+    for asked in (part, study):
+        built = pd.read_parquet(conclude.find_cube(asked))
+        assert {*built["condition"]} == {"none", "squad"} and {*built["seed"]} == {1}
+
+
+def test_a_cube_of_all_runs_is_read_while_it_is_theirs(study, package):
+    for run in conclude.with_scores(study):
+        scored(run, 0.5)
+    gathered = next(node.runs[0] for node in study.plan.nodes if node.name == "results")
+    old = study.folder / "cube"
+    old.mkdir(parents=True)
+    assert conclude.present(study) is study and conclude.find_cube(study) != old
+    do(gathered)
+    assert conclude.find_cube(study) == old
+    changed = open_study(study.params, "target.learning_rate=5e-4")
+    for run in changed.runs("target"):
+        scored(run, 1.0)
+    assert conclude.find_cube(changed) != old
+
+
+def test_runs_that_start_from_the_phase_2_of_the_package_count(study, package, monkeypatch):
+    for condition in ("none", "squad"):
+        scored(study.runs("target", condition, [1], into="scratch")[0], 0.5)
+    (phase2,) = (run for run in study.runs("intermediate") if run.seed == 1)
+    kept = package / "intermediate" / "squad" / "seed1"
+    kept.parent.mkdir(parents=True)
+    phase2.folder.rename(kept)
+    runs.shipped_runs.cache_clear()
+    assert conclude.present(study).settings.conditions == ["none", "squad"]
+    assert {*pd.read_parquet(conclude.find_cube(study))["condition"]} == {"none", "squad"}
+
+
+@pytest.mark.parametrize(
+    ("contrasts", "done", "counts"),
+    [
+        ([], ["squad", "none~squad"], True),
+        ([], ["squad", "mnli"], False),  # nor what they are usually held against
+        ([["squad+mlm/plain", "none"]], ["squad+mlm", "none"], True),
+        ([["squad", "none"]], ["squad", "none~squad"], True),  # nothing declared is here
+    ],
+)
+def test_what_can_be_compared_is_what_the_statistics_compare(study, contrasts, done, counts):
+    toy = SimpleNamespace(settings=SimpleNamespace(analysis=SimpleNamespace(contrasts=contrasts)))
+    made = [replace(study.runs("target", "none", [0])[0], condition=name) for name in done]
+    assert conclude.comparable(toy, made) is counts
+
+
+def test_whatever_was_run_is_counted_and_drawn_upon(study, package, capsys):
+    for condition in ("none", "squad"):
+        scored(study.runs("target", condition, [1])[0], 0.5)
+    part = conclude.present(study)
+    told = capsys.readouterr().out
+    assert "2 of 9 runs with scores were done here: none (seed 1); squad (seed 1)" in told
+    assert "one seed: a first impression, not evidence" in told
+    assert part.settings.conditions == ["none", "squad"] and part.settings.seeds == [1]
+    cube = pd.read_parquet(conclude.find_cube(part))
+    assert cube.groupby(["condition", "seed"], observed=True).size().to_dict() == {
+        ("none", 1): 6, ("squad", 1): 6
+    }  # fmt: skip
+    assert not (study.folder / "cube").exists() and style.ORIGIN == ""
+
+
+def test_a_control_without_retrieval_takes_no_predictions_from_the_others(study, package):
+    every = ("none", "squad", "none~squad")
+    for condition in every:
+        scored(study.runs("target", condition, [1])[0], 0.5)
+        for run in study.runs("retrieval", condition)[:1]:
+            scored(run, 0.5)
+    pairs = [(("squad", "plain"), (baseline, "plain")) for baseline in ("none", "none~squad")]
+    for task, conditions in (("xquad", every), ("tatoeba", every[:2])):
+        rows = conclude.with_predictions(study, task, pairs)
+        assert set(rows["prediction"]) == {"soup"} and set(rows["condition"]) == {*conditions}
+
+
+def test_runs_with_other_settings_stand_in_rows_of_their_own(study, package, tmp_path):
+    for condition in ("none", "squad"):
+        scored(study.runs("target", condition, [0])[0], 0.5)
+    changed = open_study(tmp_path / "params" / "toy.yaml", "target.learning_rate=5e-4")
+    scored(changed.runs("target", "squad", [0])[0], 1.0)
+    cube = pd.read_parquet(conclude.find_cube(conclude.present(study)))
+    assert cube.groupby("condition", observed=True)["score"].mean().to_dict() == {
+        "none": 0.5, "squad": 0.5, "squad{target.learning_rate=0.0005}": 1.0
+    }  # fmt: skip
+
+
+def test_a_cube_of_the_study_comes_before_the_reference(study, package, capsys):
+    for folder in ("outputs/reference/toy/cube", "outputs/toy/cube"):
+        (study.folder.parents[1] / folder).mkdir(parents=True)
+        assert conclude.present(study) is study
+        assert conclude.find_cube(study) == study.folder.parents[1] / folder
+    assert "the scores of study toy" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_one_line_in_a_notebook(study, package, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (study.folder / "cube").mkdir(parents=True)
+    monkeypatch.setattr(conclude, "own_cube", full)
+    with pytest.raises(UserError, match=r"^outputs: the disk is full; free some space"):
+        conclude.find_cube(study)
+
+
+def test_a_study_is_only_built_from_all_its_runs(study):
+    with pytest.raises(UserError, match="missing or was made with other settings"):
+        conclude.collect(study, "study")
