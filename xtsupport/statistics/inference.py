@@ -36,19 +36,16 @@ def tabulate(found: Sequence[Case], unit: str, alpha: float) -> pd.DataFrame:
 
 
 def inference(
-    found: Sequence[Case],
-    unit: str = Declared.unit,
-    alpha: float = Declared.alpha,
-    scale: str = "points",
+    found: Sequence[Case], unit: str = Declared.unit, alpha: float = Declared.alpha
 ) -> pd.DataFrame:
     """Counts, gain, interval, p-value and smallest detectable gain of each case, unadjusted.
 
     n_clusters counts what is resampled (languages share parallel clusters), n_examples the scores
-    of one run. baseline_score is in points, the rest in the units of the scale; runs_pooled says
-    where the run variance comes from. Levels of one language lend to each other (``spread``), so
+    of one run. baseline_score, gain and interval are in points; runs_pooled says where the run
+    variance comes from. Levels of one language lend to each other (``spread``), so
     give all levels of a table together. The fields of ``Spread`` are columns, too.
     """
-    return inferences(found, unit, alpha, (scale,))[scale]
+    return inferences(found, unit, alpha, ("points",))["points"]
 
 
 def inferences(
