@@ -260,7 +260,7 @@ def test_a_verdict_has_a_colour_a_sign_and_its_gain(figures):
 def test_a_level_that_a_benchmark_lacks_has_no_column():
     table = comparison()
     table = table[~((table["task"] == "rest") & (table["level"] == "Mimic"))]
-    panel = gain_plots.verdict_heatmap(table, LANGUAGES, 0.05).axes[0]
+    panel = gain_plots.verdict_heatmap(table, LANGUAGES).axes[0]
     assert [t.get_text() for t in panel.get_xticklabels()].count("Mimic") == 1
 
 
