@@ -61,7 +61,7 @@ slurm: $(READY)
 	tests/slurm/cluster.sh start
 	.venv/bin/python -m pytest -m slurm || code=$$?; tests/slurm/cluster.sh stop; exit $${code:-0}
 
-# A small study with kills (-9) and other faults as tests; then thirty-six more kills, as a table.
+# A small study with kills (-9) and other faults as tests; then forty-two more kills, as a table.
 crash: $(READY)
 	.venv/bin/python -m pytest -m crash
 	.venv/bin/python benchmarks/crash.py --out benchmarks/crash.md

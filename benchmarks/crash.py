@@ -1,16 +1,16 @@
 """Disturb a small study in every way that studies are disturbed, and compare its results.
 
-    python benchmarks/crash.py [--kills 36] [--keep FILE] [--out benchmarks/crash.md]
+    python benchmarks/crash.py [--kills 42] [--keep FILE] [--out benchmarks/crash.md]
 
 Kills (-9, repeatedly) and other faults: full disks, limits, signals, processes, changed files.
 
 Studies of seven nodes on the tiny world, killed up to three times each and then finished. `real`
-ones train with the study's own phases and keep a checkpoint per step; `toy` ones only write lines,
-so that more of their time is the scheduler's. After a kill no process may be left that writes. At
-the end no finished run may have been repeated, training must have continued from its checkpoint,
-and every result must equal that of an undisturbed study, byte for byte. A fault must be reported in
-one line or have no effect, and the same command must then complete the study. Linux only; the full
-disks need root to mount them.
+ones train with the study's own phases, keep a checkpoint per step and end with a report; `toy` ones
+only write lines, so that more of their time is the scheduler's. After a kill no process may be left
+that writes. At the end no finished run may have been repeated, training must have continued from
+its checkpoint, and every result must equal that of an undisturbed study, byte for byte. A fault
+must be reported in one line or have no effect, and the same command must then complete the study.
+Linux only; the full disks need root to mount them.
 """
 
 import argparse
