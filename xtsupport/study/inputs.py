@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 
 from xtsupport import folders, tables
-from xtsupport.data import commits, lengths
+from xtsupport.data import bucc, commits, hub, lengths
 from xtsupport.errors import UserError
 from xtsupport.files import checksum
 from xtsupport.study.params.settings import Settings
@@ -33,8 +33,6 @@ class Inputs:
 
     def rows(self, task: str, most: int | None, split: str | None = None, code="en") -> int:
         """How many training rows of a language are used."""
-        from xtsupport.data import hub
-
         found = 1
         with self.noted():
             found = hub.rows(task, code, split or self.tables[task].train_split, self.data)
@@ -44,8 +42,6 @@ class Inputs:
         self, task: str, language: str, split: str, language_2: str | None = None
     ) -> str:
         """The fingerprint of a data set; one that is missing becomes a problem."""
-        from xtsupport.data import bucc, hub
-
         with self.noted():
             if self.tables[task].evaluator == "pairs":
                 return bucc.fingerprint(language, split, self.data)
@@ -111,8 +107,6 @@ class Inputs:
 
     def has_pools(self, language: str, split: str) -> bool:
         """Whether there are pools of sentences to mine gold pairs from."""
-        from xtsupport.data import bucc
-
         return bucc.present(language, split, self.data)
 
     def encoder(self) -> dict:
@@ -144,8 +138,6 @@ class Inputs:
 
     def commits_of(self, name: str) -> dict[str, str]:
         """{data set: commit} of what a task is read from; an empty commit where that is unknown."""
-        from xtsupport.data import hub
-
         found, row = {}, self.tables.get(name)
         splits = "+".join(filter(None, (row.train_split, row.eval_split))) if row else ""
         for part in hub.parts_of(name, row.languages[0], splits, "hub") if row else ():

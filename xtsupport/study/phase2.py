@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from xtsupport import tables
+from xtsupport.data import hub
 from xtsupport.errors import UserError
 from xtsupport.study import conditions
 from xtsupport.study.inputs import Inputs
@@ -61,8 +62,6 @@ class Phase2:
     @cached_property
     def translations(self) -> list[str]:
         """The study's languages that every task of ``X@translated`` is translated into."""
-        from xtsupport.data import hub
-
         if "@translated" not in self.condition.marks:
             return []
         usual, data = self.inputs.tables, self.inputs.data

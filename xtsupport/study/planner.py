@@ -147,7 +147,7 @@ class Planner:
         source = source_language(variant)
         matched = self.phase2(condition.matched).steps if condition.matched else {}
         served = {
-            name: self.spoken(name)
+            name: self.settings.spoken(self.tables[name])
             for name in self.settings.targets
             if self.tables[name].training_task == task
             and self.tables[name].kind != "retrieval"
@@ -228,7 +228,7 @@ class Planner:
     def retrieval(self, condition, seed: int, above: list[Run]) -> Run:
         """Sentence retrieval with the encoder as it is."""
         served = {
-            name: self.spoken(name)
+            name: self.settings.spoken(self.tables[name])
             for name in self.of_kind("retrieval")
             if seed in self.settings.seeds_of(condition.name, name) or not condition.has_phase2
         }
@@ -277,10 +277,6 @@ class Planner:
     def texts_fingerprint(self) -> str:
         """A hash of what decides a trimmed vocabulary, beside the tokenizer."""
         return digest([[*each, self.inputs.fingerprint(*each)] for each in self.texts])
-
-    def spoken(self, target: str) -> list[str]:
-        """The languages a target is evaluated in."""
-        return self.settings.spoken(self.tables[target])
 
     def pairs(self, served) -> dict[str, list[list[str]]]:
         """The pairs of two languages that each target is evaluated in as well, where there are."""
