@@ -214,7 +214,7 @@ def test_limits_of_this_very_design_are_named(text):
     words = " ".join("".join(Reader(text).text).split())
     assert "Only one language represents Germanic" in words
     assert "SQuAD and XQuAD share training data" in words
-    assert "by resampling clusters x seeds, are about the recipe on new examples" in words
+    assert "(unit: clusters x seeds) are about the recipe on new examples, not about other" in words
 
 
 def test_the_gain_over_as_many_steps_is_told_where_the_study_has_it(cube, comparison, settings):

@@ -60,8 +60,8 @@ def cautions(found: Contents) -> list[str]:
     """What else a reader must not conclude, from the design of this very study."""
     rows, primary = found.answer, found.primary
     target = rows[rows["task"] == primary.target]
-    about = f"{claim(target.iloc[0])}; not about other encoders, pretraining runs or languages."
-    lines = [f"The intervals, by resampling {target['unit'].iloc[0]}, are about {about}"]
+    about = f"{claim(target.iloc[0])}, not about other encoders, pretraining runs or languages"
+    lines = [f"The intervals (unit: {target['unit'].iloc[0]}) are about {about}."]
     share = runs_share(found)
     if share > 50 and target["n_seeds"].min() < 5:
         lines.append(

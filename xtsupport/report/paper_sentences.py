@@ -19,19 +19,22 @@ ONE_SEED = "these trained models on other questions, not about other runs"
 
 
 def sentence(row: Mapping, rules: Declared, data: str) -> str:
-    """One sentence with gain, interval, adjusted p-value, verdict and the unit of resampling.
+    """One sentence with gain, interval, adjusted p-value, verdict and what these rest on; what they
+    speak of, where that is not the recipe on new examples.
 
     row: a row of ``compare`` (a mapping or a Series); rules: those it was judged by; data: whose
     tables name tasks and languages.
     """
     adjusted = {"none": "", "holm": "Holm-adjusted "}.get(row["adjustment"], "adjusted ")
-    interval = f"{level(row, rules.alpha)}% interval {ends(row['ci_low'], row['ci_high'])}"
-    p = p_equation(row["p_adjusted"])
-    return (
-        f"{_finding(row, rules, data)} ({interval}, {adjusted}{p}); "
-        f"by resampling {row['unit']} ({counted(row['n_clusters'], 'cluster')}, "
-        f"{counted(row['n_seeds'], 'seed')}), this is about {claim(row)}."
-    )
+    grouped = row["by"] not in ("all", "language", "source")
+    facts = [counted(row["n_languages"], "language")] if grouped else []
+    facts += [
+        f"{level(row, rules.alpha)}% interval {ends(row['ci_low'], row['ci_high'])}",
+        adjusted + p_equation(row["p_adjusted"]),
+        f"{counted(row['n_clusters'], 'cluster')}, {counted(row['n_seeds'], 'seed')}",
+    ]
+    about = "" if claim(row) == CLAIMS["clusters x seeds"] else f"; this is about {claim(row)}"
+    return f"{_finding(row, rules, data)} ({'; '.join(facts)}){about}."
 
 
 def claim(row: Mapping) -> str:
@@ -85,8 +88,7 @@ def _place(row, data) -> str:
     if row["by"] in ("language", "source"):
         known = languages(data).get(row["level"])
         return known.name if known else row["level"]
-    spoken = counted(row["n_languages"], "language")
-    return spoken if row["by"] == "all" else f"{row['level']} ({spoken})"
+    return counted(row["n_languages"], "language") if row["by"] == "all" else row["level"]
 
 
 def scarce(row: Mapping) -> str:

@@ -55,14 +55,14 @@ def latex(shown: pd.DataFrame, below: str) -> str:
 
 
 def caption(table: pd.DataFrame) -> str:
-    """What the rows of a table are: contrast, task, metric, unit of resampling and adjustment."""
+    """What the rows of a table are: contrast, task, metric, unit and adjustment."""
     first, method = table.iloc[0], table.iloc[0]["adjustment"]
     adjusted = "not adjusted" if method == "none" else f"{method}-adjusted"
     planned = "Exploratory: " if first["note"].startswith("exploratory") else ""
     where = f"{task_name(first['task'])}, in {metric_points(first['metric'])}"
     return (
         f"{planned}{contrast_name(first)} on {where}. "
-        f"Unit of resampling: {first['unit']}, {first['n_seeds']} seeds; p-values {adjusted}; "
+        f"Unit: {first['unit']}, {first['n_seeds']} seeds; p-values {adjusted}; "
         "MDE: gain found with 80% power."
     )
 

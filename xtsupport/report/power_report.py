@@ -157,7 +157,7 @@ def write_power(table: pd.DataFrame, out, languages: pd.DataFrame) -> list[Path]
         "80% upper bound, which the plan takes. "
         f"MDE: the gain in points that is found with {100 * POWER:.0f}% power. Needed for that "
         f"power: the smallest number of seeds; with {table['n_seeds'].min()} seeds, of questions "
-        "per language or of languages, the rest unchanged. Unit of resampling: clusters x seeds."
+        "per language or of languages, the rest unchanged. Unit: clusters x seeds."
     )
     files = [
         write_text(out / "power.csv", table.to_csv(index=False)),
