@@ -239,7 +239,7 @@ def test_runs_are_dots_in_the_panel_of_their_baseline():
         (dots,) = (line for line in panel.lines if line.get_marker() == ".")
         assert list(dots.get_xdata()) == wanted and set(dots.get_ydata().round()) == {3}
     assert left.get_title() == "SQuAD against no intermediate\ntask"
-    assert right.get_title() == "SQuAD against no intermediate\ntask, SQuAD's steps"
+    assert right.get_title() == "SQuAD against no intermediate\ntask, steps matched to SQuAD"
     assert left.figure.get_suptitle().startswith("Gain in points: XQuAD")
 
 

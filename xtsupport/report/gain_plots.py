@@ -88,7 +88,7 @@ def how_to_read(
         *(text for verdict, text in MARKS.items() if table["verdict"].eq(verdict).any()),
         "" if table["verdict"].isin(list(MARKS)).all() else NO_FINDING,
         "" if runs is None else "Dots: single runs.",
-        "An arrow head: the bar goes on." if cut.any() else "",
+        "An arrowhead: the bar continues." if cut.any() else "",
         "In brackets: how many languages.",
     ]
     return " ".join(filter(None, parts))
@@ -133,7 +133,7 @@ def _forest_panel(panel: Axes, rows: pd.DataFrame, levels, names, window, runs) 
 
 
 def draw_gain(panel: Axes, row, at: float, window: tuple[float, float], upright=False, mark="o"):
-    """One gain and the interval of its verdict, cut at the window with an arrow head.
+    """One gain and the interval of its verdict, cut at the window with an arrowhead.
 
     `row`: gain, ci_low, ci_high, verdict as attributes. upright: gains run upwards, at x = `at`.
     """
@@ -229,8 +229,8 @@ def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         "Does the gain shrink with distance from English?",
         "A line falling to the right says yes. With few languages a single one can turn it: cover "
         f"each point with a finger and look again. {COLOURED} Shape: language group. Bars: the "
-        "intervals of the verdicts, corrected for the number of languages; an arrow head: the bar "
-        "goes on.",
+        "intervals of the verdicts, corrected for the number of languages. An arrowhead: the bar "
+        "continues.",
         columns=min(len(tasks), 2),
         rows=-(-len(tasks) // 2),
         width=6.8 if len(tasks) == 1 else 9.6,

@@ -50,14 +50,15 @@ def metric_name(metric: str) -> str:
 
 
 def side_name(one: str, data: str = "hub") -> str:
-    """A condition with its variant: `SQuAD, adversarial`; `no intermediate task, SQuAD's steps`."""
+    """A condition with its variant: `SQuAD, adversarial`; `no intermediate task, steps matched to
+    SQuAD`."""
     condition, variant = side(one)
     condition, brace, settings = condition.partition("{")
     base, _, matched = condition.partition("~")
     marks = "".join(words for mark, words in MARKS.items() if mark in base)
     for mark in MARKS:
         base = base.replace(mark, "")
-    text = f"{NONE}, {named(matched, data)}'s steps" if matched else named(base, data)
+    text = f"{NONE}, steps matched to {named(matched, data)}" if matched else named(base, data)
     text += marks + (f", {variant.replace('source=', 'trained in ')}" if variant != "plain" else "")
     return text + brace + settings
 

@@ -139,16 +139,17 @@ def facts(found: Contents) -> list[tuple[str, str]]:
 
 
 def conditions_words(found: Contents) -> str:
-    """What came first: `SQuAD, MNLI; or no intermediate task; or that, with SQuAD's steps ...`."""
+    """What came first: `SQuAD, MNLI; or no intermediate task; or that, with the steps of
+    SQuAD ...`."""
     names = list(dict.fromkeys(found.scores["condition"]))
     if "none" not in names:
         return ", ".join(side_name(name, found.evidence.data) for name in names)
     named = {name: side_name(name.removeprefix("none~"), found.evidence.data) for name in names}
     controls = [text for name, text in named.items() if name.startswith("none~")]
     tasks = [text for name, text in named.items() if not re.match("none(~|$)", name)]
-    nothing, more = NONE, "steps spent on the target's training set"
+    nothing, more = NONE, "spent on the target's training set"
     if controls:
-        nothing += f"; or that, with {' or '.join(controls)}'s {more}"
+        nothing += f"; or that, with the steps of {' or '.join(controls)} {more}"
     return f"{', '.join(tasks)}; or {nothing}" if tasks else nothing
 
 

@@ -219,8 +219,8 @@ def sure_languages(found: Contents, single: pd.DataFrame) -> list[Block]:
     if single.empty:
         return []
     lines = [
-        f"{task_name(row.task)}: a gain on at least {row.better_on}, a loss on at least "
-        f"{row.worse_on} of {row.n_languages} languages."
+        f"{task_name(row.task)}: a gain in at least {row.better_on} of {row.n_languages} "
+        f"languages, a loss in at least {row.worse_on}."
         for row in better_on(single, found.rules.alpha).itertuples()
     ]
     text = (
