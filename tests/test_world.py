@@ -6,10 +6,11 @@ import random
 import time
 from collections import Counter
 
+import pyarrow.parquet as pq
 import pytest
 
-from xtsupport.data import load
-from xtsupport.data.world import generate, world
+from xtsupport.data import fingerprint, load
+from xtsupport.data.world import generate, mirror, world
 from xtsupport.data.world import languages as invented
 from xtsupport.tables import PACKAGE, WORLD, families, family_table, languages, tasks
 
@@ -34,6 +35,34 @@ def test_same_seed_same_bytes_and_another_seed_other_words(tiny, tmp_path):
     assert digests(tmp_path / "again") == digests(tiny)
     first, second = invented.make_languages(0)["qta"], invented.make_languages(1)["qta"]
     assert first.words["who"] != second.words["who"] or first.words["soup"] != second.words["soup"]
+
+
+def test_a_fingerprint_is_of_rows_whichever_library_wrote_them(tmp_path, monkeypatch):
+    """So the shipped encoder is that of the study with any version of pyarrow; a file that was
+    changed by hand has a fingerprint of its own."""
+    rows = [{"premise": text, "hypothesis": "b", "label": 1} for text in "xyz"]
+
+    def mark(name, rows, features=mirror.NLI_FEATURES):
+        mirror.write(tmp_path / name, "facebook/xnli", "en", "test", rows, features)
+        return fingerprint("xnli", "en", "test", tmp_path / name)
+
+    before = mark("here", rows)
+    path = tmp_path / "here/facebook/xnli/en/test-00000-of-00001.parquet"
+    assert mark("row", [*rows[:2], rows[2] | {"label": 2}]) != before
+    names = {"names": mirror.NLI_LABELS[::-1]}
+    assert mark("labels", rows, mirror.NLI_FEATURES | {"label": names}) != before
+
+    plain = pq.write_table
+    monkeypatch.setattr(pq, "write_table", lambda table, to, **_: plain(
+        table.replace_schema_metadata(table.schema.metadata | {b"by": b"later"}), to, version="1.0"
+    ))  # fmt: skip
+    assert mark("elsewhere", rows) == before
+    assert (tmp_path / "elsewhere" / path.relative_to(tmp_path / "here")).read_bytes() != (
+        path.read_bytes()
+    )
+    table = pq.read_table(path)
+    plain(table.slice(1), path)
+    assert fingerprint("xnli", "en", "test", tmp_path / "here") != before
 
 
 def test_a_world_that_takes_long_says_how_far_it_is(tmp_path, capsys):

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from xtsupport import tables
 from xtsupport.data import ccgbank, commits, download, hub_layout, parquet, readers, remote
 from xtsupport.data.soundness import in_words, sound
+from xtsupport.data.world import mirror as generated
 from xtsupport.errors import UserError, shorten
 from xtsupport.files import checksum as sha256
 from xtsupport.files import write_parquet
@@ -135,15 +136,16 @@ def rows(task, language="en", split=None, data="hub") -> int:
 def fingerprint(task, language="en", split=None, data="hub", language_2=None) -> str:
     """A hex string that changes whenever load() would give other examples.
 
-    Mirrors: sha256 over the files' sha256 (cached by path, size and time of change). Hub: over
-    the commit. Raises UserError like load().
+    Mirrors: sha256 over the files' sha256 (cached by path, size and time of change), or over that
+    of their rows if the mirror is the generated world. Hub: over the commit. Raises UserError like
+    load().
     """
     digest = hashlib.sha256(f"{task} {language} {language_2}".encode())
     row = tables.task(task, data)
     codes = [language] if language_2 is None or "{code_2}" in row.config else [language, language_2]
     for code in codes:
         for part in _there(parts_of(task, code, split, data, language_2), data):
-            digest.update(f" {part} {part.id_prefix} {checksum(part)}".encode())
+            digest.update(f" {part} {part.id_prefix} {checksum(part, data)}".encode())
     return digest.hexdigest()
 
 
@@ -181,11 +183,14 @@ def count(part) -> int:
     return sum(pc.sum(pc.starts_with(each, part.id_prefix)).as_py() or 0 for each in ids)
 
 
-def checksum(part) -> str:
-    """The sha256 of a part's files, or the commit that is used of the hub's."""
+def checksum(part, data) -> str:
+    """The sha256 of a part's files, of their rows in the generated world (as long as a file is the
+    one that was written), or the commit that is used of the hub's."""
     if part.files is None:
         return part.repo.commit
-    return hashlib.sha256("".join(map(sha256, part.files)).encode()).hexdigest()
+    of_rows = generated.row_checksums(mirror_folder(data))
+    marks = (of_rows.get(each, each) for each in map(sha256, part.files))
+    return hashlib.sha256("".join(marks).encode()).hexdigest()
 
 
 def mirror_folder(data: str | Path) -> Path | None:

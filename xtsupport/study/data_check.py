@@ -73,7 +73,7 @@ def _state(part, task, data, absent, away):
         return split, None, absent, "", hub.missing(part, data)
     status, mark = absent, ""
     try:
-        mark = hub.checksum(part)[:12]
+        mark = hub.checksum(part, data)[:12]
         if part.files is None and not all(part.repo.cached(path).is_file() for path in part.paths):
             return split, None, "hub", mark, ", ".join(part.paths)
         status = "wrong"
