@@ -180,6 +180,10 @@ def test_what_cannot_be_trimmed_is_refused(world, tiny_encoder, tmp_path, monkey
     encoder, tokenizer = tiny_encoder
     with pytest.raises(UserError, match=r"trim_vocabulary: .* of the kind BPE, not Unigram"):
         trimmed(encoder, tokenizer, [5])
+    for part in (encoder, tokenizer):
+        part.save_pretrained(tmp_path / "bpe")
+    with pytest.raises(UserError, match=r"vocabulary is BPE, only Unigram .* set it to false"):
+        study(world, True, encoder=str(tmp_path / "bpe"))  # before any run
     with pytest.raises(UserError, match=r"pretrain learns its pieces") as found:
         study(world, True, encoder="pretrain", conditions=["none", "squad", "squad+mlm"],
               variants=["none/synonyms"])  # fmt: skip

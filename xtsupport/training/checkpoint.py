@@ -121,12 +121,16 @@ def positions(name: str) -> int | None:
     """How many tokens an encoder takes; None of one on the hub, or where nothing says it."""
     if name == OFFLINE:
         return 512
+    return longest(saved(name, "config.json"))
+
+
+def saved(name: str, file: str) -> dict:
+    """A JSON file of an encoder's folder; empty of one on the hub, or where it cannot be read."""
     try:
         folder = own_folder(name)
-        config = _json(name, "config.json", folder / "config.json") if folder else {}
+        return _json(name, file, folder / file) if folder else {}
     except UserError:
-        return None  # other checks say what is wrong
-    return longest(config)
+        return {}  # other checks say what is wrong
 
 
 def longest(config: dict) -> int | None:

@@ -187,7 +187,10 @@ def trimmable(settings, tasks, languages) -> Problems:
     """A vocabulary is trimmed where nothing but the study's texts needs it."""
     if not settings.trim_vocabulary:
         return
+    model = checkpoint.saved(settings.encoder, "tokenizer.json").get("model", {})
+    kind = model.get("type", "Unigram")
     against = {
+        f"encoder: its vocabulary is {kind}, only Unigram becomes smaller": kind != "Unigram",
         "encoder: pretrain learns its pieces from the texts": settings.encoder == "pretrain",
         "+mlm predicts every piece": any("+mlm" in name for name in settings.conditions),
         "synonyms bring other words": any(side(v)[1] == "synonyms" for v in settings.variants),
