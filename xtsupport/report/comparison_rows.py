@@ -28,12 +28,9 @@ def answer_rows(
     rests = ("rest", "rest (f1)")
     metrics = {primary.target: primary.metric} | dict.fromkeys(rests, "official")
     metrics |= {f"{primary.target} - {rest}": primary.metric for rest in rests}
-    chosen = (
-        compares(comparison, primary.treatment, primary.baseline)
-        & comparison["by"].isin(by or (primary.by,))
-        & comparison["metric"].eq(comparison["task"].map(metrics))
-    )
-    rows = comparison[chosen]
+    rows = comparison[comparison["by"].isin(by or (primary.by,))]
+    rows = rows[rows["metric"].eq(rows["task"].map(metrics))]
+    rows = rows[compares(rows, primary.treatment, primary.baseline)]
     levels = level_order(rows["level"], languages)
     return rows.sort_values(
         ["task", "level"], key=lambda column: column.map([*metrics, *levels].index)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,8 @@ class Moments:
     """All that analytic inference needs of one task and metric.
 
     values: (R, L) scores 0..1; gram: (R, L, R, L) products of influences, scaled by G / (G - 1);
-    clusters and examples: per language, the cluster numbers (G[l],) and the number of examples.
+    clusters and examples: per language, the cluster numbers (G[l],) and the number of examples;
+    arms: the contrasts cut out of it that somebody holds (``variance.arm``).
     """
 
     task: str
@@ -100,7 +102,8 @@ class Moments:
     examples: np.ndarray
     values: np.ndarray
     gram: np.ndarray
-    _counted: dict = field(default_factory=dict, repr=False)
+    _counted: dict = field(default_factory=dict, init=False, repr=False)
+    arms: WeakValueDictionary = field(default_factory=WeakValueDictionary, init=False, repr=False)
 
     @cached_property
     def codes(self) -> np.ndarray:

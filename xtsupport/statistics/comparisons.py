@@ -95,12 +95,14 @@ def significance(evidence: Evidence) -> pd.DataFrame:
     """
     rules = evidence.rules
     _check(rules.unit, rules.adjustment, rules.margin, rules.alpha)
-    tables = []
-    for by in evidence.levels:
-        found = [c for c in evidence.cases(by) if c.row.by == by or by == evidence.levels[0]]
-        tables.append(tabulate(found, rules.unit, rules.alpha))
-        tables[-1]["note"] += _dependence_notes(found, tables[-1], evidence.primary.target, rules)
-    table = pd.concat(tables, ignore_index=True)
+    found = [  # of all levels at once: what they share is computed once
+        case
+        for by in evidence.levels
+        for case in evidence.cases(by)
+        if case.row.by == by or by == evidence.levels[0]
+    ]
+    table = tabulate(found, rules.unit, rules.alpha)
+    table["note"] += _dependence_notes(found, table, evidence.primary.target, rules)
     table["planned"] = is_primary(table, rules.primary)
     primary = "primary comparison" if rules.in_advance else "exploratory; primary, declared late"
     standing = table["planned"].map({True: primary, False: "exploratory"})

@@ -53,16 +53,20 @@ def pooled_runs(
         usable[mine] &= usable[mine].sum(0) > 1
     rows = scores.shape[1]
     square, df = np.full((rows, rows) if joint else rows, np.nan), np.zeros(rows)
-    patterns, which = np.unique(usable, axis=1, return_inverse=True)
-    took = []
-    for i, used in enumerate(patterns.T):
-        mine = np.flatnonzero(which.ravel() == i)
+    patterns: dict[bytes, list[int]] = {}
+    for row, column in enumerate(usable.T):
+        patterns.setdefault(column.tobytes(), []).append(row)
+    took: list[tuple[Side, ...]] = [()] * rows
+    for mine in patterns.values():
+        used = usable[:, mine[0]]
         rest, df[mine] = _residual(scores[used][:, mine], conditions[used], seeds[used], crossed)
         if df[mine[0]] > 0:
             product = rest.T @ rest if joint else (rest**2).sum(0)
             square[np.ix_(mine, mine) if joint else mine] = product / df[mine[0]]
-        took.append(tuple(names[number] for number in np.unique(conditions[used])))
-    return PooledRuns(square, df, [took[i] for i in which.ravel()])
+        sides = tuple(names[number] for number in np.unique(conditions[used]))
+        for row in mine:
+            took[row] = sides
+    return PooledRuns(square, df, took)
 
 
 def _residual(y, conditions, seeds, crossed) -> tuple[np.ndarray, int]:

@@ -73,11 +73,19 @@ class Arm:
 def arm(
     moments: Moments, treatment: Side, baseline: Side, paired: bool = True, retrieval: bool = False
 ) -> Arm | None:
-    """Cut a contrast out of a task; None where a side has no run.
+    """Cut a contrast out of a task, once for all who hold it; None where a side has no run.
 
     paired joins equal seeds and leaves out seeds without a partner (UserError if none has one). In
     retrieval a side with a single run serves every seed of the other: it has no phase 2 to vary.
     """
+    key = (treatment, baseline, paired, retrieval)
+    found = moments.arms.get(key) or _cut(moments, *key)
+    if found:
+        moments.arms[key] = found
+    return found
+
+
+def _cut(moments, treatment, baseline, paired, retrieval) -> Arm | None:
     runs = {name: moments.runs[name].to_numpy() for name in moments.runs}
     sides = [
         np.flatnonzero((runs["condition"] == condition) & (runs["variant"] == variant))
