@@ -121,3 +121,10 @@ def test_the_rules_that_were_declared_hold_for_what_is_pooled(machines, tmp_path
     low, high = (float(end) for end in re.search(r"interval (\S+) to (\S+?),", together).groups())
     by_hand = stats.t.isf(0.01, 5) * np.std(EFFECTS, ddof=1) / 6**0.5  # 98%: two one-sided tests
     assert (high - low) / 2 == pytest.approx(by_hand, rel=0.05) and "98% interval" in together
+
+
+def test_a_folder_below_home_is_where_the_shell_would_put_it(machines, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main(["gather", *map(str, machines[:2]), "--out=~/class"]) == 0
+    assert (tmp_path / "class" / "cube.parquet").is_file() and not (tmp_path / "~").exists()

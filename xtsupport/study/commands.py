@@ -16,6 +16,7 @@ from xtsupport.study.verbs import (
     UPDATE,
     argument,
     flag,
+    out_folder,
     positive,
     say,
     settings_and_part,
@@ -290,8 +291,7 @@ def runs_done(args) -> None:
     if args.page:
         from xtsupport.study.runs_page import write_page
 
-        out = folders.typed(args.out, Path()) if args.out else folders.scratch() / "runs"
-        print(write_page(args.page, out / "report.html"))
+        print(write_page(args.page, out_folder(args, "runs") / "report.html"))
         return
     made = found(open_study(args.file, args.set) if args.file else None, args.phase)
     for phase in dict.fromkeys(each.record["phase"] for each in made):

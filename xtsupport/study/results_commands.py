@@ -5,7 +5,7 @@ from pathlib import Path
 from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.files import plain_disk_errors, write_text
-from xtsupport.study.verbs import CUBE, SEED, argument, existing, positive, say, verb
+from xtsupport.study.verbs import CUBE, SEED, argument, existing, out_folder, positive, say, verb
 
 
 @verb(
@@ -37,7 +37,7 @@ def power(args) -> None:
             raise UserError(f"--level {args.level}: allowed are {', '.join(levels)}")
         table = table[table["level"] == args.level]
     print(printable(table).to_string(index=False), *power_sentences(table), sep="\n")
-    out = args.out or folders.scratch() / "power"
+    out = out_folder(args, "power")
     with marked(evidence.study):
         print(*write_power(table, out, evidence.languages), sep="\n")
 
@@ -64,7 +64,7 @@ def calibrate(args) -> None:
     evidence, *_ = evidence_at(args.cube)
     table = calibrated(evidence, args.gain, args.studies, args.seed, progress)
     print(table.round(1).to_string(index=False), *calibration_sentences(table), sep="\n")
-    out = Path(args.out) if args.out else folders.scratch() / "calibration"
+    out = out_folder(args, "calibration")
     print(write_text(out / "calibration.csv", table.to_csv(index=False)))
 
 
@@ -88,7 +88,8 @@ def significance(args) -> None:
     from xtsupport.study.conclude import page_links
     from xtsupport.study.execution import progress
 
-    if Path(args.out).exists() and not Path(args.out).is_dir():
+    out = out_folder(args)
+    if out.exists() and not out.is_dir():
         raise UserError(f"--out {args.out}: is a file; name a folder")
     if args.format and not args.figure:
         raise UserError(f"--format {args.format}: needs a figure; add --figure NAME")
@@ -98,14 +99,14 @@ def significance(args) -> None:
     records = [each for each in made if each]
     found = contents(compared(evidence), evidence, settings, records)
     if args.figure:
-        print(one_figure(found, args.figure, args.format or "svg", args.out))
+        print(one_figure(found, args.figure, args.format or "svg", out))
         return
-    path = write_significance(found, args.out)
+    path = write_significance(found, out)
     answer = path.with_name("answer.txt").read_text(encoding="utf-8")
     print(*progress.answer_lines(answer), "", path, sep="\n", flush=True)
     changed = changed_examples(rows, evidence.contrasts, evidence.official, evidence.data)
-    out = path.with_name("report.html")
-    print(write_report(out, found, changed, page_links(out, study)))
+    page = path.with_name("report.html")
+    print(write_report(page, found, changed, page_links(page, study)))
 
 
 @verb(
@@ -121,7 +122,7 @@ def gather(args) -> None:
     from xtsupport.statistics.declared import declared
     from xtsupport.study.gather import gather as gathered
 
-    out = args.out or folders.scratch() / "class"
+    out = out_folder(args, "class")
     alone, together, notes = gathered(args.studies, out, args.target)
     say(*(f"note: {line}" for line in notes))
     print(alone.round(2).to_string(index=False))
@@ -130,7 +131,7 @@ def gather(args) -> None:
     gain = together["gain"][0]
     outside = ((alone["ci_low"] > gain) | (alone["ci_high"] < gain)).sum()
     print(f"{outside} of these {len(alone)} intervals do not contain the pooled gain, {gain:.1f}")
-    settings = study_settings(Path(out) / "settings.yaml")
+    settings = study_settings(out / "settings.yaml")
     words = sentence(together.iloc[0].to_dict(), declared(settings), settings.data_source)
     print(f"together: {words}")
     print(f"{out}: cube.parquet, machines.csv, machines.png")

@@ -67,6 +67,11 @@ def existing(path: str) -> Path:
     return found
 
 
+def out_folder(args, usual: str = "") -> Path:
+    """The folder that ``--out`` names, or the one of that name in scratch."""
+    return folders.typed(args.out, Path()) if args.out else folders.scratch() / usual
+
+
 def settings_and_part(args):
     """The settings of a command line, and those of the part that ``--only`` names (None: all)."""
     from xtsupport.study.narrowing import part_of
