@@ -92,6 +92,13 @@ def test_other_questions_and_unfinished_studies_are_refused(machines, tmp_path):
     (machines[1] / "settings.yaml").write_text(text.replace("margin: 1.0", "margin: 2.0"))
     with pytest.raises(UserError, match=r"analysis: .*laptop1 and .*laptop0 have different"):
         gather(list(map(str, machines)), tmp_path / "class")
+    training = text.replace("learning_rate: 0.001", "learning_rate: 0.002", 1)
+    (machines[1] / "settings.yaml").write_text(training)
+    with pytest.raises(UserError, match=r"intermediate: .*laptop1 and .*laptop0 have different"):
+        gather(list(map(str, machines)), tmp_path / "class")
+    fewer = text.replace("study: demo", "study: mine").replace("- udpos\n", "")
+    (machines[1] / "settings.yaml").write_text(fewer)  # only how much was run
+    assert len(gather(list(map(str, machines)), tmp_path / "class")[0]) == 6
     shutil.rmtree(machines[3] / "cube")
     with pytest.raises(UserError, match=r"laptop3: is not a finished study"):
         gather(list(map(str, machines)), tmp_path / "class")
@@ -104,7 +111,8 @@ def test_the_command(machines, tmp_path, capsys):
     # only EFFECTS[5] is 3.0
     assert "5 of these 6 intervals do not contain the pooled gain, 3.0" in out
     assert main(["gather", *map(str, machines), "--target", "xnli"]) == 1
-    assert "xnli: no scores from 1 laptop0, 2 laptop1" in capsys.readouterr().err
+    missing = "xnli: no scores from 1 laptop0 (squad and none), 2 laptop1 (squad and none)"
+    assert missing in capsys.readouterr().err
     assert main(["gather", str(tmp_path)]) == 1
     assert "is not a finished study" in capsys.readouterr().err
 

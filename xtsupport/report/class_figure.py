@@ -3,20 +3,21 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from xtsupport.report.names import contrast_name, task_name
 from xtsupport.report.style import COLOURED, INK, new_figure, verdict_look
 
 
-def claims_figure(alone: pd.DataFrame, together) -> Figure:
+def claims_figure(alone: pd.DataFrame, together, data: str) -> Figure:
     """One line per machine, its gain with the interval of its own questions, the pooled below.
 
     `alone`: machine, seeds, gain, ci_low, ci_high, verdict, in points; together: one row of
-    ``compare`` over questions and runs, drawn thick.
+    ``compare`` over questions and runs, drawn thick; data: the source whose names its axis has.
     """
     alone = alone.sort_values("gain", ignore_index=True)
     figure, (panel,) = new_figure(
         f"The same study on {len(alone)} machines, and all of them together",
-        "A thin bar is a machine's own 95% interval, by its questions alone, as a paper with one "
-        f"run has it. The thick one counts other runs as well. {COLOURED}",
+        "A thin bar is one machine's 95% interval, from its questions alone, as a paper with a "
+        f"single run would report it. The thick one includes the luck of the runs. {COLOURED}",
         height=2.6 + 0.22 * len(alone),
     )
     last = len(alone) + 0.5
@@ -33,6 +34,6 @@ def claims_figure(alone: pd.DataFrame, together) -> Figure:
         [*("seed " + alone["seeds"].astype(str)), "together"],
         fontsize=8,
     )
-    what = f"gain in points: {together['treatment']} over {together['baseline']}"
-    panel.set(xlabel=f"{what} on {together['task']}", ylim=(last + 0.8, -0.8))
+    where = f"gain on {task_name(together['task'], data)} in points"
+    panel.set(xlabel=f"{where}: {contrast_name(together, data)}", ylim=(last + 0.8, -0.8))
     return figure

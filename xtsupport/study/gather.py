@@ -18,8 +18,12 @@ from xtsupport.report.class_figure import claims_figure
 from xtsupport.sides import side
 from xtsupport.statistics import compare
 from xtsupport.study.params.loading import load_settings
+from xtsupport.study.params.settings import Settings
 
 OF_RUN = ["condition", "variant", "task", "seed"]
+# What may differ between studies that are pooled: how much was run, and how it was carried out.
+OWN = {"study", "conditions", "targets", "variants", "seeds", "nodes", "threads",
+       "checkpoint_minutes", "tracking"}  # fmt: skip
 SHOWN = ["machine", "seeds", "gain", "ci_low", "ci_high", "p_value", "verdict"]
 
 
@@ -51,8 +55,6 @@ def gather(
     pooled = pd.concat(cubes.values(), ignore_index=True)
     pooled["study"] = settings[0].study
     target = target or primary.target
-    if lacking := [name for name, cube in cubes.items() if target not in set(cube["task"])]:
-        raise UserError(f"{target}: no scores from {', '.join(lacking)}; run this target there too")
     declared = target == primary.target
     metric = primary.metric if declared else official_metrics(data, [target])[target]
     sides = [side(one)[0] for one in (primary.treatment, primary.baseline)]
@@ -60,6 +62,13 @@ def gather(
              "primary": target, "by": "all", "data": data,
              "margin": settings[0].analysis.margin,
              "alpha": settings[0].analysis.alpha}  # fmt: skip
+
+    if lacking := [
+        f"{name} ({' and '.join(each for each in sides if each not in there)})"
+        for name, cube in cubes.items()
+        if not {*sides} <= (there := {*cube.loc[cube["task"] == target, "condition"]})
+    ]:
+        raise UserError(f"{target}: no scores from {', '.join(lacking)}; run this target there too")
 
     def seeds(cube: pd.DataFrame) -> str:
         runs = cube[(cube["task"] == target) & cube["condition"].isin(sides)]
@@ -83,13 +92,13 @@ def gather(
     write_parquet(out / "cube.parquet", pooled)
     write_text(out / "settings.yaml", (found[0] / "settings.yaml").read_text(encoding="utf-8"))
     write_text(out / "machines.csv", alone.to_csv(index=False))
-    claims_figure(alone, together.iloc[0]).savefig(out / "machines.png", dpi=150)
+    claims_figure(alone, together.iloc[0], data).savefig(out / "machines.png", dpi=150)
     return alone, together, notes
 
 
 def _same_question(found: Sequence[Path], settings: Sequence) -> None:
     first = settings[0]
-    for name in ("analysis", "data", "encoder"):
+    for name in (each for each in Settings.model_fields if each not in OWN):
         other = [f for f, each in zip(found, settings, strict=True)
                  if getattr(each, name) != getattr(first, name)]  # fmt: skip
         if other:

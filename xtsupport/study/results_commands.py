@@ -126,7 +126,7 @@ def gather(args) -> None:
     alone, together, notes = gathered(args.studies, out, args.target)
     say(*(f"note: {line}" for line in notes))
     print(alone.round(2).to_string(index=False))
-    said = ", ".join(f"{n} {verdict}" for verdict, n in alone["verdict"].value_counts().items())
+    said = ", ".join(f"{n} × {verdict}" for verdict, n in alone["verdict"].value_counts().items())
     print(f"{len(alone)} machines, each by its own questions alone: {said}")
     gain = together["gain"][0]
     outside = ((alone["ci_low"] > gain) | (alone["ci_high"] < gain)).sum()
