@@ -99,7 +99,7 @@ def test_losses_and_scores_carry_the_names(study):
     log = my_runs.losses(made)
     figure = plots.losses_of_runs(log, "squad")
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["squad, seed 0", "squad{intermediate.learning_rate=0.0005}, seed 0"]
+    assert names == ["SQuAD, seed 0", "SQuAD{intermediate.learning_rate=0.0005}, seed 0"]
     assert [line.get_ydata()[-1] for line in figure.axes[0].lines] == [1.0, 1.0]
     scores = my_runs.scores_of(my_runs.found(study, "target"))
     assert scores.groupby("condition", sort=False)["score"].max().to_dict() == {
@@ -142,6 +142,8 @@ def test_one_call_shows_table_and_pictures(study, monkeypatch):
     assert "0.0005" in table.to_html() and "80.0" in table.to_html()
     assert losses.get_suptitle().startswith("SQuAD: training loss of 3 runs")
     assert scores.get_suptitle().startswith("XQuAD")
+    my_runs.show_runs(study, "target", ["udpos"])  # there is none
+    assert len(shown) == 3
 
 
 def test_a_page_sets_studies_runs_and_settings_side_by_side(study, capsys):

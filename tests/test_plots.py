@@ -260,8 +260,9 @@ def test_a_verdict_has_a_colour_a_sign_and_its_gain(figures):
 def test_a_level_that_a_benchmark_lacks_has_no_column():
     table = comparison()
     table = table[~((table["task"] == "rest") & (table["level"] == "Mimic"))]
-    panel = gain_plots.verdict_heatmap(table, LANGUAGES).axes[0]
-    assert [t.get_text() for t in panel.get_xticklabels()].count("Mimic") == 1
+    panels = gain_plots.verdict_heatmap(table, LANGUAGES).axes
+    named = {panel.get_title(): [t.get_text() for t in panel.get_xticklabels()] for panel in panels}
+    assert [title for title, levels in named.items() if "Mimic" in levels] == ["XQuAD"]
 
 
 def test_the_distance_line_is_the_least_squares_line(figures):
@@ -287,6 +288,22 @@ def test_a_figure_says_in_words_what_is_in_it():
     assert (
         repr(style.new_figure("Scores", "Brighter is better.")[0]) == "Scores. Brighter is better."
     )
+    assert repr(style.new_figure("Which?", "Look.")[0]) == "Which? Look."
+    log = pd.DataFrame(
+        {"step": [1, 2], "loss": [3.0, 0.25], "seed": 0, "condition": "none → squad"}
+    )
+    said = repr(plots.training_curve(log))
+    assert said.endswith("no intermediate task → SQuAD: seed 0, ends at 0.25: from 3 to 0.25;")
+
+
+def test_a_row_of_numbers_is_in_the_words(figures):
+    scores = pd.DataFrame({"task": "xquad", "language": [f"m{i}" for i in range(9)]})
+    scores = scores.assign(condition="squad", score=[50.0, 71, *range(60, 67)])
+    named = pd.DataFrame({"code": scores["language"], "name": scores["language"], "family": "F",
+                          "group": "F", "syntactic": 0.1})  # fmt: skip
+    assert repr(plots.score_heatmap(scores, named, "xquad")).endswith("SQuAD: 50 to 71;")
+    few = scores.iloc[:2]
+    assert repr(plots.score_heatmap(few, named, "xquad")).endswith("SQuAD: 50, 71;")
 
 
 def test_the_mde_table_frames_what_finds_the_wanted_gain(figures):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from xtsupport.report.names import side_name
 from xtsupport.report.style import family_colours, group_markers, level_order, new_figure, shade
 
 
@@ -60,6 +61,6 @@ def vector_map(places: pd.DataFrame, languages: pd.DataFrame, about: str = "word
             mine = part[groups == group]
             panel.plot(mine["x"], mine["y"], marks[group], color=colours[group], markersize=5,
                        label=group)  # fmt: skip
-        panel.set(title=condition, xticks=[], yticks=[])
+        panel.set(title=side_name(condition) if condition else "", xticks=[], yticks=[])
     panels[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize="small")
     return figure

@@ -29,6 +29,7 @@ from xtsupport.report.style import (
     NO_FINDING,
     VERDICTS,
     cell_text,
+    first_of,
     gain_window,
     group_markers,
     level_names,
@@ -163,41 +164,33 @@ def _run_dots(panel: Axes, runs: pd.DataFrame | None, row, levels: Sequence[str]
 
 
 def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
-    """Map of verdicts: contrasts down, benchmarks and their levels across, each cell with its gain.
+    """Map of verdicts: a panel per benchmark, contrasts down, levels across, cells with the gain.
 
     `table`: the columns of `compare`, one metric per task.
     """
     table = table.assign(contrast=[contrast_name(row) for _, row in table.iterrows()])
     tasks, rows = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table["contrast"]))
-    columns = [
-        (task, level)
-        for task in tasks
-        for level in level_order(sorted(table["level"][table["task"] == task]), languages)
-    ]
+    widest = table.groupby("task")["level"].nunique().max()
+    columns = min(len(tasks), 2 if widest <= 10 else 1)
+    down = -(-len(tasks) // columns)
     units = ", ".join(dict.fromkeys(table["unit"]))
-    figure, (panel,) = new_figure(
+    figure, panels = new_figure(
         "Verdicts, with the gain in points, of every contrast on every benchmark",
         "Blue and orange cells are findings, light ones are open, whatever their number. That one "
         "benchmark is blue and another is not does not show that they differ: that is tested "
         f"apart. Unit: {units}.",
-        width=max(7.5, 2.4 + 0.48 * len(columns)),
-        height=3.4 + 0.36 * len(rows),
+        columns=columns,
+        rows=down,
+        width=max(7.5, 2.6 + 0.42 * widest * columns),
+        height=1.7 + down * (1.1 + 0.36 * len(rows)),
     )
-    grid = np.full((len(rows), len(columns)), np.nan)
-    for row in table.to_dict("records"):
-        y, x = rows.index(row["contrast"]), columns.index((row["task"], row["level"]))
-        grid[y, x] = list(VERDICTS).index(row["verdict"])
-        ink = "white" if row["verdict"] in FOUND else INK
-        cell_text(panel, x, y, f"{signed_gain(row['gain'])}\n{VERDICTS[row['verdict']][1]}",
-                  fontsize=7.5, color=ink, linespacing=0.95)  # fmt: skip
-    colours = ListedColormap([colour for colour, _ in VERDICTS.values()])
-    shade(panel, grid, cmap=colours, vmin=0, vmax=len(VERDICTS) - 1, linecolor="#BBBBBB",
-          linewidths=0.6)  # fmt: skip
-    named = level_names([level for _, level in columns], languages)
-    middles = np.arange(len(columns)) + 0.5, np.arange(len(rows)) + 0.5
-    panel.set_xticks(middles[0], [named[level] for _, level in columns], rotation=90)
-    panel.set_yticks(middles[1], rows)
-    _task_headings(panel, [task for task, _ in columns])
+    panels = first_of(panels, len(tasks))
+    for i, (panel, task) in enumerate(zip(panels, tasks, strict=True)):
+        _verdict_panel(panel, table[table["task"] == task], rows, languages)
+        names = [textwrap.fill(row, 34) for row in rows]
+        panel.set_yticks(np.arange(len(rows)) + 0.5, names, fontsize=8)
+        panel.tick_params(labelleft=i % columns == 0)
+        panel.set_title(task_name(task), fontsize="medium")
     handles = [
         Patch(facecolor=colour, edgecolor="#999999", label=f"{sign} {verdict}")
         for verdict, (colour, sign) in VERDICTS.items()
@@ -206,14 +199,20 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     return figure
 
 
-def _task_headings(panel: Axes, tasks: Sequence[str]) -> None:
-    """The benchmark's name over its columns and a gap line between benchmarks."""
-    for task in dict.fromkeys(tasks):
-        where = [i for i, name in enumerate(tasks) if name == task]
-        middle = float(np.mean(where)) + 0.5
-        panel.text(middle, -0.1, task_name(task), ha="center", va="bottom", fontsize=9)
-        if where[0]:
-            panel.axvline(where[0], color=INK, linewidth=1.5)
+def _verdict_panel(panel: Axes, table: pd.DataFrame, rows: Sequence[str], languages) -> None:
+    levels = level_order(sorted(table["level"]), languages)
+    grid = np.full((len(rows), len(levels)), np.nan)
+    for row in table.to_dict("records"):
+        y, x = rows.index(row["contrast"]), levels.index(row["level"])
+        grid[y, x] = list(VERDICTS).index(row["verdict"])
+        ink = "white" if row["verdict"] in FOUND else INK
+        cell_text(panel, x, y, f"{signed_gain(row['gain'])}\n{VERDICTS[row['verdict']][1]}",
+                  fontsize=7.5, color=ink, linespacing=0.95)  # fmt: skip
+    colours = ListedColormap([colour for colour, _ in VERDICTS.values()])
+    shade(panel, grid, cmap=colours, vmin=0, vmax=len(VERDICTS) - 1, linecolor="#BBBBBB",
+          linewidths=0.6)  # fmt: skip
+    named = level_names(levels, languages).values()
+    panel.set_xticks(np.arange(len(levels)) + 0.5, named, rotation=90, fontsize=8)
 
 
 def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
@@ -287,7 +286,10 @@ def mde_picture(
     order = list(dict.fromkeys(table[rows]))
     order = order if languages is None else level_order(order, languages)
     grid = table.pivot_table(index=rows, columns=columns, values="mde").loc[order]
-    framed = "" if wanted is None else f" Framed: finds a gain of {wanted:g}."
+    framed = ""
+    if wanted is not None:
+        found = (grid <= wanted).to_numpy().any()
+        framed = f" Framed: finds a gain of {wanted:g}." if found else f" None finds {wanted:g}."
     framed += f" Unit: {table['unit'].iloc[0]}." if "unit" in table else ""
     figure, (panel,) = new_figure(
         "The smallest gain that this design finds (points, 80% power)",
@@ -298,7 +300,8 @@ def mde_picture(
     )
     shade(panel, grid, ".1f", cmap="cividis_r", linewidths=1)
     panel.set_xticks(np.arange(grid.shape[1]) + 0.5, map(str, grid.columns))
-    panel.set_yticks(np.arange(grid.shape[0]) + 0.5, map(str, grid.index))
+    rows_named = grid.index if languages is None else level_names(order, languages).values()
+    panel.set_yticks(np.arange(grid.shape[0]) + 0.5, map(str, rows_named))
     if wanted is not None:
         for y, x in np.argwhere(grid.to_numpy() <= wanted):
             corners = [x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y]

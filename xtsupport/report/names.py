@@ -22,6 +22,11 @@ AGGREGATES = {
 }
 MARKS = {"@translated": ", translated", "@matched": ", equal rows", "+mlm": " + masked LM"}
 NONE = "no intermediate task"
+SCRIPTS = {"Latn": "Latin", "Cyrl": "Cyrillic", "Arab": "Arabic", "Deva": "Devanagari",
+           "Beng": "Bengali", "Armn": "Armenian", "Geor": "Georgian", "Grek": "Greek",
+           "Gujr": "Gujarati", "Guru": "Gurmukhi", "Hans": "Chinese", "Hebr": "Hebrew",
+           "Jpan": "Japanese", "Kore": "Korean", "Mlym": "Malayalam", "Mymr": "Burmese",
+           "Taml": "Tamil", "Telu": "Telugu"}  # ISO 15924; Thai is "Thai"  # fmt: skip
 
 
 @lru_cache(maxsize=8)

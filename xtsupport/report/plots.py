@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from xtsupport.report.names import side_name, task_name
+from xtsupport.report.names import SCRIPTS, side_name, task_name
 from xtsupport.report.style import (
     COLOURS,
     INK,
@@ -36,7 +36,7 @@ from xtsupport.report.style import (
 def training_curve(log: pd.DataFrame) -> Figure:
     """Loss against step, one line per seed (raw thin, smoothed over it), one panel per condition.
 
-    `log`: step, loss, seed and, where there are several, condition.
+    `log`: step, loss, seed and, where there are several, condition (or ``condition → task``).
     """
     log = log if "condition" in log else log.assign(condition="")
     conditions = list(dict.fromkeys(log["condition"]))
@@ -54,29 +54,40 @@ def training_curve(log: pd.DataFrame) -> Figure:
     panels = first_of(panels, len(conditions))
     for panel, condition in zip(panels, conditions, strict=True):
         _loss_lines(panel, log[log["condition"] == condition])
-        panel.set(xlabel="step", title=side_name(condition) if condition else "")
+        title = " → ".join(map(side_name, condition.split(" → "))) if condition else ""
+        panel.set(xlabel="step", title=title)
+        if log.loc[log["condition"] == condition, "seed"].nunique() <= 4:
+            panel.legend(frameon=False, fontsize="small", loc="upper right")
     for panel in panels[::columns]:
         panel.set(ylabel="loss", ylim=(0, None))
-    panels[-1].legend(frameon=False, fontsize="small")
     return figure
 
 
 def losses_of_runs(log: pd.DataFrame, task: str) -> Figure:
-    """Smoothed loss against step of several runs on one task, overlaid.
+    """Smoothed loss against step of several runs on one task, a colour per setting.
 
-    `log`: step, loss, run (its name, in the order of the legend).
+    `log`: step, loss, run (its name, in the order of the legend, such as ``squad, seed 0``).
     """
-    names = list(dict.fromkeys(log["run"]))
+    seeds: dict[str, list[str]] = {}
+    for name in dict.fromkeys(log["run"]):
+        setting, _, seed = name.partition(", seed ")
+        seeds.setdefault(setting, []).append(seed)
+    count = log["run"].nunique()
     figure, (panel,) = new_figure(
-        f"{task_name(task)}: training loss of {len(names)} runs",
-        "Compare runs of one seed: a lower line learned faster. Compare seeds of one setting: how "
-        "far apart they lie is chance.",
-        height=3.4 + 0.16 * len(names),
+        f"{task_name(task)}: training loss of {count} run{'s' * (count > 1)}",
+        "A colour is one setting. A lower line learned faster; how far lines of one colour lie "
+        "apart is chance.",
+        height=3.4 + 0.16 * len(seeds),
     )
-    for i, name in enumerate(names):
-        run = log[log["run"] == name].sort_values("step")
-        panel.plot(run["step"], smooth(run["loss"]), color=COLOURS[i % len(COLOURS)], label=name,
-                   linestyle=("-", "--", ":")[i // len(COLOURS) % 3])  # fmt: skip
+    settings = list(seeds)
+    for name, run in log.groupby("run", sort=False):
+        setting, run = name.partition(", seed ")[0], run.sort_values("step")
+        i, own = settings.index(setting), [seed for seed in seeds[setting] if seed]
+        label = side_name(setting) + (f", seed {own[0]}" if len(own) == 1 else "")
+        label += f", {len(own)} seeds" * (len(own) > 1)
+        panel.plot(run["step"], smooth(run["loss"]), color=COLOURS[i % len(COLOURS)],
+                   linestyle=("-", "--", ":")[i // len(COLOURS) % 3],
+                   label=label if name.endswith(seeds[setting][0]) else "_")  # fmt: skip
     panel.set(xlabel="step", ylabel="loss", ylim=(0, None))
     figure.legend(loc="outside lower left", frameon=False, fontsize="small")
     return figure
@@ -125,7 +136,7 @@ def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> F
         "Down a column: brighter is a higher score; which differences are findings, the verdicts "
         "say. Along a row, from the language whose grammar is nearest to that of English to the "
         "farthest: how much is lost with distance.",
-        width=max(6.4, 2.4 + 0.5 * len(order)),
+        width=max(6.4, 2.4 + 0.36 * len(order)),
         height=2.9 + 0.36 * len(grid),
     )
     mesh = shade(panel, grid, ".0f", cmap="cividis", linewidths=0.5)
@@ -156,13 +167,19 @@ def family_picture(languages: pd.DataFrame) -> Figure:
             marker=MARKERS[scripts.index(row.script) % len(MARKERS)],
             markerfacecolor="white" if pd.isna(value) else colour,
         )  # fmt: skip
-    names = table["group"] + ": " + table["name"] + " (" + table.index + ")"
-    panel.set_yticks(range(len(table)), names)
+    panel.set_yticks(range(len(table)), table["group"] + ": " + table["name"])
     for label, family in zip(panel.get_yticklabels(), table["family"], strict=True):
         label.set_color(colours[family])
     panel.set(xlabel="syntactic distance from English (0 to 1)", ylim=(len(table) - 0.4, -0.6))
     handles = [
-        Line2D([], [], color=INK, marker=MARKERS[i % len(MARKERS)], linestyle="", label=script)
+        Line2D(
+            [],
+            [],
+            color=INK,
+            marker=MARKERS[i % len(MARKERS)],
+            linestyle="",
+            label=SCRIPTS.get(script, script),
+        )
         for i, script in enumerate(scripts)
     ]
     figure.legend(

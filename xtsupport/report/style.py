@@ -26,6 +26,9 @@ from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.text import Annotation
+from matplotlib.ticker import FixedLocator
+
+from xtsupport.report.numbers import MINUS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h", "d", "$+$", "$=$")
@@ -168,7 +171,28 @@ class Described(Figure):
     words = ""
 
     def __repr__(self) -> str:
-        return self.words or super().__repr__()
+        return " ".join([self.words, *map(_in_words, self.axes)]).strip() or super().__repr__()
+
+
+def _in_words(panel: Axes) -> str:
+    """Where a panel's named lines begin and end, and the numbers of its named rows."""
+    said = [
+        f"{line.get_label()}: from {line.get_ydata()[0]:.3g} to {line.get_ydata()[-1]:.3g}"
+        for line in panel.lines
+        if line.get_linestyle() != "None" and not line.get_label().startswith("_")
+    ]
+    if isinstance(panel.yaxis.get_major_locator(), FixedLocator):
+        places = panel.get_yticks()
+        names = panel.yaxis.get_major_formatter().format_ticks(places)  # hidden ones as well
+        for name, y in zip(names, places, strict=True):
+            row = [t.get_text() for t in panel.texts if abs(t.get_position()[1] - y) < 0.3]
+            if len(row) > 8:
+                row = [each.split()[0] for each in row]
+                low, *_, high = sorted(row, key=lambda text: float(text.replace(MINUS, "-")))
+                row = [f"{low} to {high}"]
+            said += [f"{name}: {', '.join(row)}"] if row else []
+    title = f"{panel.get_title()}:" if said and panel.get_title() else ""
+    return " ".join(" ".join([title, *(f"{each};" for each in said)]).split())
 
 
 def in_rows(count: int) -> tuple[int, int]:
@@ -204,7 +228,7 @@ def new_figure(
         )  # fmt: skip
     plt.close(figure)
     title = f"{title} ({ORIGIN})" if ORIGIN else title
-    figure.words = f"{title}. {look_for}"
+    figure.words = f"{title}{'' if title.endswith('?') else '.'} {look_for}"
     lines = textwrap.wrap(look_for, int(width * 13))
     # blank lines keep the room below the title in which the smaller text then stands
     heading = figure.suptitle(

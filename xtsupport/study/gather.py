@@ -36,8 +36,8 @@ def gather(
     questions alone (columns ``SHOWN``), the pooled rows over questions and runs, and a line per
     study that was given twice. target: None is the primary one; another is judged by its official
     metric. Writes ``cube.parquet``, ``settings.yaml``, ``machines.csv`` and ``machines.png`` to
-    `out`. Raises UserError where studies declare different comparisons or lack the target, or two
-    machines used the same seed for different runs.
+    `out`. Raises UserError where studies differ in a setting that scores depend on, or lack the
+    target under a condition, or two machines used the same seed for different runs.
     """
     found = [folders.typed(path, Path()) for path in paths]
     absent = [f for f in found if not (f / "cube").is_dir() or not (f / "settings.yaml").is_file()]

@@ -199,7 +199,7 @@ def show_runs(study: Study, phase: str | None = None, targets: Sequence[str] = (
     """In a notebook: show the table and the figures of all runs of a study.
 
     phase: intermediate (losses), target or retrieval (losses, scores by language and family);
-    None: all that have scores. targets: draw only the scores of these; empty: all.
+    None: all that have scores. targets: only the runs on these, and their scores; empty: all.
     """
     from IPython.display import display
 
@@ -209,6 +209,9 @@ def show_runs(study: Study, phase: str | None = None, targets: Sequence[str] = (
 
     made = found(study, phase)
     made = made if phase else [each for each in made if each.record["phase"] in SCORED]
+    if targets:
+        on = [each.record["settings"].get("targets", targets) for each in made]
+        made = [each for each, own in zip(made, on, strict=True) if {*targets} & {*own}]
     if not made:
         print("No run of this study is finished here yet.")
         return
