@@ -12,6 +12,7 @@ xtsupport/training/offline_encoder.py): what it shows about languages is real, w
 intermediate training is a demonstration, not a measurement.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Iterable
@@ -38,6 +39,10 @@ from xtsupport.training.vocabulary import trimmed
 NAMES = ("few", "squad")
 FEW, MANY = 80, 1520  # questions
 LONGEST = 900  # characters of a passage: longer ones take too long
+FETCH = (
+    'set data = "hub" to fetch XQuAD with a network, or name the folder that '
+    "`xtsupport data get params/base.yaml --only targets=xquad --to FOLDER` made"
+)
 KEPT_ANYWAY = 2  # pieces of at most so many characters stay: what somebody types is cut less finely
 
 
@@ -120,18 +125,24 @@ def folder_of(name: str) -> Path:
 
 
 def mirror(data: str) -> str:
-    """``hub``, or a mirror folder, whose path counts from the project's root."""
-    return data if data == "hub" else str(folders.typed(data).resolve())
+    """``hub``, or a mirror folder, whose path counts from the project's root; where that is not
+    there, the one that the variable ``XTSUPPORT_MIRROR`` names, as for the tests.
+    """
+    if data == "hub":
+        return data
+    found = folders.typed(data).resolve()
+    return str(found if found.is_dir() else os.environ.get("XTSUPPORT_MIRROR") or found)
 
 
 def lacking(data: str) -> list[str]:
     """What the classroom notebook needs and is not here, with what to do about it; [] if all is."""
     problems = []
-    for check in (lambda: load("xquad", "en", None, data), *(partial(folder_of, n) for n in NAMES)):
+    checks = [(lambda: load("xquad", "en", None, data), f"; {FETCH}")]
+    for check, remedy in (*checks, *((partial(folder_of, name), "") for name in NAMES)):
         try:
             check()
         except UserError as error:
-            problems += error.problems
+            problems += [problem + remedy for problem in error.problems]
     return list(dict.fromkeys(problems))
 
 
