@@ -7,11 +7,11 @@ from xtsupport.report.names import contrast_name, task_name
 from xtsupport.report.style import COLOURED, INK, new_figure, verdict_look
 
 
-def claims_figure(alone: pd.DataFrame, together, data: str) -> Figure:
+def claims_figure(alone: pd.DataFrame, together) -> Figure:
     """One line per machine, its gain with the interval of its own questions, the pooled below.
 
     `alone`: machine, seeds, gain, ci_low, ci_high, verdict, in points; together: one row of
-    ``compare`` over questions and runs, drawn thick; data: the source whose names its axis has.
+    ``compare`` over questions and runs, drawn thick.
     """
     alone = alone.sort_values("gain", ignore_index=True)
     figure, (panel,) = new_figure(
@@ -34,6 +34,6 @@ def claims_figure(alone: pd.DataFrame, together, data: str) -> Figure:
         [*("seed " + alone["seeds"].astype(str)), "together"],
         fontsize=8,
     )
-    where = f"gain on {task_name(together['task'], data)} in points"
-    panel.set(xlabel=f"{where}: {contrast_name(together, data)}", ylim=(last + 0.8, -0.8))
+    where = f"gain on {task_name(together['task'])} in points"
+    panel.set(xlabel=f"{where}: {contrast_name(together)}", ylim=(last + 0.8, -0.8))
     return figure
