@@ -43,6 +43,17 @@ def test_solution_05_squad_lowers_retrieval_most_and_hellaswag_least(means):
     assert retrieval.drop("none").idxmax() == "hellaswag"
 
 
+def test_solution_05_retrieval_and_transfer_agree_loosely(cube):
+    scores = official(score_table(cube), "world").query("condition == 'none' and seed == 0")
+    both = scores.pivot_table(index="language", columns="task", values="score", observed=True)
+    both = both[["tatoeba", "xquad"]].drop("en")
+    assert 0.2 < both.corr("spearman").loc["tatoeba", "xquad"] < 0.7
+    family = both.groupby(language_table("world").set_index("code")["family"]).mean()
+    assert family.loc["Turnic"].equals(family.min())
+    apart = family.loc["Kindric"] - family.loc["Farric"]
+    assert abs(apart["tatoeba"]) < 5 and apart["xquad"] > 15
+
+
 def test_solution_07_squad_helps_every_family_and_other_kinds_do_not_help(cube, means):
     assert means["xquad"][["mnli", "hellaswag"]].max() < means["xquad"]["none"]
     scores = official(score_table(cube), "world").query("task == 'xquad' and language != 'en'")
