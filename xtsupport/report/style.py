@@ -176,13 +176,15 @@ class Described(Figure):
 
 def _in_words(panel: Axes) -> str:
     """Where a panel's named lines begin and end, and the numbers of its named rows."""
+    named = {str(line.get_label()): np.asarray(line.get_ydata(), float) for line in panel.lines
+             if line.get_linestyle() != "None"}  # fmt: skip
     said = [
-        f"{line.get_label()}: from {line.get_ydata()[0]:.3g} to {line.get_ydata()[-1]:.3g}"
-        for line in panel.lines
-        if line.get_linestyle() != "None" and not line.get_label().startswith("_")
+        f"{name}: from {values[0]:.3g} to {values[-1]:.3g}"
+        for name, values in named.items()
+        if not name.startswith("_")
     ]
     if isinstance(panel.yaxis.get_major_locator(), FixedLocator):
-        places = panel.get_yticks()
+        places = list(panel.get_yticks())
         names = panel.yaxis.get_major_formatter().format_ticks(places)  # hidden ones as well
         for name, y in zip(names, places, strict=True):
             row = [t.get_text() for t in panel.texts if abs(t.get_position()[1] - y) < 0.3]
