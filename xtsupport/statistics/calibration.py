@@ -10,7 +10,7 @@ Three runs leave the run variance uncertain, so the studies are drawn twice: wit
 with its one-sided 80% upper bound. For other designs see benchmarks/calibration.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,8 +61,9 @@ def calibrate(
         tables: dict[str, list] = {"all": [], level: []}
         for done in range(studies):
             drawn = replace(evidence, parts=(pattern.draw(true, noise, upper, rng),))
+            judged = _judged(drawn, evidence, list(tables))
             for by, found in tables.items():
-                found.append(_judged(drawn, evidence, by))
+                found.append(judged[judged["by"].eq(by)])
             progress(number * studies + done + 1, len(kinds) * studies)
         deviation = float(np.sqrt(noise.variance(np.inf, upper)))
         about = {"runs": "upper bound" if upper else "estimate", "run_sd": deviation}
@@ -70,7 +71,7 @@ def calibrate(
     return pd.DataFrame(lines).assign(unit=rules.unit)
 
 
-def _judged(drawn: Evidence, evidence: Evidence, by: str) -> pd.DataFrame:
+def _judged(drawn: Evidence, evidence: Evidence, by: Sequence[str]) -> pd.DataFrame:
     """The target's rows of ``compare`` for the contrasts of the study."""
     rules, primary = evidence.rules, evidence.primary
     table = compare(
@@ -79,7 +80,7 @@ def _judged(drawn: Evidence, evidence: Evidence, by: str) -> pd.DataFrame:
         margin=rules.margin, alpha=rules.alpha, adjustment=rules.adjustment,
         data=evidence.data,
     )  # fmt: skip
-    return table[table["task"].eq(primary.target) & table["by"].eq(by)]
+    return table[table["task"].eq(primary.target)]
 
 
 def _counted(tables: list[pd.DataFrame], by: str, true: float, rules) -> dict:

@@ -31,7 +31,7 @@ COLUMNS = [
 def compare(
     cube,
     baseline: str = "none",
-    by: str = "group",
+    by: str | Sequence[str] = "group",
     unit: str = Declared.unit,
     paired: bool = True,
     n_resamples: int = 10_000,
@@ -48,7 +48,7 @@ def compare(
     """Gains of every condition over its baseline, in points, with the columns of ``COLUMNS``.
 
     - cube: a frame with the columns of a cube, the path of one, or ``Evidence``
-    - by: group, family, language or all; unit: what is resampled, one of ``UNITS``
+    - by: group, family, language or all, or several; unit: what is resampled, one of ``UNITS``
     - paired: the seeds of treatment and baseline belong together
     - contrasts: pairs (treatment, baseline) of ``condition`` or ``condition/variant``; without
       them every condition and variant is compared with ``baseline``
@@ -67,7 +67,9 @@ def compare(
     if not measured:
         raise UserError(f"metrics={list(metrics or ())}: the cube has none of them")
     pairs = sides_of(measured, baseline, contrasts)
-    found = cases(measured, task_facts(measured, data), pairs, by, paired, primary)
+    facts, levels = task_facts(measured, data), [by] if isinstance(by, str) else by
+    parts = [cases(measured, facts, pairs, each, paired, primary) for each in levels]
+    found = [case for part in parts for case in part]
     return judge(tabulate(found, unit, alpha), adjustment, margin, alpha)[COLUMNS]
 
 
