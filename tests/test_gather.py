@@ -126,7 +126,7 @@ def test_the_rules_that_were_declared_hold_for_what_is_pooled(machines, tmp_path
     assert main(["gather", *map(str, machines), "--out", str(tmp_path / "class")]) == 0
     together = capsys.readouterr().out.partition("together: ")[2].replace("\N{MINUS SIGN}", "-")
     assert "equivalent within 25 points" in together
-    low, high = (float(end) for end in re.search(r"interval (\S+) to (\S+?),", together).groups())
+    low, high = (float(end) for end in re.search(r"(-?[\d.]+) to (-?[\d.]+)", together).groups())
     by_hand = stats.t.isf(0.01, 5) * np.std(EFFECTS, ddof=1) / 6**0.5  # 98%: two one-sided tests
     assert (high - low) / 2 == pytest.approx(by_hand, rel=0.05) and "98% interval" in together
 
