@@ -2,7 +2,8 @@
 
 The folder has the names and columns of the real datasets (``rajpurkar/squad``,
 ``google/xtreme/XQuAD.qta``, ...) and its own ``tasks.csv`` and ``languages.csv``; nothing that
-reads it knows that it is generated. The same seed gives the same bytes.
+reads it knows that it is generated. The same seed gives the same rows with any version of the
+libraries, and with the same version of pyarrow the same bytes.
 
 What to keep in mind when reading results: the raw text contains parallel and code-switched
 documents and questions in every language, unlike the web text that XLM-R was trained on.
