@@ -53,7 +53,7 @@ lab: $(READY)
 
 # One worker per processor.
 test: $(READY)
-	.venv/bin/python -m pytest -n auto --dist worksteal
+	.venv/bin/python -m pytest -n auto --dist worksteal $(COVERAGE)
 
 # The Slurm suite, on a cluster of this one machine: needs root on Debian or Ubuntu.
 slurm: $(READY)
