@@ -1,6 +1,8 @@
 """Costs by hand, and that what is counted is what runs do."""
 
 import copy
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +16,12 @@ from transformers import XLMRobertaConfig, XLMRobertaModel
 from xtsupport.data import load
 from xtsupport.data.lengths import Lengths, published
 from xtsupport.study import cost, devices
+from xtsupport.study.inputs import Published
 from xtsupport.study.plan import open_study, read_settings
+from xtsupport.study.planner import Planner
 
-PARAMS = Path(__file__).parents[1] / "params"
+ROOT = Path(__file__).parents[1]
+PARAMS = ROOT / "params"
 
 
 def test_weights_of_known_encoders():
@@ -170,3 +175,24 @@ def test_a_step_takes_what_its_device_or_its_host_takes_whichever_is_slower():
     assert work.seconds(gpu) == pytest.approx(1.5 + 14.12)
     assert work.seconds(replace(gpu, launch=1e-6)) == pytest.approx(1.5 + 10.0025)
     assert work.seconds(devices.Device("", 1e9)) == pytest.approx(1.5 + 1000 + 15)
+
+
+def test_the_page_on_scale_and_the_readme_say_what_is_estimated():
+    """docs/scale.md: hours per phase and together, on 1 to 16 devices; README: 1 and 8 H100."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import scale
+
+    settings = read_settings(str(PARAMS / "paper.yaml"))
+    made = Planner(settings, inputs=Published).all_runs()
+    found = cost.Estimate(settings, made)
+    table = re.findall(r"^\|(.+)\|$", (ROOT / "docs/scale.md").read_text("utf-8"), re.M)[:10]
+    rows = [[cell.strip(" *").removesuffix(" h") for cell in row.split("|")] for row in table[2:]]
+    for number, device in enumerate(devices.DEVICES, 1):
+        hours, phases = scale.hours_of(found, device), ("intermediate", "target", "retrieval")
+        wanted = [sum(hours[r.name] for r in made if r.phase == phase) for phase in phases]
+        wanted += [scale.makespan(made, hours, many) for many in (1, 2, 4, 8, 16)]
+        assert [float(row[number]) for row in rows] == pytest.approx(wanted, abs=0.51)
+    readme = (ROOT / "README.md").read_text("utf-8")
+    told = r"about (\d+) hours on one H100\]\(docs/scale.md\), and (\d+) on eight"
+    said = [float(each) for each in re.search(told, readme).groups()]
+    assert said == pytest.approx(wanted[3::3], abs=0.51)
