@@ -12,7 +12,7 @@ from simulated_cubes import simulate
 from xtsupport.errors import UserError
 from xtsupport.report.contents import contents
 from xtsupport.report.numbers import level
-from xtsupport.report.paper_sentences import sentence
+from xtsupport.report.paper_sentences import metric_points, required, sentence
 from xtsupport.report.paper_tables import latex_table, page_table
 from xtsupport.report.significance_files import write_significance
 from xtsupport.statistics.aggregates import Facts
@@ -201,14 +201,38 @@ def test_default_contrasts_take_the_baseline_that_fits():
 def test_sentences_name_the_unit_and_the_numbers(table):
     rows = table.query("task == 'xquad' and metric == 'f1' and by == 'group'").set_index("level")
     words = sentence(rows.loc["Greek"].to_dict() | {"level": "Greek"}, Declared(), "hub")
-    assert words.startswith("On XQuAD, SQuAD scores ")
-    assert "F1 points above no intermediate task in Greek (1 language; 98.75% interval " in words
+    assert words.startswith("In Greek, SQuAD scores ")
+    assert "F1 points higher on XQuAD than no intermediate task (1 language; 98.75% " in words
     assert re.search(r"; Holm-adjusted p [<=] 0.\d+; \d+ clusters, 3 seeds\)\.$", words)
     row = rows.loc["Greek"].to_dict() | {"level": "Greek", "verdict": "too few", "n_seeds": 2}
     few = sentence(row, Declared(), "hub")
     assert "too few seeds" in few
     apart = table.query("task == 'xquad - rest' and metric == 'f1' and by == 'group'").iloc[0]
     assert "larger on XQuAD than on the other targets" in sentence(apart, Declared(), "hub")
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "said"),
+    [
+        ("xquad", "f1", "F1 points"),
+        ("xquad", "exact_match", "points of exact match"),
+        ("rest", "official", "points of the official metrics"),
+        ("rest (f1)", "official", "F1 points"),
+        ("xquad - rest", "f1", "points"),  # XNLI's are of accuracy
+        ("xquad - rest (f1)", "f1", "F1 points"),
+        ("xquad - rest (f1)", "exact_match", "points"),
+    ],
+)
+def test_points_are_named_after_the_metric_of_both_sides(task, metric, said):
+    assert metric_points(metric, task) == said
+
+
+def test_what_power_requires_says_when_it_is_before_the_correction(table):
+    row = table.iloc[0].to_dict() | {"mde": 1.46}
+    assert required(row | {"note": ""}, 0.05) == "80% power requires a gain of 1.5 points"
+    assert required(row | {"note": "98.75% interval"}, 0.05).endswith(
+        "1.5 points, before the correction for several rows"
+    )
 
 
 def test_files_are_written(evidence, table, tmp_path):

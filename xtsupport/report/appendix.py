@@ -13,7 +13,7 @@ from xtsupport.report.contents import Contents
 from xtsupport.report.names import side_name, task_name
 from xtsupport.report.numbers import ends, interval
 from xtsupport.report.page import Block, bullets, folded, paragraph, table
-from xtsupport.report.paper_sentences import claim
+from xtsupport.report.paper_sentences import claim, required
 from xtsupport.report.robustness import named_tasks
 from xtsupport.sides import SOURCE, side
 from xtsupport.statistics.best_intermediate import WAYS, best_intermediate
@@ -44,8 +44,8 @@ def deciding(found: Contents) -> list[str]:
         target[["treatment", "baseline", "variant", "task", "metric"]].drop_duplicates()
     )
     if (whole["verdict"] == "undetermined").any() and whole["mde"].notna().any():
-        lines.append(f"Undetermined does not mean no effect: 80% power requires a gain of "
-                     f"{whole['mde'].iloc[0]:.1f} points here.")  # fmt: skip
+        needs = required(whole.iloc[0], found.rules.alpha)
+        lines.append(f"Undetermined does not mean no effect: here {needs}.")
     for row in found.doubted.to_dict("records"):
         bounds = ends(row["boot_low"], row["boot_high"])
         lines.append(f"A studentised bootstrap of the same clusters and seeds gives {bounds}: "

@@ -45,16 +45,16 @@ def claim(row: Mapping) -> str:
 
 
 def _finding(row, rules, data) -> str:
-    gain, where = f"{abs(row['gain']):.1f} {metric_points(row['metric'])}", _place(row, data)
-    target, _, rest = row["task"].partition(" - ")
+    gain = f"{abs(row['gain']):.1f} {metric_points(row['metric'], row['task'])}"
+    where, (target, _, rest) = _place(row, data), row["task"].partition(" - ")
     who, base = (side_name(each, data) for each in both_sides(row))
     more = row["gain"] > 0
     if rest:
         than = f"{gain} {'larger' if more else 'smaller'} on {_task(target, data)}"
-        said = f"In {where}, the gain of {who} over {base} is {than} than on {_task(rest, data)}"
+        said = f"{where}, the gain of {who} over {base} is {than} than on {_task(rest, data)}"
     else:
-        than = f"{gain} {'above' if more else 'below'} {base}"
-        said = f"On {_task(target, data)}, {who} scores {than} in {where}"
+        than = f"{gain} {'higher' if more else 'lower'} on {_task(target, data)}"
+        said = f"{where}, {who} scores {than} than {base}"
     return said + {
         "improves": "",
         "harms": "",
@@ -69,12 +69,23 @@ def _open(row, alpha) -> str:
         return ", which does not survive the correction for multiple comparisons"
     if isnan(row["mde"]):
         return ", which is inconclusive"
-    wanted = points(round(row["mde"], 1))
-    return f", which is inconclusive (80% power requires a gain of {wanted})"
+    return f", which is inconclusive ({required(row, alpha)})"
 
 
-def metric_points(metric: str) -> str:
-    """`F1 points`, `points of exact match`."""
+def required(row: Mapping, alpha: float) -> str:
+    """`80% power requires a gain of 1.5 points`, and that this is before a correction if so."""
+    corrected = level(row, alpha) != f"{100 * (1 - alpha):g}"
+    before = ", before the correction for several rows" if corrected else ""
+    return f"80% power requires a gain of {points(round(row['mde'], 1))}{before}"
+
+
+def metric_points(metric: str, task: str) -> str:
+    """`F1 points`, `points of exact match`; `points` of a difference of two metrics."""
+    if task.endswith("(f1)") and metric == "official":
+        metric = "f1"
+    _, apart, rest = task.partition(" - ")
+    if apart and not (metric == "f1" and rest in ("rest (f1)", "same-format")):
+        return "points"
     special = {"f1": "F1 points", "official": "points of the official metrics"}
     return special.get(metric, f"points of {metric_name(metric)}")
 
@@ -87,8 +98,10 @@ def _task(name: str, data: str) -> str:
 def _place(row, data) -> str:
     if row["by"] in ("language", "source"):
         known = languages(data).get(row["level"])
-        return known.name if known else row["level"]
-    return counted(row["n_languages"], "language") if row["by"] == "all" else row["level"]
+        return f"In {known.name if known else row['level']}"
+    if row["by"] == "all":
+        return f"Over {counted(row['n_languages'], 'language')}"
+    return f"In {row['level']}"
 
 
 def scarce(row: Mapping) -> str:

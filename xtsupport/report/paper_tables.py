@@ -59,11 +59,11 @@ def caption(table: pd.DataFrame) -> str:
     first, method = table.iloc[0], table.iloc[0]["adjustment"]
     adjusted = "not adjusted" if method == "none" else f"{method}-adjusted"
     planned = "Exploratory: " if first["note"].startswith("exploratory") else ""
-    where = f"{task_name(first['task'])}, in {metric_points(first['metric'])}"
+    where = f"{task_name(first['task'])}, in {metric_points(first['metric'], first['task'])}"
     return (
         f"{planned}{contrast_name(first)} on {where}. "
         f"Unit: {first['unit']}, {first['n_seeds']} seeds; p-values {adjusted}; "
-        "MDE: gain found with 80% power."
+        "MDE: gain found with 80% power before any adjustment."
     )
 
 

@@ -105,8 +105,10 @@ def _design(row) -> str:
 
 
 def calibration_sentences(table: pd.DataFrame) -> list[str]:
-    """One sentence per row of ``calibrate``."""
-    return [_calibrated(row) for row in table.to_dict("records")]
+    """One sentence per row of ``calibrate``; a planted gain stands beside no gain."""
+    kinds = ["runs", "by"]
+    without = table[table["true_gain"].eq(0)].set_index(kinds)["found"].rename("without")
+    return [_calibrated(row) for row in table.join(without, on=kinds).to_dict("records")]
 
 
 def _calibrated(row: dict) -> str:
@@ -115,8 +117,10 @@ def _calibrated(row: dict) -> str:
     gain = f"a gain of {points(row['true_gain'])}" if row["true_gain"] else "no gain"
     start = f"With {gain}, runs that vary {known} (SD {row['run_sd']:.1f}), {where}"
     if np.isnan(row["allowed"]):
-        found = f"{row['found']:.0f}% of rows are found before adjustment"
-        return f"{start}: {found}, {row['judged']:.0f}% judged so."
+        found = f"{row['found']:.0f}% of rows have p at most alpha before adjustment"
+        found += f" (without a gain {row['without']:.0f}%)"
+        missed = "; most such gains are missed" if row["judged"] < 50 else ""
+        return f'{start}: {found}, {row["judged"]:.0f}% an "improves" or "harms"{missed}.'
     wrong, share = 'an "improves" or "harms"', row["any_found"]
     if row["true_gain"]:
         wrong, share = 'a wrong "equivalent"', row["any_equivalent"]
@@ -155,9 +159,10 @@ def write_power(table: pd.DataFrame, out, languages: pd.DataFrame) -> list[Path]
         f"Power to find a gain of {points(table['gain'].iloc[0])}, from the pilot's own noise. SD "
         "of runs: of the difference of two, in points, pooled over conditions, and its one-sided "
         "80% upper bound, which the plan takes. "
-        f"MDE: the gain in points that is found with {100 * POWER:.0f}% power. Needed for that "
-        f"power: the smallest number of seeds; with {table['n_seeds'].min()} seeds, of questions "
-        "per language or of languages, the rest unchanged. Unit: clusters x seeds."
+        f"MDE: the gain in points that is found with {100 * POWER:.0f}% power, before the "
+        "correction for several rows. Needed for that power: the smallest number of seeds; with "
+        f"{table['n_seeds'].min()} seeds, of questions per language or of languages, the rest "
+        "unchanged. Unit: clusters x seeds."
     )
     files = [
         write_text(out / "power.csv", table.to_csv(index=False)),

@@ -30,7 +30,8 @@ POWER = 0.8
 def describe(gain: np.ndarray, spread: Spread, alpha: float) -> dict:
     """Two-sided interval (1 - alpha), p-value, and the gain found with 80% power (NaN: fiducial).
 
-    gain: (n,); all in its unit, unadjusted.
+    gain: (n,); all in its unit and at alpha, unadjusted: a gain of ``mde`` may need more to pass a
+    correction for several rows.
     """
     half = spread.reach(alpha / 2)
     reach = (stats.t.ppf(1 - alpha / 2, spread.df) + stats.t.ppf(POWER, spread.df)) * spread.se
