@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 from simulated_cubes import simulate
 
-from xtsupport.report.power_report import power_curves, power_sentences, printable, write_power
+from xtsupport.report.power_report import (
+    calibration_sentences,
+    power_curves,
+    power_sentences,
+    printable,
+    write_power,
+)
 from xtsupport.statistics.evidence import evidence_of
 from xtsupport.statistics.power import power_table
 from xtsupport.study.cli import main
@@ -67,6 +73,18 @@ def test_sentences_tell_what_is_needed_or_that_nothing_suffices():
     )
     assert "over all languages is found" in other and "; no number of seeds suffices" in other
     assert "(its estimate is 0 or less, which so few runs give by luck)" in third
+
+
+@pytest.mark.parametrize(("judged", "end"), [(1.0, "; most such gains are missed."), (90.0, ".")])
+def test_a_planted_gain_is_told_beside_none(judged, end):
+    row = {"runs": "estimate", "run_sd": 5.1, "by": "all", "true_gain": 0.0, "rows": 7,
+           "studies": 20, "found": 4.0, "any_found": 0.0, "any_equivalent": 0.0, "judged": 0.0,
+           "allowed": 5.0, "mc_error": 4.9}  # fmt: skip
+    planted = row | {"true_gain": 2.0, "found": 3.0, "judged": judged, "allowed": np.nan}
+    none, some = calibration_sentences(pd.DataFrame([row, planted]))
+    assert none.startswith("With no gain, ") and some.startswith("With a gain of 2 points, ")
+    assert "3% of rows have p at most alpha before adjustment (without a gain 4%), " in some
+    assert some.endswith(f'{judged:.0f}% an "improves" or "harms"{end}')
 
 
 def test_the_table_fits_a_page(table):
