@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from scipy import stats
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
@@ -109,5 +110,67 @@ def test_a_wrong_answer_is_told_what_is_wrong(kit, capsys):
     assert "expected one number" in told(kit, capsys, "02-b", [1.0, 2.0], None, None, [])
     normal = told(kit, capsys, "07-b", lambda g: (np.mean(g) - 2 * np.std(g), np.mean(g)))
     assert "n - 1" in normal
+    half = told(kit, capsys, "07-b", lambda g: np.array(3.79))
+    assert "return a pair (low, high); you returned array(3.79)" in half
+    printed = told(kit, capsys, "02b-a", lambda first, last, n: print("(1, 3)"))
+    assert "return a pair (first, last)" in printed and "end it with `return`" in printed
     runs_only = told(kit, capsys, "07b-a", lambda b: tuple(np.quantile(b.mean(0), [0.4, 0.6])))
     assert "Too narrow" in runs_only
+
+
+def test_07_a_without_the_cap_at_1_is_wrong(kit, capsys):
+    def uncapped(p):
+        order = np.argsort(p)
+        rising = np.maximum.accumulate(np.sort(p) * np.arange(len(p), 0, -1))
+        return rising[np.argsort(order)]
+
+    assert "[1.2, 0.12, 1.2]" in told(kit, capsys, "07-a", uncapped)
+
+
+def test_02b_a_that_multiplies_by_a_mask_is_wrong_where_sums_are_negative(kit, capsys):
+    def multiplied(first, last, longest):
+        sums = first[:, None] + last[None]
+        allowed = sums.new_ones(sums.shape).triu().tril(longest - 1)
+        return divmod((sums * allowed).argmax().item(), len(first))
+
+    said = told(kit, capsys, "02b-a", multiplied)
+    # by hand: (2, 2) has -1 - 2 = -3; the mask makes a forbidden (0, 2) a 0
+    assert (
+        "first [-3.0, -5.0, -1.0], last [-4.0, -3.0, -2.0], longest 2: (2, 2), not (0, 2)" in said
+    )
+
+
+@pytest.mark.parametrize("way", ["function", "module"])
+def test_02b_b_with_torchs_own_loss_is_wrong(kit, capsys, way):
+    from torch import nn
+
+    def borrowed(logits, labels, share):
+        if way == "module":
+            return nn.CrossEntropyLoss(label_smoothing=share)(logits, labels)
+        return nn.functional.cross_entropy(logits, labels, label_smoothing=share)
+
+    assert "without torch's cross_entropy" in told(kit, capsys, "02b-b", borrowed)
+
+
+def test_02b_b_shows_the_input_the_right_loss_and_mine(kit, capsys):
+    logs = lambda logits, labels: logits.log_softmax(-1)[range(len(labels)), labels]  # noqa: E731
+    said = told(kit, capsys, "02b-b", lambda x, y, share: -(1 - share) * logs(x, y).mean())
+    # by hand, share 0.1: the rows' mean -log p of the right pieces is (0.1698 + 2.1698) / 2
+    assert "logits [[2.0, 0.0, -1.0], [0.0, 1.0, 3.0]], labels [0, 1], share 0.1" in said
+    assert f"Your answer: {0.9 * 1.1698:.4f}"[:-1] in said
+
+
+@pytest.mark.parametrize(
+    "half, hint",
+    [
+        (lambda g: stats.t.ppf(0.975, len(g) - 1) * np.std(g) / len(g) ** 0.5, "ddof=1"),
+        (lambda g: stats.t.ppf(0.975, len(g) - 1) * np.std(g, ddof=1), "root of n"),
+        (lambda g: stats.norm.ppf(0.975) * stats.sem(g), "1.96"),
+        (lambda g: stats.t.ppf(0.95, len(g) - 1) * stats.sem(g), "each* side"),
+    ],
+)
+def test_07_b_has_a_hint_for_each_slip_and_shows_both_intervals(kit, capsys, half, hint):
+    said = told(kit, capsys, "07-b", lambda g: (np.mean(g) - half(g), np.mean(g) + half(g)))
+    assert hint in said
+    # by hand: mean 7/3, deviation 1.5275, t(2) 4.3027
+    assert "for [1.0, 2.0, 4.0] it is -1.46 to 6.13, not " in said
