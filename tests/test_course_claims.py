@@ -62,6 +62,21 @@ def test_solution_07_squad_helps_every_family_and_other_kinds_do_not_help(cube, 
     assert (table["squad"] > table[["none", "none~squad"]].max(axis=1)).all()
 
 
+def test_notebook_07_one_run_makes_much_of_the_loss_on_the_other_targets(cube):
+    scores = official(score_table(cube), "world").query("language != 'en'")
+    scores = scores[scores["task"].isin(["udpos", "xnli"])].assign(
+        family=scores["language"].map(language_table("world").set_index("code")["family"])
+    )
+    means = scores.groupby(["condition", "family", "seed", "task"], observed=True)["score"].mean()
+    gains = (means["squad"] - means["none"]).unstack("task").mean(axis=1, skipna=False).dropna()
+    gains = gains.unstack("seed")
+    assert list(gains) == [0, 1, 2, 3, 4]
+    smaller = gains.drop(columns=0).mean(axis=1) - gains.mean(axis=1)
+    assert smaller.between(2, 5).sum() == 5 and len(smaller) == 7
+    squad = means["squad"].unstack("task")["xnli"].groupby("seed").mean()
+    assert squad.idxmin() == 0 and squad[0] < squad.drop(0).min() - 5
+
+
 def history(condition: str) -> pd.DataFrame:
     """Losses of the shipped phase-2 run of a condition, seed 0."""
     folder = folders.shipped() / "intermediate" / condition / "seed0"
