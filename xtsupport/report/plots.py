@@ -44,22 +44,21 @@ def training_curve(log: pd.DataFrame) -> Figure:
     figure, panels = new_figure(
         "Training loss, one line per seed",
         "A run that learns falls and then flattens, and the seeds fall together. A line that "
-        "never falls has collapsed.",
+        "never falls has learned nothing (the run collapsed).",
         columns=columns,
         rows=rows,
         width=max(6.4, 3.2 * columns),
         height=3.8 if rows == 1 else 2.8 * rows + 0.6,
-        sharey=True,
     )
     panels = first_of(panels, len(conditions))
     for panel, condition in zip(panels, conditions, strict=True):
         _loss_lines(panel, log[log["condition"] == condition])
         title = " → ".join(map(side_name, condition.split(" → "))) if condition else ""
-        panel.set(xlabel="step", title=title)
+        panel.set(xlabel="step", title=title, ylim=(0, 1.3 * panel.get_ylim()[1]))
         if log.loc[log["condition"] == condition, "seed"].nunique() <= 4:
             panel.legend(frameon=False, fontsize="small", loc="upper right")
     for panel in panels[::columns]:
-        panel.set(ylabel="loss", ylim=(0, None))
+        panel.set(ylabel="loss")
     return figure
 
 
@@ -100,7 +99,7 @@ def pretraining_loss(log: pd.DataFrame, chance: float | None = None) -> Figure:
     """
     figure, (panel,) = new_figure(
         "Pretraining: how hard the encoder finds it to guess a masked word",
-        "The first fall, at once, is learning which words are frequent; the long one after the "
+        "The first fall is learning which words are frequent; the long one after the "
         "shoulder is learning to look the word up elsewhere, also in another language.",
     )
     _loss_lines(panel, log if "seed" in log else log.assign(seed=0), log_axis=True)
