@@ -11,7 +11,7 @@ from xtsupport.cube.scores import official, score_table
 ALIKE, LITTLE = 0.5, 0.25  # of the gain in English; how the world's families were declared
 QUESTIONS = {  # key -> (question, what an answer may be; a number is right within so many points)
     "english": ("Gain of squad over none on XQuAD in English, in points", 10),
-    "script": ("The same in a language with another script, compared with English", "amount"),
+    "script": ("The same in a language with a different script, compared with English", "amount"),
     "words": ("... in one with other words", "amount"),
     "endings": ("... in one that puts endings on its words", "amount"),
     "order": ("... in one with the verb last", "amount"),

@@ -1,6 +1,6 @@
 """Lazy rules: ways to answer questions about a passage without reading it, and their scores.
 
-A rule picks one sentence (the first, the one that shares most words with the question, ...) and
+A rule picks one sentence (the first, the one that shares the most words with the question, ...) and
 one word of it (the first that is not in the question, the one that occurs only there, ...). Rules
 are not trained. Two kinds know more than a rule could: `position` uses, for each question word, the
 position that is best on the evaluated rows, and `kind` the words that answer some other question
