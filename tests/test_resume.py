@@ -78,9 +78,9 @@ def test_masked_steps_change_neither_the_order_nor_the_batches_of_the_task(setti
     make, data, tokenizer = setting
     seen, collate = {}, loop.collate
 
-    def noted(features, indices, pad):
+    def noted(features, indices, *more, **named):
         seen.setdefault(features.kind, []).append(tuple(indices))
-        return collate(features, indices, pad)
+        return collate(features, indices, *more, **named)
 
     monkeypatch.setattr(loop, "collate", noted)
     recipe = Recipe(steps=8, batch_size=4, learning_rate=1e-3)
