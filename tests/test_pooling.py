@@ -130,3 +130,10 @@ def test_languages_whose_gain_never_varies_are_no_obstacle():
     cube.loc[same, "score"] = cube.loc[same, "condition"].eq("squad").astype(float) / 3
     table = outlook(evidence_of(cube))
     assert len(table) > 3 and table[["gain", "ci_low", "ci_high"]].notna().all(axis=None)
+
+
+def test_two_languages_say_nothing_about_others_and_have_the_same_columns():
+    """Notebook 07 reads them whatever there is."""
+    cube = simulate({"squad": 5.0}, seeds=2, size=0.1, tasks=("xquad",))
+    two = outlook(evidence_of(cube[cube["language"].isin(["en", "de", "el"])]))
+    assert two.empty and list(two.columns) == list(outlook(evidence_of(cube)).columns)

@@ -41,6 +41,9 @@ from xtsupport.statistics.spread import moderate
 GRID = 120  # values of the SD between languages, equally likely before the data
 RUNS = 16  # values of A
 FEWEST = 3  # languages
+COLUMNS = [
+    *("by", "level", "n_languages", "measured", "gain", "sd", "ci_low", "ci_high", "between"),
+]
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def outlook(evidence: Evidence) -> pd.DataFrame:
     """``expectations`` of the primary contrast on its target; no rows for fewer than 3."""
     levels = primary_levels(evidence)
     if len(levels) < FEWEST:
-        return pd.DataFrame()
+        return pd.DataFrame(columns=COLUMNS)
     groups = evidence.languages.set_index("code")["group"]
     return expectations(levels, groups, evidence.rules.alpha)
 
@@ -119,7 +122,7 @@ def expectations(
     gains = 100 * joint_estimate(levels).gain
     found = pool(gains, measured_noise(levels), rows, alpha)
     names = [*members, ("new language", "not tested")]
-    return pd.DataFrame(names, columns=["by", "level"]).assign(
+    return pd.DataFrame(names, columns=COLUMNS[:2]).assign(
         n_languages=[*map(len, members.values()), 0],
         measured=[*(rows @ gains), np.nan],
         gain=found.mean,
