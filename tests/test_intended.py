@@ -74,3 +74,14 @@ def test_the_table_says_so_and_is_empty_elsewhere(cube):
     assert intended_table(found_of(cube.query("language != 'en'"))).empty
     other = cube.replace({"condition": {"squad": "mnli", "mnli": "squad"}})
     assert intended_table(found_of(other, treatment="mnli")).empty
+
+
+@pytest.mark.parametrize("codes", [["qka"], ["qta"], ["qka", "qta"]])
+def test_families_that_a_study_leaves_out_are_not_compared(cube, codes):
+    """A study of few languages, with or without the family that others differ from."""
+    few = cube[cube["language"].isin(["en", *codes])]
+    table = intended_table(found_of(few)).set_index("family")
+    families = [{"qka": "Kindric", "qta": "Turnic"}[code] for code in codes]
+    assert list(table.index) == ["English", *families]
+    beside = ["English", "Kindric", "Turnic"][: len(codes) + 1][-1:] if len(codes) == 2 else []
+    assert list(table.index[table["beside Kindric"] != ""]) == beside

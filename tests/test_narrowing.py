@@ -108,3 +108,12 @@ def test_mistakes_in_only_are_all_named(params):
     one, two, three = caught.value.problems
     assert "did you mean 'conditions'" in one and "did you mean 'xquad'" in two
     assert "names nothing" in three
+
+
+def test_controls_go_where_no_target_trains():
+    """They are controls of phase 3; sentence retrieval has none."""
+    whole = read_settings("params/demo.yaml")
+    part = narrowing.part_of(whole, ["targets=tatoeba"])
+    assert set(whole.conditions) - set(part.conditions) == {"none~squad"}
+    assert part.analysis.contrasts and not any("~" in b for _, b in part.analysis.contrasts)
+    assert "none~squad" in narrowing.part_of(whole, ["targets=tatoeba,xquad"]).conditions

@@ -448,3 +448,11 @@ def test_languages_of_one_target(tmp_path):
     xquad, tatoeba = (task(name, "world") for name in few["targets"])
     assert found.spoken(xquad) == [code for code in xquad.languages if code in ("en", "qta")]
     assert found.spoken(tatoeba) == list(tatoeba.languages)
+
+
+def test_a_control_without_runs_is_not_compared(tmp_path):
+    """Sentence retrieval embeds with the encoder of phase 2: a control of phase 3 has none."""
+    own = {"conditions": ["none", "squad", "none~squad"], "targets": ["tatoeba"]}
+    contrasts = {"contrasts": [["squad", "none"], ["squad", "none~squad"]]}
+    (found,) = problems(tmp_path, toy_settings(**own, analysis=contrasts))
+    assert "squad against none~squad: no target trains, so 'none~squad' has no runs" in found

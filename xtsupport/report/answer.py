@@ -176,7 +176,8 @@ def tally(rows: pd.DataFrame, by: str) -> str:
     """`improves in 3 of 5 groups (Kindric, ...), undetermined in 2 (...)`."""
     verdicts = [verdict_words(row) for row in rows.to_dict("records")]
     if len(set(verdicts)) == 1:
-        return f"{verdicts[0]} in all {len(rows)} {plural(by)}"
+        all_of_them = f"all {len(rows)} {plural(by)}" if len(rows) > 1 else f"the one {by}"
+        return f"{verdicts[0]} in {all_of_them}"
     parts: list[str] = []
     for verdict in dict.fromkeys(verdicts):
         names = [level for level, each in zip(rows["level"], verdicts, strict=True)

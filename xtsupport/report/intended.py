@@ -11,6 +11,7 @@ below; else it is open.
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from xtsupport import tables
@@ -69,7 +70,9 @@ def intended_versus_found(found: Contents) -> pd.DataFrame:
     numbers = measured(cases, [each for row in (*told, beside) for each in row if each], found)
     ends = {key: numbers.get(key, {}) for key in map(key_of, beside)}
     judged = [judge([numbers[key_of(each)] for each in row]) if row else "" for row in told]
-    columns = {new: [ends[key_of(each)].get(old) for each in beside] for new, old in BESIDE_OF}
+    columns = {
+        new: [ends[key_of(each)].get(old, np.nan) for each in beside] for new, old in BESIDE_OF
+    }
     return every.assign(in_line=judged, **columns).merge(seen(found), on="family")
 
 

@@ -70,6 +70,9 @@ def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
     if not kept["targets"]:
         asked = ", ".join(map(str, kept["seeds"]))
         raise UserError(f"--only: no chosen condition has seed {asked} on a chosen target")
+    kinds = {tables.task(each, settings.data_source).kind for each in kept["targets"]}
+    if kinds == {"retrieval"}:  # of which a control of phase 3 has no runs
+        kept["conditions"] = [name for name in kept["conditions"] if "~" not in name]
     kept["variants"] = [each for each in kept["variants"] if side(each)[0] in kept["conditions"]]
     sides = {*kept["conditions"], *kept["variants"]}
     analysis = settings.analysis

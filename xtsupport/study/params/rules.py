@@ -88,6 +88,7 @@ RULES = (
     names.known_languages,
     values.unseen_evaluation,
     *NAMING,
+    values.controls_with_runs,
     values.paired_seeds,
     values.sound_windows,
     values.stride_or_step,

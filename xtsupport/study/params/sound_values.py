@@ -30,6 +30,17 @@ def unseen_evaluation(settings, tasks, languages) -> Problems:
                          "train on other rows")  # fmt: skip
 
 
+def controls_with_runs(settings, tasks, languages) -> Problems:
+    """A control (``none~squad``) is compared where a target trains: sentences are embedded once."""
+    if any(tasks[each].kind != "retrieval" for each in settings.targets if each in tasks):
+        return
+    for path, pair in compared(settings):
+        for name in pair:
+            if "~" in name and name in settings.conditions:
+                text = f"{dotted(path[:2])}: {' against '.join(pair)}: no target trains, so"
+                yield path, f"{text} {name!r} has no runs; leave the comparison out"
+
+
 def paired_seeds(settings, tasks, languages) -> Problems:
     """The sides of a comparison have a seed in common on every target: gains are within seeds."""
     known = [each for each in settings.targets if settings.seeds and each in tasks]
