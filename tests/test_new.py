@@ -110,4 +110,5 @@ def test_without_a_terminal_nothing_is_asked(here, monkeypatch, capsys):
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
     assert cli.main(["new", "a study", "--encoder", "pretrain", "--targets", "tatoeba"]) == 0
     assert "8 runs in 7 nodes" in capsys.readouterr().out
-    assert (here / "a study" / "params" / "a_study.yaml").is_file()
+    made = (here / "a study" / "params" / "a_study.yaml").read_text("utf-8")
+    assert "[squad, none]" in made and "none~squad" not in made  # nothing trains: it has no runs

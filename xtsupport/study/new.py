@@ -89,10 +89,15 @@ def params_text(name: str, choice: Choice) -> str:
     """The params file of a study: its own head, the recipe, the comparisons."""
     recipe = RECIPES.get(choice.encoder, "base")
     first, target = choice.intermediate[0], choice.targets[0]
-    conditions = ["none", *choice.intermediate, f"none~{first}"]
-    contrasts = [[each, "none"] for each in choice.intermediate] + [[first, f"none~{first}"]]
     source = data_source(choice.data)
-    metrics = tables.task(target, source).metrics
+    about = [tables.task(each, source) for each in choice.targets]
+    metrics = about[0].metrics
+    trained = any(each.kind != "retrieval" for each in about)  # else a control has no runs
+    control = [f"none~{first}"] if trained else []
+    conditions = ["none", *choice.intermediate, *control]
+    contrasts = [[each, "none"] for each in choice.intermediate] + [
+        [first, each] for each in control
+    ]
     words = {
         "study": name,
         "recipe": recipe,
@@ -110,7 +115,7 @@ def params_text(name: str, choice: Choice) -> str:
     text = files.read_text(folders.packaged() / "params" / f"{recipe}.yaml")
     kept = {
         "intermediate_tasks": {*choice.intermediate},
-        "tasks": {tables.task(each, source).training_task for each in choice.targets},
+        "tasks": {each.training_task for each in about},
     }
     return "\n".join(
         [HEAD.format(**words), *recipe_of(text, kept, choice.targets), ANALYSIS.format(**words)]
