@@ -15,7 +15,10 @@ A side is a condition with a variant, ``squad/source=de``; without one it is the
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from xtsupport.tables import Task
 
 ROBUST = ("adversarial", "smoothing", "synonyms")
 MARKS = ("@translated", "@matched", "+mlm")
@@ -59,6 +62,12 @@ def parse(name: str) -> Condition:
     if base == "all" and marks - {"+mlm"}:
         raise ValueError("all can be all or all+mlm")
     return Condition(name, base, marks=frozenset(marks))
+
+
+def controls_run(targets: Iterable[Task]) -> bool:
+    """Whether a control such as ``none~squad`` has runs: it is one of phase 3, which sentence
+    retrieval has none of."""
+    return any(each.kind != "retrieval" for each in targets)
 
 
 def stem(name: str) -> str:

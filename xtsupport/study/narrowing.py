@@ -5,6 +5,7 @@ from typing import Any
 from xtsupport import tables
 from xtsupport.errors import UserError, did_you_mean
 from xtsupport.sides import side
+from xtsupport.study.conditions import controls_run
 from xtsupport.study.parameters import PARTS, as_list
 from xtsupport.study.params.settings import Settings
 
@@ -70,8 +71,7 @@ def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
     if not kept["targets"]:
         asked = ", ".join(map(str, kept["seeds"]))
         raise UserError(f"--only: no chosen condition has seed {asked} on a chosen target")
-    kinds = {tables.task(each, settings.data_source).kind for each in kept["targets"]}
-    if kinds == {"retrieval"}:  # of which a control of phase 3 has no runs
+    if not controls_run(tables.task(each, settings.data_source) for each in kept["targets"]):
         kept["conditions"] = [name for name in kept["conditions"] if "~" not in name]
     kept["variants"] = [each for each in kept["variants"] if side(each)[0] in kept["conditions"]]
     sides = {*kept["conditions"], *kept["variants"]}

@@ -13,6 +13,7 @@ from typing import Any
 from xtsupport import files, folders, tables
 from xtsupport.data.data_source import data_source
 from xtsupport.errors import Unreachable, UserError, did_you_mean
+from xtsupport.study.conditions import controls_run
 from xtsupport.study.parameters import as_list
 from xtsupport.study.plan import read_settings
 from xtsupport.training import checkpoint
@@ -92,8 +93,7 @@ def params_text(name: str, choice: Choice) -> str:
     source = data_source(choice.data)
     about = [tables.task(each, source) for each in choice.targets]
     metrics = about[0].metrics
-    trained = any(each.kind != "retrieval" for each in about)  # else a control has no runs
-    control = [f"none~{first}"] if trained else []
+    control = [f"none~{first}"] if controls_run(about) else []
     conditions = ["none", *choice.intermediate, *control]
     contrasts = [[each, "none"] for each in choice.intermediate] + [
         [first, each] for each in control

@@ -31,8 +31,8 @@ def unseen_evaluation(settings, tasks, languages) -> Problems:
 
 
 def controls_with_runs(settings, tasks, languages) -> Problems:
-    """A control (``none~squad``) is compared where a target trains: sentences are embedded once."""
-    if any(tasks[each].kind != "retrieval" for each in settings.targets if each in tasks):
+    """A control is compared only where it has runs."""
+    if conditions.controls_run(tasks[each] for each in settings.targets if each in tasks):
         return
     for path, pair in compared(settings):
         for name in pair:
