@@ -32,6 +32,16 @@ def mirror():
 
 
 @pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """The generated world in its smallest size, as a mirror; to be read only."""
+    from xtsupport.data.world import generate
+
+    folder = tmp_path_factory.mktemp("world")
+    generate.write_world(folder, seed=0, size="tiny")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_encoder():
     """(model, tokenizer): 2 layers, 16 wide, random; the tokenizer learned from a few words."""
     from xtsupport.training.masked import tiny_xlmr, train_tokenizer

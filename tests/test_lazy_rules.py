@@ -72,9 +72,8 @@ def test_the_rules_would_answer_questions_in_the_passages_own_words():
     assert lazy_scores(rows).max() > 75
 
 
-def test_a_table_by_language(tmp_path):
-    generate.write_world(tmp_path, seed=0, size="tiny")
-    table = lazy_rules.lazy_table("xquad", tmp_path, rows=8)
+def test_a_table_by_language(tiny):
+    table = lazy_rules.lazy_table("xquad", tiny, rows=8)
     assert table.columns.tolist() == ["language", "chance", "lazy", "rule"]
     assert table.language.tolist() == list(invented.LANGUAGES)
     assert (table.lazy >= table.chance).all()

@@ -12,7 +12,7 @@ import yaml
 
 from xtsupport import tables
 from xtsupport.data import bucc, load
-from xtsupport.data.world import generate, other_tasks, world
+from xtsupport.data.world import other_tasks, world
 from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study
 
@@ -26,13 +26,6 @@ NINE = (
      "commonsense_qa"],
     ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba"],
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("world")
-    generate.write_world(folder, seed=0, size="tiny")
-    return folder
 
 
 def test_the_datasets_of_the_demo_are_what_they_were(tiny):

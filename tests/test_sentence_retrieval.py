@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from xtsupport.data import bucc, load
-from xtsupport.data.world import generate
 from xtsupport.evaluation import mining, score
 from xtsupport.study import store
 from xtsupport.study.cli import main
@@ -17,14 +16,6 @@ from xtsupport.study.plan import open_study
 from xtsupport.study.runs import read_record
 
 WIDTH = 48
-
-
-@pytest.fixture(scope="module")
-def mirror_of_world(tmp_path_factory):
-    """A generated mirror: `bucc2018/` as the user unpacks it, and the hub's gold pairs."""
-    folder = tmp_path_factory.mktemp("world")
-    generate.write_world(folder, seed=0, size="tiny")
-    return folder
 
 
 def planted(pools, noise=0.3, strangers=()):
@@ -54,11 +45,11 @@ def encoder(*vectors):
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory, mirror_of_world):
+def study(tmp_path_factory, tiny):
     root, patch = tmp_path_factory.mktemp("root"), pytest.MonkeyPatch()
     patch.setenv("XTSUPPORT_ROOT", str(root))
     settings = yaml.safe_load((Path(__file__).parents[1] / "params" / "tiny.yaml").read_text())
-    settings |= {"data": str(mirror_of_world), "conditions": ["none"], "targets": ["bucc"],
+    settings |= {"data": str(tiny), "conditions": ["none"], "targets": ["bucc"],
                  "seeds": [0], "languages": ["qta"], "analysis": {}}  # fmt: skip
     settings["pretraining"]["steps"] = 1
     (root / "bucc.yaml").write_text(yaml.safe_dump(settings))
@@ -115,11 +106,11 @@ def gold_pools(language, split, data):
     return bucc.Pools(list(ids[0].values()), sides[0], list(ids[1].values()), sides[1], gold)
 
 
-def test_gold_pairs_of_the_hub_from_loading_to_the_score(mirror_of_world):
+def test_gold_pairs_of_the_hub_from_loading_to_the_score(tiny):
     """Without pools: the hub's pairs load like any task, and can be mined from one another."""
-    pools = {split: gold_pools("qta", split, mirror_of_world)
+    pools = {split: gold_pools("qta", split, tiny)
              for split in ("validation", "test")}  # fmt: skip
-    pairs = load("bucc", "qta", "test", mirror_of_world)
+    pairs = load("bucc", "qta", "test", tiny)
     texts = set(zip(pairs["text"], pairs["text_2"], strict=True))
     source, target = (
         dict(zip(pools["test"].source_ids, pools["test"].source, strict=True)),
@@ -130,4 +121,4 @@ def test_gold_pairs_of_the_hub_from_loading_to_the_score(mirror_of_world):
     tuning = mining.scored_pairs(pools["validation"], encode)["margin"]
     threshold = mining.best_threshold(tuning, pools["validation"].gold)
     found = mining.above(mining.scored_pairs(pools["test"], encode)["margin"], threshold)
-    assert score("bucc", found, pools["test"].gold, "qta", data=mirror_of_world)["f1"] > 80
+    assert score("bucc", found, pools["test"].gold, "qta", data=tiny)["f1"] > 80

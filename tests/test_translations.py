@@ -5,17 +5,10 @@ import random
 import pytest
 
 from xtsupport.data import hub, load
-from xtsupport.data.world import generate, translations
 from xtsupport.data.world import languages as invented
+from xtsupport.data.world import translations
 
 CODES = [code for code in invented.LANGUAGES if code != "en"]
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("world")
-    generate.write_world(folder, seed=0, size="tiny")
-    return folder
 
 
 @pytest.mark.parametrize("code", ["qka", "qtb", "qfa"])

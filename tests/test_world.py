@@ -15,13 +15,6 @@ from xtsupport.data.world import languages as invented
 from xtsupport.tables import PACKAGE, WORLD, families, family_table, languages, tasks
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("world")
-    generate.write_world(folder, seed=0, size="tiny")
-    return folder
-
-
 def digests(folder):
     return {
         str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
