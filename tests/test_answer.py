@@ -198,6 +198,19 @@ def test_default_contrasts_take_the_baseline_that_fits():
     }
 
 
+@pytest.mark.parametrize(
+    ("have", "pairs"),
+    [
+        ("none none{a=1} squad{a=1}", "squad{a=1}-none{a=1}"),  # the same phase 3
+        ("none squad{b=1} squad{b=2}", "squad{b=1}-none squad{b=2}-none"),
+        ("squad squad+mlm{a=1} none~squad{a=1}", "squad+mlm{a=1}-squad"),
+    ],
+)
+def test_a_side_with_other_settings_is_held_against_the_one_that_has_them_too(have, pairs):
+    found = default_contrasts([(name, "plain") for name in have.split()])
+    assert [f"{a}-{b}" for (a, _), (b, _) in found] == pairs.split()
+
+
 def test_sentences_name_the_unit_and_the_numbers(table):
     rows = table.query("task == 'xquad' and metric == 'f1' and by == 'group'").set_index("level")
     words = sentence(rows.loc["Greek"].to_dict() | {"level": "Greek"}, Declared(), "hub")

@@ -1,17 +1,19 @@
 """From runs done here to conclusions: which runs count, whose cube is read, what is built."""
 
 import errno
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import yaml
-from study_toys import do, toy_root, toy_settings
+from study_toys import do, toy_root, toy_settings, write_params
 
 from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.report import style
+from xtsupport.statistics.evidence import evidence_of
 from xtsupport.study import conclude, finished, runs
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_folder import open_run
@@ -186,6 +188,41 @@ def test_runs_with_other_settings_stand_in_rows_of_their_own(study, package, tmp
     assert cube.groupby("condition", observed=True)["score"].mean().to_dict() == {
         "none": 0.5, "squad": 0.5, "squad{target.learning_rate=0.0005}": 1.0
     }  # fmt: skip
+
+
+def test_a_condition_that_was_only_run_by_hand_takes_part_under_its_name_in_braces(
+    study, package, capsys
+):
+    """None as usual, squad with one learning rate in phase 2, then with a second one."""
+    declared = {"treatment": "squad", "baseline": "none", "target": "xquad", "metric": "f1"}
+    params = write_params(
+        folders.root(), analysis={"contrasts": [["squad", "none"]], "primary": declared}
+    )
+    study = open_study(params)
+    scored(study.runs("target", "none", [0])[0], 0.5)
+    changed = [f"intermediate.learning_rate={rate}" for rate in (0.0005, 0.002)]
+    names = [f"squad{{{each}}}" for each in changed]
+    scored(open_study(params, changed[:1]).runs("target", "squad", [0])[0], 1.0)
+    part = conclude.present(study)
+    told = capsys.readouterr().out
+    assert "1 of 9 runs with scores were done here: none (seed 0)\n" in told
+    assert f"by hand, with other settings: {names[0]} (seed 0)\none seed: a first" in told
+    assert (part.settings.analysis.contrasts, part.settings.analysis.primary) == ([], None)
+    evidence = evidence_of(conclude.find_cube(part), part.settings, part.data)
+    assert (evidence.primary.treatment, evidence.primary.baseline) == (names[0], "none")
+    assert {*finished.predictions(part, "squad", "xquad")["condition"]} == {names[0]}
+    scored(open_study(params, changed[1:]).runs("target", "squad", [0])[0], 0.75)
+    part = conclude.present(study)
+    assert "squad: run with several settings; each is compared by itself" in capsys.readouterr().out
+    cube = pd.read_parquet(conclude.find_cube(part))
+    assert cube.groupby("condition", observed=True)["score"].mean().to_dict() == {
+        "none": 0.5, names[0]: 1.0, names[1]: 0.75
+    }  # fmt: skip
+    with pytest.raises(UserError, match=f"choose one of {', '.join(map(re.escape, names))}"):
+        finished.predictions(part, "squad", "xquad")
+    chosen = conclude.present(open_study(params, changed[1:]))
+    assert chosen.settings.analysis.primary.treatment == "squad"
+    assert finished.predictions(chosen, "squad", "xquad")["score"].mean() == 0.75
 
 
 def test_a_cube_of_the_study_comes_before_the_reference(study, package, capsys):

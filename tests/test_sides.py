@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from xtsupport.sides import as_columns, both_sides, short_name, side, source_language
 
 SIDES = st.tuples(
-    st.sampled_from(["none", "squad", "none~squad", "mnli+mlm", "squad@translated"]),
+    st.sampled_from(["none", "squad", "none~squad", "mnli+mlm", "squad{encoder=me/mine}"]),
     st.sampled_from(["plain", "smoothing", "source=de"]),
 )
 
@@ -16,6 +16,7 @@ def test_by_hand():
     assert side("squad/source=de") == ("squad", "source=de")
     assert side("squad") == side("squad/plain") == ("squad", "plain")
     assert short_name(("squad", "plain")) == "squad"
+    assert side("squad{encoder=me/mine}/source=de") == ("squad{encoder=me/mine}", "source=de")
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ def side(named) -> Side:
     """``condition`` or ``condition/variant`` (or a pair of them) as a pair."""
     if not isinstance(named, str):
         return tuple(named)
-    condition, _, variant = named.partition("/")
-    return condition, variant or "plain"
+    settings = named.rfind("}") + 1  # of a run by hand; the name of an encoder may have a slash
+    condition, _, variant = named[settings:].partition("/")
+    return named[:settings] + condition, variant or "plain"
 
 
 def short_name(one: Side) -> str:
@@ -41,5 +42,7 @@ def as_columns(treatment: Side, baseline: Side) -> dict[str, str]:
 def both_sides(row: Mapping) -> tuple[str, str]:
     """Treatment and baseline of a table's row as params files name them."""
     baseline, variant = row["baseline"], row["variant"]
-    against = baseline if "/" in baseline else f"{baseline}/{variant}"
-    return short_name((row["treatment"], variant)), short_name(side(against))
+    against = side(baseline)
+    if baseline == against[0]:
+        against = against[0], variant
+    return short_name((row["treatment"], variant)), short_name(against)

@@ -97,18 +97,28 @@ def _same_variant(base: Side, one: Side, have: Sequence[Side]) -> Side:
 
 
 def default_contrasts(have: Collection[Side]) -> list[tuple[Side, Side]]:
-    """The contrasts of a study that declares none, each with the baseline that fits it."""
-    pairs = []
+    """The contrasts of a study that declares none, each with the baseline that fits it.
+
+    That of a run with other settings, ``squad{target.epochs=4.0}``, has them too if there is one.
+    """
+    pairs: list[tuple[Side, Side]] = []
     for condition, variant in have:
-        stem = condition.partition("@")[0].partition("+")[0]
+        name, brace, settings = condition.partition("{")
+        stem = name.partition("@")[0].partition("+")[0]
+        base = _alike(stem, brace + settings, have)
         if variant != "plain":
             pairs.append(((condition, variant), (condition, "plain")))
-        elif stem != condition and (stem, "plain") in have:
-            pairs.append(((condition, variant), (stem, "plain")))
-        elif condition != "none":
-            pairs.append(((condition, variant), ("none", "plain")))
-            pairs.append(((condition, variant), (f"none~{condition}", "plain")))
+        elif stem != name and base in have:
+            pairs.append(((condition, variant), base))
+        elif name != "none":
+            usual = (_alike(each, brace + settings, have) for each in ("none", f"none~{name}"))
+            pairs += [((condition, variant), each) for each in usual]
     return [pair for pair in pairs if {*pair} <= {*have}]
+
+
+def _alike(condition: str, settings: str, have: Collection[Side]) -> Side:
+    own = (condition + settings, "plain")
+    return own if own in have else (condition, "plain")
 
 
 def sides(measured: Sequence[Moments]) -> list[Side]:

@@ -1,6 +1,7 @@
 """From finished runs to the study's answer: the cube, the comparison as planned, the report."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from xtsupport.report.numbers import counted
 from xtsupport.sides import Side, short_name, side
 from xtsupport.study import my_runs, runs
 from xtsupport.study.finished import predictions
-from xtsupport.study.my_runs import SCORED, Done
-from xtsupport.study.narrowing import named
+from xtsupport.study.my_runs import SCORED
+from xtsupport.study.narrowing import named, with_analysis
 from xtsupport.study.plan import Study, alone, open_study, study_of
 from xtsupport.study.runs import Run
 from xtsupport.tables import languages
@@ -46,42 +47,48 @@ def present(study: Study, into: str = "scratch") -> Study:
     style.ORIGIN = ""
     if into == "study":
         return study
-    if there := counting(study):
-        print(*counts(study, there), sep="\n")
-        if len(there) == len(with_scores(study)):
-            return study
-        return study_of(study.whole or study.settings, study.params, part_of(study, there))
+    whole = study
+    if hand := by_hand(study):
+        whole = replace(study, plan=replace(study.plan, runs=(*study.plan.runs, *hand)))
+    if there := counting(whole):
+        print(*counts(whole, there), sep="\n")
+        return whole if len(there) == len(with_scores(whole)) else part_of(whole, there)
     if own_cube(study):
         print(f"the scores of study {study.settings.study}; its runs are not all here")
         return study
     return shipped_study(study)
 
 
-def counting(study: Study) -> list[Run]:
-    """The runs done here, where they count: ``present`` and ``find_cube`` ask this alone.
+def counting(study: Study) -> dict[Run, Path]:
+    """The runs done here and their folders, where they count.
 
     They count when they are all that the study has, or two conditions can be compared; one seed
-    will do. Else a cube counts, as for the demo study in the package. Runs made by hand are among
-    them, which start from the package's phase 2.
+    will do. Else a cube counts, as for the demo study in the package.
     """
     scored = [runs.interactive(run) for run in with_scores(study)]
-    there = [run for run in scored if runs.find(run)]
+    there = {run: folder for run in scored if (folder := runs.find(run))}
     shipped = study.folder.is_relative_to(folders.shipped())
-    return there if not shipped and (there == scored or comparable(study, there)) else []
+    return there if not shipped and (len(there) == len(scored) or comparable(study, there)) else {}
 
 
-def comparable(study: Study, there: list[Run]) -> bool:
+def comparable(study: Study, there: Iterable[Run]) -> bool:
     """Whether both sides of a contrast, declared or usual, were tested on the same target."""
     from xtsupport.statistics.contrasts import default_contrasts
 
-    tested: dict[str, set[Side]] = {}
+    every = tested(there)
+    have = set().union(*every.values())
+    declared = [set(map(side, pair)) for pair in study.settings.analysis.contrasts]
+    pairs = [pair for pair in declared if pair <= have] + [*map(set, default_contrasts(have))]
+    return any(pair <= sides for pair in pairs for sides in every.values())
+
+
+def tested(there: Iterable[Run]) -> dict[str, set[Side]]:
+    """Target -> the sides that have runs on it."""
+    found: dict[str, set[Side]] = {}
     for run in there:
         for target in run.settings["targets"]:
-            tested.setdefault(target, set()).add((run.condition, run.variant))
-    have = set().union(*tested.values())
-    declared = [set(map(side, pair)) for pair in study.settings.analysis.contrasts]
-    pairs = [pair for pair in declared if pair <= have] or map(set, default_contrasts(have))
-    return any(pair <= sides for pair in pairs for sides in tested.values())
+            found.setdefault(target, set()).add((run.condition, run.variant))
+    return found
 
 
 def with_scores(study: Study) -> list[Run]:
@@ -89,20 +96,30 @@ def with_scores(study: Study) -> list[Run]:
     return [run for run in study.plan.runs if run.phase in SCORED]
 
 
-def counts(study: Study, there: list[Run]) -> list[str]:
+def counts(study: Study, there: Iterable[Run]) -> list[str]:
     """How much of a study was run here, and what that is worth."""
-    scored = with_scores(study)
-    seeds: dict[str, set[int]] = {}
+    planned = [run for run in with_scores(study) if not run.listed]
+    seeds: dict[bool, dict[str, set[int]]] = {False: {}, True: {}}  # by hand?
     for run in there:
-        if not alone(run):  # retrieval without phase 2 has no seeds
-            seeds.setdefault(run.side, set()).add(run.seed)
-    lines = [
-        f"study {study.settings.study}: {len(there)} of {counted(len(scored), 'run')} with scores"
-    ]
-    if len(there) < len(scored):
-        named = (f"{side} (seed {', '.join(map(str, sorted(n)))})" for side, n in seeds.items())
-        lines[0] += f" were done here: {'; '.join(named)}"
-    if seeds and len(few := min(seeds.values(), key=len)) < 3:
+        own = seeds[bool(run.listed)].setdefault(run.side, set())
+        own |= set() if alone(run) else {run.seed}  # retrieval without phase 2 has no seeds
+    usual, hand = (
+        "; ".join(f"{name} (seed {', '.join(map(str, sorted(n)))})" for name, n in own.items() if n)
+        for own in seeds.values()
+    )
+    done = sum(not run.listed for run in there)
+    lines = [f"study {study.settings.study}: {done} of {counted(len(planned), 'run')} with scores"]
+    if done < len(planned):
+        lines[0] += " were done here" + (f": {usual}" if usual else "")
+    if hand:
+        lines.append(f"by hand, with other settings: {hand}")
+    if several := [name for name, labels in only_by_hand(there).items() if len(labels) > 1]:
+        lines.append(
+            f"{', '.join(several)}: run with several settings; each is compared by itself. To look "
+            "at one alone, set `settings` in the parameters to what it was run with"
+        )
+    every = [n for own in seeds.values() for n in own.values() if n]
+    if every and len(few := min(every, key=len)) < 3:
         lines.append(
             "one seed: a first impression, not evidence"
             if len(few) == 1
@@ -111,15 +128,51 @@ def counts(study: Study, there: list[Run]) -> list[str]:
     return lines
 
 
-def part_of(study: Study, there: list[Run]) -> list[str]:
-    """What ``--only`` would say for the runs that are there."""
+def only_by_hand(there: Iterable[Run]) -> dict[str, set[str]]:
+    """Condition -> its names in braces, of those without a run that has the study's settings."""
+    found: dict[str, set[str]] = {}
+    for run in there:
+        found.setdefault(bare(run), set()).add(run.condition)
+    return {name: labels for name, labels in found.items() if name not in labels}
+
+
+def bare(run: Run) -> str:
+    """The condition without the settings in braces."""
+    return run.condition.partition("{")[0]
+
+
+def part_of(study: Study, there: Iterable[Run]) -> Study:
+    """The part of a study whose runs are there, with the comparisons that they allow.
+
+    A condition that was only run by hand is compared as usual, under its name in braces; such a
+    comparison was never declared.
+    """
+    from xtsupport.statistics.contrasts import default_contrasts
+
     has = {
-        "conditions": {run.condition for run in there},
+        "conditions": {bare(run) for run in there},
         "targets": {name for run in there for name in run.settings["targets"]},
         "seeds": {run.seed for run in there},
     }
     listed = {key: [each for each in named(study.settings)[key] if each in has[key]] for key in has}
-    return [f"{key}={','.join(map(str, values))}" for key, values in listed.items()]
+    words = [f"{key}={','.join(map(str, values))}" for key, values in listed.items()]
+    part = study_of(study.whole or study.settings, study.params, words)
+    every, declared = tested(there), part.settings.analysis
+    have = set().union(*every.values())
+    contrasts = [pair for pair in declared.contrasts if {*map(side, pair)} <= have]
+    if contrasts:  # else all that fit the cube
+        new = set().union(*only_by_hand(there).values())
+        contrasts += [
+            [short_name(each) for each in pair]
+            for pair in default_contrasts(sorted(have))
+            if new & {name for name, _ in pair}
+        ]
+    primary = declared.primary
+    if primary and not {side(primary.treatment), side(primary.baseline)} <= every[primary.target]:
+        primary = None
+    hand = [run for run in there if run.listed]
+    plan = replace(part.plan, runs=(*part.plan.runs, *hand))
+    return replace(part, settings=with_analysis(part.settings, contrasts, primary), plan=plan)
 
 
 def shipped_study(study: Study) -> Study:
@@ -148,43 +201,46 @@ def own_cube(study: Study) -> Path | None:
 def find_cube(study: Study) -> Path:
     """The cube to draw conclusions from: of the runs that are here, else the study's own.
 
-    Runs that were made by hand with other settings stand in it as conditions of their own, such as
-    ``squad{target.epochs=4.0}``. A cube that is not the study's goes to scratch.
+    Of a study that ``present`` gave, runs with other settings stand in it as well, as conditions of
+    their own. A cube that is not the study's goes to scratch.
     """
     there, cube = counting(study), own_cube(study)
-    others = by_hand(study) if there else []
     gathered = next(node.runs[0] for node in study.plan.nodes if node.name == "results")
-    if cube and (not there or (not others and runs.find(gathered))):
+    usual = not any(run.listed for run in there)
+    if cube and (not there or (usual and runs.find(gathered))):
         return cube
     if not there:
         raise UserError(f"study {study.settings.study} has {TOO_FEW}")
     from xtsupport.cube.store import build_cube
 
     out = folders.scratch() / study.settings.study
-    parts = [relabelled(each, out / "parts") for each in others]
-    found = [runs.require(run) for run in there]
-    return build_cube([*found, *parts], out / "cube", languages(study.data))
+    parts = [
+        relabelled(run, folder, out / "parts") if run.listed else folder
+        for run, folder in there.items()
+    ]
+    return build_cube(parts, out / "cube", languages(study.data))
 
 
-def by_hand(study: Study) -> list[Done]:
-    """Scored runs with other settings than the study's, over the same languages and examples."""
+def by_hand(study: Study) -> list[Run]:
+    """Scored runs with other settings than the study's, as conditions such as
+    ``squad{target.epochs=4.0}``; over the same languages and examples."""
     cells = {each.training_task: each.settings["targets"] for each in with_scores(study)}
     return [
-        each
+        my_runs.run_of(each)
         for phase in SCORED
         for each in my_runs.found(study, phase)
         if each.label != each.side
+        and each.record["condition"] in study.settings.conditions
         and each.record["settings"]["targets"] == cells.get(each.record["training_task"])
         and not any(key.startswith("evaluation.") for key in each.settings)
     ]
 
 
-def relabelled(done: Done, folder: Path) -> Path:
+def relabelled(run: Run, done: Path, folder: Path) -> Path:
     """A copy of a run's part of the cube under its name in braces; returns the folder of it."""
-    part = folder / done.folder.name
+    part = folder / done.name
     part.mkdir(parents=True, exist_ok=True)
-    condition = done.label.replace(f"/{done.record['variant']}", "")
-    frame = pd.read_parquet(done.folder / "examples.parquet").assign(condition=condition)
+    frame = pd.read_parquet(done / "examples.parquet").assign(condition=run.condition)
     write_parquet(part / "examples.parquet", frame)
     return part
 

@@ -23,7 +23,7 @@ from xtsupport.study import runs
 from xtsupport.study.devices import SHAPES, Device, Shape
 from xtsupport.study.runs import Run
 from xtsupport.training import checkpoint
-from xtsupport.training.recipe import Recipe, masked_steps, steps_of, weights
+from xtsupport.training.recipe import Recipe, masked_steps, recordable, steps_of, weights
 
 BYTES_PER_SCORE = 8  # of examples.parquet: of demo and small 1 to 8
 DEV_ROWS = 10_000  # of a development set that is not here (MNLI's has 9,815, PAN-X's 10,000)
@@ -97,7 +97,7 @@ class Estimate:
         passes = 3 * (run.settings.get("ascent_steps", 0) + 1)
         each, steps = self.shape.operations, self.steps(run)[0]
         half = self.precision == "bfloat16"
-        recorded = self.settings.cuda_graphs and not run.settings.get("noise")
+        recorded = recordable(self.settings.cuda_graphs, run.settings.get("noise", ""))
         moved = self.shape.moved(run.settings.get("freeze_embeddings", False), half)
         return Work(
             run.phase,

@@ -55,6 +55,7 @@ def table(done: Iterable[Run], name: str) -> pd.DataFrame:
 def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
     """Per-example scores and predictions of a condition on one target, all finished seeds.
 
+    A condition that was only run by hand, with one setting, stands for its name in braces.
     Columns: those of the cube, and `prediction`. Raises UserError when no seed is finished.
     """
     shipped = study.folder / "cube"
@@ -63,12 +64,18 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
 
         cube = read_cube(shipped, tasks=[target])
         return cube[cube["condition"] == condition].reset_index(drop=True)
-    done = [
+    there = [
         run
         for phase in ("target", "retrieval")
         for run in study.runs(phase, into="scratch")
-        if run.side == condition and target in run.settings["targets"] and runs.find(run)
+        if target in run.settings["targets"] and runs.find(run)
     ]
+    by_hand = sorted({run.side for run in there if run.side.startswith(f"{condition}{{")})
+    if len(by_hand) == 1 and not any(run.side == condition for run in there):
+        (condition,) = by_hand
+    done = [run for run in there if run.side == condition]
+    if not done and by_hand:
+        raise UserError(f"{target} under {condition!r}: choose one of {', '.join(by_hand)}")
     if not done:
         raise UserError(
             f"{target} under {condition!r}: no run of it is finished; run notebook "

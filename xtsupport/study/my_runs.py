@@ -44,7 +44,7 @@ def found(study: Study | None = None, phase: str | None = None) -> list[Done]:
     Of a study are the runs that were made for it, by hand or by `xtsupport run`, with whatever
     settings, and those of other studies that it shares. Its phase 2 from the package is among them.
     """
-    planned = {run.recipe: run for run in study.plan.runs} if study else {}
+    planned = {run.recipe: run for run in study.plan.runs if not run.listed} if study else {}
     places = store.entries(folders.runs())
     if study:
         places += [each[0] for run in planned.values() if (each := runs.standing(run, True))]
@@ -122,6 +122,18 @@ def label(done: Done, usual: Sequence[tuple[Run, dict]]) -> str:
         if key in same[0] and value != same[0][key]
     ]
     return f"{done.side}{{{','.join(other)}}}" if other else done.side
+
+
+def run_of(done: Done) -> Run:
+    """A finished run as one of a plan; its label stands for its condition."""
+    record = done.record
+    own = {key: record[key] for key in ("study", "phase", "variant", "seed", "training_task",
+                                        "settings", "data")}  # fmt: skip
+    places = filter(None, map(store.place, record["upstream"].values()))
+    above = tuple(run_of(Done(each, runs.read_record(each) or {}, {})) for each in places)
+    condition = done.label.replace(f"/{record['variant']}", "")
+    return Run(**own, condition=condition, name=done.folder.name, upstream=above,
+               listed=record["recipe"])  # fmt: skip
 
 
 def runs_table(made: Sequence[Done]) -> pd.DataFrame:

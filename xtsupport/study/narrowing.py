@@ -82,11 +82,15 @@ def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
         primary = None
     if primary and primary.target not in kept["targets"]:
         primary = None
-    kept["analysis"] = analysis.model_copy(update={"contrasts": contrasts, "primary": primary})
     kept["seeds"] = kept["seeds"] if isinstance(settings.seeds, list) else seeds
-    found = settings.model_copy(update=kept)
-    now, late = kept["analysis"].model_dump(), settings.late
-    unchanged = {name: value for name, value in now.items() if name not in late}
+    return with_analysis(settings.model_copy(update=kept), contrasts, primary)
+
+
+def with_analysis(settings: Settings, contrasts: list, primary) -> Settings:
+    """The settings with these comparisons, which do not count as changed after the first run."""
+    analysis = settings.analysis.model_copy(update={"contrasts": contrasts, "primary": primary})
+    found, late = settings.model_copy(update={"analysis": analysis}), settings.late
+    unchanged = {name: value for name, value in analysis.model_dump().items() if name not in late}
     planned = settings._planned.get("analysis", {}) | unchanged
     found._planned = settings._planned | {"analysis": planned}
     return found

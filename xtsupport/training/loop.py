@@ -33,7 +33,7 @@ from xtsupport.training.graphs import UNIT, one_by_one, recorded
 from xtsupport.training.interrupt import asked_to_stop
 from xtsupport.training.masked import mask_tokens, masked_places
 from xtsupport.training.progress import ProgressLine
-from xtsupport.training.recipe import Recipe
+from xtsupport.training.recipe import Recipe, recordable
 from xtsupport.training.resume import resume, save_checkpoint, trained_weights
 from xtsupport.training.robust import robust_loss
 from xtsupport.training.selection import Selection
@@ -84,7 +84,8 @@ def train(
     saved, done = time.monotonic(), first
     line = ProgressLine(recipe.steps, first, progress and accelerator.is_main_process)
     readings = Readings(recipe, losses, first, accelerator.device, tracker)
-    graphs = recorded(model.encoder, _recordable(accelerator, recipe))
+    alone = accelerator.num_processes == 1
+    graphs = recorded(model.encoder, alone and recordable(recipe.cuda_graphs, recipe.noise))
     with asked_to_stop() as asked, graphs:
         while done < recipe.steps and not selection.finished:
             task, indices = tasks[done], next(streams[tasks[done]])
@@ -102,7 +103,7 @@ def train(
                 int(data[task].lengths[indices].sum()),
                 str(selection),
             )
-            stop = asked() and accelerator.num_processes == 1 and done < recipe.steps
+            stop = asked() and alone and done < recipe.steps
             due = time.monotonic() - saved > 60 * minutes
             if checkpoint and (due or stop) and accelerator.is_main_process:
                 readings.read_all()
@@ -116,11 +117,6 @@ def train(
     model.eval()
     history = {"step": np.arange(1, done + 1), "task": tasks[:done], "loss": losses[:done]}
     return pd.DataFrame(history | ({"dev": selection.column(done)} if evaluate else {}))
-
-
-def _recordable(accelerator, recipe: Recipe) -> bool:
-    """Whether each step is one pass forwards and one backwards, in one process."""
-    return recipe.cuda_graphs and not recipe.noise and accelerator.num_processes == 1
 
 
 def _together(accelerator, evaluate, recipe: Recipe):

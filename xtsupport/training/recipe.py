@@ -34,6 +34,11 @@ class Recipe:
     dev_patience: int = 0  # evaluations without a better one that end the training; 0: never
 
 
+def recordable(cuda_graphs: bool, noise: str) -> bool:
+    """Whether the layers of a step are CUDA graphs: each step is one pass forwards and back."""
+    return cuda_graphs and not noise
+
+
 def weights(sizes: dict[str, int], sampler: str, cap: int, temperature: float) -> dict[str, float]:
     """What each task of a mixture counts, by its examples: n, min(n, cap), n^(1/T), or 1."""
     counted = {
