@@ -48,15 +48,28 @@ def dressed(app, docname, source):
     if not str(app.env.doc2path(docname)).endswith(".ipynb"):
         return
     book = json.loads(source[0])
-    for cell in book["cells"]:
-        shown = [
-            each["data"] for each in cell.get("outputs", ()) if "image/png" in each.get("data", {})
-        ]
-        words = " ".join(" ".join("".join(each.get("text/plain", "")).split()) for each in shown)
-        if words:
-            cell["metadata"]["mystnb"] = {"image": {"alt": words}}
+    book["cells"] = [part for cell in book["cells"] for part in one_figure_each(cell)]
     book["cells"][0]["source"] = "".join(book["cells"][0]["source"]) + buttons(docname, repository)
     source[0] = json.dumps(book)
+
+
+def one_figure_each(cell):
+    """The cell, and one for every further figure: in MyST-NB a cell has one alt text."""
+    outputs = cell.get("outputs", [])
+    ends = [i for i, each in enumerate(outputs, 1) if "image/png" in each.get("data", {})]
+    if not ends:
+        return [cell]
+    parts = [cell]
+    for end in ends[1:]:
+        rest = {"cell_type": "code", "source": "# not shown; empty cells are dropped"}
+        rest |= {"id": f"{cell['id']}-{end}", "metadata": {"tags": ["remove-input"]}}
+        parts.append({**rest, "execution_count": None})
+    for part, start, end in zip(parts, [0, *ends[:-1]], ends, strict=True):
+        words = "".join(outputs[end - 1]["data"].get("text/plain", ""))
+        part["metadata"]["mystnb"] = {"image": {"alt": " ".join(words.split())}}
+        part["outputs"] = outputs[start:end]
+    parts[-1]["outputs"] += outputs[ends[-1] :]
+    return parts
 
 
 def buttons(docname, url):

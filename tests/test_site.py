@@ -88,3 +88,21 @@ def test_search_finds_pages_before_functions():
     )
     told = subprocess.run([node, "-e", code], capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["true", "true"]
+
+
+def test_every_figure_of_a_cell_has_its_own_alt_text():
+    def figure(words):
+        return {"output_type": "display_data", "data": {"image/png": "x", "text/plain": words}}
+
+    table, note = ({"output_type": "stream", "text": text} for text in ("table", "note"))
+    outputs = [table, figure("SQuAD:\n  loss"), figure(["MNLI: ", "loss"]), note]
+    cell = {"cell_type": "code", "id": "a", "source": "show()", "metadata": {}, "outputs": outputs}
+    split = runpy.run_path(str(ROOT / "docs" / "conf.py"))["one_figure_each"]
+    first, second = split(cell)
+    assert first["outputs"] == outputs[:2] and second["outputs"] == outputs[2:]
+    alts = [part["metadata"]["mystnb"]["image"]["alt"] for part in (first, second)]
+    assert alts == ["SQuAD: loss", "MNLI: loss"]
+    assert first["source"] == "show()" and second["metadata"]["tags"] == ["remove-input"]
+    assert second["source"]  # MyST-NB drops a cell without source, and its outputs with it
+    text = {"cell_type": "markdown", "source": "# A", "metadata": {}}
+    assert split(text) == [text] and "outputs" not in text
