@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from xtsupport.cube.columns import COUNTS
@@ -106,8 +107,11 @@ def most_changed(
     the most changed first, the unchanged left out.
     """
     metric = task(name, data).metrics[0]
-    sides = [_one_side(rows[rows["metric"] == metric]) for rows in (treatment, baseline)]
-    chosen = _with_answers(_extremes(_changes(*sides), "family", count), *sides)
+    both = [treatment.assign(side="treatment"), baseline.assign(side="baseline")]
+    rows = pd.concat(both, ignore_index=True)
+    examples, sides = _by_side(rows[rows["metric"] == metric], ["side"])
+    change = _changes(examples, sides[("treatment",)], sides[("baseline",)])
+    chosen = _extremes(change, "family", count)
     chosen = chosen[chosen["change"].ne(0)].copy()
     chosen["size"] = chosen["change"].abs()
     order = {"by": ["family", "size", "change"], "ascending": [True, False, False]}
@@ -141,17 +145,14 @@ def changed_examples(
         rows = read(name)
         rows = rows[rows["metric"] == metric]
         rows = rows if "variant" in rows else rows.assign(variant="plain")
-        of_sides = rows.groupby(["condition", "variant"], observed=True)
-        known = {each: _one_side(part) for each, part in of_sides}
+        examples, sides = _by_side(rows, ["condition", "variant"])
         for treatment, baseline in contrasts:
-            sides = [known.get(each) for each in (treatment, baseline)]
-            if None in sides:
+            if not {treatment, baseline} <= set(sides):
                 continue
-            change = _extremes(_changes(*sides), "language", 2)
+            change = _extremes(_changes(examples, sides[treatment], sides[baseline]), "language", 2)
             change = change[change["change"].abs() > 0.5].sort_values("change", kind="stable")
             worse, better = change[change["change"] < 0], change[change["change"] > 0]
             both = pd.concat([better[::-1].head(count // 2), worse.head(count // 2)])
-            both = _with_answers(both, *sides)
             parts.append(both.assign(task=name, **as_columns(treatment, baseline)))
     if not parts:
         return pd.DataFrame()
@@ -163,30 +164,39 @@ def changed_examples(
     return found
 
 
-def _one_side(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series | None]:
-    """Mean score over seeds and, if known, answer of the first seed, by `KEYS`; rows: of one side
-    and metric. An example of a micro-averaged F1 counts with its own F1."""
-    means = _score(rows).groupby([rows[key] for key in KEYS], observed=True).mean()
-    if "prediction" not in rows:
-        return means, None
-    first = rows[rows["seed"] == rows["seed"].min()].drop_duplicates(KEYS)
-    return means, first.set_index(KEYS)["prediction"]
+def _by_side(
+    rows: pd.DataFrame, names: list[str]
+) -> tuple[pd.DataFrame, dict[tuple, pd.DataFrame]]:
+    """The examples (columns `KEYS`), and of every side, in their order, the mean score over seeds
+    and, if known, what the first seed said; rows: of one metric; names: the columns of a side. An
+    example of a micro-averaged F1 counts with its own F1.
+    """
+    grouped = rows.groupby(KEYS, observed=True)
+    place, score, seed = grouped.ngroup().to_numpy(), _score(rows).to_numpy(), rows["seed"].array
+    first = np.unique(place, return_index=True)[1]
+    examples = rows[KEYS].iloc[first].reset_index(drop=True)
+    if "prediction" in rows:
+        said = rows["prediction"].astype(object)
+        said = said.where(said.notna(), "").to_numpy()
+    sides = {}
+    for side, at in rows.groupby(names, observed=True).indices.items():
+        total, n = (np.bincount(place[at], w, len(first)) for w in (score[at], None))
+        found = pd.DataFrame({"score": total / np.where(n, n, np.nan)})
+        if "prediction" in rows:
+            at = at[seed[at] == seed[at].min()][::-1]
+            answers = np.full(len(first), "", object)
+            answers[place[at]] = said[at]
+            found["said"] = answers
+        sides[side if isinstance(side, tuple) else (side,)] = found
+    return examples, sides
 
 
-def _changes(treatment, baseline) -> pd.DataFrame:
-    """The columns `KEYS` and change (points) of two sides, each of ``_one_side``."""
-    change = 100 * (treatment[0] - baseline[0])
-    return change.dropna().rename("change").reset_index()
-
-
-def _with_answers(change: pd.DataFrame, treatment, baseline) -> pd.DataFrame:
-    """The same rows with what both sides said, if known."""
-    change, places = change.copy(), pd.MultiIndex.from_frame(change[KEYS])
-    for (_, said), name in ((baseline, "baseline_said"), (treatment, "treatment_said")):
-        if said is not None:
-            found = said.reindex(places).astype(object)
-            change[name] = found.where(found.notna(), "").to_numpy()
-    return change
+def _changes(examples, treatment, baseline) -> pd.DataFrame:
+    """Every example of both sides with its change (points) and, if known, what they said."""
+    found = examples.assign(change=100 * (treatment["score"] - baseline["score"]))
+    if "said" in treatment:
+        found["baseline_said"], found["treatment_said"] = baseline["said"], treatment["said"]
+    return found.dropna(subset="change")
 
 
 def _score(rows: pd.DataFrame) -> pd.Series:

@@ -13,7 +13,7 @@ from xtsupport.report.contents import Contents
 from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.numbers import counted, ends, p_equation, points, signed_gain
 from xtsupport.report.paper_sentences import scarce
-from xtsupport.statistics.declared import Primary, apart, plural
+from xtsupport.statistics.declared import apart, plural
 from xtsupport.statistics.heterogeneity import heterogeneity
 
 LISTED = 7  # levels of one verdict that a line names
@@ -39,23 +39,17 @@ def in_short(found: Contents) -> list[str]:
     return [one_sentence(found), *by_level(found), *rests(found), *families_differ(found)]
 
 
-def overall(found: Contents, primary: Primary) -> Mapping:
-    """The row over all languages of a comparison on its target."""
-    rows = answer_rows(found.comparison, primary, found.languages, "all")
-    return rows[rows["task"] == primary.target].iloc[0].to_dict()
-
-
 def title(found: Contents) -> str:
     """The answer as a heading: what was found, and how it stands to the step-matched control."""
     primary, data = found.primary, found.evidence.data
-    row, first = overall(found, primary), primary.baseline == "none"
+    row, first = found.overall, primary.baseline == "none"
     who, where = side_name(primary.treatment, data), task_name(primary.target, data)
     base = base_words(found)
     told = (FIRST if first else AGAINST)[row["verdict"]]
     text = told.format(who=who, base=base, where=where, margin=points(found.rules.margin),
                        scarce=scarce(row))  # fmt: skip
     if row["verdict"] == "improves" and found.control:
-        text += AGAINST_STEPS[overall(found, found.control)["verdict"]]
+        text += AGAINST_STEPS[found.over_control["verdict"]]
     return text + doubt(found)
 
 
@@ -81,8 +75,7 @@ AGAINST_STEPS = {
 def one_sentence(found: Contents) -> str:
     """Gain on the target with interval and verdict, and the step-matched control beside it."""
     primary, data = found.primary, found.evidence.data
-    row = overall(found, primary)
-    who = side_name(primary.treatment, data)
+    row, who = found.overall, side_name(primary.treatment, data)
     over = f"{who} first" if primary.baseline == "none" else f"{who} against {base_words(found)}"
     count = "one language" if row["n_languages"] == 1 else f"{row['n_languages']} languages"
     where = f"{task_name(primary.target, data)} {metric_name(primary.metric)}"
@@ -95,7 +88,7 @@ def control_words(found: Contents) -> str:
     """`against the same number of steps ...: -1.6 (-3.2 to 0.0), undetermined`, if it was run."""
     treatment, baseline = found.primary.treatment, found.primary.baseline
     if found.control:
-        row = overall(found, found.control)
+        row = found.over_control
         seeds = fewer_seeds(found, row)
         return f"against {STEPS} instead{', ' * bool(seeds)}{seeds}: {gain_words(row)}"
     if baseline != "none" or "~" in treatment:
@@ -105,7 +98,7 @@ def control_words(found: Contents) -> str:
 
 def fewer_seeds(found: Contents, row: Mapping) -> str:
     """`on the 5 seeds that all targets have`, of a row on fewer than the answer; or nothing."""
-    if row["n_seeds"] >= overall(found, found.primary)["n_seeds"]:
+    if row["n_seeds"] >= found.overall["n_seeds"]:
         return ""
     owners = "both conditions" if row["task"] == found.primary.target else "all targets"
     return f"on the {counted(row['n_seeds'], 'seed')} that {owners} have"

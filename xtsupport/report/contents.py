@@ -76,8 +76,21 @@ class Contents:
         if self.primary.baseline != "none" or "~" in condition:
             return None
         against = replace(self.primary, baseline=short_name((f"none~{condition}", variant)))
-        rows = answer_rows(self.comparison, against, self.languages, "all")
-        return against if rows["task"].eq(against.target).any() else None
+        return against if len(self._over_all_languages(against)) else None
+
+    @cached_property
+    def overall(self) -> Mapping:
+        """The primary comparison's row over all languages on its target."""
+        return self._over_all_languages(self.primary).iloc[0].to_dict()
+
+    @cached_property
+    def over_control(self) -> Mapping:
+        """The same against the step-matched control, where there is one; else empty."""
+        return self._over_all_languages(self.control).iloc[0].to_dict() if self.control else {}
+
+    def _over_all_languages(self, primary: Primary) -> pd.DataFrame:
+        rows = answer_rows(self.comparison, primary, self.languages, "all")
+        return rows[rows["task"].eq(primary.target)]
 
     @cached_property
     def answer_drawn(self) -> pd.DataFrame:

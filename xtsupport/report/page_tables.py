@@ -154,7 +154,7 @@ def gain_boards(found: Contents, drawn: Mapping[tuple, str]) -> list[Block]:
 def gain_table(found: Contents, task, rows, levels, drawn, name) -> Block:
     """The gains on one target."""
     data, languages = found.evidence.data, found.languages
-    names = languages.set_index("code")
+    names = languages.set_index("code").to_dict("index")
     lines = []
     for by in levels:
         part = rows[rows["by"] == by]
@@ -181,13 +181,13 @@ def gain_table(found: Contents, task, rows, levels, drawn, name) -> Block:
     return folded(summary, board(heads, lines, (0, 1, 2)), name=name)
 
 
-def placed(row: Mapping, names: pd.DataFrame) -> tuple[str, str]:
-    """What a row's level is called, and its family."""
+def placed(row: Mapping, names: Mapping[str, Mapping]) -> tuple[str, str]:
+    """What a row's level is called, and its family; names: code -> row of the languages table."""
     if row["by"] == "all":
         return "all languages", ""
-    if row["by"] == "language" and row["level"] in names.index:
-        one = names.loc[row["level"]]
-        return str(one["name"]), str(one["group"])
+    if row["by"] == "language" and row["level"] in names:
+        one = names[row["level"]]
+        return one["name"], one["group"]
     return f"{row['level']} ({row['n_languages']})", row["level"]
 
 
@@ -198,7 +198,7 @@ def example_boards(found: Contents, changed: pd.DataFrame | None) -> tuple[list[
     """
     if changed is None or changed.empty:
         return [], {}
-    data, names = found.evidence.data, found.languages.set_index("code")
+    data, names = found.evidence.data, found.languages.set_index("code").to_dict("index")
     keys = ["treatment", "baseline", "variant", "task"]
     order = list(official_of(found))
     changed = changed.sort_values("task", key=lambda task: task.map(order.index), kind="stable")

@@ -17,7 +17,7 @@ from xtsupport.cube.scores import official_metrics, with_guesses
 from xtsupport.errors import UserError
 from xtsupport.files import write_text
 from xtsupport.report import appendix, gain_plots, page, page_tables, plots, robustness
-from xtsupport.report.answer import STEPS, fewer_seeds, in_short, one_sentence, overall, title
+from xtsupport.report.answer import STEPS, fewer_seeds, in_short, one_sentence, title
 from xtsupport.report.comparison_rows import overview
 from xtsupport.report.contents import Contents
 from xtsupport.report.intended import intended_table
@@ -156,11 +156,11 @@ def conditions_words(found: Contents) -> str:
 def measured(found: Contents) -> tuple[str, str]:
     """The scores that the first sentence compares, over the languages that it speaks of."""
     primary, data = found.primary, found.evidence.data
-    row = overall(found, primary)
+    row = found.overall
     before = row["baseline_score"]
     parts = [(side_name(primary.baseline, data), before)]
     if found.control:
-        again = overall(found, found.control)["baseline_score"]
+        again = found.over_control["baseline_score"]
         parts.append((side_name(found.control.baseline, data), again))
     parts.append((side_name(primary.treatment, data), before + row["gain"]))
     where = f"{task_name(primary.target, data)} {metric_name(primary.metric)}"

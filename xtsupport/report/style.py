@@ -79,6 +79,7 @@ GRID: Any = {  # rcParams: grey lines behind everything, no tick marks
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.labelcolor": SOFT,
+    "axes.titley": 1.0,  # else every drawing measures all ticks to see whether one is in the way
     "grid.color": "#E6E6E6",
     "lines.solid_capstyle": "round",
     "patch.edgecolor": "white",

@@ -120,8 +120,10 @@ def _levels(one: Arm, members: Sequence[str], by: str) -> dict[str, list[str]]:
 
 
 def _macro(one: Arm, members: Sequence[str], share: float = 1.0) -> np.ndarray:
-    names = one.moments.codes
-    return np.isin(names, list(members)) * (share / len(members))
+    place = one.moments.place
+    weights = np.zeros(len(place))
+    weights[[place[code] for code in members]] = share / len(members)
+    return weights
 
 
 def _aggregates(arms, facts, by, zero_shot, primary, conditions) -> list[Row]:
@@ -212,7 +214,7 @@ def _language_first(arms, chosen, languages, zero_shot) -> dict[int, np.ndarray]
     for code in languages:
         have = [j for j in chosen if code in zero_shot[j]]
         for j in have:
-            weights[j] += _macro(arms[j], [code], 1 / (len(have) * len(languages)))
+            weights[j][arms[j].moments.place[code]] = 1 / (len(have) * len(languages))
     return {j: weight for j, weight in weights.items() if weight.any()}
 
 

@@ -110,11 +110,17 @@ class Moments:
         """The languages, (L,) as text."""
         return self.languages["language"].to_numpy()
 
-    def count_clusters(self, languages: Iterable[int]) -> int:
-        """Distinct clusters of some languages (numbers), which parallel languages share."""
-        key = frozenset(languages)
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """Language -> its number."""
+        return {code: number for number, code in enumerate(self.codes)}
+
+    def count_clusters(self, languages: np.ndarray) -> int:
+        """Distinct clusters of some languages, (L,) bool, which parallel languages share."""
+        key = languages.tobytes()
         if key not in self._counted:
-            self._counted[key] = len(set().union(*(self.clusters[lang] for lang in key)))
+            used = np.flatnonzero(languages)
+            self._counted[key] = len(set().union(*(self.clusters[lang] for lang in used)))
         return self._counted[key]
 
 

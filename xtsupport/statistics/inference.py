@@ -84,10 +84,11 @@ def _measure(group: Sequence[Case], unit: str, scales: Sequence[str]) -> dict[st
     Every column has the cases on the first scale, then on the next.
     """
     arms = group[0].arms
-    scaled = [_scaled(case, scale) for scale in scales for case in group]
-    one = estimate(arms, [np.stack([own[j] for _, own in scaled]) for j in range(len(arms))])
+    weights = [np.stack(own) for own in zip(*(case.weights for case in group), strict=True)]
+    scaled = [_scaled(arms, weights, scale) for scale in scales]
+    one = estimate(arms, [np.concatenate([own[j] for _, own in scaled]) for j in range(len(arms))])
     points = np.repeat([scale == "points" for scale in scales], len(group))
-    gain = np.where(points, one.gain, [value for value, _ in scaled])
+    gain = np.where(points, one.gain, np.concatenate([value for value, _ in scaled]))
     sampled = "languages" in unit
     extra = np.array([_language_variance(case) if sampled else (0.0, np.inf) for case in group])
     factor = np.repeat([FACTOR[scale] for scale in scales], len(group))
@@ -119,7 +120,7 @@ def mean_squares(one: Estimate, factor, extra, df_extra) -> dict[str, np.ndarray
 
 def _counts(group: Sequence[Case]) -> dict[str, list]:
     arms = group[0].arms
-    reached = [[np.flatnonzero(weight) for weight in case.weights] for case in group]
+    reached = [[weight != 0 for weight in case.weights] for case in group]
     pairs = [list(zip([arm.moments for arm in arms], used, strict=True)) for used in reached]
     return {
         "n_languages": [len(case.row.languages) for case in group],
@@ -187,18 +188,15 @@ def _described(table: pd.DataFrame, spread: Spread, unit: str) -> list[str]:
     return texts
 
 
-def _scaled(case: Case, scale: str) -> tuple[float, list[np.ndarray]]:
-    """The case's gain on a scale and, per arm, the (2, L) weights that its variance needs."""
-    value, weights = 0.0, []
-    for one, weight in zip(case.arms, case.weights, strict=True):
-        if scale == "points":
-            weights.append(np.stack([weight, -weight]))
-            continue
+def _scaled(arms, weights: Sequence[np.ndarray], scale: str) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Gains (E,) on a scale and, per arm, the (E, 2, L) weights that their variance needs."""
+    value, scaled = np.zeros(len(weights[0])), []
+    for one, weight in zip(arms, weights, strict=True):
         k, b = one.means
         gains, by_k, by_b = on_scale(scale, k, b, one.moments.examples)
-        value += float(weight @ gains)
-        weights.append(np.stack([weight * by_k, weight * by_b]))
-    return value, weights
+        value += weight @ gains
+        scaled.append(np.stack([weight * by_k, weight * by_b], axis=1))
+    return value, scaled
 
 
 def _baseline(case: Case) -> float:

@@ -260,7 +260,7 @@ def _cluster_part(arms, weights, picks, joint):
             for a in (0, 1)
             for b in (0, 1)
         )
-        used = [one.moments.count_clusters(np.flatnonzero(row.any(0))) for row in weight]
+        used = [one.moments.count_clusters(row) for row in weight.any(1)]
         total = total + part
         parts.append((_own(part), np.maximum(np.array(used) - 1, 1)))
     return total, satterthwaite(parts)
