@@ -5,7 +5,6 @@ the commits and keeps them in `commits.json` in the study's folder; every later 
 load uses those. Without network the newest commit in the cache is taken.
 """
 
-import json
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from xtsupport.data import remote
 from xtsupport.data.remote import Repo
 from xtsupport.errors import Unreachable, UserError
-from xtsupport.files import plain_disk_errors, write_json
+from xtsupport.files import plain_disk_errors, read_json, write_json, write_text
 
 FILE = "commits.json"
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -42,14 +41,15 @@ def resolve(kind: str, name: str, revision: str = "") -> Repo:
         return Repo(kind, name, revision)
     key = f"{kind}/{name}@{revision}"
     if key not in _frozen:
+        note = Repo(kind, name, "").folder / "refs" / revision  # the hub's client looks for it
         try:
             commit = remote.latest(kind, name, revision)
-            _remember(Repo(kind, name, commit), revision)
+            with suppress(OSError):  # a cache that is shared and read-only
+                write_text(note, commit)
         except Unreachable:
-            cached = newest_cached(kind, name, revision)
-            if cached is None:
+            commit = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
+            if not COMMIT.fullmatch(commit):
                 raise
-            commit = cached
         _frozen[key] = commit
         for place in _place:
             _frozen.update(_read(place))  # what another process froze meanwhile stays
@@ -57,16 +57,9 @@ def resolve(kind: str, name: str, revision: str = "") -> Repo:
     return Repo(kind, name, _frozen[key])
 
 
-def newest_cached(kind: str, name: str, revision: str = "main") -> str | None:
-    """The commit that a revision stood at when something was last fetched; None: never."""
-    note = Repo(kind, name, "").folder / "refs" / revision
-    commit = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
-    return commit if COMMIT.fullmatch(commit) else None
-
-
 def moved() -> list[str]:
     """A sentence on every frozen name whose branch has gone on since; none without network."""
-    try:
+    with suppress(Unreachable):
         return [
             f"{key.partition('@')[0].partition('/')[2]}: {key.partition('@')[2]} has moved from "
             f"{old[:12]} to {new[:12]} since the study was planned; the study keeps {old[:12]}, "
@@ -74,8 +67,7 @@ def moved() -> list[str]:
             for key, old in _frozen.items()
             if (new := _now(key)) != old
         ]
-    except Unreachable:
-        return []
+    return []
 
 
 def update(folder: Path) -> None:
@@ -91,25 +83,11 @@ def _now(key: str) -> str:
     return remote.latest(kind, name, revision)
 
 
-def _remember(repo: Repo, revision: str) -> None:
-    """Note the commit where the hub's client looks for it when there is no network."""
-    note = repo.folder / "refs" / revision
-    with suppress(OSError):  # a cache that is shared and read-only
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(repo.commit, encoding="utf-8")
-
-
 def _read(path: Path) -> dict[str, str]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(found, dict) and all(COMMIT.fullmatch(str(each)) for each in found.values()):
-            return found
-        reason = "no commits"
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        reason = str(error)
-    raise UserError(f"{path}: is not what xtsupport wrote ({reason}); remove it")
+    found = read_json(path) if path.exists() else {}
+    if found is None or not all(COMMIT.fullmatch(str(each)) for each in found.values()):
+        raise UserError(f"{path}: is not what xtsupport wrote (names and commits); remove it")
+    return found
 
 
 def _write() -> None:

@@ -13,13 +13,14 @@ from pathlib import Path
 from xtsupport.data import remote
 from xtsupport.data.remote import Repo
 from xtsupport.errors import Unreachable, UserError
+from xtsupport.files import draft
 
 
-def fetch(repo: Repo, path: str, shown: bool = True) -> Path:
+def fetch(repo: Repo, path: str) -> Path:
     """A file of the hub in the cache; fetched, or fetched on, when it is not there yet.
 
-    shown: a progress bar on a terminal. Raises Unreachable when bytes stop coming (those that
-    came are kept for the next time), UserError when the file is not what the hub says it is.
+    Raises Unreachable when bytes stop coming (those that came are kept for the next time),
+    UserError when the file is not what the hub says it is.
     """
     from filelock import FileLock
 
@@ -38,18 +39,18 @@ def fetch(repo: Repo, path: str, shown: bool = True) -> Path:
         if not blob.is_file():
             part = blob.with_name(f"{name}.incomplete")
             part.touch()
-            _download(repo, path, entry["size"], part, shown)
+            _download(repo, path, entry["size"], part)
             _verify(repo, path, entry, part)
             part.replace(blob)
         _link(blob, place)
     return place
 
 
-def _download(repo, path, size, part, shown) -> None:
+def _download(repo, path, size, part) -> None:
     """Bytes of a file behind those that are there; again after a break, while more come."""
     from tqdm import tqdm
 
-    quiet = None if shown and size > 1_000_000 else True  # None: on terminals only
+    quiet = None if size > 1_000_000 else True  # None: on terminals only
     done = part.stat().st_size
     with tqdm(total=size, initial=done, unit="B", unit_scale=True, desc=path, disable=quiet) as bar:
         idle = 0
@@ -105,8 +106,7 @@ def _verify(repo, path, entry, part) -> None:
     else:
         digest, wanted = hashlib.sha1(b"blob %d\0" % part.stat().st_size), entry["oid"]
     with part.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+        hashlib.file_digest(file, lambda: digest)
     if digest.hexdigest() != wanted:
         part.unlink()
         raise UserError(
@@ -123,6 +123,5 @@ def _link(blob: Path, place: Path) -> None:
     except FileExistsError:
         pass
     except OSError:  # no symlinks here
-        draft = place.with_name(f".{place.name}.{os.getpid()}")
-        shutil.copyfile(blob, draft)
-        draft.replace(place)
+        with draft(place) as half:
+            shutil.copyfile(blob, half)

@@ -7,7 +7,6 @@ sequences per row. If a data set and the encoder's tokenizer are on disk, real r
 
 import csv
 import hashlib
-import json
 import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ import numpy as np
 from xtsupport import __version__, tables
 from xtsupport.data import hub
 from xtsupport.errors import UserError
-from xtsupport.files import checksum, write_json
+from xtsupport.files import checksum, read_json, write_json
 from xtsupport.folders import user_cache
 
 TABLE = Path(__file__).parents[1] / "lengths.csv"
@@ -89,11 +88,10 @@ def measured(
     """
     row, rows = tables.task(task, data), hub.fingerprint(task, language, split, data)
     cut = checksum(tokenizer) if tokenizer else words.__doc__
-    known = [__version__, repr(row), rows, cut, sample]
-    kept = user_cache() / "lengths" / hashlib.sha256(repr(known).encode()).hexdigest()
-    with suppress(OSError, ValueError, TypeError):
-        found = json.loads(kept.read_text(encoding="utf-8"))
-        return Lengths(**found | {"quantiles": tuple(found["quantiles"])})
+    what = repr([__version__, repr(row), rows, cut, sample])
+    kept = user_cache() / "lengths" / hashlib.sha256(what.encode()).hexdigest()
+    if known := read_json(kept):
+        return Lengths(**known | {"quantiles": tuple(known["quantiles"])})
     found = sampled(hub.load(task, language, split, data).data.table, row.kind, tokenizer, sample)
     with suppress(OSError):  # a cache that is read-only
         write_json(kept, asdict(found))

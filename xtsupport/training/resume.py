@@ -1,7 +1,6 @@
 """The state of a training in a file, from which a run that was killed goes on."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from xtsupport.files import flush
 from xtsupport.training.encoder import checksum
 from xtsupport.training.selection import Selection
 
@@ -25,12 +25,11 @@ def save_checkpoint(
     tensors |= {"random.cpu": torch.get_rng_state(), "losses": torch.from_numpy(losses)}
     tensors |= {f"random.cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
     tensors = {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
-    draft = path.with_name(path.name + ".part")
     about = {"step": str(step), "dev": json.dumps(list(selection.scores.items()))}
-    save_file(tensors, draft, about | {"sha256": checksum(tensors)})
-    with draft.open("r+b") as file:  # Windows flushes no other
-        os.fsync(file.fileno())
-    draft.replace(path)
+    half = path.with_name(path.name + ".part")  # one name: what a kill left is written over
+    save_file(tensors, half, about | {"sha256": checksum(tensors)})
+    flush(half)
+    half.replace(path)
 
 
 def trained_weights(model) -> dict[str, torch.Tensor]:
@@ -46,9 +45,9 @@ def _read_checkpoint(path: Path) -> tuple[int, dict[int, float], dict[str, torch
     with safe_open(path, "pt") as file:
         about = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if about.get("sha256", "") not in ("", checksum(tensors)):  # older files carry none
+    if about.get("sha256") != checksum(tensors):
         raise ValueError("its checksum differs")
-    return json.loads(about["step"]), dict(json.loads(about.get("dev", "[]"))), tensors
+    return int(about["step"]), dict(json.loads(about["dev"])), tensors
 
 
 def resume(path: Path, model, optimizer, losses: np.ndarray, selection: Selection) -> int:
