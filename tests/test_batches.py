@@ -4,7 +4,6 @@ from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,8 +106,3 @@ def test_few_lengths_are_eight_per_doubling():
     lengths = {collate(features, [i], 1, few_lengths=True)["ids"].shape[1] for i in range(512)}
     assert sorted(n for n in lengths if 256 < n <= 512) == list(range(288, 513, 32))
     assert sorted(n for n in lengths if 32 < n <= 64) == list(range(36, 65, 4))
-
-
-def test_mixture_needs_sizes():
-    with pytest.raises(ValueError, match="cannot be mixed"):
-        mixture({"a": 0, "b": 3}, "uniform")

@@ -72,8 +72,6 @@ def download(tmp_path):
         write(root / f"bucc2018/zh-en.dev.{end}", text)
     write(root / "bucc2018/zh-en.test.zh", "zh-1\t一\n")
     write(root / "bucc2018/zh-en.test.en", "en-1\tone\n")
-    choice = {"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "label": 1}
-    write(root / "xcopa/val.et.jsonl", json.dumps(choice) + "\n")
     write(root / "download.log", "Successfully downloaded data\n")
     return root
 
@@ -93,7 +91,6 @@ def test_texts_and_labels(mirror):
     assert load("xnli", "de", "validation", out)["label"][:] == ["neutral", "contradiction"]
     assert load("pawsx", "ja", "validation", out)[0]["text"] == "あ"
     assert load("pawsx", "en", "train", out)["label"][:] == ["1", "0"]
-    assert load("xcopa", "et", "validation", out)[0]["choices"] == ["a", "b"]
 
 
 def test_words_and_tags(mirror):
@@ -254,9 +251,6 @@ WRONG = [
     ("squad/train-v1.1.json", "{", "not JSON in SQuAD's format"),
     ("squad/train-v1.1.json", '{"data": [{}]}', "not JSON in SQuAD's format"),
     ("tatoeba.deu-eng.deu", "a\nb\n", "tatoeba.deu-eng.eng: is missing"),
-    ("xcopa/val.et.jsonl", "{", "val.et.jsonl, line 1: is not JSON"),
-    ("xcopa/val.et.jsonl", '{"label": 0}\n{}\n', "line 2: only some lines have a label"),
-    ("xcopa/val.et.jsonl", "3\n", "line 1: is not a JSON object"),
     ("notes.txt", "x", "no known file with labels is here"),
 ]
 

@@ -57,7 +57,7 @@ def shared_texts(training, evaluation, data):
     """
     import pandas as pd
 
-    seen = [index(task, language, split, data) for task, language, split in training]
+    seen = [_index(*each, data, hub.fingerprint(*each, data)) for each in training]
     records = []
     for target, language, split in evaluation:
         for field, texts in fields(target, language, split, data).items():
@@ -76,13 +76,9 @@ def shared_texts(training, evaluation, data):
     return pd.DataFrame(records, columns=columns)
 
 
-def index(task, language, split, data) -> tuple[set[int], set[int]]:
-    """Hashes of the normalised texts of a split, and of their 13-grams; the last few are kept."""
-    return _index(task, language, split, data, hub.fingerprint(task, language, split, data))
-
-
 @lru_cache(maxsize=8)
-def _index(task, language, split, data, _fingerprint):
+def _index(task, language, split, data, fingerprint) -> tuple[set[int], set[int]]:
+    """Hashes of the normalised texts of a split, and of their 13-grams."""
     whole, grams = set(), set()
     for texts in fields(task, language, split, data).values():
         for text in set(texts):

@@ -7,7 +7,7 @@ scripts/download_data.sh and utils_preprocess.py) and the files from which that 
     panx/dev-de.tsv  udpos/train-en.tsv  panx_dataset/de-test (WikiAnn)  de_gsd-ud-test.conllu
     squad/train-v1.1.json  xquad/xquad.de.json  MLQA_V1/dev/dev-context-de-question-en.json
     tydiqa.goldp.de.train.json  tydiqa-goldp-v1.1-train.json  tydiqa-goldp-dev-english.json
-    xcopa/val.et.jsonl  tatoeba/de-en.de  tatoeba.deu-eng.deu  bucc2018/zh-en.dev.zh
+    tatoeba/de-en.de  tatoeba.deu-eng.deu  bucc2018/zh-en.dev.zh
 
 XTREME removes the labels of its test sets; such files are reported and left out, and so are its
 Tatoeba files, whose English side it sorts. In CoNLL-U files, words are the syntactic words.

@@ -1,17 +1,14 @@
 """Lazy rules: ways to answer questions about a passage without reading it, and their scores.
 
 A rule picks one sentence (the first, the one that shares the most words with the question, ...) and
-one word of it (the first that is not in the question, the one that occurs only there, ...). Rules
-are not trained. Two kinds know more than a rule could: `position` uses, for each question word, the
-position that is best on the evaluated rows, and `kind` the words that answer some other question
-with the same question word. A model can reach the score of the best rule without understanding;
-only what it scores above that can be called transfer. Jia and Liang 2017 (arXiv 1707.07328) and
-Weissenborn et al. 2017 (arXiv 1703.04816) show how far such rules go on SQuAD.
+one word of it (the first that is not in the question, ...). Two kinds know more than a rule could:
+`position` uses, for each question word, the position that is best on the evaluated rows, and `kind`
+the words that answer some other question with the same question word. Only what a model scores
+above the best rule can be called transfer. Jia and Liang 2017 (arXiv 1707.07328) and Weissenborn
+et al. 2017 (arXiv 1703.04816) show how far such rules go on SQuAD.
 
-    python -m xtsupport.data.lazy_rules
-
-writes lazy_rules.csv, what the rules score on every span target of the world: rows of chance and
-lazy rules in pictures and tables of scores (``tables.guesses``).
+`python -m xtsupport.data.lazy_rules` writes lazy_rules.csv, what the rules score on every span
+target of the world, for pictures and tables of scores (``tables.guesses``).
 """
 
 import re

@@ -16,7 +16,7 @@ from xtsupport import tables
 from xtsupport.errors import UserError
 from xtsupport.files import read_text
 
-SPLITS = {"train": "train", "dev": "validation", "val": "validation", "test": "test",
+SPLITS = {"train": "train", "dev": "validation", "test": "test",
           "dev_2k": "validation", "test_2k": "test"}  # fmt: skip
 SORTED = ("the English side is sorted, as XTREME does it, so the pairs are lost; use "
           "tatoeba.*-eng.* of LASER's data/tatoeba/v1")  # fmt: skip
@@ -123,23 +123,6 @@ def _pawsx(path, hit):
     rows = _tab_rows(path, (4,), published=True)
     found = [{"sentence1": a, "sentence2": b, "label": label} for _, a, b, label in rows]
     yield SplitRows("pawsx", hit["code"], SPLITS[hit["split"]], found)
-
-
-def _xcopa(path, hit):
-    if hit["code"] not in tables.task("xcopa").languages:
-        return
-    rows = []
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        try:
-            rows += [json.loads(line)] if line.strip() else []
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {number}: is not JSON ({error.msg})") from error
-        if line.strip() and not isinstance(rows[-1], dict):
-            raise UserError(f"{path}, line {number}: is not a JSON object")
-        if line.strip() and ("label" in rows[-1]) != ("label" in rows[0]):
-            raise UserError(f"{path}, line {number}: only some lines have a label")
-    why = GONE if rows and "label" not in rows[0] else ""
-    yield SplitRows("xcopa", hit["code"], SPLITS[hit["split"]], rows, why)
 
 
 # ------------------------------------------------------------------------------------- words
@@ -276,7 +259,6 @@ READERS = (
     (rf"tydiqa\.goldp\.{CODE}\.(?P<split>train|dev)\.json", _tydiqa),
     (r"tydiqa-goldp-v1\.1-(?P<split>train|dev)\.json", _tydiqa),
     (r"tydiqa-goldp-(?P<split>dev)-[a-z]+\.json", _tydiqa),
-    (rf"/(?P<split>val|test)\.{CODE}\.jsonl", _xcopa),
     (r"tatoeba\.(?P<code>[a-z]{3})-(?P<end>eng)\.(?P=code)", _tatoeba),
     (rf"tatoeba/{CODE}-(?P<end>en)\.(?P=code)", _tatoeba),
 )

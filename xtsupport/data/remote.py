@@ -115,7 +115,7 @@ def rows(repo: Repo, path: str) -> int:
 
 
 class RemoteFile(io.RawIOBase):
-    """A file on the hub as a seekable stream; reads what is asked for and nothing else."""
+    """A file on the hub as a stream; reads what is asked for, wherever, and nothing else."""
 
     def __init__(self, repo: Repo, path: str, size: int):
         self.repo, self.path, self.size, self.at = repo, path, size, 0
@@ -126,14 +126,6 @@ class RemoteFile(io.RawIOBase):
     def readable(self):
         """Yes."""
         return True
-
-    def seekable(self):
-        """Yes."""
-        return True
-
-    def tell(self):
-        """The position in bytes."""
-        return self.at
 
     def seek(self, offset, whence=0):
         """Go to a position in bytes."""

@@ -16,13 +16,13 @@ from xtsupport.evaluation.answer_f1 import MLQA_ARTICLES, segmented_tokens, squa
 from xtsupport.tables import Task
 
 
-def score(task, predictions, references, language="en", language_2=None, data="hub") -> dict:
+def score(task, predictions, references, language="en", data="hub") -> dict:
     """The official scores of a task as percentages (f1, exact_match, accuracy, precision, recall).
 
     span: predictions {id: text}, references [{"id", "answers": [text, ...]}] (the formats of
     SQuAD's files work too); language: that of the answers. tagging: lists of lists of tags.
     classification, choice, Tatoeba: lists of labels, as names or numbers. BUCC: lists of
-    (source id, target id). None is no answer. language_2 does not affect scores.
+    (source id, target id). None is no answer.
     Raises UserError with task, language and both counts when predictions are missing or surplus,
     and when their format could only score 0.
     """
@@ -38,7 +38,7 @@ def score(task, predictions, references, language="en", language_2=None, data="h
     return _percentages(_evaluate(row, references, predictions, language))
 
 
-def score_examples(task, examples, predictions, language="en", language_2=None, data="hub"):
+def score_examples(task, examples, predictions, language="en", data="hub"):
     """The scores of every example: a frame of example_id, cluster_id, metric, score, tp, fp, fn.
 
     examples: what load() returned, or a list of such examples; BUCC: the gold (source id, target
@@ -257,16 +257,11 @@ def _percentages(results):
 def _frame(ids, clusters, results):
     import pandas as pd
 
-    rows, nothing = len(ids), np.full((len(ids), 3), np.nan)
-    counted = [values.ndim == 2 for values in results.values()]
-    pairs = list(zip(results.values(), counted, strict=True))
-    scores = np.concatenate([nothing[:, 0] if counts else values for values, counts in pairs])
-    counts = np.concatenate([values if counts else nothing for values, counts in pairs])
-    columns = {
-        "example_id": list(ids) * len(results),
-        "cluster_id": list(clusters) * len(results),
-        "metric": np.repeat(list(results), rows).astype(object),
-        "score": scores,
-    }
-    named = zip(("tp", "fp", "fn"), counts.T, strict=True)
-    return pd.DataFrame(columns | {name: pd.array(each, "Int32") for name, each in named})
+    nothing, frames = np.full((len(ids), 3), np.nan), []
+    for metric, values in results.items():
+        scores, counts = (values, nothing) if values.ndim == 1 else (nothing[:, 0], values)
+        columns = {"example_id": ids, "cluster_id": clusters, "metric": metric, "score": scores}
+        named = zip(("tp", "fp", "fn"), counts.T, strict=True)
+        columns |= {name: pd.array(each, "Int32") for name, each in named}
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)

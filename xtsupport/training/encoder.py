@@ -25,7 +25,7 @@ def load_encoder(name: str | Path):
     safetensors only and no remote code is run.
     Raises UserError when the encoder cannot be found or read.
     """
-    model, tokenizer, missing = _read(AutoModel, name)
+    model, tokenizer, missing = read_model(AutoModel, name)
     missing = [key for key in missing if "pooler" not in key]
     if missing:
         raise UserError(
@@ -40,7 +40,7 @@ def load_masked_encoder(name: str | Path):
 
     Name and weights as for `load_encoder`. Raises UserError also when the head is missing.
     """
-    model, tokenizer, missing = _read(AutoModelForMaskedLM, name)
+    model, tokenizer, missing = read_model(AutoModelForMaskedLM, name)
     if missing:
         raise UserError(
             f"encoder '{name}': +mlm continues masked language modelling, but the weights lack "
@@ -52,8 +52,11 @@ def load_masked_encoder(name: str | Path):
     return without_pooler(encoder), layers, tokenizer
 
 
-def _read(auto, name):
-    """(model, tokenizer, names of the weights that the checkpoint lacks)."""
+def read_model(auto, name: str | Path):
+    """(model, tokenizer, names of the weights that the checkpoint lacks); auto: AutoModel or such.
+
+    Raises UserError as `load_encoder` does.
+    """
     checkpoint.check(name)
     folder = checkpoint.located(name)
     logging.set_verbosity_error()  # its report lists the absent pooler, which nothing here uses

@@ -1,11 +1,9 @@
 """Features kept on disk, so that many runs encode the same rows once.
 
-They lie in `features/` of the user's cache folder ($XTSUPPORT_CACHE, else ~/.cache/xtsupport), one
-file each, with a checksum. Its name is a hash of everything the features depend on: the
-examples themselves, the whole tokenizer, the settings, the code and the versions of the libraries
-that encode. What is found under a name is therefore never stale, and a file that is damaged is made
-again. The folder keeps to `LIMIT` bytes, the files used longest ago going first; it can be deleted
-at any time.
+They lie in `features/` of the user's cache folder, one file each, with a checksum. Its name is a
+hash of everything the features depend on: the examples, the whole tokenizer, the settings, the code
+and the versions of the libraries that encode. So none is ever stale, and one that is damaged is
+made again. The folder keeps to `LIMIT` bytes, the files used longest ago going first.
 """
 
 import contextlib

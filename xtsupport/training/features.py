@@ -202,11 +202,8 @@ def _never_empty(sentences, tokenizer) -> list[list[str]]:
 
 def _word_starts(word_ids) -> list[int]:
     """The word that starts at each token, -1 for later sub-words and special tokens."""
-    starts, previous = [], None
-    for word in word_ids:
-        starts.append(-1 if word is None or word == previous else word)
-        previous = word
-    return starts
+    before = zip([None, *word_ids], word_ids, strict=False)
+    return [-1 if word in (None, previous) else word for previous, word in before]
 
 
 def _owner_windows(windows) -> dict[tuple[int, int], int]:

@@ -165,7 +165,8 @@ def _step(model, accelerator, task, features, indices, tokenizer, recipe, step) 
         piece = on_device(piece, accelerator.device)
         # recorded gradients lie where the next pass writes: a batch in pieces is not recorded
         started = one_by_one(recipe.cuda_graphs and len(pieces) > 1)
-        with _sync(accelerator, model, number == len(pieces)), started:
+        last = number == len(pieces)
+        with nullcontext() if last else accelerator.no_sync(model), started:
             with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=half):
                 part = _loss(model, accelerator, task, piece, recipe) * share
             accelerator.backward(part * accelerator.num_processes)
@@ -214,10 +215,6 @@ def _part(batch, rows):
 def _counted(batch) -> int:
     """How many labels the mean loss of a batch is taken over."""
     return int((batch["labels"] != IGNORED).sum())
-
-
-def _sync(accelerator, model, last: bool):
-    return nullcontext() if last else accelerator.no_sync(model)
 
 
 def _accelerator(several_heads: bool) -> Accelerator:

@@ -1,9 +1,8 @@
 """Which number format a device trains fastest in, and how fast it multiplies.
 
-bfloat16 pays only where the hardware has units for it. A CPU without them emulates it, and a
-training step then takes up to sixteen times as long as in float32. The flags of libraries do not
-settle it (PyTorch reports support on CPUs that emulate, and can be told to leave units unused), so
-a short matrix product is timed.
+A CPU without units for bfloat16 emulates it, up to sixteen times slower than float32. The flags of
+libraries do not settle which it is (PyTorch reports support on CPUs that emulate, and can be told
+to leave units unused), so a short matrix product is timed.
 """
 
 import os

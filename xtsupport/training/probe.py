@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from transformers import AutoModelForMaskedLM, AutoTokenizer
-from transformers.utils import logging
+from transformers import AutoModelForMaskedLM
 
 from xtsupport import tables
 from xtsupport.data import load
 from xtsupport.data.world.languages import with_gloss
 from xtsupport.training import checkpoint, embeddings
+from xtsupport.training.encoder import read_model
 
-logging.disable_progress_bar()
+PASSAGES = 30  # of each language
 
 
 def load_masked(folder: Path):
@@ -22,11 +22,7 @@ def load_masked(folder: Path):
 
     Only an encoder with its prediction head can fill masks.
     """
-    local = {"local_files_only": True, "trust_remote_code": False}
-    tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-    model = AutoModelForMaskedLM.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, **local
-    )
+    model, tokenizer, _ = read_model(AutoModelForMaskedLM, folder)
     return model.eval(), tokenizer
 
 
@@ -56,19 +52,17 @@ def guess(model, tokenizer, text: str, word: str, count: int = 5) -> pd.DataFram
     )
 
 
-def recall_by_language(
-    model, tokenizer, data: str, task: str = "xquad", passages: int = 30
-) -> pd.DataFrame:
-    """Whether a masked word of a passage is looked up in a copy of it that stands before.
+def recall_by_language(model, tokenizer, data: str) -> pd.DataFrame:
+    """Whether a masked word of a passage of XQuAD is looked up in a copy that stands before it.
 
     Masked is the longest word that is one piece of the vocabulary. Columns: language, family, right
     (percent of the passages), and one example: masked, said (words of invented languages with the
     English one in brackets).
     """
     rows = []
-    for code in tables.task(task, data).languages:
+    for code in tables.task("xquad", data).languages:
         about, tries = tables.language(code, data), []
-        for text in load(task, code, None, data)["context"][:passages]:
+        for text in load("xquad", code, None, data)["context"][:PASSAGES]:
             words = [word.strip(".,?!") for word in text.split()]
             whole = [word for word in words if len(tokenizer.tokenize(word)) == 1]
             if whole and fits(model, tokenizer, f"{text} {text}"):

@@ -1,8 +1,8 @@
 """Robust phase 3 after Huang et al. 2021 (EMNLP, arXiv 2104.08645): tolerate noisy embeddings.
 
-The paper regards a word of another language as an English word whose embedding is slightly off,
-like an adversarial example: a model trained to tolerate such noise should transfer better.
-It compares adversarial training with two forms of randomised smoothing:
+The paper regards a word of another language as an English word whose embedding is slightly off: a
+model trained to tolerate such noise should transfer better. It compares adversarial training with
+two forms of randomised smoothing:
 
 ============ ======================================================================================
 adversarial  the worst noise within a ball around each embedding: min over weights of max over
@@ -13,14 +13,13 @@ synonyms     random replacement of words by similar ones (`SynonymReplacer`)
 ============ ======================================================================================
 
 Deviations, and points that could not be checked (so the paper's own equations are not cited): The
-ball's radius is a share of each token's embedding norm, so that one setting fits every encoder; the
-paper tunes an absolute radius. Noise is added to the word-piece embeddings, before positions are
-added. Predictions are made once, without noise, instead of by a vote over noisy copies. The paper
-covers classification only; here every kind can be trained this way. Its authors' code
-(github.com/uclanlp/Robust-XLT) has the synonyms only: `perturb.py` draws each word uniformly from
-itself and its neighbours in counter-fitted vectors, with 3 copies of each XNLI row and 10 of each
-PAWS-X row, and `SynonymReplacer` does the same. Number and size of ascent steps were chosen here.
-The paper's generalised setting (two sentences in two languages) is the setting `evaluation.pairs`.
+ball's radius is a share of each token's embedding norm, where the paper tunes an absolute one.
+Noise is added to the word-piece embeddings, before positions are. Predictions are made once,
+without noise, instead of by a vote over noisy copies. The paper covers classification only. Its
+authors' code (github.com/uclanlp/Robust-XLT) has the synonyms only: `perturb.py` draws each word
+uniformly from itself and its neighbours in counter-fitted vectors, with 3 copies of each XNLI row
+and 10 of each PAWS-X row, as `SynonymReplacer` does. Number and size of ascent steps were chosen
+here. The paper's generalised setting (two languages in a pair) is the setting `evaluation.pairs`.
 """
 
 import re

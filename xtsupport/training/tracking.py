@@ -18,10 +18,8 @@ from xtsupport.errors import UserError
 def tracked(kind: str | None, study: Path, run: str) -> Iterator[GeneralTracker | None]:
     """Where a run logs its losses, or None; closed at the end, also where training fails.
 
-    kind: tensorboard, trackio or None.
-
-    TensorBoard's files go to ``tracking/RUN`` in the study's folder (`study`); trackio keeps its
-    own, under the study's name. Raises UserError where the package is not installed.
+    kind: tensorboard (files in ``tracking/RUN`` in the folder `study`), trackio (its own, under
+    the study's name) or None. Raises UserError where the package is not installed.
     """
     if kind is None:
         yield None

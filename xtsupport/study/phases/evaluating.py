@@ -156,7 +156,7 @@ def write_scores(out, run: Run, parts) -> None:
     data, frames, scores = run.options["data"], [], []
     table = languages(data)
     for target, code, code_2, examples, predictions in parts:
-        frame = score_examples(target, examples, predictions, code, code_2, data)
+        frame = score_examples(target, examples, predictions, code, data)
         pair = {"language_2": code_2} if code_2 else {}
         scores.append(summary(target, code, frame, data).assign(**pair))
         texts = prediction_texts(target, examples, predictions, data)
