@@ -74,29 +74,14 @@ def _download(repo, path, size, part) -> None:
 
 def _append(repo, path, part, done, bar) -> None:
     """One attempt: the bytes from `done` on, or the whole file where the hub ignores that."""
-    from huggingface_hub import utils
-    from huggingface_hub.errors import HTTPError
-
-    remote.check_reachable(repo)
-    headers = remote.own_headers() | {"accept-encoding": "identity"}
-    if done:
-        headers["Range"] = f"bytes={done}-"
-    try:
-        with utils.get_session().stream(
-            "GET", repo.url(path), headers=headers, timeout=remote.timeout(), follow_redirects=True
-        ) as response:
-            remote.accepted(response, repo)
-            with part.open("r+b") as file:
-                skip = done if response.status_code != 206 else 0
-                file.seek(done)
-                for chunk in response.iter_bytes():
-                    fresh, skip = chunk[skip:], max(0, skip - len(chunk))
-                    file.write(fresh)
-                    bar.update(len(fresh))
-    except (HTTPError, OSError) as error:
-        if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
-            raise  # a full disk
-        raise remote.silent(error, repo) from error
+    headers = {"accept-encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
+    with remote.asked(repo.url(path), repo, **headers) as response, part.open("r+b") as file:
+        skip = done if response.status_code != 206 else 0
+        file.seek(done)
+        for chunk in response.iter_bytes():
+            fresh, skip = chunk[skip:], max(0, skip - len(chunk))
+            file.write(fresh)
+            bar.update(len(fresh))
 
 
 def _verify(repo, path, entry, part) -> None:

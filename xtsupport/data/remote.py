@@ -10,7 +10,7 @@ import re
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,7 +68,7 @@ def latest(kind: str, name: str, revision: str) -> str:
     """
     repo = Repo(kind, name, revision)
     url = f"{endpoint()}/api/{kind}/{name}/revision/{quote(revision, safe='')}"
-    found = _json(_ask(url, repo), repo)
+    found = _json(_read(url, repo), repo)
     commit = str(found.get("sha")) if isinstance(found, dict) else ""
     if not re.fullmatch("[0-9a-f]{40}", commit):
         raise silent("sent an unusable answer (no commit)", repo)
@@ -137,8 +137,8 @@ class RemoteFile(io.RawIOBase):
         last = self.size if size is None or size < 0 else min(self.at + size, self.size)
         if last <= self.at:
             return b""
-        span = {"Range": f"bytes={self.at}-{last - 1}"}
-        content = _ask(self.repo.url(self.path), self.repo, span).content
+        url, span = self.repo.url(self.path), f"bytes={self.at}-{last - 1}"
+        content = _read(url, self.repo, Range=span).content
         if len(content) != last - self.at:
             raise Unreachable(f"{self} arrived only in part", str(self.repo))
         self.at = last
@@ -148,20 +148,30 @@ class RemoteFile(io.RawIOBase):
 # -------------------------------------------------------------------------------------- asking
 
 
-def _ask(url: str, repo: Repo, headers: dict | None = None):
-    """The hub's response, read whole."""
+@contextmanager
+def asked(url: str, repo: Repo, **headers: str):
+    """The hub's response as it comes; Unreachable where it does not, also within the block."""
     from huggingface_hub import utils
     from huggingface_hub.errors import HTTPError
 
-    check_reachable(repo)
+    _check_reachable(repo)
+    session = utils.get_session()
+    wait = type(session.timeout)(ANSWER, connect=CONNECT)  # the class of httpx or its successor
+    given = {"headers": _own_headers() | headers, "timeout": wait, "follow_redirects": True}
     try:
-        response = utils.get_session().request(
-            "GET", url, headers=own_headers() | (headers or {}), timeout=timeout(),
-            follow_redirects=True,
-        )  # fmt: skip
+        with session.stream("GET", url, **given) as response:
+            yield _accepted(response, repo)
     except (HTTPError, OSError) as error:
+        if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
+            raise  # a full disk
         raise silent(error, repo) from error
-    return accepted(response, repo)
+
+
+def _read(url: str, repo: Repo, **headers: str):
+    """The hub's response, read whole."""
+    with asked(url, repo, **headers) as response:
+        response.read()
+    return response
 
 
 def _json(response, repo: Repo):
@@ -174,7 +184,7 @@ def _json(response, repo: Repo):
 def _tree(repo: Repo) -> dict[str, dict]:
     url, found = f"{endpoint()}/api/{repo.kind}/{repo.name}/tree/{repo.commit}?recursive=true", {}
     while url:
-        response = _ask(url, repo)
+        response = _read(url, repo)
         for each in _json(response, repo):
             if each["type"] == "file":
                 lfs = each.get("lfs") or {}
@@ -193,7 +203,7 @@ def _safe(path: str, checksum: str) -> bool:
     return inside and bool(re.fullmatch("[0-9a-f]{40,64}", checksum))
 
 
-def own_headers() -> dict[str, str]:
+def _own_headers() -> dict[str, str]:
     """Who asks, and the login if there is one. (The client's own function asks another server.)"""
     from huggingface_hub.utils import get_token
 
@@ -210,15 +220,7 @@ def entry_of(repo: Repo, path: str) -> dict:
     return found[path]
 
 
-def timeout():
-    """How long to wait for a connection and for the next byte."""
-    from huggingface_hub.utils import get_session
-
-    kind = type(get_session().timeout)  # the client's own class: httpx or its successor
-    return kind(ANSWER, connect=CONNECT)
-
-
-def accepted(response, repo: Repo):
+def _accepted(response, repo: Repo):
     """The response if it is what was asked for; else the error for what hubs answer instead."""
     code, error = response.status_code, response.headers.get("X-Error-Code", "")
     if code < 300:
@@ -252,7 +254,7 @@ def silent(error, repo: Repo) -> Unreachable:
     return Unreachable(f"the hub ({endpoint()}) {reason}", str(repo))
 
 
-def check_reachable(repo: Repo) -> None:
+def _check_reachable(repo: Repo) -> None:
     """Raise Unreachable without asking where no answer is to be expected."""
     from huggingface_hub import constants
 

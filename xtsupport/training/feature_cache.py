@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xtsupport.files import draft
 from xtsupport.folders import user_cache
 from xtsupport.training import features
 from xtsupport.training.encoder import forget_cuts
@@ -33,7 +34,7 @@ def encoded(examples, kind: str, tokenizer, *cut) -> Features:
 
     cut: max_length, stride and what else `featurise` takes behind them.
     """
-    path = folder() / key(examples, tokenizer, (kind, *cut))
+    path = user_cache() / "features" / key(examples, tokenizer, (kind, *cut))
     found = read(path)
     if found is None:
         found = featurise(examples[:], kind, tokenizer, *cut)
@@ -41,11 +42,6 @@ def encoded(examples, kind: str, tokenizer, *cut) -> Features:
             write(path, found)
             trim(path.parent, LIMIT)
     return found
-
-
-def folder() -> Path:
-    """Where the features lie."""
-    return user_cache() / "features"
 
 
 def key(examples, tokenizer, settings: tuple) -> str:
@@ -86,8 +82,6 @@ def code_mark() -> list[str]:
 
 def write(path: Path, made: Features) -> None:
     """Store features as a checksum and a parquet file behind it, all or nothing."""
-    from xtsupport.files import draft
-
     names = list(made.rows[0]) if made.rows else []
     columns = {name: _column([row[name] for row in made.rows]) for name in names}
     facts = {name: getattr(made, name) for name in FACTS}
@@ -128,26 +122,16 @@ def trim(place: Path, limit: int) -> None:
 
 def _column(values):
     """Numbers, lists of them, lists of such lists, or offsets (n, 2) one after the other."""
-    if isinstance(values[0], np.ndarray):
-        sizes = np.array([0, *(value.size for value in values)]).cumsum()
-        flat = np.concatenate([value.ravel() for value in values]).astype(np.int32)
-        return pa.ListArray.from_arrays(pa.array(sizes, pa.int32()), pa.array(flat))
-    if not isinstance(values[0], list):
-        return pa.array(values, pa.int64())
-    nested = any(value and isinstance(value[0], list) for value in values)
-    kind = pa.list_(pa.int32())
-    return pa.array(values, pa.list_(kind) if nested else kind)
+    return pa.array([v.ravel() if isinstance(v, np.ndarray) else v for v in values])
 
 
 def _values(name, column):
     """The rows' values of a column as featurise() makes them."""
     if not pa.types.is_list(column.type):
-        return column.to_pylist()
+        return column.to_numpy().tolist()
     bounds = column.offsets.to_numpy().tolist()
     if name == "offsets":
-        flat = column.values.to_numpy().astype(np.int64)
-        parts = (flat[a:b].reshape(-1, 2) for a, b in pairwise(bounds))
-        return list(parts)
-    flat = _values("", column.values) if pa.types.is_nested(column.type.value_type) else None
-    flat = column.values.to_numpy().tolist() if flat is None else flat
+        flat = column.values.to_numpy()
+        return [flat[a:b].reshape(-1, 2) for a, b in pairwise(bounds)]
+    flat = _values("", column.values)
     return [flat[a:b] for a, b in pairwise(bounds)]
