@@ -126,14 +126,16 @@ def test_retrieval_by_layer_and_by_row(study):
 def test_the_same_run_again_gives_the_same_bytes(study, tmp_path, monkeypatch):
     """Once without encoded rows of an earlier run, once with them on disk, once with them in
     memory; languages in common batches or each alone."""
-    monkeypatch.setattr(feature_cache, "folder", lambda: tmp_path)
+    monkeypatch.setattr(feature_cache, "user_cache", lambda: tmp_path)
     evaluating.KEPT.clear()
     run = only(study, "target", "squad", "mnli")
     shutil.rmtree(run.folder, ignore_errors=True)
     train.train_target(run, progress=False)
     first = (run.folder / "examples.parquet").read_bytes()
     shutil.rmtree(run.folder)
-    kept = len(list(tmp_path.iterdir()))  # languages whose few rows are equal share a file
+    kept = len(
+        list((tmp_path / "features").iterdir())
+    )  # languages whose few rows are equal share a file
     assert 15 < kept <= 1 + len(run.settings["targets"]["xnli"])
     monkeypatch.setattr(feature_cache, "featurise", None)
     for pool, groups in ((1, 0), (evaluating.POOL, 1)):

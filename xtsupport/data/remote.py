@@ -157,9 +157,11 @@ def asked(url: str, repo: Repo, **headers: str):
     _check_reachable(repo)
     session = utils.get_session()
     wait = type(session.timeout)(ANSWER, connect=CONNECT)  # the class of httpx or its successor
-    given = {"headers": _own_headers() | headers, "timeout": wait, "follow_redirects": True}
+    given = _own_headers() | headers
     try:
-        with session.stream("GET", url, **given) as response:
+        with session.stream(
+            "GET", url, headers=given, timeout=wait, follow_redirects=True
+        ) as response:
             yield _accepted(response, repo)
     except (HTTPError, OSError) as error:
         if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
