@@ -48,7 +48,7 @@ def test_planted_copies_are_found(planted):
     assert frame.loc["question", "example"] == "who is it"
 
 
-def test_pairs_in_a_table_and_in_words(planted):
+def test_pairs_in_a_table(planted):
     put(planted, "google/xtreme", "XQuAD.es", "validation", ["a b c"], ["Who is it?"])
     splits = [("xquad", code, "validation") for code in ("de", "es")]
     found = contamination.shared_texts([("squad", "en", "train")], splits, planted)
@@ -57,13 +57,7 @@ def test_pairs_in_a_table_and_in_words(planted):
         ["question", "es", 2], ["context", "de", 1]
     ]  # fmt: skip
     assert table["share"].tolist() == pytest.approx([100, 200 / 3])
-    assert contamination.in_words(found) == (
-        "1 of 1 pairs of a training set and a target share texts; most of all squad and xquad: "
-        "100.0% of a column of xquad."
-    )
-    clean = found[found["share"] == 0]
-    assert contamination.by_pair(clean).empty
-    assert contamination.in_words(clean).startswith("None of 1 pairs")
+    assert contamination.by_pair(found[found["share"] == 0]).empty
 
 
 def test_scripts_without_blanks_are_compared_by_character():

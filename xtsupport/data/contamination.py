@@ -34,19 +34,6 @@ def by_pair(found):
     return met.drop_duplicates(keys).reset_index(drop=True)
 
 
-def in_words(found) -> str:
-    """How many pairs of a training set and a target share texts, in a sentence."""
-    shares = found.groupby(["training", "target"])["share"].max()
-    met = shares[shares > 0]
-    if met.empty:
-        return f"None of {len(shares)} pairs of a training set and a target share a text."
-    training, target = met.idxmax()
-    return (
-        f"{len(met)} of {len(shares)} pairs of a training set and a target share texts; "
-        f"most of all {training} and {target}: {met.max():.1f}% of a column of {target}."
-    )
-
-
 def shared_texts(training, evaluation, data):
     """How many evaluation texts occur in training splits, one row per pair and field.
 

@@ -5,12 +5,10 @@ from xtsupport.data import hub
 
 
 def fertility(tokenizer, data, languages=None, sentences=1000):
-    """A frame of language, fertility, parity, words_from and words, one row per language.
+    """A frame of language, fertility, words_from and words, one row per language.
 
     fertility: sub-tokens per word (Rust et al. 2021, arXiv 2012.15613) of up to `sentences` running
-    sentences of UDPOS, or of PAN-X (words_from) where there is no UDPOS. parity:
-    sub-tokens of the Tatoeba sentences over those of their English translations (Petrov et al.
-    2023, arXiv 2305.15425), which does not depend on what a word is. Null where data are missing.
+    sentences of UDPOS, or of PAN-X (words_from) where there is no UDPOS; null without either.
     tokenizer: a callable like those of transformers. languages: codes; None: all of the table.
     """
     import pandas as pd
@@ -18,16 +16,10 @@ def fertility(tokenizer, data, languages=None, sentences=1000):
     records = []
     for code in tables.languages(data) if languages is None else languages:
         source, tokens = _words(code, data, sentences)
-        words = sum(map(len, tokens))
-        pieces = _pieces(tokenizer, [" ".join(sentence) for sentence in tokens])
-        records.append({
-            "language": code,
-            "fertility": pieces / words if words else None,
-            "parity": _parity(tokenizer, code, data, sentences),
-            "words_from": source,
-            "words": words,
-        })  # fmt: skip
-    return pd.DataFrame(records)
+        texts, words = [" ".join(sentence) for sentence in tokens], sum(map(len, tokens))
+        cut = tokenizer(texts, add_special_tokens=False)["input_ids"] if words else []
+        records.append((code, sum(map(len, cut)) / words if words else None, source, words))
+    return pd.DataFrame(records, columns=["language", "fertility", "words_from", "words"])
 
 
 def _words(code, data, sentences):
@@ -38,16 +30,3 @@ def _words(code, data, sentences):
             if split and hub.present(name, code, split, data):
                 return name, hub.load(name, code, split, data)["tokens"][:sentences]
     return "", []
-
-
-def _parity(tokenizer, code, data, sentences):
-    if "tatoeba" not in tables.tasks(data) or not hub.present("tatoeba", code, None, data):
-        return None
-    pairs = hub.load("tatoeba", code, None, data)[:sentences]
-    return _pieces(tokenizer, pairs["text"]) / _pieces(tokenizer, pairs["text_2"])
-
-
-def _pieces(tokenizer, texts):
-    if not texts:
-        return 0
-    return sum(map(len, tokenizer(texts, add_special_tokens=False)["input_ids"]))
