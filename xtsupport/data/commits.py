@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from xtsupport.data import remote
-from xtsupport.data.remote import Repo
+from xtsupport.data.remote import NOUNS, Repo
 from xtsupport.errors import Unreachable, UserError
 from xtsupport.files import plain_disk_errors, read_json, write_json, write_text
 
@@ -35,7 +35,9 @@ def resolve(kind: str, name: str, revision: str = "") -> Repo:
     for a name that cannot be one, and for a repository or revision that does not exist.
     """
     if not NAME.fullmatch(name):
-        raise UserError(f"{name[:80]!r} is not a name on the hub: allowed is owner/name")
+        folder = ", the folder of a saved model, offline-e5" * (kind == "models")
+        raise UserError(f"{NOUNS[kind]} {name[:80]!r} is not a name on the hub; allowed: "
+                        f"owner/name[@revision]{folder}")  # fmt: skip
     revision = revision or "main"
     if COMMIT.fullmatch(revision):
         return Repo(kind, name, revision)

@@ -160,7 +160,7 @@ def _answers(examples, task, name):
         pairs = [(text, start) for text, start in pairs if core(text or "")[0]]
         if pairs or second:
             kept.append(n)
-        starts = [_start(context, *pair) for pair in pairs]
+        starts = [s if place(context, text, s) else mended(context, text, s) for text, s in pairs]
         moved += any(new not in (None, old) for new, (_, old) in zip(starts, pairs, strict=True))
         if pairs and all(new is None for new in starts):
             lost.append(n)
@@ -174,12 +174,8 @@ def _answers(examples, task, name):
               "answers moved to where the text is": moved,
               "answers not found in the context": len(lost)}  # fmt: skip
     made = pa.array(answers, examples.schema.field("answers").type)
-    place = examples.column_names.index("answers")
-    return examples.set_column(place, "answers", made).take(pa.array(kept, pa.int64())), counts
-
-
-def _start(context, text, start):
-    return start if place(context, text, start) else mended(context, text, start)
+    column = examples.column_names.index("answers")
+    return examples.set_column(column, "answers", made).take(pa.array(kept, pa.int64())), counts
 
 
 def _refuse(examples, lost, rows, name):

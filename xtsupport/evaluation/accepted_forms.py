@@ -37,19 +37,20 @@ def answers(predictions, references, where: str) -> tuple[list[str], list[list[s
 
     predictions: {id: text}, or [{"id", "prediction_text"}] as SQuAD's scripts have them.
     """
-    if not isinstance(predictions, Mapping):
-        predictions = _by_id(predictions, ("prediction_text", "prediction"), where, "predictions")
-    gold = _by_id(references, ("answers",), where, "references", unique=False)
-    guesses = _once([(str(identifier), text) for identifier, text in predictions.items()], where)
-    ids = [identifier for identifier, _ in gold]
+    if isinstance(predictions, Mapping):
+        items = [(str(identifier), text) for identifier, text in predictions.items()]
+    else:
+        items = _by_id(predictions, ("prediction_text", "prediction"), where, "predictions")
+    gold = _by_id(references, ("answers",), where, "references")
+    guesses, ids = _once(items, where), [identifier for identifier, _ in gold]
     _same_ids(guesses, ids, where)
     return [text_of(guesses[i], f"{where}: prediction {brief(i)}") for i in ids], [
         texts(value, f"{where}: answers of {brief(i)}") for i, value in gold
     ]
 
 
-def _by_id(rows, names, where, what, unique=True):
-    """{id: value}, or [(id, value)] where an id may occur again, of a list of dicts."""
+def _by_id(rows, names, where, what):
+    """[(id, value)] of a list of dicts."""
     found = []
     try:
         rows = listed(rows, what)
@@ -63,7 +64,7 @@ def _by_id(rows, names, where, what, unique=True):
             raise UserError(f"{where}: {what} must be a list of {{'id': ..., {names[0]!r}: ...}}, "
                             f"not {brief(rows)}")  # fmt: skip
         found.append((str(identifier), known[name]))
-    return _once(found, where) if unique else found
+    return found
 
 
 def _once(items, where):

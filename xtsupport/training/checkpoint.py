@@ -60,16 +60,8 @@ def own_folder(name: str | Path) -> Path | None:
 def on_hub(name: str) -> tuple[remote.Repo, list[str]]:
     """(repository at its commit, the files of it that are needed, weights last)."""
     identifier, _, revision = name.partition("@")
-    try:
-        repo = commits.resolve("models", identifier, revision)
-        names = [each for each in remote.listing(repo) if "/" not in each]
-    except UserError as error:
-        if commits.NAME.fullmatch(identifier):
-            raise
-        raise UserError(
-            f"encoder {name[:80]!r}: neither a folder with config.json nor a name on the hub; "
-            f"allowed: owner/name[@revision], a folder, {OFFLINE}"
-        ) from error
+    repo = commits.resolve("models", identifier, revision)
+    names = [each for each in remote.listing(repo) if "/" not in each]
     check_tokenizer(name, names)
     small = [each for each in names if each.endswith(SMALL) and not each.startswith(WEIGHTS)]
     return repo, [*small, *weight_files(name, names, lambda each: download.fetch(repo, each))]

@@ -21,9 +21,7 @@ def load_encoder(name: str | Path):
     """(model, tokenizer) of an encoder without any head.
 
     `name` is a hub id (``owner/name`` or ``owner/name@revision``), a folder in transformers'
-    layout, or ``offline-e5`` (the packaged multilingual-e5-small). Weights are read from
-    safetensors only and no remote code is run.
-    Raises UserError when the encoder cannot be found or read.
+    layout, or ``offline-e5``. Raises UserError when the encoder cannot be found or read.
     """
     model, tokenizer, missing = read_model(AutoModel, name)
     missing = [key for key in missing if "pooler" not in key]

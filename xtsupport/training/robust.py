@@ -136,9 +136,8 @@ def words_of(examples: dict, kind: str) -> list[str]:
 def synonyms_of(encoder, tokenizer, words) -> dict[str, list[str]]:
     """Synonyms where no list of them is given: the nearest words in the encoder's own embeddings.
 
-    A word of the vocabulary gets those with a cosine of at least `NEAR`, `NEIGHBOURS` at most. A
-    deviation from the paper's counter-fitted vectors: neighbours may be in other languages, and
-    may be opposites.
+    A word of the vocabulary gets those with a cosine of at least `NEAR`, `NEIGHBOURS` at most.
+    Other than in counter-fitted vectors, neighbours may be in other languages, and opposites.
     """
     near = {
         word: [each for each, cosine in found if cosine >= NEAR and each.lower() != word]

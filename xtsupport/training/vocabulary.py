@@ -1,9 +1,8 @@
 """A vocabulary without the pieces that a study's texts never contain.
 
-Most weights of a multilingual encoder are vectors of pieces (192 of XLM-R Base's 278 million), and
-most of those pieces no text of a study contains. Their vectors have no gradient, AdamW only lets
-them decay, and nothing reads them: without them every loss and score is the same, and training
-moves and saves less.
+Most weights of a multilingual encoder are vectors of pieces (192 of XLM-R Base's 278 million), most
+of which no text of a study contains. AdamW only lets these decay, and nothing reads them: without
+them every loss and score is the same, and training moves and saves less.
 
 Only Unigram vocabularies (Kudo 2018, arXiv 1804.10959: XLM-R, mDeBERTa, multilingual-e5) become
 smaller. A text is cut into the pieces with the largest sum of scores, so that the best way to cut
