@@ -101,13 +101,13 @@ def test_training_with_noise_is_reproducible_and_bears_the_noise_better(setting,
 
 
 def test_synonyms_stand_for_words_with_equal_chance():
-    replacer = robust.SynonymReplacer({"cooked": ["made", "prepared"]})
     examples = {
         "text": ["Cooked soup, cooked."] * 3000,
         "text_pair": [""] * 3000,
         "label": ["a"] * 3000,
     }
-    changed = replacer.copies(examples, "classification", 2, seed=0)
+    synonyms = {"cooked": ["made", "prepared"]}
+    changed = robust.with_synonyms(examples, "classification", synonyms, 2, seed=0)
     assert len(changed["text"]) == 6000 and set(changed["label"]) == {"a"}
     first = [text.split()[0] for text in changed["text"]]
     for word in ("Cooked", "Made", "Prepared"):
@@ -121,9 +121,8 @@ def test_the_context_of_a_question_stays_as_it_is():
         "context": ["Ada cooked."],
         "answers": [{"text": ["Ada"], "answer_start": [0]}],
     }
-    changed = robust.SynonymReplacer({"cooked": ["made"], "ada": ["eve"]}).copies(
-        examples, "span", 20, 0
-    )
+    synonyms = {"cooked": ["made"], "ada": ["eve"]}
+    changed = robust.with_synonyms(examples, "span", synonyms, 20, 0)
     assert set(changed["context"]) == {"Ada cooked."}
     assert set(changed["question"]) == {"who cooked?", "who made?"}
 

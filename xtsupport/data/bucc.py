@@ -36,10 +36,7 @@ class Pools:
 
 
 def pools(language, split, data) -> Pools:
-    """The pools of `language` and English from a user's folder.
-
-    Raises UserError that says what to get and where to put it, or names the line that is wrong.
-    """
+    """The pools of `language` and English from a user's folder; UserError if absent or wrong."""
     return read(files(language, split, data))
 
 

@@ -52,7 +52,8 @@ def convert(folder: Path, out: Path) -> Iterator[str]:
             if part.why:
                 yield f"left out: {path.relative_to(folder)}: {part.why}"
             else:
-                key = (joined(path, hit, reader), part.task, part.home, part.split, part.language_2)
+                code = "en" if part.task == "tydiqa" else part.language  # has all in one file
+                key = (joined(path, hit, reader), part.task, code, part.split, part.language_2)
                 splits.setdefault(key, []).append((path, part))
     yield from _written(out, splits, spoilt, problems)
     yield from _pools(folder, out, problems)

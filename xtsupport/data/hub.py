@@ -28,10 +28,8 @@ from xtsupport.tables import Task
 
 @dataclass(frozen=True)
 class Part:
-    """One split of one dataset in one language: what load() puts together.
-
-    `files` are the parquet files in a mirror (none: missing there); None stands for the hub.
-    """
+    """One split of one dataset in one language; `files`: those in a mirror (none: missing there),
+    None for the hub."""
 
     task: Task
     language: str
@@ -103,10 +101,7 @@ def load_table(
 
 
 def available(task, language="en", split=None, data="hub", language_2=None) -> bool:
-    """Whether load() would find every part, without reading rows or asking the hub.
-
-    On the hub this is what tasks.csv says: the task has the language.
-    """
+    """Whether load() would find every part: in a mirror by the files, on the hub by tasks.csv."""
     try:
         found = parts_of(task, language, split, data, language_2)
     except UserError:
@@ -126,19 +121,15 @@ def present(task, language="en", split=None, data="hub") -> bool:
 
 
 def rows(task, language="en", split=None, data="hub") -> int:
-    """How many rows load() would read, from the parquet metadata; UserError if there are none.
-
-    Rows without a gold label are counted here and dropped by load().
-    """
+    """How many rows load() would read, those that it drops included; UserError without any part."""
     return sum(count(part) for part in _there(parts_of(task, language, split, data), data))
 
 
 def fingerprint(task, language="en", split=None, data="hub", language_2=None) -> str:
     """A hex string that changes whenever load() would give other examples.
 
-    Mirrors: sha256 over the files' sha256 (cached by path, size and time of change), or over that
-    of their rows if the mirror is the generated world. Hub: over the commit. Raises UserError like
-    load().
+    Of mirrors over the files' sha256, or that of their rows in the generated world; of the hub over
+    the commit. Raises UserError like load().
     """
     digest = hashlib.sha256(f"{task} {language} {language_2}".encode())
     row = tables.task(task, data)
@@ -249,10 +240,8 @@ def missing(part, data) -> str:
 
 
 def examples_of(part, combined=False, first=None) -> tuple[pa.Table, dict[str, int]]:
-    """The examples of one part, and what sound() found in them.
-
-    combined: ids of several parts are kept apart by the part's name; first: only so many rows.
-    """
+    """The first so many examples of one part, and what sound() found in them; combined: ids of
+    several parts are kept apart by the part's name."""
     raw = _raw(part, first)
     if part.id_prefix:
         raw = raw.filter(pc.starts_with(raw["id"], part.id_prefix))
@@ -298,11 +287,8 @@ def first_rows(part, first) -> Path:
 
 
 def _paired(examples, other, task):
-    """Question or second text from another language, row by row.
-
-    Rows whose ids or labels differ, or with a text that was not translated (PAWS-X: "NS"), are
-    not parallel and are left out.
-    """
+    """Question or second text from another language, row by row, without rows whose ids or labels
+    differ or of which a text was not translated (PAWS-X: "NS")."""
     if examples.num_rows != other.num_rows:
         raise UserError(f"{task.name}: the two languages have {examples.num_rows} and "
                         f"{other.num_rows} rows and cannot be paired")  # fmt: skip

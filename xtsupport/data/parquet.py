@@ -91,9 +91,8 @@ def _plain(kind: pa.DataType) -> pa.DataType:
         return pa.float64()
     if is_.is_struct(kind):
         return pa.struct([(field.name, _plain(field.type)) for field in kind])
-    lists = (is_.is_list, is_.is_large_list, is_.is_fixed_size_list, is_.is_list_view,
-             is_.is_large_list_view)  # fmt: skip
-    return pa.list_(_plain(kind.value_type)) if any(test(kind) for test in lists) else kind
+    lists = is_.is_nested(kind) and hasattr(kind, "value_type")  # of all five kinds of lists
+    return pa.list_(_plain(kind.value_type)) if lists else kind
 
 
 def rows(path: Path) -> int:

@@ -35,11 +35,6 @@ class SplitRows:
     why: str = ""
     language_2: str | None = None
 
-    @property
-    def home(self) -> str:
-        """The language whose file of a mirror has it: TyDiQA keeps all languages in one."""
-        return "en" if self.task == "tydiqa" else self.language
-
 
 def recognised(folder: Path) -> Iterator[tuple[Path, re.Match, object]]:
     """(file, match, reader) of every file whose name is known, sorted."""
@@ -56,9 +51,6 @@ def joined(path: Path, hit: re.Match, reader) -> tuple:
     if reader not in (_conllu, _tydiqa):
         return (path,)
     return reader, SPLITS[hit["split"]], hit["code"] if reader is _conllu else ""
-
-
-# ------------------------------------------------------------------------------- texts and labels
 
 
 def _tab_rows(path: Path, columns: tuple[int, ...], published: bool = False) -> list[list[str]]:
@@ -125,9 +117,6 @@ def _pawsx(path, hit):
     yield SplitRows("pawsx", hit["code"], SPLITS[hit["split"]], found)
 
 
-# ------------------------------------------------------------------------------------- words
-
-
 def _words(path, hit):
     """A word and its tag a line, an empty line after each sentence."""
     column = "ner_tags" if hit["task"] == "panx" else "pos_tags"
@@ -174,9 +163,6 @@ def _tagged(sentences, column):
     return [{"tokens": list(words), column: list(tags)} for words, tags in parts]
 
 
-# ---------------------------------------------------------------------------------- questions
-
-
 def _questions(path: Path, prefix: str = "") -> tuple[list[dict], str]:
     """(rows of SQuAD's columns, why they cannot be used); `prefix` and a number go before ids."""
     text = read_text(path)
@@ -220,9 +206,6 @@ def _tydiqa(path, hit):
     if "code" in found:
         name = tables.language(found["code"], "hub").name.lower()
     yield SplitRows("tydiqa", name or "all", split, *_questions(path, name))
-
-
-# --------------------------------------------------------------------------------- retrieval
 
 
 def _tatoeba(path, hit):

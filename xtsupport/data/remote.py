@@ -62,10 +62,7 @@ def endpoint() -> str:
 
 
 def latest(kind: str, name: str, revision: str) -> str:
-    """The commit that a branch or tag of a repository stands at now.
-
-    Raises Unreachable, or UserError when the hub has no such repository or revision.
-    """
+    """The commit that a branch or tag stands at now; Unreachable, or UserError if there is none."""
     repo = Repo(kind, name, revision)
     url = f"{endpoint()}/api/{kind}/{name}/revision/{quote(revision, safe='')}"
     found = _json(_read(url, repo), repo)
@@ -76,10 +73,8 @@ def latest(kind: str, name: str, revision: str) -> str:
 
 
 def listing(repo: Repo) -> dict[str, dict]:
-    """{path: {size, sha256 or oid}} of every file, kept in the cache.
-
-    Without network: of the files that are in the cache, whose checksums nobody states.
-    """
+    """{path: {size, sha256 or oid}} of every file, kept in the cache; without network the sizes of
+    the files that are there."""
     kept = _notes(repo, "files")
     if known := read_json(kept):
         return known
@@ -143,9 +138,6 @@ class RemoteFile(io.RawIOBase):
             raise Unreachable(f"{self} arrived only in part", str(self.repo))
         self.at = last
         return content
-
-
-# -------------------------------------------------------------------------------------- asking
 
 
 @contextmanager

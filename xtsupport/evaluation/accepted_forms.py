@@ -108,10 +108,8 @@ def texts(value, what: str) -> list[str]:
 
 
 def labels(gold, predictions, task, where: str) -> tuple[list[str], list[str]]:
-    """Labels of examples as text, numbers by the names of the task's table, "" for no prediction.
-
-    UserError for gold that is no label of the task, and where no prediction is one.
-    """
+    """Labels as text, numbers by the task's names, "" for no prediction; UserError for gold that is
+    no label of the task, and where no prediction is one."""
     gold, predictions = (
         [_name(_one(label, f"{where}: {what} {n}", "label"), task.labels)
          for n, label in enumerate(side)]
@@ -155,10 +153,8 @@ def _name(label, names) -> str:
 
 
 def tags(gold, predictions, task, where: str) -> tuple[list[list[str]], list[list[str]]]:
-    """Lists of tags, numbers by the names of the task's table.
-
-    UserError for text, for no tag, for gold that is no tag of the task, and where no prediction is.
-    """
+    """Lists of tags, numbers by the task's names; UserError for text, for no tag, for gold that is
+    no tag of the task, and where no prediction is one."""
     gold, predictions = (_tags(side, task.labels, where) for side in (gold, predictions))
     allowed = set(task.labels) or {tag for tags in gold for tag in tags}
     for number, tags in enumerate(gold):

@@ -13,10 +13,8 @@ from xtsupport.sides import SOURCE
 
 
 def parallel_sentences(task: str, codes, data: str, count: int = 8) -> pd.DataFrame:
-    """The first `count` sentences of a retrieval task in English and its languages.
-
-    Columns: language, meaning (the sentence's number), text.
-    """
+    """The first `count` sentences of a retrieval task in English and in the languages `codes`;
+    columns language, meaning (the sentence's number), text."""
     rows = []
     for code in codes:
         pairs = load(task, code, None, data)

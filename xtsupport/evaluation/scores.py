@@ -74,9 +74,6 @@ def corpus_score(task, frame) -> dict:
     return _percentages(results)
 
 
-# ------------------------------------------------------------------------------ evaluators
-
-
 def _evaluate(task: Task, gold, predictions, language):
     where = f"{task.name} ({brief(language)})"
     gold = listed(gold, f"{where}: references")
@@ -145,10 +142,7 @@ def _span(task, gold, predictions, language):
 
 
 def _seqeval(task, gold, predictions, language):
-    """Micro F1 over entities, as seqeval 1.2 counts them by default, per sentence.
-
-    An entity belongs to the sentence it ends in.
-    """
+    """Micro F1 over entities as seqeval 1.2 counts them, each in the sentence that it ends in."""
     for number, (guess, true) in enumerate(zip(predictions, gold, strict=True)):
         _same_length(task, language, guess, true, f"sentence {number}: ")
     true, found = entities(gold), entities(predictions)
@@ -207,9 +201,6 @@ def _pairs(gold, predictions):
 
 EVALUATORS = {"accuracy": _accuracy, "token_accuracy": _token_accuracy, "seqeval": _seqeval}
 EVALUATORS |= dict.fromkeys(("squad_v1", "squad_v2", "mlqa"), _span)
-
-
-# ---------------------------------------------------------------------- gold, checks, frames
 
 
 def _gold(task, examples, count):

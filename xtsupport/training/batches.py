@@ -4,6 +4,7 @@ The order is a function of (seed, task, epoch), so a resumed run needs nothing b
 """
 
 from collections.abc import Iterator
+from itertools import count
 
 import numpy as np
 import torch
@@ -38,12 +39,9 @@ def epoch_batches(
 def batch_stream(features: Features, batch_size: int, seed: int, task: str) -> Iterator[np.ndarray]:
     """Batches of one task without end, epoch after epoch: feature indices (batch,)."""
     name = np.frombuffer(task.encode(), dtype=np.uint8)
-    epoch = 0
-    while True:
-        yield from epoch_batches(
-            features.lengths, batch_size, np.random.default_rng([seed, epoch, *name])
-        )
-        epoch += 1
+    for epoch in count():
+        rng = np.random.default_rng([seed, epoch, *name])
+        yield from epoch_batches(features.lengths, batch_size, rng)
 
 
 def mixture(
@@ -71,10 +69,10 @@ def schedule(shares: dict[str, float], steps: int, seed: int) -> list[str]:
     return [list(shares)[i] for i in drawn]
 
 
-def interleaved(tasks: list[str], other: str, count: int, seed: int) -> list[str]:
-    """`count` steps of another task at random places among `tasks`, which keep their order."""
-    total = len(tasks) + count
-    places = set(np.random.default_rng([seed, 4]).choice(total, size=count, replace=False).tolist())
+def interleaved(tasks: list[str], other: str, steps: int, seed: int) -> list[str]:
+    """`steps` steps of another task at random places among `tasks`, which keep their order."""
+    total = len(tasks) + steps
+    places = set(np.random.default_rng([seed, 4]).choice(total, size=steps, replace=False).tolist())
     rest = iter(tasks)
     return [other if step in places else next(rest) for step in range(total)]
 

@@ -44,14 +44,11 @@ class Readings:
         for (task, rate, *_), (loss, norm) in zip(self.waiting, values, strict=True):
             self.losses[self.read] = loss
             self.read += 1
-            self._check(task, loss=loss, gradient=norm)
+            for name, value in (("loss", loss), ("gradient", norm)):
+                if not math.isfinite(value):
+                    place = f"at step {self.read} of {self.recipe.steps}"
+                    raise Diverged(f"the {name} of {task} is {value} {place}; {REMEDY}")
             if self.tracker:
                 told = {f"loss/{task}": loss, "gradient": norm, "learning_rate": rate}
                 self.tracker.log(told, step=self.read)
         self.waiting = []
-
-    def _check(self, task: str, **values: float) -> None:
-        for name, value in values.items():
-            if not math.isfinite(value):
-                place = f"at step {self.read} of {self.recipe.steps}"
-                raise Diverged(f"the {name} of {task} is {value} {place}; {REMEDY}")

@@ -34,10 +34,8 @@ def load_encoder(name: str | Path):
 
 
 def load_masked_encoder(name: str | Path):
-    """(encoder, layers of its masked-LM head, tokenizer), to go on with masked language modelling.
-
-    Name and weights as for `load_encoder`. Raises UserError also when the head is missing.
-    """
+    """(encoder, layers of its masked-LM head, tokenizer), to go on with masked language modelling;
+    as `load_encoder`, with a UserError also when the head is missing."""
     model, tokenizer, missing = read_model(AutoModelForMaskedLM, name)
     if missing:
         raise UserError(
@@ -51,10 +49,8 @@ def load_masked_encoder(name: str | Path):
 
 
 def read_model(auto, name: str | Path):
-    """(model, tokenizer, names of the weights that the checkpoint lacks); auto: AutoModel or such.
-
-    Raises UserError as `load_encoder` does.
-    """
+    """(model, tokenizer, names of the weights that the checkpoint lacks), by AutoModel or the like;
+    UserError as for `load_encoder`."""
     checkpoint.check(name)
     folder = checkpoint.located(name)
     logging.set_verbosity_error()  # its report lists the absent pooler, which nothing here uses

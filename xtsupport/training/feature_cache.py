@@ -30,10 +30,8 @@ FACTS = ("kind", "examples", "labels", "unanswerable", "truncated", "unplaced")
 
 
 def encoded(examples, kind: str, tokenizer, *cut) -> Features:
-    """featurise() of a `datasets.Dataset` of examples, read from the cache if it is there.
-
-    cut: max_length, stride and what else `featurise` takes behind them.
-    """
+    """featurise() of a `datasets.Dataset` of examples, read from the cache if it is there; cut:
+    max_length, stride and what else it takes behind them."""
     path = user_cache() / "features" / key(examples, tokenizer, (kind, *cut))
     found = read(path)
     if found is None:

@@ -164,10 +164,8 @@ def _tagging(examples, tokenizer, max_length, stride, labels, step) -> Features:
 
 
 def check_room(max_length: int, stride: int, special: int, question: int = 0) -> None:
-    """UserError where windows of `max_length` tokens that share `stride` would not move on.
-
-    special, question: tokens of every window that are none of its text.
-    """
+    """UserError where windows of `max_length` tokens that share `stride` would not move on;
+    special, question: tokens of every window that are none of its text."""
     room = max_length - special - question
     if stride >= room:
         taken = f"{special} special ones" + (f" and {question} of the question" if question else "")
@@ -178,11 +176,8 @@ def check_room(max_length: int, stride: int, special: int, question: int = 0) ->
 
 
 def running(sentences, tokenizer) -> list[list[str]]:
-    """Words as the running sentence has them, for a tokenizer that takes them one by one.
-
-    One that puts no blank before a word (ModernBERT's, mmBERT's) would else read every word as
-    the end of another.
-    """
+    """Words as the running sentence has them: a tokenizer that puts no blank before a word
+    (ModernBERT's, mmBERT's) would else read every word as the end of another."""
     probe = ["a", "b"]
     apart = tokenizer(probe, is_split_into_words=True, add_special_tokens=False)["input_ids"]
     if apart == tokenizer(" ".join(probe), add_special_tokens=False)["input_ids"]:
@@ -289,10 +284,8 @@ def _short_questions(questions, tokenizer) -> tuple[list[str], int, int]:
 
 
 def _answer_place(context: str, answer: dict) -> tuple[int, int] | None:
-    """First character and end of the first gold answer that lies where it says, else None.
-
-    Blanks and invisible characters around it do not belong to it: no token need cover them.
-    """
+    """First character and end, blanks around it left out, of the first gold answer that lies where
+    it says, else None."""
     pairs = zip(answer["text"], answer["answer_start"], strict=True)
     places = (soundness.place(context, text, start) for text, start in pairs)
     return next((place for place in places if place), None)

@@ -17,10 +17,8 @@ SHAPES = 32  # are recorded; a step of any other shape starts its kernels one by
 
 @contextmanager
 def recorded(encoder, wanted: bool):
-    """Within it the layers of an encoder on a GPU run as CUDA graphs, if `wanted`.
-
-    Raises UserError where the layers are not a module of their own.
-    """
+    """Within it the layers of an encoder on a GPU run as CUDA graphs, if `wanted`; UserError where
+    they are not a module of their own."""
     if not wanted or encoder.device.type != "cuda":
         yield
         return

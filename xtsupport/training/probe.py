@@ -18,10 +18,7 @@ PASSAGES = 30  # of each language
 
 
 def load_masked(folder: Path):
-    """(masked language model, tokenizer) of a folder that phase 1 left.
-
-    Only an encoder with its prediction head can fill masks.
-    """
+    """(masked language model, tokenizer) of a folder of phase 1, with its prediction head."""
     model, tokenizer, _ = read_model(AutoModelForMaskedLM, folder)
     return model.eval(), tokenizer
 

@@ -51,11 +51,8 @@ def _read_checkpoint(path: Path) -> tuple[int, dict[int, float], dict[str, torch
 
 
 def resume(path: Path, model, optimizer, losses: np.ndarray, selection: Selection) -> int:
-    """Continue from a checkpoint if any; fills losses (steps,) and `selection`, returns how many
-    steps are done.
-
-    A damaged checkpoint is named and removed, and training starts over.
-    """
+    """Continue from a checkpoint if any: fill losses (steps,) and `selection`, return how many
+    steps are done. A damaged one is named and removed, and training starts over."""
     if not path.exists():
         return 0
     try:

@@ -9,7 +9,7 @@ adversarial  the worst noise within a ball around each embedding: min over weigh
              noise of the loss (Madry et al. 2018, arXiv 1706.06083, equation 2.1), the maximum
              approached by projected gradient ascent (section 2.1 there)
 smoothing    random noise, uniform in the same ball
-synonyms     random replacement of words by similar ones (`SynonymReplacer`)
+synonyms     random replacement of words by similar ones (`with_synonyms`)
 ============ ======================================================================================
 
 Deviations, and points that could not be checked (so the paper's own equations are not cited): The
@@ -18,7 +18,7 @@ Noise is added to the word-piece embeddings, before positions are. Predictions a
 without noise, instead of by a vote over noisy copies. The paper covers classification only. Its
 authors' code (github.com/uclanlp/Robust-XLT) has the synonyms only: `perturb.py` draws each word
 uniformly from itself and its neighbours in counter-fitted vectors, with 3 copies of each XNLI row
-and 10 of each PAWS-X row, as `SynonymReplacer` does. Number and size of ascent steps were chosen
+and 10 of each PAWS-X row, as `with_synonyms` does. Number and size of ascent steps were chosen
 here. The paper's generalised setting (two languages in a pair) is the setting `evaluation.pairs`.
 """
 
@@ -94,36 +94,26 @@ def shifted(embed, shift: torch.Tensor):
         handle.remove()
 
 
-# ---------------------------------------------------------------------------------- synonyms
+def with_synonyms(examples: dict, kind: str, synonyms, count: int, seed: int) -> dict:
+    """`count` copies of every example, in which each word of the `TEXTS` that has synonyms is
+    replaced by itself or one of them, all equally likely; a capital stays one.
 
+    examples: columns as `xtsupport.data.load` gives them. synonyms: word -> list of words.
+    """
+    rng = np.random.default_rng([seed, 5])
 
-class SynonymReplacer:
-    """Replaces each word that has synonyms by itself or one of them, all equally likely."""
-
-    def __init__(self, synonyms: dict[str, list[str]]):
-        self.synonyms = synonyms
-
-    def copies(self, examples: dict, kind: str, count: int, seed: int) -> dict:
-        """`count` copies of every example, each with words replaced at random.
-
-        examples: columns as `xtsupport.data.load` gives them. Which texts may change: `TEXTS`.
-        """
-        rng = np.random.default_rng([seed, 5])
-        copied = {name: list(column) * count for name, column in examples.items()}
-        for name in TEXTS[kind]:
-            copied[name] = [self.changed(text, rng) for text in copied[name]]
-        return copied
-
-    def changed(self, text, rng):
-        """A text, or a list of words, with words replaced; case of the first letter is kept."""
-        if isinstance(text, list):
-            return [self._other(word, rng) for word in text]
-        return re.sub(r"\w+", lambda match: self._other(match[0], rng), text)
-
-    def _other(self, word: str, rng) -> str:
-        near = self.synonyms.get(word.lower(), ())
+    def other(word: str) -> str:
+        near = synonyms.get(word.lower(), ())
         chosen = ([word, *near])[rng.integers(len(near) + 1)] if near else word
         return chosen.title() if word[:1].isupper() and chosen != word else chosen
+
+    def changed(text):
+        if isinstance(text, list):
+            return list(map(other, text))
+        return re.sub(r"\w+", lambda match: other(match[0]), text)
+
+    copied = {name: list(column) * count for name, column in examples.items()}
+    return copied | {name: list(map(changed, copied[name])) for name in TEXTS[kind]}
 
 
 def words_of(examples: dict, kind: str) -> list[str]:

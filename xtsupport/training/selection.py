@@ -31,10 +31,8 @@ class Selection:
         return bool(self.patience) and later >= self.patience
 
     def look(self, model, weights: dict[str, torch.Tensor], done: int, last: bool) -> None:
-        """After `done` steps: evaluate where it is due, and keep `weights` where they are best.
-
-        weights: every trained tensor by name, in whatever shape (parameter,) it has.
-        """
+        """After `done` steps: evaluate where it is due, and keep `weights`, every trained tensor
+        (...) by name, where they are best."""
         if self.evaluate is None or (done % self.every and not last):
             return
         self.scores[done] = float(self.evaluate())

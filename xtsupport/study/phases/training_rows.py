@@ -13,7 +13,7 @@ from xtsupport.study.runs import Run
 from xtsupport.tables import task
 from xtsupport.training.feature_cache import encoded
 from xtsupport.training.features import Features
-from xtsupport.training.robust import SynonymReplacer, synonyms_of, words_of
+from xtsupport.training.robust import synonyms_of, with_synonyms, words_of
 
 
 def training_features(name: str, rows: int, tokenizer, run: Run, encoder=None) -> Features:
@@ -33,7 +33,7 @@ def training_features(name: str, rows: int, tokenizer, run: Run, encoder=None) -
     if row.kind == "tagging" and not labels:  # CCG has hundreds: those that occur
         labels = tuple(sorted({tag for tags in examples["tags"][:] for tag in tags}))
     if "copies" in settings:
-        examples = with_synonyms(examples, row.kind, encoder, tokenizer, run)
+        examples = noisy_copies(examples, row.kind, encoder, tokenizer, run)
     return windows_of(examples, row.kind, tokenizer, settings, labels)
 
 
@@ -71,7 +71,7 @@ def rows_in(languages: list[str], name: str, rows: int, run: Run):
     return datasets.concatenate_datasets([part for part in parts if len(part)])
 
 
-def with_synonyms(examples, kind: str, encoder, tokenizer, run: Run):
+def noisy_copies(examples, kind: str, encoder, tokenizer, run: Run):
     """`copies` copies of every row, with words replaced by synonyms (training/robust.py)."""
     import datasets
 
@@ -80,7 +80,7 @@ def with_synonyms(examples, kind: str, encoder, tokenizer, run: Run):
         near = synonyms_of(encoder, tokenizer, words_of(columns, kind))
     else:
         near = read_synonyms(folders.typed(run.settings["synonyms"]))
-    copied = SynonymReplacer(near).copies(columns, kind, run.settings["copies"], run.seed)
+    copied = with_synonyms(columns, kind, near, run.settings["copies"], run.seed)
     return datasets.Dataset.from_dict(copied, features=examples.features)
 
 
