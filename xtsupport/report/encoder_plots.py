@@ -1,7 +1,5 @@
 """Figures of what goes on inside an encoder: where it looks, and what lies next to what."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,7 +39,8 @@ def vector_map(places: pd.DataFrame, languages: pd.DataFrame, about: str = "word
         "Short lines: translations are close, whatever their language. Separate clouds of one "
         "colour: the encoder sorts by language first. Near on the map is roughly near in "
         "truth: two directions of many are shown.",
-        columns=len(conditions),
+        len(conditions),
+        len(conditions),
         width=max(7.0, 2.0 + 4.4 * len(conditions)),
         height=5.2,
     )

@@ -4,8 +4,6 @@ Gains and intervals are in points. `languages` is always a frame with the column
 The look is in `style`.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 
@@ -17,28 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from xtsupport.report import style
 from xtsupport.report.names import contrast_name, task_name
 from xtsupport.report.numbers import levels as interval_levels
 from xtsupport.report.numbers import signed_gain
-from xtsupport.report.style import (
-    COLOURED,
-    COLOURS,
-    FOUND,
-    INK,
-    MARKS,
-    NO_FINDING,
-    VERDICTS,
-    cell_text,
-    first_of,
-    gain_window,
-    group_markers,
-    level_names,
-    level_order,
-    new_figure,
-    reference_line,
-    shade,
-    verdict_look,
-)
 
 
 def gain_forest(
@@ -54,27 +34,26 @@ def gain_forest(
     single runs, drawn as dots (``run_gains``). window: the stretch of gains (None: what fits).
     """
     panes = list(table.groupby(["baseline", "variant", "task"], sort=False))
-    levels = level_order(table["level"], languages)
-    window = window or gain_window(table)
+    levels = style.level_order(table["level"], languages)
+    window = window or style.gain_window(table)
     contrast = _common([contrast_name(rows.iloc[0]) for _, rows in panes])
     task = _common([task_name(rows["task"].iloc[0]) for _, rows in panes])
-    figure, panels = new_figure(
+    columns, down = style.in_rows(len(panes), 2)
+    figure, panels = style.new_figure(
         ": ".join(filter(None, ["Gain in points", task, contrast])),
         how_to_read(table, alpha, window, runs),
-        columns=min(len(panes), 2),
-        rows=-(-len(panes) // 2),
+        len(panes),
+        columns,
         width=5.6 if len(panes) == 1 else 9.2,
-        height=1.3 + -(-len(panes) // 2) * (0.8 + 0.27 * len(levels)),
+        height=1.3 + down * (0.8 + 0.27 * len(levels)),
         sharex=True,
     )
-    for panel, (_, rows) in zip(panels, panes, strict=False):
+    for panel, (_, rows) in zip(panels, panes, strict=True):
         first = rows.iloc[0]
         parts = ["" if contrast else contrast_name(first), "" if task else task_name(first["task"])]
-        _forest_panel(panel, rows, levels, level_names(levels, languages), window, runs)
+        _forest_panel(panel, rows, levels, style.level_names(levels, languages), window, runs)
         lines = [textwrap.fill(part, 32) for part in parts if part]
         panel.set_title("\n".join(lines), fontsize="medium")
-    for panel in panels[len(panes) :]:
-        panel.set_visible(False)
     return figure
 
 
@@ -86,8 +65,8 @@ def how_to_read(
     cut = (table["ci_low"] < window[0]) | (table["ci_high"] > window[1])
     parts = [
         f"Bar: the verdict's {sure}, over {sampled(table)}.",
-        *(text for verdict, text in MARKS.items() if table["verdict"].eq(verdict).any()),
-        "" if table["verdict"].isin(list(MARKS)).all() else NO_FINDING,
+        *(text for verdict, text in style.MARKS.items() if table["verdict"].eq(verdict).any()),
+        "" if table["verdict"].isin(list(style.MARKS)).all() else style.NO_FINDING,
         "" if runs is None else "Dots: single runs.",
         "An arrowhead: the bar continues." if cut.any() else "",
         "In brackets: how many languages.",
@@ -118,14 +97,14 @@ def _forest_panel(panel: Axes, rows: pd.DataFrame, levels, names, window, runs) 
     if levels[0] == "all":
         panel.get_yticklabels()[0].set_fontweight("bold")
         panel.axhline(0.6, color="#CCCCCC", linewidth=0.8)
-    reference_line(panel, 0, horizontal=False)
+    style.reference_line(panel, 0, horizontal=False)
     for row in rows.itertuples():
         at = levels.index(row.level)
         draw_gain(panel, row, at, window)
         panel.annotate(
             signed_gain(row.gain), (1.02, at), xycoords=("axes fraction", "data"), va="center",
-            fontsize="small", color=verdict_look(row.verdict)["color"],
-            weight="bold" if row.verdict in FOUND else "normal",
+            fontsize="small", color=style.verdict_look(row.verdict)["color"],
+            weight="bold" if row.verdict in style.FOUND else "normal",
         )  # fmt: skip
     _run_dots(panel, runs, rows.iloc[0], levels)
     panel.set(xlabel="gain in points", xlim=window)
@@ -138,15 +117,15 @@ def draw_gain(panel: Axes, row, at: float, window: tuple[float, float], upright=
 
     `row`: gain, ci_low, ci_high, verdict as attributes. upright: gains run upwards, at x = `at`.
     """
-    look, ends = verdict_look(row.verdict), np.clip([row.ci_low, row.ci_high], *window)
+    look, ends = style.verdict_look(row.verdict), np.clip([row.ci_low, row.ci_high], *window)
     cut = [end for end, whole in zip(ends, (row.ci_low, row.ci_high), strict=True) if end != whole]
-    for values, style in (
+    for values, marks in (
         (ends, {"linewidth": 2, "solid_capstyle": "butt", "gid": "interval"}),
         *(([end], {"marker": _arrow(end < row.gain, upright), "markersize": 6}) for end in cut),
         ([row.gain], {"marker": mark, "markersize": 7, "gid": row.verdict} | look),
     ):
         place = ([at] * len(values), values)
-        panel.plot(*(place if upright else place[::-1]), **{"color": look["color"], **style})
+        panel.plot(*(place if upright else place[::-1]), **{"color": look["color"], **marks})
 
 
 def _arrow(down: bool, upright: bool) -> str:
@@ -160,7 +139,7 @@ def _run_dots(panel: Axes, runs: pd.DataFrame | None, row, levels: Sequence[str]
     if "baseline" in mine:
         mine = mine[mine["baseline"] == row["baseline"]]
     at = [levels.index(level) + 0.28 for level in mine["level"]]
-    panel.plot(mine["gain"], at, linestyle="", marker=".", markersize=5, color=INK, alpha=0.6)
+    panel.plot(mine["gain"], at, linestyle="", marker=".", markersize=5, color=style.INK, alpha=0.6)
 
 
 def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
@@ -171,20 +150,18 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     table = table.assign(contrast=[contrast_name(row) for _, row in table.iterrows()])
     tasks, rows = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table["contrast"]))
     widest = table.groupby("task")["level"].nunique().max()
-    columns = min(len(tasks), 2 if widest <= 10 else 1)
-    down = -(-len(tasks) // columns)
+    columns, down = style.in_rows(len(tasks), 2 if widest <= 10 else 1)
     units = ", ".join(dict.fromkeys(table["unit"]))
-    figure, panels = new_figure(
+    figure, panels = style.new_figure(
         "Verdicts, with the gain in points, of every contrast on every benchmark",
         "Blue and orange cells are findings, light ones are open, whatever their number. That one "
         "benchmark is blue and another is not does not show that they differ: that is tested "
         f"apart. Unit: {units}.",
-        columns=columns,
-        rows=down,
+        len(tasks),
+        columns,
         width=max(7.5, 2.6 + 0.42 * widest * columns),
         height=1.7 + down * (1.1 + 0.36 * len(rows)),
     )
-    panels = first_of(panels, len(tasks))
     for i, (panel, task) in enumerate(zip(panels, tasks, strict=True)):
         _verdict_panel(panel, table[table["task"] == task], rows, languages)
         names = [textwrap.fill(row, 34) for row in rows]
@@ -193,25 +170,25 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         panel.set_title(task_name(task), fontsize="medium")
     handles = [
         Patch(facecolor=colour, edgecolor="#999999", label=f"{sign} {verdict}")
-        for verdict, (colour, sign) in VERDICTS.items()
+        for verdict, (colour, sign) in style.VERDICTS.items()
     ]
     figure.legend(handles=handles, loc="outside lower left", ncols=5, frameon=False)
     return figure
 
 
 def _verdict_panel(panel: Axes, table: pd.DataFrame, rows: Sequence[str], languages) -> None:
-    levels = level_order(sorted(table["level"]), languages)
+    levels = style.level_order(sorted(table["level"]), languages)
     grid = np.full((len(rows), len(levels)), np.nan)
     for row in table.to_dict("records"):
         y, x = rows.index(row["contrast"]), levels.index(row["level"])
-        grid[y, x] = list(VERDICTS).index(row["verdict"])
-        ink = "white" if row["verdict"] in FOUND else INK
-        cell_text(panel, x, y, f"{signed_gain(row['gain'])}\n{VERDICTS[row['verdict']][1]}",
-                  fontsize=7.5, color=ink, linespacing=0.95)  # fmt: skip
-    colours = ListedColormap([colour for colour, _ in VERDICTS.values()])
-    shade(panel, grid, cmap=colours, vmin=0, vmax=len(VERDICTS) - 1, linecolor="#BBBBBB",
-          linewidths=0.6)  # fmt: skip
-    named = level_names(levels, languages).values()
+        grid[y, x] = list(style.VERDICTS).index(row["verdict"])
+        ink = "white" if row["verdict"] in style.FOUND else style.INK
+        text = f"{signed_gain(row['gain'])}\n{style.VERDICTS[row['verdict']][1]}"
+        style.cell_text(panel, x, y, text, fontsize=7.5, color=ink, linespacing=0.95)
+    colours = ListedColormap([colour for colour, _ in style.VERDICTS.values()])
+    look = {"vmin": 0, "vmax": len(style.VERDICTS) - 1, "linecolor": "#BBBBBB", "linewidths": 0.6}
+    style.shade(panel, grid, cmap=colours, **look)
+    named = style.level_names(levels, languages).values()
     panel.set_xticks(np.arange(len(levels)) + 0.5, named, rotation=90, fontsize=8)
 
 
@@ -224,43 +201,41 @@ def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     place = languages.set_index("code")["syntactic"].astype(float)
     gains = gains.assign(distance=gains["level"].map(place)).dropna(subset=["distance"])
     tasks = list(dict.fromkeys(gains["task"]))
-    figure, panels = new_figure(
+    columns, down = style.in_rows(len(tasks), 2)
+    figure, panels = style.new_figure(
         "Does the gain shrink with distance from English?",
         "A line falling to the right says yes. With few languages a single one can turn it: cover "
-        f"each point with a finger and look again. {COLOURED} Shape: language group. Bars: the "
-        "intervals of the verdicts, corrected for the number of languages. An arrowhead: the bar "
-        "continues.",
-        columns=min(len(tasks), 2),
-        rows=-(-len(tasks) // 2),
+        f"each point with a finger and look again. {style.COLOURED} Shape: language group. Bars: "
+        "the intervals of the verdicts, corrected for the number of languages. An arrowhead: the "
+        "bar continues.",
+        len(tasks),
+        columns,
         width=6.8 if len(tasks) == 1 else 9.6,
-        height=1.4 + 2.9 * -(-len(tasks) // 2),
+        height=1.4 + 2.9 * down,
         sharex=True,
         sharey=True,
     )
-    window = gain_window(gains)
+    window = style.gain_window(gains)
     languages = languages[languages["code"].isin(gains["level"])]  # their groups share no mark
-    for panel in panels[len(tasks) :]:
-        panel.set_visible(False)
-    for panel, task in zip(panels, tasks, strict=False):
+    for panel, task in zip(panels, tasks, strict=True):
         _gain_points(panel, gains[gains["task"] == task], languages, window)
-        reference_line(panel, 0)
+        style.reference_line(panel, 0)
         panel.set(title=task_name(task), xlabel="syntactic distance from English", ylim=window)
         panel.tick_params(labelbottom=True)
     for panel in panels[::2]:
         panel.set_ylabel("gain in points")
-    markers, group_of = group_markers(languages), languages.set_index("code")["group"]
+    markers, group_of = style.group_markers(languages), languages.set_index("code")["group"]
     handles = [
-        Line2D([], [], color=INK, marker=markers[group], linestyle="", label=group)
-        for group in level_order(gains["level"].map(group_of), languages)
+        Line2D([], [], color=style.INK, marker=markers[group], linestyle="", label=group)
+        for group in style.level_order(gains["level"].map(group_of), languages)
     ]
-    beside = panels[min(len(tasks), 2) - 1]
-    beside.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False,
-                  fontsize="small")  # fmt: skip
+    look = {"loc": "upper left", "bbox_to_anchor": (1.02, 1), "fontsize": "small"}
+    panels[columns - 1].legend(handles=handles, frameon=False, **look)
     return figure
 
 
 def _gain_points(panel: Axes, gains: pd.DataFrame, languages: pd.DataFrame, window) -> None:
-    markers = group_markers(languages)
+    markers = style.group_markers(languages)
     group = languages.set_index("code")["group"]
     beside = gains.groupby("distance").cumcount() * 0.015  # equal distances stand side by side
     for row in gains.assign(x=gains["distance"] + beside).itertuples():
@@ -268,44 +243,30 @@ def _gain_points(panel: Axes, gains: pd.DataFrame, languages: pd.DataFrame, wind
     if gains["distance"].nunique() > 2:
         line = np.polynomial.Polynomial.fit(gains["distance"], gains["gain"], 1)
         ends = np.array([gains["distance"].min(), gains["distance"].max()])
-        panel.plot(ends, line(ends), color=INK, linewidth=1)
+        panel.plot(ends, line(ends), color=style.INK, linewidth=1)
 
 
-def mde_picture(
-    table: pd.DataFrame,
-    rows: str = "n_languages",
-    columns: str = "n_seeds",
-    wanted: float | None = None,
-    languages: pd.DataFrame | None = None,
-) -> Figure:
-    """The smallest gain a design finds with 80% power, as a shaded table.
+def mde_picture(table: pd.DataFrame, wanted: float, languages: pd.DataFrame) -> Figure:
+    """The smallest gain found with 80% power, levels down, numbers of seeds across, as a map.
 
-    `table`: mde (points) and the columns named by `rows` and `columns`; cells at or below `wanted`
-    are framed. `languages` puts rows that are groups, families or codes into table order.
+    `table`: level, n_seeds, mde (points), unit; cells at or below `wanted` are framed.
     """
-    order = list(dict.fromkeys(table[rows]))
-    order = order if languages is None else level_order(order, languages)
-    grid = table.pivot_table(index=rows, columns=columns, values="mde").loc[order]
-    framed = ""
-    if wanted is not None:
-        found = (grid <= wanted).to_numpy().any()
-        framed = f" Framed: finds a gain of {wanted:g}." if found else f" None finds {wanted:g}."
-    framed += f" Unit: {table['unit'].iloc[0]}." if "unit" in table else ""
-    figure, (panel,) = new_figure(
+    order = style.level_order(table["level"], languages)
+    grid = table.pivot_table(index="level", columns="n_seeds", values="mde").loc[order]
+    found = np.argwhere(grid.to_numpy() <= wanted)
+    framed = f"Framed: finds a gain of {wanted:g}." if len(found) else f"None finds {wanted:g}."
+    figure, (panel,) = style.new_figure(
         "The smallest gain that this design finds (points, 80% power)",
         "Along a row: more seeds. Where the numbers stop falling, more of the same does not help, "
-        f"only more questions or languages do.{framed}",
+        f"only more questions or languages do. {framed} Unit: {table['unit'].iloc[0]}.",
         width=max(6.4, 2.2 + 0.8 * grid.shape[1]),
         height=2.1 + 0.4 * grid.shape[0],
     )
-    shade(panel, grid, ".1f", cmap="cividis_r", linewidths=1)
+    style.shade(panel, grid, ".1f", cmap="cividis_r", linewidths=1)
     panel.set_xticks(np.arange(grid.shape[1]) + 0.5, map(str, grid.columns))
-    rows_named = grid.index if languages is None else level_names(order, languages).values()
-    panel.set_yticks(np.arange(grid.shape[0]) + 0.5, map(str, rows_named))
-    if wanted is not None:
-        for y, x in np.argwhere(grid.to_numpy() <= wanted):
-            corners = [x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y]
-            panel.plot(*corners, color=COLOURS[1], linewidth=2)
-    names = {name: name.replace("n_", "number of ") for name in (rows, columns)} | {"level": ""}
-    panel.set(xlabel=names[columns], ylabel=names[rows])
+    panel.set_yticks(np.arange(len(order)) + 0.5, style.level_names(order, languages).values())
+    for y, x in found:
+        corners = [x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y]
+        panel.plot(*corners, color=style.COLOURS[1], linewidth=2)
+    panel.set(xlabel="number of seeds", ylabel="")
     return figure

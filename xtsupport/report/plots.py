@@ -4,8 +4,6 @@ Scores are in points (0..100). `languages` is always a frame with the columns of
 Several rows per cell (seeds) are averaged where the docstring says so. The look is in `style`.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,24 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from xtsupport.report import style
 from xtsupport.report.names import SCRIPTS, side_name, task_name
-from xtsupport.report.style import (
-    COLOURS,
-    INK,
-    MARKERS,
-    family_colours,
-    first_of,
-    group_markers,
-    in_rows,
-    language_order,
-    level_names,
-    level_order,
-    new_figure,
-    reference_line,
-    shade,
-    smooth,
-    smooth_log,
-)
 
 
 def training_curve(log: pd.DataFrame) -> Figure:
@@ -40,17 +22,16 @@ def training_curve(log: pd.DataFrame) -> Figure:
     """
     log = log if "condition" in log else log.assign(condition="")
     conditions = list(dict.fromkeys(log["condition"]))
-    columns, rows = in_rows(len(conditions))
-    figure, panels = new_figure(
+    columns, rows = style.in_rows(len(conditions))
+    figure, panels = style.new_figure(
         "Training loss, one line per seed",
         "A run that learns falls and then flattens, and the seeds fall together. A line that "
         "never falls has learned nothing (the run collapsed).",
-        columns=columns,
-        rows=rows,
+        len(conditions),
+        columns,
         width=max(6.4, 3.2 * columns),
         height=3.8 if rows == 1 else 2.8 * rows + 0.6,
     )
-    panels = first_of(panels, len(conditions))
     for panel, condition in zip(panels, conditions, strict=True):
         _loss_lines(panel, log[log["condition"] == condition])
         title = " → ".join(map(side_name, condition.split(" → "))) if condition else ""
@@ -72,7 +53,7 @@ def losses_of_runs(log: pd.DataFrame, task: str) -> Figure:
         setting, _, seed = name.partition(", seed ")
         seeds.setdefault(setting, []).append(seed)
     count = log["run"].nunique()
-    figure, (panel,) = new_figure(
+    figure, (panel,) = style.new_figure(
         f"{task_name(task)}: training loss of {count} run{'s' * (count > 1)}",
         "A colour is one setting. A lower line learned faster; how far lines of one colour lie "
         "apart is chance.",
@@ -84,8 +65,9 @@ def losses_of_runs(log: pd.DataFrame, task: str) -> Figure:
         i, own = settings.index(setting), [seed for seed in seeds[setting] if seed]
         label = side_name(setting) + (f", seed {own[0]}" if len(own) == 1 else "")
         label += f", {len(own)} seeds" * (len(own) > 1)
-        panel.plot(run["step"], smooth(run["loss"]), color=COLOURS[i % len(COLOURS)],
-                   linestyle=("-", "--", ":")[i // len(COLOURS) % 3],
+        turn, colour = divmod(i, len(style.COLOURS))
+        panel.plot(run["step"], style.smooth(run["loss"]), color=style.COLOURS[colour],
+                   linestyle=("-", "--", ":")[turn % 3],
                    label=label if name.endswith(seeds[setting][0]) else "_")  # fmt: skip
     panel.set(xlabel="step", ylabel="loss", ylim=(0, None))
     figure.legend(loc="outside lower left", frameon=False, fontsize="small")
@@ -97,14 +79,14 @@ def pretraining_loss(log: pd.DataFrame, chance: float | None = None) -> Figure:
 
     `log`: step, loss and, where there are several, seed.
     """
-    figure, (panel,) = new_figure(
+    figure, (panel,) = style.new_figure(
         "Pretraining: how hard the encoder finds it to guess a masked word",
         "The first fall is learning which words are frequent; the long one after the "
         "shoulder is learning to look the word up elsewhere, also in another language.",
     )
     _loss_lines(panel, log if "seed" in log else log.assign(seed=0), log_axis=True)
     if chance is not None:
-        reference_line(panel, chance, "blind guessing")
+        style.reference_line(panel, chance, "blind guessing")
     panel.set(xlabel="step", ylabel="loss in nats", ylim=(0, panel.get_ylim()[1] * 1.06))
     panel.set_xscale("log")
     if "seed" in log:
@@ -114,8 +96,8 @@ def pretraining_loss(log: pd.DataFrame, chance: float | None = None) -> Figure:
 
 def _loss_lines(panel: Axes, log: pd.DataFrame, log_axis: bool = False) -> None:
     for i, (seed, run) in enumerate(log.sort_values("step").groupby("seed")):
-        colour, loss = COLOURS[i % len(COLOURS)], run["loss"]
-        mean = smooth_log(run["step"], loss) if log_axis else smooth(loss)
+        colour, loss = style.COLOURS[i % len(style.COLOURS)], run["loss"]
+        mean = style.smooth_log(run["step"], loss) if log_axis else style.smooth(loss)
         panel.plot(run["step"], run["loss"], color=colour, alpha=0.25, linewidth=0.8)
         panel.plot(run["step"], mean, color=colour, label=f"seed {seed}, ends at {mean[-1]:.2f}")
 
@@ -126,11 +108,11 @@ def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> F
     `scores`: condition, task, language, score; one metric only (``with_guesses`` for chance).
     """
     part = scores[scores["task"] == task]
-    order = [code for code in language_order(languages) if code in set(part["language"])]
+    order = [code for code in style.language_order(languages) if code in set(part["language"])]
     order += sorted(set(part["language"].astype(str)) - set(order))  # pairs of languages
     grid = part.pivot_table(index="condition", columns="language", values="score", aggfunc="mean")
     grid = grid.reindex(index=list(dict.fromkeys(part["condition"])), columns=order)
-    figure, (panel,) = new_figure(
+    figure, (panel,) = style.new_figure(
         f"{task_name(task)}: score of every condition in every language (points, mean over seeds)",
         "Down a column: brighter is a higher score; which differences are findings, the verdicts "
         "say. Along a row, from the language whose grammar is nearest to that of English to the "
@@ -138,9 +120,9 @@ def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> F
         width=max(6.4, 2.4 + 0.36 * len(order)),
         height=2.9 + 0.36 * len(grid),
     )
-    mesh = shade(panel, grid, ".0f", cmap="cividis", linewidths=0.5)
+    mesh = style.shade(panel, grid, ".0f", cmap="cividis", linewidths=0.5)
     figure.colorbar(mesh, ax=panel, label="points", pad=0.02).outline.set_visible(False)
-    named = list(level_names(order, languages).values())
+    named = list(style.level_names(order, languages).values())
     panel.set_xticks(np.arange(len(order)) + 0.5, named, rotation=90)
     panel.set_yticks(np.arange(len(grid)) + 0.5, list(map(side_name, grid.index)))
     return figure
@@ -150,9 +132,10 @@ def family_picture(languages: pd.DataFrame) -> Figure:
     """The languages table as a picture: family (colour), script (mark), syntactic distance from
     English (0..1); a language without one stands hollow at 0.
     """
-    table = languages.set_index("code").loc[language_order(languages)]
-    scripts, colours = list(dict.fromkeys(table["script"])), family_colours(languages)
-    figure, (panel,) = new_figure(
+    table = languages.set_index("code").loc[style.language_order(languages)]
+    colours, scripts = style.family_colours(languages), dict.fromkeys(table["script"])
+    marks = {script: style.MARKERS[i % len(style.MARKERS)] for i, script in enumerate(scripts)}
+    figure, (panel,) = style.new_figure(
         "The languages: family (colour), script (mark) and syntactic distance from English",
         "Further right: the grammar differs more from that of English. Another mark: another "
         "script. Transfer from English should be hardest where both change.",
@@ -163,7 +146,7 @@ def family_picture(languages: pd.DataFrame) -> Figure:
         value, colour = row.syntactic, colours[row.family]
         panel.plot(
             0 if pd.isna(value) else value, y, color=colour, markersize=8,
-            marker=MARKERS[scripts.index(row.script) % len(MARKERS)],
+            marker=marks[row.script],
             markerfacecolor="white" if pd.isna(value) else colour,
         )  # fmt: skip
     panel.set_yticks(range(len(table)), table["group"] + ": " + table["name"])
@@ -172,14 +155,9 @@ def family_picture(languages: pd.DataFrame) -> Figure:
     panel.set(xlabel="syntactic distance from English (0 to 1)", ylim=(len(table) - 0.4, -0.6))
     handles = [
         Line2D(
-            [],
-            [],
-            color=INK,
-            marker=MARKERS[i % len(MARKERS)],
-            linestyle="",
-            label=SCRIPTS.get(script, script),
+            [], [], color=style.INK, marker=mark, linestyle="", label=SCRIPTS.get(script, script)
         )
-        for i, script in enumerate(scripts)
+        for script, mark in marks.items()
     ]
     figure.legend(
         handles=handles, title="script", loc="outside lower left", ncols=6, frameon=False,
@@ -196,18 +174,17 @@ def retrieval_by_layer(scores: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     """
     scores = scores if "condition" in scores else scores.assign(condition="")
     conditions = list(dict.fromkeys(scores["condition"]))
-    columns, rows = in_rows(len(conditions))
-    figure, panels = new_figure(
+    columns, rows = style.in_rows(len(conditions))
+    figure, panels = style.new_figure(
         "Finding a sentence's translation: accuracy by layer",
         "Look where the lines peak: the first layers hold words, the last ones the task the "
         "encoder was trained on. A line is the mean of a group's languages.",
-        columns=columns,
-        rows=rows,
+        len(conditions),
+        columns,
         width=max(6.8, 1.8 + 2.8 * columns),
         height=max(3.8 if rows == 1 else 3 * rows, 1.4 + 0.2 * len(set(languages["group"]))),
         sharey=True,
     )
-    panels = first_of(panels, len(conditions))
     for panel, condition in zip(panels, conditions, strict=True):
         _layer_lines(panel, scores[scores["condition"] == condition], languages)
         panel.set(xlabel="layer", xlim=(-0.2, scores["layer"].max() + 0.2))
@@ -221,9 +198,9 @@ def retrieval_by_layer(scores: pd.DataFrame, languages: pd.DataFrame) -> Figure:
 
 
 def _layer_lines(panel: Axes, scores: pd.DataFrame, languages: pd.DataFrame) -> None:
-    colours, markers = family_colours(languages), group_markers(languages)
+    colours, markers = style.family_colours(languages), style.group_markers(languages)
     groups = scores["language"].map(languages.set_index("code")["group"])
-    for group in level_order(groups, languages):
+    for group in style.level_order(groups, languages):
         line = scores[groups == group].groupby("layer")["score"].mean()
         colour, mark = colours[group], markers[group]
         panel.plot(line.index, line, color=colour, marker=mark, markersize=5, label=group)

@@ -8,17 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from xtsupport.files import write_text
+from xtsupport.report import style
 from xtsupport.report.numbers import points
 from xtsupport.report.page import save, shown
 from xtsupport.report.paper_tables import latex
-from xtsupport.report.style import (
-    INK,
-    family_colours,
-    group_markers,
-    level_order,
-    new_figure,
-    reference_line,
-)
 from xtsupport.statistics.verdicts import POWER
 
 NAMES = {"n_languages": "languages", "n_examples": "questions"}
@@ -31,18 +24,19 @@ def power_curves(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     """
     table = table[table["n_languages"] == table.groupby("level")["n_languages"].transform("max")]
     factors = sorted(table["questions"].unique())
-    figure, panels = new_figure(
+    figure, panels = style.new_figure(
         f"How likely is a gain of {points(table['gain'].iloc[0])} to be found?",
         "A line that reaches the dashed one has 80% power. Where it flattens below, no number of "
         "seeds suffices: only more questions or languages help (compare the panels).",
-        columns=len(factors),
+        len(factors),
+        len(factors),
         width=max(6.8, 2.6 + 3.0 * len(factors)),
         height=max(3.8, 1.6 + 0.2 * table["level"].nunique()),
         sharey=True,
     )
-    levels = level_order(table["level"], languages)
+    levels = style.level_order(table["level"], languages)
     for panel, factor in zip(panels, factors, strict=True):
-        reference_line(panel, 100 * POWER)
+        style.reference_line(panel, 100 * POWER)
         part = table[table["questions"] == factor]
         for number, level in enumerate(levels):
             _power_line(panel, part[part["level"] == level], level, number, languages)
@@ -57,9 +51,9 @@ def power_curves(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
 
 
 def _power_line(panel, rows, level, number, languages) -> None:
-    colours, markers = family_colours(languages), group_markers(languages)
+    colours, markers = style.family_colours(languages), style.group_markers(languages)
     marker = markers.get(level, "osD^v"[number % 5])
-    colour, width = (INK, 2.5) if level == "all" else (colours.get(level, INK), 1.2)
+    colour, width = (style.INK, 2.5) if level == "all" else (colours.get(level, style.INK), 1.2)
     rows = rows.sort_values("n_seeds")
     panel.plot(
         rows["n_seeds"], 100 * rows["power"], color=colour, marker=marker, markersize=5,

@@ -267,8 +267,8 @@ def figures(found: Contents) -> dict[str, Callable[[], Figure]]:
     if robustness.has_slope(found, found.single):
         made["distance"] = partial(gain_plots.distance_slope, found.single, found.languages)
     if found.power is not None:
-        made["power"] = partial(gain_plots.mde_picture, found.power, "level", "n_seeds",
-                                found.rules.margin, found.languages)  # fmt: skip
+        drawn = found.power, found.rules.margin, found.languages
+        made["power"] = partial(gain_plots.mde_picture, *drawn)
     beside = with_guesses(found.scores, found.evidence.data)
     for task in dict.fromkeys(found.scores["task"]):
         made[f"scores-{task}"] = partial(plots.score_heatmap, beside, found.languages, task)

@@ -130,7 +130,7 @@ def power(found: Contents) -> list[Block]:
     plan = found.power
     if plan is None:
         return []
-    drawn = gain_plots.mde_picture(plan, "level", "n_seeds", found.rules.margin, found.languages)
+    drawn = gain_plots.mde_picture(plan, found.rules.margin, found.languages)
     told = power_sentences(plan[plan["level"] == "all"])[0]
     summary = f"What a gain of {points(found.rules.margin)} would need"
     return [folded(summary, paragraph(told), picture(drawn))]

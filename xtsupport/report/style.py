@@ -198,36 +198,29 @@ def _in_words(panel: Axes) -> str:
     return " ".join(" ".join([title, *(f"{each};" for each in said)]).split())
 
 
-def in_rows(count: int) -> tuple[int, int]:
-    """(columns, rows) of so many panels: at most four beside each other."""
-    rows = -(-count // 4)
+def in_rows(count: int, most: int = 4) -> tuple[int, int]:
+    """(columns, rows) of so many panels: at most `most` beside each other."""
+    rows = -(-count // most)
     return -(-count // rows), rows
-
-
-def first_of(panels: list[Axes], count: int) -> list[Axes]:
-    """The first `count` panels; the others leave their figure."""
-    for panel in panels[count:]:
-        panel.remove()
-    return panels[:count]
 
 
 def new_figure(
     title: str,
     look_for: str,
+    count: int = 1,
     columns: int = 1,
     width: float = 7.0,
     height: float = 3.8,
-    rows: int = 1,
     **shared: Any,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure (inches) with `columns` panels a row, its title and, below it, what to look for.
+    """A figure (inches) with `count` panels, `columns` a row, its title and what to look for.
 
     It is closed for pyplot, so a notebook shows it once, and only where it is a cell's value.
     """
     with plt.rc_context(GRID | {"font.family": FAMILIES}):
         figure, axes = plt.subplots(
-            rows, columns, figsize=(width, height), layout="constrained", squeeze=False,
-            FigureClass=Described, **shared,
+            -(-count // columns), columns, figsize=(width, height), layout="constrained",
+            squeeze=False, FigureClass=Described, **shared,
         )  # fmt: skip
     plt.close(figure)
     title = f"{title} ({ORIGIN})" if ORIGIN else title
@@ -245,7 +238,9 @@ def new_figure(
     if ORIGIN == SIMULATED:
         mark = figure.text(0.5, 0.5, "SIMULATED", color=INK, alpha=0.25, fontsize=9 * width)
         mark.set(ha="center", va="center", rotation=25, weight="bold", zorder=9)
-    return figure, list(axes.flat)
+    for panel in axes.flat[count:]:
+        panel.remove()
+    return figure, list(axes.flat[:count])
 
 
 @contextmanager
