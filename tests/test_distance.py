@@ -47,7 +47,6 @@ def test_slope_is_least_squares(sloping):
     ]
     numbers = slope(found, x)
     assert numbers["slope"] == pytest.approx(np.polyfit(x[:, 1], gains, 1)[0])
-    assert slope(found, x, "clusters x seeds")["se"] <= numbers["se"]
 
 
 def test_slope_needs_languages_with_a_distance(sloping):

@@ -7,11 +7,9 @@ import pytest
 from scipy import stats
 from simulated_cubes import simulate
 
-from xtsupport.errors import UserError
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import evidence_of
 from xtsupport.statistics.pooling import Noise, expectations, measured_noise, outlook, pool
-from xtsupport.statistics.power import primary_levels
 
 REFERENCE = Path(__file__).parents[1] / "outputs" / "pilot" / "cube"
 
@@ -90,7 +88,7 @@ def test_what_the_reference_study_expects():
     """Against an independent prototype: mean 1.4, SD between languages 1.2 with a smaller run part,
     single languages drawn in to SDs near 1, a new language between about -2 and +4.5."""
     evidence = evidence_of(REFERENCE, Declared(primary=Primary("squad", by="language")))
-    levels = primary_levels(evidence)
+    levels = evidence.target_cases("language")
     table = expectations(levels, {case.row.level: case.row.level in "de el es" for case in levels})
     single, new = table[table["by"] == "language"], table.iloc[-1]
     assert len(single) == 10 and table.loc[table["by"] == "mean", "gain"].item() == pytest.approx(
@@ -106,16 +104,10 @@ def test_what_the_reference_study_expects():
     )
 
 
-def test_two_languages_are_refused():
-    evidence = evidence_of(REFERENCE, Declared(primary=Primary("squad", by="language")))
-    with pytest.raises(UserError, match="xquad: pooling over languages needs 3 of them, not 2"):
-        expectations(primary_levels(evidence)[:2])
-
-
 def test_the_noise_is_that_of_the_mean_where_it_is_averaged():
     """1' V 1 / L^2 + A, with A at its mean, exceeds what U says by the mean of the inverse chi2."""
     evidence = evidence_of(REFERENCE, Declared(primary=Primary("squad", by="language")))
-    noise = measured_noise(primary_levels(evidence))
+    noise = measured_noise(evidence.target_cases("language"))
     clusters = noise.own.mean()
     assert clusters == pytest.approx(0.43604, rel=1e-4)  # V_p of the worked numbers
     df, v_star, cells = 4, (2 * 0.57399 + 2 * 0.10090) / 4, 0.28286

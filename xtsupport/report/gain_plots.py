@@ -186,8 +186,8 @@ def _verdict_panel(panel: Axes, table: pd.DataFrame, rows: Sequence[str], langua
         text = f"{signed_gain(row['gain'])}\n{style.VERDICTS[row['verdict']][1]}"
         style.cell_text(panel, x, y, text, fontsize=7.5, color=ink, linespacing=0.95)
     colours = ListedColormap([colour for colour, _ in style.VERDICTS.values()])
-    look = {"vmin": 0, "vmax": len(style.VERDICTS) - 1, "linecolor": "#BBBBBB", "linewidths": 0.6}
-    style.shade(panel, grid, cmap=colours, **look)
+    last = len(style.VERDICTS) - 1
+    style.shade(panel, grid, cmap=colours, vmin=0, vmax=last, linecolor="#BBBBBB", linewidths=0.6)
     named = style.level_names(levels, languages).values()
     panel.set_xticks(np.arange(len(levels)) + 0.5, named, rotation=90, fontsize=8)
 
@@ -229,8 +229,10 @@ def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         Line2D([], [], color=style.INK, marker=markers[group], linestyle="", label=group)
         for group in style.level_order(gains["level"].map(group_of), languages)
     ]
-    look = {"loc": "upper left", "bbox_to_anchor": (1.02, 1), "fontsize": "small"}
-    panels[columns - 1].legend(handles=handles, frameon=False, **look)
+    panels[columns - 1].legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False,
+        fontsize="small",
+    )  # fmt: skip
     return figure
 
 

@@ -25,6 +25,7 @@ from xtsupport.statistics.clusters import ratio
 from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence
 
+FOLDS = 5
 AT_ONCE = 100  # resamples: few enough for memory, enough that Python does not count
 WAYS = ("cross-fitted", "english", "naive")
 
@@ -35,7 +36,6 @@ def best_intermediate(
     candidates: Sequence[str] | None = None,
     baseline: str = "none",
     ways: Sequence[str] = WAYS,
-    folds: int = 5,
     n_resamples: int = 500,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -52,11 +52,12 @@ def best_intermediate(
     targets = [targets] if isinstance(targets, str) else list(targets)
     chosen = [_target_scores(evidence, name, candidates, baseline) for name in targets]
     rng, alpha = np.random.default_rng(seed), evidence.rules.alpha
-    fold = [rng.permutation(one.n_clusters) % folds for one in chosen]
+    fold = [rng.permutation(one.n_clusters) % FOLDS for one in chosen]
     lines = []
     for way in ways:
         parts = list(zip(chosen, fold, strict=True))
-        whole = [_choose(one, way, f, *_everything(one)) for one, f in parts]
+        once = [(np.ones((1, one.n_clusters)), np.ones((1, one.n_seeds))) for one in chosen]
+        whole = [_choose(one, f, way, *each) for (one, f), each in zip(parts, once, strict=True)]
         gains = np.array([gain[0] for gain, _ in whole])
         drawn = _resampled(parts, way, n_resamples, rng)
         for target, one, (gain, won), column in zip(targets, chosen, whole, drawn.T, strict=True):
@@ -82,9 +83,10 @@ def _resampled(parts, way, n_resamples: int, rng) -> np.ndarray:
             luck = rng.random(most)
             for own, (one, _) in zip(drawn, parts, strict=True):
                 own.append(_draw(one, rng, luck))
-        counted = ((*part, *map(np.stack, zip(*own, strict=True)))
-                   for part, own in zip(parts, drawn, strict=True))  # fmt: skip
-        done.append(np.stack([_choose(one, way, *rest)[0] for one, *rest in counted], axis=1))
+        counts = [map(np.stack, zip(*own, strict=True)) for own in drawn]
+        gains = [_choose(one, f, way, *own)[0]
+                 for (one, f), own in zip(parts, counts, strict=True)]  # fmt: skip
+        done.append(np.stack(gains, axis=1))
     return np.concatenate(done)
 
 
@@ -140,7 +142,10 @@ def _target_scores(evidence, target, candidates, baseline) -> _Scores:
     seeds = sorted(set.intersection(*(set(rows["seed"]) for rows in several)))
     if not seeds:
         raise UserError(f"best intermediate for {target}: no seed has runs of every candidate")
-    index = np.array([_run_of_seed(rows, seeds) for rows in chosen])
+    index = []  # the runs of every candidate and seed; a single retrieval run serves every seed
+    for rows in chosen:
+        by_seed = dict(zip(rows["seed"], rows.index, strict=True))
+        index.append([by_seed.get(seed, rows.index[0]) for seed in seeds])
     languages = part.languages["language"].tolist()
     ids = cluster_ids([part])
     return _Scores(
@@ -156,16 +161,6 @@ def _target_scores(evidence, target, candidates, baseline) -> _Scores:
     )
 
 
-def _run_of_seed(rows: pd.DataFrame, seeds) -> list[int]:
-    """Row numbers of the runs; a single retrieval run serves every seed."""
-    by_seed = dict(zip(rows["seed"], rows.index, strict=True))
-    return [by_seed.get(seed, rows.index[0]) for seed in seeds]
-
-
-def _everything(scores: _Scores) -> tuple[np.ndarray, np.ndarray]:
-    return np.ones((1, scores.n_clusters)), np.ones((1, scores.n_seeds))
-
-
 def _draw(scores: _Scores, rng, luck: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Counts of clusters, and of seeds by uniform numbers that all targets share."""
     n = scores.n_clusters
@@ -174,7 +169,7 @@ def _draw(scores: _Scores, rng, luck: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return counts, np.bincount(seeds, minlength=scores.n_seeds)
 
 
-def _choose(scores: _Scores, way, fold, counts, seeds) -> tuple[np.ndarray, np.ndarray]:
+def _choose(scores: _Scores, fold, way, counts, seeds) -> tuple[np.ndarray, np.ndarray]:
     """The gain of the choices (R,), and the share of them that fell on each candidate (R, C).
 
     fold: (clusters,); counts, seeds: (R, clusters) and (R, S), how often each counts.

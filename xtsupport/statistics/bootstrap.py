@@ -226,7 +226,7 @@ def combine(found: Sequence[Case], gains: dict[int, np.ndarray]) -> np.ndarray:
     return total
 
 
-def _in_blocks(parts: list[ClusterSums], most: int = 2000, blocks: int = 500) -> list[ClusterSums]:
+def _in_blocks(parts: list[ClusterSums]) -> list[ClusterSums]:
     """The parts of a task, over-large sets of shared clusters merged into random blocks."""
     every = [clusters for part in parts for clusters in part.clusters]
     rng = np.random.default_rng(0)
@@ -234,9 +234,9 @@ def _in_blocks(parts: list[ClusterSums], most: int = 2000, blocks: int = 500) ->
     free = len(block_of)
     for together in sharing(every):
         ids = np.unique(np.concatenate([every[i] for i in together]))
-        if len(ids) > most:
-            block_of[ids] = free + rng.permutation(len(ids)) % blocks
-            free += blocks
+        if len(ids) > 2000:
+            block_of[ids] = free + rng.permutation(len(ids)) % 500
+            free += 500
     return [_merge(part, block_of) for part in parts] if free > len(block_of) else parts
 
 

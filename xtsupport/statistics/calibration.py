@@ -22,7 +22,6 @@ from xtsupport.statistics.clusters import ClusterSums, sharing
 from xtsupport.statistics.comparisons import compare
 from xtsupport.statistics.components import RunNoise, run_noise
 from xtsupport.statistics.evidence import Evidence
-from xtsupport.statistics.power import primary_levels
 
 
 def calibrate(
@@ -141,7 +140,7 @@ def _contrasts(evidence: Evidence) -> list:
 def _pattern(evidence: Evidence) -> tuple[Pattern, RunNoise]:
     """The target of the primary comparison as a pattern, and how much its runs vary."""
     primary = evidence.primary
-    levels = primary_levels(evidence)
+    levels = evidence.target_cases("language")
     if min(len(labels) for labels in levels[0].arms[0].labels if labels is not None) < 2:
         raise UserError(
             f"{primary.target}: one seed, so how runs vary is unknown; run at least two"

@@ -246,7 +246,10 @@ def moments(sums: ClusterSums, block: int = 2000) -> Moments:
     n_runs, n_languages = len(sums.runs), len(sums.languages)
     gram = np.zeros((n_runs, n_languages, n_runs, n_languages))
     for together in sharing(sums.clusters):
-        psi = [_scaled_influence(sums, lang) for lang in together]
+        psi = []
+        for lang in together:
+            n = len(sums.clusters[lang])
+            psi.append(sums.influence(lang) * np.sqrt(n / max(n - 1, 1)))
         ids = np.unique(np.concatenate([sums.clusters[lang] for lang in together]))
         at = [np.searchsorted(ids, sums.clusters[lang]) for lang in together]
         for start in range(0, len(ids), block):
@@ -259,11 +262,6 @@ def moments(sums: ClusterSums, block: int = 2000) -> Moments:
             gram[np.ix_(range(n_runs), together, range(n_runs), together)] += part
     about = (sums.task, sums.metric, sums.runs, sums.languages, sums.clusters)
     return Moments(*about, np.array([m.sum() for m in sums.sizes]), sums.values(), gram)
-
-
-def _scaled_influence(sums: ClusterSums, lang: int) -> np.ndarray:
-    n = len(sums.clusters[lang])
-    return sums.influence(lang) * np.sqrt(n / max(n - 1, 1))
 
 
 def contracted(cube) -> Iterable[ClusterSums]:

@@ -31,11 +31,6 @@ class Case:
     same_data: bool
 
     @property
-    def is_difference(self) -> bool:
-        """Whether this is a difference in differences, whose weights cancel."""
-        return abs(sum(weight.sum() for weight in self.weights)) < 1e-9
-
-    @property
     def labels(self) -> dict:
         """The columns that identify the row in a table."""
         names = ("task", "by", "level", "metric")

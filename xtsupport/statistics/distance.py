@@ -3,8 +3,8 @@
 The slope of the gain over languages, by least squares, with and without covariates such as the
 size of a language's pretraining text (confounded with family) and the tokenizer's fertility. Its
 variance has two parts: the joint covariance of the gains (clusters x seeds; languages share both)
-and, for unit ``clusters x seeds x languages``, what languages scatter around the line beyond that
-(by moments). Languages are no random sample of anything: the slope describes these languages.
+and what languages scatter around the line beyond that (by moments). Languages are no random sample
+of anything: the slope describes these languages.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def distance_slope(evidence: Evidence, languages: pd.DataFrame | None = None) ->
                 continue
             left = sorted({c.row.level for c in rows} - {c.row.level for c in kept})
             x = design(table, [c.row.level for c in kept])
-            numbers = slope(kept, x, alpha=evidence.rules.alpha)
+            numbers = slope(kept, x, evidence.rules.alpha)
             note = "describes these languages" + (f"; without {', '.join(left)}" if left else "")
             adjusted = " + ".join(covariates)
             lines.append({"task": task, "adjusted_for": adjusted, **numbers, "note": note})
@@ -74,19 +74,16 @@ def design(table: pd.DataFrame, codes: Sequence[str]) -> np.ndarray:
     return np.column_stack([np.ones(len(rows)), rows])
 
 
-def slope(found, x: np.ndarray, unit: str = UNITS[3], alpha: float = Declared.alpha) -> dict:
+def slope(found, x: np.ndarray, alpha: float = Declared.alpha) -> dict:
     """Slope (points per column-1 unit) of the cases' gains on ``x`` (n, p), with its inference."""
-    one = joint_estimate(found)
-    solve = np.linalg.pinv(x)
-    extra, df_extra = 0.0, np.inf
-    if "languages" in unit:
-        df_extra = len(x) - x.shape[1]
-        remove = np.eye(len(x)) - x @ solve
-        scatter = one.gain @ remove @ one.gain - np.trace(remove @ one.covariance())
-        extra = max(scatter / df_extra, 0.0) * float(solve[1] @ solve[1])
+    one, unit = joint_estimate(found), UNITS[3]
+    solve, df_extra = np.linalg.pinv(x), len(x) - x.shape[1]
+    remove = np.eye(len(x)) - x @ solve
+    scatter = one.gain @ remove @ one.gain - np.trace(remove @ one.covariance())
+    extra = max(scatter / df_extra, 0.0) * float(solve[1] @ solve[1])
     line = combined_estimate(found, solve[1])
     parts = pd.DataFrame(mean_squares(line, 100.0, np.array([extra]), df_extra))
-    numbers = describe(100 * line.gain, _by_shares(parts, spread_of(parts, unit), unit), alpha)
+    numbers = describe(100 * line.gain, _by_shares(parts, spread_of(parts, unit)), alpha)
     parts = [(np.delete(x, i, 0), np.delete(one.gain, i)) for i in range(len(x))]
     left = [100 * np.linalg.pinv(kept)[1] @ gain for kept, gain in parts]
     return {
@@ -100,13 +97,13 @@ def slope(found, x: np.ndarray, unit: str = UNITS[3], alpha: float = Declared.al
     }
 
 
-def _by_shares(parts: pd.DataFrame, spread: Spread, unit: str) -> Spread:
+def _by_shares(parts: pd.DataFrame, spread: Spread) -> Spread:
     """A slope's spread with the degrees of freedom that its parts' shares of the variance give.
 
     1 / df = sum(share / df), fewer than Satterthwaite's: languages share clusters and runs, so the
     mean squares of a joint covariance are not independent.
     """
-    if "clusters" not in unit or "seeds" not in unit or spread.is_fiducial.any():
+    if spread.is_fiducial.any():
         return spread
     row = parts.iloc[0]
     runs, df_runs = moderate(row["v_s"], row["df_s"], row["prior"])

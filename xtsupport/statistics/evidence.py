@@ -168,6 +168,11 @@ class Evidence:
         by = by or primary.by
         return [case for task in tasks for case in select(found, task, primary.metric, by)]
 
+    def target_cases(self, by: str) -> list[Case]:
+        """The primary contrast's rows on its target under its metric, at a level."""
+        primary = self.primary
+        return exactly(self.primary_cases(by), primary.target, primary.metric, by)
+
     def _cases(self, pairs, by) -> list[Case]:
         paired, target = self.rules.paired, self.primary.target
         return cases(self.moments, self.facts, pairs, by, paired, target)
@@ -176,13 +181,16 @@ class Evidence:
 def evidence_of(cube, rules=None, data=None) -> Evidence:
     """The evidence of a cube: a frame, a path (read task by task), cluster sums or moments.
 
-    rules: a study's settings or a declaration; data: whose tables apply (None: those that have the
-    cube's languages). UserError for a cube that cannot be read or compared.
+    rules: a study's settings or a declaration; data: whose tables apply (None: those that have all
+    of the cube's languages, or `hub`). UserError for a cube that cannot be read or compared.
     """
     parts = tuple(contracted(cube))
     if not parts:
         raise UserError("the cube is empty; finish at least one run of every condition first")
-    data = likely_data(parts) if data is None else data
+    if data is None:
+        codes = set(_languages(parts)["language"])
+        fit = (each for each in ("hub", "world") if codes <= set(tables.languages(each)))
+        data = next(fit, "hub")
     have = {one.task.removesuffix(PAIRS) for one in parts}
     exposed = [task for task in tables.exposed(getattr(rules, "encoder", ""), data) if task in have]
     return Evidence(parts, declared(rules), data, tuple(exposed))
@@ -207,12 +215,6 @@ def against(evidence: Evidence, baseline: str | None) -> Evidence:
     primary = evidence.rules.primary
     primary = primary if primary and primary.baseline == baseline else None
     return replace(evidence, rules=replace(evidence.rules, contrasts=pairs, primary=primary))
-
-
-def likely_data(parts: Sequence[ClusterSums | Moments]) -> str:
-    """The data source whose languages table has all of a cube's languages; `hub` if none has."""
-    codes = set(_languages(parts)["language"])
-    return next((data for data in ("hub", "world") if codes <= set(tables.languages(data))), "hub")
 
 
 def select(found: Sequence[Case], task: str, metric: str, by: str) -> list[Case]:

@@ -126,7 +126,7 @@ def _counts(group: Sequence[Case]) -> dict[str, list]:
         "n_languages": [len(case.row.languages) for case in group],
         "n_clusters": [sum(m.count_clusters(where) for m, where in pair) for pair in pairs],
         "n_examples": [int(sum(m.examples[where].sum() for m, where in pair)) for pair in pairs],
-        "baseline_score": [np.nan if case.is_difference else _baseline(case) for case in group],
+        "baseline_score": [_baseline(case) for case in group],
     }
 
 
@@ -200,6 +200,9 @@ def _scaled(arms, weights: Sequence[np.ndarray], scale: str) -> tuple[np.ndarray
 
 
 def _baseline(case: Case) -> float:
+    """The baseline's score in points; nan for a difference in differences, whose weights cancel."""
+    if abs(sum(weight.sum() for weight in case.weights)) < 1e-9:
+        return np.nan
     pairs = zip(case.weights, case.arms, strict=True)
     return 100 * float(sum(weight @ one.means[1] for weight, one in pairs))
 

@@ -30,20 +30,16 @@ import pandas as pd
 from scipy import stats
 from scipy.special import ndtr
 
-from xtsupport.errors import UserError
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.declared import Declared
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import joint_estimate
-from xtsupport.statistics.power import primary_levels
 from xtsupport.statistics.spread import moderate
 
 GRID = 120  # values of the SD between languages, equally likely before the data
 RUNS = 16  # values of A
 FEWEST = 3  # languages
-COLUMNS = [
-    *("by", "level", "n_languages", "measured", "gain", "sd", "ci_low", "ci_high", "between"),
-]
+COLUMNS = ["by", "level", "n_languages", "measured", "gain", "sd", "ci_low", "ci_high", "between"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ class Pooled:
 
 def outlook(evidence: Evidence) -> pd.DataFrame:
     """``expectations`` of the primary contrast on its target; no rows for fewer than 3."""
-    levels = primary_levels(evidence)
+    levels = evidence.target_cases("language")
     if len(levels) < FEWEST:
         return pd.DataFrame(columns=COLUMNS)
     groups = evidence.languages.set_index("code")["group"]
@@ -103,15 +99,12 @@ def expectations(
 ) -> pd.DataFrame:
     """What to expect per language, per group, on average, and in a language that was not tested.
 
-    levels: the one-language cases of a contrast, task and metric, three or more (UserError).
+    levels: the one-language cases of a contrast, task and metric, three or more.
     groups: language -> family or group (a mapping or series); a group is the mean of its measured
     languages. Columns: by (language, group, mean, new language), level, n_languages, measured (the
     raw gain, points), gain, sd, ci_low, ci_high (the posterior), between (posterior median of the
     SD between languages).
     """
-    if len(levels) < FEWEST:
-        name = levels[0].row.task if levels else "the comparison"
-        raise UserError(f"{name}: pooling over languages needs {FEWEST} of them, not {len(levels)}")
     codes = [case.row.level for case in levels]
     members = {("language", code): [code] for code in codes}
     if groups is not None:

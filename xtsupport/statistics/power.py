@@ -35,7 +35,7 @@ from scipy import optimize, special, stats
 from xtsupport.errors import UserError
 from xtsupport.statistics.components import PARTS, components, run_noise
 from xtsupport.statistics.declared import UNITS, Declared
-from xtsupport.statistics.evidence import Evidence, exactly
+from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.spread import PRIOR, PRIOR_OF_LEVELS, Mixture, two_way
 from xtsupport.statistics.verdicts import POWER
 
@@ -156,13 +156,14 @@ def power_table(
     if not gain > 0:
         raise UserError(f"gain={gain}: must be a positive number of points")
     lines, alpha = [], evidence.rules.alpha
-    found = pilot_cases(evidence)
+    levels = dict.fromkeys((evidence.primary.by, "all"))
+    found = [case for by in levels for case in evidence.target_cases(by)]
     pooled = components(found[-1])
     if np.isnan(pooled["seed"]):
         raise UserError(f"{found[-1].row.task}: the pilot has one seed, so how much runs vary is "
                         "unknown; run at least two seeds")  # fmt: skip
     seeds = seeds or sorted({3, 5, 10, 20, int(pooled["n_seeds"])})
-    noise = run_noise(primary_levels(evidence))
+    noise = run_noise(evidence.target_cases("language"))
     pooled["conditions"] = 1 + noise.df / (pooled["n_seeds"] - 1)
     single = sum(len(case.row.languages) == 1 for case in found)
     pooled["weight"] = PRIOR_OF_LEVELS if single >= 3 else PRIOR
@@ -187,22 +188,6 @@ def _shared(parts: dict, pooled: dict) -> dict:
     return parts
 
 
-def pilot_cases(evidence: Evidence) -> list:
-    """The primary contrast on its target: every level it declares, then all languages together."""
-    levels = dict.fromkeys((evidence.primary.by, "all"))
-    return [case for by in levels for case in _at(evidence, by)]
-
-
-def primary_levels(evidence: Evidence) -> list:
-    """The primary contrast on its target, language by language."""
-    return _at(evidence, "language")
-
-
-def _at(evidence: Evidence, by: str) -> list:
-    primary = evidence.primary
-    return exactly(evidence.primary_cases(by), primary.target, primary.metric, by)
-
-
 def _designs(level, parts, noise, gain, seeds, factor, k, alpha) -> list[dict]:
     n_clusters = factor * parts["n_clusters"]
     estimate = parts | {"seed": noise.run, "seed:language": noise.language}
@@ -215,8 +200,13 @@ def _designs(level, parts, noise, gain, seeds, factor, k, alpha) -> list[dict]:
         own["n_examples"] = round(factor * parts["n_examples"])
         own |= design_power(parts, gain, s, n_clusters, k, alpha)
         own["power_estimate"] = design_power(estimate, gain, s, n_clusters, k, alpha)["power"]
-        own["questions_needed"] = parts["n_examples"] * _factor_needed(parts, gain, s, k, alpha)
-        own["languages_needed"] = _languages_needed(parts, gain, s, n_clusters, alpha)
+        factors = _first(
+            FACTORS, lambda f, s=s: _enough(parts, gain, s, f * parts["n_clusters"], k, alpha)
+        )
+        own["questions_needed"] = parts["n_examples"] * factors
+        own["languages_needed"] = _first(
+            LANGUAGES, lambda more, s=s: _enough(parts, gain, s, n_clusters, more, alpha)
+        )
         lines.append(own)
     sds = [np.sqrt(noise.variance(k, upper)) for upper in (False, True)]
     about = {"gain": gain, "run_sd": sds[0], "run_sd_upper": sds[1], "seeds_needed": needed,
@@ -233,14 +223,6 @@ def _beyond(parts, noise, gain, n_clusters, k, alpha) -> str:
         "no number of seeds suffices: with these questions and languages "
         f"no gain under {floor:.1f} is found"
     )
-
-
-def _factor_needed(parts, gain, s, k, alpha) -> float:
-    return _first(FACTORS, lambda f: _enough(parts, gain, s, f * parts["n_clusters"], k, alpha))
-
-
-def _languages_needed(parts, gain, s, n_clusters, alpha) -> float:
-    return _first(LANGUAGES, lambda k: _enough(parts, gain, s, n_clusters, k, alpha))
 
 
 def _first(values, enough) -> float:

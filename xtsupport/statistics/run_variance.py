@@ -12,30 +12,17 @@ Deviating runs of a study (``squad{...}``) take part only where they are a side 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from xtsupport.sides import Side
 
 
-@dataclass(frozen=True)
-class PooledRuns:
-    """What all conditions say about runs, for E rows.
-
-    mean_square: MS, (E,) or (E, E), NaN where no residual is left; df: (E,) residual degrees of
-    freedom; conditions: per row the (condition, variant) pairs that took part.
-    """
-
-    mean_square: np.ndarray
-    df: np.ndarray
-    conditions: list[tuple[Side, ...]]
-
-
 def pooled_runs(
     arms: Sequence, weights: Sequence[np.ndarray], crossed: bool, joint: bool
-) -> PooledRuns:
-    """The pooled mean square of E rows over several arms of one contrast.
+) -> tuple[np.ndarray, np.ndarray, list[tuple[Side, ...]]]:
+    """What all conditions say about the runs of E rows over several arms of one contrast: MS, (E,)
+    or (E, E), NaN where no residual is left; its degrees of freedom (E,); who took part, per row.
 
     weights: per arm (E, 2, L), as for ``estimate``; other conditions count with the mean of both
     sides' weights, which in points are equal. crossed: seeds are a factor, as where they are
@@ -66,7 +53,7 @@ def pooled_runs(
         sides = tuple(names[number] for number in np.unique(conditions[used]))
         for row in mine:
             took[row] = sides
-    return PooledRuns(square, df, took)
+    return square, df, took
 
 
 def _residual(y, conditions, seeds, crossed) -> tuple[np.ndarray, int]:

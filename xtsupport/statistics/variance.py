@@ -205,32 +205,29 @@ def estimate(arms: Sequence[Arm], weights: Sequence[np.ndarray], joint: bool = F
         cells=cells,
         df_clusters=df_clusters,
         df_seeds=satterthwaite([(_own(v), max(n - 1, 1)) for v, _, n in parts], fewest),
-        n_seeds=min(_replicates_that_vary(arms, picks, paired), default=1),
+        n_seeds=min((len(picks[a][0]) for a in (0, 1) if paired or _varies(arms, a)), default=1),
         **_pooled(arms, weights, picks, paired, seeds),
     )
 
 
 def _pooled(arms, weights, picks, paired, seeds) -> dict:
     """q, its degrees of freedom and the conditions behind it; V_s where q is unknown."""
-    vary = [a for a in (0, 1) if any(one.labels[a] is not None for one in arms)]
+    vary = [a for a in (0, 1) if _varies(arms, a)]
     crossed = paired and len(vary) == 2
-    found = pooled_runs(arms, weights, crossed, seeds.ndim == 2)
-    counts = [len(picks[a][0]) for a in vary]
-    q = found.mean_square * sum(1 / n for n in counts)
-    known = np.isfinite(_own(q))
-    more = np.array([len(names) > max(len(vary), 1) for names in found.conditions])
+    square, df, took = pooled_runs(arms, weights, crossed, seeds.ndim == 2)
+    q = square * sum(1 / len(picks[a][0]) for a in vary)
+    more = np.array([len(names) > max(len(vary), 1) for names in took])
     return {
         "pooled": np.where(np.isfinite(q), q, seeds),
-        "df_pooled": found.df,
-        "conditions": found.conditions,
-        "informed": known & more,
+        "df_pooled": df,
+        "conditions": took,
+        "informed": np.isfinite(_own(q)) & more,
     }
 
 
-def _replicates_that_vary(arms, picks, paired) -> list[int]:
-    """The number of replicates of each side that has any; a single retrieval run has none."""
-    own = [paired or any(one.labels[side] is not None for one in arms) for side in (0, 1)]
-    return [len(picks[side][0]) for side in (0, 1) if own[side]]
+def _varies(arms, side: int) -> bool:
+    """Whether a side has replicates; a single retrieval run has none."""
+    return any(one.labels[side] is not None for one in arms)
 
 
 def common_replicates(arms, paired) -> list[list[list[int]]]:

@@ -71,7 +71,10 @@ def judge(
     found = np.where(p <= own, np.where(gain > 0, "improves", "harms"), "undetermined")
     found[(p > own) & (equal <= own_equal)] = "equivalent"
     tail = np.where(found == "equivalent", own_equal, own / 2)
-    found = np.where(_too_few(table), "too few", found)
+    few = table["unit"].str.contains("seeds") & (table["n_seeds"] < 3)
+    of_family = table["by"].isin(("group", "family")) | table["unit"].str.contains("languages")
+    few |= of_family & (table["n_languages"] == 2)
+    found = np.where(few, "too few", found)
     half = spread.reach(tail)
     known = table["note"] if "note" in table else [""] * len(table)
     named = [f"{100 - 200 * rate:.4g}% interval" for rate in tail]
@@ -85,12 +88,6 @@ def judge(
         ci_high=gain + half,
         note=notes,
     )
-
-
-def _too_few(table: pd.DataFrame) -> pd.Series:
-    recipe, many = table["unit"].str.contains("seeds"), table["unit"].str.contains("languages")
-    family = table["by"].isin(("group", "family")) | many
-    return (recipe & (table["n_seeds"] < 3)) | (family & (table["n_languages"] == 2))
 
 
 def rates(p: ArrayLike, adjustment: str, alpha: float) -> np.ndarray:
