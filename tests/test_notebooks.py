@@ -18,7 +18,7 @@ import pytest
 from xtsupport.files import checksum
 from xtsupport.study import store
 from xtsupport.study.cli import main
-from xtsupport.study.execution import nodes
+from xtsupport.study.parameters import declared
 from xtsupport.study.plan import NOTEBOOKS as OF_NODES
 from xtsupport.study.plan import open_study
 
@@ -79,9 +79,6 @@ def test_parameters_are_literals_with_a_type_and_a_help(name):
     for line, node in zip(lines(cell), ast.parse(cell.source).body, strict=True):
         assert isinstance(node, ast.AnnAssign) and "  # " in line, line
         ast.literal_eval(node.value)
-    assert nodes.parameters_of(FOLDER / f"{name}.ipynb") == [
-        node.target.id for node in ast.parse(cell.source).body
-    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -125,7 +122,7 @@ def test_there_are_exercises(name):
 
 def test_a_study_passes_only_parameters_that_the_notebooks_have():
     for node in open_study(PARAMS / "tiny.yaml", only="seeds=0").plan.nodes:
-        known = nodes.parameters_of(FOLDER / f"{node.notebook}.ipynb")
+        known = declared(code_cells(node.notebook)[0].source)
         assert {"params", "into", *node.parameters} <= set(known), node.name
 
 

@@ -86,8 +86,9 @@ def test_the_threshold_comes_from_the_sample_and_not_from_the_test_set(study, mo
     encode = encoder(planted(close, 0.05), planted(far, 1.0))
     monkeypatch.setattr(sentence_retrieval, "encode", lambda _, __, texts, **more: encode(texts))
     (run,) = study.runs("retrieval")
-    _, pairs, (record, _), _ = sentence_retrieval.mine(
-        "bucc", "qta", *train.starting_encoder(run), run
+    model, tokenizer = train.starting_encoder(run)
+    ((_, _, pairs, (record, _), _),) = sentence_retrieval.mine(
+        "bucc", ["qta"], model, tokenizer, run
     )
     scored = mining.scored_pairs(far, encode)["margin"]
     found = mining.above(scored, mining.best_threshold(scored, far.gold))

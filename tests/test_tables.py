@@ -267,7 +267,7 @@ def test_a_table_is_never_read_shifted(tmp_path, old, new, message):
 def test_a_table_in_another_coding_is_refused(tmp_path):
     text = packaged("languages.csv").replace("Afrikaans", "Afrikaans é", 1)
     (problem,) = broken(tmp_path, "languages.csv", text.encode("latin-1", "replace"))
-    assert "is not UTF-8 text (byte" in problem and "save it as CSV in UTF-8" in problem
+    assert "is not UTF-8 text (byte" in problem and "save it as UTF-8" in problem
     assert "no column 'code'" in broken(tmp_path, "languages.csv", b"")[0]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xtsupport.errors import UserError, shorten
+from xtsupport.files import read_text
 
 LATER = ("title", "size", "more_languages", "more_source")  # columns that a user's table may lack
 
@@ -49,13 +50,7 @@ def _read(path, _changed, row_type, check):
 def _cells(path):
     """(column names, [(line number, cells)]) of a CSV file as spreadsheets save it: UTF-8 with or
     without a mark or UTF-16, commas, semicolons or tabs, empty rows at the end."""
-    content = path.read_bytes()
-    coding = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "UTF-8"
-    try:
-        text = content.decode(coding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not {coding} text (byte {error.start}); "
-                        "save it as CSV in UTF-8") from None  # fmt: skip
+    text = read_text(path)
     mark = max(",;\t", key=text.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     try:

@@ -7,21 +7,24 @@ own task or language, and the generated world, come in.
 import re
 import string
 from dataclasses import dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xtsupport import folders
 from xtsupport.errors import UserError, shorten, unknown
+from xtsupport.folders import PACKAGE, typed
 from xtsupport.table_files import read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PACKAGE = Path(__file__).parent
 WORLD = PACKAGE / "data" / "world"  # its tasks.csv and languages.csv
 ROLES = ("intermediate", "target", "raw", "other")
 KINDS = ("classification", "choice", "tagging", "span", "retrieval", "masked")
 EVALUATORS = ("accuracy", "token_accuracy", "squad_v1", "squad_v2", "mlqa", "seqeval", "pairs", "")
+CHOICES = {"role": ROLES, "kind": KINDS, "evaluator": EVALUATORS}
+FILLED = ("code", "iso3", "name", "family", "group", "hub", "languages")
+LARGEST = {"syntactic": 1, "geographic": 1, "featural": 1, "chance": 100, "pretraining_gb": inf}
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,11 @@ class Task:
     `title` is the name as people write it. `config` and `id_prefix` are patterns over the fields of
     a Language (`code_2` is the second language's code). A split may join several with ``+``, and
     ``task/split`` names another row: ``train_r1+snli/train``. `cluster` is the example column whose
-    equal values form a cluster;
-    `parallel` says that row k means the same in every language. `evaluator` names the official
-    scorer. `more_languages` are read only where a study names them (XTREME-R's), on the hub from
-    the row `more_source`, if any. `chance` is in 0..100. `same_data` lists the intermediate tasks
-    that share data with this target. `revision` pins the files on the hub (a commit, tag or
-    branch); where it is empty, each study freezes the commit that it finds.
+    equal values form a cluster; `parallel` says that row k means the same in every language.
+    `evaluator` names the official scorer. `more_languages` are read only where a study names them
+    (XTREME-R's), on the hub from the row `more_source`, if any. `chance` is in 0..100. `same_data`
+    lists the intermediate tasks that share data with this target. `revision` pins the files on the
+    hub (a commit, tag or branch); where it is empty, each study freezes the commit that it finds.
     """
 
     name: str
@@ -130,10 +132,9 @@ class Family:
     of the statements each, questions SVO); case: suffixes instead of prepositions, and on objects;
     script: ISO 15924; differs: in what, from Kindric.
 
-    intended: the gain of `squad` over `none` on `xquad` that the family was built for, compared
-    with the gain in English: ``alike`` (at least half of it), ``less`` (above zero, and less than
-    in the families that should be alike), ``little`` (less than a quarter of it). It was written
-    down before any encoder was trained on this world, and is not changed by results.
+    intended: the gain of `squad` over `none` on `xquad` that the family was built for, ``alike``,
+    ``less`` or ``little`` beside English (report/intended.py), written down before any encoder was
+    trained on this world and not changed by results.
     """
 
     family: str
@@ -147,7 +148,7 @@ class Family:
 
 def mirror(data: str | Path) -> Path:
     """The folder of a mirror. Raises UserError if `data` is no folder."""
-    folder = folders.typed(data, Path())
+    folder = typed(data, Path())
     if not folder.is_dir():
         raise UserError(f"data: {shorten(str(data), 300)} is not a folder; "
                         "allowed: hub, world, or the path of a mirror")  # fmt: skip
@@ -156,28 +157,22 @@ def mirror(data: str | Path) -> Path:
 
 def tasks(data: str | Path = "hub") -> dict[str, Task]:
     """All tasks by name, from the mirror's own tasks.csv if it has one; UserError if wrong."""
-    return _table("tasks.csv", Task, _check_task, data)
+    return _table("tasks.csv", Task, data)
 
 
 def languages(data: str | Path = "hub") -> dict[str, Language]:
     """All languages by code, from the mirror's own languages.csv if it has one."""
-    return _table("languages.csv", Language, _check_language, data)
+    return _table("languages.csv", Language, data)
 
 
 def encoders(data: str | Path) -> dict[str, Encoder]:
     """The encoders whose training data are known, by name (hub id, offline-e5 or pretrain)."""
-    return _table("encoders.csv", Encoder, _check_encoder, data)
+    return _table("encoders.csv", Encoder, data)
 
 
 def families() -> dict[str, Family]:
     """The families of the generated world by name."""
-    return read_rows(PACKAGE / "families.csv", Family, lambda row: ())
-
-
-def exposed(encoder: str, data: str | Path) -> tuple[str, ...]:
-    """The tasks that an encoder was trained on, as far as that is known."""
-    row = known_encoder(encoder, data)
-    return row.exposed if row else ()
+    return read_rows(PACKAGE / "families.csv", Family, _check)
 
 
 def known_encoder(name: str, data: str | Path) -> Encoder | None:
@@ -215,55 +210,45 @@ def _pick(name, table, noun):
     raise UserError(unknown(noun, name, table))
 
 
-def _table(filename, row_type, check, data):
+def _table(filename, row_type, data):
     folder = WORLD if data == "world" else PACKAGE if data == "hub" else mirror(data)
     path = folder / filename if (folder / filename).is_file() else PACKAGE / filename
-    return read_rows(path, row_type, check)
+    return read_rows(path, row_type, _check)
 
 
-def _check_name(name, value):
-    if value and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
-        yield f"{name}: {shorten(value)} must be letters, digits and . _ - (at most 64)"
-
-
-def _check_language(row):
-    yield from _check_name("code", row.code)
-    for name in ("code", "iso3", "name", "family", "group"):
-        if not getattr(row, name):
+def _check(row):
+    """What is wrong with a row of any of the tables, by the names of its columns."""
+    key = {Task: "name", Language: "code"}.get(type(row))
+    for name, value in vars(row).items():
+        if name in FILLED and not value:
             yield f"{name} is empty"
-    for name in ("syntactic", "geographic", "featural"):
-        distance = getattr(row, name)
-        if distance is not None and not 0 <= distance <= 1:
-            yield f"{name}: {distance} is not in 0..1"
-    if row.pretraining_gb is not None and row.pretraining_gb < 0:
-        yield f"pretraining_gb: {row.pretraining_gb} is below 0"
+        elif name == key and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
+            yield f"{name}: {shorten(value)} must be letters, digits and . _ - (at most 64)"
+        elif name in CHOICES and value not in CHOICES[name]:
+            yield f"{name}: {value!r} is not one of {', '.join(filter(None, CHOICES[name]))}"
+        elif name in LARGEST and value is not None and not 0 <= value <= LARGEST[name]:
+            yield f"{name}: {value} is not in 0..{LARGEST[name]}"
+        elif name in ("config", "id_prefix"):
+            yield from _check_pattern(name, value)
 
 
-def _check_task(row):
-    yield from _check_name("name", row.name)
-    for name, allowed in (("role", ROLES), ("kind", KINDS), ("evaluator", EVALUATORS)):
-        if getattr(row, name) not in allowed:
-            yield f"{name}: {getattr(row, name)!r} is not one of {', '.join(filter(None, allowed))}"
-    for name in ("name", "hub", "languages"):
-        if not getattr(row, name):
-            yield f"{name} is empty"
-    if row.chance is not None and not 0 <= row.chance <= 100:
-        yield f"chance: {row.chance} is not in 0..100"
+def _check_pattern(name, pattern):
     allowed = {field.name for field in fields(Language)} | {"code_2"}
-    for name in ("config", "id_prefix"):
-        try:
-            parts = list(string.Formatter().parse(getattr(row, name)))
-        except ValueError as error:
-            yield f"{name}: {shorten(getattr(row, name))}: {error}; write {{COLUMN}}"
-            continue
-        for _, key, form, conversion in parts:
-            if key is not None and (form or conversion or key not in allowed):
-                yield f"{name}: {{{key}}} is not a column of languages.csv"
+    try:
+        parts = list(string.Formatter().parse(pattern))
+    except ValueError as error:
+        yield f"{name}: {shorten(pattern)}: {error}; write {{COLUMN}}"
+        return
+    for _, key, form, conversion in parts:
+        if key is not None and (form or conversion or key not in allowed):
+            yield f"{name}: {{{key}}} is not a column of languages.csv"
 
 
-def _check_encoder(row):
-    if not row.name:
-        yield "name is empty"
+def _frame(rows):
+    import pandas as pd
+
+    table = pd.DataFrame(rows.values())
+    return table.map(lambda cell: " ".join(cell) if isinstance(cell, tuple) else cell)
 
 
 def language_table(data: str = "hub") -> "pd.DataFrame":
@@ -274,38 +259,25 @@ def language_table(data: str = "hub") -> "pd.DataFrame":
     """
     import pandas as pd
 
-    known = languages(data)
-    table = pd.DataFrame(known.values())
-    if known != languages("hub"):
-        return table.assign(fertility=float("nan"))
-    measured = pd.read_csv(PACKAGE / "fertility.csv").set_index("code")["fertility"]
-    return table.assign(fertility=table["code"].map(measured))
+    table, own = _frame(languages(data)), languages(data) != languages("hub")
+    measured = pd.read_csv(PACKAGE / "fertility.csv", index_col="code")["fertility"]
+    return table.assign(fertility=float("nan") if own else table["code"].map(measured))
 
 
 def task_table(data: str = "hub") -> "pd.DataFrame":
     """The tasks of a data source by name, with the columns of tasks.csv; lists as text."""
-    import pandas as pd
-
-    table = pd.DataFrame(tasks(data).values()).set_index("name")
-    return table.map(lambda cell: " ".join(cell) if isinstance(cell, tuple) else cell)
+    return _frame(tasks(data)).set_index("name")
 
 
 def encoder_table(data: str) -> "pd.DataFrame":
     """The encoders whose training data are known, with the columns of encoders.csv."""
-    import pandas as pd
-
-    table = pd.DataFrame(encoders(data).values())
-    return table.assign(exposed=table["exposed"].map(" ".join))
+    return _frame(encoders(data))
 
 
 def family_table(data: str = "world") -> "pd.DataFrame":
-    """How the invented families of a data source were built, with the columns of families.csv;
-    no rows for real languages.
-    """
-    import pandas as pd
-
+    """How a source's invented families were built: families.csv, no rows for real languages."""
     there = {row.family for row in languages(data).values()}
-    table = pd.DataFrame(families().values())
+    table = _frame(families())
     return table[table["family"].isin(there)]
 
 
@@ -322,8 +294,7 @@ def guesses(data: str) -> "pd.DataFrame":
     known = [row for row in tasks(data).values() if row.chance]
     found = [(row.name, code, "chance", row.chance) for row in known for code in row.languages]
     if data == "world":
-        lazy = pd.read_csv(PACKAGE / "lazy_rules.csv")
-        for name, column in (("chance", "chance"), ("lazy rules", "lazy")):
-            rows = lazy[["task", "language"]].assign(condition=name, score=lazy[column])
-            found += rows[columns].values.tolist()
+        lazy = pd.read_csv(PACKAGE / "lazy_rules.csv").rename(columns={"lazy": "lazy rules"})
+        lazy = lazy.melt(columns[:2], ["chance", "lazy rules"], "condition", "score")
+        found += lazy[columns].values.tolist()
     return pd.DataFrame(found, columns=columns)

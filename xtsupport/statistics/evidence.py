@@ -192,8 +192,9 @@ def evidence_of(cube, rules=None, data=None) -> Evidence:
         fit = (each for each in ("hub", "world") if codes <= set(tables.languages(each)))
         data = next(fit, "hub")
     have = {one.task.removesuffix(PAIRS) for one in parts}
-    exposed = [task for task in tables.exposed(getattr(rules, "encoder", ""), data) if task in have]
-    return Evidence(parts, declared(rules), data, tuple(exposed))
+    known = tables.known_encoder(getattr(rules, "encoder", ""), data)
+    exposed = tuple(task for task in known.exposed if task in have) if known else ()
+    return Evidence(parts, declared(rules), data, exposed)
 
 
 def against(evidence: Evidence, baseline: str | None) -> Evidence:

@@ -19,11 +19,10 @@ from typing import cast
 import yaml
 
 from xtsupport import files, folders
-from xtsupport.errors import Stopped, UserError, did_you_mean
+from xtsupport.errors import Stopped, UserError
 from xtsupport.study import runs, store
 from xtsupport.study.execution import gpu_locks
 from xtsupport.study.execution.orphans import die_with_parent
-from xtsupport.study.parameters import assigned, declared
 from xtsupport.study.run_folder import Stopwatch, identity, seal
 from xtsupport.training.progress import LIVE
 
@@ -67,7 +66,7 @@ def say(folder: Path, state: dict) -> None:
 
 def leave_stamp(spec: dict, folder: Path) -> None:
     """Tell Snakemake that the node is done."""
-    for stamp in (folder.parent / name / STAMP for name in spec.get("upstream", ())):
+    for stamp in (folder.parent / name / STAMP for name in spec["upstream"]):
         if stamp.exists():  # old, so that Snakemake does not give up when a clock was set back
             os.utime(stamp, (0, 0))
     (folder / STAMP).touch()
@@ -77,7 +76,8 @@ def run_notebook(spec: dict, folder: Path) -> None:
     """Execute the notebook into the node's folder, on one GPU if there is any."""
     source = folders.notebooks() / f"{spec['notebook']}.ipynb"
     parameters = yaml.safe_load((folder / PARAMS).read_text(encoding="utf-8"))
-    check_parameters(source, parameters)
+    if not source.is_file():
+        raise UserError(f"no notebook {source}; the notebooks of the study are in notebooks/")
     with gpu_locks.one_device(spec["per_gpu"]) as device, own_environment(spec, device, folder):
         execute_notebook(source, folder / source.name, parameters)
 
@@ -122,30 +122,6 @@ def execute_notebook(source: Path, executed: Path, parameters: dict) -> None:
 def unformatted(path: Path) -> str:
     """A path as papermill takes it, which puts parameters where there are braces."""
     return str(path).replace("{", "{{").replace("}", "}}")
-
-
-def check_parameters(source: Path, parameters: dict) -> None:
-    """Refuse parameters the notebook does not have; papermill would only warn.
-
-    Raises UserError with the nearest name, one line for each.
-    """
-    if not source.is_file():
-        raise UserError(f"no notebook {source}; the notebooks of the study are in notebooks/")
-    known = parameters_of(source)
-    has = ", ".join(known) or "none (no cell is tagged `parameters`)"
-    unknown = [name for name in parameters if name not in known]
-    if unknown:
-        raise UserError(*(f"{source.name}: has no parameter {name!r}{did_you_mean(name, known)}; "
-                          f"it has {has}" for name in unknown))  # fmt: skip
-
-
-def parameters_of(source: Path) -> list[str]:
-    """The names in the cell tagged `parameters`; stripped notebooks need not name a kernel."""
-    import nbformat
-
-    cells = nbformat.read(source, as_version=4).cells
-    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", ())]
-    return [name for cell in tagged[:1] for name in (*declared(cell), *assigned(cell))]
 
 
 def close(spec: dict, folder: Path, watch: Stopwatch) -> None:

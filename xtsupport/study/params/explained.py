@@ -1,7 +1,9 @@
 """What pydantic found as one line per problem: where, which key, its value, what is allowed."""
 
 import json
+from contextlib import suppress
 from functools import cache
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -16,9 +18,8 @@ def explained(error: ValidationError, given: ParamsFile, model: type[BaseModel])
     """One line per wrong key; the branches of a union count as one, the deepest."""
     schema, lines = schema_of(model), {}
     for each in error.errors():
-        path, found = trace(each["loc"], schema)
-        if path not in lines:
-            lines[path] = f"{given.where(path)}: {line(each, path, found, schema)}"
+        path = key_path(each, given.values)
+        lines.setdefault(path, f"{given.where(path)}: {line(each, path, schema)}")
     deeper = {path[:end] for path in lines for end in range(len(path))}
     return [text for path, text in lines.items() if path not in deeper]
 
@@ -29,15 +30,14 @@ def schema_of(model: type[BaseModel]) -> Schema:
     return model.model_json_schema()
 
 
-def line(problem: ErrorDetails, path: tuple, found: Schema, schema: Schema) -> str:
+def line(problem: ErrorDetails, path: tuple, schema: Schema) -> str:
     """``target.epochs = -1: must be a number > 0, <= 1000``."""
-    key = dotted(path)
+    key, found = dotted(path), schema_at(path, schema)
     if problem["type"] == "missing":
         return f"{key}: is missing; it must be {allowed(found, schema)}"
     if problem["type"] == "extra_forbidden":
-        parent = trace(path[:-1], schema)[1]
-        names = list(resolve(parent, schema).get("properties", {}))
-        return f"{key}: unknown setting{instead(path[-1], names)}"
+        parent = resolve(schema_at(path[:-1], schema), schema)
+        return f"{key}: unknown setting{instead(path[-1], parent.get('properties', ()))}"
     shown = shorten(problem["input"])
     if problem["type"] == "value_error":
         return f"{key} = {shown}: {problem['ctx']['error']}"
@@ -48,37 +48,33 @@ def line(problem: ErrorDetails, path: tuple, found: Schema, schema: Schema) -> s
     return f"{key} = {shown}: must be {allowed(found, schema)}"
 
 
-def trace(loc: tuple, schema: Schema) -> tuple[tuple, Schema]:
-    """The key path of a pydantic location, without its union branches, and the schema there."""
-    path, here, labelled = [], schema, False
-    for part in loc:
-        if not labelled and branches(resolve(here, schema)) > 1:
-            labelled = True  # pydantic puts the branch it tried between a union and its parts
-            continue
-        inner, labelled = step(resolve(here, schema), part, schema), False
-        if inner is not None:
+def key_path(problem: ErrorDetails, values: Any) -> tuple:
+    """Where in the file a problem is: pydantic's location without the branches of unions."""
+    path: list[str | int] = []
+    for part in problem["loc"]:
+        with suppress(LookupError, TypeError):
+            values = values[part]
             path.append(part)
-            here = inner
-        elif part == loc[-1] and "properties" in resolve(here, schema) and str(part)[-1:] != "]":
-            path.append(part)  # an unknown key
-    return tuple(path), here
+    missing = problem["loc"][-1:] if problem["type"] == "missing" else ()
+    return (*path, *missing)
 
 
-def branches(found: Schema) -> int:
-    """How many branches a union has beside null; 0 when it is none."""
-    return sum(each.get("type") != "null" for each in found.get("anyOf", ()))
+def schema_at(path: tuple, schema: Schema) -> Schema:
+    """The schema of a key path, through unions too; of an unknown key an empty one."""
+    here = schema
+    for part in path:
+        here = resolve(here, schema)
+        inner = (step(resolve(each, schema), part) for each in (here, *here.get("anyOf", ())))
+        here = next((each for each in inner if each is not None), {})
+    return here
 
 
-def step(here: Schema, part: str | int, schema: Schema) -> Schema | None:
-    """The schema one key or index further down, through unions too."""
-    for each in (here, *(resolve(branch, schema) for branch in here.get("anyOf", ()))):
-        if isinstance(part, int) and "items" in each:
-            return each["items"]
-        if part in each.get("properties", {}):
-            return each["properties"][part]
-        if isinstance(part, str) and isinstance(each.get("additionalProperties"), dict):
-            return each["additionalProperties"]
-    return None
+def step(here: Schema, part: str | int) -> Schema | None:
+    """The schema one key or index further down."""
+    if isinstance(part, int):
+        return here.get("items")
+    more = here.get("additionalProperties")
+    return here.get("properties", {}).get(part, more if isinstance(more, dict) else None)
 
 
 def resolve(found: Schema, schema: Schema) -> Schema:

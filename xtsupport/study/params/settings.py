@@ -1,281 +1,23 @@
-"""The settings of a study: every key of a params file, its unit, its range and its default.
+"""The settings of a study, in groups (groups.py), and what follows from them.
 
-A setting that is not here is an error. ``loading.load_settings`` reads a params file.
+A setting that is in neither is an error. ``loading.load_settings`` reads a params file.
 """
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import pydantic
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import Field, PrivateAttr, field_validator
 
 from xtsupport.data.data_source import data_source
-from xtsupport.statistics.declared import Adjustment, By, Declared, Unit
-from xtsupport.statistics.declared import Primary as Declaration
+from xtsupport.study.params import groups
+from xtsupport.study.params.groups import Group, Seeds, Text, setting
 from xtsupport.study.params.params_file import leaves
 from xtsupport.tables import Task
-from xtsupport.training.recipe import Recipe, Sampler
 
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Length = Annotated[int, Field(ge=8, le=8192)]
-Text = Annotated[str, Field(min_length=1)]
-Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
-Rate = Annotated[float, Field(gt=0, le=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Seeds = Annotated[list[Seed], Field(min_length=1, max_length=1000)]
-Betas = Annotated[
-    list[Annotated[float, Field(ge=0, lt=1)]],
-    Field(min_length=2, max_length=2, description="AdamW's decay rates of both moments"),
-]
 LOST = "planned.json is missing or was changed"
 RESERVED = {"runs", "scratch", "con", "prn", "aux", "nul"}
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@~=-]{0,63}$")]
-
-
-class Group(BaseModel):
-    """A frozen group of settings that refuses unknown keys and does not convert types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Pretraining(Group):
-    """Phase 1, when ``encoder: pretrain``: a small XLM-R-architecture masked language model."""
-
-    steps: int = Field(default=2000, ge=1, description="optimizer steps")
-    batch_size: int = Field(default=32, ge=1, description="documents per step")
-    learning_rate: Rate = Field(default=4e-3, description="peak, after warm-up")
-    warmup: Share = Field(default=Recipe.warmup, description="share of the steps")
-    weight_decay: float = Field(default=Recipe.weight_decay, ge=0, le=1)
-    betas: Betas = [0.9, 0.98]  # as RoBERTa was pretrained (Liu et al. 2019, section 3.1)
-    clip: float = Field(default=Recipe.clip, gt=0, description="largest gradient norm")
-    mask: float = Field(default=0.2, gt=0, lt=1, description="share of the tokens to predict")
-    hidden_size: int = Field(default=64, ge=8, le=8192)
-    layers: int = Field(default=2, ge=1, le=96)
-    heads: int = Field(default=4, ge=1, le=128)
-    feed_forward: int = Field(default=128, ge=8, le=65536)
-    vocabulary: int = Field(default=800, ge=50, le=1_000_000, description="sub-word pieces")
-    max_length: Length = Field(default=128, description="tokens per document")
-    seed: Seed = 0
-
-
-class Phase(Group):
-    """What phases 2 and 3 have in common."""
-
-    epochs: float = Field(
-        default=3, gt=0, le=1000, description="passes over the windows of the training rows"
-    )
-    batch_size: int = Field(default=32, ge=1, le=65536, description="windows per optimizer step")
-    learning_rate: Rate = Field(default=1e-3, description="peak, after warm-up")
-    max_rows: Positive | None = Field(
-        default=None, description="use only this many training rows; null: all"
-    )
-    warmup: Share = Field(default=Recipe.warmup, description="share of the steps")
-    weight_decay: float = Field(default=Recipe.weight_decay, ge=0, le=1)
-    betas: Betas = list(Recipe.betas)
-    clip: float = Field(default=Recipe.clip, gt=0, description="largest gradient norm")
-    max_length: Length = Field(default=128, description="tokens per window")
-    stride: int = Field(
-        default=32,
-        ge=0,
-        description="tokens shared by two windows (not XTREME's doc_stride: see step)",
-    )
-    step: Positive | None = Field(
-        default=None,
-        description="tokens from the start of one window to the next, instead of stride; null: "
-        "use stride",
-    )
-    dropout: Share = 0.0
-    attention_dropout: Share | None = Field(
-        default=None, description="null: the checkpoint's value; above 0 it is slow on CPUs"
-    )
-    freeze_embeddings: bool = False
-    pooling: Literal["first", "mean"] = Field(
-        default="first", description="the input of classification and choice heads"
-    )
-    dev_every: Positive | None = Field(
-        default=None,
-        description="steps between evaluations on English development rows, of which the best "
-        "weights are kept; null: no evaluations, the final weights are kept",
-    )
-    dev_patience: Positive | None = Field(
-        default=None,
-        description="stop after this many evaluations without improvement; null: never",
-    )
-    dev_rows: Positive | None = Field(
-        default=500, description="at most this many development rows; null: all"
-    )
-    dev_overlap: bool = Field(
-        default=False,
-        description="keep development rows whose context, premise or sentence is also evaluated",
-    )
-
-
-class Intermediate(Phase):
-    """Phase 2: English intermediate training."""
-
-    sampler: Sampler = Field(
-        default=Recipe.sampler, description="`all`: how often a task is drawn, given its size"
-    )
-    mixing_cap: int = Field(
-        default=Recipe.mixing_cap,
-        ge=1,
-        description="sampler capped: a task counts for at most this many windows",
-    )
-    temperature: float = Field(
-        default=Recipe.temperature,
-        ge=1,
-        le=1000,
-        description="sampler temperature: size to the power of 1/T",
-    )
-
-
-class Target(Phase):
-    """Phase 3: English training on the target task."""
-
-
-class Mlm(Group):
-    """``X+mlm``: masked language modelling continues during phase 2, in every language."""
-
-    share: float = Field(default=0.2, gt=0, lt=1, description="share of all steps, added to X's")
-    mask: float = Field(
-        default=Recipe.mask, gt=0, lt=1, description="share of the tokens to predict"
-    )
-    documents: int = Field(default=1000, ge=1, description="raw texts per language at most")
-
-
-class Robust(Group):
-    """Phase 3 of the variants adversarial, smoothing and synonyms (training/robust.py)."""
-
-    radius: float = Field(
-        default=Recipe.radius, gt=0, le=1, description="smoothing: largest noise per embedding norm"
-    )
-    adversarial_radius: float = Field(
-        default=0.01, gt=0, le=1, description="the same for adversarial, which tolerates less"
-    )
-    ascent_steps: int = Field(
-        default=Recipe.ascent_steps,
-        ge=1,
-        le=50,
-        description="adversarial: each costs as much as a training step",
-    )
-    copies: int = Field(default=3, ge=1, le=100, description="synonyms: changed copies of a row")
-    synonyms: Text = Field(
-        default="embeddings", description="embeddings, or a JSON file {word: [synonym, ...]}"
-    )
-
-
-def optional(group: type[Group]) -> Any:
-    """A class with the settings of a group, none of them set, for what replaces some of them."""
-    fields: dict[str, Any] = {
-        key: (field.rebuild_annotation() | None, None) for key, field in group.model_fields.items()
-    }
-    return pydantic.create_model(f"Optional{group.__name__}", __base__=Group, **fields)
-
-
-OptionalPhase: Any = optional(Phase)
-
-
-class Overrides(OptionalPhase):
-    """Settings of one task that replace those of its phase."""
-
-    train_split: Text | None = None  # for mirrors without the usual
-
-
-class Evaluation(Group):
-    """How predictions are made."""
-
-    max_clusters: Positive | dict[str, Positive] | None = Field(
-        default=None, description="clusters per language, or {target: clusters}; null: all"
-    )
-    batch_tokens: int = Field(
-        default=8192, ge=16, description="tokens per batch at most; no effect on scores"
-    )
-    checkpointing: bool = Field(
-        default=False,
-        description="recompute activations in training: less memory, a third more time",
-    )
-    max_answer_length: int = Field(default=30, ge=1, le=512, description="tokens of a span")
-    pairs: list[Pair] = Field(
-        default=[],
-        description="also evaluate parallel targets with the context or first text in one "
-        "language and the question or second text in another",
-    )
-    splits: dict[str, Text] = Field(
-        default={},
-        description="per target: evaluate on this split, for mirrors without the usual one",
-    )
-    languages: dict[str, list[str]] = Field(
-        default={}, description="per target, instead of `languages`: for mirrors that lack some"
-    )
-
-
-class Embedding(Group):
-    """How a sentence becomes a vector; the same for every condition."""
-
-    layer: int = Field(
-        default=1, ge=0, le=96, description="0: the embeddings; n: after layer n (XTREME's n - 1)"
-    )
-    pooling: Literal["mean", "cls"] = "mean"
-    max_length: Length | None = Field(
-        default=None, description="tokens per sentence, at most; null: target.max_length"
-    )
-
-
-OptionalEmbedding: Any = optional(Embedding)
-
-
-class EmbeddingOverrides(OptionalEmbedding):
-    """Of one retrieval task."""
-
-
-class Retrieval(Embedding):
-    """How a sentence becomes a vector; the same for every condition."""
-
-    precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="of the encoder; neighbours differ by little"
-    )
-    tasks: dict[str, EmbeddingOverrides] = Field(
-        default={}, description="settings of one target that replace those above"
-    )
-
-
-class Primary(Group):
-    """The one comparison that was planned; every other is printed as exploratory."""
-
-    treatment: str
-    baseline: str = Declaration.baseline
-    target: str
-    metric: str = Declaration.metric
-    by: By = Declaration.by
-
-
-class Analysis(Group):
-    """What is compared, and which rules decide what counts as a finding."""
-
-    contrasts: list[Pair] = []
-    primary: Primary | None = None
-    margin: float = Field(
-        default=Declared.margin,
-        gt=0,
-        le=100,
-        description="points; smaller gains count as equivalent",
-    )
-    alpha: float = Field(
-        default=Declared.alpha, gt=0, lt=0.5, description="error rate of a whole family of tests"
-    )
-    adjustment: Adjustment = Declared.adjustment
-    unit: Unit = Declared.unit
-
-
-class Nodes(Group):
-    """How the runs are divided into notebook executions."""
-
-    split: Literal["condition", "run"] = Field(
-        default="condition", description="run: one node per run, for clusters"
-    )
-    per_gpu: int = Field(default=1, ge=1, le=64, description="nodes that may share a GPU")
 
 
 class Settings(Group):
@@ -289,47 +31,45 @@ class Settings(Group):
     encoder: Text = Field(description="pretrain, offline-e5, a hub id or a folder")
     conditions: list[Name] = Field(min_length=1)
     targets: list[Name] = Field(min_length=1)
-    variants: list[Text] = Field(
-        default=[], description="CONDITION/VARIANT: also do phase 3 this way, as in squad/source=de"
+    variants: list[Text] = setting(
+        [], "CONDITION/VARIANT: also do phase 3 this way, as in squad/source=de"
     )
-    seeds: Seeds | dict[str, Seeds | dict[str, Seeds]] = Field(
-        default=[0, 1, 2],
-        description="for all conditions, or {CONDITION: its seeds, default: seeds of the others}; "
+    seeds: Seeds | dict[str, Seeds | dict[str, Seeds]] = setting(
+        [0, 1, 2],
+        "for all conditions, or {CONDITION: its seeds, default: seeds of the others}; "
         "its seeds can be {TARGET: seeds, default: seeds of its other targets}; [0, 1, 2] where "
         "there is no default",
         examples=[[0, 1, 2], {"default": [0, 1, 2], "squad": {"xquad": [0, 1, 2, 3, 4]}}],
     )
     languages: Literal["all"] | Annotated[list[str], Field(min_length=1)] = "all"
-    pretraining: Pretraining = Pretraining()
-    intermediate: Intermediate = Intermediate()
-    target: Target = Target()
-    tasks: dict[str, Overrides] = Field(default={}, description="phase 3, per training task")
-    intermediate_tasks: dict[str, Overrides] = Field(
-        default={}, description="phase 2, per condition"
-    )
-    mlm: Mlm = Mlm()
-    robust: Robust = Robust()
-    evaluation: Evaluation = Evaluation()
-    retrieval: Retrieval = Retrieval()
-    analysis: Analysis = Analysis()
-    nodes: Nodes = Nodes()
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto",
-        description="auto: bfloat16 if the machine of the first run is faster with it; float32 "
+    pretraining: groups.Pretraining = groups.Pretraining()
+    intermediate: groups.Intermediate = groups.Intermediate()
+    target: groups.Target = groups.Target()
+    tasks: dict[str, groups.Overrides] = setting({}, "phase 3, per training task")
+    intermediate_tasks: dict[str, groups.Overrides] = setting({}, "phase 2, per condition")
+    mlm: groups.Mlm = groups.Mlm()
+    robust: groups.Robust = groups.Robust()
+    evaluation: groups.Evaluation = groups.Evaluation()
+    retrieval: groups.Retrieval = groups.Retrieval()
+    analysis: groups.Analysis = groups.Analysis()
+    nodes: groups.Nodes = groups.Nodes()
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto",
+        "auto: bfloat16 if the machine of the first run is faster with it; float32 "
         "products are TF32 on a GPU",
     )
-    cuda_graphs: bool = Field(
-        default=False,
-        description="start a training step's layers all at once on a GPU: small steps of large "
+    cuda_graphs: bool = setting(
+        False,
+        "start a training step's layers all at once on a GPU: small steps of large "
         "encoders take a third of the time",
     )
-    trim_vocabulary: bool = Field(
-        default=False,
-        description="leave out the pieces that none of the study's texts contains: same results, "
+    trim_vocabulary: bool = setting(
+        False,
+        "leave out the pieces that none of the study's texts contains: same results, "
         "smaller encoders, faster steps where embeddings are trained",
     )
-    threads: int = Field(default=1, ge=1, le=1024, description="per node")
-    checkpoint_minutes: float = Field(default=5.0, gt=0, le=1440)
+    threads: int = setting(1, "per node", ge=1, le=1024)
+    checkpoint_minutes: float = setting(5.0, gt=0, le=1440)
     tracking: Literal["tensorboard", "trackio"] | None = None
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -339,7 +79,7 @@ class Settings(Group):
     def embedding(self, target: str) -> dict:
         """Layer, pooling and max_length of a retrieval target."""
         own, special = self.retrieval, self.retrieval.tasks.get(target)
-        found = own.model_dump(include=set(Embedding.model_fields))
+        found = own.model_dump(include=set(groups.Embedding.model_fields))
         found |= special.model_dump(exclude_unset=True) if special else {}
         return found | {"max_length": found["max_length"] or self.target.max_length}
 
@@ -398,7 +138,7 @@ class Settings(Group):
         now, then = self.analysis.model_dump(), self._planned.get("analysis", {})
         return [name for name, value in now.items() if then.get(name, value) != value]
 
-    @pydantic.field_validator("study")
+    @field_validator("study")
     @classmethod
     def _a_folder_of_its_own(cls, name: str) -> str:
         if name.lower() in RESERVED or name.endswith("."):

@@ -8,15 +8,16 @@ from xtsupport.data import load
 from xtsupport.data.contamination import fields, words
 from xtsupport.errors import UserError
 from xtsupport.evaluation.scores import corpus_score, score_examples
+from xtsupport.study.phases.evaluating import predictions_of
 from xtsupport.study.runs import Run
 from xtsupport.tables import task
 
 
-def evaluator(run: Run, answer: Callable) -> Callable[[], float] | None:
+def evaluator(run: Run, model, trained_on: dict, tokenizer) -> Callable[[], float] | None:
     """The score of a run's model on development rows, in points; None where it evaluates on none.
 
-    answer: (task, examples) -> one prediction per example, by the model as it is. Of several tasks
-    the mean of their first metrics, as in jiant (EqualMetricAggregator).
+    trained_on: task -> features. Of several tasks the mean of their first metrics, as in jiant
+    (EqualMetricAggregator).
     """
     data, splits = run.options["data"], run.settings.get("dev_splits", {})
     rows = {name: development_rows(name, run) for name in splits}
@@ -24,7 +25,8 @@ def evaluator(run: Run, answer: Callable) -> Callable[[], float] | None:
     def score() -> float:
         found = []
         for name, examples in rows.items():
-            frame = score_examples(name, examples, answer(name, examples), "en", data=data)
+            answers, _ = predictions_of(model, name, trained_on[name], examples, tokenizer, run)
+            frame = score_examples(name, examples, answers, "en", data=data)
             found.append(corpus_score(name, frame)[task(name, data).metrics[0]])
         return float(np.mean(found))
 
@@ -42,8 +44,10 @@ def development_rows(name: str, run: Run):
     split = own["dev_splits"][name]
     examples = load(name, "en", split, data)
     chosen = np.arange(len(examples))
-    if own["dev_apart"]:
-        chosen = np.flatnonzero(~met(name, split, own["dev_apart"], data))
+    if apart := own["dev_apart"]:
+        seen = {text for target, part in apart.items() for text in first_texts(target, part, data)}
+        seen.discard(())
+        chosen = np.flatnonzero([text not in seen for text in first_texts(name, split, data)])
     if not len(chosen):
         raise UserError(
             f"{name}: all {len(examples)} development rows of {split!r} have a text of an "
@@ -54,18 +58,8 @@ def development_rows(name: str, run: Run):
     return examples.select(chosen)
 
 
-def met(name: str, split: str, apart: dict[str, str], data: str) -> np.ndarray:
-    """Which rows (rows,) of an English split have a text of one of the sets {target: split}.
-
-    Compared is a row's first text (context, premise, sentence), in lower case and by its words.
-    """
-    seen = {text for target, part in apart.items() for text in first_texts(target, part, data)}
-    rows = first_texts(name, split, data)
-    return np.array([bool(text) and text in seen for text in rows], dtype=bool)
-
-
 def first_texts(name: str, split: str, data: str) -> list[tuple[str, ...]]:
-    """The words of the first text that is not empty, for each row of an English split."""
+    """The words, in lower case, of each English row's first text that is not empty."""
     columns = fields(name, "en", split, data).values()
     rows = zip(*columns, strict=True)
     return [next((found for text in row if (found := words(text))), ()) for row in rows]

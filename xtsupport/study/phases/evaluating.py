@@ -12,7 +12,7 @@ from xtsupport.data.hub import available
 from xtsupport.evaluation.predict import predict, predict_sets
 from xtsupport.evaluation.scores import corpus_score, score_examples
 from xtsupport.sides import SOURCE
-from xtsupport.study.params.settings import Evaluation
+from xtsupport.study.params.groups import Evaluation
 from xtsupport.study.phases.exposure import validation_split
 from xtsupport.study.phases.fitting import sizes
 from xtsupport.study.phases.training_rows import windows_of
@@ -25,11 +25,6 @@ MAX_ANSWER = Evaluation.model_fields["max_answer_length"].default  # of validati
 VALIDATION_CLUSTERS = 400  # English validation after phase 2: enough to see that it learned
 POOL = 2**22  # tokens that are batched together: about 250 MB
 KEPT: dict[str, list["EvaluationSet"]] = {}  # the pool of one run
-
-
-def predictor(model, data: dict[str, Features], tokenizer, run: Run):
-    """(task, examples) -> predictions of the model as it is."""
-    return lambda name, rows: predictions_of(model, name, data[name], rows, tokenizer, run)[0]
 
 
 def counted(out, name: str, size: dict[str, int]) -> None:

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pandas as pd
 import torch
-from transformers import PreTrainedModel
 
 from xtsupport import folders
 from xtsupport.errors import UserError
@@ -95,14 +94,11 @@ def recompute(model) -> None:
 
     Chen et al. 2016, arXiv 1604.06174. The losses are the same: dropout is drawn again as it was.
     """
-    for each in model.modules():
-        if isinstance(each, PreTrainedModel):
-            old = each.gradient_checkpointing_enable  # its earlier name
-            try:
-                getattr(each, "activation_checkpointing_enable", old)({"use_reentrant": False})
-            except ValueError as error:
-                raise UserError(f"evaluation.checkpointing: {error}") from error
-            return
+    old = model.encoder.gradient_checkpointing_enable  # its earlier name
+    try:
+        getattr(model.encoder, "activation_checkpointing_enable", old)({"use_reentrant": False})
+    except ValueError as error:
+        raise UserError(f"evaluation.checkpointing: {error}") from error
 
 
 def sizes(features: Features) -> dict[str, int]:

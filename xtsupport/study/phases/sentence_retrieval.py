@@ -9,19 +9,9 @@ from xtsupport.data import bucc, load
 from xtsupport.evaluation import mining
 from xtsupport.evaluation.retrieval import cut_ids, embed_ids, encode, nearest, too_long, unit
 from xtsupport.evaluation.scores import score
-from xtsupport.tables import task
 
 LAYER_COLUMNS = ["task", "language", "layer", "accuracy", "accuracy_centred"]
 VECTORS = 2**28  # bytes of vectors held at a time
-
-
-def retrieved(target: str, codes: list[str], model, tokenizer, run) -> Iterator[tuple]:
-    """(language, gold, predictions, records of scores, sizes) of every language of a target."""
-    if task(target, run.options["data"]).evaluator == "pairs":
-        for code in codes:
-            yield code, *mine(target, code, model, tokenizer, run)
-    else:
-        yield from align(target, codes, model, tokenizer, run)
 
 
 def align(target: str, codes: list[str], model, tokenizer, run) -> Iterator[tuple]:
@@ -95,8 +85,9 @@ def layer_scores(target: str, code: str, layer: int, first: np.ndarray, second: 
     return dict(zip(LAYER_COLUMNS, (target, code, layer, *scores), strict=True))
 
 
-def mine(target: str, code: str, model, tokenizer, run):
-    """(gold pairs, mined pairs, a record per way of scoring, sizes) from the pools of BUCC.
+def mine(target: str, codes: list[str], model, tokenizer, run) -> Iterator[tuple]:
+    """(language, gold pairs, mined pairs, a record per way of scoring, sizes) of every language,
+    from the pools of BUCC.
 
     The pairs are those by ratio margin; the records, of both margin and cosine, say which gold
     pairs the threshold was tuned on: validation, or (flattering) test itself.
@@ -104,19 +95,21 @@ def mine(target: str, code: str, model, tokenizer, run):
     data, settings = run.options["data"], run.settings["embedding"][target]
     options = embedding_options(target, run)
     vectors = partial(encode, model, tokenizer, layer=settings["layer"], **options)
-    tuned_on = "validation" if bucc.present(code, "validation", data) else "test"
-    candidates = {}
-    for split in dict.fromkeys((tuned_on, "test")):
-        pools = bucc.pools(code, split, data)
-        scored = mining.scored_pairs(pools, vectors, next(model.parameters()).device)
-        candidates[split] = scored, pools.gold
-    records, pairs = [], {}
-    for way, tuning in candidates[tuned_on][0].items():
-        threshold = mining.best_threshold(tuning, candidates[tuned_on][1])
-        pairs[way] = mining.above(candidates["test"][0][way], threshold)
-        found = score(target, pairs[way], pools.gold, code, data=data)
-        records.append({"task": target, "language": code, "scored_by": way, **found,
-                        "threshold": threshold, "tuned_on": tuned_on})  # fmt: skip
-    texts = pools.source + pools.target
-    cut = too_long(tokenizer, texts, settings["max_length"])
-    return pools.gold, pairs["margin"], records, {"examples": len(texts), "truncated": cut}
+    for code in codes:
+        tuned_on = "validation" if bucc.present(code, "validation", data) else "test"
+        candidates = {}
+        for split in dict.fromkeys((tuned_on, "test")):
+            pools = bucc.pools(code, split, data)
+            scored = mining.scored_pairs(pools, vectors, next(model.parameters()).device)
+            candidates[split] = scored, pools.gold
+        records, pairs = [], {}
+        for way, tuning in candidates[tuned_on][0].items():
+            threshold = mining.best_threshold(tuning, candidates[tuned_on][1])
+            pairs[way] = mining.above(candidates["test"][0][way], threshold)
+            found = score(target, pairs[way], pools.gold, code, data=data)
+            records.append({"task": target, "language": code, "scored_by": way, **found,
+                            "threshold": threshold, "tuned_on": tuned_on})  # fmt: skip
+        texts = pools.source + pools.target
+        cut = too_long(tokenizer, texts, settings["max_length"])
+        size = {"examples": len(texts), "truncated": cut}
+        yield code, pools.gold, pairs["margin"], records, size

@@ -10,15 +10,15 @@ import torch
 from xtsupport import folders
 from xtsupport.data import load
 from xtsupport.errors import UserError
-from xtsupport.study.phases import development, exposure, fitting, sentence_retrieval
+from xtsupport.study.phases import development, exposure, fitting
 from xtsupport.study.phases.evaluating import (
     counted,
     evaluate,
-    predictor,
     validate,
     validation_rows,
     write_scores,
 )
+from xtsupport.study.phases.sentence_retrieval import LAYER_COLUMNS, align, mine
 from xtsupport.study.phases.training_rows import raw_features, training_features
 from xtsupport.study.run_folder import open_run
 from xtsupport.study.runs import Run, require
@@ -26,7 +26,7 @@ from xtsupport.tables import task
 from xtsupport.training import checkpoint, precision, vocabulary
 from xtsupport.training import encoder as encoders
 from xtsupport.training.attention import use_fast_attention
-from xtsupport.training.features import Features, featurise
+from xtsupport.training.features import featurise
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import MLM
 from xtsupport.training.masked import MaskedHead, masked_model, tiny_xlmr, train_tokenizer
@@ -63,12 +63,12 @@ def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
             for name, rows in run.settings["tasks"].items()
         }
         for name, features in data.items():
-            add_head(model, name, features, run)
+            model.add_head(name, features.kind, max(2, len(features.labels)), run.seed)
         masked = {MLM: raw_features(tokenizer, run)} if "raw" in run.settings else {}
         recipe = fitting.recipe_of(
             run, *fitting.phase2_steps(run, {name: len(data[name]) for name in data})
         )
-        dev = development.evaluator(run, predictor(model, data, tokenizer, run))
+        dev = development.evaluator(run, model, data, tokenizer)
         unseen = {name: validation_rows(name, run) for name in data}  # fails now, not hours later
         history = fitting.fit(model, data | masked, tokenizer, recipe, run, out, progress, dev)
         scores = [
@@ -91,10 +91,10 @@ def train_target(run: Run, progress: bool = True) -> pd.DataFrame:
         model, tokenizer = starting_model(run)
         rows = run.settings["rows"]
         features = training_features(run.training_task, rows, tokenizer, run, model.encoder)
-        add_head(model, run.training_task, features, run)
+        model.add_head(run.training_task, features.kind, max(2, len(features.labels)), run.seed)
         recipe = fitting.recipe_of(run, fitting.phase3_steps(run, features, tokenizer))
         data = {run.training_task: features}
-        dev = development.evaluator(run, predictor(model, data, tokenizer, run))
+        dev = development.evaluator(run, model, data, tokenizer)
         history = fitting.fit(model, data, tokenizer, recipe, run, out, progress, dev)
         write_scores(out, run, evaluate(model, features, tokenizer, run, out))
         seen = exposure.exposed(run, [run.training_task, *run.settings["targets"]])
@@ -117,14 +117,14 @@ def retrieve(run: Run) -> pd.DataFrame:
         by_layer: list[dict] = []
         mined: list[dict] = []
         for target, codes in settings["targets"].items():
-            records = mined if task(target, data).evaluator == "pairs" else by_layer
-            each = sentence_retrieval.retrieved(target, codes, model, tokenizer, run)
-            for code, gold, found, scores, size in each:
+            pools = task(target, data).evaluator == "pairs"
+            look, records = (mine, mined) if pools else (align, by_layer)
+            for code, gold, found, scores, size in look(target, codes, model, tokenizer, run):
                 parts.append((target, code, None, gold, found))
                 records += scores
                 counted(out, f"{target}/{code}", size)
         write_scores(out, run, parts)
-        layers = pd.DataFrame(by_layer, columns=sentence_retrieval.LAYER_COLUMNS)
+        layers = pd.DataFrame(by_layer, columns=LAYER_COLUMNS)
         out.write_csv("layers.csv", layers)
         out.note(exposed=exposure.exposed(run, settings["targets"]))
         if mined:
@@ -194,12 +194,6 @@ def starting_model(run: Run):
     if "raw" in run.settings:
         model.add_masked_head(MLM, MaskedHead(layers))
     return model, tokenizer
-
-
-def add_head(model: TaskModel, name: str, features: Features, run: Run) -> None:
-    """A new head of the features' kind, drawn with the run's seed; at least two labels."""
-    labels = max(2, len(features.labels))
-    model.add_head(name, features.kind, labels, run.seed)
 
 
 def save_encoder(model, tokenizer, out) -> None:

@@ -46,10 +46,9 @@ def windows_of(examples, kind: str, tokenizer, settings: dict, labels=()) -> Fea
 
 def window_counts(run: Run, tokenizer) -> dict[str, int]:
     """Task -> windows that its rows make in training, for the tasks of a run of phase 2."""
-    kinds = {name: task(name, run.options["data"]).kind for name in run.settings["tasks"]}
     return {
         name: len(training_features(name, rows, tokenizer, run))
-        if kinds[name] in ("span", "tagging")
+        if task(name, run.options["data"]).kind in ("span", "tagging")
         else rows
         for name, rows in run.settings["tasks"].items()
     }
