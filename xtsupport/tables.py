@@ -276,9 +276,8 @@ def encoder_table(data: str) -> "pd.DataFrame":
 
 def family_table(data: str = "world") -> "pd.DataFrame":
     """How a source's invented families were built: families.csv, no rows for real languages."""
-    there = {row.family for row in languages(data).values()}
     table = _frame(families())
-    return table[table["family"].isin(there)]
+    return table[table["family"].isin({row.family for row in languages(data).values()})]
 
 
 def guesses(data: str) -> "pd.DataFrame":

@@ -47,7 +47,8 @@ NEXT_VERB = {a: b for now, later in _STEPS for a, b in zip(now, later, strict=Tr
 VERBS = list(SYNONYM)
 OBJECTS = [noun for _, nouns, _ in TOPICS.values() for noun in nouns]
 PLACES = [place for _, _, places in TOPICS.values() for place in places]
-CONTENT_WORDS = VERBS + OBJECTS + PLACES + DAYS + ADJECTIVES
+WORD_CLASSES = [VERBS, OBJECTS, PLACES, DAYS, ADJECTIVES]
+CONTENT_WORDS = [word for words in WORD_CLASSES for word in words]
 
 _LATIN = "abcdefghijklmnopqrstuvwxyz"
 _GEORGIAN = dict(zip(_LATIN, "აბცდეფგჰიჯკლმნოპყრსტუვჳხჲზ", strict=True))
@@ -223,8 +224,7 @@ def make_languages(seed: int = 0) -> dict[str, Language]:
 
 def _in_order_of_taking_over(rng: random.Random) -> list[str]:
     """The content words, those first that are taken over first: of every class the same share."""
-    classes = [VERBS, OBJECTS, PLACES, DAYS, ADJECTIVES]
-    placed = [((rank + rng.random()) / len(words), lemma) for words in classes
+    placed = [((rank + rng.random()) / len(words), lemma) for words in WORD_CLASSES
               for rank, lemma in enumerate(rng.sample(words, len(words)))]  # fmt: skip
     return [lemma for _, lemma in sorted(placed)]
 

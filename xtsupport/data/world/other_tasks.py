@@ -24,6 +24,7 @@ from xtsupport.tables import tasks
 
 SPEAK = {name: row.languages for name, row in tasks("world").items()}
 PANX = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
+BUCC = {"test": "training", "validation": "sample"}  # its names of the splits
 SUPERTAGS = {
     "agent": "NP", "verb": r"(S\NP)/NP", "not": r"((S\NP)/NP)/((S\NP)/NP)", "number": "N/N",
     "ADJ": "N/N", "NOUN": "N", "ADP": r"((S\NP)\(S\NP))/N",
@@ -54,7 +55,8 @@ def write_others(folder: Path, base: World, size: Size, seed: int) -> None:
     write_inference(folder, own, size)
     write_choices(folder, own, size)
     write_tags(folder, own, size)
-    write_pools(folder, own, size)
+    for code, (split, part) in product(SPEAK["bucc"], BUCC.items()):
+        write_pool(folder, own, code, split, part, size.evaluation)
 
 
 def splits(size: Size, *evaluation: str) -> list[tuple[str, int]]:
@@ -169,8 +171,7 @@ def write_inference(folder: Path, own: World, size: Size) -> None:
         pairs = [inference(own, i % 3, 1, split != "train") for i in range(count)]
         write(folder, "stanfordnlp/snli", "plain_text", split, pairs, world.NLI_FEATURES)
     for number in (1, 2, 3):
-        for split, count in (("test", size.evaluation), ("dev", size.evaluation),
-                             ("train", size.training)):  # fmt: skip
+        for split, count in splits(size, "test", "dev"):
             name = f"{split}_r{number}"
             rows = [inference(own, i % 3, number + 1, split != "train") for i in range(count)]
             rows = [{"uid": f"{name}-{i}", "reason": ""} | row for i, row in enumerate(rows)]
@@ -276,15 +277,9 @@ def ccg_line(language: Language, fact: Fact) -> str:
     return " ".join([*items, ".|PUNCT|."])
 
 
-def write_pools(folder: Path, own: World, size: Size) -> None:
-    """BUCC: pools in the shared task's files, their gold pairs also in the hub's."""
-    for code in SPEAK["bucc"]:
-        for split, part in (("test", "training"), ("validation", "sample")):
-            write_pool(folder, own, code, split, part, size.evaluation)
-
-
 def write_pool(folder: Path, own: World, code: str, split: str, part: str, count: int) -> None:
-    """BUCC: sentences in two languages, `count` of each side translations, and the gold pairs."""
+    """BUCC: sentences in two languages, `count` of each side translations, and the gold pairs, in
+    the shared task's files; the pairs also in the hub's."""
     facts = list(dict.fromkeys(own.passage(1, day=0.8)[0] for _ in range(6 * count)))[: 5 * count]
     gold, rest = facts[:count], facts[count:]
     lines, ids = {}, {}

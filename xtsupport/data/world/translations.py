@@ -37,7 +37,8 @@ def write_translations(folder: Path, own: World, seed: int) -> None:
 
 def translator(language: Language, rng: random.Random) -> Language:
     """The language as the machine writes it: its grammar, and a dictionary with mistakes."""
-    words, classes = dict(language.words), word_classes()
+    words = dict(language.words)
+    classes = {lemma: group for group in invented.WORD_CLASSES for lemma in group}
     for lemma in invented.CONTENT_WORDS:
         luck = rng.random()
         if luck < UNTRANSLATED:
@@ -46,9 +47,3 @@ def translator(language: Language, rng: random.Random) -> Language:
             other = rng.choice([each for each in classes[lemma] if each != lemma])
             words[lemma] = language.words[other]
     return Language(language.code, words, language.suffixes)
-
-
-def word_classes() -> dict[str, list[str]]:
-    """The lemmas that a lemma can be taken for: verbs, objects, places, days or adjectives."""
-    groups = [invented.VERBS, invented.OBJECTS, invented.PLACES, invented.DAYS, invented.ADJECTIVES]
-    return {lemma: group for group in groups for lemma in group}

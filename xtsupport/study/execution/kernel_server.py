@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def serve(parent: int, handle: int) -> None:
             import_module(module)
         gc.collect()
         gc.freeze()  # the collector of a fork looks through a million imported objects no more
-        signal.signal(signal.SIGCHLD, reap)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks that ended leave nothing behind
         mine = os.getpid()
         while True:
             peer, _ = listening.accept()
@@ -72,13 +72,6 @@ def serve(parent: int, handle: int) -> None:
                 listening.close()
                 become_kernel(peer, mine)
             peer.close()
-
-
-def reap(*_) -> None:
-    """Take leave of the forks that have ended."""
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
 
 
 def become_kernel(peer: socket.socket, parent: int) -> None:

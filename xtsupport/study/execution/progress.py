@@ -11,7 +11,7 @@ from xtsupport.files import read_text
 from xtsupport.study import runs, store
 from xtsupport.study.checks import shown
 from xtsupport.study.execution.snakemake import rule_name
-from xtsupport.study.execution.state import harmed
+from xtsupport.study.execution.state import harmed, node_folder
 from xtsupport.study.execution.time_left import seconds_left
 from xtsupport.study.plan import Node, Study
 from xtsupport.tables import seen_before
@@ -41,7 +41,7 @@ class Progress:
 
     def line(self, name: str, each: dict, states: dict[str, dict]) -> str:
         """One event: ``[ 3/22] target-squad done in 12 s, about 4 min left``."""
-        text = f"{self.count(states)} {name} {VERBS[each['state']]}"
+        text = f"{self.count(states)} {name} {VERBS.get(each['state'], each['state'])}"
         if each["state"] == "done":
             text += f" in {duration(each['seconds'])}"
         elif each["state"] in ("failed", "stopped"):
@@ -68,13 +68,7 @@ class Progress:
             print("\r\x1b[K", end="", file=self.stream, flush=True)
 
 
-VERBS = {
-    "running": "started",
-    "done": "done",
-    "failed": "failed",
-    "stopped": "stopped",
-    "waiting": "will be retried",
-}
+VERBS = {"running": "started", "waiting": "will be retried"}  # others: as the state is called
 
 
 def failures(study: Study, states: dict[str, dict]) -> list[str]:
@@ -83,7 +77,7 @@ def failures(study: Study, states: dict[str, dict]) -> list[str]:
     for node in study.plan.nodes:
         each = states.get(node.name, {"state": "done"})
         if each["state"] in ("failed", "running"):
-            folder = study.folder / "nodes" / node.name
+            folder = node_folder(study, node.name)
             error = each.get("error") or killed_by_slurm(study, node)
             error = error or last_line(folder / "output.log") or "was killed"
             executed = folder / f"{node.notebook}.ipynb"
@@ -108,10 +102,11 @@ def killed_by_slurm(study: Study, node: Node) -> str:
 def last_line(path: Path) -> str:
     """The last line of a text file that is not empty."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return (
+            path.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2].strip()
+        )
     except OSError:
         return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def status_lines(study: Study, runner: str | None, states: dict[str, dict]) -> list[str]:
@@ -131,9 +126,9 @@ def status_lines(study: Study, runner: str | None, states: dict[str, dict]) -> l
     lines += [f"note: {line}" for line in harmed(study)]
     if flaw := store.plan_flaw(study.folder):
         lines.append(f"warning: {flaw}")
-    counted = [f"{count} {state}" for state, count in Counter(found.values()).items()]
+    counted = ", ".join(f"{count} {state}" for state, count in Counter(found.values()).items())
     left = time_left(study, runner, states, found)
-    return [*lines, ", ".join(counted) + (f"; about {duration(left)} left" if left else "")]
+    return [*lines, counted + (f"; about {duration(left)} left" if left else "")]
 
 
 def node_state(

@@ -70,7 +70,9 @@ def run_study(study: Study, jobs: int, profile: str, show: Tick) -> dict[str, di
 def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show) -> dict:
     """One Snakemake call over nodes; returns their states."""
     prepare(study, todo, holder)
-    with warm_kernels(study, todo, profile) as found:
+    cold = profile != "local" or len(todo) < 2 or plain.chosen()
+    kernels = nodes.environment(study.settings.threads)
+    with nullcontext({}) if cold else kernel_server.server(uuid.uuid4().hex, kernels) as found:
         code = carry_out(study, jobs, profile, found, lambda: show(states(study, todo)))
     tidy(study)
     found = states(study, todo)
@@ -82,19 +84,16 @@ def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show
 
 def tidy(study: Study) -> None:
     """Remove checkpoints of runs that are whole: what a kill between the two leaves."""
-    for run in study.plan.runs:
-        found = runs.find(run)
-        if found and (found / runs.CHECKPOINT).is_dir():
-            shutil.rmtree(found / runs.CHECKPOINT)
+    for found in filter(None, map(runs.find, study.plan.runs)):
+        shutil.rmtree(found / runs.CHECKPOINT, ignore_errors=True)
 
 
 @contextmanager
 def study_lock(folder: Path) -> Iterator[str]:
     """Hold the study; yields a token of this very run. A dead process holds nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    info = folder / "running.json"
+    info, token = folder / "running.json", uuid.uuid4().hex
     with files.locked(folder / runs.LOCK, busy(folder), wait=1):
-        token = uuid.uuid4().hex
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         holder = {"token": token, "pid": os.getpid(), "host": socket.gethostname(), "since": since}
         files.write_json(info, holder)
@@ -159,13 +158,6 @@ def write_node(study: Study, node: Node, holder: str) -> None:
     files.write_json(folder / nodes.SPEC, spec)
 
 
-def warm_kernels(study: Study, todo: list[Node], profile: str):
-    """Context manager: the environment of nodes whose kernels start warm, where that pays."""
-    if profile != "local" or len(todo) < 2 or plain.chosen():
-        return nullcontext({})
-    return kernel_server.server(uuid.uuid4().hex, nodes.environment(study.settings.threads))
-
-
 def carry_out(study: Study, jobs: int, profile: str, environment: dict, tick: Tick) -> int:
     """Do the nodes of the graph, by Snakemake where there is one; its exit code."""
     stop_file = str(study.folder / STOP_FILE)
@@ -185,12 +177,12 @@ def allow_open_files() -> None:
     import resource
 
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= now < OPEN_FILES:  # negative: no limit
-        if 0 <= most < OPEN_FILES:
-            raise UserError(
-                f"ulimit -n = {most}: a process may open too few files at once; a study needs "
-                f"{OPEN_FILES}. Raise the limit (`ulimit -Hn`, or limits.conf of the system)"
-            )
+    if 0 <= most < OPEN_FILES:  # negative: no limit
+        raise UserError(
+            f"ulimit -n = {most}: a process may open too few files at once; a study needs "
+            f"{OPEN_FILES}. Raise the limit (`ulimit -Hn`, or limits.conf of the system)"
+        )
+    if 0 <= now < OPEN_FILES:
         resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, most))
 
 
@@ -228,7 +220,5 @@ def let_training_stop(study: Study) -> None:
 
 def write_if_new(path: Path, text: str) -> None:
     """Write a text file only when its content changes, so that its time means something."""
-    with suppress(OSError, UnicodeDecodeError):
-        if path.read_text(encoding="utf-8") == text:
-            return
-    files.write_text(path, text)
+    if not path.is_file() or path.read_bytes() != text.encode():
+        files.write_text(path, text)

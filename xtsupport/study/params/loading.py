@@ -1,7 +1,6 @@
 """Read a params file, apply ``--set``, and check it: every problem at once."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -117,8 +116,6 @@ def first_plan(path: Path, study: str) -> dict:
     own = [path.parent] if path.name == "settings.yaml" else []
     for folder in [*own, folders.outputs() / study]:
         found = {LOST: True} if plan_flaw(folder) else {}
-        with suppress(TypeError):
-            found |= files.read_json(folder / "planned.json") or {}
-        if found:
+        if found := found | (files.read_json(folder / "planned.json") or {}):
             return found
     return {}

@@ -66,10 +66,10 @@ class ParamsFile:
         return names[::-1]
 
 
-def read(path: str | Path, name: str | None = None) -> ParamsFile:
+def read(path: str | Path) -> ParamsFile:
     """Parse a params file and collect its problems. UserError when it cannot be read at all."""
     path, rather = folders.typed(path, Path()), "give a params file such as params/demo.yaml"
-    given = ParamsFile(name or str(path))
+    given = ParamsFile(str(path))
     if path.exists() and not path.is_file():
         kind = "folder" if path.is_dir() else "pipe or device"
         raise UserError(f"{path}: is a {kind}; {rather}")

@@ -3,38 +3,26 @@
 Each rule yields (key path, what is wrong), and ends at the first setting that is itself wrong.
 """
 
-from contextlib import suppress
-from typing import Any
+from types import SimpleNamespace
 
 from xtsupport.errors import UserError, shorten
-from xtsupport.study.params import known_names as names
-from xtsupport.study.params import sound_values as values
-
-
-class Wrong(Exception):
-    """A rule asked for a setting that is wrong, which was said already."""
-
-
-class Sound:
-    """The settings, of which those named in `bad` cannot be read."""
-
-    def __init__(self, settings, bad: set[str]):
-        self._settings, self._bad = settings, bad
-
-    def __getattr__(self, name: str) -> Any:
-        if name in self._bad:
-            raise Wrong
-        return getattr(self._settings, name)
+from xtsupport.study.params import known_names, sound_values
+from xtsupport.tables import languages, tasks
 
 
 def broken(settings, given, bad: set[str]) -> list[str]:
-    """One line per broken rule: file and line, key, what is wrong."""
+    """One line per broken rule: file and line, key, what is wrong; bad: keys that were told."""
     tables, problems = tables_of(settings, bad)
     lines = [f"{given.where(('data',))}: {each}" for each in problems]
+    names = {*type(settings).model_fields, "seeds_of", "spoken"} - bad
+    sound = SimpleNamespace(**{name: getattr(settings, name) for name in names})
     for rule in RULES:
-        with suppress(Wrong):
-            for path, text in rule(Sound(settings, bad), *tables):
+        try:
+            for path, text in rule(sound, *tables):
                 lines.append(f"{given.where(path)}: {text}")
+        except AttributeError as error:
+            if error.name not in bad:
+                raise
     return lines
 
 
@@ -53,15 +41,12 @@ def without_support(own, settings, given) -> list[tuple]:
     return [
         path
         for path in sorted(entries(settings) - entries(own))
-        if not any(path in (key, key[: len(path)]) or path[: len(key)] == key
-                   for key in given.set_keys)
-    ]  # fmt: skip
+        if not any(path[: len(key)] == key[: len(path)] for key in given.set_keys)
+    ]
 
 
 def tables_of(settings, bad: set[str]) -> tuple[tuple[dict, dict], list[str]]:
-    """The tables that the study's data bring along, and why they cannot be had."""
-    from xtsupport.tables import languages, tasks
-
+    """The tables that the study's data bring along, and why they cannot be read."""
     try:
         source = "hub" if "data" in bad else settings.data_source
         return (tasks(source), languages(source)), []
@@ -73,28 +58,28 @@ def tables_of(settings, bad: set[str]) -> tuple[tuple[dict, dict], list[str]]:
 
 # Their problems are of entries that name a task or condition of the study.
 NAMING = (
-    names.known_seeds,
-    names.known_variants,
-    names.known_overrides,
-    names.known_evaluation,
-    names.known_retrieval,
-    names.known_contrasts,
-    names.sound_primary,
+    known_names.known_seeds,
+    known_names.known_variants,
+    known_names.known_overrides,
+    known_names.known_evaluation,
+    known_names.known_retrieval,
+    known_names.known_contrasts,
+    known_names.sound_primary,
 )
 RULES = (
-    names.no_name_twice,
-    names.known_conditions,
-    names.known_targets,
-    names.known_languages,
-    values.unseen_evaluation,
+    known_names.no_name_twice,
+    known_names.known_conditions,
+    known_names.known_targets,
+    known_names.known_languages,
+    sound_values.unseen_evaluation,
     *NAMING,
-    values.controls_with_runs,
-    values.paired_seeds,
-    values.sound_windows,
-    values.stride_or_step,
-    values.sound_encoder,
-    values.known_positions,
-    values.trimmable,
-    values.recordable,
-    values.sound_synonyms,
+    sound_values.controls_with_runs,
+    sound_values.paired_seeds,
+    sound_values.sound_windows,
+    sound_values.stride_or_step,
+    sound_values.sound_encoder,
+    sound_values.known_positions,
+    sound_values.trimmable,
+    sound_values.recordable,
+    sound_values.sound_synonyms,
 )

@@ -56,10 +56,12 @@ def evaluate(model, trained_on: Features, tokenizer, run: Run, out) -> Iterator[
     for pool in pools(trained_on, tokenizer, run):
         sets = [(each.features, each.examples) for each in pool]
         found = predict_sets(model, run.training_task, sets, **more)
-        for (target, code, code_2, examples, features), each in zip(pool, found, strict=True):
-            name = f"{target}/{code}" + (f"+{code_2}" if code_2 else "")
-            counted(out, name, sizes(features))
-            yield target, code, code_2, examples, each
+        for each, predictions in zip(pool, found, strict=True):
+            name = f"{each.target}/{each.language}" + (
+                f"+{each.language_2}" * bool(each.language_2)
+            )
+            counted(out, name, sizes(each.features))
+            yield *each[:4], predictions
 
 
 def pools(trained_on: Features, tokenizer, run: Run) -> Iterator[list[EvaluationSet]]:

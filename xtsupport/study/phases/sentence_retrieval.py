@@ -27,7 +27,10 @@ def align(target: str, codes: list[str], model, tokenizer, run) -> Iterator[tupl
     for group in together(target, codes, model, run):
         place: dict[str, int] = {}
         rows = {
-            code: [[place.setdefault(text, len(place)) for text in side] for side in sides_of(each)]
+            code: [
+                [place.setdefault(text, len(place)) for text in each[side][:]]
+                for side in ("text_2", "text")  # English, the other language
+            ]
             for code, each in group.items()
         }
         ids, cut = cut_ids(tokenizer, place, most)
@@ -42,11 +45,6 @@ def align(target: str, codes: list[str], model, tokenizer, run) -> Iterator[tupl
             found = nearest(english, other)[0][:, 0].tolist()
             lost = sum(cut[n] for side in rows[code] for n in side)
             yield code, examples, found, by_layer, {"examples": len(examples), "truncated": lost}
-
-
-def sides_of(examples) -> list[list[str]]:
-    """The English sentences, and those of the other language."""
-    return [examples[name][:] for name in ("text_2", "text")]
 
 
 def together(target: str, codes: list[str], model, run) -> Iterator[dict]:
