@@ -32,7 +32,7 @@ def test_two_nodes_get_two_devices_and_a_third_waits(monkeypatch):
     def no_sleep(seconds):
         raise WouldWait
 
-    monkeypatch.setattr(time, "sleep", no_sleep)
+    monkeypatch.setattr(gpu_locks.time, "sleep", no_sleep)
     with gpu_locks.one_device() as first, gpu_locks.one_device() as second:
         assert [first, second] == ["0", "MIG-7/x"]
         with pytest.raises(WouldWait), gpu_locks.one_device():

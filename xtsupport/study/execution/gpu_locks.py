@@ -4,9 +4,9 @@ import getpass
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from itertools import cycle, product
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -32,15 +32,21 @@ def one_device(per_device: int = 1) -> Iterator[str | None]:
     per_device: how many nodes may share a GPU.
     """
     found = devices()
-    if not found:
-        yield None
-        return
     with ExitStack() as held:
-        for place, device in cycle(product(range(per_device), found)):
-            with suppress(Timeout):
-                held.enter_context(FileLock(lock_file(device, place), timeout=0.1))
-                break
-        yield device
+        yield take(found, per_device, held) if found else None
+
+
+def take(found: list[str], per_device: int, held: ExitStack) -> str:
+    """The first device with a free place; the lock is left to ``held``."""
+    while True:
+        for place in range(per_device):
+            for device in found:
+                try:
+                    held.enter_context(FileLock(lock_file(device, place), timeout=0))
+                    return device
+                except Timeout:
+                    continue
+        time.sleep(0.5)
 
 
 def lock_file(device: str, place: int) -> Path:
