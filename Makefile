@@ -101,7 +101,7 @@ links: $(READY)
 
 # The JSON Schema with which editors complete and check params files.
 schema: $(READY)
-	.venv/bin/python -m xtsupport.study.params.schema > params/schema.json
+	.venv/bin/python -m xtsupport.study.params.settings > params/schema.json
 
 # The site: the demo, executed notebooks, reports, every docstring; outputs/site/html/index.html. A notebook is
 # executed again if it or the package has changed, which takes some minutes each on one core.

@@ -356,7 +356,7 @@ def test_mutated_files_never_crash_and_misspelt_keys_are_refused(tmp_path):
 def test_schema_for_editors_is_in_step():
     import json
 
-    from xtsupport.study.params.schema import schema
+    from xtsupport.study.params.settings import schema
 
     assert json.loads((PARAMS / "schema.json").read_text()) == schema(), "run `make schema`"
 

@@ -30,9 +30,10 @@ INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # read whe
 
 
 @contextmanager
-def server(token: str, environment: dict[str, str]) -> Iterator[dict[str, str]]:
-    """Keep a warm process while the block runs; yields the environment by which nodes find it."""
-    if sys.platform != "linux" or os.environ.get(NAME) == "":
+def server(token: str, environment: dict[str, str], pays: bool = True) -> Iterator[dict[str, str]]:
+    """Keep a warm process while the block runs; yields the environment by which nodes find it,
+    which is empty where kernels start cold."""
+    if not pays or sys.platform != "linux" or os.environ.get(NAME) == "":
         yield {}
         return
     name = f"xtsupport-{token}"

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import cast
+from unittest.mock import patch
 
 import yaml
 
@@ -37,7 +38,8 @@ def execute(folder: Path) -> None:
     """
     spec = json.loads((folder / SPEC).read_text(encoding="utf-8"))
     busy = f"node {spec['name']} is being run by another process; wait for it or stop it"
-    with files.locked(folder / runs.LOCK, busy, wait=ORPHAN), logged(folder / LOG):
+    with files.locked(folder / runs.LOCK, busy, wait=ORPHAN):
+        keep_log(folder / LOG)
         watch = Stopwatch()
         told = {"runner": spec["runner"], "pid": os.getpid(), "started": watch.started}
         say(folder, told | {"state": "running"})
@@ -157,13 +159,8 @@ def own_environment(spec: dict, device: str | None, folder: Path):
     wanted |= {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
     with tempfile.TemporaryDirectory(prefix="xtsupport-") as private:
         wanted |= {"IPYTHONDIR": private, "JUPYTER_RUNTIME_DIR": private}
-        before = {name: os.environ.get(name) for name in wanted}
-        os.environ.update(wanted)
-        try:
+        with patch.dict(os.environ, wanted):
             yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -174,20 +171,11 @@ def environment(threads: int) -> dict[str, str]:
     }
 
 
-@contextmanager
-def logged(path: Path):
+def keep_log(path: Path) -> None:
     """Append papermill's account of the notebook, with times, to the node's log."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    logger = logging.getLogger("papermill")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        with suppress(OSError):  # a full disk
-            handler.close()
+    line, times = "%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"
+    logging.basicConfig(filename=path, encoding="utf-8", format=line, datefmt=times, force=True)
+    logging.getLogger("papermill").setLevel(logging.INFO)
 
 
 def first_line(error: BaseException) -> str:

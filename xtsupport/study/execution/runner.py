@@ -10,11 +10,10 @@ import shutil
 import signal
 import socket
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,10 +69,10 @@ def run_study(study: Study, jobs: int, profile: str, show: Tick) -> dict[str, di
 def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show) -> dict:
     """One Snakemake call over nodes; returns their states."""
     prepare(study, todo, holder)
-    cold = profile != "local" or len(todo) < 2 or plain.chosen()
+    pays = profile == "local" and len(todo) > 1 and not plain.chosen()
     kernels = nodes.environment(study.settings.threads)
-    with nullcontext({}) if cold else kernel_server.server(uuid.uuid4().hex, kernels) as found:
-        code = carry_out(study, jobs, profile, found, lambda: show(states(study, todo)))
+    with kernel_server.server(uuid.uuid4().hex, kernels, pays) as warm:
+        code = carry_out(study, jobs, profile, warm, lambda: show(states(study, todo)))
     tidy(study)
     found = states(study, todo)
     if code and not any(each["state"] in ("failed", "running") for each in found.values()):
@@ -189,16 +188,14 @@ def allow_open_files() -> None:
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
     """SIGTERM and SIGHUP end the block as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
+    if os.name == "nt":
         yield
         return
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
-    try:
+    with ExitStack() as afterwards:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            before = signal.signal(number, signal.default_int_handler)
+            afterwards.callback(signal.signal, number, before)
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def let_training_stop(study: Study) -> None:

@@ -42,9 +42,8 @@ def harmed(study: Study) -> list[str]:
 
 def busy(folder: Path) -> str:
     """Who holds a study."""
-    holder = files.read_json(folder / "running.json") or {}
-    known = {"pid", "host", "since"} <= {*holder}
-    who = "process {pid} on {host} since {since}".format(**holder) if known else "another process"
+    holder = files.read_json(folder / "running.json")
+    who = "process {pid} on {host} since {since}".format(**holder) if holder else "another process"
     return f"study {folder.name} is being run by {who}; wait for it or stop it"
 
 

@@ -16,7 +16,8 @@ Schema = dict
 
 def explained(error: ValidationError, given: ParamsFile, model: type[BaseModel]) -> list[str]:
     """One line per wrong key; the branches of a union count as one, the deepest."""
-    schema, lines = schema_of(model), {}
+    schema = schema_of(model)
+    lines: dict[tuple, str] = {}
     for each in error.errors():
         path = key_path(each, given.values)
         lines.setdefault(path, f"{given.where(path)}: {line(each, path, schema)}")

@@ -3,6 +3,7 @@
 A setting that is in neither is an error. ``loading.load_settings`` reads a params file.
 """
 
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Literal
@@ -144,3 +145,13 @@ class Settings(Group):
         if name.lower() in RESERVED or name.endswith("."):
             raise ValueError(f"is reserved; choose a name other than {', '.join(sorted(RESERVED))}")
         return name
+
+
+def schema() -> dict:
+    """The JSON Schema of params files, by which editors complete and check them."""
+    draft = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": draft, **Settings.model_json_schema()}
+
+
+if __name__ == "__main__":  # make schema
+    print(json.dumps(schema(), indent=1))
