@@ -31,7 +31,7 @@ def run_nodes(study: Path, environment: dict, tick: Callable, stop: Callable) ->
     """
     failed = 0
     for node in json.loads((study / "graph.json").read_text(encoding="utf-8"))["nodes"]:
-        if all((study / stamp).exists() for stamp in node["after"]):
+        if all((study / above / "done").exists() for above in node["after"]):
             failed += all(one_node(study, node, environment, tick, stop) for _ in range(TRIES))
         else:
             failed += 1
@@ -42,7 +42,7 @@ def one_node(study: Path, node: dict, environment: dict, tick: Callable, stop: C
     """Do one node in a process, which Ctrl-C does not reach; its exit code."""
     command = [sys.executable, "-m", "xtsupport.study.execution.nodes", node["folder"]]
     apart = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # of Windows
-    with (study / node["log"]).open("w", encoding="utf-8") as log:
+    with (study / node["folder"] / "output.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             command, cwd=study, env=os.environ | {"PYTHONUTF8": "1"} | environment, stdout=log,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, creationflags=apart,

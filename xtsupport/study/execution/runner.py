@@ -124,9 +124,13 @@ def prepare(study: Study, todo: list[Node], holder: str) -> None:
     urgent = urgency(study.plan.nodes, study.seconds)
     for node in todo:
         write_node(study, node, holder)
-        after = [name for name in node.upstream if name in names]
-        rule = snakemake.rule(node, after, study.settings.threads)
-        rules.append(rule | {"priority": urgent[node.name]})
+        rules.append({
+            "rule": snakemake.rule_name(node.name),
+            "folder": f"nodes/{node.name}",  # from the study's
+            "after": [f"nodes/{name}" for name in node.upstream if name in names],
+            "threads": study.settings.threads,
+            "priority": urgent[node.name],
+        })  # fmt: skip
     looks = [run for node in study.plan.nodes for run in node.runs if run.phase == "analysis"]
     graph = {"nodes": rules, "runs": store.sketch([*study.plan.runs, *looks])}
     files.write_json(study.folder / "graph.json", graph)

@@ -11,9 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from xtsupport.errors import UserError
-from xtsupport.study.execution import nodes, plain
+from xtsupport.study.execution import plain
 from xtsupport.study.execution.orphans import die_with_parent
-from xtsupport.study.plan import Node
 
 HERE = Path(__file__).parent
 
@@ -87,18 +86,6 @@ def profile_folder(name: str) -> Path:
     raise UserError(
         f"--profile {name}: no such profile; allowed: local, slurm or a folder with config.yaml"
     )
-
-
-def rule(node: Node, after: list[str], threads: int) -> dict:
-    """A node as the Snakefile takes it; paths are relative to the study's folder."""
-    return {
-        "rule": rule_name(node.name),
-        "folder": f"nodes/{node.name}",
-        "stamp": f"nodes/{node.name}/{nodes.STAMP}",
-        "log": f"nodes/{node.name}/output.log",
-        "after": [f"nodes/{name}/{nodes.STAMP}" for name in after],
-        "threads": threads,
-    }
 
 
 def rule_name(node: str) -> str:
