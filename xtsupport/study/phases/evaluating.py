@@ -57,10 +57,8 @@ def evaluate(model, trained_on: Features, tokenizer, run: Run, out) -> Iterator[
         sets = [(each.features, each.examples) for each in pool]
         found = predict_sets(model, run.training_task, sets, **more)
         for each, predictions in zip(pool, found, strict=True):
-            name = f"{each.target}/{each.language}" + (
-                f"+{each.language_2}" * bool(each.language_2)
-            )
-            counted(out, name, sizes(each.features))
+            codes = "+".join(filter(None, (each.language, each.language_2)))
+            counted(out, f"{each.target}/{codes}", sizes(each.features))
             yield *each[:4], predictions
 
 

@@ -46,7 +46,8 @@ def pretrain(run: Run, progress: bool = True) -> pd.DataFrame:
         recipe = fitting.recipe_of(run, settings["steps"])
         whole, rows = masked_model(model, "masked"), {"masked": features}
         history = fitting.fit(whole, rows, tokenizer, recipe, run, out, progress)
-        save_encoder(model, tokenizer, out)
+        with out.new_folder("model") as folder:
+            encoders.save_encoder(model, tokenizer, folder, folders.frozen())
     return history
 
 
@@ -77,7 +78,8 @@ def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
         ]
         out.write_csv("scores.csv", pd.concat(scores, ignore_index=True))
         out.note(exposed=exposure.exposed(run, data))
-        save_encoder(model.encoder, tokenizer, out)
+        with out.new_folder("model") as folder:
+            encoders.save_encoder(model.encoder, tokenizer, folder, folders.frozen())
     return history
 
 
@@ -194,9 +196,3 @@ def starting_model(run: Run):
     if "raw" in run.settings:
         model.add_masked_head(MLM, MaskedHead(layers))
     return model, tokenizer
-
-
-def save_encoder(model, tokenizer, out) -> None:
-    """The encoder of a run, in its folder ``model``."""
-    with out.new_folder("model") as folder:
-        encoders.save_encoder(model, tokenizer, folder, folders.frozen())
