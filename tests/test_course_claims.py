@@ -30,6 +30,58 @@ def means(cube) -> pd.DataFrame:
     return away.groupby(["condition", "task"])["score"].mean().unstack()
 
 
+def test_solution_00_sharing_words_with_the_question_never_finds_the_sentence():
+    decided = []
+    for row in load("xquad", "en", data="world"):
+        sentences = row["context"].rstrip(".").split(". ")
+        asked = set(row["question"].rstrip("?").split())
+        shared = [len(asked & set(sentence.split())) for sentence in sentences]
+        best = [i for i, count in enumerate(shared) if count == max(shared)]
+        if len(best) == 1:
+            place = row["context"][: row["answers"]["answer_start"][0]].count(".")
+            decided.append((best[0] == place, " not " in sentences[best[0]]))
+    assert len(decided) == 83 and set(decided) == {(False, True)}
+    row = load("xquad", "en", data="world")[5]
+    assert row["question"] == "What Gil boiled?" and row["context"].count("Gil ") == 3
+    assert "Gil cooked fish" in row["context"] and row["answers"]["text"] == ["fish"]
+
+
+def test_solution_00_counts_the_trainings_that_the_study_plans(monkeypatch, tmp_path):
+    from xtsupport.study.plan import open_study
+
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    study = open_study(Path(__file__).parents[1] / "params" / "demo.yaml")
+    settings, trained = study.settings, ["xquad", "xnli", "udpos"]
+    seeds = [len(settings.seeds_of(name, on)) for name in settings.conditions for on in trained]
+    phases = ("pretraining", "intermediate", "target")
+    counts = [len(study.runs(phase)) for phase in phases]
+    assert counts == [1, 20, 86] and sum(seeds) == 86
+
+
+def test_solution_01_tagging_is_solved_where_the_word_order_is_that_of_english(cube):
+    scores = official(score_table(cube), "world").query("task == 'udpos' and language != 'en'")
+    family = scores["language"].map(language_table("world").set_index("code")["family"])
+    means = scores.groupby([family, "condition"])["score"].mean().unstack()
+    others = ["Swayric", "Turnic", "Farric"]
+    assert (means["none"].drop(others) > 98).all() and means.loc[others, "none"].between(
+        72, 86
+    ).all()
+    assert (means["squad"] - means["none"]).max() < 1
+
+
+@pytest.mark.slow
+def test_solution_07_four_in_ten_significant_rows_do_not_stay_so(cube, monkeypatch, tmp_path):
+    from xtsupport.statistics.evidence import evidence_of
+    from xtsupport.study.conclude import conclude, find_cube, present
+    from xtsupport.study.plan import open_study
+
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    study = present(open_study(Path(__file__).parents[1] / "params" / "demo.yaml"))
+    table = conclude(study, evidence_of(find_cube(study), study.settings, study.data))
+    alone = table[table["p_value"] <= 0.05]
+    assert 0.38 < (alone["p_adjusted"] > 0.05).mean() < 0.45
+
+
 def test_solution_04_training_longer_reaches_next_to_nothing_of_the_gain(cube):
     spec = importlib.util.spec_from_file_location("predictions", KIT / "predictions.py")
     sheet = importlib.util.module_from_spec(spec)

@@ -91,6 +91,15 @@ def test_slides_show_cells_that_are_there():
         assert sum(each["minutes"] for each in plan if minutes in each["lessons"]) <= minutes
 
 
+def test_notebooks_of_slides_find_no_runs_of_this_machine(monkeypatch, tmp_path):
+    slides = module("slides")
+    roots = []
+    monkeypatch.setattr(slides.subprocess, "run", lambda call, env, check: roots.append(
+        [*Path(env["XTSUPPORT_ROOT"]).iterdir()]))  # fmt: skip
+    out = slides.executed("07_significance_by_family", tmp_path)
+    assert roots == [[]] and out.parent == tmp_path
+
+
 def test_a_slide_takes_the_first_figure_or_table_of_its_cell():
     slides = module("slides")
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(id="x")])

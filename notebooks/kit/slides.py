@@ -8,11 +8,13 @@ a network, and a PDF of it where Chromium is installed. What is on which slide: 
 """
 
 import html
+import os
 import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 
@@ -27,6 +29,7 @@ section { box-sizing: border-box; width: 1280px; height: 720px; padding: 40px 64
   margin: 16px auto; background: #fff; overflow: hidden; position: relative;
   page-break-after: always; display: flex; flex-direction: column; align-items: flex-start }
 h1 { font-size: 40px; margin: 0 0 16px } p { margin: 0 0 10px; font-size: 25px; line-height: 1.3 }
+section:not(:has(table, img, pre)) p { font-size: 36px; margin: 0 0 24px }
 img { flex: 1; min-height: 0; width: 100%; object-fit: contain; object-position: left }
 table { border-collapse: collapse; border: 0; font-size: 22px; line-height: 1.35; margin: 8px 0 }
 table:has(tr:nth-child(8)) { font-size: 18px }
@@ -38,15 +41,17 @@ footer { position: absolute; bottom: 16px; left: 64px; font-size: 14px; color: #
 
 
 def executed(name: str, folder: Path) -> Path:
-    """The notebook as executed, kept in `folder`; done again when its source is newer."""
+    """The notebook as executed, kept in `folder`; done again when its source is newer.
+
+    It finds no runs: those of the machine, or of other slides, would replace the demo study's.
+    """
     source, out = folders.notebooks() / f"{name}.ipynb", folder / f"{name}.ipynb"
     if not out.is_file() or out.stat().st_mtime < source.stat().st_mtime:
-        import papermill
-
         print(f"executing {name}", file=sys.stderr)
-        papermill.execute_notebook(
-            source, out, cwd=source.parent, kernel_name="python3", progress_bar=False
-        )
+        call = [sys.executable, "-m", "papermill", source, out, "--kernel", "python3"]
+        call += ["--cwd", source.parent, "--no-progress-bar", "--log-level", "ERROR"]
+        with TemporaryDirectory() as root:
+            subprocess.run(call, env=os.environ | {"XTSUPPORT_ROOT": root}, check=True)
     return out
 
 

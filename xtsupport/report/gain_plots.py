@@ -47,6 +47,7 @@ def gain_forest(
         width=5.6 if len(panes) == 1 else 9.2,
         height=1.3 + down * (0.8 + 0.27 * len(levels)),
         sharex=True,
+        gridspec_kw={"wspace": 0.1},  # numbers on the right, the next panel's names on the left
     )
     for panel, (_, rows) in zip(panels, panes, strict=True):
         first = rows.iloc[0]
