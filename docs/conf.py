@@ -49,7 +49,8 @@ def dressed(app, docname, source):
         return
     book = json.loads(source[0])
     book["cells"] = [part for cell in book["cells"] for part in one_figure_each(cell)]
-    book["cells"][0]["source"] = "".join(book["cells"][0]["source"]) + buttons(docname, repository)
+    top = book["cells"][0]
+    top["source"] = without_badges("".join(top["source"])) + buttons(docname, repository)
     source[0] = json.dumps(book)
 
 
@@ -70,6 +71,11 @@ def one_figure_each(cell):
         part["outputs"] = outputs[start:end]
     parts[-1]["outputs"] += outputs[ends[-1] :]
     return parts
+
+
+def without_badges(source):
+    """Badges as buttons: their pictures come from elsewhere, and the site opens from disk."""
+    return re.sub(r"\[!\[(.+?)\]\(.+?\)\]\((.+?)\)", r'<a class="button" href="\2">\1</a>', source)
 
 
 def buttons(docname, url):

@@ -5,6 +5,7 @@ badges, and the cell asks for a wheel beside the notebook.
 """
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -38,7 +39,16 @@ BADGE = re.compile(r"\n\n\[!\[Open in .*", re.S)
 def repository() -> str:
     """The project's address on GitHub, or nothing."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return project.get("urls", {}).get("Repository", "").rstrip("/")
+    return on_github(project.get("urls", {}).get("Repository", ""))
+
+
+def on_github(url: str) -> str:
+    """The address as links need it; one of another host ends the program with a line."""
+    short = url.rstrip("/").removesuffix(".git")
+    if url and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", short):
+        sys.exit(f"links: error: pyproject.toml: Repository is {url!r}, but Colab, Kaggle and "
+                 "Binder open https://github.com/OWNER/NAME")  # fmt: skip
+    return short
 
 
 def linked(book, name: str, url: str):

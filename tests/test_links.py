@@ -39,6 +39,15 @@ def test_an_address_brings_badges_and_none_takes_them_away(links):
     assert links.linked(book, "a.ipynb", links.repository()) == before
 
 
+def test_an_address_that_no_button_could_open_is_refused(links):
+    for url in ("https://github.com/me/it/", "https://github.com/me/it.git"):
+        assert links.on_github(url) == "https://github.com/me/it"
+    assert links.on_github("") == ""
+    for url in ("https://gitlab.com/me/it", "git@github.com:me/it", "https://github.com/me"):
+        with pytest.raises(SystemExit, match=r"open https://github\.com/OWNER"):
+            links.on_github(url)
+
+
 def test_the_cell_does_nothing_where_xtsupport_is_and_else_says_what_is_missing(
     links, tmp_path, monkeypatch
 ):

@@ -54,6 +54,9 @@ def test_a_launch_button_appears_with_the_address_and_only_then():
     shown = conf["buttons"]("notebooks/exercises/00_start_here", "https://github.com/me/it")
     binder = "https://mybinder.org/v2/gh/me/it/HEAD?labpath=notebooks/exercises/00_start_here.ipynb"
     assert shown.startswith(without) and f'href="{binder}"' in shown
+    badges = "# 00\n\n[![Open in Colab](https://c.org/a.svg)](https://c.org/b) [0](a.ipynb)"
+    button = '<a class="button" href="https://c.org/b">Open in Colab</a>'
+    assert conf["without_badges"](badges) == f"# 00\n\n{button} [0](a.ipynb)"
 
 
 def test_links_that_lead_nowhere_are_named(tmp_path):
