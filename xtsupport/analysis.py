@@ -1,4 +1,5 @@
-"""Another name for ``xtsupport.cube.store.read_cube`` and ``xtsupport.statistics.comparisons``."""
+"""A cube and what is compared in it: ``read_cube`` of ``cube.store``, ``compare`` of
+``statistics.comparisons``."""
 
 
 def __getattr__(name):
@@ -7,7 +8,7 @@ def __getattr__(name):
 
         return read_cube
     if name == "compare":
-        from xtsupport.statistics import compare
+        from xtsupport.statistics.comparisons import compare
 
         return compare
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -74,7 +74,7 @@ def in_english(name: str, code: str, example: dict, data: str, known: "Texts | N
 
     known: what was read before, for several examples.
     """
-    if is_invented(code):
+    if code in invented.LANGUAGES and code != "en":
         texts = [key for key in COLUMNS[task(name, data).kind] if key not in UNTOLD]
         shown = plain({key: example[key] for key in texts if example.get(key)})
         return "word by word: " + " · ".join(
@@ -88,11 +88,6 @@ def in_english(name: str, code: str, example: dict, data: str, known: "Texts | N
     shown = plain(english)
     texts = [shown[key] for key in COLUMNS[task(name, data).kind] if shown.get(key)]
     return "translation: " + " · ".join(map(str, texts))
-
-
-def is_invented(code: str) -> bool:
-    """Whether a code is that of a language of the generated world, English apart."""
-    return code in invented.LANGUAGES and code != "en"
 
 
 def most_changed(

@@ -38,26 +38,23 @@ def official(scores: pd.DataFrame, data: str) -> pd.DataFrame:
     """The rows of each task's official metric, the first in its row of tasks.csv.
 
     `scores` has the columns task and metric. A task that the table lacks keeps its first metric. A
-    variant of phase 3 is named with its condition.
+    variant of phase 3 is named with its condition: ``squad/source=de``.
     """
     known = official_metrics(data)
     first = scores.groupby("task", sort=False, observed=True)["metric"].first()
     wanted = {task: known.get(task, metric) for task, metric in first.items()}
     rows = scores[scores["metric"] == scores["task"].map(wanted)]
-    return with_variants(rows) if "variant" in rows else rows
+    if "variant" not in rows:
+        return rows
+    variant = rows["variant"].astype(str)
+    named = rows["condition"].astype(str) + "/" + variant.where(variant != "plain", "")
+    return rows.assign(condition=named.str.removesuffix("/"))
 
 
 def official_metrics(data: str, targets: Sequence[str] = ()) -> dict[str, str]:
     """Task -> its official metric, for the targets given, in their order (default: all tasks)."""
     known = {name: row.metrics[0] for name, row in tables.tasks(data).items() if row.metrics}
     return {name: known[name] for name in targets or known if name in known}
-
-
-def with_variants(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores with every variant as a value of column condition: ``squad/source=de``."""
-    variant = scores["variant"].astype(str)
-    named = scores["condition"].astype(str) + "/" + variant.where(variant != "plain", "")
-    return scores.assign(condition=named.str.removesuffix("/"))
 
 
 def in_order(

@@ -84,13 +84,10 @@ def open_cube(path) -> ds.Dataset:
 def _common_schema(dataset: ds.Dataset) -> pa.Schema:
     """The columns that any file has, in a type that holds the values of all: by itself a dataset
     takes its first file's, and what that lacks is lost in silence."""
-    types: dict[str, list[pa.Schema]] = {}
-    for each in [dataset.schema, *(part.physical_schema for part in dataset.get_fragments())]:
-        for field in each:
-            kind = WORD if field.name in WORDS else field.type
-            types.setdefault(field.name, []).append(pa.schema([(field.name, kind)]))
-    unified = [pa.unify_schemas(kinds, promote_options="permissive") for kinds in types.values()]
-    return pa.schema([field for schema in unified for field in schema])
+    every = [dataset.schema, *(part.physical_schema for part in dataset.get_fragments())]
+    coded = [pa.schema([(each.name, WORD if each.name in WORDS else each.type) for each in one])
+             for one in every]  # fmt: skip
+    return pa.unify_schemas(coded, promote_options="permissive")
 
 
 def cube_tasks(dataset: ds.Dataset) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from xtsupport.report.comparison_rows import answer_rows, forest_rows
+from xtsupport.report.comparison_rows import answer_rows
 from xtsupport.report.contents import Contents
 from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.numbers import counted, ends, p_equation, points, signed_gain
@@ -204,26 +204,23 @@ def families_differ(found: Contents) -> list[str]:
 
 def closing(found: Contents) -> list[str]:
     """The answer for a terminal: its lines, and a table of the levels with their verdicts."""
-    primary = found.primary
+    primary, rows = found.primary, found.answer_drawn.replace({"level": {"all": "all languages"}})
     steps = "gain over the same number of steps"
-    heads = {steps if found.matched else f"gain over {side_name(primary.baseline)}": primary}
-    heads |= {steps: found.control} if found.control else {}
-    cells: dict[str, list[str]] = {}
-    columns = ["", "languages"]
-    for name, each in heads.items():
-        rows = forest_rows(found.comparison, each, found.languages)
-        rows = rows[rows["task"] == each.target]
-        columns += [name] * bool(len(rows))
-        for row in rows.to_dict("records"):
-            level = "all languages" if row["level"] == "all" else row["level"]
-            line = cells.setdefault(level, [str(row["n_languages"])])
-            line.append(gain_words(row))
-    head = f"{task_name(primary.target)} {metric_name(primary.metric)}, in points"
-    table = [[head, *columns[1:]], *([name, *line] for name, line in cells.items())]
-    wide = [max(len(line[i]) for line in table if i < len(line)) for i in range(len(columns))]
+    heads = [steps if found.matched else f"gain over {side_name(primary.baseline)}", steps]
+    wide = rows.assign(text=[gain_words(row) for row in rows.to_dict("records")]).pivot_table(
+        index="level", columns="baseline", values="text", aggfunc="first", sort=False
+    )
+    first = rows.drop_duplicates("level")
+    name = f"{task_name(primary.target)} {metric_name(primary.metric)}, in points"
+    table = [
+        [name, "languages", *heads[: wide.shape[1]]],
+        *zip(
+            wide.index, first["n_languages"].astype(str), *wide.fillna("").to_numpy().T, strict=True
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         *in_short(found),
         "",
-        *("  ".join(f"{text:<{width}}" for text, width in zip(line, wide, strict=False)).rstrip()
-          for line in table),
-    ]  # fmt: skip
+        *("  ".join(map(str.ljust, line, widths)).rstrip() for line in table),
+    ]

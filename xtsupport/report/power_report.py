@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator
 
 from xtsupport.files import write_text
 from xtsupport.report import style
-from xtsupport.report.numbers import points
+from xtsupport.report.numbers import counted, points
 from xtsupport.report.page import save, shown
 from xtsupport.report.paper_tables import latex
 from xtsupport.statistics.verdicts import POWER
@@ -71,8 +71,10 @@ def power_sentences(table: pd.DataFrame) -> list[str]:
         own = rows[rows["n_seeds"] == rows["pilot_seeds"]]
         row = (own if len(own) else rows).iloc[0]
         place = "over all languages" if level == "all" else f"in {level}"
-        gain, where = f"a gain of {points(row['gain'])} {place}", _design(row)
-        found = f"With {where}, {gain} is found with {100 * row['power']:.0f}% power{_runs(row)}"
+        gain = f"a gain of {points(row['gain'])} {place}"
+        size = f"{row['n_examples']} questions and {counted(row['n_languages'], 'language')}"
+        found = f"With {row['n_seeds']} seeds, {size}, {gain} is found"
+        found += f" with {100 * row['power']:.0f}% power{_runs(row)}"
         needs = [
             f"{row[f'{what}_needed']:.0f} {what}"
             for what in ("seeds", "questions", "languages")
@@ -90,12 +92,6 @@ def _runs(row) -> str:
     if row["run_sd"] == 0:
         return f"{bound} (its estimate is 0 or less, which so few runs give by luck)"
     return f"{bound} ({100 * row['power_estimate']:.0f}% at its estimate, {row['run_sd']:.1f})"
-
-
-def _design(row) -> str:
-    more = "" if row["n_languages"] == 1 else "s"
-    size = f"{row['n_examples']} questions and {row['n_languages']} language{more}"
-    return f"{row['n_seeds']} seeds, {size}"
 
 
 def calibration_sentences(table: pd.DataFrame) -> list[str]:

@@ -21,7 +21,6 @@ from xtsupport.report.answer import STEPS, fewer_seeds, in_short, one_sentence, 
 from xtsupport.report.comparison_rows import overview
 from xtsupport.report.contents import Contents
 from xtsupport.report.intended import intended_table
-from xtsupport.report.literature import literature
 from xtsupport.report.names import NONE, metric_name, side_name, task_name
 from xtsupport.report.numbers import counted, points
 from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table
@@ -65,7 +64,7 @@ def study_page(
         ("languages", "What to expect in a language", robustness.in_languages(found)),
         ("firm", "How robust is the result?", robustness.firm(found)),
         ("limits", "What this cannot show", [bullets(appendix.cautions(found))]),
-        ("literature", "Published claims", literature(found)),
+        ("literature", "Published claims", appendix.literature(found)),
         ("runs", "How it was made", appendix.runs(found)),
         ("words", "What the words mean", [Block("words")]),
     ]

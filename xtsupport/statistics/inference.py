@@ -1,7 +1,6 @@
 """From cases to numbers: the rows of a comparison with interval, p-value and notes."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ from xtsupport.statistics.spread import (
 from xtsupport.statistics.variance import Estimate, estimate
 from xtsupport.statistics.verdicts import describe
 
+COUNTED = ["n_languages", "n_seeds", "n_clusters", "n_examples", "baseline_score"]
 LEVELS_THAT_LEND = 3  # one-language levels of a table, from which on they pool run variance
 MOST_NAMED = 6  # conditions in the note on pooled runs; more are counted
 
@@ -63,19 +63,12 @@ def inferences(
             name: np.concatenate([np.split(part[name], len(scales))[number] for part in parts])
             for name in parts[0]
         }
-        tables[scale] = _inferred(found, pd.DataFrame(columns).take(order), unit, alpha)
+        table = _lend(found, pd.DataFrame(columns).take(order).reset_index(drop=True))
+        spread = spread_of(table, unit)
+        counts = table[COUNTED].assign(runs_pooled=_described(table, spread, unit))
+        numbers = describe(table["gain"].to_numpy(), spread, alpha)
+        tables[scale] = counts.assign(**{**vars(spread), **numbers})
     return tables
-
-
-def _inferred(found: Sequence[Case], table: pd.DataFrame, unit: str, alpha: float) -> pd.DataFrame:
-    """The columns of ``inference`` from the mean squares and counts of each case."""
-    table = _lend(found, table.reset_index(drop=True))
-    spread = spread_of(table, unit)
-    names = ["n_languages", "n_seeds", "n_clusters", "n_examples", "baseline_score"]
-    counts = table[names].assign(runs_pooled=_described(table, spread, unit))
-    hidden = {one.name: getattr(spread, one.name) for one in fields(Spread)}
-    numbers = describe(table["gain"].to_numpy(), spread, alpha)
-    return counts.assign(**{**hidden, **numbers})
 
 
 def _measure(group: Sequence[Case], unit: str, scales: Sequence[str]) -> dict[str, np.ndarray]:

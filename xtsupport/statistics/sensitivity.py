@@ -1,9 +1,4 @@
-"""Would another method, metric or scale have answered otherwise?
-
-``beside_bootstrap`` puts the studentised bootstrap of clusters x seeds, which makes the same claim,
-beside the two-way variance. ``on_scales`` puts the answer on the scales of points, share of errors
-and log odds.
-"""
+"""Would another method, metric or scale have answered otherwise?"""
 
 import pandas as pd
 

@@ -9,7 +9,6 @@ import pandas as pd
 from xtsupport.cube.scores import official
 from xtsupport.sides import SOURCE
 from xtsupport.statistics.bootstrap import seed_effects
-from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.evidence import Evidence
 
 FAR = 4.0  # times the usual SD of runs: about 3.3 sigma from the mean of two others
@@ -22,14 +21,12 @@ def run_gains(evidence: Evidence, by: str | None = None) -> pd.DataFrame:
     by: None is the declared level. Paired seeds are differences of one seed; else the treatment's
     runs less the mean of the baseline.
     """
-    lines = [(case.row.task, case.row.level, run, gain) for case in evidence.answer_cases(by)
-             for run, gain in enumerate(_gains(case))]  # fmt: skip
+    lines = []
+    for case in evidence.answer_cases(by):
+        first, *other = seed_effects(case)
+        gains = 100 * (first + sum(part.mean() for part in other))
+        lines += [(case.row.task, case.row.level, run, gain) for run, gain in enumerate(gains)]
     return pd.DataFrame(lines, columns=["task", "level", "run", "gain"])
-
-
-def _gains(case: Case) -> np.ndarray:
-    first, *other = seed_effects(case)
-    return 100 * (first + sum(part.mean() for part in other))
 
 
 def leave_one_out(evidence: Evidence) -> pd.DataFrame:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from xtsupport import folders
+from xtsupport.analysis import compare
 from xtsupport.cube.scores import official_metrics
 from xtsupport.cube.store import read_cube
 from xtsupport.errors import UserError
 from xtsupport.files import write_parquet, write_text
-from xtsupport.report.class_figure import claims_figure
+from xtsupport.report.gain_plots import claims_figure
 from xtsupport.sides import side
-from xtsupport.statistics import compare
 from xtsupport.study.params.loading import load_settings
 from xtsupport.study.params.settings import Settings
 
