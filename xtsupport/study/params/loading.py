@@ -44,11 +44,16 @@ def load_settings(path: str | Path, overrides=()) -> Settings:
 
 
 def without_support(path: Path, settings: Settings, given: params_file.ParamsFile) -> list[tuple]:
-    """What in the file names a task or condition that ``--set`` took out of the study."""
+    """Key paths of the file's entries whose task or condition ``--set`` took out of the study.
+
+    What was wrong in the file, or was itself given by ``--set``, stays, and is refused.
+    """
     if not {key[0] for key in given.set_keys} & {"conditions", "targets"}:
         return []
     own, bad = validated(params_file.read(path))
-    return [] if bad else rules.without_support(own, settings, given)
+    gone = set() if bad else rules.unsupported(settings) - rules.unsupported(own)
+    near = (each for each in gone for key in given.set_keys if each[: len(key)] == key[: len(each)])
+    return sorted(gone - {*near})
 
 
 def as_pairs(overrides, given: params_file.ParamsFile) -> list[tuple[str, object]]:

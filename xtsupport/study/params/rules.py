@@ -26,23 +26,11 @@ def broken(settings, given, bad: set[str]) -> list[str]:
     return lines
 
 
-def without_support(own, settings, given) -> list[tuple]:
-    """Key paths of the file's entries whose task or condition ``--set`` took out of the study.
-
-    own: the settings of the file alone. What was wrong there already, or was itself given by
-    ``--set``, stays, and is refused.
-    """
-
-    def entries(each) -> set[tuple]:
-        tables, _ = tables_of(each, set())
-        paths = (path for rule in NAMING for path, _ in rule(each, *tables))
-        return {path[:2] if path[:2] == ("analysis", "primary") else path for path in paths}
-
-    return [
-        path
-        for path in sorted(entries(settings) - entries(own))
-        if not any(path[: len(key)] == key[: len(path)] for key in given.set_keys)
-    ]
+def unsupported(settings) -> set[tuple]:
+    """Key paths of entries whose task or condition is not one of the study."""
+    tables, _ = tables_of(settings, set())
+    paths = (path for rule in NAMING for path, _ in rule(settings, *tables))
+    return {path[:2] if path[:2] == ("analysis", "primary") else path for path in paths}
 
 
 def tables_of(settings, bad: set[str]) -> tuple[tuple[dict, dict], list[str]]:
