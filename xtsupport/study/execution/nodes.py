@@ -154,8 +154,7 @@ def files_of(path: Path) -> list[Path]:
 @contextmanager
 def own_environment(spec: dict, device: str | None, folder: Path):
     """Threads, GPU and Jupyter's files for the kernel; nothing is read from or left in the home."""
-    wanted = environment(spec["threads"])
-    wanted[LIVE] = str(folder.resolve() / LIVE_FILE)
+    wanted = environment(spec["threads"]) | {LIVE: str(folder.resolve() / LIVE_FILE)}
     wanted |= {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
     with tempfile.TemporaryDirectory(prefix="xtsupport-") as private:
         wanted |= {"IPYTHONDIR": private, "JUPYTER_RUNTIME_DIR": private}
@@ -165,10 +164,7 @@ def own_environment(spec: dict, device: str | None, folder: Path):
 
 def environment(threads: int) -> dict[str, str]:
     """What every kernel of a study finds in its environment."""
-    return {name: str(threads) for name in THREADS} | {
-        "XTSUPPORT_ROOT": str(folders.root()),
-        "TOKENIZERS_PARALLELISM": "false",
-    }
+    return dict.fromkeys(THREADS, str(threads)) | {"TOKENIZERS_PARALLELISM": "false"}
 
 
 def keep_log(path: Path) -> None:
