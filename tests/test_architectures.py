@@ -361,7 +361,7 @@ def test_a_checkpoint_without_its_masked_head_is_named(folder, tmp_path):
     encoder.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     load_encoder(tmp_path)
-    with pytest.raises(UserError, match=r"\+mlm .* the weights lack"):
+    with pytest.raises(UserError, match=r"weights lack .* \+mlm needs"):
         load_masked_encoder(tmp_path)
 
 

@@ -83,6 +83,8 @@ def _evaluate(task: Task, gold, predictions, language):
         raise UserError(f"{where}: nothing to score: 0 examples")
     if task.kind == "tagging":
         gold, predictions = accepted_forms.tags(gold, predictions, task, where)
+        for number, (guess, true) in enumerate(zip(predictions, gold, strict=True)):
+            _same_length(task, language, guess, true, f"sentence {number}: ")
     elif task.kind != "span":
         gold, predictions = accepted_forms.labels(gold, predictions, task, where)
     return EVALUATORS[task.evaluator](task, gold, predictions, language)
@@ -90,20 +92,18 @@ def _evaluate(task: Task, gold, predictions, language):
 
 def _accuracy(task, gold, predictions, language):
     """Accuracy; if the task has it, also the F1 of its last label (QQP in GLUE: duplicate)."""
-    pairs = list(zip(predictions, gold, strict=True))
-    results = {"accuracy": np.array([float(guess == true) for guess, true in pairs])}
+    guesses, true = (np.array(labels, dtype=object) for labels in (predictions, gold))
+    results = {"accuracy": (guesses == true).astype(float)}
     if "f1" in task.metrics:
-        positive = task.labels[-1]
-        found = [(guess == positive, true == positive) for guess, true in pairs]
-        results["f1"] = np.array([(g and t, g and not t, t and not g) for g, t in found], float)
+        found, there = guesses == task.labels[-1], true == task.labels[-1]
+        results["f1"] = np.stack([found & there, found & ~there, there & ~found], 1).astype(float)
     return results
 
 
 def _token_accuracy(task, gold, predictions, language):
     """Share of right tags, as a micro average: a wrong tag is a false one and a missed one."""
     counts = []
-    for number, (guess, true) in enumerate(zip(predictions, gold, strict=True)):
-        _same_length(task, language, guess, true, f"sentence {number}: ")
+    for guess, true in zip(predictions, gold, strict=True):
         right = sum(a == b for a, b in zip(guess, true, strict=True))
         counts.append((right, len(true) - right, len(true) - right))
     return {"accuracy": np.array(counts, float)}
@@ -143,8 +143,6 @@ def _span(task, gold, predictions, language):
 
 def _seqeval(task, gold, predictions, language):
     """Micro F1 over entities as seqeval 1.2 counts them, each in the sentence that it ends in."""
-    for number, (guess, true) in enumerate(zip(predictions, gold, strict=True)):
-        _same_length(task, language, guess, true, f"sentence {number}: ")
     true, found = entities(gold), entities(predictions)
     counts = np.zeros((len(gold), 3))
     for column, group in enumerate((true & found, found - true, true - found)):

@@ -134,10 +134,8 @@ def longest(config: dict) -> int | None:
 
 def config_file(name: str | Path) -> Path:
     """config.json of an encoder, fetched from the hub where need be. Raises UserError."""
-    folder = own_folder(name)
-    if folder is not None:
-        return folder / "config.json"
-    return download.fetch(on_hub(str(name))[0], "config.json")
+    folder, file = own_folder(name), "config.json"
+    return folder / file if folder else download.fetch(on_hub(str(name))[0], file)
 
 
 def weight_files(name, names: list[str], opened) -> list[str]:

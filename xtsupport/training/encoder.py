@@ -25,11 +25,7 @@ def load_encoder(name: str | Path):
     """
     model, tokenizer, missing = read_model(AutoModel, name)
     missing = [key for key in missing if "pooler" not in key]
-    if missing:
-        raise UserError(
-            f"encoder '{name}': its weights lack {len(missing)} tensors of "
-            f"{type(model).__name__}, such as {missing[0]}; it is damaged or of another kind"
-        )
+    _complete(name, model, missing, "it is damaged or of another kind")
     return without_pooler(model), tokenizer
 
 
@@ -37,12 +33,7 @@ def load_masked_encoder(name: str | Path):
     """(encoder, layers of its masked-LM head, tokenizer), to go on with masked language modelling;
     as `load_encoder`, with a UserError also when the head is missing."""
     model, tokenizer, missing = read_model(AutoModelForMaskedLM, name)
-    if missing:
-        raise UserError(
-            f"encoder '{name}': +mlm continues masked language modelling, but the weights lack "
-            f"{len(missing)} tensors of {type(model).__name__}, such as {missing[0]}; name an "
-            "encoder that was saved with its masked-LM head"
-        )
+    _complete(name, model, missing, "+mlm needs an encoder saved with its masked-LM head")
     encoder = model.base_model
     layers = [layer for layer in model.children() if layer is not encoder]
     return without_pooler(encoder), layers, tokenizer
@@ -69,6 +60,12 @@ def read_model(auto, name: str | Path):
             "model.safetensors and tokenizer files that transformers knows"
         ) from error
     return model, tokenizer, sorted(info["missing_keys"])
+
+
+def _complete(name, model, missing: list[str], why: str) -> None:
+    if missing:
+        raise UserError(f"encoder '{name}': its weights lack {len(missing)} tensors of "
+                        f"{type(model).__name__}, such as {missing[0]}; {why}")  # fmt: skip
 
 
 def without_pooler(model):
