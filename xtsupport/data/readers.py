@@ -50,9 +50,9 @@ def read(raw: pa.Table, task: Task, identifier: str = "{row}") -> pa.Table:
     clusters = examples["example_id"]
     if task.cluster:
         texts = examples[task.cluster].to_pylist()
-        clusters = cluster_ids(clusters.to_pylist(), texts, consecutive=task.parallel)
-    return examples.add_column(1, "cluster_id", pa.chunked_array([clusters], pa.string())
-                               if isinstance(clusters, list) else clusters)  # fmt: skip
+        found = cluster_ids(clusters.to_pylist(), texts, consecutive=task.parallel)
+        clusters = pa.array(found, pa.string())
+    return examples.add_column(1, "cluster_id", clusters)
 
 
 def cluster_ids(ids: list[str], texts: list, consecutive: bool) -> list[str]:

@@ -10,23 +10,10 @@ from xtsupport.training.heads import mean_pool
 SLICE = 16384  # sentences that encode() holds as tokens at a time
 
 
-def embed(
-    model,
-    tokenizer,
-    sentences,
-    max_length: int = 128,
-    pooling: str = "mean",
-    batch_tokens: int = 16384,
-    precision: str = "float32",
-    layer: int | None = None,
-) -> np.ndarray:
-    """Sentence vectors of every layer: (layers + 1, sentences, hidden), layer 0 the embeddings.
-
-    precision: float32 or bfloat16, of the encoder; vectors are averaged and kept in float32.
-    layer: only this one, (1, sentences, hidden).
-    """
+def embed(model, tokenizer, sentences, max_length: int = 128, **options) -> np.ndarray:
+    """`embed_ids` of sentences: (layers + 1, sentences, hidden), layer 0 the embeddings."""
     ids, _ = cut_ids(tokenizer, sentences, max_length)
-    return embed_ids(model, ids, tokenizer.pad_token_id, pooling, batch_tokens, precision, layer)
+    return embed_ids(model, ids, tokenizer.pad_token_id, **options)
 
 
 def cut_ids(tokenizer, sentences, max_length: int) -> tuple[list[list[int]], list[bool]]:
@@ -40,16 +27,21 @@ def embed_ids(
     model,
     ids: list[list[int]],
     pad: int,
-    pooling: str,
-    batch_tokens: int,
-    precision: str,
-    layer=None,
+    pooling: str = "mean",
+    batch_tokens: int = 16384,
+    precision: str = "float32",
+    layer: int | None = None,
 ) -> np.ndarray:
-    """`embed` for sentences as tokens: vectors (layers + 1, sentences, hidden)."""
-    device = next(model.parameters()).device
+    """Vectors of sentences as tokens, of every layer: (layers + 1, sentences, hidden).
+
+    precision: float32 or bfloat16, of the encoder; vectors are averaged and kept in float32.
+    layer: only this one, (1, sentences, hidden).
+    """
+    device, config = next(model.parameters()).device, model.config
     model.eval()
     features = Features("masked", [{"ids": each} for each in ids], len(ids))
-    vectors = None
+    layers = config.num_hidden_layers + 1 if layer is None else 1
+    vectors = np.zeros((layers, len(ids), config.hidden_size), dtype=np.float32)
     for indices in evaluation_batches(features.lengths, batch_tokens, model):
         batch = {name: each.to(device) for name, each in collate(features, indices, pad).items()}
         mask = batch["mask"]
@@ -61,10 +53,8 @@ def embed_ids(
         pooled = torch.stack(
             [mean_pool(s.float(), mask) if pooling == "mean" else s[:, 0] for s in states]
         )
-        if vectors is None:
-            vectors = np.zeros((len(pooled), len(ids), pooled.shape[-1]), dtype=np.float32)
         vectors[:, indices] = pooled.float().cpu().numpy()
-    return np.zeros((0, 0, 0), np.float32) if vectors is None else vectors
+    return vectors
 
 
 def encode(model, tokenizer, sentences, layer: int, **options) -> np.ndarray:
