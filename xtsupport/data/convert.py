@@ -43,9 +43,9 @@ def convert(folder: Path, out: Path) -> Iterator[str]:
     out.mkdir(parents=True, exist_ok=True)
     for path, hit, reader in recognised(folder):
         try:
-            parts = _read(path, hit, reader)
-        except UserError as error:
-            problems += error.problems
+            parts = list(reader(path, hit))
+        except (ValueError, OSError) as error:
+            problems += getattr(error, "problems", [f"{path}: cannot be read ({error})"])
             spoilt.add(joined(path, hit, reader))
             continue
         for part in parts:
@@ -65,16 +65,6 @@ def convert(folder: Path, out: Path) -> Iterator[str]:
     if not out.exists():
         raise UserError(f"{folder}: no known file with labels is here; `xtsupport data convert` "
                         "takes XTREME's download folder and the files it is made from")  # fmt: skip
-
-
-def _read(path, hit, reader) -> list[SplitRows]:
-    """The parts of a file; UserError, with its name, for what cannot be read."""
-    try:
-        return list(reader(path, hit))
-    except UserError:
-        raise
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
 
 
 def _written(out, splits, spoilt, problems) -> Iterator[str]:

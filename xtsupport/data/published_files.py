@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class SplitRows:
     language_2: str | None = None
 
 
-def recognised(folder: Path) -> Iterator[tuple[Path, re.Match, object]]:
+def recognised(folder: Path) -> Iterator[tuple[Path, re.Match, Callable]]:
     """(file, match, reader) of every file whose name is known, sorted."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder.parent).as_posix()
