@@ -226,10 +226,10 @@ def by_hand(study: Study) -> list[Run]:
     ``squad{target.epochs=4.0}``; over the same languages and examples."""
     cells = {each.training_task: each.settings["targets"] for each in with_scores(study)}
     return [
-        my_runs.run_of(each)
+        each.run
         for phase in SCORED
         for each in my_runs.found(study, phase)
-        if each.label != each.side
+        if each.departs
         and each.record["condition"] in study.settings.conditions
         and each.record["settings"]["targets"] == cells.get(each.record["training_task"])
         and not any(key.startswith("evaluation.") for key in each.settings)

@@ -5,7 +5,8 @@ A run is named by its side, by the settings in which it departs from its study's
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -25,17 +26,39 @@ SCORED = ("target", "retrieval")
 
 @dataclass(frozen=True)
 class Done:
-    """A finished run: its folder, its record, and all settings that it and those above it had."""
+    """A finished run: its folder, its record, and how its settings depart from its study's."""
 
     folder: Path
     record: dict
-    settings: dict[str, object]  # "intermediate.learning_rate" -> value
-    label: str = ""  # its side, and in braces how it departs from its study
+    departs: str = ""  # in braces
 
     @property
     def side(self) -> str:
         """Condition, and variant if not plain."""
         return short_name((self.record["condition"], self.record["variant"]))
+
+    @property
+    def label(self) -> str:
+        """Its side and, in braces, where its settings are not those of its study's run."""
+        return self.side + self.departs
+
+    @cached_property
+    def run(self) -> Run:
+        """The run as it was done, and those above it that are still there."""
+        names = ("study", "phase", "variant", "seed", "training_task", "settings", "data")
+        places = filter(None, map(store.place, self.record["upstream"].values()))
+        return Run(
+            **{name: self.record[name] for name in names},
+            condition=self.record["condition"] + self.departs,
+            name=self.folder.name,
+            upstream=tuple(Done(each, runs.read_record(each) or {}).run for each in places),
+            listed=self.record.get("recipe", ""),
+        )
+
+    @cached_property
+    def settings(self) -> dict[str, object]:
+        """What it and those above it were done with: "intermediate.learning_rate" -> value."""
+        return settings_of(self.run)
 
 
 def found(study: Study | None = None, phase: str | None = None) -> list[Done]:
@@ -46,20 +69,15 @@ def found(study: Study | None = None, phase: str | None = None) -> list[Done]:
     """
     planned = {run.recipe: run for run in study.plan.runs if not run.listed} if study else {}
     places = store.entries(folders.runs())
-    if study:
-        places += [each[0] for run in planned.values() if (each := runs.standing(run, True))]
+    places += [each[0] for run in planned.values() if (each := runs.standing(run, True))]
     made = []
     for folder in dict.fromkeys(places):
         record = runs.read_record(folder)
         if not record or phase not in (None, record["phase"]) or runs.flaws(folder):
             continue
-        if (
-            study
-            and record["study"] != study.settings.study
-            and record.get("recipe") not in planned
-        ):
-            continue
-        made.append(Done(folder, record, chain(record)))
+        mine = not study or record["study"] == study.settings.study
+        if mine or record.get("recipe") in planned:
+            made.append(Done(folder, record))
     sides = [*study.settings.conditions, *study.settings.variants] if study else []
     order = {name: place for place, name in enumerate([*PHASES, *sides])}
     made.sort(
@@ -73,25 +91,18 @@ def found(study: Study | None = None, phase: str | None = None) -> list[Done]:
             each.record.get("started", ""),
         )
     )
-    usual = [(run, planned_chain(run)) for run in planned.values()]
-    return [Done(each.folder, each.record, each.settings, label(each, usual)) for each in made]
+    usual: dict[str | tuple, dict] = {}
+    for run in planned.values():
+        usual.setdefault(run.phase, settings_of(run))  # of another condition, for want of its own
+        usual.setdefault((run.phase, run.side, run.training_task), settings_of(run))
+    return [replace(each, departs=departure(each, usual)) for each in made]
 
 
-def chain(record: dict) -> dict[str, object]:
+def settings_of(run: Run) -> dict[str, object]:
     """The settings of a run and of those above it, each with its phase in front."""
-    flat = own_settings(record["phase"], record["settings"], record["data"])
-    for key in record["upstream"].values():
-        folder = store.place(key)
-        above = runs.read_record(folder) if folder else None
-        flat |= chain(above) if above else {}
-    return flat
-
-
-def planned_chain(run: Run) -> dict[str, object]:
-    """``chain`` of a run that need not be done."""
     flat = own_settings(run.phase, run.settings, run.data)
     for each in run.upstream:
-        flat |= planned_chain(each)
+        flat |= settings_of(each)
     return flat
 
 
@@ -105,35 +116,16 @@ def own_settings(phase: str, settings: dict, data: dict) -> dict[str, object]:
     return flat
 
 
-def label(done: Done, usual: Sequence[tuple[Run, dict]]) -> str:
-    """Its side and, in braces, where its settings are not those of its study's run."""
-    record = done.record
-    same = [
-        settings
-        for run, settings in usual
-        if (run.phase, run.side, run.training_task) == (record["phase"], done.side,
-                                                        record["training_task"])
-    ] or [settings for run, settings in usual if run.phase == record["phase"]]  # fmt: skip
-    if not same:
-        return done.side
+def departure(done: Done, usual: dict) -> str:
+    """Where its settings are not those of its study's run, in braces."""
+    phase = done.record["phase"]
+    same = usual.get((phase, done.side, done.record["training_task"])) or usual.get(phase, {})
     other = [
         f"{key}={value}"
         for key, value in done.settings.items()
-        if key in same[0] and value != same[0][key]
+        if key in same and value != same[key]
     ]
-    return f"{done.side}{{{','.join(other)}}}" if other else done.side
-
-
-def run_of(done: Done) -> Run:
-    """A finished run as one of a plan; its label stands for its condition."""
-    record = done.record
-    own = {key: record[key] for key in ("study", "phase", "variant", "seed", "training_task",
-                                        "settings", "data")}  # fmt: skip
-    places = filter(None, map(store.place, record["upstream"].values()))
-    above = tuple(run_of(Done(each, runs.read_record(each) or {}, {})) for each in places)
-    condition = done.label.replace(f"/{record['variant']}", "")
-    return Run(**own, condition=condition, name=done.folder.name, upstream=above,
-               listed=record["recipe"])  # fmt: skip
+    return f"{{{','.join(other)}}}" if other else ""
 
 
 def runs_table(made: Sequence[Done]) -> pd.DataFrame:
@@ -194,7 +186,7 @@ def means(done: Done) -> dict[str, float]:
 
 def losses(made: Sequence[Done]) -> pd.DataFrame:
     """The losses of several runs (step, task, loss) with their name in column run."""
-    parts = [(each.folder, {"run": f"{each.label or each.side}, seed {each.record['seed']}"})
+    parts = [(each.folder, {"run": f"{each.label}, seed {each.record['seed']}"})
              for each in made]  # fmt: skip
     return stacked(parts, "history.csv")
 
@@ -202,7 +194,7 @@ def losses(made: Sequence[Done]) -> pd.DataFrame:
 def scores_of(made: Sequence[Done]) -> pd.DataFrame:
     """Scores by language, with the runs' labels as conditions, as ``score_table`` has them."""
     scored = [each for each in made if each.record["phase"] in SCORED]
-    parts = [(each.folder, {"condition": each.label or each.side, "seed": each.record["seed"]})
+    parts = [(each.folder, {"condition": each.label, "seed": each.record["seed"]})
              for each in scored]  # fmt: skip
     return stacked(parts, "scores.csv")
 

@@ -19,9 +19,8 @@ ABSENT = "The reference study's results come with the repository, not with the p
 def reference_folder() -> Path | None:
     """``outputs/reference``, or the first folder in it that holds a study; None: there is none."""
     top = folders.outputs() / "reference"
-    below = sorted(path for path in top.iterdir() if path.is_dir()) if top.is_dir() else []
-    whole = (folder for folder in (top, *below) if (folder / "settings.yaml").is_file())
-    return next(whole, None)
+    every = (top / "settings.yaml", *sorted(top.glob("*/settings.yaml")))
+    return next((path.parent for path in every if path.is_file()), None)
 
 
 def reference_settings() -> dict:

@@ -20,7 +20,7 @@ from xtsupport.report.names import named, side_name
 from xtsupport.report.numbers import counted, signed_gain
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, picture
 from xtsupport.study import runs, store
-from xtsupport.study.my_runs import Done, chain, found, losses, means, readable, runs_table
+from xtsupport.study.my_runs import Done, found, losses, means, readable, runs_table
 from xtsupport.study.plan import open_study
 
 SETTING = re.compile(r"^(?:(?P<side>[^{}=]*)\{)?(?P<pairs>[\w.]+=[^{}]*)\}?$")
@@ -46,12 +46,19 @@ def chosen(name: str) -> Chosen:
         study = open_study(path)
         picked = Chosen(study.settings.study, found(study), study.folder)
     elif folder:
-        picked = Chosen(folder.name, [done(each) for each in store.of_study(folder)], folder)
+        picked = Chosen(folder.name, of(store.of_study(folder)), folder)
     elif match := SETTING.match(name):
-        picked = Chosen(name, with_settings(match["side"], match["pairs"].split(",")))
+        wanted = dict(pair.split("=", 1) for pair in match["pairs"].split(","))
+        every = [each for each in found() if match["side"] in (None, "", each.side)]
+        with_all = [
+            one
+            for one in every
+            if all(str(one.settings.get(key)) == value for key, value in wanted.items())
+        ]
+        picked = Chosen(name, with_all)
     else:
         keys = [each for each in store.entries(folders.runs()) if each.name.startswith(name)]
-        picked = Chosen(name, [done(each) for each in keys])
+        picked = Chosen(name, of(keys))
     if not picked.runs:
         raise UserError(
             f"--page {name}: no finished run of it here; name a params file, a study, a run's key "
@@ -60,21 +67,9 @@ def chosen(name: str) -> Chosen:
     return picked
 
 
-def done(folder: Path) -> Done:
-    """The finished run in a folder."""
-    record = runs.read_record(folder) or {}
-    return Done(folder, record, chain(record) if record else {})
-
-
-def with_settings(side: str | None, pairs: Sequence[str]) -> list[Done]:
-    """All runs that have some settings, and a side if one is named."""
-    wanted = dict(pair.split("=", 1) for pair in pairs)
-    return [
-        each
-        for each in found()
-        if (not side or each.side == side)
-        and all(str(each.settings.get(key)) == value for key, value in wanted.items())
-    ]
+def of(places: Sequence[Path]) -> list[Done]:
+    """The finished runs in some folders."""
+    return [Done(each, record) for each in places if (record := runs.read_record(each))]
 
 
 def write_page(names: Sequence[str], out: Path) -> Path:
@@ -141,8 +136,7 @@ def target_name(column: str) -> str:
 def score_table(every: Sequence[Chosen]) -> pd.DataFrame:
     """chosen, condition, seeds, and the columns of ``means``: one row per condition of each."""
     rows = [
-        {"chosen": each.name, "condition": one.label or one.side, "seed": one.record["seed"]}
-        | means(one)
+        {"chosen": each.name, "condition": one.label, "seed": one.record["seed"]} | means(one)
         for each in every
         for one in each.runs
         if one.record["phase"] in ("target", "retrieval")
