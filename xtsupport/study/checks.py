@@ -27,9 +27,8 @@ def check_setup(
     versions = provenance.versions()
     print("versions   " + ", ".join(f"{name} {versions[name]}" for name in SHOWN))
     print(f"device     {device}; {study.settings.threads} thread(s)")
-    tables = study.folder if into == "study" else folders.scratch() / study.settings.study
-    print(f"study      {study.settings.study}; this notebook writes to "
-          f"{shown(tables if todo is None else folders.runs())}")  # fmt: skip
+    place = study.place(into) if todo is None else folders.runs()
+    print(f"study      {study.settings.study}; this notebook writes to {shown(place)}")
     if todo is None:
         return
     if not todo:
@@ -38,11 +37,10 @@ def check_setup(
             f"{study.settings.encoder!r}, its conditions are {', '.join(study.settings.conditions)}"
         )
     earlier = {above.recipe: above for run in todo for above in run.upstream}
-    missing = [each for each in earlier.values() if runs.find(each) is None]
-    for each in earlier.values():
-        found = runs.find(each)
+    places = {above: runs.find(above) for above in earlier.values()}
+    for each, found in places.items():
         print(f"needs      {each.name}: {'MISSING' if found is None else shown(found)}")
-    if missing:
+    if missing := [each for each, found in places.items() if found is None]:
         raise UserError(*(runs.absent(each, study.params) for each in missing))
     left = unfinished(todo, elsewhere)
     print(f"to do      {len(left)} of {len(todo)} run(s), {minutes(study, left)}")

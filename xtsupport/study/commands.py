@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xtsupport import folders
 from xtsupport.errors import Unreachable, UserError
+from xtsupport.study.runs import PHASES
 from xtsupport.study.verbs import (
     DEMO,
     PART,
@@ -277,7 +278,7 @@ def status(args) -> None:
     f"xtsupport runs {DEMO} --phase target",
     argument("file", "FILE", "only the runs of this params file's study", nargs="?"),
     argument("--phase", text="only runs of this phase",
-             choices=["pretraining", "intermediate", "target", "retrieval"]),
+             choices=PHASES),
     argument("--page", "NAME", "write a page that shows these side by side: studies, keys of runs, "
              "or settings (KEY=VALUE)", nargs="+"),
     argument("--out", "DIR", "the folder for the page (default: scratch/runs)"),

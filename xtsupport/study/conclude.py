@@ -99,33 +99,40 @@ def with_scores(study: Study) -> list[Run]:
 def counts(study: Study, there: Iterable[Run]) -> list[str]:
     """How much of a study was run here, and what that is worth."""
     planned = [run for run in with_scores(study) if not run.listed]
-    seeds: dict[bool, dict[str, set[int]]] = {False: {}, True: {}}  # by hand?
-    for run in there:
-        own = seeds[bool(run.listed)].setdefault(run.side, set())
-        own |= set() if alone(run) else {run.seed}  # retrieval without phase 2 has no seeds
-    usual, hand = (
-        "; ".join(f"{name} (seed {', '.join(map(str, sorted(n)))})" for name, n in own.items() if n)
-        for own in seeds.values()
-    )
-    done = sum(not run.listed for run in there)
-    lines = [f"study {study.settings.study}: {done} of {counted(len(planned), 'run')} with scores"]
-    if done < len(planned):
-        lines[0] += " were done here" + (f": {usual}" if usual else "")
+    hand = [run for run in there if run.listed]
+    usual = [run for run in there if not run.listed]
+    lines = [
+        f"study {study.settings.study}: {len(usual)} of {counted(len(planned), 'run')} with scores"
+    ]
+    if len(usual) < len(planned):
+        lines[0] += " were done here" + (f": {in_words(usual)}" if usual else "")
     if hand:
-        lines.append(f"by hand, with other settings: {hand}")
+        lines.append(f"by hand, with other settings: {in_words(hand)}")
     if several := [name for name, labels in only_by_hand(there).items() if len(labels) > 1]:
         lines.append(
             f"{', '.join(several)}: run with several settings; each is compared by itself. To look "
             "at one alone, set `settings` in the parameters to what it was run with"
         )
-    every = [n for own in seeds.values() for n in own.values() if n]
-    if every and len(few := min(every, key=len)) < 3:
-        lines.append(
-            "one seed: a first impression, not evidence"
-            if len(few) == 1
-            else "two seeds: too few for a claim"
-        )
+    few = min(map(len, seeds_of(there).values()), default=3)
+    if few < 3:
+        one = "one seed: a first impression, not evidence"
+        lines.append(one if few == 1 else "two seeds: too few for a claim")
     return lines
+
+
+def seeds_of(there: Iterable[Run]) -> dict[str, list[int]]:
+    """Side -> the seeds that it was run with; retrieval without phase 2 has none."""
+    found: dict[str, set[int]] = {}
+    for run in there:
+        if not alone(run):
+            found.setdefault(run.side, set()).add(run.seed)
+    return {name: sorted(seeds) for name, seeds in found.items()}
+
+
+def in_words(there: Iterable[Run]) -> str:
+    """`none (seed 0, 1); squad (seed 0)`."""
+    seeds = seeds_of(there).items()
+    return "; ".join(f"{name} (seed {', '.join(map(str, own))})" for name, own in seeds)
 
 
 def only_by_hand(there: Iterable[Run]) -> dict[str, set[str]]:
@@ -213,7 +220,7 @@ def find_cube(study: Study) -> Path:
         raise UserError(f"study {study.settings.study} has {TOO_FEW}")
     from xtsupport.cube.store import build_cube
 
-    out = folders.scratch() / study.settings.study
+    out = study.place("scratch")
     parts = [
         relabelled(run, folder, out / "parts") if run.listed else folder
         for run, folder in there.items()
@@ -257,7 +264,7 @@ def conclude(study: Study, evidence, into: str = "scratch") -> pd.DataFrame:
     from xtsupport.statistics.comparisons import significance
 
     table = significance(evidence)
-    write_significance(contents(table, evidence), place(study, into))
+    write_significance(contents(table, evidence), study.place(into))
     return table
 
 
@@ -269,7 +276,7 @@ def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path
     from xtsupport.report.report import write_report
 
     records = [found[1] for run in study.plan.runs if (found := runs.standing(run))]
-    out = place(study, into) / "report.html"
+    out = study.place(into) / "report.html"
     pairs = evidence.contrasts
     changed = changed_examples(
         lambda task: with_predictions(study, task, pairs), pairs, evidence.official, evidence.data
@@ -303,23 +310,13 @@ def page_links(out: Path, study: Path) -> dict[str, str]:
         "figures (SVG)": "figures/",
         "tables (CSV, LaTeX)": "tables/",
     }
-    root = folders.root()
-    notebooks = root / "notebooks"
+    root, here = folders.root(), Path(out).resolve().parent
     near = {
         "settings of the study": Path(study).resolve() / "settings.yaml",
-        "notebook 07": notebooks / "07_significance_by_family.ipynb",
-        "glossary": notebooks / "glossary.md",
+        "notebook 07": root / "notebooks" / "07_significance_by_family.ipynb",
+        "glossary": root / "notebooks" / "glossary.md",
     }
-    place = Path(out).resolve().parent
-    if place.is_relative_to(root):
-        beside |= {
-            text: Path(os.path.relpath(path, place)).as_posix()
-            for text, path in near.items()
-            if path.is_file() and path.resolve().is_relative_to(root)
-        }
+    for text, path in near.items() if here.is_relative_to(root) else ():
+        if path.is_file() and path.resolve().is_relative_to(root):
+            beside[text] = Path(os.path.relpath(path, here)).as_posix()
     return beside | {"the method: Phang et al. 2020": "https://arxiv.org/abs/2005.13013"}
-
-
-def place(study: Study, into: str) -> Path:
-    """Where a notebook leaves its results: the study's folder, or one in scratch."""
-    return study.folder if into == "study" else folders.scratch() / study.settings.study

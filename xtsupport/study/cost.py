@@ -86,17 +86,12 @@ class Estimate:
         self.guessed: set[str] = set()
         self.works = [self.work(run) for run in made]
 
-    @property
-    def precision(self) -> str:
-        """What the study trains in."""
-        return self.settings.resolved_precision
-
     def work(self, run: Run) -> Work:
         """The work of a run."""
         trained, evaluated = self.training(run), self.evaluation(run)
         passes = 3 * (run.settings.get("ascent_steps", 0) + 1)
         each, steps = self.shape.operations, self.steps(run)[0]
-        half = self.precision == "bfloat16"
+        half = self.settings.resolved_precision == "bfloat16"
         recorded = recordable(self.settings.cuda_graphs, run.settings.get("noise", ""))
         moved = self.shape.moved(run.settings.get("freeze_embeddings", False), half)
         return Work(
@@ -157,31 +152,26 @@ class Estimate:
         return features * about.sequences, self.windows(task, about, own)
 
     def evaluation(self, run: Run) -> list[tuple[int, float, np.ndarray]]:
-        """(examples, sequences, lengths (n,) in tokens) of every evaluation set of a run."""
-        own, found = run.settings, self.development(run)
-        for target, codes in own.get("targets", {}).items():
-            split = own.get("eval_splits", {}).get(target)
-            for code in [*codes, *(pair[0] for pair in own.get("pairs", {}).get(target, ()))]:
-                about = self.lengths(target, "eval", code, split)
-                sizes = self.windows(target, about, own)
-                share = min(1.0, most(own.get("max_clusters"), target) / about.clusters)
-                rows = round(about.rows * share)
-                each = about.sequences * len(sizes) / len(about.quantiles)
-                found.append((rows, rows * each, sizes))
-        return found
-
-    def development(self, run: Run) -> list[tuple[int, float, np.ndarray]]:
-        """(examples, sequences, lengths (n,) in tokens) of all evaluations on development rows."""
+        """(examples, sequences, lengths (n,) in tokens) of every evaluation of a run: those on
+        development rows while it trains, then every evaluation set."""
         own, found = run.settings, []
         for task, split in own.get("dev_splits", {}).items():
             about = self.lengths(task, "train", "en", split)
             there = about.rows if about.measured else min(about.rows, DEV_ROWS)
-            sizes = self.windows(task, about, own)
             times = -(-self.steps(run)[0] // own["dev_every"])
-            rows = times * min(own["dev_rows"] or there, there)
-            each = about.sequences * len(sizes) / len(about.quantiles)
-            found.append((rows, rows * each, sizes))
-        return found
+            found.append((task, about, times * min(own["dev_rows"] or there, there)))
+        for target, codes in own.get("targets", {}).items():
+            split, most = own.get("eval_splits", {}).get(target), own.get("max_clusters")
+            most = most.get(target) if isinstance(most, dict) else most
+            for code in [*codes, *(pair[0] for pair in own.get("pairs", {}).get(target, ()))]:
+                about = self.lengths(target, "eval", code, split)
+                share = min(1.0, most / about.clusters) if most else 1.0
+                found.append((target, about, round(about.rows * share)))
+        sizes = [self.windows(task, about, own) for task, about, _ in found]
+        return [
+            (rows, rows * about.sequences * len(cut) / len(about.quantiles), cut)
+            for (_, about, rows), cut in zip(found, sizes, strict=True)
+        ]
 
     def windows(self, task: str, about: Lengths, own: dict) -> np.ndarray:
         """The lengths (n,) in tokens after long sequences are cut, or become windows."""
@@ -213,13 +203,6 @@ class Estimate:
         kept = sum(run.phase in ("pretraining", "intermediate") for run in self.runs)
         scores = sum(work.scores for work in self.works)
         return 4 * self.shape.weights * (kept + 3) + 3 * BYTES_PER_SCORE * scores
-
-
-def most(max_clusters, target: str) -> float:
-    """How many clusters of a target are evaluated at most."""
-    if isinstance(max_clusters, dict):
-        max_clusters = max_clusters.get(target)
-    return max_clusters or float("inf")
 
 
 def shape_of(settings) -> Shape:
@@ -262,9 +245,10 @@ def seconds_here(settings, made: list[Run]) -> list[float]:
 
 def node_seconds(settings, nodes) -> dict[str, float]:
     """Node -> what it takes on the device at hand; of an encoder of unknown size, its start."""
-    made = {node.name: [run for run in node.runs if run.phase != "analysis"] for node in nodes}
+    found = {node.name: LOOKS.get(node.name, START) for node in nodes}
+    work = [(node.name, run) for node in nodes for run in node.runs if run.phase != "analysis"]
     with suppress(UserError):
-        each = iter(seconds_here(settings, [run for own in made.values() for run in own]))
-        own = {name: sum(next(each) for _ in runs) for name, runs in made.items()}
-        return {name: LOOKS.get(name, START + seconds) for name, seconds in own.items()}
-    return {name: LOOKS.get(name, START) for name in made}
+        seconds = seconds_here(settings, [run for _, run in work])
+        for (name, _), own in zip(work, seconds, strict=True):
+            found[name] += own
+    return found

@@ -17,6 +17,7 @@ from xtsupport.study import installed
 
 LEAST_MEMORY, LEAST_DISK = 2, 3  # GB that the demo needs free: two nodes at once; its runs
 STEPS = 40  # of the training check
+PIP = f"{sys.executable} -m pip"  # of this very Python, as one types it
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Finding:
 
 def findings() -> Iterator[Finding]:
     """All checks, in order; the last one trains for some seconds."""
-    yield python()
+    yield Finding("python", f"{platform.python_version()} ({sys.executable})")
     wrong = installed.missing()
     yield packages(wrong)
     if installed.needed(wrong):
@@ -46,14 +47,9 @@ def findings() -> Iterator[Finding]:
         yield check()
 
 
-def python() -> Finding:
-    """The interpreter. Below 3.11 the package cannot be installed at all."""
-    return Finding("python", f"{platform.python_version()} ({sys.executable})")
-
-
 def packages(wrong: list[str]) -> Finding:
     """Every package there, in the range that pyproject.toml states."""
-    mend = "" if not wrong else f"{pip()} install {' '.join(repr(each) for each in wrong)}"
+    mend = "" if not wrong else f"{PIP} install {' '.join(repr(each) for each in wrong)}"
     if wrong and not installed.needed(wrong):
         found = f"no {', '.join(wrong)}: only `xtsupport lab` needs it"
         return Finding("packages", found, mend, needed=False)
@@ -71,7 +67,7 @@ def torch_build() -> Finding:
     if torch.cuda.is_available():
         return Finding("torch", f"{torch.__version__} on {torch.cuda.get_device_name()}")
     if there and torch.version.cuda is None:
-        mend = f"{pip()} install --force-reinstall --no-deps torch (a build for CUDA)"
+        mend = f"{PIP} install --force-reinstall --no-deps torch (a build for CUDA)"
         return Finding(
             "torch", f"{torch.__version__} is a build for CPUs, but there is a GPU", mend, False
         )
@@ -133,7 +129,7 @@ def kernel() -> Finding:
     try:
         starts = KernelSpecManager().get_kernel_spec("python3").argv[0]
     except NoSuchKernel:
-        mend = mend if find_spec("ipykernel") else f"{pip()} install ipykernel"
+        mend = mend if find_spec("ipykernel") else f"{PIP} install ipykernel"
         return Finding("kernel", "no kernel python3 is registered", mend)
     here = starts == Path(starts).name or Path(starts).parent == Path(sys.executable).parent
     return Finding("kernel", f"python3 starts {starts}", "" if here else mend)
@@ -144,7 +140,7 @@ def fonts() -> Finding:
     from xtsupport.report.style import FONTS
 
     absent = [part for part in FONTS if not find_spec(f"justmytype_intl_{part}")]
-    mend = f'{pip()} install "xtsupport[fonts]"'
+    mend = f'{PIP} install "xtsupport[fonts]"'
     if absent:
         found = f"Latin, Greek, Cyrillic; no fonts for {', '.join(absent)}"
         return Finding("fonts", found, mend, needed=False)
@@ -162,7 +158,7 @@ def training() -> Finding:
     from xtsupport.training.masked import masked_model, tiny_xlmr, train_tokenizer
     from xtsupport.training.recipe import Recipe
 
-    again = f"{pip()} install --force-reinstall torch"
+    again = f"{PIP} install --force-reinstall torch"
     texts = [f"{who} {did} soup on {day}." for who in ("Ada", "Ben") for did in ("cooked", "sold")
              for day in ("Friday", "Monday")] * 8  # fmt: skip
     tokenizer = train_tokenizer(texts, 100)
@@ -179,8 +175,3 @@ def training() -> Finding:
     took = f"loss {first:.2f} to {last:.2f} in {STEPS} steps on {device()}, "
     mend = "" if last < 0.75 * first else again
     return Finding("training", f"{took}{time.monotonic() - begun:.1f} s", mend)
-
-
-def pip() -> str:
-    """pip of this very Python, as one types it."""
-    return f"{sys.executable} -m pip"

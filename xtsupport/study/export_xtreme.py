@@ -30,7 +30,10 @@ def export(study: str | Path, out: str | Path) -> list[Path]:
     Raises UserError, and writes nothing, if the study has no finished runs, lacks predictions, or
     evaluated only a part of a test set.
     """
-    made = finished_runs(Path(study))
+    every = [(folder, runs.read_record(folder) or {}) for folder in store.of_study(Path(study))]
+    made = [each for each in every if each[1].get("phase") in ("target", "retrieval")]
+    order = ("phase", "condition", "variant", "seed")
+    made.sort(key=lambda each: [each[1][name] for name in order])
     if not made:
         raise UserError(f"{study}: no finished target or retrieval run; run the study first")
     lacking = sum(not (place / EXAMPLES).is_file() for place, _ in made)
@@ -43,11 +46,7 @@ def export(study: str | Path, out: str | Path) -> list[Path]:
     problems: list[str] = []
     for place, run in made:
         data = data_source(run.get("options", {}).get("data", "hub"))
-        try:
-            texts = _submissions(place / EXAMPLES, data)
-        except UserError as error:
-            problems += error.problems
-            continue
+        texts = _submissions(place / EXAMPLES, data, problems)
         for seed in _seeds(run, made):
             folder = Path(out) / run["condition"] / run["variant"] / f"seed{seed}"
             submissions.setdefault(folder, {}).update(texts)
@@ -58,14 +57,6 @@ def export(study: str | Path, out: str | Path) -> list[Path]:
             for name, text in texts.items():
                 write_text(made_here / name, text)
     return [folder / name for folder, texts in submissions.items() for name in texts]
-
-
-def finished_runs(study: Path) -> list[tuple[Path, dict]]:
-    """(folder, record) of every run of phase 3 and of retrieval."""
-    made = [(folder, runs.read_record(folder) or {}) for folder in store.of_study(study)]
-    scored = [each for each in made if each[1].get("phase") in ("target", "retrieval")]
-    order = ("phase", "condition", "variant", "seed")
-    return sorted(scored, key=lambda each: [each[1][name] for name in order])
 
 
 def summary(written: list[Path]) -> list[str]:
@@ -99,16 +90,16 @@ def _seeds(run, made) -> list[int]:
     """The seeds that a run stands for: its own, or all where nothing was drawn (no phase 2)."""
     if run.get("phase") != "retrieval" or parse(run["condition"]).has_phase2:
         return [run["seed"]]
-    others = (other for _, other in made if other["condition"] == run["condition"])
-    return sorted({other["seed"] for other in others if other["variant"] == run["variant"]})
+    side = [run["condition"], run["variant"]]
+    others = (other for _, other in made if [other["condition"], other["variant"]] == side)
+    return sorted({other["seed"] for other in others})
 
 
-def _submissions(path, data) -> dict[str, str]:
-    """{file in a submission: its text} of one run; UserError with every test set not whole."""
+def _submissions(path, data, problems: list[str]) -> dict[str, str]:
+    """{file in a submission: its text} of one run; a problem for every test set not whole."""
     columns = ["task", "language", "language_2", "example_id", "metric", "prediction"]
     cube = parquet.read(path, columns).to_pandas()
     texts: dict[str, str] = {}
-    problems: list[str] = []
     for (name, language), rows in cube[cube["language_2"].isna()].groupby(["task", "language"]):
         task = tables.task(name, data)
         if task.role != "target":
@@ -119,8 +110,6 @@ def _submissions(path, data) -> dict[str, str]:
             texts[file] = _submission(task, language, rows[rows["metric"] == task.metrics[0]], data)
         except UserError as error:
             problems += error.problems
-    if problems:
-        raise UserError(*problems)
     return texts
 
 

@@ -62,16 +62,12 @@ def items(settings, part, to: Path | None) -> Iterator[Item]:
 
 def files_of(part: hub.Part, named: hub.Part, first: int | None) -> list[Item]:
     """The files of a part of a split, with the names of the same part in a mirror."""
-    folder = f"{named.task.hub}/{named.config or 'default'}"
-    paths = part.paths
-    if first:
-        place = f"{folder}/{part.split}-00000-of-00001.parquet"
-        return [Item(part.repo, paths[0], part, first, place)]
+    start = f"{named.task.hub}/{named.config or 'default'}/{part.split}"
+    paths = part.paths[:1] if first else part.paths
     return [
-        Item(part.repo, path, part, None,
-             f"{folder}/{part.split}-{k:05}-of-{len(paths):05}.parquet")
+        Item(part.repo, path, part, first, f"{start}-{k:05}-of-{len(paths):05}.parquet")
         for k, path in enumerate(paths)
-    ]  # fmt: skip
+    ]
 
 
 def get(settings, to: Path | None = None, part=None) -> Iterator[str]:
@@ -104,11 +100,8 @@ def fetch(item: Item, to: Path | None) -> None:
     """One file into the cache, and from there into the mirror."""
     if to and (to / item.place).is_file():
         return
-    path = (
-        hub.first_rows(item.part, item.first)
-        if item.first
-        else download.fetch(item.repo, item.path)
-    )
+    rows = item.first
+    path = hub.first_rows(item.part, rows) if rows else download.fetch(item.repo, item.path)
     if not to:
         return
     if item.part:

@@ -25,13 +25,15 @@ def finished(study: Study, phase: str) -> list[Run]:
 
 def progress_table(study: Study) -> pd.DataFrame:
     """Per phase: its notebook, how many runs the study has, and how many of them are whole."""
-    rows = []
-    for phase in PHASES:
-        of_phase = study.runs(phase)
-        whole = sum(runs.is_whole(run) for run in of_phase)
-        rows.append(
-            {"phase": phase, "notebook": NOTEBOOKS[phase], "runs": len(of_phase), "done": whole}
-        )
+    rows = [
+        {
+            "phase": phase,
+            "notebook": NOTEBOOKS[phase],
+            "runs": len(study.runs(phase)),
+            "done": sum(map(runs.is_whole, study.runs(phase))),
+        }
+        for phase in PHASES
+    ]
     return pd.DataFrame(rows)
 
 
@@ -44,7 +46,7 @@ def table(done: Iterable[Run], name: str) -> pd.DataFrame:
     n_examples) or layers.csv (task, language, layer, accuracy, accuracy_centred). Raises UserError
     when a run is missing, or there is none at all.
     """
-    parts = [(runs.require(run), marks(run)) for run in done]
+    parts = [(runs.require(run), {"condition": run.side, "seed": run.seed}) for run in done]
     if not parts:
         raise UserError(
             "no finished run to show; run the cells above, or `xtsupport run` the study"
@@ -81,8 +83,10 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
             f"{target} under {condition!r}: no run of it is finished; run notebook "
             f"04_target_transfer with condition = {condition!r} and targets = [{target!r}]"
         )
-    parts = [pd.read_parquet(runs.require(run) / "examples.parquet").assign(**marks(run))
-             for run in done]  # fmt: skip
+    parts = [
+        pd.read_parquet(runs.require(run) / "examples.parquet").assign(condition=run.side)
+        for run in done
+    ]
     read = pd.concat(parts, ignore_index=True)
     return read[read["task"] == target].reset_index(drop=True)
 
@@ -96,11 +100,6 @@ def has_predictions(study: Study, conditions: Iterable[str], target: str) -> boo
             print(error)
             return False
     return True
-
-
-def marks(run: Run) -> dict:
-    """What the rows of a run are marked with: its condition, with the variant, and its seed."""
-    return {"condition": run.side, "seed": run.seed}
 
 
 def stacked(parts: Iterable[tuple[Path, dict]], name: str) -> pd.DataFrame:

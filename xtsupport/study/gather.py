@@ -80,12 +80,8 @@ def gather(
         table = compare(cube[cube["task"] == target], unit=unit, **asked)
         return table[(table["task"] == target) & (table["by"] == "all")].iloc[0].to_dict()
 
-    alone = pd.DataFrame(
-        [
-            {"machine": name, "seeds": seeds(cube)} | row(cube, "clusters")
-            for name, cube in cubes.items()
-        ]
-    )[SHOWN]
+    each = [{"machine": n, "seeds": seeds(c)} | row(c, "clusters") for n, c in cubes.items()]
+    alone = pd.DataFrame(each)[SHOWN]
     together = pd.DataFrame([row(pooled, "clusters x seeds")])
     out = folders.typed(out, Path())
     out.mkdir(parents=True, exist_ok=True)
@@ -110,11 +106,9 @@ def _same_question(found: Sequence[Path], settings: Sequence) -> None:
 
 def _names(found: Sequence[Path]) -> list[str]:
     """The last part of the paths in which all of them differ: laptop1 of laptop1/demo."""
-    parts = [folder.resolve().parts[::-1] for folder in found]
-    for names in zip(*parts, strict=False):
-        if len(set(names)) == len(found):
-            return list(names)
-    return [folder.name for folder in found]
+    parts = zip(*(folder.resolve().parts[::-1] for folder in found), strict=False)
+    apart = (list(names) for names in parts if len({*names}) == len(found))
+    return next(apart, [folder.name for folder in found])
 
 
 def _once(cubes: Sequence[pd.DataFrame], found: Sequence[Path]):

@@ -1,7 +1,5 @@
 """What training takes of a GPU's memory, and what makes it fit."""
 
-from collections.abc import Iterator
-
 from xtsupport.study.cost import Estimate
 
 USABLE = 0.9  # share of a GPU's memory; the rest is the driver's, and fragments
@@ -18,7 +16,7 @@ def needed(
     The arguments replace the study's own: tokens at a time, bfloat16, checkpointing.
     """
     shape, own = study.shape, study.settings.evaluation
-    half = study.precision == "bfloat16" if half is None else half
+    half = study.settings.resolved_precision == "bfloat16" if half is None else half
     checkpointing = own.checkpointing if checkpointing is None else checkpointing
     phases = (study.settings.target, study.settings.intermediate)
     frozen = all(phase.freeze_embeddings for phase in phases)
@@ -47,30 +45,25 @@ def too_little_memory(study: Estimate) -> str:
 
 
 def remedy(study: Estimate, there: int) -> str:
-    """Settings with which a study fits into `there` bytes, or what else to do."""
-    found = next((words for words, size in changes(study) if size <= USABLE * there), None)
-    if found is None:
-        return "no setting makes it fit: use a smaller encoder, or freeze_embeddings"
-    return " ".join(f"--set {word}" for word in found)
+    """Settings with which a study fits into `there` bytes, or what else to do.
 
-
-def changes(study: Estimate) -> Iterator[tuple[list[str], int]]:
-    """(settings, bytes) from the mildest: more pieces a batch (gradient accumulation) down to one
-    window; bfloat16 as well; checkpointing as well, which takes a third more time."""
+    From the mildest: more pieces a batch (gradient accumulation) down to one window; bfloat16 as
+    well; checkpointing as well, which takes a third more time.
+    """
     own = study.settings
-    tokens = own.evaluation.batch_tokens
+    tokens, full = own.evaluation.batch_tokens, own.resolved_precision == "float32"
     sizes = [tokens]
     while sizes[-1] > 2 * longest(own):
         sizes.append(sizes[-1] // 2)
-    full = own.resolved_precision == "float32"
-    for half, again in ((False, False), (True, False), (True, True)):
-        if half and not full and not again:
-            continue
-        words = ["precision=bfloat16"] * (half and full)
-        words += ["evaluation.checkpointing=true"] * again
+    half = ["precision=bfloat16"] * full
+    for words in ([], half, [*half, "evaluation.checkpointing=true"]):
         for size in sizes:
-            more = [f"evaluation.batch_tokens={size}"] if size != tokens else []
-            yield [*more, *words], needed(study, size, half or not full, again)
+            if needed(study, size, not full or words != [], words != half and words != []) <= (
+                USABLE * there
+            ):
+                pieces = [f"evaluation.batch_tokens={size}"] if size != tokens else []
+                return " ".join(f"--set {word}" for word in [*pieces, *words])
+    return "no setting makes it fit: use a smaller encoder, or freeze_embeddings"
 
 
 def longest(settings) -> int:

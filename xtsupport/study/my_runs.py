@@ -211,11 +211,9 @@ def show_runs(study: Study, phase: str | None = None, targets: Sequence[str] = (
     from xtsupport.report import plots
     from xtsupport.tables import language_table
 
-    made = found(study, phase)
-    made = made if phase else [each for each in made if each.record["phase"] in SCORED]
+    made = [each for each in found(study, phase) if phase or each.record["phase"] in SCORED]
     if targets:
-        on = [each.record["settings"].get("targets", targets) for each in made]
-        made = [each for each, own in zip(made, on, strict=True) if {*targets} & {*own}]
+        made = [each for each in made if {*targets} & {*each.run.settings.get("targets", targets)}]
     if not made:
         print("No run of this study is finished here yet.")
         return

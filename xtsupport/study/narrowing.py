@@ -13,7 +13,6 @@ from xtsupport.study.params.settings import Settings
 def part_of(settings: Settings, only) -> Settings:
     """The settings of the part of a study that ``only`` names, a list of ``key=value,value``.
 
-    Contrasts, and the primary comparison, go with the conditions and targets that they need.
     Raises UserError for an unknown key or a value that the study does not have.
     """
     return narrowed_settings(settings, read(settings, only))
@@ -74,13 +73,13 @@ def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
     if not controls_run(tables.task(each, settings.data_source) for each in kept["targets"]):
         kept["conditions"] = [name for name in kept["conditions"] if "~" not in name]
     kept["variants"] = [each for each in kept["variants"] if side(each)[0] in kept["conditions"]]
-    sides = {*kept["conditions"], *kept["variants"]}
-    analysis = settings.analysis
-    contrasts = [each for each in analysis.contrasts if short(each) <= sides]
-    primary = analysis.primary
-    if primary and not short([primary.treatment, primary.baseline]) <= sides:
-        primary = None
-    if primary and primary.target not in kept["targets"]:
+    sides = {side(each) for each in [*kept["conditions"], *kept["variants"]]}
+    analysis, primary = settings.analysis, settings.analysis.primary
+    contrasts = [each for each in analysis.contrasts if {*map(side, each)} <= sides]
+    if primary and not (
+        {side(primary.treatment), side(primary.baseline)} <= sides
+        and primary.target in kept["targets"]
+    ):
         primary = None
     kept["seeds"] = kept["seeds"] if isinstance(settings.seeds, list) else seeds
     return with_analysis(settings.model_copy(update=kept), contrasts, primary)
@@ -94,11 +93,6 @@ def with_analysis(settings: Settings, contrasts: list, primary) -> Settings:
     planned = settings._planned.get("analysis", {}) | unchanged
     found._planned = settings._planned | {"analysis": planned}
     return found
-
-
-def short(names: list[str]) -> set[str]:
-    """Sides as settings list them: without ``/plain``."""
-    return {name.removesuffix("/plain") for name in names}
 
 
 def unspoken(settings: Settings) -> list[str]:

@@ -83,14 +83,14 @@ def history() -> list[str]:
 
 def declared(cell: str) -> list[str]:
     """The names that a cell declares with a type: ``seeds: list = [0]``."""
-    return [node.target.id for node in statements(cell) if isinstance(node, ast.AnnAssign)
-            and isinstance(node.target, ast.Name)]  # fmt: skip
+    own = (each.target for each in statements(cell) if isinstance(each, ast.AnnAssign))
+    return [each.id for each in own if isinstance(each, ast.Name)]
 
 
 def assigned(cell: str) -> list[str]:
     """The names that a cell sets without a type: ``seeds = [0]``."""
-    return [target.id for node in statements(cell) if isinstance(node, ast.Assign)
-            for target in node.targets if isinstance(target, ast.Name)]  # fmt: skip
+    own = (each.targets for each in statements(cell) if isinstance(each, ast.Assign))
+    return [name.id for targets in own for name in targets if isinstance(name, ast.Name)]
 
 
 def statements(cell: str) -> list[ast.stmt]:

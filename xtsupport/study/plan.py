@@ -55,6 +55,10 @@ class Study:
         """What ``load(data=)`` and the tables take for this study's data."""
         return self.settings.data_source
 
+    def place(self, into: str) -> Path:
+        """Where a notebook leaves its results: the study's folder, or one in scratch."""
+        return self.folder if into == "study" else folders.scratch() / self.settings.study
+
     @cached_property
     def seconds(self) -> dict[str, float]:
         """Node -> the seconds that it should take on the device at hand."""
@@ -92,7 +96,8 @@ class Study:
             and (not seeds or run.seed in seeds or phase == "pretraining" or alone(run))
             and (not targets or set(targets) & set(run.settings.get("targets", targets)))
         ]
-        wanted = [runs.interactive(run) for run in wanted] if into == "scratch" else wanted
+        if into == "scratch":
+            wanted = [runs.interactive(run) for run in wanted]
         return [replace(run, again=True) for run in wanted] if again else wanted
 
     def _check(self, phase, condition, seeds, targets, into) -> None:
@@ -111,12 +116,12 @@ class Study:
         key = ".".join(filter(None, ["seeds", *mine]))
         asked += [("seed", each, have, key) for each in seeds]
         asked += [("target", t, settings.targets, "targets" if t in named else "") for t in targets]
-        wrong = [
-            f"{what} = {value!r}: not in this study{did_you_mean(value, allowed)}; "
-            f"allowed: {', '.join(map(str, allowed))}{to_add(key, [*allowed, value])}"
-            for what, value, allowed, key in asked
-            if value not in allowed
-        ]
+        wrong = []
+        for what, value, allowed, key in asked:
+            if value not in allowed:
+                listed, near = ", ".join(map(str, allowed)), did_you_mean(value, allowed)
+                add = f'; to add it, set settings = ["{key}=[{listed}, {value}]"]' if key else ""
+                wrong.append(f"{what} = {value!r}: not in this study{near}; allowed: {listed}{add}")
         if wrong:
             raise UserError(*wrong)
         if phase == "intermediate" and condition and not conditions.parse(condition).has_phase2:
@@ -125,12 +130,6 @@ class Study:
                 "open notebook 04_target_transfer with this condition, or choose another: "
                 f"{', '.join(sorted({run.condition for run in self.runs('intermediate')}))}"
             )
-
-
-def to_add(key: str, values: list) -> str:
-    """How somebody gets a condition, seed or target that the study does not have."""
-    listed = ", ".join(map(str, values))
-    return f'; to add it, set settings = ["{key}=[{listed}]"]' if key else ""
 
 
 def open_study(params: str | Path, overrides=(), only=()) -> Study:
@@ -205,27 +204,27 @@ def nodes(settings: Settings, made: list[Run]) -> list[Node]:
 
 
 def phase_nodes(settings: Settings, phase: str, made: list[Run]) -> list[Node]:
-    """The nodes of a phase: one per condition, or one per run when the study splits them."""
+    """The nodes of a phase: one per condition, or one per run when the study splits them.
+
+    Their parameters select their runs in the phase's notebook.
+    """
     groups: dict[str, list[Run]] = {}
     for run in (each for each in made if each.phase == phase):
         split = settings.nodes.split == "run" and phase != "pretraining"
         parts = (phase, run.condition, *((run.training_task, f"seed{run.seed}") if split else ()))
-        groups.setdefault("-".join(part for part in parts if part), []).append(run)
-    return [
-        Node(name, NOTEBOOKS[phase], tuple(group), coordinates(phase, group))
-        for name, group in groups.items()
-    ]
-
-
-def coordinates(phase: str, group: list[Run]) -> dict:
-    """The notebook parameters that select a node's runs."""
-    if phase == "pretraining":
-        return {}
-    seeds = sorted({run.seed for run in group})
-    targets = list(dict.fromkeys(name for run in group for name in run.settings.get("targets", ())))
-    return {"condition": group[0].condition, "seeds": seeds} | (
-        {"targets": targets} if targets else {}
-    )
+        groups.setdefault("-".join(filter(None, parts)), []).append(run)
+    found = []
+    for name, group in groups.items():
+        select: dict[str, Any] = {}
+        if phase != "pretraining":
+            seeds = sorted({run.seed for run in group})
+            select = {"condition": group[0].condition, "seeds": seeds}
+        if targets := dict.fromkeys(
+            each for run in group for each in run.settings.get("targets", ())
+        ):
+            select["targets"] = list(targets)
+        found.append(Node(name, NOTEBOOKS[phase], tuple(group), select))
+    return found
 
 
 def analysis_nodes(settings: Settings, made: list[Run], work: list[Node]) -> list[Node]:

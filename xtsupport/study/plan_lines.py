@@ -24,31 +24,24 @@ def cost_lines(settings, made, measure: bool = False, problems=()) -> list[str]:
 
 def estimated(found: Estimate, at_hand: Device | None = None) -> list[str]:
     """The costs of an estimate; `at_hand` as in `here` unless given."""
-    million = found.shape.weights / 1e6
-    text = [f"encoder      {found.settings.encoder}: {million:,.1f} million weights"]
-    text += [phase_line(found, phase) for phase in dict.fromkeys(w.phase for w in found.works)]
-    tokens, gib = found.settings.evaluation.batch_tokens, needed(found) / 2**30
-    text.append(f"disk         {found.disk() / 1e9:,.1f} GB")
-    text.append(
-        f"memory       {gib:,.1f} GiB of a GPU for batches of {tokens} tokens (not measured)"
-    )
-    text += [hours_line(found, each) for each in (at_hand or here(found.precision), *DEVICES)]
-    if found.guessed:
-        text.append(
-            f"note: {', '.join(sorted(found.guessed))}: estimated from published sizes and "
-            "xtsupport/lengths.csv, not from the rows"
-        )
-    if found.settings.trim_vocabulary:
-        text.append(
-            "note: trim_vocabulary: encoder, disk, memory and time are those of the whole "
-            "vocabulary, and will be less"
-        )
-    if not found.tokenizer and found.data != "hub":
-        text.append(
-            "note: the encoder's tokenizer is not here (`xtsupport data get` fetches it); "
-            "tokens were estimated from words"
-        )
-    return text
+    own, tokens = found.settings, found.settings.evaluation.batch_tokens
+    million, gib = found.shape.weights / 1e6, needed(found) / 2**30
+    notes = {
+        f"{', '.join(sorted(found.guessed))}: estimated from published sizes and "
+        "xtsupport/lengths.csv, not from the rows": found.guessed,
+        "trim_vocabulary: encoder, disk, memory and time are those of the whole vocabulary, and "
+        "will be less": own.trim_vocabulary,
+        "the encoder's tokenizer is not here (`xtsupport data get` fetches it); tokens were "
+        "estimated from words": not found.tokenizer and found.data != "hub",
+    }
+    return [
+        f"encoder      {own.encoder}: {million:,.1f} million weights",
+        *(phase_line(found, phase) for phase in dict.fromkeys(w.phase for w in found.works)),
+        f"disk         {found.disk() / 1e9:,.1f} GB",
+        f"memory       {gib:,.1f} GiB of a GPU for batches of {tokens} tokens (not measured)",
+        *(hours_line(found, each) for each in (at_hand or here(own.resolved_precision), *DEVICES)),
+        *(f"note: {text}" for text, holds in notes.items() if holds),
+    ]
 
 
 def phase_line(found: Estimate, phase: str) -> str:

@@ -165,11 +165,10 @@ class Planner:
                 "encoder": self.settings.encoder,
                 "rows": rows,
                 **own,
-                **asked(matched=matched),
                 "targets": served,
                 "max_clusters": only(evaluation.max_clusters, served),
                 "max_answer_length": evaluation.max_answer_length,
-                **asked(train_splits=splits, eval_splits=evaluated, pairs=pairs),
+                **asked(matched=matched, train_splits=splits, eval_splits=evaluated, pairs=pairs),
                 **asked(source=source if source != "en" else ""),
                 **self.robust_settings(variant),
                 **dev,
@@ -216,14 +215,13 @@ class Planner:
     def robust_settings(self, variant: str) -> dict:
         """What a robust variant adds to a run's settings."""
         robust = self.settings.robust
-        if variant == "adversarial":
-            radius, steps = robust.adversarial_radius, robust.ascent_steps
-            return {"noise": variant, "radius": radius, "ascent_steps": steps}
-        if variant == "smoothing":
-            return {"noise": variant, "radius": robust.radius}
-        if variant == "synonyms":
-            return {"copies": robust.copies, "synonyms": robust.synonyms}
-        return {}
+        noise = {"noise": variant, "radius": robust.radius}
+        steps = {"radius": robust.adversarial_radius, "ascent_steps": robust.ascent_steps}
+        return {
+            "adversarial": noise | steps,
+            "smoothing": noise,
+            "synonyms": {"copies": robust.copies, "synonyms": robust.synonyms},
+        }.get(variant, {})
 
     def retrieval(self, condition, seed: int, above: list[Run]) -> Run:
         """Sentence retrieval with the encoder as it is."""
@@ -260,12 +258,11 @@ class Planner:
         }
         if self.inputs.data == "hub":
             options["commits"] = self.inputs.commits(data)
-        if settings.tracking:
-            options["tracking"] = settings.tracking
-        if settings.evaluation.checkpointing:
-            options["checkpointing"] = True
-        if settings.cuda_graphs:
-            options["cuda_graphs"] = True
+        options |= asked(
+            tracking=settings.tracking,
+            checkpointing=settings.evaluation.checkpointing,
+            cuda_graphs=settings.cuda_graphs,
+        )
         if self.texts:
             options["texts"], own = self.texts, own | {"trim_vocabulary": True}
             data = data | {"vocabulary": self.texts_fingerprint}

@@ -1,6 +1,5 @@
 """What a run was made with: versions, commit, machine, memory."""
 
-import os
 import platform
 import subprocess
 import sys
@@ -15,11 +14,6 @@ LIBRARIES = (
     *("xtsupport", "torch", "transformers", "datasets", "tokenizers"),
     *("numpy", "pandas", "pyarrow"),
 )
-
-
-def machine() -> str:
-    """Operating system, architecture and cores."""
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
 
 
 def versions() -> dict[str, str]:

@@ -23,13 +23,19 @@ def reference_folder() -> Path | None:
     return next((path.parent for path in every if path.is_file()), None)
 
 
+def _place(part: str) -> Path | None:
+    """The folder of the reference study, if it has this part; else a line says so."""
+    folder = reference_folder()
+    if folder and (folder / part).exists():
+        return folder
+    print(ABSENT)
+    return None
+
+
 def reference_settings() -> dict:
     """The reference study's settings as given; unchecked, since its data may not be here."""
-    folder = reference_folder()
-    if folder is None:
-        print(ABSENT)
-        return {}
-    return yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
+    folder = _place("settings.yaml")
+    return yaml.safe_load((folder / "settings.yaml").read_text("utf-8")) if folder else {}
 
 
 def reference_table(name: str, phase: str) -> pd.DataFrame:
@@ -50,9 +56,7 @@ def reference_table(name: str, phase: str) -> pd.DataFrame:
 
 def reference_scores() -> pd.DataFrame:
     """Official scores in points per condition, task, language and seed, from the study's cube."""
-    folder = reference_folder()
-    if folder is None or not (folder / "cube").is_dir():
-        print(ABSENT)
+    if (folder := _place("cube")) is None:
         return pd.DataFrame()
     from xtsupport.cube.scores import in_order, official, score_table
     from xtsupport.cube.store import read_cube
@@ -63,9 +67,7 @@ def reference_scores() -> pd.DataFrame:
 
 def reference_answer() -> pd.DataFrame:
     """Rows of ``significance.csv`` that answer the study's question, and its families' rows."""
-    folder = reference_folder()
-    if folder is None or not (folder / "significance.csv").is_file():
-        print(ABSENT)
+    if (folder := _place("significance.csv")) is None:
         return pd.DataFrame()
     from xtsupport.report.comparison_rows import forest_rows
     from xtsupport.report.significance_files import read_comparison

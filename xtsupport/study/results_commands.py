@@ -13,7 +13,6 @@ from xtsupport.study.verbs import CUBE, SEED, argument, existing, out_folder, po
     "xtsupport demo && xtsupport power outputs/demo/cube --seeds 3 10",
     argument("cube", "CUBE", "the cube of a pilot: a folder or parquet file"),
     argument("--gain", "POINTS", "default: 1", type=float, default=1.0),
-    argument("--level", "NAME", "only this group (default: all groups)"),
     argument("--seeds", "N", "default: 3 5 10 20 and as many as the study has", type=int,
              nargs="+"),
     argument("--questions", "FACTOR", "multiples of the pilot's questions (default: 1 4)",
@@ -31,11 +30,6 @@ def power(args) -> None:
     evidence, *_ = evidence_at(args.cube)
     design = {name: getattr(args, name) for name in ("gain", "seeds", "questions", "languages")}
     table = power_table(evidence, **design)
-    if args.level:
-        levels = table["level"].unique()
-        if args.level not in levels:
-            raise UserError(f"--level {args.level}: allowed are {', '.join(levels)}")
-        table = table[table["level"] == args.level]
     print(printable(table).to_string(index=False), *power_sentences(table), sep="\n")
     out = out_folder(args, "power")
     with marked(evidence.study):

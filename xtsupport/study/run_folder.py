@@ -4,6 +4,8 @@ Every file is written under a temporary name, flushed to disk and renamed. A who
 replaced: what is done otherwise has another key.
 """
 
+import os
+import platform
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,20 +14,8 @@ from pathlib import Path
 
 from xtsupport import files, folders
 from xtsupport.errors import Stopped, UserError
-from xtsupport.study import provenance
-from xtsupport.study.runs import (
-    CHECKPOINT,
-    LOCK,
-    RECORD,
-    Run,
-    content,
-    facts,
-    flaws,
-    inside,
-    relative,
-    require,
-    upstream_records,
-)
+from xtsupport.study import provenance, runs
+from xtsupport.study.runs import Run
 from xtsupport.study.store import planned_mark
 
 WAIT = 6 * 3600  # seconds to wait for another process that does the same run
@@ -64,7 +54,7 @@ class RunFolder:
     @property
     def checkpoint(self) -> Path:
         """A folder for what is needed to continue; removed once the run is whole."""
-        folder = self.path / CHECKPOINT
+        folder = self.path / runs.CHECKPOINT
         folder.mkdir(exist_ok=True)
         files.write_text(folder / "run_key", self.identity["run_key"])
         return folder
@@ -94,16 +84,16 @@ def open_run(run: Run) -> Iterator[RunFolder]:
     missing, the run is finished already (a finished run is never replaced), or the disk is full.
     """
     for each in run.upstream:
-        require(each)
+        runs.require(each)
     folder = RunFolder(run)
     with files.plain_disk_errors(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
-        if files.is_locked(folder.path / LOCK):
+        if files.is_locked(folder.path / runs.LOCK):
             text = "another process is working on this run; waiting for it"
             print(f"{run.name}: {text}", flush=True)
         busy = f"{run.name} is being written by another process; wait for it or stop it"
-        with files.locked(folder.path / LOCK, busy, wait=WAIT):
-            if not flaws(folder.path, folder.identity["run_key"]):
+        with files.locked(folder.path / runs.LOCK, busy, wait=WAIT):
+            if not runs.flaws(folder.path, folder.identity["run_key"]):
                 raise UserError(
                     f"{run.name} is finished, and a finished run is never replaced: "
                     f"{folder.path}; run the cell or command again to continue from it"
@@ -116,29 +106,29 @@ def open_run(run: Run) -> Iterator[RunFolder]:
                 raise Stopped(f"{run.name}: stopped; run the cell again to continue") from None
             folder.note(cpu_seconds=watch.cpu_seconds)
             record = record_of(run) | folder.identity | folder.notes
-            seal(folder.path, record, inside(folder.path), watch)
-            shutil.rmtree(folder.path / CHECKPOINT, ignore_errors=True)
+            seal(folder.path, record, runs.inside(folder.path), watch)
+            shutil.rmtree(folder.path / runs.CHECKPOINT, ignore_errors=True)
 
 
 def clear(folder: Path, key: str) -> None:
     """Remove what a killed run left, except a checkpoint of this very run."""
-    (folder / RECORD).unlink(missing_ok=True)
-    kept = {LOCK}
+    (folder / runs.RECORD).unlink(missing_ok=True)
+    kept = {runs.LOCK}
     with suppress(OSError):
-        if (folder / CHECKPOINT / "run_key").read_text(encoding="utf-8") == key:
-            kept.add(CHECKPOINT)
+        if (folder / runs.CHECKPOINT / "run_key").read_text(encoding="utf-8") == key:
+            kept.add(runs.CHECKPOINT)
     for path in (each for each in folder.iterdir() if each.name not in kept):
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def identity(run: Run) -> dict:
     """What ``run.json`` says of the run's key and of what it starts from, which must be there."""
-    above = upstream_records(run)
+    above = runs.upstream_records(run)
     return {
         "run_key": run.key,
         "recipe": run.recipe,
         "upstream": {name: record["run_key"] for name, record in above.items()},
-        "upstream_content": {name: content(record) for name, record in above.items()},
+        "upstream_content": {name: runs.content(record) for name, record in above.items()},
     }
 
 
@@ -153,7 +143,7 @@ def record_of(run: Run) -> dict:
         options["data"] = run.options["given"]
     planned = planned_mark(folders.outputs() / run.study)
     told = {"study": run.study, "options": options, "origins": run.origins}
-    return facts(run) | told | ({"planned": planned} if planned else {})
+    return runs.facts(run) | told | ({"planned": planned} if planned else {})
 
 
 def seal(folder: Path, record: dict, left: list[Path], watch: Stopwatch) -> None:
@@ -161,10 +151,10 @@ def seal(folder: Path, record: dict, left: list[Path], watch: Stopwatch) -> None
     made = {
         "versions": provenance.versions(),
         "commit": provenance.commit(),
-        "machine": provenance.machine(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(watch.started)),
         "seconds": watch.seconds,
         "peak_memory_bytes": provenance.peak_memory(),
-        "files": {relative(path, folder): files.described(path) for path in left},
+        "files": {runs.relative(path, folder): files.described(path) for path in left},
     }
-    files.write_json(folder / RECORD, record | made)
+    files.write_json(folder / runs.RECORD, record | made)

@@ -118,19 +118,17 @@ def scores(every: Sequence[Chosen]) -> list[Block]:
         rows.append([Cell(side_name(row["condition"])), Cell(row["chosen"]), *cells,
                      Cell(str(row["seeds"]), kind="n")])  # fmt: skip
     heads: list[Cell | str] = ["trained on first", "of"]
-    heads += [*(Cell(target_name(name), kind="n") for name in targets), Cell("seeds", kind="n")]
+    for name in targets:  # `xquad (en)` as `XQuAD, English`
+        task, _, where = name.partition(" (")
+        text = f"{named(task)}, {'English' if where == 'en)' else 'others'}"
+        heads.append(Cell(text, kind="n"))
+    heads.append(Cell("seeds", kind="n"))
     text = (
         "In points, mean over seeds: in English, and over the other languages. Below: the "
         "difference from the first that has the condition. Not a test: differences between "
         "single runs may well be chance."
     )
     return [board(heads, rows, (0, 1)), paragraph(text, "note")]
-
-
-def target_name(column: str) -> str:
-    """`xquad (en)` as `XQuAD, English`."""
-    task, _, where = column.partition(" (")
-    return f"{named(task)}, {'English' if where == 'en)' else 'others'}"
 
 
 def score_table(every: Sequence[Chosen]) -> pd.DataFrame:

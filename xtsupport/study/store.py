@@ -96,9 +96,12 @@ def unused(folder: Path) -> list[str]:
 
 def sketch(made: Sequence[Run]) -> dict[str, dict]:
     """Runs in a form that is small and can be kept: enough for their keys and folders."""
-    above = {run.name: [each.name for each in run.upstream] for run in made}
     return {
-        run.name: {"phase": run.phase, "recipe": run.recipe, "upstream": above[run.name]}
+        run.name: {
+            "phase": run.phase,
+            "recipe": run.recipe,
+            "upstream": [each.name for each in run.upstream],
+        }
         for run in made
     }
 

@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -61,7 +62,9 @@ def timed(found: Estimate) -> Device:
             ) from error
         rates[phase] = work.training / work.steps / seconds
         told.append(f"{1e3 * seconds:,.0f} ms a step of {run.name}, {steps} timed now")
-    return replace(here(found.precision), rates=rates, how="; ".join(told) or "no training")
+    return replace(
+        here(found.settings.resolved_precision), rates=rates, how="; ".join(told) or "no training"
+    )
 
 
 def time_steps(found: Estimate, run: Run, of: int) -> tuple[int, float]:
@@ -72,7 +75,8 @@ def time_steps(found: Estimate, run: Run, of: int) -> tuple[int, float]:
     torch.manual_seed(0)
     model = TaskModel(encoder(found), own.get("dropout", 0.0))
     model.add_head("timed", "classification", 2, seed=0)
-    use_fast_attention(model.encoder, device(), found.precision)
+    precision = found.settings.resolved_precision
+    use_fast_attention(model.encoder, device(), precision)
     set_dropout(model.encoder, own.get("dropout", 0.0), own.get("attention_dropout"))
     if own.get("freeze_embeddings"):
         freeze_embeddings(model.encoder)
@@ -81,20 +85,15 @@ def time_steps(found: Estimate, run: Run, of: int) -> tuple[int, float]:
         warm + STEPS,
         size,
         1e-7,
-        precision=found.precision,
+        precision=precision,
         batch_tokens=run.options["batch_tokens"],
         cuda_graphs=found.settings.cuda_graphs,
     )
     clock, rows = Clock(warm), sequences(found, run, size * recipe.steps)
     with suppress(TimeoutError):
-        train(model, {"timed": rows}, Padding, recipe, progress=False, tracker=clock)
+        padding = SimpleNamespace(pad_token_id=1)  # what is asked of a tokenizer
+        train(model, {"timed": rows}, padding, recipe, progress=False, tracker=clock)
     return clock.measured()
-
-
-class Padding:
-    """What the training loop asks of a tokenizer."""
-
-    pad_token_id = 1
 
 
 def encoder(found: Estimate):
