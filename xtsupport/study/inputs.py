@@ -20,7 +20,7 @@ class Inputs:
         self.tables = tables.tasks(self.data)
         self.problems: list[UserError] = []
         commits.freeze(folders.outputs() / settings.study)
-        for question in ("fingerprint", "rows", "commits_of", "encoder", "has_pools"):
+        for question in ("fingerprint", "rows", "commits_of", "encoder"):
             setattr(self, question, cache(getattr(self, question)))  # asked again by every run
 
     @contextmanager
@@ -99,15 +99,11 @@ class Inputs:
             split, dev = self.settings.evaluation.splits.get(name) or row.eval_split, row.dev_split
             for code in codes:
                 found[f"{name}/{code}"] = self.fingerprint(name, code, split)
-                if row.evaluator == "pairs" and self.has_pools(code, dev):
+                if row.evaluator == "pairs" and bucc.present(code, dev, self.data):
                     found[f"{name}/{code}/{dev}"] = self.fingerprint(name, code, dev)
             for code, code_2 in (pairs or {}).get(name, ()):
                 found[f"{name}/{code}+{code_2}"] = self.fingerprint(name, code, split, code_2)
         return found
-
-    def has_pools(self, language: str, split: str) -> bool:
-        """Whether there are pools of sentences to mine gold pairs from."""
-        return bucc.present(language, split, self.data)
 
     def encoder(self) -> dict:
         """Checksums of an encoder that is a folder, the commit of one on the hub."""

@@ -95,9 +95,7 @@ def params_text(name: str, choice: Choice) -> str:
     metrics = about[0].metrics
     control = [f"none~{first}"] if controls_run(about) else []
     conditions = ["none", *choice.intermediate, *control]
-    contrasts = [[each, "none"] for each in choice.intermediate] + [
-        [first, each] for each in control
-    ]
+    contrasts = [(each, "none") for each in choice.intermediate] + [(first, c) for c in control]
     words = {
         "study": name,
         "recipe": recipe,

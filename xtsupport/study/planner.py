@@ -59,9 +59,12 @@ class Planner:
             if each.has_phase2
             for seed in part.seeds_of(each.name)
         }
+        named = {each.name: each for each in parsed}
+        trained = [(each, "plain") for each in parsed]
+        trained += [(named[name], variant) for name, variant in map(side, part.variants)]
         phase3 = [
             self.target(task, each, seed, self.above(each, seed, phase2, start), variant)
-            for each, variant in self.sides(parsed)
+            for each, variant in trained
             for task, targets in self.training_tasks().items()
             for seed in part.seeds_of(each.name, *targets)
         ]
@@ -83,12 +86,6 @@ class Planner:
     def above(self, condition, seed, phase2, start) -> list[Run]:
         """What phase 3 starts from: the phase-2 run of this seed, else the pretrained encoder."""
         return [phase2[condition.name, seed]] if condition.has_phase2 else start
-
-    def sides(self, parsed) -> list[tuple]:
-        """(condition, variant) of phase 3: every condition plain, then the variants asked for."""
-        named = {each.name: each for each in parsed}
-        asked_for = (side(name) for name in self.part.variants)
-        return [(each, "plain") for each in parsed] + [(named[c], v) for c, v in asked_for]
 
     def training_tasks(self) -> dict[str, list[str]]:
         """The tasks that phase 3 trains on, in the order of the targets, with those they serve."""
@@ -143,8 +140,12 @@ class Planner:
         """Phase 3: training on a task, then every target it serves, in all languages."""
         own = self.settings.target.model_dump() | overridden(self.settings.tasks.get(task))
         splits = own_splits(self.settings.tasks, [task])
-        rows = self.phase3_rows(task, own["max_rows"], splits.get(task))
         source = source_language(variant)
+        variants = [side(name)[1] for name in self.settings.variants]
+        sources = dict.fromkeys(["en", *map(source_language, variants)])
+        most_rows, split = own["max_rows"], splits.get(task)
+        # as many in every source language of the study (Turc et al. 2021)
+        rows = min(self.inputs.rows(task, most_rows, split, code) for code in sources)
         matched = self.phase2(condition.matched).steps if condition.matched else {}
         served = {
             name: self.settings.spoken(self.tables[name])
@@ -154,6 +155,9 @@ class Planner:
             and seed in self.settings.seeds_of(condition.name, name)
         }
         evaluation = self.settings.evaluation
+        most = evaluation.max_clusters
+        if isinstance(most, dict):  # only of what this run serves
+            most = {name: most[name] for name in served if name in most}
         evaluated = {name: evaluation.splits[name] for name in served if name in evaluation.splits}
         pairs, dev = self.pairs(served), self.development([task], own)
         return self.run(
@@ -166,7 +170,7 @@ class Planner:
                 "rows": rows,
                 **own,
                 "targets": served,
-                "max_clusters": only(evaluation.max_clusters, served),
+                "max_clusters": most,
                 "max_answer_length": evaluation.max_answer_length,
                 **asked(matched=matched, train_splits=splits, eval_splits=evaluated, pairs=pairs),
                 **asked(source=source if source != "en" else ""),
@@ -205,12 +209,6 @@ class Planner:
             if self.tables[name].kind in kinds and "en" in self.tables[name].languages
         }
         return {"dev_splits": splits, "dev_apart": {} if own["dev_overlap"] else apart}
-
-    def phase3_rows(self, task: str, most: int | None, split: str | None) -> int:
-        """Rows of phase 3: as many in every source language of the study (Turc et al. 2021)."""
-        variants = [side(name)[1] for name in self.settings.variants]
-        sources = dict.fromkeys(["en", *map(source_language, variants)])
-        return min(self.inputs.rows(task, most, split, code) for code in sources)
 
     def robust_settings(self, variant: str) -> dict:
         """What a robust variant adds to a run's settings."""
@@ -286,8 +284,3 @@ class Planner:
             if row.pairable
         }
         return {name: pairs for name, pairs in found.items() if pairs}
-
-
-def only(most: int | dict[str, int] | None, served) -> int | dict[str, int] | None:
-    """A limit of every target, or of each by name: then only of those that a run serves."""
-    return {name: most[name] for name in served if name in most} if isinstance(most, dict) else most

@@ -21,24 +21,6 @@ from xtsupport.study.store import planned_mark
 WAIT = 6 * 3600  # seconds to wait for another process that does the same run
 
 
-class Stopwatch:
-    """When something started, and how long ago by a clock that nobody sets."""
-
-    def __init__(self):
-        self.started = time.time()
-        self._begun, self._cpu = time.monotonic(), time.process_time()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the start."""
-        return round(time.monotonic() - self._begun, 3)
-
-    @property
-    def cpu_seconds(self) -> float:
-        """Seconds of a processor that this process took since the start."""
-        return round(time.process_time() - self._cpu, 3)
-
-
 class RunFolder:
     """An open run folder with atomic writers."""
 
@@ -99,14 +81,14 @@ def open_run(run: Run) -> Iterator[RunFolder]:
                     f"{folder.path}; run the cell or command again to continue from it"
                 )
             clear(folder.path, folder.identity["run_key"])
-            watch = Stopwatch()
+            begun, cpu = time.monotonic(), time.process_time()
             try:
                 yield folder
             except KeyboardInterrupt:  # outside of training, which ends in good order by itself
                 raise Stopped(f"{run.name}: stopped; run the cell again to continue") from None
-            folder.note(cpu_seconds=watch.cpu_seconds)
+            folder.note(cpu_seconds=round(time.process_time() - cpu, 3))
             record = record_of(run) | folder.identity | folder.notes
-            seal(folder.path, record, runs.inside(folder.path), watch)
+            seal(folder.path, record, runs.inside(folder.path), begun)
             shutil.rmtree(folder.path / runs.CHECKPOINT, ignore_errors=True)
 
 
@@ -146,14 +128,15 @@ def record_of(run: Run) -> dict:
     return runs.facts(run) | told | ({"planned": planned} if planned else {})
 
 
-def seal(folder: Path, record: dict, left: list[Path], watch: Stopwatch) -> None:
-    """Write ``run.json``, and with it declare the run whole."""
+def seal(folder: Path, record: dict, left: list[Path], begun: float) -> None:
+    """Write ``run.json``, and with it declare the run whole; begun: by ``time.monotonic``."""
+    seconds = time.monotonic() - begun  # by a clock that nobody sets
     made = {
         "versions": provenance.versions(),
         "commit": provenance.commit(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(watch.started)),
-        "seconds": watch.seconds,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds)),
+        "seconds": round(seconds, 3),
         "peak_memory_bytes": provenance.peak_memory(),
         "files": {runs.relative(path, folder): files.described(path) for path in left},
     }

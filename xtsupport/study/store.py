@@ -44,11 +44,11 @@ def read_list(folder: Path) -> list[dict]:
 
     Raises UserError for a damaged one: its runs would count as nobody's.
     """
-    needed, rows, there = {"name", "recipe", "run_key"}, [], folder / LIST
+    path = folder / LIST
     try:
-        with there.open(encoding="utf-8", newline="") as stream:
+        with path.open(encoding="utf-8", newline="") as stream:
             rows = list(table := csv.DictReader(stream))
-            whole = needed <= {*(table.fieldnames or ())}
+            whole = {"name", "recipe", "run_key"} <= {*(table.fieldnames or ())}
         whole &= all(None not in (*row, *row.values()) for row in rows)
     except FileNotFoundError:
         return []
@@ -57,7 +57,7 @@ def read_list(folder: Path) -> list[dict]:
     if whole:
         return rows
     raise UserError(
-        f"{there}: is damaged; delete it and run the study again, which writes it anew and does no "
+        f"{path}: is damaged; delete it and run the study again, which writes it anew and does no "
         "finished run twice"
     )
 

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 import traceback
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ from xtsupport.errors import Stopped, UserError
 from xtsupport.study import runs, store
 from xtsupport.study.execution import gpu_locks
 from xtsupport.study.execution.orphans import die_with_parent
-from xtsupport.study.run_folder import Stopwatch, identity, seal
+from xtsupport.study.run_folder import identity, seal
 from xtsupport.training.progress import LIVE
 
 SPEC, PARAMS, STATE, STAMP, LOG = "node.json", "params.yaml", "state.json", "done", "node.log"
@@ -40,20 +41,21 @@ def execute(folder: Path) -> None:
     busy = f"node {spec['name']} is being run by another process; wait for it or stop it"
     with files.locked(folder / runs.LOCK, busy, wait=ORPHAN):
         keep_log(folder / LOG)
-        watch = Stopwatch()
-        told = {"runner": spec["runner"], "pid": os.getpid(), "started": watch.started}
+        begun = time.monotonic()
+        told = {"runner": spec["runner"], "pid": os.getpid(), "started": time.time()}
         say(folder, told | {"state": "running"})
         try:
             with files.plain_disk_errors(folder.resolve()):
                 run_notebook(spec, folder)
-                close(spec, folder, watch)
+                close(spec, folder, begun)
                 leave_stamp(spec, folder)
+            told["state"] = "done"
         except BaseException as error:
             state = "stopped" if isinstance(error, Stopped) else "failed"
-            failed = {"state": state, "seconds": watch.seconds, "error": first_line(error)}
-            say(folder, told | failed)
+            told |= {"state": state, "error": first_line(error)}
             raise
-        say(folder, told | {"state": "done", "seconds": watch.seconds})
+        finally:
+            say(folder, told | {"seconds": round(time.monotonic() - begun, 3)})
 
 
 def say(folder: Path, state: dict) -> None:
@@ -126,7 +128,7 @@ def unformatted(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def close(spec: dict, folder: Path, watch: Stopwatch) -> None:
+def close(spec: dict, folder: Path, begun: float) -> None:
     """Check that the notebook left its runs and outputs whole; give analysis nodes their record."""
     study = folder.resolve().parent.parent
     outputs = [study / name for name in (*spec["outputs"], *spec["extras"])]
@@ -139,7 +141,7 @@ def close(spec: dict, folder: Path, watch: Stopwatch) -> None:
         record = spec["record"] | identity(made[spec["runs"][0]])
         whole = [study / name for name in spec["outputs"]]
         record["folders"] = [runs.relative(path, folder) for path in whole if path.is_dir()]
-        seal(folder, record, [each for path in outputs for each in files_of(path)], watch)
+        seal(folder, record, [each for path in outputs for each in files_of(path)], begun)
         return
     left = ", ".join(name for name in spec["runs"] if not runs.is_whole(made[name]))
     if left:
