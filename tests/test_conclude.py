@@ -205,13 +205,15 @@ def test_a_condition_that_was_only_run_by_hand_takes_part_under_its_name_in_brac
     scored(open_study(params, changed[:1]).runs("target", "squad", [0])[0], 1.0)
     part = conclude.present(study)
     told = capsys.readouterr().out
-    assert "1 of 9 runs with scores were done here: none (seed 0)\n" in told
-    assert f"by hand, with other settings: {names[0]} (seed 0)\none seed: a first" in told
+    assert "1 of 9 runs with scores and 1 by hand with other settings were done here" in told
+    assert f": none (seed 0); {names[0]} (seed 0)\none seed: a first impression" in told
     assert (part.settings.analysis.contrasts, part.settings.analysis.primary) == ([], None)
     evidence = evidence_of(conclude.find_cube(part), part.settings, part.data)
     assert (evidence.primary.treatment, evidence.primary.baseline) == (names[0], "none")
     assert {*finished.predictions(part, "squad", "xquad")["condition"]} == {names[0]}
     scored(open_study(params, changed[1:]).runs("target", "squad", [0])[0], 0.75)
+    fewer = ["intermediate.learning_rate=0.004", "evaluation.max_clusters=2"]  # of other examples
+    scored(open_study(params, fewer).runs("target", "squad", [0])[0], 0.25)
     part = conclude.present(study)
     assert "squad: run with several settings; each is compared by itself" in capsys.readouterr().out
     cube = pd.read_parquet(conclude.find_cube(part))
@@ -225,11 +227,10 @@ def test_a_condition_that_was_only_run_by_hand_takes_part_under_its_name_in_brac
     assert finished.predictions(chosen, "squad", "xquad")["score"].mean() == 0.75
 
 
-def test_a_cube_of_the_study_comes_before_the_reference(study, package, capsys):
-    for folder in ("outputs/reference/toy/cube", "outputs/toy/cube"):
-        (study.folder.parents[1] / folder).mkdir(parents=True)
-        assert conclude.present(study) is study
-        assert conclude.find_cube(study) == study.folder.parents[1] / folder
+def test_a_cube_without_runs_counts(study, package, capsys):
+    (study.folder / "cube").mkdir(parents=True)
+    assert conclude.present(study) is study
+    assert conclude.find_cube(study) == study.folder / "cube"
     assert "the scores of study toy" in capsys.readouterr().out
 
 
@@ -238,7 +239,7 @@ def test_a_full_disk_is_one_line_in_a_notebook(study, package, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     (study.folder / "cube").mkdir(parents=True)
-    monkeypatch.setattr(conclude, "own_cube", full)
+    monkeypatch.setattr(conclude, "counting", full)
     with pytest.raises(UserError, match=r"^outputs: the disk is full; free some space"):
         conclude.find_cube(study)
 

@@ -72,8 +72,7 @@ class TestDoctor:
     def test_a_gpu_that_torch_was_not_built_for(self, monkeypatch):
         import torch
 
-        monkeypatch.setattr(doctor.shutil, "which", lambda name: "nvidia-smi")
-        monkeypatch.setattr(doctor.subprocess, "call", lambda *_, **__: 0)
+        monkeypatch.setattr("xtsupport.study.execution.gpu_locks.devices", lambda: ["0"])
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         monkeypatch.setattr(torch.version, "cuda", None)
         found = doctor.torch_build()

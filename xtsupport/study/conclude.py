@@ -39,9 +39,9 @@ def collect(study: Study, into: str = "scratch") -> Path:
 def present(study: Study, into: str = "scratch") -> Study:
     """Choose the results to draw conclusions from; prints what they are, and how many runs.
 
-    These are the runs that ``counting`` names; without any, the study's cube (its own or a
-    committed one); without that, the demo study that comes with the package, which every figure and
-    table then names. With `into="study"`: the study itself.
+    These are the runs that ``counting`` names; without any, the study's own cube; without that, the
+    demo study that comes with the package, which every figure and table then names. With
+    `into="study"`: the study itself.
     Raises UserError where there are no results at all.
     """
     style.ORIGIN = ""
@@ -53,7 +53,7 @@ def present(study: Study, into: str = "scratch") -> Study:
     if there := counting(whole):
         print(*counts(whole, there), sep="\n")
         return whole if len(there) == len(with_scores(whole)) else part_of(whole, there)
-    if own_cube(study):
+    if (study.folder / "cube").is_dir():
         print(f"the scores of study {study.settings.study}; its runs are not all here")
         return study
     return shipped_study(study)
@@ -99,40 +99,27 @@ def with_scores(study: Study) -> list[Run]:
 def counts(study: Study, there: Iterable[Run]) -> list[str]:
     """How much of a study was run here, and what that is worth."""
     planned = [run for run in with_scores(study) if not run.listed]
-    hand = [run for run in there if run.listed]
-    usual = [run for run in there if not run.listed]
-    lines = [
-        f"study {study.settings.study}: {len(usual)} of {counted(len(planned), 'run')} with scores"
-    ]
-    if len(usual) < len(planned):
-        lines[0] += " were done here" + (f": {in_words(usual)}" if usual else "")
-    if hand:
-        lines.append(f"by hand, with other settings: {in_words(hand)}")
+    hand = sum(bool(run.listed) for run in there)
+    usual = len([*there]) - hand
+    seeds: dict[str, set[int]] = {}
+    for run in there:
+        if not alone(run):  # retrieval without phase 2 has no seeds
+            seeds.setdefault(run.side, set()).add(run.seed)
+    lines = [f"study {study.settings.study}: {usual} of {counted(len(planned), 'run')} with scores"]
+    if hand or usual < len(planned):
+        lines[0] += f" and {hand} by hand with other settings" * bool(hand)
+        own = (f"{name} (seed {', '.join(map(str, sorted(n)))})" for name, n in seeds.items())
+        lines[0] += f" were done here: {'; '.join(own)}"
     if several := [name for name, labels in only_by_hand(there).items() if len(labels) > 1]:
         lines.append(
             f"{', '.join(several)}: run with several settings; each is compared by itself. To look "
             "at one alone, set `settings` in the parameters to what it was run with"
         )
-    few = min(map(len, seeds_of(there).values()), default=3)
+    few = min(map(len, seeds.values()), default=3)
     if few < 3:
         one = "one seed: a first impression, not evidence"
         lines.append(one if few == 1 else "two seeds: too few for a claim")
     return lines
-
-
-def seeds_of(there: Iterable[Run]) -> dict[str, list[int]]:
-    """Side -> the seeds that it was run with; retrieval without phase 2 has none."""
-    found: dict[str, set[int]] = {}
-    for run in there:
-        if not alone(run):
-            found.setdefault(run.side, set()).add(run.seed)
-    return {name: sorted(seeds) for name, seeds in found.items()}
-
-
-def in_words(there: Iterable[Run]) -> str:
-    """`none (seed 0, 1); squad (seed 0)`."""
-    seeds = seeds_of(there).items()
-    return "; ".join(f"{name} (seed {', '.join(map(str, own))})" for name, own in seeds)
 
 
 def only_by_hand(there: Iterable[Run]) -> dict[str, set[str]]:
@@ -169,11 +156,9 @@ def part_of(study: Study, there: Iterable[Run]) -> Study:
     contrasts = [pair for pair in declared.contrasts if {*map(side, pair)} <= have]
     if contrasts:  # else all that fit the cube
         new = set().union(*only_by_hand(there).values())
-        contrasts += [
-            [short_name(each) for each in pair]
-            for pair in default_contrasts(sorted(have))
-            if new & {name for name, _ in pair}
-        ]
+        every_pair = default_contrasts(sorted(have))
+        lone = [pair for pair in every_pair if new & {name for name, _ in pair}]
+        contrasts += [[*map(short_name, pair)] for pair in lone]
     primary = declared.primary
     if primary and not {side(primary.treatment), side(primary.baseline)} <= every[primary.target]:
         primary = None
@@ -198,12 +183,6 @@ def shipped_study(study: Study) -> Study:
     return found
 
 
-def own_cube(study: Study) -> Path | None:
-    """A cube that lies in the study's folder, or among the committed results."""
-    places = (study.folder, folders.outputs() / "reference" / study.settings.study)
-    return next((each / "cube" for each in places if (each / "cube").is_dir()), None)
-
-
 @told
 def find_cube(study: Study) -> Path:
     """The cube to draw conclusions from: of the runs that are here, else the study's own.
@@ -211,10 +190,10 @@ def find_cube(study: Study) -> Path:
     Of a study that ``present`` gave, runs with other settings stand in it as well, as conditions of
     their own. A cube that is not the study's goes to scratch.
     """
-    there, cube = counting(study), own_cube(study)
+    there, cube = counting(study), study.folder / "cube"
     gathered = next(node.runs[0] for node in study.plan.nodes if node.name == "results")
     usual = not any(run.listed for run in there)
-    if cube and (not there or (usual and runs.find(gathered))):
+    if cube.is_dir() and (not there or (usual and runs.find(gathered))):
         return cube
     if not there:
         raise UserError(f"study {study.settings.study} has {TOO_FEW}")
@@ -231,15 +210,18 @@ def find_cube(study: Study) -> Path:
 def by_hand(study: Study) -> list[Run]:
     """Scored runs with other settings than the study's, as conditions such as
     ``squad{target.epochs=4.0}``; over the same languages and examples."""
-    cells = {each.training_task: each.settings["targets"] for each in with_scores(study)}
+
+    def examined(settings: dict) -> list:
+        return [settings.get(key) for key in ("targets", "max_clusters", "eval_splits")]
+
+    usual = {each.training_task: examined(each.settings) for each in with_scores(study)}
     return [
         each.run
         for phase in SCORED
         for each in my_runs.found(study, phase)
         if each.departs
         and each.record["condition"] in study.settings.conditions
-        and each.record["settings"]["targets"] == cells.get(each.record["training_task"])
-        and not any(key.startswith("evaluation.") for key in each.settings)
+        and examined(each.run.settings) == usual.get(each.record["training_task"])
     ]
 
 

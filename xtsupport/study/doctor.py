@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -61,20 +60,19 @@ def torch_build() -> Finding:
     """Whether torch was built for the device that is here."""
     import torch
 
-    there = bool(shutil.which("nvidia-smi")) and not subprocess.call(
-        ["nvidia-smi"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    from xtsupport.study.execution.gpu_locks import devices
+
     if torch.cuda.is_available():
         return Finding("torch", f"{torch.__version__} on {torch.cuda.get_device_name()}")
-    if there and torch.version.cuda is None:
+    if not devices():
+        return Finding("torch", f"{torch.__version__} on the CPU (no GPU here)")
+    if torch.version.cuda is None:
+        text = f"{torch.__version__} is a build for CPUs, but there is a GPU"
         mend = f"{PIP} install --force-reinstall --no-deps torch (a build for CUDA)"
-        return Finding(
-            "torch", f"{torch.__version__} is a build for CPUs, but there is a GPU", mend, False
-        )
-    if there:
+    else:
+        text = f"{torch.__version__} cannot use the GPU"
         mend = f"update the NVIDIA driver: this torch needs CUDA {torch.version.cuda}"
-        return Finding("torch", f"{torch.__version__} cannot use the GPU", mend, False)
-    return Finding("torch", f"{torch.__version__} on the CPU (no GPU here)")
+    return Finding("torch", text, mend, needed=False)
 
 
 def memory() -> Finding:

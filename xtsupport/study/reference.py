@@ -17,10 +17,9 @@ ABSENT = "The reference study's results come with the repository, not with the p
 
 
 def reference_folder() -> Path | None:
-    """``outputs/reference``, or the first folder in it that holds a study; None: there is none."""
-    top = folders.outputs() / "reference"
-    every = (top / "settings.yaml", *sorted(top.glob("*/settings.yaml")))
-    return next((path.parent for path in every if path.is_file()), None)
+    """``outputs/reference``; None where it holds no study."""
+    folder = folders.outputs() / "reference"
+    return folder if (folder / "settings.yaml").is_file() else None
 
 
 def _place(part: str) -> Path | None:
