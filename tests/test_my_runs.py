@@ -116,6 +116,21 @@ def test_a_run_whose_notebook_scored_in_its_own_way_has_no_means(study):
     assert table["seed"].tolist() == [0, 7] and table["xquad (en)"].isna().tolist() == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("phase", "settings", "own"),
+    [
+        ("pretraining", {"task": "wiki", "steps": 600}, {"pretraining.steps": 600}),
+        (
+            "target",
+            {"encoder": "e", "rows": 8, "epochs": 1.0, "matched": {"tasks": {"a": 9}, "epochs": 3}},
+            {"target.epochs": 1.0, "matched.epochs": 3, "encoder": "e"},
+        ),
+    ],
+)
+def test_a_runs_own_settings_are_those_that_follow_from_no_others(phase, settings, own):
+    assert my_runs.own_settings(phase, settings, {}) == own
+
+
 def test_another_encoder_is_what_differs(study, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text("{}")

@@ -5,7 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from xtsupport import folders
@@ -145,11 +145,9 @@ def run(args) -> int:
     os.environ["XTSUPPORT_DEBUG"] = "1" if args.debug else ""  # for the nodes
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     planned = {node.name: study.seconds[node.name] for node in todo}
-    shown = progress.Progress(planned, len(nodes), log=study.folder / "study.log")
-    try:
+    log = study.folder / "study.log"
+    with closing(progress.Progress(planned, len(nodes), log=log)) as shown:
         states = runner.run_study(study, args.jobs or cores or 1, args.profile, shown)
-    finally:
-        shown.close()
     if failed := progress.failures(study, states):
         say(f"xtsupport: error: study {name} is not complete; run the same command again to retry",
             *failed)  # fmt: skip
@@ -227,7 +225,6 @@ def plan(args) -> int:
 def plan_without_data(args, error: UserError) -> int:
     """What a study costs whose settings are sound and whose data or encoder are missing; the error
     itself where settings or encoder are not sound, or nothing can be estimated."""
-
     from xtsupport.study.inputs import Published
     from xtsupport.study.narrowing import unspoken
     from xtsupport.study.plan import nodes
@@ -282,7 +279,6 @@ def status(args) -> None:
     argument("--page", "NAME", "write a page that shows these side by side: studies, keys of runs, "
              "or settings (KEY=VALUE)", nargs="+"),
     argument("--out", "DIR", "the folder for the page (default: scratch/runs)"),
-    set=[],
 )  # fmt: skip
 def runs_done(args) -> None:
     """List all runs made here, and how they differ."""
@@ -294,7 +290,7 @@ def runs_done(args) -> None:
 
         print(write_page(args.page, out_folder(args, "runs") / "report.html"))
         return
-    made = found(open_study(args.file, args.set) if args.file else None, args.phase)
+    made = found(open_study(args.file) if args.file else None, args.phase)
     for phase in dict.fromkeys(each.record["phase"] for each in made):
         part = runs_table([each for each in made if each.record["phase"] == phase])
         print(readable(part).to_string(index=False), end="\n\n")
@@ -310,14 +306,14 @@ def clean(args) -> None:
     from xtsupport.study.checks import shown
 
     found = store.leftovers()
+    if not found:
+        print("nothing to remove: every run in outputs/runs belongs to a study")
+        return
     for each in found:
         print(f"{each.size / 1e6:>9.1f} MB  {shown(each.folder)}  {each.what}")
     size = sum(each.size for each in found) / 1e6
     total = f"{counted(len(found), 'run')} that no study uses, {size:.1f} MB"
-    if not found:
-        print("nothing to remove: every run in outputs/runs belongs to a study")
-    elif args.remove:
+    if args.remove:
         store.remove(found)
-        print(f"removed {total}")
-    else:
-        print(f"{total}; `xtsupport clean --remove` deletes them")
+    more = "; `xtsupport clean --remove` deletes them"
+    print(f"removed {total}" if args.remove else total + more)

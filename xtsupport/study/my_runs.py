@@ -19,8 +19,8 @@ from xtsupport.study.finished import stacked
 from xtsupport.study.plan import PHASES, Study
 from xtsupport.study.runs import Run
 
-DERIVED = ("steps", "extra_steps", "rows", "tasks", "targets", "languages", "task", "max_clusters",
-           "masked_steps", "translations", "raw", "encoder", "pairs", "eval_splits")  # fmt: skip
+DERIVED = ("rows", "tasks", "targets", "languages", "task", "max_clusters", "translations", "raw",
+           "encoder", "pairs", "eval_splits")  # fmt: skip
 SCORED = ("target", "retrieval")
 
 
@@ -109,7 +109,9 @@ def settings_of(run: Run) -> dict[str, object]:
 def own_settings(phase: str, settings: dict, data: dict) -> dict[str, object]:
     """A phase's own settings, those that follow from others left out; the encoder counts once."""
     flat = {f"{phase}.{key}": value for key, value in settings.items() if key not in DERIVED}
-    if phase != "pretraining":
+    if steps := flat.pop("target.matched", None):  # of a control: what decides its steps
+        flat |= own_settings("matched", steps, {})
+    if "encoder" in settings:
         content = [sha for name, sha in sorted(data.items()) if name.startswith("encoder/")]
         version = f" ({runs.digest(content)[:6]})" if content else ""
         flat["encoder"] = f"{settings['encoder']}{version}"
@@ -119,11 +121,12 @@ def own_settings(phase: str, settings: dict, data: dict) -> dict[str, object]:
 def departure(done: Done, usual: dict) -> str:
     """Where its settings are not those of its study's run, in braces."""
     phase = done.record["phase"]
-    same = usual.get((phase, done.side, done.record["training_task"])) or usual.get(phase, {})
+    exact = usual.get((phase, done.side, done.record["training_task"]))
+    same = exact or usual.get(phase, {})  # of another condition: only what both have
     other = [
         f"{key}={value}"
         for key, value in done.settings.items()
-        if key in same and value != same[key]
+        if value != same.get(key, None if exact else value)
     ]
     return f"{{{','.join(other)}}}" if other else ""
 

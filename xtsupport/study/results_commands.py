@@ -5,7 +5,7 @@ from pathlib import Path
 from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.files import plain_disk_errors, write_text
-from xtsupport.study.verbs import CUBE, SEED, argument, existing, out_folder, positive, say, verb
+from xtsupport.study.verbs import SEED, argument, existing, out_folder, positive, say, verb
 
 
 @verb(
@@ -39,7 +39,7 @@ def power(args) -> None:
 @verb(
     "calibrate",
     "xtsupport demo && xtsupport calibrate outputs/demo/cube --studies 24",
-    CUBE,
+    argument("cube", "CUBE", "a study's cube: a folder or parquet file"),
     argument("--gain", "POINTS", "the gain to simulate (default: 2)", type=float, default=2.0),
     argument("--studies", "N", "simulated studies of each kind (default: 120, about a minute)",
              type=positive, default=120),

@@ -62,7 +62,7 @@ def say(*lines: str) -> None:
 def existing(path: str) -> Path:
     """A file or folder that must be there."""
     found = folders.typed(path, Path())
-    if not found.is_file() and not found.is_dir():
+    if not found.exists():
         raise UserError(f"{path}: no such file or folder")
     return found
 
@@ -97,5 +97,4 @@ PART = (FILE, SET, ONLY)
 UPDATE = flag(
     "--update", "use the hub's current commits, not those that the study was planned with"
 )
-CUBE = argument("cube", "CUBE", "a study's cube: a folder or parquet file")
 SEED = argument("--seed", type=int, default=0)
