@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from textwrap import shorten
 
 project = "xtsupport"
 author = "The xtsupport authors"
@@ -67,7 +68,7 @@ def one_figure_each(cell):
         parts.append({**rest, "execution_count": None})
     for part, start, end in zip(parts, [0, *ends[:-1]], ends, strict=True):
         words = "".join(outputs[end - 1]["data"].get("text/plain", ""))
-        part["metadata"]["mystnb"] = {"image": {"alt": " ".join(words.split())}}
+        part["metadata"]["mystnb"] = {"image": {"alt": shorten(words, 2000, placeholder=" ...")}}
         part["outputs"] = outputs[start:end]
     parts[-1]["outputs"] += outputs[ends[-1] :]
     return parts

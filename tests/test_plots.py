@@ -11,6 +11,8 @@ from figure_toys import comparison, losses, scores, toy_languages
 from matplotlib.colors import to_rgb
 
 from xtsupport.report import gain_plots, plots, style
+from xtsupport.report.encoder_plots import attention_map, vector_map
+from xtsupport.tables import language_table
 
 LANGUAGES = toy_languages()
 
@@ -312,3 +314,15 @@ def test_the_mde_table_frames_what_finds_the_wanted_gain(figures):
     framed = {(min(line.get_xdata()), min(line.get_ydata())) for line in panel.lines}
     # mde: seeds 3, 5, 10 -> all 2.3, 1.5, 0.9; one language 3.0, 2.2, 1.6
     assert framed == {(1, 0), (2, 0), (2, 1)}
+
+
+def test_maps_of_an_encoder_say_in_words_what_they_show():
+    shares = np.array([[0.1, 0.9], [0.6, 0.4]])
+    figure = attention_map(shares, ["layer 1, head 1", "layer 1, head 2"], ["_soup", "<mask>"])
+    assert repr(figure).endswith(
+        "layer 1, head 1: 0.90 from <mask>; layer 1, head 2: 0.60 from _soup;"
+    )
+    places = pd.DataFrame({"x": [0, 1, 10, 11], "y": 0, "language": ["en", "qka"] * 2})
+    places["meaning"] = ["fish", "fish", "red", "red"]  # 4 x 0.5 of 5.5 + 4.5 + 4.5 + 5.5
+    said = repr(vector_map(places, language_table("world")))
+    assert "words: fish, red; 10% as far from the middle of their translations" in said

@@ -19,6 +19,8 @@ def attention_map(shares: np.ndarray, heads: Sequence[str], pieces: Sequence[str
         width=max(6.4, 2.0 + 0.34 * len(pieces)),
         height=2.4 + 0.26 * len(heads),
     )
+    most = zip(heads, shares.max(axis=1), shares.argmax(axis=1), strict=True)
+    figure.words += "".join(f" {head}: {share:.2f} from {pieces[i]};" for head, share, i in most)
     mesh = shade(panel, shares, cmap="Blues", vmin=0, vmax=1, linewidths=0.5)
     figure.colorbar(mesh, ax=panel, label="share", pad=0.02)
     panel.set_xticks(np.arange(len(pieces)) + 0.5, pieces, rotation=90)
@@ -48,6 +50,7 @@ def vector_map(places: pd.DataFrame, languages: pd.DataFrame, about: str = "word
     colours, marks = family_colours(languages), group_markers(languages)
     for panel, condition in zip(panels, conditions, strict=True):
         part = places[places["condition"] == condition]
+        figure.words += f" {side_name(condition) if condition else about}: {_closeness(part)}"
         for meaning, same in part.groupby("meaning", sort=False):
             centre = same[["x", "y"]].mean()
             for row in same.itertuples():
@@ -63,3 +66,12 @@ def vector_map(places: pd.DataFrame, languages: pd.DataFrame, about: str = "word
         panel.set(title=side_name(condition) if condition else "", xticks=[], yticks=[])
     panels[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize="small")
     return figure
+
+
+def _closeness(part: pd.DataFrame) -> str:
+    """What is on a map, and how close translations are on it, in words."""
+    spot = part[["x", "y"]]
+    own, all_ = spot.groupby(part["meaning"]).transform("mean"), spot.mean()
+    share = np.hypot(*(spot - own).T.to_numpy()).sum() / np.hypot(*(spot - all_).T.to_numpy()).sum()
+    shown = ", ".join(map(str, part["meaning"].unique()))
+    return f"{shown}; {share:.0%} as far from the middle of their translations as from the map's;"

@@ -212,7 +212,7 @@ def new_figure(
     width: float = 7.0,
     height: float = 3.8,
     **shared: Any,
-) -> tuple[Figure, list[Axes]]:
+) -> tuple[Described, list[Axes]]:
     """A figure (inches) with `count` panels, `columns` a row, its title and what to look for.
 
     It is closed for pyplot, so a notebook shows it once, and only where it is a cell's value.
