@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import cast
-from unittest.mock import patch
 
 import yaml
 
@@ -160,8 +159,13 @@ def own_environment(spec: dict, device: str | None, folder: Path):
     wanted |= {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
     with tempfile.TemporaryDirectory(prefix="xtsupport-") as private:
         wanted |= {"IPYTHONDIR": private, "JUPYTER_RUNTIME_DIR": private}
-        with patch.dict(os.environ, wanted):
+        before = dict(os.environ)
+        os.environ.update(wanted)
+        try:
             yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def environment(threads: int) -> dict[str, str]:
