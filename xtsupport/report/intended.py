@@ -25,6 +25,8 @@ from xtsupport.statistics.inference import inference
 HOME = "English"  # whose gain is the measure
 LIKE = "Kindric"  # from which every other family differs in what its row says
 BUILT_FOR = ("squad", "none", "xquad")
+GAIN = ["gain", "ci_low", "ci_high"]
+BESIDE = ["beside", "beside_low", "beside_high"]
 
 
 def intended_table(found: Contents) -> pd.DataFrame:
@@ -36,7 +38,7 @@ def intended_table(found: Contents) -> pd.DataFrame:
     rows = intended_versus_found(found)
     if rows.empty:
         return rows
-    apart = with_interval(rows.set_axis(rows.columns.map(BESIDE), axis=1)[list(GAIN)])
+    apart = with_interval(rows[BESIDE].set_axis(GAIN, axis=1))
     effect = rows["beside_low"].gt(0).map({True: "higher", False: ""})
     effect = effect.mask(rows["beside_high"] < 0, "lower").replace("", "no effect shown")
     names = {"differs": "differs in", "baseline_score": "baseline", "in_line": "in line"}
@@ -67,13 +69,9 @@ def intended_versus_found(found: Contents) -> pd.DataFrame:
         {name: 1.0, LIKE: -1.0} if name not in (HOME, LIKE) and LIKE in cases else {}
         for name in every["family"]
     ]
-    numbers = measured(cases, [each for row in (*told, beside) for each in row if each], found)
-    ends = {key: numbers.get(key, {}) for key in map(key_of, beside)}
-    judged = [judge([numbers[key_of(each)] for each in row]) if row else "" for row in told]
-    columns = {
-        new: [ends[key_of(each)].get(old, np.nan) for each in beside] for new, old in BESIDE_OF
-    }
-    return every.assign(in_line=judged, **columns).merge(seen(found), on="family")
+    every["in_line"] = [judge(measured(cases, row, found)) if row else "" for row in told]
+    every[BESIDE] = measured(cases, beside, found).to_numpy()
+    return every.merge(seen(found), on="family")
 
 
 def family_cases(evidence: Evidence) -> dict[str, Case]:
@@ -96,30 +94,26 @@ def statements(name: str, cases: Mapping[str, Case], intended: Mapping) -> list[
     }.get(intended.get(name, ""), [])
 
 
-def measured(cases: Mapping[str, Case], sums: list[dict], found: Contents) -> dict[tuple, dict]:
-    """Gain, ci_low and ci_high (points) of sums of families' gains, by ``key_of``."""
-    made = []
-    for each in sums:
-        one = cases[next(iter(each))]
-        weights = sum(factor * cases[name].weights[0] for name, factor in each.items())
-        row = replace(one.row, by="sum", level=str(each))  # no level of a table: lends to no other
-        made.append(replace(one, row=row, weights=(weights,)))
+def measured(cases: Mapping[str, Case], sums: list[dict], found: Contents) -> pd.DataFrame:
+    """Gain, ci_low and ci_high (points) of sums of families' gains, a row each; NaN of nothing."""
+    made = {}
+    for number, each in enumerate(sums):
+        if each:
+            one = cases[next(iter(each))]
+            weights = sum(factor * cases[name].weights[0] for name, factor in each.items())
+            row = replace(one.row, by="sum", level=str(each))  # of no table: lends to no other
+            made[number] = replace(one, row=row, weights=(weights,))
     if not made:
-        return {}
-    numbers = inference(made, found.rules.unit, found.rules.alpha)[list(GAIN)]
-    return dict(zip(map(key_of, sums), numbers.to_dict("records"), strict=True))
+        return pd.DataFrame(np.nan, range(len(sums)), GAIN)
+    numbers = inference(list(made.values()), found.rules.unit, found.rules.alpha)[GAIN]
+    return numbers.set_axis(list(made)).reindex(range(len(sums)))
 
 
-def key_of(factors: dict) -> tuple:
-    """A sum of gains as a key."""
-    return tuple(factors.items())
-
-
-def judge(numbers: list[dict]) -> str:
+def judge(numbers: pd.DataFrame) -> str:
     """Whether all statements hold (yes), one is refuted (no), or neither (open)."""
-    if any(each["ci_high"] < 0 for each in numbers):
+    if (numbers["ci_high"] < 0).any():
         return "no"
-    return "yes" if all(each["ci_low"] > 0 for each in numbers) else "open"
+    return "yes" if (numbers["ci_low"] > 0).all() else "open"
 
 
 def seen(found: Contents) -> pd.DataFrame:
@@ -130,8 +124,3 @@ def seen(found: Contents) -> pd.DataFrame:
     mine &= table["metric"].eq(primary.metric) & table["by"].isin(["group", "source"])
     rows = table[mine].assign(family=table["level"].replace(SOURCE, HOME))
     return rows.drop_duplicates("family")[["family", "baseline_score", *GAIN, "verdict"]]
-
-
-GAIN = ("gain", "ci_low", "ci_high")
-BESIDE_OF = (("beside", "gain"), ("beside_low", "ci_low"), ("beside_high", "ci_high"))
-BESIDE = dict(BESIDE_OF)
