@@ -13,7 +13,7 @@ from xtsupport.errors import UserError
 from xtsupport.report.contents import contents
 from xtsupport.report.numbers import level
 from xtsupport.report.paper_sentences import metric_points, required, sentence
-from xtsupport.report.paper_tables import latex_table, page_table
+from xtsupport.report.paper_tables import caption, latex, page_table
 from xtsupport.report.significance_files import write_significance
 from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import study_moments
@@ -253,19 +253,11 @@ def test_files_are_written(evidence, table, tmp_path):
     lines = path.read_text().splitlines()
     assert path.name == "significance.csv" and lines[0].split(",") == COLUMNS
     assert len((tmp_path / "out" / "sentences.txt").read_text().splitlines()) == len(lines) - 1
-    tex = (tmp_path / "out" / "primary.tex").read_text()
-    assert tex.count(r"\begin{tabular}") == 2 and "Tai-Kadai" in tex
-    assert "on XQuAD minus other targets" in tex
     lines_ = (tmp_path / "out" / "answer.txt").read_text(encoding="utf-8").splitlines()
     assert lines_[0].startswith("SQuAD first: XQuAD F1 +")
     assert [line.split("  ")[0] for line in lines_[-5:]] == [
         "all languages", "Germanic", "Romance", "Greek", "Tai-Kadai",
     ]  # fmt: skip
-    assert "Exploratory" not in tex
-    undeclared = evidence_of(evidence.moments)
-    write_significance(contents(significance(undeclared), undeclared), tmp_path / "undeclared")
-    tex = (tmp_path / "undeclared" / "primary.tex").read_text()
-    assert tex.count(r"\caption{Exploratory: SQuAD against no intermediate task on XQuAD") == 2
 
 
 def test_page_table_fits_and_escapes(table):
@@ -275,6 +267,9 @@ def test_page_table_fits_and_escapes(table):
     head = f"gain [{levels[0]}\N{EN DASH}{levels[-1]}% interval]"
     assert list(shown) == ["level", head, "verdict", "languages", "p", "MDE"]
     assert len(shown) == 4 and shown["p"].str.match(r"(< 0\.001|[01]\.\d{3})$").all()
-    tex = latex_table(rows.assign(treatment="my_task & 50%"), 0.05)
+    named = rows.assign(treatment="my_task & 50%")
+    tex = latex(page_table(named, 0.05), caption(named, "hub"))
     assert r"my\_task \& 50\% against" in tex and r"98.75\% interval" in tex
+    assert "Exploratory" not in tex
+    assert caption(rows.assign(note="exploratory"), "hub").startswith("Exploratory: SQuAD against")
     assert tex.count(r"\\") == 5 and r"\toprule" in tex and "Unit: clusters x seeds" in tex

@@ -122,7 +122,8 @@ def test_table_report_and_power_answer_the_same_question(tmp_path, capsys):
     rows = table[is_primary(table, evidence.primary)]
     assert set(rows["task"]) == {"mlqa"} and len(rows) == 3
     assert set(power_table(evidence)["level"]) == {*rows["level"], "all"}
-    assert "SQuAD against no intermediate task on MLQA" in (tmp_path / "primary.tex").read_text()
+    tex = (tmp_path / "tables" / "answer.tex").read_text()
+    assert "Exploratory: SQuAD against no intermediate task on MLQA" in tex
     assert "SQuAD first: MLQA F1 " in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 

@@ -132,7 +132,8 @@ def test_figures_and_tables_lie_beside_the_page_for_papers(folder, comparison):
     gains = pd.read_csv(folder / "tables" / "gains.csv", keep_default_na=False)
     assert len(gains) == comparison["by"].eq("all").sum()
     tex = (folder / "tables" / "answer.tex").read_text(encoding="utf-8")
-    assert r"\toprule" in tex and "SQuAD & no intermediate task & XQuAD & F1" in tex
+    assert r"\toprule" in tex and "level & gain" in tex and "verdict & languages & p & MDE" in tex
+    assert r"\caption{SQuAD " in tex and "on XQuAD, in F1 points" in tex
     assert "\N{MINUS SIGN}" not in tex and "_" not in tex.split(r"\caption")[0]
 
 

@@ -14,32 +14,33 @@ from xtsupport.report.paper_sentences import metric_points
 from xtsupport.sides import both_sides
 
 UNICODE = {"\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--", "±": r"$\pm$", "<": "$<$"}
+MDE = "MDE: gain found with 80% power before any adjustment"
 
 
-def page_table(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
-    """Six columns for reading: level, gain with its interval, verdict, languages, p, MDE.
+def page_table(table: pd.DataFrame, alpha: float, data: str = "hub") -> pd.DataFrame:
+    """Six columns for reading: level, gain with its interval, verdict, languages, p, MDE; before
+    them those of treatment, baseline, target and metric that differ between the rows.
 
-    table: rows of ``compare``, best of one contrast, task and metric; several are told apart by
-    extra columns. Gains, intervals and mde in points; p is the adjusted one.
+    table: rows of ``compare``. Gains, intervals and mde in points; p is the adjusted one.
     """
-    shown = table[["level"]].copy()
-    for name in ("treatment", "baseline", "task", "metric"):
-        if table[name].nunique() > 1:
-            shown.insert(0, name, table[name].map(NAMES[name]))
-    shown[gain_head(table, alpha)] = with_interval(table)
-    shown["verdict"] = [verdict_words(row) for row in table.to_dict("records")]
-    shown["languages"] = table["n_languages"]
-    shown["p"] = table["p_adjusted"].map(p_text)
+    rows = table.to_dict("records")
+    sides = [both_sides(row) for row in rows]
+    named = {
+        "metric": [metric_name(row["metric"]) for row in rows],
+        "target": [task_name(row["task"], data) for row in rows],
+        "against": [side_name(base, data) for _, base in sides],
+        "trained on first": [side_name(one, data) for one, _ in sides],
+    }
+    shown = pd.DataFrame({"level": table["level"].replace("all", "all languages").to_list()})
+    for name, column in named.items():
+        if len(set(column)) > 1:
+            shown.insert(0, name, column)
+    shown[gain_head(table, alpha)] = with_interval(table).to_list()
+    shown["verdict"] = [verdict_words(row) for row in rows]
+    shown["languages"] = table["n_languages"].to_list()
+    shown["p"] = [p_text(row["p_adjusted"]) for row in rows]
     shown["MDE"] = [f"{mde:.1f}" if mde == mde else "" for mde in table["mde"]]
-    return shown.reset_index(drop=True)
-
-
-NAMES = {"treatment": side_name, "baseline": side_name, "task": task_name, "metric": metric_name}
-
-
-def latex_table(table: pd.DataFrame, alpha: float) -> str:
-    """``page_table`` as a LaTeX table (booktabs) with a caption that names the unit."""
-    return latex(page_table(table, alpha), caption(table))
+    return shown
 
 
 def latex(shown: pd.DataFrame, below: str) -> str:
@@ -54,16 +55,19 @@ def latex(shown: pd.DataFrame, below: str) -> str:
     return text.replace(r"\end{table}", rf"\caption{{{told}}}" + "\n" + r"\end{table}")
 
 
-def caption(table: pd.DataFrame) -> str:
-    """What the rows of a table are: contrast, task, metric, unit and adjustment."""
-    first, method = table.iloc[0], table.iloc[0]["adjustment"]
+def caption(table: pd.DataFrame, data: str) -> str:
+    """What the rows of one treatment and target are: metric, unit, adjustment; the baseline, if it
+    is the same in all."""
+    first, method, bases = table.iloc[0], table.iloc[0]["adjustment"], table["baseline"].unique()
+    who = contrast_name(first) if len(bases) == 1 else side_name(both_sides(first)[0], data)
     adjusted = "not adjusted" if method == "none" else f"{method}-adjusted"
-    planned = "Exploratory: " if first["note"].startswith("exploratory") else ""
-    where = f"{task_name(first['task'])}, in {metric_points(first['metric'], first['task'])}"
+    planned = "Exploratory: " if table["note"].str.startswith("exploratory").all() else ""
+    where = f"{task_name(first['task'], data)}, in {metric_points(first['metric'], first['task'])}"
+    fewest, most = table["n_seeds"].min(), table["n_seeds"].max()
+    seeds = f"{fewest} to {most}" if fewest < most else most
     return (
-        f"{planned}{contrast_name(first)} on {where}. "
-        f"Unit: {first['unit']}, {first['n_seeds']} seeds; p-values {adjusted}; "
-        "MDE: gain found with 80% power before any adjustment."
+        f"{planned}{who} on {where}. Unit: {first['unit']}, {seeds} seeds; p-values {adjusted}; "
+        f"{MDE}."
     )
 
 
@@ -79,10 +83,10 @@ def write_tables(found: Contents, folder) -> None:
     made = {
         "scores": (scores.reset_index(), scores_shown(scores, data),
                    "Mean scores over seeds and the languages other than English, in points."),
-        "gains": (gains, gains_shown(gains, alpha, data),
+        "gains": (gains, page_table(gains, alpha, data),
                   "Gains over all languages other than English, in points, each with the interval "
-                  "that belongs to its verdict."),
-        "answer": (answer, gains_shown(answer, alpha, data), "The study's answer, in points."),
+                  f"that belongs to its verdict; p-values adjusted; {MDE}."),
+        "answer": (answer, page_table(answer, alpha, data), caption(answer, data)),
     }  # fmt: skip
     for name, (numbers, shown, below) in made.items():
         write_text(folder / f"{name}.csv", numbers.to_csv(index=False))
@@ -95,19 +99,3 @@ def scores_shown(scores: pd.DataFrame, data: str) -> pd.DataFrame:
     shown = scores.rename(index=lambda name: side_name(name, data)).rename_axis("trained on first")
     heads = [text + " in English" * name.endswith(" (en)") for name, text in names.items()]
     return shown.set_axis(heads, axis=1).reset_index()
-
-
-def gains_shown(rows: pd.DataFrame, alpha: float, data: str) -> pd.DataFrame:
-    """Rows of a comparison for reading: both sides, target, metric, level, gain, verdict."""
-    sides = [both_sides(row) for row in rows.to_dict("records")]
-    return pd.DataFrame(
-        {
-            "trained on first": [side_name(one, data) for one, _ in sides],
-            "against": [side_name(base, data) for _, base in sides],
-            "target": [task_name(task, data) for task in rows["task"]],
-            "metric": rows["metric"].map(metric_name).to_list(),
-            "level": rows["level"].replace("all", "all languages").to_list(),
-            gain_head(rows, alpha): with_interval(rows).to_list(),
-            "verdict": [verdict_words(row) for row in rows.to_dict("records")],
-        }
-    )

@@ -238,7 +238,7 @@ def analysis_nodes(settings: Settings, made: list[Run], work: list[Node]) -> lis
     if not comparable(settings):
         return [results]
     name, left = "significance", ("significance.csv", "report.html")
-    extras = ("figures", "tables", "claims.csv", "sentences.txt", "primary.tex")
+    extras = ("figures", "tables", "claims.csv", "sentences.txt")
     own = (look(settings, name, (cube,), settings.analysis.model_dump(), {}),)
     return [results, Node(name, NOTEBOOKS[name], own, {}, ("results",), left, extras)]
 
