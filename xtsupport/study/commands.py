@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from xtsupport.study.verbs import (
     out_folder,
     positive,
     say,
-    settings_and_part,
     verb,
 )
 
@@ -203,52 +203,50 @@ def plan(args) -> int:
     from xtsupport.study.execution.state import stale
     from xtsupport.study.plan_lines import cost_lines
 
+    problems: Sequence[str] = ()
     try:
         study = opened(args, checked=True)
     except UserError as error:
-        return plan_without_data(args, error)
-    waiting = {node.name for node in stale(study)}
-    for node in study.plan.nodes:
-        print(
-            f"{node.name:<34}{node.notebook:<28}{len(node.runs):>3} "
-            f"{'run ' if len(node.runs) == 1 else 'runs'}  "
-            f"{'to do' if node.name in waiting else 'done'}"
-        )
-    print(
-        f"{len(study.plan.runs)} runs in {len(study.plan.nodes)} nodes, {len(waiting)} to do; "
-        f"they go to {shown(study.folder)}"
-    )
-    print(*cost_lines(study.settings, study.plan.runs, args.measure), sep="\n")
+        study, problems = without_data(args, error), error.problems
+    made, nodes = list(study.plan.runs), study.plan.nodes
+    if problems:
+        print(f"{len(made)} runs in {len(nodes)} nodes, once the data are here:")
+    else:
+        waiting = {node.name for node in stale(study)}
+        for node in nodes:
+            print(
+                f"{node.name:<34}{node.notebook:<28}{len(node.runs):>3} "
+                f"{'run ' if len(node.runs) == 1 else 'runs'}  "
+                f"{'to do' if node.name in waiting else 'done'}"
+            )
+        print(f"{len(made)} runs in {len(nodes)} nodes, {len(waiting)} to do; "
+              f"they go to {shown(study.folder)}")  # fmt: skip
+    lines = cost_lines(study.settings, made, args.measure, problems)
+    print(*lines, sep="\n", flush=True)
+    if problems and any(line.startswith("cost unknown") for line in lines):
+        raise UserError(*problems)
     return 0
 
 
-def plan_without_data(args, error: UserError) -> int:
-    """What a study costs whose settings are sound and whose data or encoder are missing; the error
-    itself where settings or encoder are not sound, or nothing can be estimated."""
+def without_data(args, error: UserError):
+    """A study whose settings are sound and whose data or encoder are missing, planned by published
+    sizes; the error itself where settings or encoder are not sound, or it cannot be planned."""
     from xtsupport.study.inputs import Published
     from xtsupport.study.narrowing import unspoken
-    from xtsupport.study.plan import nodes
-    from xtsupport.study.plan_lines import cost_lines
-    from xtsupport.study.planner import Planner
+    from xtsupport.study.plan import read_settings, study_of
 
     if all(" data = " in each and "no folder" in each and not each.startswith("--set")
            for each in error.problems):  # fmt: skip # a mirror that is not there yet
         args.set = [*args.set, "data=hub"]
-    settings, part = settings_and_part(args)
+    settings = read_settings(args.file, args.set)
     with suppress(Unreachable):
         check_encoder(settings)
-    say(*(f"note: {line}" for line in unspoken(settings)))
     try:
-        made = Planner(settings, part, inputs=Published).all_runs()
+        study = study_of(settings, args.file, args.only, Published)
     except UserError:
         raise error from None
-    todo = nodes(part or settings, made)
-    print(f"{len(made)} runs in {len(todo)} nodes, once the data are here:")
-    lines = cost_lines(settings, made, args.measure, error.problems)
-    print(*lines, sep="\n", flush=True)
-    if any(line.startswith("cost unknown") for line in lines):
-        raise error
-    return 0
+    say(*(f"note: {line}" for line in unspoken(settings)))
+    return study
 
 
 @verb(

@@ -93,12 +93,12 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
 
 def has_predictions(study: Study, conditions: Iterable[str], target: str) -> bool:
     """Whether every one of the conditions has a finished run on the target; says so if not."""
-    for condition in conditions:
-        try:
+    try:
+        for condition in conditions:
             predictions(study, condition, target)
-        except UserError as error:
-            print(error)
-            return False
+    except UserError as error:
+        print(error)
+        return False
     return True
 
 

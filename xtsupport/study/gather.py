@@ -93,14 +93,13 @@ def gather(
 
 
 def _same_question(found: Sequence[Path], settings: Sequence) -> None:
-    first = settings[0]
     for name in (each for each in Settings.model_fields if each not in OWN):
-        other = [f for f, each in zip(found, settings, strict=True)
-                 if getattr(each, name) != getattr(first, name)]  # fmt: skip
-        if other:
+        value = getattr(settings[0], name)
+        pairs = zip(found, settings, strict=True)
+        if other := [str(f) for f, each in pairs if getattr(each, name) != value]:
             raise UserError(
-                f"{name}: {', '.join(map(str, other))} and {found[0]} have different values; only "
-                "studies that are the same except for their seeds can be pooled"
+                f"{name}: {', '.join(other)} and {found[0]} have different values; only studies "
+                "that are the same except for their seeds can be pooled"
             )
 
 

@@ -99,8 +99,11 @@ class Phase2:
         return {
             "tasks": self.rows,
             **{key: self.settings[key] for key in OF_STEPS if key in self.settings},
-            **asked(train_splits=self.splits, translations=self.translations),
-            **asked(masked_share=mixed and self.all.mlm.share),
+            **asked(
+                train_splits=self.splits,
+                translations=self.translations,
+                masked_share=mixed and self.all.mlm.share,
+            ),
         }
 
 
@@ -111,11 +114,7 @@ def overridden(own) -> dict:
 
 def own_splits(overrides: dict, names: list[str]) -> dict[str, str]:
     """The training splits that were named for some of the tasks: {task: split}."""
-    return {
-        name: overrides[name].train_split
-        for name in names
-        if name in overrides and overrides[name].train_split
-    }
+    return asked(**{name: overrides[name].train_split for name in names if name in overrides})
 
 
 def asked(**settings) -> dict:

@@ -10,7 +10,7 @@ from typing import Any
 from xtsupport import folders, tables
 from xtsupport.errors import UserError, did_you_mean
 from xtsupport.study import conditions, cost, narrowing, runs
-from xtsupport.study.inputs import Published
+from xtsupport.study.inputs import Inputs, Published
 from xtsupport.study.parameters import as_list, as_settings
 from xtsupport.study.params.loading import load_settings
 from xtsupport.study.params.settings import Settings
@@ -142,15 +142,16 @@ def open_study(params: str | Path, overrides=(), only=()) -> Study:
     return study_of(settings, str(params), as_settings(only))
 
 
-def study_of(settings: Settings, params: str, only=()) -> Study:
+def study_of(settings: Settings, params: str, only=(), inputs=Inputs) -> Study:
     """The study of settings, or the part of it that ``only`` names, planned.
 
-    Reads only the sizes and fingerprints of the data. Raises UserError when training or evaluation
-    data are missing, one line for each.
+    Reads only the sizes and fingerprints of the data (`inputs`). Raises UserError when training or
+    evaluation data are missing, one line for each.
     """
     chosen = narrowing.read(settings, only)
     part = narrowing.narrowed_settings(settings, chosen) if chosen else settings
-    made = Planner(settings, part, texts(settings)).all_runs()
+    read = texts(settings) if inputs is Inputs else ()
+    made = Planner(settings, part, read, inputs).all_runs()
     words = [f"{key}={','.join(map(str, values))}" for key, values in chosen.items()]
     added = {"only": words} if words else {}
     work = tuple(replace(n, parameters=n.parameters | added) for n in nodes(part, made))
