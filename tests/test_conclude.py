@@ -223,7 +223,9 @@ def test_a_condition_that_was_only_run_by_hand_takes_part_under_its_name_in_brac
     with pytest.raises(UserError, match=f"choose one of {', '.join(map(re.escape, names))}"):
         finished.predictions(part, "squad", "xquad")
     chosen = conclude.present(open_study(params, changed[1:]))
-    assert chosen.settings.analysis.primary.treatment == "squad"
+    assert chosen.settings.analysis.primary is None  # declared was the study with its settings
+    evidence = evidence_of(conclude.find_cube(chosen), chosen.settings, chosen.data)
+    assert (evidence.primary.treatment, evidence.primary.baseline) == ("squad", "none")
     assert finished.predictions(chosen, "squad", "xquad")["score"].mean() == 0.75
 
 

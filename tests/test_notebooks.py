@@ -18,7 +18,7 @@ import pytest
 from xtsupport.files import checksum
 from xtsupport.study import store
 from xtsupport.study.cli import main
-from xtsupport.study.parameters import declared
+from xtsupport.study.parameters import names
 from xtsupport.study.plan import NOTEBOOKS as OF_NODES
 from xtsupport.study.plan import open_study
 
@@ -122,7 +122,7 @@ def test_there_are_exercises(name):
 
 def test_a_study_passes_only_parameters_that_the_notebooks_have():
     for node in open_study(PARAMS / "tiny.yaml", only="seeds=0").plan.nodes:
-        known = declared(code_cells(node.notebook)[0].source)
+        known = names(code_cells(node.notebook)[0].source, ast.AnnAssign)
         assert {"params", "into", *node.parameters} <= set(known), node.name
 
 

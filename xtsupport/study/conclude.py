@@ -41,12 +41,16 @@ def present(study: Study, into: str = "scratch") -> Study:
 
     These are the runs that ``counting`` names; without any, the study's own cube; without that, the
     demo study that comes with the package, which every figure and table then names. With
-    `into="study"`: the study itself.
+    `into="study"`: the study itself. With other settings than the file's, nothing is declared.
     Raises UserError where there are no results at all.
     """
     style.ORIGIN = ""
     if into == "study":
         return study
+    if "--set" in study.settings.origins.values():  # chosen now, so nothing was declared
+        own = with_analysis(study.settings, [], None)
+        every = study.whole and with_analysis(study.whole, [], None)
+        study = replace(study, settings=own, whole=every)
     whole = study
     if hand := by_hand(study):
         whole = replace(study, plan=replace(study.plan, runs=(*study.plan.runs, *hand)))

@@ -49,13 +49,13 @@ def check_names() -> None:
     the cell that papermill adds, must be among them.
     """
     cells = history()
-    own = [number for number, cell in enumerate(cells) if "params" in declared(cell)]
+    own = [number for number, cell in enumerate(cells) if "params" in names(cell, ast.AnnAssign)]
     if not own:
         return
     first = own[-1]
-    known = declared(cells[first])
+    known = names(cells[first], ast.AnnAssign)
     added = [cell for cell in cells[first + 1 :] if cell.startswith("# Parameters")]
-    given = [name for cell in (cells[first], *added) for name in assigned(cell)]
+    given = [name for cell in (cells[first], *added) for name in names(cell, ast.Assign)]
     unknown = [name for name in dict.fromkeys(given) if name not in known]
     if unknown:
         raise UserError(*(
@@ -81,21 +81,12 @@ def history() -> list[str]:
     return list(shell.user_ns.get("In", ())) if shell is not None else []
 
 
-def declared(cell: str) -> list[str]:
-    """The names that a cell declares with a type: ``seeds: list = [0]``."""
-    own = (each.target for each in statements(cell) if isinstance(each, ast.AnnAssign))
-    return [each.id for each in own if isinstance(each, ast.Name)]
-
-
-def assigned(cell: str) -> list[str]:
-    """The names that a cell sets without a type: ``seeds = [0]``."""
-    own = (each.targets for each in statements(cell) if isinstance(each, ast.Assign))
-    return [name.id for targets in own for name in targets if isinstance(name, ast.Name)]
-
-
-def statements(cell: str) -> list[ast.stmt]:
-    """The statements of a cell; none of one that Python alone cannot read (magics)."""
+def names(cell: str, kind: type[ast.Assign] | type[ast.AnnAssign]) -> list[str]:
+    """The names that a cell sets with a type (AnnAssign: ``seeds: list = [0]``) or without
+    (Assign); none where Python alone cannot read the cell (magics)."""
     try:
-        return ast.parse(cell).body
+        own = [each for each in ast.parse(cell).body if isinstance(each, kind)]
     except (SyntaxError, ValueError):
         return []
+    targets = [each for one in own for each in getattr(one, "targets", [vars(one).get("target")])]
+    return [each.id for each in targets if isinstance(each, ast.Name)]
