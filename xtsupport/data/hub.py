@@ -276,12 +276,10 @@ def first_rows(part, first) -> Path:
     name = f"{repo.name.replace('/', '--')}-{repo.commit}-{part.config}-{part.split}-{first}"
     place = user_cache() / "hub" / "first" / f"{name}.parquet"
     if not place.is_file():
-        parts, missing = [], first
+        parts: list[pa.Table] = []
         for path in part.paths:
-            parts.append(parquet.first(remote.opened(repo, path), missing))
-            missing -= parts[-1].num_rows
-            if missing <= 0:
-                break
+            if (missing := first - sum(map(len, parts))) > 0:
+                parts.append(parquet.first(remote.opened(repo, path), missing))
         write_parquet(place, pa.concat_tables(parts))
     return place
 

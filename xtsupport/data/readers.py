@@ -146,9 +146,8 @@ def _choice(raw, task):
     built = []
     for number, row in enumerate(raw.to_pylist()):
         try:
-            context, question, choices, label, names = (
-                _lettered(row) if "answerKey" in row else _laid_out(row, *layout)
-            )
+            laid_out = _lettered(row) if "answerKey" in row else _laid_out(row, *layout)
+            context, question, choices, label, names = laid_out
         except TypeError:
             raise UserError(f"row {number}: its options are {shorten(row['choices'])}") from None
         names = _names(choices, names, number)

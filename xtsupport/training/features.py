@@ -76,12 +76,9 @@ def featurise(
     and raw text are cut, and counted in `truncated`.
     """
     build: dict[str, Callable[..., Features]] = {
-        "classification": _pairs,
-        "choice": _choices,
-        "tagging": _tagging,
-        "span": _span,
-        "masked": _masked,
-    }
+        "classification": _pairs, "choice": _choices, "tagging": _tagging,
+        "span": _span, "masked": _masked,
+    }  # fmt: skip
     return build[kind](examples, tokenizer, max_length, stride, tuple(labels), step)
 
 
@@ -207,10 +204,9 @@ def _owner_windows(windows) -> dict[tuple[int, int], int]:
     for w, (encoding, n) in enumerate(windows):
         last = len(encoding.ids) - 1
         for position, word in enumerate(_word_starts(encoding.word_ids)):
-            if word >= 0:
-                context = min(position, last - position)
-                if context > best.get((n, word), (-1, None))[0]:
-                    best[n, word] = context, w
+            context = min(position, last - position)
+            if word >= 0 and context > best.get((n, word), (-1, None))[0]:
+                best[n, word] = context, w
     return {key: w for key, (_, w) in best.items()}
 
 
