@@ -40,7 +40,7 @@ def predict_sets(
     together = Features(kind, rows, sum(features.examples for features, _ in sets))
     found = iter(model_outputs(model, task, together, pad, batch_tokens, precision, max_answer))
     decode: dict[str, Callable] = {
-        "classification": _labels,
+        "classification": lambda best, features, examples: [features.labels[n] for n in best],
         "choice": lambda best, features, examples: list(map(int, best)),
         "tagging": _tags,
         "span": partial(_spans, unanswerable=unanswerable),
@@ -103,10 +103,6 @@ def best_spans(logits: torch.Tensor, inside: torch.Tensor, max_answer: int) -> t
     start = where // scores.shape[-1]
     null = logits[:, 0].sum(-1)
     return torch.stack([start, start + where % scores.shape[-1], best, null], dim=-1).double()
-
-
-def _labels(best, features: Features, examples) -> list[str]:
-    return [features.labels[n] for n in best]
 
 
 def _tags(best, features: Features, examples) -> list[list[str]]:

@@ -88,7 +88,8 @@ def train(
     with asked_to_stop() as asked, graphs:
         while done < recipe.steps and not selection.finished:
             task, indices = tasks[done], next(streams[tasks[done]])
-            _set_rate(optimizer, rate(done, recipe))
+            for group in optimizer.param_groups:
+                group["lr"] = rate(done, recipe)
             loss = _step(wrapped, accelerator, task, data[task], indices, tokenizer, recipe, done)
             norm = accelerator.clip_grad_norm_(clipped, recipe.clip)
             readings.add(task, loss, norm, rate(done, recipe))
@@ -236,8 +237,3 @@ def rate(step: int, recipe: Recipe) -> float:
     if step < warm:
         return recipe.learning_rate * (step + 1) / warm
     return recipe.learning_rate * (recipe.steps - step) / max(1, recipe.steps - warm)
-
-
-def _set_rate(optimizer, value: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = value

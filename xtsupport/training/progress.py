@@ -27,7 +27,12 @@ class ProgressLine:
         self.total, self.first, self.shown = total, first, shown
         self.begun = self.last = time.monotonic()
         self.tokens = 0
-        self.handle = self._show("training starts") if shown and in_notebook() else None
+        self.handle = None
+        if shown and in_notebook():
+            from IPython.display import display
+
+            start = {"text/plain": "training starts"}
+            self.handle = display(start, raw=True, display_id=True)
 
     def step(self, done: int, losses: np.ndarray, tokens: int, note: str = "") -> None:
         """`done` steps are made; `losses` (steps,) as far as they are known, `tokens` of the last
@@ -55,12 +60,6 @@ class ProgressLine:
             self.handle.update({"text/plain": text}, raw=True)
         elif sys.stderr.isatty():
             print(f"\r{text:<79}", end="\n" if ends else "", file=sys.stderr, flush=True)
-
-    @staticmethod
-    def _show(text: str):
-        from IPython.display import display
-
-        return display({"text/plain": text}, raw=True, display_id=True)
 
 
 def in_notebook() -> bool:
