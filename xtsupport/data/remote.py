@@ -154,6 +154,8 @@ def asked(url: str, repo: Repo, **headers: str):
         with session.stream(
             "GET", url, headers=given, timeout=wait, follow_redirects=True
         ) as response:
+            if response.status_code >= 400:
+                response.read()  # or the connection is torn down
             yield _accepted(response, repo)
     except (HTTPError, OSError) as error:
         if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
@@ -285,5 +287,4 @@ def _has_address(host: str | None) -> bool:
 
 def _notes(repo: Repo, what: str) -> Path:
     """A file of our own on a commit, which never changes."""
-    name = f"{repo.kind}--{repo.name.replace('/', '--')}"
-    return user_cache() / "hub" / name / f"{repo.commit}.{what}.json"
+    return user_cache() / "hub" / repo.folder.name / f"{repo.commit}.{what}.json"

@@ -29,16 +29,13 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
+from xtsupport.data.contamination import FIELDS
 from xtsupport.training.embeddings import nearest_words
 
 ASCENT = 0.5  # share of the radius that one ascent step goes
 NEIGHBOURS, NEAR = 8, 0.5  # synonyms of a word at most, and their least cosine with it
-TEXTS = {  # the texts of an example that may change; a span's context may not: the answer is in it
-    "classification": ("text", "text_pair"),
-    "choice": ("context", "question"),
-    "span": ("question",),
-    "tagging": ("tokens",),
-}
+# The texts of an example that may change; a span's context may not: the answer is in it.
+TEXTS = FIELDS | {"span": ("question",)}
 
 
 def robust_loss(model, inner, task: str, batch: dict, noise: str, radius: float, steps: int):
