@@ -158,7 +158,7 @@ def pilot(measured) -> np.ndarray:
         [case for case in cases(measured, task_facts(measured), PAIR, by) if case.row.by == by]
         for by in ("all", "language")
     )
-    noise = run_noise([case for case in levels if case.row.task == "xquad"])
+    noise, _ = run_noise([case for case in levels if case.row.task == "xquad"])
     parts = components(next(case for case in every if case.row.task == "xquad"))
     parts |= {"seed": noise.run, "seed:language": noise.language}
     return np.array([parts[name] for name in PARTS])

@@ -97,9 +97,9 @@ def test_a_pattern_has_no_gain_and_draws_what_is_asked_for(cube):
     assert np.ptp(values, axis=0) == pytest.approx(0, abs=1e-12) and "en" not in set(
         pattern.sums.languages["language"]
     )
-    noise, rng = RunNoise(1.0, 1.0, 9.0, 4.0, 4.0, 2), np.random.default_rng(1)
+    noise, rng = RunNoise(9.0, 4.0, 4.0, 2), np.random.default_rng(1)
     treated = pattern.treated
-    drawn = np.array([pattern.draw(2.0, noise, True, rng).values() for _ in range(300)])
+    drawn = np.array([pattern.draw(2.0, noise, rng).values() for _ in range(300)])
     gains = 100 * (drawn[:, treated].mean((1, 2)) - drawn[:, ~treated].mean((1, 2)))
     assert gains.mean() == pytest.approx(2, abs=0.5)
     spread = 100 * drawn.mean(2)[:, treated]
@@ -109,10 +109,10 @@ def test_a_pattern_has_no_gain_and_draws_what_is_asked_for(cube):
 def test_clusters_are_drawn_jointly_and_keep_their_noise(cube):
     """With runs that do not vary, the variance of a gain over studies is the cluster-robust one."""
     pattern, _ = _pattern(evidence_of(cube, RULES))
-    quiet, rng = RunNoise(0.0, 0.0, 0.0, 0.0, 4.0, 2), np.random.default_rng(2)
+    quiet, rng = RunNoise(0.0, 0.0, 4.0, 2), np.random.default_rng(2)
     gains, expected = [], []
     for _ in range(300):
-        part = pattern.draw(0.0, quiet, False, rng)
+        part = pattern.draw(0.0, quiet, rng)
         mix = np.where(pattern.treated, 1, 0) / pattern.treated.sum()
         mix = mix - np.where(pattern.treated, 0, 1) / (~pattern.treated).sum()
         gains.append(mix @ part.values().mean(1))

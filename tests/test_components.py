@@ -120,10 +120,11 @@ def test_run_noise_recovers_what_was_planted():
         pair = [(("a", "plain"), ("none", "plain"))]
         levels = cases(measured, {"xquad": Facts("span", "f1")}, pair, "language")
         found.append(run_noise([case for case in levels if case.row.task == "xquad"]))
-    assert {one.df for one in found} == {6.0} and {one.sides for one in found} == {2}
-    assert np.mean([one.run for one in found]) == pytest.approx(2 * 1.5**2, rel=0.4)
-    assert np.mean([one.language for one in found]) == pytest.approx(2 * 1.0**2, rel=0.4)
-    above = np.mean([one.upper_run >= 4.5 for one in found])
+    estimates, bounds = zip(*found, strict=True)
+    assert {(one.df, one.sides) for one in (*estimates, *bounds)} == {(6.0, 2)}
+    assert np.mean([one.run for one in estimates]) == pytest.approx(2 * 1.5**2, rel=0.4)
+    assert np.mean([one.language for one in estimates]) == pytest.approx(2 * 1.0**2, rel=0.4)
+    above = np.mean([one.run >= 4.5 for one in bounds])
     assert above == pytest.approx(0.8, abs=0.25)
 
 

@@ -29,8 +29,8 @@ def test_the_posterior_is_that_of_brute_force():
         first += (means + pulls[0]).tolist()
         new += means.tolist()
     weight = np.array(weight) / np.sum(weight)
-    assert found.mean[0] == pytest.approx(weight @ first, abs=0.02)
-    assert found.mean[-1] == pytest.approx(weight @ new, abs=0.02)
+    assert found["gain"][0] == pytest.approx(weight @ first, abs=0.02)
+    assert found["gain"].iloc[-1] == pytest.approx(weight @ new, abs=0.02)
 
 
 def test_intervals_hold_what_a_sampler_draws():
@@ -38,20 +38,20 @@ def test_intervals_hold_what_a_sampler_draws():
     rng = np.random.default_rng(0)
     gains, own, a = rng.normal(1, 2, 40), 0.3 * np.eye(40), np.array([0.5])
     found = pool(gains, Noise(own, a), np.ones((1, 40)) / 40)
-    sd = np.sqrt(found.sd[0] ** 2)
-    assert found.mean[0] == pytest.approx(gains.mean())
+    sd = np.sqrt(found["sd"][0] ** 2)
+    assert found["gain"][0] == pytest.approx(gains.mean())
     assert sd == pytest.approx(np.sqrt(0.3 / 40 + 0.5), rel=0.01)
-    assert found.high[0] - found.low[0] == pytest.approx(2 * 1.96 * sd, rel=0.01)
-    assert found.between == pytest.approx(np.sqrt(gains.var(ddof=1) - 0.3), rel=0.1)
+    assert found["ci_high"][0] - found["ci_low"][0] == pytest.approx(2 * 1.96 * sd, rel=0.01)
+    assert found["between"].iloc[0] == pytest.approx(np.sqrt(gains.var(ddof=1) - 0.3), rel=0.1)
 
 
 def test_noise_alone_is_pulled_to_the_mean_and_sure_gains_are_left():
     gains = np.array([-1.0, 0.0, 1.0, 2.0, 3.0])
     noisy = pool(gains, Noise(25 * np.eye(5), np.zeros(1)), np.eye(5))
     sure = pool(gains, Noise(1e-4 * np.eye(5), np.zeros(1)), np.eye(5))
-    assert np.ptp(noisy.mean[:5]) < 0.5 * np.ptp(gains)
-    assert sure.mean[:5] == pytest.approx(gains, abs=1e-3)
-    assert (noisy.sd[:5] < 5).all() and noisy.sd[-1] > noisy.sd[0]
+    assert np.ptp(noisy["gain"][:5]) < 0.5 * np.ptp(gains)
+    assert sure["gain"][:5].to_numpy() == pytest.approx(gains, abs=1e-3)
+    assert (noisy["sd"][:5] < 5).all() and noisy["sd"].iloc[-1] > noisy["sd"][0]
 
 
 def study(rng, between, n=10, seeds=3, conditions=5, se=0.8, run_sd=1.0):
@@ -75,8 +75,8 @@ def test_coverage_of_languages_and_of_a_new_one(between, most):
     for _ in range(200):
         gains, noise, truth = study(rng, between)
         found = pool(gains, noise, np.eye(10))
-        inside.append((found.low <= truth) & (truth <= found.high))
-        errors.append([gains - truth[:10], found.mean[:10] - truth[:10]])
+        inside.append((found["ci_low"] <= truth) & (truth <= found["ci_high"]))
+        errors.append([gains - truth[:10], found["gain"][:10] - truth[:10]])
     inside, rmse = np.array(inside), np.sqrt(np.square(errors).mean((0, 2)))
     assert 0.93 <= inside[:, :10].mean() <= most
     assert 0.92 <= inside[:, 10].mean() <= most

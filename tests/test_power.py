@@ -36,7 +36,7 @@ def test_a_pilot_may_have_more_runs_of_some_conditions():
     cube = simulate(conditions=THREE, languages=("de", "es", "th"), size=0.2, seeds=8)
     cube = cube[(cube["condition"] != "mnli") | (cube["seed"] < 3)]
     table = power_table(evidence_of(cube), seeds=(3, 8), questions=(1,))
-    assert run_noise(evidence_of(cube).target_cases("language")).df == 8 + 8 + 3 - 3 - 7
+    assert run_noise(evidence_of(cube).target_cases("language"))[0].df == 8 + 8 + 3 - 3 - 7
     assert table["power"].between(0, 1).all() and (table["run_sd_upper"] >= table["run_sd"]).all()
 
 

@@ -51,21 +51,21 @@ def calibrate(
     """
     if not gain > 0 or studies < 1:
         raise UserError(f"gain={gain}, studies={studies}: both must be positive")
-    rules, pattern, noise = evidence.rules, *_pattern(evidence)
+    rules, pattern, noises = evidence.rules, *_pattern(evidence)
     level = "language" if evidence.primary.by == "all" else evidence.primary.by
     truths = [0.0, *sorted({rules.margin, gain})]
-    kinds = [(upper, true) for upper in (False, True) for true in truths]
+    names = dict(zip(("estimate", "upper bound"), noises, strict=True))
+    kinds = [(runs, true) for runs in names for true in truths]
     rng, lines = np.random.default_rng(seed), []
-    for number, (upper, true) in enumerate(kinds):
+    for number, (runs, true) in enumerate(kinds):
         tables: dict[str, list] = {"all": [], level: []}
         for done in range(studies):
-            drawn = replace(evidence, parts=(pattern.draw(true, noise, upper, rng),))
+            drawn = replace(evidence, parts=(pattern.draw(true, names[runs], rng),))
             judged = _judged(drawn, evidence, list(tables))
             for by, found in tables.items():
                 found.append(judged[judged["by"].eq(by)])
             progress(number * studies + done + 1, len(kinds) * studies)
-        deviation = float(np.sqrt(noise.variance(np.inf, upper)))
-        about = {"runs": "upper bound" if upper else "estimate", "run_sd": deviation}
+        about = {"runs": runs, "run_sd": float(np.sqrt(names[runs].variance(np.inf)))}
         lines += [about | _counted(found, by, true, rules) for by, found in tables.items()]
     return pd.DataFrame(lines).assign(unit=rules.unit)
 
@@ -118,12 +118,9 @@ class Pattern:
     phase2: np.ndarray
     varies: np.ndarray
 
-    def draw(self, gain: float, noise: RunNoise, upper: bool, rng) -> ClusterSums:
+    def draw(self, gain: float, noise: RunNoise, rng) -> ClusterSums:
         """A study with a true gain (points) of every treatment; its clusters drawn anew."""
-        run, language = noise.run, noise.language
-        if upper:
-            run, language = noise.upper_run, noise.upper_language
-        sds = np.sqrt(np.maximum([run, language], 0) / noise.sides)
+        sds = np.sqrt(np.maximum([noise.run, noise.language], 0) / noise.sides)
         units, n_languages = self.phase2.max() + 1, len(self.sums.languages)
         effects = sds[0] * rng.normal(size=(units, 1))
         effects = effects + sds[1] * rng.normal(size=(units, n_languages))
@@ -137,7 +134,7 @@ def _contrasts(evidence: Evidence) -> list:
     return [pair for pair in evidence.contrasts if pair[1] == baseline]
 
 
-def _pattern(evidence: Evidence) -> tuple[Pattern, RunNoise]:
+def _pattern(evidence: Evidence) -> tuple[Pattern, tuple[RunNoise, RunNoise]]:
     """The target of the primary comparison as a pattern, and how much its runs vary."""
     primary = evidence.primary
     levels = evidence.target_cases("language")

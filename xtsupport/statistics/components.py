@@ -57,32 +57,28 @@ def components(case: Case) -> dict[str, float]:
 class RunNoise:
     """How much the difference of two runs varies, in squared points, pooled over conditions.
 
-    run: on all languages alike; language: on each besides; raw, so they may be negative. upper_run,
-    upper_language: one-sided 80% upper bounds, at least 0. df: residual degrees of freedom of run;
-    sides: the number of sides that vary, 2, or 1 where one run serves every seed.
+    run: on all languages alike; language: on each besides; as an estimate raw, so perhaps negative.
+    df: residual degrees of freedom of run; sides: the number of sides that vary, 2, or 1 where one
+    run serves every seed.
     """
 
     run: float
     language: float
-    upper_run: float
-    upper_language: float
     df: float
     sides: int
 
-    def variance(self, n_languages: float, upper: bool = False) -> float:
+    def variance(self, n_languages: float) -> float:
         """Of the difference of two runs in their mean over so many languages; at least 0."""
-        run, language = self.run, self.language
-        if upper:
-            run, language = self.upper_run, self.upper_language
-        return max(run + max(language, 0.0) / n_languages, 0.0)
+        return max(self.run + max(self.language, 0.0) / n_languages, 0.0)
 
 
-def run_noise(levels: Sequence[Case]) -> RunNoise:
-    """``RunNoise`` of one contrast and task, from its one-language levels (E of them).
+def run_noise(levels: Sequence[Case]) -> tuple[RunNoise, RunNoise]:
+    """The estimate for one contrast and task, from its one-language levels (E of them), and its
+    one-sided 80% upper bound, at least 0.
 
     The mean square of runs pooled over all conditions (``run_variance``), less the luck of the
     questions that each run answers (V_cells): that of the mean over languages is run + language /
-    E, that of single languages run + language. A bound puts MS df / (lower fifth of chi2(df)) for
+    E, that of single languages run + language. The bound puts MS df / (lower fifth of chi2(df)) for
     MS.
     """
     one, k = joint_estimate(levels), len(levels)
@@ -90,16 +86,12 @@ def run_noise(levels: Sequence[Case]) -> RunNoise:
     df = max(float(one.df_pooled.min()), 1.0)
     (mean, apart), (mean_luck, apart_luck) = _mean_and_apart(seen), _mean_and_apart(luck)
     language = apart - apart_luck
+    run = mean - mean_luck - language / k
     bounds = [n / stats.chi2.ppf(0.2, n) for n in (df, df * max(k - 1, 1))]
-    upper = max(bounds[0] * mean - mean_luck - max(language, 0.0) / k, 0.0)
-    return RunNoise(
-        run=mean - mean_luck - language / k,
-        language=language,
-        upper_run=max(upper, mean - mean_luck - language / k),
-        upper_language=max(bounds[1] * apart - apart_luck, 0.0),
-        df=df,
-        sides=sum(labels is not None for labels in levels[0].arms[0].labels),
-    )
+    most = max(bounds[0] * mean - mean_luck - max(language, 0.0) / k, 0.0, run)
+    most_apart = max(bounds[1] * apart - apart_luck, 0.0)
+    sides = sum(labels is not None for labels in levels[0].arms[0].labels)
+    return RunNoise(run, language, df, sides), RunNoise(most, most_apart, df, sides)
 
 
 def uncertainty_shares(evidence: Evidence) -> pd.DataFrame:

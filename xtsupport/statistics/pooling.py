@@ -74,17 +74,6 @@ def measured_noise(levels: Sequence[Case]) -> Noise:
     return Noise(own + language * np.eye(n), shared)
 
 
-@dataclass(frozen=True)
-class Pooled:
-    """K posterior distributions: mean and sd, low and high (K,); between: posterior median SD."""
-
-    mean: np.ndarray
-    sd: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    between: float
-
-
 def outlook(evidence: Evidence) -> pd.DataFrame:
     """``expectations`` of the primary contrast on its target; no rows for fewer than 3."""
     levels = evidence.target_cases("language")
@@ -115,24 +104,20 @@ def expectations(
     gains = 100 * joint_estimate(levels).gain
     found = pool(gains, measured_noise(levels), rows, alpha)
     names = [*members, ("new language", "not tested")]
-    return pd.DataFrame(names, columns=COLUMNS[:2]).assign(
-        n_languages=[*map(len, members.values()), 0],
-        measured=[*(rows @ gains), np.nan],
-        gain=found.mean,
-        sd=found.sd,
-        ci_low=found.low,
-        ci_high=found.high,
-        between=found.between,
-    )
+    table = pd.DataFrame(names, columns=COLUMNS[:2])
+    table["n_languages"] = [*map(len, members.values()), 0]
+    table["measured"] = [*(rows @ gains), np.nan]
+    return table.join(found)
 
 
 def pool(
     gains: np.ndarray, noise: Noise, rows: np.ndarray, alpha: float = Declared.alpha
-) -> Pooled:
+) -> pd.DataFrame:
     """The posterior of means over languages, and, last, of the gain of a language not measured.
 
     gains: (L,) measured, L >= 3; rows: (K, L) weights that sum to one, the identity for single
-    languages. Returns K + 1 distributions; intervals are the central 1 - alpha.
+    languages. Returns K + 1 rows: gain, sd, ci_low, ci_high (central 1 - alpha), between (the
+    posterior median SD).
     """
     values, vectors = np.linalg.eigh(noise.own)
     values = np.maximum(values, 0.0)
@@ -156,14 +141,15 @@ def pool(
     return _summary(means, variances, weight, noise.shared, between, alpha)
 
 
-def _summary(means, variances, weight, shared, between, alpha) -> Pooled:
+def _summary(means, variances, weight, shared, between, alpha) -> pd.DataFrame:
     """Mixtures over the SD between languages (T, weighted) and over A (equally likely)."""
     centre = means @ weight
     total = variances @ weight + shared.mean() + ((means - centre[:, None]) ** 2) @ weight
     sds = np.sqrt(variances[..., None] + shared)  # (K, T, A)
     low, high = (_quantile(level, means, sds, weight) for level in (alpha / 2, 1 - alpha / 2))
     middle = between[np.searchsorted(weight.cumsum(), 0.5)]
-    return Pooled(centre, np.sqrt(total), low, high, float(middle))
+    found = {"gain": centre, "sd": np.sqrt(total), "ci_low": low, "ci_high": high}
+    return pd.DataFrame(found).assign(between=middle)
 
 
 def _quantile(level, means, sds, weight) -> np.ndarray:

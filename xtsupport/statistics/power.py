@@ -163,15 +163,15 @@ def power_table(
         raise UserError(f"{found[-1].row.task}: the pilot has one seed, so how much runs vary is "
                         "unknown; run at least two seeds")  # fmt: skip
     seeds = seeds or sorted({3, 5, 10, 20, int(pooled["n_seeds"])})
-    noise = run_noise(evidence.target_cases("language"))
-    pooled["conditions"] = 1 + noise.df / (pooled["n_seeds"] - 1)
+    noises = run_noise(evidence.target_cases("language"))
+    pooled["conditions"] = 1 + noises[0].df / (pooled["n_seeds"] - 1)
     single = sum(len(case.row.languages) == 1 for case in found)
     pooled["weight"] = PRIOR_OF_LEVELS if single >= 3 else PRIOR
     for case in found:
         parts = _shared(components(case), pooled)
         for k in languages or [len(case.row.languages)]:
             for factor in questions:
-                lines += _designs(case.row.level, parts, noise, gain, seeds, factor, k, alpha)
+                lines += _designs(case.row.level, parts, noises, gain, seeds, factor, k, alpha)
     return pd.DataFrame(lines)
 
 
@@ -188,12 +188,11 @@ def _shared(parts: dict, pooled: dict) -> dict:
     return parts
 
 
-def _designs(level, parts, noise, gain, seeds, factor, k, alpha) -> list[dict]:
+def _designs(level, parts, noises, gain, seeds, factor, k, alpha) -> list[dict]:
     n_clusters = factor * parts["n_clusters"]
-    estimate = parts | {"seed": noise.run, "seed:language": noise.language}
-    parts = parts | {"seed": noise.upper_run, "seed:language": noise.upper_language}
+    estimate, parts = (parts | {"seed": n.run, "seed:language": n.language} for n in noises)
     needed = seeds_needed(parts, gain, n_clusters, k, alpha)
-    note = "" if np.isfinite(needed) else _beyond(parts, noise, gain, n_clusters, k, alpha)
+    note = "" if np.isfinite(needed) else _beyond(parts, noises[0], gain, n_clusters, k, alpha)
     lines = []
     for s in seeds:
         own = {"level": level, "n_languages": k, "n_seeds": s, "questions": factor}
@@ -208,7 +207,7 @@ def _designs(level, parts, noise, gain, seeds, factor, k, alpha) -> list[dict]:
             LANGUAGES, lambda more, s=s: _enough(parts, gain, s, n_clusters, more, alpha)
         )
         lines.append(own)
-    sds = [np.sqrt(noise.variance(k, upper)) for upper in (False, True)]
+    sds = [np.sqrt(noise.variance(k)) for noise in noises]
     about = {"gain": gain, "run_sd": sds[0], "run_sd_upper": sds[1], "seeds_needed": needed,
              "pilot_seeds": parts["n_seeds"]}  # fmt: skip
     return [{**own, **about, "unit": UNITS[0], "note": note} for own in lines]
