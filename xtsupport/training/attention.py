@@ -52,8 +52,6 @@ def mask_unasked(*arguments, attention_mask=None, **named):
 
 def use_fast_attention(model, device: torch.device, precision: str) -> None:
     """Switch an encoder to the attention that is fastest on the device in this precision."""
-    if not hasattr(model, "set_attn_implementation"):
-        return
     if device.type == "cpu" and precision == "bfloat16":
         AttentionInterface.register(NAME, bmm_attention)
         AttentionMaskInterface.register(NAME, eager_mask)
