@@ -100,10 +100,10 @@ def test_questions_take_defaults_and_refuse_unknown_names(here, capsys):
     assert next(answers, "all used") == "all used"
 
 
-def test_folders_are_named_so_that_they_are_found_from_the_new_folder(here):
-    (here / "mirror").mkdir()
-    choice = new.chosen({"data": "mirror", "encoder": "owner/name"})
-    assert (choice.data, choice.encoder) == (str(here / "mirror"), "owner/name")
+def test_an_encoders_folder_is_named_so_that_it_is_found_from_the_new_folder(here):
+    (here / "mine").mkdir()
+    assert new.chosen({"encoder": "mine"}).encoder == str(here / "mine")
+    assert new.chosen({"encoder": "owner/name"}).encoder == "owner/name"
 
 
 def test_without_a_terminal_nothing_is_asked(here, monkeypatch, capsys):

@@ -65,20 +65,19 @@ def check_encoder(settings) -> None:
     argument("--targets", "TASK", "targets (default: xquad xnli udpos tatoeba)", nargs="+"),
     argument("--languages", "CODE", "default: all languages of each target", nargs="+"),
     argument("--seeds", "N", "default: 0 1 2", type=int, nargs="+"),
-    argument("--data", "SOURCE", "hub, world or a mirror folder (default: depends on the encoder)"),
-)
+    set=[], only=[], measure=False,
+)  # fmt: skip
 def new(args) -> int:
     """Make a folder to work in: notebooks and a params file."""
     from xtsupport.study import new as new_study
 
-    given = {key: getattr(args, key) for key in new_study.DEFAULTS} | {"data": args.data}
+    given = {key: getattr(args, key) for key in new_study.DEFAULTS}
     ask = sys.stdin.isatty() and sys.stdout.isatty()
     choice = new_study.asked(given) if ask else new_study.chosen(given)
     folder = folders.typed(args.dir, Path())
     args.file = str(new_study.make(folder, choice).relative_to(folder))
     os.chdir(folder)  # the plan below is that of the new project
     print(f"{args.dir}: notebooks/, params/, and the study's own file {args.file}\n")
-    args.set, args.only, args.measure = [], [], False
     try:
         plan(args)
     except UserError as error:  # the folder is sound all the same

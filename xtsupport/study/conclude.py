@@ -152,8 +152,8 @@ def part_of(study: Study, there: Iterable[Run]) -> Study:
         "targets": {name for run in there for name in run.settings["targets"]},
         "seeds": {run.seed for run in there},
     }
-    listed = {key: [each for each in named(study.settings)[key] if each in has[key]] for key in has}
-    words = [f"{key}={','.join(map(str, values))}" for key, values in listed.items()]
+    listed = {key: [str(n) for n in named(study.settings)[key] if n in has[key]] for key in has}
+    words = [f"{key}={','.join(values)}" for key, values in listed.items()]
     part = study_of(study.whole or study.settings, study.params, words)
     every, declared = tested(there), part.settings.analysis
     have = set().union(*every.values())
@@ -204,10 +204,12 @@ def find_cube(study: Study) -> Path:
     from xtsupport.cube.store import build_cube
 
     out = study.place("scratch")
-    parts = [
-        relabelled(run, folder, out / "parts") if run.listed else folder
-        for run, folder in there.items()
-    ]
+    parts = [folder for run, folder in there.items() if not run.listed]
+    for run, folder in there.items():
+        if run.listed:  # a copy under its name in braces
+            frame = pd.read_parquet(folder / "examples.parquet").assign(condition=run.condition)
+            path = out / "parts" / folder.name / "examples.parquet"
+            parts.append(write_parquet(path, frame).parent)
     return build_cube(parts, out / "cube", languages(study.data))
 
 
@@ -227,15 +229,6 @@ def by_hand(study: Study) -> list[Run]:
         and each.record["condition"] in study.settings.conditions
         and examined(each.run.settings) == usual.get(each.record["training_task"])
     ]
-
-
-def relabelled(run: Run, done: Path, folder: Path) -> Path:
-    """A copy of a run's part of the cube under its name in braces; returns the folder of it."""
-    part = folder / done.name
-    part.mkdir(parents=True, exist_ok=True)
-    frame = pd.read_parquet(done / "examples.parquet").assign(condition=run.condition)
-    write_parquet(part / "examples.parquet", frame)
-    return part
 
 
 @told

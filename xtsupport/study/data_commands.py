@@ -5,7 +5,7 @@ from pathlib import Path
 from xtsupport import folders
 from xtsupport.errors import UserError, together
 from xtsupport.files import plain_disk_errors
-from xtsupport.study.verbs import DEMO, PART, SEED, argument, existing, settings_and_part, verb
+from xtsupport.study.verbs import DEMO, PART, argument, existing, settings_and_part, verb
 
 
 @verb("data check", f"xtsupport data check {DEMO}", *PART)
@@ -79,11 +79,10 @@ def fertility(args) -> None:
 @verb(
     "world",
     "xtsupport world --size tiny",
-    SEED,
     argument("--size", choices=["full", "tiny"], default="full"),
 )
 def world(args) -> None:
     """Generate the invented languages and print where they are."""
     from xtsupport.data.world.generate import world_folder
 
-    print(world_folder(args.seed, args.size))
+    print(world_folder(size=args.size))

@@ -146,16 +146,18 @@ def only_of(block: str, targets: list[str]) -> str:
 
 def asked(given: dict, ask=input) -> Choice:
     """What flags do not say, asked for in the terminal; an empty answer takes the default."""
-    answers = dict(given)
+    answers, names = dict(given), offered()
     for key, question in QUESTIONS.items():
         if given[key] is not None:
             continue
-        print(question.format(**offered()))
+        print(question.format(**{each: " ".join(own) for each, own in names.items()}))
         standing = " ".join(map(str, as_list(DEFAULTS[key])))
         while answers[key] is None:
             words = (ask(f"  {key} [{standing}]: ").strip() or standing).replace(",", " ").split()
-            wrong = unknown(key, words)
-            print(*wrong, sep="\n", end="\n" if wrong else "")
+            allowed = names.get(key, words)
+            wrong = [each for each in words if each not in allowed]
+            for each in wrong:
+                print(f"  {each}: is not in the list{did_you_mean(each, allowed)}")
             if not wrong:
                 answers[key] = words[0] if key == "encoder" else words
     return chosen(answers)
@@ -164,32 +166,22 @@ def asked(given: dict, ask=input) -> Choice:
 def chosen(given: dict) -> Choice:
     """The choice that flags make, with the defaults for the rest; folders as seen from anywhere."""
     found: dict[str, Any] = {key: given.get(key) or value for key, value in DEFAULTS.items()}
-    found["data"] = given.get("data")
-    for key in ("data", "encoder"):
-        if found[key] and folders.typed(found[key], Path()).is_dir():
-            found[key] = folders.typed(found[key], Path()).resolve().as_posix()
-    found["data"] = found["data"] or ("world" if found["encoder"] == "pretrain" else "hub")
-    return Choice(**found)
+    if (folder := folders.typed(found["encoder"], Path())).is_dir():
+        found["encoder"] = folder.resolve().as_posix()
+    return Choice(**found, data="world" if found["encoder"] == "pretrain" else "hub")
 
 
-def offered() -> dict[str, str]:
+def offered() -> dict[str, list[str]]:
     """The names to choose from, by question."""
-    found = tables.tasks()
-    names = {role: [t.name for t in found.values() if t.role == role] for role in ROLES.values()}
-    return {key: " ".join(names[role]) for key, role in ROLES.items()}
-
-
-def unknown(key: str, words: list[str]) -> list[str]:
-    """A line for each answer that is no name of the list it is from."""
-    allowed = {**offered(), "languages": " ".join(["all", *tables.languages()])}.get(key)
-    if allowed is None:
-        return []
-    names = [*allowed.split(), *(["all"] if key == "intermediate" else [])]
-    return [f"  {w}: is not in the list{did_you_mean(w, names)}" for w in words if w not in names]
+    every = tables.tasks().values()
+    return {
+        "intermediate": [*(task.name for task in every if task.role == "intermediate"), "all"],
+        "targets": [task.name for task in every if task.role == "target"],
+        "languages": ["all", *tables.languages()],
+    }
 
 
 OWN = {"study", "data", "encoder", "conditions", "targets", "seeds", "languages", "analysis"}
-ROLES = {"intermediate": "intermediate", "targets": "target"}
 QUESTIONS = {
     "encoder": "Which encoder? A hub id, a folder, offline-e5 (small, real), or pretrain (tiny, "
     "trained here, on invented languages)",

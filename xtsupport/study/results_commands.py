@@ -5,7 +5,7 @@ from pathlib import Path
 from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.files import plain_disk_errors, write_text
-from xtsupport.study.verbs import SEED, argument, existing, out_folder, positive, say, verb
+from xtsupport.study.verbs import argument, existing, out_folder, positive, say, verb
 
 
 @verb(
@@ -43,7 +43,6 @@ def power(args) -> None:
     argument("--gain", "POINTS", "the gain to simulate (default: 2)", type=float, default=2.0),
     argument("--studies", "N", "simulated studies of each kind (default: 120, about a minute)",
              type=positive, default=120),
-    SEED,
     argument("--out", "DIR", "the folder for the table (default: scratch/calibration)"),
 )  # fmt: skip
 def calibrate(args) -> None:
@@ -56,7 +55,7 @@ def calibrate(args) -> None:
             say(f"{done} of {of} studies")
 
     evidence, *_ = evidence_at(args.cube)
-    table = calibrated(evidence, args.gain, args.studies, args.seed, progress)
+    table = calibrated(evidence, args.gain, args.studies, progress=progress)
     print(table.round(1).to_string(index=False), *calibration_sentences(table), sep="\n")
     out = out_folder(args, "calibration")
     print(write_text(out / "calibration.csv", table.to_csv(index=False)))

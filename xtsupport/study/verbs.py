@@ -97,4 +97,3 @@ PART = (FILE, SET, ONLY)
 UPDATE = flag(
     "--update", "use the hub's current commits, not those that the study was planned with"
 )
-SEED = argument("--seed", type=int, default=0)
