@@ -10,9 +10,12 @@ from xtsupport.statistics.declared import Primary, apart
 
 
 def reading(frame: pd.DataFrame, digits: int = 1):
-    """A frame as one reads it: left-aligned, texts whole, no row numbers (a pandas Styler)."""
+    """A frame as one reads it: left-aligned, texts whole, passages in wide columns, no row numbers
+    (a pandas Styler)."""
     left = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
     styled = frame.style.hide(axis="index").set_table_styles(left)
+    passages = [name for name in frame if frame[name].astype(str).str.len().max() > 60]
+    styled = styled.set_properties(subset=passages, **{"min-width": "11em"})
     return styled.format(precision=digits, na_rep="\N{EN DASH}")
 
 
