@@ -102,10 +102,10 @@ def most_changed(
     the most changed first, the unchanged left out.
     """
     metric = task(name, data).metrics[0]
-    both = [treatment.assign(side="treatment"), baseline.assign(side="baseline")]
-    rows = pd.concat(both, ignore_index=True)
-    examples, sides = _by_side(rows[rows["metric"] == metric], ["side"])
-    change = _changes(examples, sides[("treatment",)], sides[("baseline",)])
+    both = (treatment.assign(condition="after"), baseline.assign(condition="before"))
+    rows = pd.concat(both, ignore_index=True).assign(variant="plain")
+    examples, sides = _by_side(rows[rows["metric"] == metric])
+    change = _changes(examples, sides["after", "plain"], sides["before", "plain"])
     chosen = _extremes(change, "family", count)
     chosen = chosen[chosen["change"].ne(0)].copy()
     chosen["size"] = chosen["change"].abs()
@@ -140,7 +140,7 @@ def changed_examples(
         rows = read(name)
         rows = rows[rows["metric"] == metric]
         rows = rows if "variant" in rows else rows.assign(variant="plain")
-        examples, sides = _by_side(rows, ["condition", "variant"])
+        examples, sides = _by_side(rows)
         for treatment, baseline in contrasts:
             if not {treatment, baseline} <= set(sides):
                 continue
@@ -159,12 +159,10 @@ def changed_examples(
     return found
 
 
-def _by_side(
-    rows: pd.DataFrame, names: list[str]
-) -> tuple[pd.DataFrame, dict[tuple, pd.DataFrame]]:
+def _by_side(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[Side, pd.DataFrame]]:
     """The examples (columns `KEYS`), and of every side, in their order, the mean score over seeds
-    and, if known, what the first seed said; rows: of one metric; names: the columns of a side. An
-    example of a micro-averaged F1 counts with its own F1.
+    and, if known, what the first seed said; rows: of one metric. An example of a micro-averaged F1
+    counts with its own F1.
     """
     grouped = rows.groupby(KEYS, observed=True)
     place, score, seed = grouped.ngroup().to_numpy(), _score(rows).to_numpy(), rows["seed"].array
@@ -174,7 +172,7 @@ def _by_side(
         said = rows["prediction"].astype(object)
         said = said.where(said.notna(), "").to_numpy()
     sides = {}
-    for side, at in rows.groupby(names, observed=True).indices.items():
+    for side, at in rows.groupby(["condition", "variant"], observed=True).indices.items():
         total, n = (np.bincount(place[at], w, len(first)) for w in (score[at], None))
         found = pd.DataFrame({"score": total / np.where(n, n, np.nan)})
         if "prediction" in rows:
@@ -182,7 +180,7 @@ def _by_side(
             answers = np.full(len(first), "", object)
             answers[place[at]] = said[at]
             found["said"] = answers
-        sides[side if isinstance(side, tuple) else (side,)] = found
+        sides[side] = found
     return examples, sides
 
 
