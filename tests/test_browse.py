@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xtsupport.cube.browse import (
+    Texts,
     changed_examples,
     in_english,
     most_changed,
@@ -90,7 +91,7 @@ def test_a_foreign_example_is_told_in_english(data):
     """Word by word in an invented language, as the dictionary and the endings say; else the row of
     the same id, where the task is parallel."""
     english = load("xquad", "en", None, data)[0]
-    mine = in_english("xquad", "qka", load("xquad", "qka", None, data)[0], data)
+    mine = in_english("xquad", "qka", load("xquad", "qka", None, data)[0], Texts(data))
     assert mine.split(" · ")[1] == english["context"]  # Kindric has the English order
     turned = gloss("Eva lepo cooked gol market.", "qta")
     assert turned == "Eva soup cooked in market."
@@ -100,7 +101,7 @@ def test_a_foreign_example_is_told_in_english(data):
     assert with_gloss("market") == with_gloss("market", "qta") == "market"  # a word they share
     assert with_gloss("marketna", "qta") == "marketna (market-place)"  # said in another language
     assert with_gloss("Suppe") == "Suppe"
-    assert in_english("xquad", "en", english, data) == ""
+    assert in_english("xquad", "en", english, Texts(data)) == ""
 
 
 def test_the_examples_that_a_contrast_changed_most_in_both_directions(data):

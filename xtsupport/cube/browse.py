@@ -48,7 +48,7 @@ def side_by_side(
                             f"there is no example {index}")  # fmt: skip
         example = shown[index]
         about_it = {"language": table[code].name, "family": table[code].family}
-        told = in_english(name, code, example, data, texts)
+        told = in_english(name, code, example, texts)
         rows.append(about_it | plain(example) | {"in English": told})
     if away:
         print(f"{name}: {len(away)} languages are not shown: {away[0]}")
@@ -68,26 +68,26 @@ def plain(example: dict) -> dict:
     return shown
 
 
-def in_english(name: str, code: str, example: dict, data: str, known: "Texts | None" = None) -> str:
+def in_english(name: str, code: str, example: dict, texts: "Texts") -> str:
     """What an example says in English: word by word for an invented language, the English row of
     the same id where a task is parallel, each marked as what it is; else nothing.
-
-    known: what was read before, for several examples.
     """
+    about = task(name, texts.data)
     if code in invented.LANGUAGES and code != "en":
-        texts = [key for key in COLUMNS[task(name, data).kind] if key not in UNTOLD]
-        shown = plain({key: example[key] for key in texts if example.get(key)})
+        told = [key for key in COLUMNS[about.kind] if key not in UNTOLD]
+        shown = plain({key: example[key] for key in told if example.get(key)})
         return "word by word: " + " · ".join(
             map(partial(invented.gloss, code=code), shown.values())
         )
-    if code == "en" or "en" not in task(name, data).languages:
+    if code == "en" or "en" not in about.languages:
         return ""
-    english = (known or Texts(data)).rows(name, "en").get(example["example_id"])
+    english = texts.rows(name, "en").get(example["example_id"])
     if english is None:
         return ""
     shown = plain(english)
-    texts = [shown[key] for key in COLUMNS[task(name, data).kind] if shown.get(key)]
-    return "translation: " + " · ".join(map(str, texts))
+    return "translation: " + " · ".join(
+        str(shown[key]) for key in COLUMNS[about.kind] if shown.get(key)
+    )
 
 
 def most_changed(
@@ -224,7 +224,7 @@ class Texts:
         return {
             "question": " / ".join(str(shown[key]) for key in asked if shown.get(key)),
             "gold": str(shown.get(GOLD[kind], "")),
-            "english": in_english(name, code, {**example, "context": ""}, self.data, self),
+            "english": in_english(name, code, {**example, "context": ""}, self),
         }
 
     def read(self, name: str, code: str) -> dict[str, dict]:
@@ -250,6 +250,6 @@ class Texts:
 
 def _example(name: str, code: str, example_id: str, texts: Texts) -> dict:
     example = texts.read(name, code)[example_id]
-    told = in_english(name, code, example, texts.data, texts)
+    told = in_english(name, code, example, texts)
     shown = plain(example) | {"in English": told}
     return {key: shown[key] for key in shown if key not in ("example_id", "cluster_id")}
