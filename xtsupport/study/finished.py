@@ -25,16 +25,11 @@ def finished(study: Study, phase: str) -> list[Run]:
 
 def progress_table(study: Study) -> pd.DataFrame:
     """Per phase: its notebook, how many runs the study has, and how many of them are whole."""
-    rows = [
-        {
-            "phase": phase,
-            "notebook": NOTEBOOKS[phase],
-            "runs": len(study.runs(phase)),
-            "done": sum(map(runs.is_whole, study.runs(phase))),
-        }
-        for phase in PHASES
-    ]
-    return pd.DataFrame(rows)
+    rows = []
+    for phase in PHASES:
+        made = study.runs(phase)
+        rows.append((phase, NOTEBOOKS[phase], len(made), sum(map(runs.is_whole, made))))
+    return pd.DataFrame(rows, columns=["phase", "notebook", "runs", "done"])
 
 
 def table(done: Iterable[Run], name: str) -> pd.DataFrame:

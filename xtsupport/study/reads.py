@@ -55,13 +55,11 @@ def reads(settings, part=None) -> tuple[list[Read], list[Read], list[Read]]:
 
 def validation(settings, part=None) -> list[Read]:
     """What phase 2 is scored on after training, where a source has it; no run depends on it."""
-    made = [
-        run
-        for run in Planner(settings, part, inputs=Listing).all_runs()
-        if run.phase == "intermediate"
-    ]
-    found = [(name, validation_split(name, run)) for run in made for name in run.settings["tasks"]]
-    return [Read(name, "en", split) for name, split in dict.fromkeys(found) if split]
+    made = Planner(settings, part, inputs=Listing).all_runs()
+    trained = [(name, run) for run in made if run.phase == "intermediate"
+               for name in run.settings["tasks"]]  # fmt: skip
+    found = dict.fromkeys((name, validation_split(name, run)) for name, run in trained)
+    return [Read(name, "en", split) for name, split in found if split]
 
 
 def texts(settings) -> list[tuple]:
