@@ -22,6 +22,7 @@ from xtsupport.statistics.contrasts import cases, default_contrasts, sides
 from xtsupport.statistics.declared import Declared, Primary, declared
 from xtsupport.statistics.evidence import evidence_of
 from xtsupport.statistics.heterogeneity import heterogeneity, levels_differ
+from xtsupport.statistics.inference import inference
 from xtsupport.statistics.scales import on_scale
 from xtsupport.statistics.sensitivity import on_scales
 
@@ -140,7 +141,8 @@ def test_a_conclusion_that_hangs_on_the_scale_is_labelled():
         "all",
     )
     difference = [case for case in found if case.row.task == "xquad - rest"]
-    assert set(dependence(difference, Declared.unit, 0.05)) == {"scale-dependent"}
+    points = inference(difference)
+    assert set(dependence(difference, Declared.unit, 0.05, points)) == {"scale-dependent"}
 
 
 def test_significance_is_the_contract_and_marks_what_was_planned(table):

@@ -104,7 +104,11 @@ def significance(evidence: Evidence) -> pd.DataFrame:
         if case.row.by == by or by == evidence.levels[0]
     ]
     table = tabulate(found, rules.unit, rules.alpha)
-    table["note"] += _dependence_notes(found, table, evidence.primary.target, rules)
+    target = evidence.primary.target
+    mine = [i for i, case in enumerate(found) if case.row.task.startswith(target)]
+    if mine:
+        labels = dependence([found[i] for i in mine], rules.unit, rules.alpha, table.iloc[mine])
+        table.loc[mine, "note"] += [f"; {label}" if label else "" for label in labels]
     table["planned"] = is_primary(table, rules.primary)
     primary = "primary comparison" if rules.in_advance else "exploratory; primary, declared late"
     standing = table["planned"].map({True: primary, False: "exploratory"})
@@ -115,33 +119,16 @@ def significance(evidence: Evidence) -> pd.DataFrame:
     return judge(table, rules.adjustment, rules.margin, rules.alpha, family)[COLUMNS]
 
 
-def _dependence_notes(found, table, target, rules) -> list[str]:
-    """``; scale-dependent`` and the like per case of the target, empty for the others.
-
-    table: the rows of the cases, in points.
-    """
-    mine = [i for i, case in enumerate(found) if case.row.task.startswith(target)]
-    notes = [""] * len(found)
-    if mine:
-        points = conclusions(table.iloc[mine])
-        labels = dependence([found[i] for i in mine], rules.unit, rules.alpha, points)
-        for i, label in zip(mine, labels, strict=True):
-            notes[i] = f"; {label}" if label else ""
-    return notes
-
-
-def dependence(found: Sequence[Case], unit: str, alpha: float, points=None) -> list[str]:
+def dependence(found: Sequence[Case], unit: str, alpha: float, table: pd.DataFrame) -> list[str]:
     """Per case ``scale-dependent``, ``metric-dependent``, both, or an empty string.
 
     F1 points differ in headroom, and XQuAD's whitespace F1 is nearly exact match in Chinese and
     Thai, so each row is also judged on the other scales and under its target's other metrics: those
-    that ``found`` has for the same contrast, task and level. points: what is known to be concluded
-    in points.
+    that ``found`` has for the same contrast, task and level. table: their rows in points.
     """
-    scales = [scale for scale in FACTOR if points is None or scale != "points"]
-    tables = inferences(found, unit, alpha, scales)
-    points = conclusions(tables["points"]) if points is None else points
-    by_scale = np.stack([points, *(conclusions(table) for table in tables.values())])
+    others = inferences(found, unit, alpha, [scale for scale in FACTOR if scale != "points"])
+    points = conclusions(table)
+    by_scale = np.stack([points, *map(conclusions, others.values())])
     by_row: dict[tuple, set] = {}
     rows = [(*case.labels.values(),)[:-1] for case in found]  # every label but the metric
     for row, sign in zip(rows, points, strict=True):
