@@ -97,15 +97,14 @@ def _line(target, way, best, gain, drawn, alpha, note) -> dict:
 
 
 def _note(way, scores) -> str:
-    seeds = f"{scores.n_seeds} seeds"
-    if scores.n_seeds < scores.most_seeds:
-        seeds = f"over the {seeds} that all conditions have, of up to {scores.most_seeds}"
-    few = f"{seeds}: the interval is too short where runs differ much"
+    n, most = scores.n_seeds, scores.most_seeds
+    seeds = f"over the {n} seeds that all conditions have, of up to {most}" if n < most else ""
+    if n == 1:
+        seeds = "one seed: the same runs choose and are judged"
+    elif n < 5:
+        seeds = f"{seeds or f'{n} seeds'}: the interval is too short where runs differ much"
     naive = "optimistic: chosen and judged on the same scores" if way == "naive" else ""
-    alone = "one seed: the same runs choose and are judged"
-    enough = seeds if scores.n_seeds < scores.most_seeds else ""
-    note = alone if scores.n_seeds == 1 else few if scores.n_seeds < 5 else enough
-    return "; ".join(filter(None, [naive, note]))
+    return "; ".join(filter(None, [naive, seeds]))
 
 
 @dataclass(frozen=True)

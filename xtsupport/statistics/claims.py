@@ -128,8 +128,11 @@ def average_case(
     return Case(*pair, row, tuple(arms), tuple(weights), False)
 
 
-def _numbers(row) -> dict:
-    return {column: float(row[column]) for column in ("gain", "ci_low", "ci_high")}
+def _told(supported: bool, contradicted: bool, row, note: str) -> dict:
+    """The verdict, the numbers of the row that decides, and a note."""
+    verdict = "supported" if supported else "contradicted" if contradicted else "undetermined"
+    numbers = {column: float(row[column]) for column in ("gain", "ci_low", "ci_high")}
+    return {"verdict": verdict, **numbers, "note": note}
 
 
 def _each(study: _Study, claim) -> list[dict]:
@@ -144,19 +147,14 @@ def _gain(study, claim) -> dict:
     rows, bar = _each(study, claim), float(claim["threshold"])
     weakest = min(rows, key=lambda row: row["gain"])
     every, below = (row["ci_low"] > bar for row in rows), (row["ci_high"] <= bar for row in rows)
-    verdict = _verdict(all(every), any(below))
-    return {"verdict": verdict, **_numbers(weakest), "note": _listed(rows)}
-
-
-def _verdict(supported: bool, contradicted: bool) -> str:
-    return "supported" if supported else "contradicted" if contradicted else "undetermined"
+    return _told(all(every), any(below), weakest, _listed(rows))
 
 
 def _small(study, claim) -> dict:
     row, bar = _each(study, claim)[0], float(claim["threshold"])
     inside, outside = abs(row["gain"]) < bar, row["ci_low"] > bar or row["ci_high"] < -bar
     settled = inside and row["ci_low"] > -bar and row["ci_high"] < bar
-    return {"verdict": _verdict(settled, outside), **_numbers(row), "note": _listed([row])}
+    return _told(settled, outside, row, _listed([row]))
 
 
 def _none(study, claim) -> dict:
@@ -167,8 +165,8 @@ def _none(study, claim) -> dict:
         row["ci_low"] > 0 and row["gain"] > bar and p <= study.rules.alpha
         for row, p in zip(rows, adjusted, strict=True)
     ]
-    verdict = _verdict(not any(gains) and all(row["ci_high"] < bar for row in rows), any(gains))
-    return {"verdict": verdict, **_numbers(strongest), "note": _listed(rows)}
+    below = all(row["ci_high"] < bar for row in rows)
+    return _told(not any(gains) and below, any(gains), strongest, _listed(rows))
 
 
 def _most(study, claim) -> dict:
@@ -176,11 +174,9 @@ def _most(study, claim) -> dict:
     adjusted = holm([row["p_value"] for row in rows])
     better = sum(p <= alpha and row["gain"] > 0 for row, p in zip(rows, adjusted, strict=True))
     not_better = sum(row["ci_high"] < study.rules.margin for row in rows)
-    half = len(rows) / 2
-    verdict = _verdict(better > half, not_better >= half)
-    middle = sorted(rows, key=lambda row: row["gain"])[len(rows) // 2]
+    half, middle = len(rows) / 2, sorted(rows, key=lambda row: row["gain"])[len(rows) // 2]
     note = f"{better} of {len(rows)} gain (Holm); {_listed(rows)}"
-    return {"verdict": verdict, **_numbers(middle), "note": note}
+    return _told(better > half, not_better >= half, middle, note)
 
 
 def _best(study, claim) -> dict:
@@ -193,10 +189,9 @@ def _best(study, claim) -> dict:
     except UserError as error:
         raise _Untestable(str(error)) from error
     row = table.iloc[-1]
-    verdict = _verdict(row["ci_low"] > 0, row["ci_high"] < 0)
     each = ", ".join(f"{one.target}: {one.chosen}" for one in table.iloc[:-1].itertuples())
     note = "; ".join(filter(None, [each, row["note"]]))
-    return {"verdict": verdict, **_numbers(row), "unit": row["unit"], "note": note}
+    return _told(row["ci_low"] > 0, row["ci_high"] < 0, row, note) | {"unit": row["unit"]}
 
 
 def _inconsistent(study, claim) -> dict:
@@ -214,14 +209,9 @@ def _inconsistent(study, claim) -> dict:
     ]
     weakest = min(rows, key=lambda row: row["ci_high"])
     beats = all(row["ci_low"] > 0 for row in rows)
-    verdict = _verdict(not beats and _upper(weakest, study.rules.alpha, len(rows)) < bar, beats)
-    return {"verdict": verdict, **_numbers(weakest), "note": f"weakest of {_listed(rows)}"}
-
-
-def _upper(row, alpha, looked_at: int) -> float:
-    """The upper end of the row's interval, widened because it is the lowest of several (Sidak)."""
-    level = (1 - alpha) ** (1 / looked_at)
-    return float(row["gain"] + stats.t.ppf((1 + level) / 2, row["df"]) * row["se"])
+    level = (1 - study.rules.alpha) ** (1 / len(rows))  # the lowest of several (Sidak)
+    upper = weakest["gain"] + stats.t.ppf((1 + level) / 2, weakest["df"]) * weakest["se"]
+    return _told(not beats and upper < bar, beats, weakest, f"weakest of {_listed(rows)}")
 
 
 def _listed(rows) -> str:
