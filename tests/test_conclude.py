@@ -93,6 +93,10 @@ def test_runs_with_nothing_to_compare_do_not_count(study, demo, capsys):
         conclude.find_cube(study)  # the package's cube is not this study's
     scored(study.runs("target", "squad", [1])[0], 0.5)
     assert conclude.present(study).folder == study.folder  # one seed: a first look
+    capsys.readouterr()
+    asked = conclude.present(study, demo=True)
+    assert conclude.find_cube(asked) == demo and style.ORIGIN
+    assert capsys.readouterr().out.startswith("What follows is the toy study that comes with")
     assert conclude.find_cube(shown) == demo  # as it is announced, whatever runs are here
 
 

@@ -36,17 +36,20 @@ def collect(study: Study, into: str = "scratch") -> Path:
     return build_cube(found, study.folder / "cube", languages(study.data))
 
 
-def present(study: Study, into: str = "scratch") -> Study:
+def present(study: Study, into: str = "scratch", demo: bool = False) -> Study:
     """Choose the results to draw conclusions from; prints what they are, and how many runs.
 
-    These are the runs that ``counting`` names; without any, the study's own cube; without that, the
-    demo study that comes with the package, which every figure and table then names. With
-    `into="study"`: the study itself. With other settings than the file's, nothing is declared.
+    These are the runs that ``counting`` names; without any, the study's own cube; without that, or
+    with `demo`, the demo study that comes with the package, which every figure and table then
+    names. With `into="study"`: the study itself. With other settings than the file's, nothing is
+    declared.
     Raises UserError where there are no results at all.
     """
     style.ORIGIN = ""
     if into == "study":
         return study
+    if demo:
+        return shipped_study(study, asked=True)
     if "--set" in study.settings.origins.values():  # chosen now, so nothing was declared
         own = with_analysis(study.settings, [], None)
         every = study.whole and with_analysis(study.whole, [], None)
@@ -171,8 +174,8 @@ def part_of(study: Study, there: Iterable[Run]) -> Study:
     return replace(part, settings=with_analysis(part.settings, contrasts, primary), plan=plan)
 
 
-def shipped_study(study: Study) -> Study:
-    """The demo study of the package, in place of one of which nothing, or too little, was run."""
+def shipped_study(study: Study, asked: bool = False) -> Study:
+    """The demo study of the package: asked for, or in place of one of which too little was run."""
     folder, here = folders.shipped() / "study", f"study {study.settings.study} has {TOO_FEW}"
     way = f"notebook 04_target_transfer or, in a terminal, `xtsupport run {study.params}`"
     if not (folder / "cube").is_dir():
@@ -181,8 +184,10 @@ def shipped_study(study: Study) -> Study:
     style.ORIGIN = f"the {found.settings.study} study that comes with the package, not run here"
     style.name_tables()
     print(
-        f"S{here[1:]}. What follows is the {found.settings.study} study that comes with the "
-        f"package. For your own results, run {way}"
+        "" if asked else f"S{here[1:]}. ",
+        f"What follows is the {found.settings.study} study that comes with the package.",
+        "" if asked else f" For your own results, run {way}",
+        sep="",
     )
     return found
 
