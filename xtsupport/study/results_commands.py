@@ -1,5 +1,6 @@
 """What the verbs on results do."""
 
+import os
 from pathlib import Path
 
 from xtsupport import folders
@@ -72,6 +73,7 @@ def calibrate(args) -> None:
 )
 def significance(args) -> None:
     """Compare the systems in any table of scores."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # in small products a second only waits
     from xtsupport.cube.browse import changed_examples
     from xtsupport.report.contents import contents
     from xtsupport.report.report import one_figure, write_report
