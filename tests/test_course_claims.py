@@ -209,7 +209,12 @@ def test_the_lesson_on_luck_machines_disagree_on_xnli(cube):
     rows = cube.query("task == 'xnli' and metric == 'accuracy' and language != 'en'")
     keys = ["seed", "cluster_id", "language"]
     score = rows.pivot_table("score", keys, "condition", observed=True)
-    gain = (score["squad"] - score["none"]).dropna().groupby(["seed", "cluster_id"]).mean()
+    gain = (
+        (score["squad"] - score["none"])
+        .dropna()
+        .groupby(["seed", "cluster_id"], observed=True)
+        .mean()
+    )
     by_seed = gain.groupby("seed")
     reach = 1.97 * by_seed.std() / by_seed.size() ** 0.5
     claims = np.sign(by_seed.mean()).where(by_seed.mean().abs() > reach, 0)

@@ -58,6 +58,7 @@ def every_figure() -> dict:
 def figures():
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a missing glyph or a layout that does not fit is a warning
+        warnings.simplefilter("ignore", DeprecationWarning)  # matplotlib's, of its own dependencies
         made = every_figure()
         for figure in made.values():
             figure.draw_without_rendering()

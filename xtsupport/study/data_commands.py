@@ -14,7 +14,8 @@ def data_check(args) -> None:
     from xtsupport.study.data_check import check
 
     table = check(*settings_and_part(args))
-    print(table.drop(columns="note").astype(object).fillna("-").to_string(index=False))
+    shown = table.drop(columns="note").astype(object)  # whole numbers beside "-"
+    print(shown.where(shown.notna(), "-").to_string(index=False))
     for row in table[(table["status"] == "present") & (table["note"] != "")].itertuples():
         print(f"{row.task} {row.language} {row.split}: {row.note}")
     if away := sum(table["status"] == "hub"):
@@ -73,7 +74,7 @@ def fertility(args) -> None:
 
     _, tokenizer = load_encoder(args.encoder)
     table = measured(tokenizer, data_source(args.data), args.languages)
-    print(table.round(2).astype(object).fillna("-").to_string(index=False))
+    print(table.round(2).to_string(index=False, na_rep="-"))
 
 
 @verb(
