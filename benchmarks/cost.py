@@ -12,7 +12,7 @@ import sys
 import pandas as pd
 
 from xtsupport import folders
-from xtsupport.study import cost, store
+from xtsupport.study import cost, run_store
 from xtsupport.study.plan import read_settings
 from xtsupport.study.runs import Run, read_record
 
@@ -20,7 +20,7 @@ from xtsupport.study.runs import Run, read_record
 def finished(study: str) -> list[tuple[Run, dict]]:
     """The trained runs of a study, from their records alone."""
     found = []
-    for folder in store.of_study(folders.outputs() / study):
+    for folder in run_store.of_study(folders.outputs() / study):
         record = read_record(folder)
         if record and record["phase"] in ("pretraining", "intermediate", "target"):
             names = ("study", "phase", "condition", "seed", "settings", "options", "training_task")

@@ -185,7 +185,7 @@ def test_a_reader_that_leaves_is_no_error(call, monkeypatch):
 
 def test_commands_start_without_the_heavy_libraries():
     code = (
-        "import sys; from xtsupport.study import cli, plan, store\n"
+        "import sys; from xtsupport.study import cli, plan, run_store\n"
         "from xtsupport.study.execution import nodes, progress, runner\n"
         "print([name for name in ('torch', 'transformers', 'datasets', 'pandas', 'matplotlib', "
         "'papermill', 'snakemake') if name in sys.modules])"

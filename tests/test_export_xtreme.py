@@ -13,7 +13,7 @@ from xtsupport import tables
 from xtsupport.data import bucc, load
 from xtsupport.errors import UserError
 from xtsupport.evaluation import score
-from xtsupport.study import export_xtreme, store
+from xtsupport.study import export_xtreme, run_store
 from xtsupport.study.cli import main
 from xtsupport.study.export_xtreme import export, summary
 from xtsupport.study.phases import train
@@ -225,7 +225,7 @@ def finished(tmp_path_factory):
         train.train_target(run, progress=False)
     train.retrieve(study.runs("retrieval")[0])
     study.folder.mkdir(parents=True)
-    store.write_list(study)
+    run_store.write_list(study)
     yield study
     patch.undo()
 

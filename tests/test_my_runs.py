@@ -11,7 +11,7 @@ from study_toys import SMALL, toy_root, xtsupport
 from xtsupport.errors import UserError
 from xtsupport.files import described, write_text
 from xtsupport.report import plots
-from xtsupport.study import my_runs, store
+from xtsupport.study import my_runs, run_store
 from xtsupport.study.cli import main
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_folder import open_run
@@ -166,7 +166,7 @@ def test_a_page_sets_studies_runs_and_settings_side_by_side(study, capsys):
     name, setting = study.settings.study, "squad{intermediate.learning_rate=0.0005}"
     study.folder.mkdir(parents=True, exist_ok=True)
     (study.folder / "settings.yaml").write_text("study: toy\n", encoding="utf-8")
-    store.write_list(study)
+    run_store.write_list(study)
     (study.folder / "answer.txt").write_text("SQuAD first: found.\n\nmore\n", encoding="utf-8")
     assert main(["runs", "--page", study.params, setting]) == 0
     path = Path(capsys.readouterr().out.strip())

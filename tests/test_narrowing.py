@@ -4,7 +4,7 @@ import pytest
 from study_toys import compared_root
 
 from xtsupport.errors import UserError
-from xtsupport.study import narrowing, store
+from xtsupport.study import narrowing, run_store
 from xtsupport.study.inputs import Inputs
 from xtsupport.study.plan import left_out, open_study, read_settings
 
@@ -61,13 +61,13 @@ def test_a_part_reads_what_its_own_runs_read_and_nothing_else(params, monkeypatc
 def test_the_list_of_a_studys_runs_outlives_a_part(params):
     whole = open_study(params)
     part = open_study(params, only=["conditions=none", "targets=xquad"])
-    store.write_list(part)
-    assert {row["name"] for row in store.read_list(whole.folder)} == {
+    run_store.write_list(part)
+    assert {row["name"] for row in run_store.read_list(whole.folder)} == {
         r.name for r in part.plan.runs
     }
-    store.write_list(whole)
-    store.write_list(part)
-    assert {row["name"] for row in store.read_list(whole.folder)} == {
+    run_store.write_list(whole)
+    run_store.write_list(part)
+    assert {row["name"] for row in run_store.read_list(whole.folder)} == {
         run.name for run in whole.plan.runs
     }
 

@@ -12,8 +12,8 @@ from xtsupport import files
 from xtsupport.errors import UserError
 from xtsupport.study.execution import nodes
 from xtsupport.study.run_folder import record_of
+from xtsupport.study.run_store import sketch
 from xtsupport.study.runs import Run
-from xtsupport.study.store import sketch
 
 
 @pytest.fixture

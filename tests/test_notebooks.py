@@ -16,7 +16,7 @@ import nbformat
 import pytest
 
 from xtsupport.files import checksum
-from xtsupport.study import store
+from xtsupport.study import run_store
 from xtsupport.study.cli import main
 from xtsupport.study.parameters import names
 from xtsupport.study.plan import NOTEBOOKS as OF_NODES
@@ -171,7 +171,7 @@ def test_the_runner_does_a_study_with_these_notebooks(root):
 def test_it_runs_alone_and_leaves_the_study_as_it_is(root, name, tmp_path):
     """As in JupyterLab: its own folder, defaults but for the smaller study."""
     study = root / "outputs" / "tiny"
-    rows = store.read_list(study)
+    rows = run_store.read_list(study)
     kept = [study, *(root / row["folder"] for row in rows)]
     before = {path: checksum(path) for folder in kept for path in files(folder)}
     executed = run_alone(root, name, tmp_path, params=str(study / "settings.yaml"))

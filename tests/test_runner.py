@@ -27,7 +27,7 @@ from study_toys import (
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.declared import declared
-from xtsupport.study import store
+from xtsupport.study import run_store
 from xtsupport.study.execution import runner, snakemake, state
 from xtsupport.study.params.loading import load_settings
 from xtsupport.study.plan import Node, open_study
@@ -67,7 +67,7 @@ def test_nodes_are_stopped_although_nobody_reads(tmp_path, monkeypatch):
 
 def folder_of(root: Path, name: str) -> Path:
     """The folder of a run of the toy study, by the study's list."""
-    (row,) = (row for row in store.read_list(root / "outputs" / "toy") if row["name"] == name)
+    (row,) = (row for row in run_store.read_list(root / "outputs" / "toy") if row["name"] == name)
     assert row["run_key"][:12] == Path(row["folder"]).name
     return root / row["folder"]
 

@@ -9,7 +9,7 @@ import yaml
 
 from xtsupport.data import bucc, load
 from xtsupport.evaluation import mining, score
-from xtsupport.study import store
+from xtsupport.study import run_store
 from xtsupport.study.cli import main
 from xtsupport.study.phases import sentence_retrieval, train
 from xtsupport.study.plan import open_study
@@ -72,7 +72,7 @@ def test_planted_translations_are_mined_scored_and_submitted(study, tmp_path, mo
     assert size["examples"] == len(pools["test"].source) + len(pools["test"].target)
 
     study.folder.mkdir(parents=True)
-    store.write_list(study)
+    run_store.write_list(study)
     assert main(["export-xtreme", str(study.folder), str(tmp_path)]) == 0
     path = tmp_path / "none" / "plain" / "seed0" / "bucc2018" / "test-qta.tsv"
     lines = path.read_text(encoding="utf-8").splitlines()

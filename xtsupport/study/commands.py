@@ -32,7 +32,7 @@ def opened(args, checked: bool = False):
     """
     from xtsupport.data import commits
     from xtsupport.study.plan import left_out, open_study, read_settings
-    from xtsupport.study.store import unused
+    from xtsupport.study.run_store import unused
 
     if getattr(args, "update", False):
         commits.update(folders.outputs() / read_settings(args.file, args.set).study)
@@ -127,7 +127,7 @@ def doctor(args) -> int:
 def run(args) -> int:
     """Run everything in a study that is not finished yet."""
     from xtsupport.study.execution import progress, runner, snakemake, state
-    from xtsupport.study.store import plan_flaw
+    from xtsupport.study.run_store import plan_flaw
 
     if args.dry_run:
         return plan(args)
@@ -299,10 +299,10 @@ def runs_done(args) -> None:
 def clean(args) -> None:
     """List the runs that no study uses, with their sizes."""
     from xtsupport.report.numbers import counted
-    from xtsupport.study import store
+    from xtsupport.study import run_store
     from xtsupport.study.checks import shown
 
-    found = store.leftovers()
+    found = run_store.leftovers()
     if not found:
         print("nothing to remove: every run in outputs/runs belongs to a study")
         return
@@ -311,6 +311,6 @@ def clean(args) -> None:
     size = sum(each.size for each in found) / 1e6
     total = f"{counted(len(found), 'run')} that no study uses, {size:.1f} MB"
     if args.remove:
-        store.remove(found)
+        run_store.remove(found)
     more = "; `xtsupport clean --remove` deletes them"
     print(f"removed {total}" if args.remove else total + more)

@@ -167,7 +167,7 @@ def part_of(study: Study, there: Iterable[Run]) -> Study:
         lone = [pair for pair in every_pair if new & {name for name, _ in pair}]
         contrasts += [[*map(short_name, pair)] for pair in lone]
     primary = declared.primary
-    if primary and not {side(primary.treatment), side(primary.baseline)} <= every[primary.target]:
+    if primary and not {side(primary.treatment), side(primary.baseline)} <= every.get(primary.target, set()):
         primary = None
     hand = [run for run in there if run.listed]
     plan = replace(part.plan, runs=(*part.plan.runs, *hand))

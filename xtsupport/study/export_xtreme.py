@@ -14,7 +14,7 @@ from xtsupport.data import hub, parquet
 from xtsupport.data.data_source import data_source
 from xtsupport.errors import UserError
 from xtsupport.files import new_folder, write_text
-from xtsupport.study import runs, store
+from xtsupport.study import run_store, runs
 from xtsupport.study.conditions import parse
 
 EXAMPLES = "examples.parquet"
@@ -30,7 +30,7 @@ def export(study: str | Path, out: str | Path) -> list[Path]:
     Raises UserError, and writes nothing, if the study has no finished runs, lacks predictions, or
     evaluated only a part of a test set.
     """
-    every = [(folder, runs.read_record(folder) or {}) for folder in store.of_study(Path(study))]
+    every = [(folder, runs.read_record(folder) or {}) for folder in run_store.of_study(Path(study))]
     made = [each for each in every if each[1].get("phase") in ("target", "retrieval")]
     order = ("phase", "condition", "variant", "seed")
     made.sort(key=lambda each: [each[1][name] for name in order])

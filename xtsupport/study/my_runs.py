@@ -14,7 +14,7 @@ import pandas as pd
 from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.sides import short_name
-from xtsupport.study import runs, store
+from xtsupport.study import run_store, runs
 from xtsupport.study.finished import stacked
 from xtsupport.study.plan import PHASES, Study
 from xtsupport.study.runs import Run
@@ -46,7 +46,7 @@ class Done:
     def run(self) -> Run:
         """The run as it was done, and those above it that are still there."""
         names = ("study", "phase", "variant", "seed", "training_task", "settings", "data")
-        places = filter(None, map(store.place, self.record["upstream"].values()))
+        places = filter(None, map(run_store.place, self.record["upstream"].values()))
         return Run(
             **{name: self.record[name] for name in names},
             condition=self.record["condition"] + self.departs,
@@ -68,7 +68,7 @@ def found(study: Study | None = None, phase: str | None = None) -> list[Done]:
     settings, and those of other studies that it shares. Its phase 2 from the package is among them.
     """
     planned = {run.recipe: run for run in study.plan.runs if not run.listed} if study else {}
-    places = store.entries(folders.runs())
+    places = run_store.entries(folders.runs())
     places += [each[0] for run in planned.values() if (each := runs.standing(run, True))]
     made = []
     for folder in dict.fromkeys(places):

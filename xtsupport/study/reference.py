@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from xtsupport import folders
-from xtsupport.study import runs, store
+from xtsupport.study import run_store, runs
 from xtsupport.study.finished import stacked
 
 ABSENT = "The reference study's results come with the repository, not with the package: none here."
@@ -43,7 +43,7 @@ def reference_table(name: str, phase: str) -> pd.DataFrame:
     name: history.csv (step, task, loss), scores.csv (task, language, metric, score in points) or
     layers.csv (task, language, layer, accuracy, accuracy_centred); runs without it are left out.
     """
-    places = store.of_study(reference_folder() or Path("-"))
+    places = run_store.of_study(reference_folder() or Path("-"))
     made = [(folder, runs.read_record(folder) or {}) for folder in places]
     parts = [(folder, {"condition": run["condition"], "seed": run["seed"]})
              for folder, run in made if run.get("phase") == phase]  # fmt: skip

@@ -79,7 +79,7 @@ def significance(args) -> None:
     from xtsupport.report.report import one_figure, write_report
     from xtsupport.report.significance_files import write_significance
     from xtsupport.statistics.comparisons import significance as compared
-    from xtsupport.study import runs, store
+    from xtsupport.study import run_store, runs
     from xtsupport.study.conclude import page_links
     from xtsupport.study.execution import progress
 
@@ -90,7 +90,7 @@ def significance(args) -> None:
         raise UserError(f"--format {args.format}: needs a figure; add --figure NAME")
     evidence, settings, rows = evidence_at(args.cube, args.baseline)
     study = cube_in(args.cube).resolve().parent
-    made = [runs.read_record(folder) for folder in store.of_study(study)]
+    made = [runs.read_record(folder) for folder in run_store.of_study(study)]
     records = [each for each in made if each]
     found = contents(compared(evidence), evidence, settings, records)
     if args.figure:

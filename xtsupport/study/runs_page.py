@@ -19,7 +19,7 @@ from xtsupport.report import page, plots
 from xtsupport.report.names import named, side_name
 from xtsupport.report.numbers import counted, signed_gain
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, picture
-from xtsupport.study import runs, store
+from xtsupport.study import run_store, runs
 from xtsupport.study.my_runs import Done, found, losses, means, readable, runs_table
 from xtsupport.study.plan import open_study
 
@@ -46,7 +46,7 @@ def chosen(name: str) -> Chosen:
         study = open_study(path)
         picked = Chosen(study.settings.study, found(study), study.folder)
     elif folder:
-        picked = Chosen(folder.name, of(store.of_study(folder)), folder)
+        picked = Chosen(folder.name, of(run_store.of_study(folder)), folder)
     elif match := SETTING.match(name):
         wanted = dict(pair.split("=", 1) for pair in match["pairs"].split(","))
         every = [each for each in found() if match["side"] in (None, "", each.side)]
@@ -57,7 +57,7 @@ def chosen(name: str) -> Chosen:
         ]
         picked = Chosen(name, with_all)
     else:
-        keys = [each for each in store.entries(folders.runs()) if each.name.startswith(name)]
+        keys = [each for each in run_store.entries(folders.runs()) if each.name.startswith(name)]
         picked = Chosen(name, of(keys))
     if not picked.runs:
         raise UserError(

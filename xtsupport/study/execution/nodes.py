@@ -21,7 +21,7 @@ import yaml
 
 from xtsupport import files, folders
 from xtsupport.errors import Stopped, UserError
-from xtsupport.study import runs, store
+from xtsupport.study import run_store, runs
 from xtsupport.study.execution import gpu_locks
 from xtsupport.study.execution.orphans import die_with_parent
 from xtsupport.study.run_folder import identity, seal
@@ -135,7 +135,7 @@ def close(spec: dict, folder: Path, begun: float) -> None:
     if missing:
         raise UserError(f"the notebook ended without writing {', '.join(missing)}")
     graph = json.loads((study / "graph.json").read_text(encoding="utf-8"))
-    made = store.sketched(study.name, graph["runs"])
+    made = run_store.sketched(study.name, graph["runs"])
     if spec["record"]:
         record = spec["record"] | identity(made[spec["runs"][0]])
         whole = [study / name for name in spec["outputs"]]

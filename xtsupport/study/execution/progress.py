@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from xtsupport.files import read_text
-from xtsupport.study import runs, store
+from xtsupport.study import run_store, runs
 from xtsupport.study.checks import shown
 from xtsupport.study.execution.snakemake import rule_name
 from xtsupport.study.execution.state import harmed, node_folder
@@ -113,7 +113,7 @@ def status_lines(study: Study, runner: str | None, states: dict[str, dict]) -> l
     """One line per node: its state and how many of its runs are whole; then totals, time left."""
     lines: list[str] = []
     found: dict = {}
-    before = {row["name"] for row in store.read_list(study.folder) if row["run_key"]}
+    before = {row["name"] for row in run_store.read_list(study.folder) if row["run_key"]}
     for node in study.plan.nodes:
         whole = sum(runs.is_whole(run) for run in node.runs)
         state = node_state(node, whole, runner, states[node.name], found, before)
@@ -124,7 +124,7 @@ def status_lines(study: Study, runner: str | None, states: dict[str, dict]) -> l
             error = f"  waits for {', '.join(blamed)}"
         lines.append(f"{node.name:<34}{state:<10}{whole}/{len(node.runs)} runs{error}")
     lines += [f"note: {line}" for line in harmed(study)]
-    if flaw := store.plan_flaw(study.folder):
+    if flaw := run_store.plan_flaw(study.folder):
         lines.append(f"warning: {flaw}")
     counted = ", ".join(f"{count} {state}" for state, count in Counter(found.values()).items())
     left = time_left(study, runner, states, found)

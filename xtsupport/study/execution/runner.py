@@ -22,7 +22,7 @@ import yaml
 
 from xtsupport import files, folders
 from xtsupport.errors import UserError
-from xtsupport.study import run_folder, runs, store
+from xtsupport.study import run_folder, run_store, runs
 from xtsupport.study.execution import kernel_server, nodes, plain, snakemake
 from xtsupport.study.execution.state import busy, node_folder, ready, stale, states
 from xtsupport.study.execution.time_left import urgency
@@ -62,7 +62,7 @@ def run_study(study: Study, jobs: int, profile: str, show: Tick) -> dict[str, di
                 done |= one_pass(study, ready(study, left), holder, jobs, profile,
                                  lambda now, done=done: show(done | now))  # fmt: skip
         finally:
-            store.write_list(study)
+            run_store.write_list(study)
     return {node.name: {"state": "waiting"} for node in left} | done
 
 
@@ -111,11 +111,11 @@ def keep_settings(study: Study) -> None:
     origins = {key: whole.origins[key] for key in leaves(given)}
     write_if_new(study.folder / "origins.json", json.dumps(origins, indent=1) + "\n")
     planned = study.folder / runs.PLANNED
-    if not planned.exists() and not store.plan_flaw(study.folder):
+    if not planned.exists() and not run_store.plan_flaw(study.folder):
         first = {"since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         first["precision"] = whole.resolved_precision
         files.write_json(planned, first | {"analysis": whole.analysis.model_dump()})
-    store.write_list(study)
+    run_store.write_list(study)
 
 
 def prepare(study: Study, todo: list[Node], holder: str) -> None:
@@ -132,7 +132,7 @@ def prepare(study: Study, todo: list[Node], holder: str) -> None:
             "priority": urgent[node.name],
         })  # fmt: skip
     looks = [run for node in study.plan.nodes for run in node.runs if run.phase == "analysis"]
-    graph = {"nodes": rules, "runs": store.sketch([*study.plan.runs, *looks])}
+    graph = {"nodes": rules, "runs": run_store.sketch([*study.plan.runs, *looks])}
     files.write_json(study.folder / "graph.json", graph)
 
 

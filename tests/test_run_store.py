@@ -8,7 +8,7 @@ import pytest
 from study_toys import SMALL, toy_root
 
 from xtsupport.errors import UserError
-from xtsupport.study import runs, store
+from xtsupport.study import run_store, runs
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_folder import open_run
 from xtsupport.study.runs import is_whole, read_record
@@ -22,7 +22,7 @@ def study(tmp_path, monkeypatch):
     for run in opened.plan.runs:
         do(run)
     opened.folder.mkdir()
-    store.write_list(opened)
+    run_store.write_list(opened)
     return opened
 
 
@@ -37,10 +37,10 @@ def do(run):
 
 
 def test_a_list_leads_to_every_run(study):
-    rows = store.read_list(study.folder)
+    rows = run_store.read_list(study.folder)
     assert [row["name"] for row in rows] == [run.name for run in study.plan.runs]
     assert [row["run_key"] for row in rows] == [run.key for run in study.plan.runs]
-    assert store.of_study(study.folder) == [run.folder for run in study.plan.runs]
+    assert run_store.of_study(study.folder) == [run.folder for run in study.plan.runs]
     last = rows[-1]
     assert (last["phase"], last["condition"], last["seed"]) == ("target", "squad", "0")
 
@@ -54,33 +54,33 @@ def test_two_studies_share_what_is_the_same(study, tmp_path):
 
 
 def test_only_what_no_study_lists_is_left_over(study, tmp_path):
-    assert store.leftovers() == []
+    assert run_store.leftovers() == []
     changed = open_study(tmp_path / "params" / "toy.yaml", {"intermediate.epochs": 2})
     new = [run for run in changed.plan.runs if not is_whole(run)]
     for run in new:
         do(run)
     (unfinished := tmp_path / "outputs" / "runs" / "0123456789ab").mkdir()
     (unfinished / "half").write_bytes(b"0" * 50_000)
-    found = store.leftovers()
+    found = run_store.leftovers()
     assert found[0].folder == unfinished and found[0].size == 50_000
     assert found[0].what == "unfinished run"
     assert {each.folder for each in found[1:]} == {run.folder for run in new}
     with open_run(runs.replace(new[0], seed=9)) as folder:  # somebody is at work there
-        assert folder.path not in {each.folder for each in store.leftovers()}
-    store.remove(store.leftovers())
-    assert store.leftovers() == [] and all(is_whole(run) for run in study.plan.runs)
+        assert folder.path not in {each.folder for each in run_store.leftovers()}
+    run_store.remove(run_store.leftovers())
+    assert run_store.leftovers() == [] and all(is_whole(run) for run in study.plan.runs)
 
 
 @pytest.mark.parametrize("left", [b"", b"\xff\x00", b"a,b\n1,2\n", None])
 def test_a_damaged_list_is_a_line_and_makes_no_run_superfluous(study, left):
-    path = study.folder / store.LIST
+    path = study.folder / run_store.LIST
     path.write_bytes(path.read_bytes()[:-60] if left is None else left)
-    for reads in (lambda: store.read_list(study.folder), store.leftovers):
+    for reads in (lambda: run_store.read_list(study.folder), run_store.leftovers):
         with pytest.raises(UserError, match=r"runs\.csv: is damaged; delete it"):
             reads()
     path.unlink()
-    store.write_list(study)
-    assert store.leftovers() == [] and len(store.of_study(study.folder)) == 4
+    run_store.write_list(study)
+    assert run_store.leftovers() == [] and len(run_store.of_study(study.folder)) == 4
 
 
 @pytest.mark.parametrize("gone", ["phase", "settings", "upstream", "files", "seconds"])
@@ -104,10 +104,10 @@ def earlier_layout(study):
 
 
 def test_runs_of_an_earlier_layout_are_named_and_not_counted(study):
-    assert store.unused(study.folder) == []
+    assert run_store.unused(study.folder) == []
     earlier_layout(study)
     shutil.rmtree(study.folder.parent / "runs")
-    (line,) = store.unused(study.folder)
+    (line,) = run_store.unused(study.folder)
     assert line.startswith(f"4 runs in folders such as {study.folder / 'pretraining' / 'seed0'}")
     assert not any(is_whole(run) for run in study.plan.runs)
 
@@ -119,26 +119,26 @@ def test_the_same_plan_again_is_the_same_plan(study):
     run = runs.replace(study.plan.runs[-1], seed=5)
     do(run)
     other = runs.replace(study.plan.runs[-1], seed=6)
-    (study.folder / store.LIST).write_text(
+    (study.folder / run_store.LIST).write_text(
         f"name,recipe,run_key\n{run.name},{run.recipe},{run.key}\n"
     )
-    assert store.plan_flaw(study.folder) == ""
+    assert run_store.plan_flaw(study.folder) == ""
     planned.write_text('{"since": "now", "analysis": {"margin": 1.0}}')
     do(other)
-    assert store.plan_flaw(study.folder) == ""
+    assert run_store.plan_flaw(study.folder) == ""
     planned.write_text('{"since": "now", "analysis": {"margin": 2.0}}')
-    assert "has changed since runs were finished" in store.plan_flaw(study.folder)
+    assert "has changed since runs were finished" in run_store.plan_flaw(study.folder)
     planned.write_text("no JSON")
-    assert "has changed since runs were finished" in store.plan_flaw(study.folder)
+    assert "has changed since runs were finished" in run_store.plan_flaw(study.folder)
     planned.unlink()
-    assert "is missing" in store.plan_flaw(study.folder)
+    assert "is missing" in run_store.plan_flaw(study.folder)
 
 
 def test_a_study_that_carries_its_records_keeps_them(study):
     earlier_layout(study)
-    (study.folder / store.LIST).unlink()
+    (study.folder / run_store.LIST).unlink()
     for path in study.folder.rglob("*"):
         if path.name in ("weights", "examples.parquet"):
             path.unlink()
-    assert store.unused(study.folder) == []
-    assert len(store.of_study(study.folder)) == 4
+    assert run_store.unused(study.folder) == []
+    assert len(run_store.of_study(study.folder)) == 4
