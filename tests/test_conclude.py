@@ -238,6 +238,8 @@ def test_a_cube_without_runs_counts(study, package, capsys):
     assert conclude.present(study) is study
     assert conclude.find_cube(study) == study.folder / "cube"
     assert "the scores of study toy" in capsys.readouterr().out
+    conclude.present(open_study(study.params, ["target.learning_rate=0.5"]))
+    assert "of the chosen settings there are no two runs to compare" in capsys.readouterr().out
 
 
 def test_a_full_disk_is_one_line_in_a_notebook(study, package, monkeypatch):

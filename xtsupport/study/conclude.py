@@ -50,7 +50,7 @@ def present(study: Study, into: str = "scratch", demo: bool = False) -> Study:
         return study
     if demo:
         return shipped_study(study, asked=True)
-    if "--set" in study.settings.origins.values():  # chosen now, so nothing was declared
+    if chosen := "--set" in study.settings.origins.values():  # now, so nothing was declared
         own = with_analysis(study.settings, [], None)
         every = study.whole and with_analysis(study.whole, [], None)
         study = replace(study, settings=own, whole=every)
@@ -61,7 +61,9 @@ def present(study: Study, into: str = "scratch", demo: bool = False) -> Study:
         print(*counts(whole, there), sep="\n")
         return whole if len(there) == len(with_scores(whole)) else part_of(whole, there)
     if (study.folder / "cube").is_dir():
-        print(f"the scores of study {study.settings.study}; its runs are not all here")
+        why = "its runs are not all here"
+        why = "of the chosen settings there are no two runs to compare" if chosen else why
+        print(f"the scores of study {study.settings.study}; {why}")
         return study
     return shipped_study(study)
 
@@ -167,7 +169,9 @@ def part_of(study: Study, there: Iterable[Run]) -> Study:
         lone = [pair for pair in every_pair if new & {name for name, _ in pair}]
         contrasts += [[*map(short_name, pair)] for pair in lone]
     primary = declared.primary
-    if primary and not {side(primary.treatment), side(primary.baseline)} <= every.get(primary.target, set()):
+    if primary and not {side(primary.treatment), side(primary.baseline)} <= every.get(
+        primary.target, set()
+    ):
         primary = None
     hand = [run for run in there if run.listed]
     plan = replace(part.plan, runs=(*part.plan.runs, *hand))
