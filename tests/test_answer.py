@@ -206,6 +206,9 @@ def test_default_contrasts_take_the_baseline_that_fits():
         ("none none{a=1} squad{a=1}", "squad{a=1}-none{a=1}"),  # the same phase 3
         ("none squad{b=1} squad{b=2}", "squad{b=1}-none squad{b=2}-none"),
         ("squad squad+mlm{a=1} none~squad{a=1}", "squad+mlm{a=1}-squad"),
+        # settings of two phases: none has those of the second only; a list has commas of its own
+        ("none{b=2} none{b=3} squad{a=1,b=2}", "squad{a=1,b=2}-none{b=2}"),
+        ("none none{b=[1,2]} squad{a=1,b=[1,2]}", "squad{a=1,b=[1,2]}-none{b=[1,2]}"),
     ],
 )
 def test_a_side_with_other_settings_is_held_against_the_one_that_has_them_too(have, pairs):

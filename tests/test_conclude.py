@@ -2,6 +2,7 @@
 
 import errno
 import re
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,12 +12,14 @@ import yaml
 from study_toys import do, toy_root, toy_settings, write_params
 
 from xtsupport import folders
+from xtsupport.cube.store import build_cube
 from xtsupport.errors import UserError
 from xtsupport.report import style
 from xtsupport.statistics.evidence import evidence_of
 from xtsupport.study import conclude, finished, runs
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_folder import open_run
+from xtsupport.tables import languages
 
 
 @pytest.fixture
@@ -51,6 +54,17 @@ def scored(run, score):
         ]  # fmt: skip
         if rows:
             folder.write_parquet("examples.parquet", pd.DataFrame(rows))
+
+
+def own_cube(study, *conditions):
+    """A cube in the study's folder of these conditions, one seed, as of runs that are gone."""
+    for condition in conditions:
+        scored(study.runs("target", condition, [1])[0], 0.5)
+    folders_of = [runs.find(study.runs("target", each, [1])[0]) for each in conditions]
+    cube = build_cube(folders_of, study.folder / "cube", languages(study.data))
+    for folder in folders_of:
+        shutil.rmtree(folder)
+    return cube
 
 
 def test_without_any_run_the_study_of_the_package_is_shown_and_named(study, package, capsys):
@@ -97,13 +111,13 @@ def test_runs_with_nothing_to_compare_do_not_count(study, demo, capsys):
     asked = conclude.present(study, demo=True)
     assert conclude.find_cube(asked) == demo and style.ORIGIN
     assert capsys.readouterr().out.startswith("What follows is the toy study that comes with")
+    assert asked.place("scratch") != study.place("scratch")  # its files are not among one's own
     assert conclude.find_cube(shown) == demo  # as it is announced, whatever runs are here
 
 
 def test_a_cube_counts_until_there_is_something_to_compare(study, demo, capsys):
     """What is announced is what is read."""
-    cube = study.folder / "cube"
-    cube.mkdir(parents=True)
+    cube = own_cube(study, "none", "squad")
     scored(study.runs("target", "none", [1])[0], 0.5)
     assert conclude.present(study) is study and conclude.find_cube(study) == cube
     assert "the scores of study toy; its runs are not all here" in capsys.readouterr().out
@@ -226,7 +240,10 @@ def test_a_condition_that_was_only_run_by_hand_takes_part_under_its_name_in_brac
     }  # fmt: skip
     with pytest.raises(UserError, match=f"choose one of {', '.join(map(re.escape, names))}"):
         finished.predictions(part, "squad", "xquad")
+    capsys.readouterr()
     chosen = conclude.present(open_study(params, changed[1:]))
+    assert f"squad (seed 0), with {changed[1]}" in capsys.readouterr().out  # and nothing else
+    assert style.ORIGIN == f"runs with {changed[1]}"
     assert chosen.settings.analysis.primary is None  # declared was the study with its settings
     evidence = evidence_of(conclude.find_cube(chosen), chosen.settings, chosen.data)
     assert (evidence.primary.treatment, evidence.primary.baseline) == ("squad", "none")
@@ -234,12 +251,30 @@ def test_a_condition_that_was_only_run_by_hand_takes_part_under_its_name_in_brac
 
 
 def test_a_cube_without_runs_counts(study, package, capsys):
-    (study.folder / "cube").mkdir(parents=True)
-    assert conclude.present(study) is study
-    assert conclude.find_cube(study) == study.folder / "cube"
+    cube = own_cube(study, "none", "squad")
+    assert conclude.present(study) is study and conclude.find_cube(study) == cube
     assert "the scores of study toy" in capsys.readouterr().out
-    conclude.present(open_study(study.params, ["target.learning_rate=0.5"]))
-    assert "of the chosen settings there are no two runs to compare" in capsys.readouterr().out
+
+
+def test_of_a_cube_that_holds_a_part_that_part_is_compared(study, package):
+    """`run --only` made it, and one of its runs has gone: the rest of the plan is not asked for."""
+    pairs = [["squad", "none"], ["mnli", "none"]]
+    analysis, conditions = {"contrasts": pairs}, ["none", "squad", "mnli"]
+    params = write_params(folders.root(), analysis=analysis, conditions=conditions)
+    study = open_study(params)
+    cube = own_cube(study, "none", "squad")
+    part = conclude.present(study)
+    assert part.settings.analysis.contrasts == [["squad", "none"]]
+    assert conclude.find_cube(part) == cube
+    evidence = evidence_of(cube, part.settings, part.data)
+    assert {*evidence.contrasts} == {(("squad", "plain"), ("none", "plain"))}
+
+
+def test_chosen_settings_that_nothing_was_run_with_are_an_error(study, package):
+    own_cube(study, "none", "squad")
+    chosen = open_study(study.params, ["target.learning_rate=0.5"])
+    with pytest.raises(UserError, match=r"target\.learning_rate=0\.5: no two conditions were run"):
+        conclude.present(chosen)
 
 
 def test_a_full_disk_is_one_line_in_a_notebook(study, package, monkeypatch):

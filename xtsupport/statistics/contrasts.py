@@ -5,6 +5,7 @@ A contrast is explicit because one baseline does not serve all: ``mnli@translate
 against the control ``none~task`` that trains as many steps without it.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -94,7 +95,8 @@ def _same_variant(base: Side, one: Side, have: Sequence[Side]) -> Side:
 def default_contrasts(have: Collection[Side]) -> list[tuple[Side, Side]]:
     """The contrasts of a study that declares none, each with the baseline that fits it.
 
-    That of a run with other settings, ``squad{target.epochs=4.0}``, has them too if there is one.
+    That of a run with other settings, ``squad{target.epochs=4.0}``, has as many of these settings
+    as can be had, and no others: settings of phase 2 mean nothing to ``none``.
     """
     pairs: list[tuple[Side, Side]] = []
     for condition, variant in have:
@@ -112,8 +114,18 @@ def default_contrasts(have: Collection[Side]) -> list[tuple[Side, Side]]:
 
 
 def _alike(condition: str, settings: str, have: Collection[Side]) -> Side:
-    own = (condition + settings, "plain")
-    return own if own in have else (condition, "plain")
+    """The side of a condition with the most of these settings in braces, and no others."""
+    wanted = _in_braces(settings)
+    fit = {name: len(own) for name, variant in have
+           if variant == "plain" and name.partition("{")[0] == condition
+           and (own := _in_braces(name)) <= wanted}  # fmt: skip
+    return max(fit, key=lambda name: fit[name], default=condition), "plain"
+
+
+def _in_braces(name: str) -> set[str]:
+    """``squad{a.b=1,c.d=[0, 1]}`` -> a.b=1 and c.d=[0, 1]."""
+    inside = name.partition("{")[2].removesuffix("}")
+    return set(re.split(r",(?=[a-z_][a-z0-9_.]*=)", inside)) if inside else set()
 
 
 def sides(measured: Sequence[Moments]) -> list[Side]:

@@ -50,10 +50,8 @@ def present(study: Study, into: str = "scratch", demo: bool = False) -> Study:
         return study
     if demo:
         return shipped_study(study, asked=True)
-    if chosen := "--set" in study.settings.origins.values():  # now, so nothing was declared
-        own = with_analysis(study.settings, [], None)
-        every = study.whole and with_analysis(study.whole, [], None)
-        study = replace(study, settings=own, whole=every)
+    if study.settings.chosen:
+        return with_settings(study)
     whole = study
     if hand := by_hand(study):
         whole = replace(study, plan=replace(study.plan, runs=(*study.plan.runs, *hand)))
@@ -61,11 +59,27 @@ def present(study: Study, into: str = "scratch", demo: bool = False) -> Study:
         print(*counts(whole, there), sep="\n")
         return whole if len(there) == len(with_scores(whole)) else part_of(whole, there)
     if (study.folder / "cube").is_dir():
-        why = "its runs are not all here"
-        why = "of the chosen settings there are no two runs to compare" if chosen else why
-        print(f"the scores of study {study.settings.study}; {why}")
-        return study
+        print(f"the scores of study {study.settings.study}; its runs are not all here")
+        return held(study)
     return shipped_study(study)
+
+
+def with_settings(study: Study) -> Study:
+    """The runs with the settings chosen in the notebook, alone; none of it was declared."""
+    whole = study.whole and with_analysis(study.whole, [], None)
+    study = replace(study, settings=with_analysis(study.settings, [], None), whole=whole)
+    chosen = ", ".join(study.settings.chosen)
+    there = counting(study)
+    if not there:
+        raise UserError(
+            f"settings {chosen}: no two conditions were run here with these; run notebooks 03 and "
+            "04 with the same `settings`, or leave `settings` empty here to see whatever was run"
+        )
+    style.ORIGIN = f"runs with {chosen}"
+    style.name_tables()
+    first, *rest = counts(study, there)
+    print(f"{first}, with {chosen}", *rest, sep="\n")
+    return study if len(there) == len(with_scores(study)) else part_of(study, there)
 
 
 def counting(study: Study) -> dict[Run, Path]:
@@ -76,8 +90,8 @@ def counting(study: Study) -> dict[Run, Path]:
     """
     scored = [runs.interactive(run) for run in with_scores(study)]
     there = {run: folder for run in scored if (folder := runs.find(run))}
-    shipped = study.folder.is_relative_to(folders.shipped())
-    return there if not shipped and (len(there) == len(scored) or comparable(study, there)) else {}
+    enough = len(there) == len(scored) or comparable(study, there)
+    return there if enough and not study.shipped else {}
 
 
 def comparable(study: Study, there: Iterable[Run]) -> bool:
@@ -135,13 +149,13 @@ def only_by_hand(there: Iterable[Run]) -> dict[str, set[str]]:
     """Condition -> its names in braces, of those without a run that has the study's settings."""
     found: dict[str, set[str]] = {}
     for run in there:
-        found.setdefault(bare(run), set()).add(run.condition)
+        found.setdefault(bare(run.condition), set()).add(run.condition)
     return {name: labels for name, labels in found.items() if name not in labels}
 
 
-def bare(run: Run) -> str:
-    """The condition without the settings in braces."""
-    return run.condition.partition("{")[0]
+def bare(condition: str) -> str:
+    """A condition without the settings in braces."""
+    return condition.partition("{")[0]
 
 
 def part_of(study: Study, there: Iterable[Run]) -> Study:
@@ -150,32 +164,53 @@ def part_of(study: Study, there: Iterable[Run]) -> Study:
     A condition that was only run by hand is compared as usual, under its name in braces; such a
     comparison was never declared.
     """
+    new = set().union(*only_by_hand(there).values())
+    part = narrowed(study, tested(there), {run.seed for run in there}, new)
+    hand = [run for run in there if run.listed]
+    return replace(part, plan=replace(part.plan, runs=(*part.plan.runs, *hand)))
+
+
+def held(study: Study) -> Study:
+    """The part of a study that its own cube holds, which may be that of `--only` a part."""
+    from xtsupport.cube.store import read_cube
+
+    names = ["task", "condition", "variant", "seed"]
+    rows = read_cube(study.folder / "cube", columns=names).drop_duplicates()
+    every: dict[str, set[Side]] = {}
+    for row in rows.itertuples():
+        every.setdefault(row.task, set()).add((row.condition, row.variant))
+    have = set().union(*every.values())
+    declared = study.settings.analysis.contrasts
+    if all({*map(side, pair)} <= have for pair in declared):
+        return study
+    return narrowed(study, every, {*rows["seed"]})
+
+
+def narrowed(
+    study: Study, every: dict[str, set[Side]], seeds: set[int], new: Iterable[str] = ()
+) -> Study:
+    """The part of a study with these sides (by target) and seeds, and the comparisons that they
+    allow; new: conditions in braces to compare beside those that were declared."""
     from xtsupport.statistics.contrasts import default_contrasts
 
-    has = {
-        "conditions": {bare(run) for run in there},
-        "targets": {name for run in there for name in run.settings["targets"]},
-        "seeds": {run.seed for run in there},
-    }
+    have = set().union(*every.values())
+    has: dict[str, set] = {"targets": {*every}, "seeds": seeds}
+    has["conditions"] = {bare(name) for name, _ in have}
     listed = {key: [str(n) for n in named(study.settings)[key] if n in has[key]] for key in has}
     words = [f"{key}={','.join(values)}" for key, values in listed.items()]
     part = study_of(study.whole or study.settings, study.params, words)
-    every, declared = tested(there), part.settings.analysis
-    have = set().union(*every.values())
+    declared = part.settings.analysis
     contrasts = [pair for pair in declared.contrasts if {*map(side, pair)} <= have]
     if contrasts:  # else all that fit the cube
-        new = set().union(*only_by_hand(there).values())
         every_pair = default_contrasts(sorted(have))
-        lone = [pair for pair in every_pair if new & {name for name, _ in pair}]
+        lone = [pair for pair in every_pair if {*new} & {name for name, _ in pair}]
         contrasts += [[*map(short_name, pair)] for pair in lone]
     primary = declared.primary
-    if primary and not {side(primary.treatment), side(primary.baseline)} <= every.get(
-        primary.target, set()
+    if primary and not (
+        {side(primary.treatment), side(primary.baseline)} <= every.get(primary.target, set())
     ):
         primary = None
-    hand = [run for run in there if run.listed]
-    plan = replace(part.plan, runs=(*part.plan.runs, *hand))
-    return replace(part, settings=with_analysis(part.settings, contrasts, primary), plan=plan)
+    return replace(part, settings=with_analysis(part.settings, contrasts, primary))
 
 
 def shipped_study(study: Study, asked: bool = False) -> Study:
@@ -263,7 +298,12 @@ def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path
     from xtsupport.report.contents import contents
     from xtsupport.report.report import write_report
 
-    records = [found[1] for run in study.plan.runs if (found := runs.standing(run))]
+    standing = [found for run in study.plan.runs if (found := runs.standing(run))]
+    records = [
+        record
+        for folder, record in standing
+        if not study.shipped or folder.is_relative_to(folders.shipped())
+    ]
     out = study.place(into) / "report.html"
     pairs = evidence.contrasts
     changed = changed_examples(

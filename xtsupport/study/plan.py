@@ -55,9 +55,16 @@ class Study:
         """What ``load(data=)`` and the tables take for this study's data."""
         return self.settings.data_source
 
+    @property
+    def shipped(self) -> bool:
+        """Whether this is the study that comes with the package."""
+        return self.folder.is_relative_to(folders.shipped())
+
     def place(self, into: str) -> Path:
-        """Where a notebook leaves its results: the study's folder, or one in scratch."""
-        return self.folder if into == "study" else folders.scratch() / self.settings.study
+        """Where a notebook leaves its results: the study's folder, or one in scratch; those of the
+        package's study are never among one's own."""
+        name = self.settings.study + "-of-the-package" * self.shipped
+        return self.folder if into == "study" else folders.scratch() / name
 
     @cached_property
     def seconds(self) -> dict[str, float]:

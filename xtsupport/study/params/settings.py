@@ -122,6 +122,12 @@ class Settings(Group):
         """Dotted key of every resolved value -> the params file, ``--set`` or ``default``."""
         return {key: self._origins.get(key, "default") for key in leaves(self.model_dump())}
 
+    @property
+    def chosen(self) -> list[str]:
+        """``key=value`` of what ``--set``, or ``settings`` in a notebook, gave."""
+        values = leaves(self.model_dump()).items()
+        return [f"{key}={value}" for key, value in values if self._origins.get(key) == "--set"]
+
     @cached_property
     def resolved_precision(self) -> str:
         """``float32`` or ``bfloat16``; of ``auto`` what the study's first run made of it."""
