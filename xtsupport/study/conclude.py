@@ -78,7 +78,7 @@ def with_settings(study: Study) -> Study:
     style.ORIGIN = f"runs with {chosen}"
     style.name_tables()
     first, *rest = counts(study, there)
-    print(f"{first}, with {chosen}", *rest, sep="\n")
+    print(first.replace(":", f", with {chosen}:", 1), *rest, sep="\n")
     return study if len(there) == len(with_scores(study)) else part_of(study, there)
 
 
