@@ -245,7 +245,7 @@ def test_a_condition_that_was_only_run_by_hand_takes_part_under_its_name_in_brac
     told = capsys.readouterr().out.splitlines()[0]
     assert told.startswith(f"study toy, with {changed[1]}: 2 of 9 runs with scores were done here:")
     assert told.endswith(": none (seed 0); squad (seed 0)")  # and nothing else
-    assert style.ORIGIN == f"runs with {changed[1]}"
+    assert f"runs with {changed[1]}" == style.ORIGIN
     assert chosen.settings.analysis.primary is None  # declared was the study with its settings
     evidence = evidence_of(conclude.find_cube(chosen), chosen.settings, chosen.data)
     assert (evidence.primary.treatment, evidence.primary.baseline) == ("squad", "none")
