@@ -43,6 +43,13 @@ def test_languages_of_no_target_are_told(params):
     assert told == [["left out: bg, sw, which no target of the study has"], []]
 
 
+def test_a_setting_that_a_task_has_for_itself_is_told(params):
+    words = ["tasks.squad.epochs=24", "target.epochs=4", "target.learning_rate=0.1"]
+    told = narrowing.overruled(read_settings(params, words))
+    assert told == ["target.epochs = 4.0 does not change squad, which has its own: set "
+                    "tasks.squad.epochs (now 24.0)"]  # fmt: skip
+
+
 def test_a_part_reads_what_its_own_runs_read_and_nothing_else(params, monkeypatch):
     asked, fingerprint = set(), Inputs.fingerprint
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.study import cost, installed, parameters, provenance, runs  # noqa: F401 installed asks
+from xtsupport.study.narrowing import overruled
 from xtsupport.study.plan import Study
 from xtsupport.study.runs import Run
 
@@ -29,6 +30,8 @@ def check_setup(
     print(f"device     {device}; {study.settings.threads} thread(s)")
     place = study.place(into) if todo is None else folders.runs()
     print(f"study      {study.settings.study}; this notebook writes to {shown(place)}")
+    for line in overruled(study.settings):
+        print(f"note       {line}")
     if todo is None:
         return
     if not todo:

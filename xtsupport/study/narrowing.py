@@ -102,3 +102,18 @@ def unspoken(settings: Settings) -> list[str]:
     if gone := [code for code in chosen if code not in heard]:
         return [f"left out: {', '.join(gone)}, which no target of the study has"]
     return []
+
+
+def overruled(settings: Settings) -> list[str]:
+    """A line where a setting was chosen for a phase, and a task or condition has its own value."""
+    lines = []
+    for phase, key in (("target", "tasks"), ("intermediate", "intermediate_tasks")):
+        chosen = [each.partition("=") for each in settings.chosen if each.startswith(f"{phase}.")]
+        for name, own in getattr(settings, key).items():
+            lines += [
+                f"{setting} = {value} does not change {name}, which has its own: set "
+                f"{key}.{name}.{field} (now {getattr(own, field)})"
+                for setting, _, value in chosen
+                if (field := setting.removeprefix(f"{phase}.")) in own.model_fields_set
+            ]
+    return lines

@@ -171,6 +171,7 @@ def left_out(study: Study) -> list[str]:
     gone = study.settings._left_out
     lines = [f"left out, because of --set: {', '.join(gone)}"] if gone else []
     lines += narrowing.unspoken(study.whole or study.settings)
+    lines += narrowing.overruled(study.settings)
     if not any("report.html" in node.outputs for node in study.plan.nodes):
         lines.append(
             "no report: it needs two conditions to compare (such as none and another), in a "
