@@ -24,6 +24,15 @@ def test_a_missing_earlier_run_is_named_with_the_way_to_get_it(study, capsys):
     assert "intermediate/squad/seed0: MISSING" in capsys.readouterr().out
 
 
+def test_the_way_to_a_missing_run_has_the_chosen_settings(study):
+    chosen = open_study(study.params, ["intermediate.learning_rate=0.5"])
+    with pytest.raises(UserError) as error:
+        checks.check_setup(chosen, chosen.runs("target", "squad", seeds=[0], into="scratch"))
+    (problem,) = error.value.problems
+    assert "condition = 'squad' and settings = ['intermediate.learning_rate=0.5']" in problem
+    assert problem.endswith(f"run {study.params} --set intermediate.learning_rate=0.5")
+
+
 def test_versions_device_place_and_work_are_told(study, capsys):
     checks.check_setup(study, study.runs("pretraining", into="scratch"))
     told = capsys.readouterr().out

@@ -44,7 +44,9 @@ def check_setup(
     for each, found in places.items():
         print(f"needs      {each.name}: {'MISSING' if found is None else shown(found)}")
     if missing := [each for each, found in places.items() if found is None]:
-        raise UserError(*(runs.absent(each, study.params) for each in missing))
+        raise UserError(
+            *(runs.absent(each, study.params, study.settings.chosen) for each in missing)
+        )
     left = unfinished(todo, elsewhere)
     print(f"to do      {len(left)} of {len(todo)} run(s), {minutes(study, left)}")
 

@@ -298,12 +298,9 @@ def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path
     from xtsupport.report.contents import contents
     from xtsupport.report.report import write_report
 
-    standing = [found for run in study.plan.runs if (found := runs.standing(run))]
-    records = [
-        record
-        for folder, record in standing
-        if not study.shipped or folder.is_relative_to(folders.shipped())
-    ]
+    made = study.plan.runs if into == "study" else map(runs.interactive, study.plan.runs)
+    found = [] if study.shipped else map(runs.standing, made)  # its records are not in the package
+    records = [each[1] for each in found if each]
     out = study.place(into) / "report.html"
     pairs = evidence.contrasts
     changed = changed_examples(

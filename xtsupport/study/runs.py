@@ -7,6 +7,8 @@ is whole when its ``run.json`` carries the wanted run key and every checksum hol
 import hashlib
 import json
 import os
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -193,12 +195,15 @@ def require(run: Run) -> Path:
     return folder
 
 
-def absent(run: Run, params: str = "FILE") -> str:
-    """What to do about a run that is nowhere; params: the study's file."""
+def absent(run: Run, params: str = "FILE", chosen: Sequence[str] = ()) -> str:
+    """What to do about a run that is nowhere; params: the study's file; chosen: its --set."""
+    given = [f"condition = {run.condition!r}"] * bool(run.condition)
+    given += [f"settings = {[*chosen]}"] * bool(chosen)
+    also = "".join(f" --set {shlex.quote(each)}" for each in chosen)
     return (
         f"{run.name}: this earlier run is missing or was made with other settings. Run notebook "
-        f"{NOTEBOOKS[run.phase]} with condition = {run.condition!r}, or the whole study in a "
-        f"terminal: xtsupport run {params}"
+        f"{NOTEBOOKS[run.phase]}{' with ' * bool(given)}{' and '.join(given)}, or the whole study "
+        f"in a terminal: xtsupport run {params}{also}"
     )
 
 
