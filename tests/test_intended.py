@@ -85,3 +85,9 @@ def test_families_that_a_study_leaves_out_are_not_compared(cube, codes):
     assert list(table.index) == ["English", *families]
     beside = ["English", "Kindric", "Turnic"][: len(codes) + 1][-1:] if len(codes) == 2 else []
     assert list(table.index[table["beside Kindric"] != ""]) == beside
+
+
+def test_one_seed_judges_nothing(cube):
+    one = intended_table(found_of(cube[cube["seed"] == cube["seed"].min()])).set_index("family")
+    assert {*one["in line"]} == {"", "too few"} and one.loc["Kindric", "in line"] == "too few"
+    assert {*one["beside Kindric"]} == {""}

@@ -142,5 +142,7 @@ def test_undetermined_rows_have_nothing_to_reopen(monkeypatch, equal):
     open_rows = equal.comparison.assign(verdict="undetermined")
     assert not replace(equal, comparison=open_rows).beside["differs"].any()
     assert "agrees" in bootstrap_words(replace(equal, comparison=open_rows).beside)
+    alone = bootstrap_words(rows.assign(ci_low=float("nan"), differs=False))  # of one seed
+    assert "agrees" not in alone and alone.startswith("One seed")
     findings = equal.comparison.assign(verdict="improves")
     assert replace(equal, comparison=findings).beside["differs"].all()

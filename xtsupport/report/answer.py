@@ -191,11 +191,13 @@ def families_differ(found: Contents) -> list[str]:
     if row["df2"] <= 0:
         return [f"Whether {plural(by)} differ cannot be tested: too few clusters of questions."]
     one = found.answer["n_seeds"].max() < 2
+    few = "seeds" in found.rules.unit and found.answer["n_seeds"].max() < 3
+    the = "From too few seeds for a verdict, the" if few else "The"
     limit = "; about other questions, not about other runs" if one else ""
     differ = "differs" if row["p_value"] <= found.rules.alpha else "does not differ detectably"
     depends = f" ({row['depends_on']})" if row["depends_on"] else ""
     return [
-        f"The gain on {task_name(found.primary.target, found.evidence.data)} {differ} between "
+        f"{the} gain on {task_name(found.primary.target, found.evidence.data)} {differ} between "
         f"{plural(by)}: the largest is {row['spread']:.1f} points above the smallest, "
         f"F({row['df1']}, {row['df2']:.0f}) = {row['statistic']:.1f}, "
         f"{p_equation(row['p_value'])}{depends}{limit}."

@@ -50,7 +50,7 @@ def intended_table(found: Contents) -> pd.DataFrame:
 
 def intended_versus_found(found: Contents) -> pd.DataFrame:
     """English, then one row per family, in points: what families.csv has of it; baseline_score,
-    gain, ci_low, ci_high and verdict of the comparison; in_line (yes, no or open); beside,
+    gain, ci_low, ci_high and verdict of the comparison; in_line (yes, no, open or too few); beside,
     beside_low, beside_high (the gain less that of Kindric, interval at alpha).
 
     No rows unless the primary comparison is the one that the families were built for.
@@ -71,7 +71,11 @@ def intended_versus_found(found: Contents) -> pd.DataFrame:
     ]
     every["in_line"] = [judge(measured(cases, row, found)) if row else "" for row in told]
     every[BESIDE] = measured(cases, beside, found).to_numpy()
-    return every.merge(seen(found), on="family")
+    every = every.merge(seen(found), on="family")
+    scarce = (every.pop("n_seeds") < 3) & ("seeds" in found.rules.unit)  # no verdict: no claim
+    every.loc[scarce & every["in_line"].ne(""), "in_line"] = "too few"
+    every.loc[scarce, BESIDE] = np.nan
+    return every
 
 
 def family_cases(evidence: Evidence) -> dict[str, Case]:
@@ -123,4 +127,4 @@ def seen(found: Contents) -> pd.DataFrame:
     mine &= table["variant"].eq("plain") & table["task"].eq(primary.target)
     mine &= table["metric"].eq(primary.metric) & table["by"].isin(["group", "source"])
     rows = table[mine].assign(family=table["level"].replace(SOURCE, HOME))
-    return rows.drop_duplicates("family")[["family", "baseline_score", *GAIN, "verdict"]]
+    return rows.drop_duplicates("family")[["family", "baseline_score", *GAIN, "verdict", "n_seeds"]]

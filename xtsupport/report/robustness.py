@@ -88,6 +88,10 @@ def bootstrap_words(beside: pd.DataFrame) -> str:
     """
     method = "A studentised bootstrap of the same clusters and seeds"
     against = beside[beside["differs"]]
+    if beside["ci_low"].isna().all():
+        return (
+            "One seed does not show how much runs vary, so no bootstrap of seeds stands beside it."
+        )
     if against.empty:
         return f"{method} agrees with the primary method (two-way variance) on every finding."
     places = ", ".join(f"{task_name(row.task)} ({row.level})" for row in against.itertuples())
