@@ -4,6 +4,8 @@ import pandas as pd
 import pytest
 from simulated_cubes import simulate
 
+from xtsupport.report.answer import one_sentence
+from xtsupport.report.appendix import deciding
 from xtsupport.report.contents import contents
 from xtsupport.report.intended import intended_table, intended_versus_found
 from xtsupport.statistics.comparisons import significance
@@ -91,3 +93,28 @@ def test_one_seed_judges_nothing(cube):
     one = intended_table(found_of(cube[cube["seed"] == cube["seed"].min()])).set_index("family")
     assert {*one["in line"]} == {"", "too few"} and one.loc["Kindric", "in line"] == "too few"
     assert {*one["beside Kindric"]} == {""}
+
+
+def by_hand(cube):
+    """The cube as if run with another learning rate, its controls with it."""
+    names = {"squad": "squad{target.learning_rate=0.5}", "none": "none{target.learning_rate=0.5}",
+             "mnli": "none~squad{target.learning_rate=0.5}"}  # fmt: skip
+    return cube.replace({"condition": names}), names
+
+
+def test_runs_by_hand_are_known_by_their_bare_condition(cube):
+    """Own training data, the control and what was intended: as without settings in braces."""
+    made, names = by_hand(cube)
+    rules = Declared(primary=Primary(names["squad"], names["none"]))
+    evidence = evidence_of(made, rules, "world")
+    found = contents(significance(evidence), evidence)
+    mine = found.comparison.query("task == 'xquad'").groupby("treatment")["note"]
+    assert mine.apply(lambda notes: notes.str.contains("own training data").all()).to_dict() == {
+        names["squad"]: True, names["mnli"]: False}  # fmt: skip
+    usual = intended_table(found_of(cube))
+    assert intended_table(found)["in line"].tolist() == usual["in line"].tolist()
+    assert found.control.baseline == names["mnli"]
+    alone = evidence_of(made[made["condition"] != names["mnli"]], rules, "world")
+    found = contents(significance(alone), alone)
+    assert "there is no control" in one_sentence(found) and "(none~squad)" in one_sentence(found)
+    assert any("share training data" in line for line in deciding(found))

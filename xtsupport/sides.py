@@ -19,6 +19,12 @@ def side(named) -> Side:
     return named[:settings] + condition, variant or "plain"
 
 
+def bare(name: str) -> str:
+    """A condition or side without the settings of a run by hand: squad of ``squad{a.b=1}``."""
+    before, brace, settings = name.partition("{")
+    return before + settings.rpartition("}")[2] if brace else name
+
+
 def short_name(one: Side) -> str:
     """A side as params files name it."""
     return one[0] if one[1] == "plain" else "/".join(one)

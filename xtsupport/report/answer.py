@@ -13,6 +13,7 @@ from xtsupport.report.contents import Contents
 from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.numbers import counted, ends, p_equation, points, signed_gain
 from xtsupport.report.paper_sentences import scarce
+from xtsupport.sides import bare
 from xtsupport.statistics.declared import apart, plural
 from xtsupport.statistics.heterogeneity import heterogeneity
 
@@ -42,7 +43,7 @@ def in_short(found: Contents) -> list[str]:
 def title(found: Contents) -> str:
     """The answer as a heading: what was found, and how it stands to the step-matched control."""
     primary, data = found.primary, found.evidence.data
-    row, first = found.overall, primary.baseline == "none"
+    row, first = found.overall, bare(primary.baseline) == "none"
     who, where = side_name(primary.treatment, data), task_name(primary.target, data)
     base = base_words(found)
     told = (FIRST if first else AGAINST)[row["verdict"]]
@@ -76,7 +77,9 @@ def one_sentence(found: Contents) -> str:
     """Gain on the target with interval and verdict, and the step-matched control beside it."""
     primary, data = found.primary, found.evidence.data
     row, who = found.overall, side_name(primary.treatment, data)
-    over = f"{who} first" if primary.baseline == "none" else f"{who} against {base_words(found)}"
+    over = (
+        f"{who} against {base_words(found)}" if bare(primary.baseline) != "none" else f"{who} first"
+    )
     count = "one language" if row["n_languages"] == 1 else f"{row['n_languages']} languages"
     where = f"{task_name(primary.target, data)} {metric_name(primary.metric)}"
     gain = gain_words(row, f" over {count}") + doubt(found)
@@ -91,9 +94,9 @@ def control_words(found: Contents) -> str:
         row = found.over_control
         seeds = fewer_seeds(found, row)
         return f"against {STEPS} instead{', ' * bool(seeds)}{seeds}: {gain_words(row)}"
-    if baseline != "none" or "~" in treatment:
+    if bare(baseline) != "none" or "~" in treatment:
         return ""
-    return f"there is no control with {STEPS} (none~{treatment})"
+    return f"there is no control with {STEPS} (none~{bare(treatment)})"
 
 
 def fewer_seeds(found: Contents, row: Mapping) -> str:

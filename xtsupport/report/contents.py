@@ -9,7 +9,7 @@ import pandas as pd
 from xtsupport.cube.scores import in_order, official
 from xtsupport.errors import UserError
 from xtsupport.report.comparison_rows import answer_rows, by_language, forest_rows
-from xtsupport.sides import short_name, side
+from xtsupport.sides import bare, short_name, side
 from xtsupport.statistics.claims import check_claims
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import Evidence
@@ -73,10 +73,15 @@ class Contents:
     def control(self) -> Primary | None:
         """The primary comparison against the step-matched control ``none~X``; None: not there."""
         condition, variant = side(self.primary.treatment)
-        if self.primary.baseline != "none" or "~" in condition:
+        wanted = f"none~{bare(condition)}"
+        if bare(self.primary.baseline) != "none" or "~" in condition:
             return None
-        against = replace(self.primary, baseline=short_name((f"none~{condition}", variant)))
-        return against if len(self._over_all_languages(against)) else None
+        have = {side(name)[0] for name in self.comparison["baseline"]}
+        same = condition.replace(bare(condition), wanted, 1)  # with the treatment's settings
+        names = sorted((each for each in have if bare(each) == wanted),
+                       key=lambda each: (each != same, len(each)))  # fmt: skip
+        every = (replace(self.primary, baseline=short_name((name, variant))) for name in names)
+        return next((each for each in every if len(self._over_all_languages(each))), None)
 
     @cached_property
     def overall(self) -> Mapping:
@@ -140,7 +145,7 @@ class Contents:
     @property
     def matched(self) -> bool:
         """Whether the declared baseline is the treatment's step-matched control."""
-        return self.primary.baseline == f"none~{self.primary.treatment}"
+        return bare(self.primary.baseline) == f"none~{bare(self.primary.treatment)}"
 
     @cached_property
     def scores(self) -> pd.DataFrame:

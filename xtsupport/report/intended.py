@@ -17,7 +17,7 @@ import pandas as pd
 from xtsupport import tables
 from xtsupport.report.contents import Contents
 from xtsupport.report.numbers import with_interval
-from xtsupport.sides import SOURCE
+from xtsupport.sides import SOURCE, bare
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.evidence import Evidence, exactly
 from xtsupport.statistics.inference import inference
@@ -58,7 +58,7 @@ def intended_versus_found(found: Contents) -> pd.DataFrame:
     primary, built = found.primary, tables.family_table(found.evidence.data)
     cases = family_cases(found.evidence)
     built = built[built["family"].isin(cases)]
-    declared = (primary.treatment, primary.baseline, primary.target)
+    declared = (bare(primary.treatment), bare(primary.baseline), primary.target)
     if declared != BUILT_FOR or HOME not in cases or built.empty:
         return built.iloc[:0]
     intended = dict(zip(built["family"], built["intended"], strict=True))

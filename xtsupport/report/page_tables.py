@@ -12,7 +12,7 @@ from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.numbers import counted, ends, signed_gain
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, shown
 from xtsupport.report.style import level_order
-from xtsupport.sides import both_sides
+from xtsupport.sides import bare, both_sides
 from xtsupport.statistics.claims import published_scores
 from xtsupport.statistics.declared import apart
 
@@ -62,7 +62,7 @@ def score_board(found: Contents) -> list[Block]:
 
 def trained_on(found: Contents) -> str:
     """The heading above conditions; of a table without ``none`` they are any program's systems."""
-    return "trained on first" if "none" in set(found.scores["condition"]) else "system"
+    return "trained on first" if "none" in map(bare, found.scores["condition"]) else "system"
 
 
 def gains_below(found: Contents, official: Mapping[str, str]) -> dict[tuple[str, str], Mapping]:

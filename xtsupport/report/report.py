@@ -27,7 +27,7 @@ from xtsupport.report.page import Block, bullets, folded, paragraph, picture, ta
 from xtsupport.report.page_tables import trained_on
 from xtsupport.report.paper_tables import write_tables
 from xtsupport.report.style import SIMULATED, gain_window, marked
-from xtsupport.sides import both_sides
+from xtsupport.sides import bare, both_sides
 from xtsupport.statistics.declared import Declared, apart, reach
 
 VERDICT = re.compile(r"(undetermined|improves|harms|equivalent|too few \w+ for a verdict)")
@@ -141,7 +141,7 @@ def conditions_words(found: Contents) -> str:
     """What came first: `SQuAD, MNLI; or no intermediate task; or that, with the steps of
     SQuAD ...`."""
     names = list(dict.fromkeys(found.scores["condition"]))
-    if "none" not in names:
+    if "none" not in map(bare, names):
         return ", ".join(side_name(name, found.evidence.data) for name in names)
     named = {name: side_name(name.removeprefix("none~"), found.evidence.data) for name in names}
     controls = [text for name, text in named.items() if name.startswith("none~")]

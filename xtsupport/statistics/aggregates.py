@@ -22,6 +22,7 @@ from typing import get_args
 import numpy as np
 
 from xtsupport.errors import UserError, unknown
+from xtsupport.sides import bare
 from xtsupport.statistics.clusters import PAIRS
 from xtsupport.statistics.declared import By
 from xtsupport.statistics.variance import Arm
@@ -32,8 +33,8 @@ LEVELS: tuple[By, ...] = get_args(By)
 
 @dataclass(frozen=True)
 class Facts:
-    """What the statistics know of a task: its kind, its official metric, the intermediate tasks
-    that use its data.
+    """What the statistics know of a task: its kind, its official metric, the conditions
+    whose intermediate task uses its data.
     """
 
     kind: str
@@ -62,14 +63,17 @@ def task_facts(arms: Sequence, data="hub") -> dict[str, Facts]:
     """
     table, stranger = tasks(data), Task("", "", "unknown", "", metrics=("f1", "accuracy"))
     metrics: dict[str, list[str]] = {}
+    conditions: set[str] = set()
     for one in arms:
         moments = getattr(one, "moments", one)
         metrics.setdefault(moments.task, []).append(moments.metric)
+        conditions |= {*moments.runs["condition"]}
     facts = {}
     for name, have in metrics.items():
         known = table.get(name.removesuffix(PAIRS), stranger)
         wanted = [metric for metric in known.metrics if metric in have]
-        facts[name] = Facts(known.kind, (wanted or have)[0], known.same_data)
+        shared = tuple(sorted(each for each in conditions if bare(each) in known.same_data))
+        facts[name] = Facts(known.kind, (wanted or have)[0], shared)
     return facts
 
 

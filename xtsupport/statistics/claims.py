@@ -24,6 +24,7 @@ import pandas as pd
 from scipy import stats
 
 from xtsupport.errors import UserError
+from xtsupport.sides import bare
 from xtsupport.statistics.aggregates import Row
 from xtsupport.statistics.best_intermediate import best_intermediate
 from xtsupport.statistics.contrasts import Case, sides
@@ -84,8 +85,8 @@ class _Study:
 
     def treatments(self, claim) -> list[str]:
         plain = [condition for condition, variant in self.sides if variant == "plain"]
-        others = [each for each in plain if each not in (claim["baseline"], "all")]
-        single = [each for each in others if not set("~+@") & set(each)]
+        others = [each for each in plain if bare(each) not in (claim["baseline"], "all")]
+        single = [each for each in others if not set("~+@") & set(bare(each))]
         wanted = single if claim["treatments"] == "any" else claim["treatments"].split()
         found = [condition for condition in wanted if condition in plain]
         if not found or claim["baseline"] not in plain:

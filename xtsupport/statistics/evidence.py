@@ -14,7 +14,7 @@ import pandas as pd
 
 from xtsupport import tables
 from xtsupport.errors import UserError
-from xtsupport.sides import Side, short_name, side
+from xtsupport.sides import Side, bare, short_name, side
 from xtsupport.statistics.aggregates import LEVELS, Facts, task_facts
 from xtsupport.statistics.clusters import PAIRS, ClusterSums, Moments, contracted, study_moments
 from xtsupport.statistics.contrasts import (
@@ -128,7 +128,8 @@ class Evidence:
         (condition, variant), _ = pair
         kind = self.facts[one.task].kind
         task = (one.task != "xquad", kind != "span", kind in ("retrieval", "unknown"))
-        return *task, condition != "squad", variant != "plain", "~" in condition
+        plain = (variant != "plain", "~" in condition, "{" in condition)
+        return *task, bare(condition) != "squad", *plain
 
     def _judges(self, pair, one: Moments) -> bool:
         """Whether a task has scores of both sides in a language that neither trained on."""

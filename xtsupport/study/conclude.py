@@ -12,7 +12,7 @@ from xtsupport.errors import UserError
 from xtsupport.files import plain_disk_errors, write_parquet
 from xtsupport.report import style
 from xtsupport.report.numbers import counted
-from xtsupport.sides import Side, short_name, side
+from xtsupport.sides import Side, bare, short_name, side
 from xtsupport.study import my_runs, runs
 from xtsupport.study.finished import predictions
 from xtsupport.study.my_runs import SCORED
@@ -151,11 +151,6 @@ def only_by_hand(there: Iterable[Run]) -> dict[str, set[str]]:
     for run in there:
         found.setdefault(bare(run.condition), set()).add(run.condition)
     return {name: labels for name, labels in found.items() if name not in labels}
-
-
-def bare(condition: str) -> str:
-    """A condition without the settings in braces."""
-    return condition.partition("{")[0]
 
 
 def part_of(study: Study, there: Iterable[Run]) -> Study:
