@@ -14,7 +14,7 @@ from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.numbers import counted, ends, p_equation, points, signed_gain
 from xtsupport.report.paper_sentences import scarce
 from xtsupport.sides import bare
-from xtsupport.statistics.declared import apart, plural
+from xtsupport.statistics.declared import apart, few_seeds, plural
 from xtsupport.statistics.heterogeneity import heterogeneity
 
 LISTED = 7  # levels of one verdict that a line names
@@ -193,10 +193,10 @@ def families_differ(found: Contents) -> list[str]:
     row = test.iloc[0]
     if row["df2"] <= 0:
         return [f"Whether {plural(by)} differ cannot be tested: too few clusters of questions."]
-    one = found.answer["n_seeds"].max() < 2
-    few = "seeds" in found.rules.unit and found.answer["n_seeds"].max() < 3
+    seeds = found.answer["n_seeds"].max()
+    few = few_seeds(found.rules.unit, seeds)
     the = "From too few seeds for a verdict, the" if few else "The"
-    limit = "; about other questions, not about other runs" if one else ""
+    limit = "; about other questions, not about other runs" if seeds < 2 else ""
     differ = "differs" if row["p_value"] <= found.rules.alpha else "does not differ detectably"
     depends = f" ({row['depends_on']})" if row["depends_on"] else ""
     return [

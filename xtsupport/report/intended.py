@@ -10,6 +10,7 @@ below; else it is open.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from xtsupport.report.contents import Contents
 from xtsupport.report.numbers import with_interval
 from xtsupport.sides import SOURCE, bare
 from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.declared import few_seeds
 from xtsupport.statistics.evidence import Evidence, exactly
 from xtsupport.statistics.inference import inference
 
@@ -72,7 +74,7 @@ def intended_versus_found(found: Contents) -> pd.DataFrame:
     every["in_line"] = [judge(measured(cases, row, found)) if row else "" for row in told]
     every[BESIDE] = measured(cases, beside, found).to_numpy()
     every = every.merge(seen(found), on="family")
-    scarce = (every.pop("n_seeds") < 3) & ("seeds" in found.rules.unit)  # no verdict: no claim
+    scarce = every.pop("n_seeds").map(partial(few_seeds, found.rules.unit))  # no verdict: no claim
     every.loc[scarce & every["in_line"].ne(""), "in_line"] = "too few"
     every.loc[scarce, BESIDE] = np.nan
     return every

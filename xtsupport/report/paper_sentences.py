@@ -6,7 +6,7 @@ from math import isnan
 from xtsupport.report.names import AGGREGATES, metric_name, side_name, task_name
 from xtsupport.report.numbers import counted, ends, level, p_equation, points
 from xtsupport.sides import both_sides
-from xtsupport.statistics.declared import Declared
+from xtsupport.statistics.declared import Declared, few_seeds
 from xtsupport.tables import languages
 
 CLAIMS = {
@@ -106,4 +106,4 @@ def _place(row, data) -> str:
 
 def scarce(row: Mapping) -> str:
     """What a row with verdict `too few` has too few of: seeds or languages."""
-    return "seeds" if "seeds" in row["unit"] and row["n_seeds"] < 3 else "languages"
+    return "seeds" if few_seeds(row["unit"], row["n_seeds"]) else "languages"

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.errors import UserError
-from xtsupport.sides import SOURCE, Side, as_columns, short_name, side, source_language
+from xtsupport.sides import SOURCE, Side, as_columns, bare, short_name, side, source_language
 from xtsupport.statistics.aggregates import Facts, Row, rows
 from xtsupport.statistics.clusters import Moments
 from xtsupport.statistics.declared import Primary
@@ -100,26 +100,26 @@ def default_contrasts(have: Collection[Side]) -> list[tuple[Side, Side]]:
     """
     pairs: list[tuple[Side, Side]] = []
     for condition, variant in have:
-        name, brace, settings = condition.partition("{")
+        name = bare(condition)
         stem = name.partition("@")[0].partition("+")[0]
-        base = _alike(stem, brace + settings, have)
+        base = _alike(stem, condition, have)
         if variant != "plain":
             pairs.append(((condition, variant), (condition, "plain")))
         elif stem != name and base in have:
             pairs.append(((condition, variant), base))
         elif name != "none":
-            usual = (_alike(each, brace + settings, have) for each in ("none", f"none~{name}"))
+            usual = (_alike(each, condition, have) for each in ("none", f"none~{name}"))
             pairs += [((condition, variant), each) for each in usual]
     return [pair for pair in pairs if {*pair} <= {*have}]
 
 
-def _alike(condition: str, settings: str, have: Collection[Side]) -> Side:
-    """The side of a condition with the most of these settings in braces, and no others."""
-    wanted = _in_braces(settings)
-    fit = {name: len(own) for name, variant in have
-           if variant == "plain" and name.partition("{")[0] == condition
-           and (own := _in_braces(name)) <= wanted}  # fmt: skip
-    return max(fit, key=lambda name: fit[name], default=condition), "plain"
+def _alike(name: str, condition: str, have: Collection[Side]) -> Side:
+    """The side `name` with the most of the settings in the braces of `condition`, and no others."""
+    wanted = _in_braces(condition)
+    fit = {one: len(own) for one, variant in have
+           if variant == "plain" and bare(one) == name
+           and (own := _in_braces(one)) <= wanted}  # fmt: skip
+    return max(fit, key=lambda one: fit[one], default=name), "plain"
 
 
 def _in_braces(name: str) -> set[str]:

@@ -11,6 +11,7 @@ Unit = Literal["clusters x seeds", "clusters", "seeds", "clusters x seeds x lang
 Adjustment = Literal["holm", "bonferroni", "fdr_bh", "fdr_by", "none"]
 By = Literal["group", "family", "language", "all"]
 UNITS = get_args(Unit)
+FEWEST_SEEDS = 3  # for a claim about the recipe, and not about these trained models
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Declared:
     def in_advance(self) -> bool:
         """Whether the primary comparison and its rules were declared before the first run."""
         return self.primary is not None and set(self.late) <= {"contrasts"}
+
+
+def few_seeds(unit: str, n_seeds: int) -> bool:
+    """Whether a unit of resampling with seeds has too few of them for a verdict."""
+    return "seeds" in unit and n_seeds < FEWEST_SEEDS
 
 
 def declared(settings=None) -> Declared:

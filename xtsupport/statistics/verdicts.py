@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from xtsupport.statistics.declared import FEWEST_SEEDS
 from xtsupport.statistics.spread import Spread
 
 FAMILY = ("task", "by", "metric")  # a family of hypotheses: contrasts x levels of a task and metric
@@ -71,7 +72,7 @@ def judge(
     found = np.where(p <= own, np.where(gain > 0, "improves", "harms"), "undetermined")
     found[(p > own) & (equal <= own_equal)] = "equivalent"
     tail = np.where(found == "equivalent", own_equal, own / 2)
-    few = table["unit"].str.contains("seeds") & (table["n_seeds"] < 3)
+    few = table["unit"].str.contains("seeds") & (table["n_seeds"] < FEWEST_SEEDS)
     of_family = table["by"].isin(("group", "family")) | table["unit"].str.contains("languages")
     few |= of_family & (table["n_languages"] == 2)
     found = np.where(few, "too few", found)

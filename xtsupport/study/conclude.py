@@ -43,7 +43,7 @@ def present(study: Study, into: str = "scratch", demo: bool = False) -> Study:
     with `demo`, the demo study that comes with the package, which every figure and table then
     names. With `into="study"`: the study itself. With other settings than the file's, nothing is
     declared.
-    Raises UserError where there are no results at all.
+    Raises UserError where there are no results at all, or none with the settings that were chosen.
     """
     style.ORIGIN = ""
     if into == "study":

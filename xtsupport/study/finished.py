@@ -8,6 +8,7 @@ import pandas as pd
 from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.files import read_csv
+from xtsupport.sides import bare
 from xtsupport.study import runs
 from xtsupport.study.plan import Study
 from xtsupport.study.runs import NOTEBOOKS, PHASES, Run
@@ -67,7 +68,7 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
         for run in study.runs(phase, into="scratch")
         if target in run.settings["targets"] and runs.find(run)
     ]
-    by_hand = sorted({run.side for run in there if run.side.startswith(f"{condition}{{")})
+    by_hand = sorted({run.side for run in there if bare(run.side) == condition != run.side})
     if len(by_hand) == 1 and not any(run.side == condition for run in there):
         (condition,) = by_hand
     done = [run for run in there if run.side == condition]
