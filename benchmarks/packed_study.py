@@ -254,6 +254,7 @@ def run(asked: tuple, folder: Path, jobs: int, minutes: float, out: Path) -> Non
     (work / "stop").unlink(missing_ok=True)
     unfold(folder, asked[0])
     study = study_of(*asked)
+    from xtsupport.study import run_store
     from xtsupport.study.execution import runner
 
     study.folder.mkdir(parents=True, exist_ok=True)
@@ -270,7 +271,7 @@ def run(asked: tuple, folder: Path, jobs: int, minutes: float, out: Path) -> Non
     finished, failed = handed_out(study, workers, todo, done, until, work / "stop")
     for _ in workers:
         todo.put(None)
-    runner.store.write_list(study)
+    run_store.write_list(study)
     bring(study, finished, out)
     every = len(study.plan.runs)
     print(f"{len(finished)} of {every} runs are finished; {len(failed)} stopped or failed")
