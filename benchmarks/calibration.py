@@ -128,7 +128,7 @@ def one_study(design: Design, key, cell: str = "") -> dict:
     sums, truth = draw_study(design, np.random.default_rng(key))
     measured = study_moments(sums)
     task = f"{design.task} - rest" if design.rest else design.task
-    counted = {}
+    counted: dict[str, pd.Series] = {}
     for by in ("all", "language"):
         table = compare(measured, by=by, paired=design.paired)
         table = table[table["task"].eq(task) & table["by"].eq(by) & table["metric"].ne("official")]
@@ -142,14 +142,14 @@ def one_study(design: Design, key, cell: str = "") -> dict:
             f"judged {by}": table["verdict"].isin(["improves", "harms"]),
             f"equivalent {by}": table["verdict"].eq("equivalent"),
         }
-    counted = {name: values.to_numpy() for name, values in counted.items()}
+    arrays = {name: values.to_numpy() for name, values in counted.items()}
     if not (design.rest or design.single) and design.paired:
-        counted |= runs_agree(design, measured[0])
+        arrays |= runs_agree(design, measured[0])
     if design.languages > 2 and cell in NULL | BETWEEN:
-        counted |= of_languages(design, measured, task, truth, cell in BETWEEN)
+        arrays |= of_languages(design, measured, task, truth, cell in BETWEEN)
     if cell in PLANTED:
-        counted["parts"] = pilot(measured)
-    return counted
+        arrays["parts"] = pilot(measured)
+    return arrays
 
 
 def pilot(measured) -> np.ndarray:
@@ -173,7 +173,7 @@ def runs_agree(design: Design, one) -> dict:
     y = np.einsum("ar,rl->al", mix, one.values).reshape(-1, n, design.languages)
     shape = (design.contrasts + 1, n, design.languages) * 2
     gram = np.einsum("ar,rlsm,bs->albm", mix, one.gram, mix).reshape(shape)
-    agree = {"all": [], "language": []}
+    agree: dict[str, list[bool]] = {"all": [], "language": []}
     for k in range(1, design.contrasts + 1):
         d = y[k] - y[0]
         g = gram[k, :, :, k] - gram[k, :, :, 0] - gram[0, :, :, k] + gram[0, :, :, 0]

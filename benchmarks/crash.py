@@ -135,7 +135,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores Ctrl-C
-    keep, rows = arguments.keep, {name: [] for name in KINDS}
+    keep = arguments.keep
+    rows: dict[str, list[dict]] = {name: [] for name in KINDS}
     if keep and keep.exists():
         rows |= json.loads(keep.read_text())
     draw = random.Random(arguments.seed + sum(map(len, rows.values())))
@@ -184,7 +185,9 @@ def disturbed(root: Path, real: str, when: str, what: str, whole: dict, draw) ->
     project(root, real)
     expected, seconds = whole[real]
     found = {"kills": 0, "orphans": 0}
-    finished, saved, process = {}, [], start(root)
+    finished: dict[str, str] = {}
+    saved: list[tuple[str, int, int]] = []
+    process = start(root)
     for _ in range(3):
         if not kill(root, process, when, what, seconds, draw):
             break
@@ -196,8 +199,8 @@ def disturbed(root: Path, real: str, when: str, what: str, whole: dict, draw) ->
             process = start(root)
     code = process.wait() and start(root).wait()  # a node killed twice has failed: once more
     now = records(root)
-    again = [(step, resumed(root, name)[n:]) for name, step, n in saved]
-    again = [(step, starts[0]) for step, starts in again if starts]  # the others went on unharmed
+    starts = [(step, resumed(root, name)[n:]) for name, step, n in saved]
+    again = [(step, each[0]) for step, each in starts if each]  # the others went on unharmed
     return found | {
         "finished": len(finished),
         "redone": sum(now.get(name) != text for name, text in finished.items()),
@@ -394,7 +397,7 @@ def full_disk(do: str, when: str = "run.phase == 'intermediate'"):
     @contextmanager
     def fault(root: Path):
         (root / "outputs").mkdir()
-        disk = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", root / "outputs"]
+        disk = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(root / "outputs")]
         subprocess.run(disk, check=True)
         filler = root / "outputs" / "filler"
         (root / "mischief.py").write_text(f"if {when}:\n    {do}\n")

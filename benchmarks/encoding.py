@@ -19,7 +19,7 @@ from xtsupport.training.feature_cache import encoded
 
 def measure(data: str, tokenizer) -> tuple[int, int, dict]:
     """Questions, windows, and (seconds, CPU seconds) spent on loading and on encoding."""
-    splits = [("squad", "en", "train")]
+    splits: list[tuple[str, str, str | None]] = [("squad", "en", "train")]
     splits += [("xquad", code, None) for code in tables.task("xquad").languages]
     spent = {"loading": [0.0, 0.0], "encoding": [0.0, 0.0]}
     rows = windows = 0

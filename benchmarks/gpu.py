@@ -248,7 +248,7 @@ class Bench:
         """Seconds a step of the loop itself, on a case, without those that warm up."""
         steps = steps if CUDA else 6
         clock = Clock()
-        settings = {"precision": "bfloat16", "warmup": 0.5} | own
+        settings: dict = {"precision": "bfloat16", "warmup": 0.5} | own
         recipe = Recipe(steps, CASES[case][2], 1e-7, **settings)
         features = random_features(case, 50, self.shape)
         model = model or self.model
@@ -433,7 +433,7 @@ class Bench:
             return collate(features, np.array(taken[-1]), 1)
 
         class Timed(TrainerCallback):
-            def on_step_end(self, arguments, state, control, **_):
+            def on_step_end(self, args, state, control, **_):
                 if state.global_step in (warm, steps):
                     sync()
                     clock.log({}, state.global_step)
@@ -475,7 +475,7 @@ class Bench:
         for p in weights:
             p.grad = torch.randn_like(p) * 1e-3
 
-        def updated(clip, scale=False, **how):
+        def updated(clip, **how):
             optimizer = torch.optim.AdamW(weights, lr=1e-9, **how)
 
             def run():
@@ -485,8 +485,8 @@ class Bench:
                     torch.nn.utils.clip_grad_norm_(weights, 1.0)
                 elif clip == "within":  # the fused kernel divides the gradients itself
                     norm = torch.nn.utils.get_total_norm([p.grad for p in weights])
-                    optimizer.grad_scale = (norm + 1e-6).clamp_min(1.0)
-                    optimizer.found_inf = torch.zeros((), device=DEVICE)
+                    scale = {"grad_scale": (norm + 1e-6).clamp_min(1.0)}
+                    vars(optimizer).update(scale, found_inf=torch.zeros((), device=DEVICE))
                 optimizer.step()
 
             spent = 1e3 * seconds_of(run, 10)
@@ -713,10 +713,12 @@ def packed_attention(module, query, key, value, mask, scaling=None, *, ends, lon
         from torch.nn.attention.varlen import varlen_attn
 
         query, key, value = (x[0].transpose(0, 1).bfloat16() for x in (query, key, value))
-        return varlen_attn(query, key, value, ends, ends, longest, longest)[None], None
+        mixed = varlen_attn(query, key, value, ends, ends, longest, longest)
+        assert isinstance(mixed, torch.Tensor)  # else with what was not asked for
+        return mixed[None], None
     parts = zip(*(x.split(ends.diff().tolist(), 2) for x in (query, key, value)), strict=True)
     attend = torch.nn.functional.scaled_dot_product_attention
-    return torch.cat([attend(*part, scale=scaling).transpose(1, 2) for part in parts], 1), None
+    return torch.cat([attend(q, k, v, scale=scaling).transpose(1, 2) for q, k, v in parts], 1), None
 
 
 if __name__ == "__main__":

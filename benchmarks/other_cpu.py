@@ -109,7 +109,7 @@ def main():
     from xtsupport.study import runs
 
     targets = [run for run in planned().plan.runs if run.phase == "target"]
-    parts = [runs.find(run) for run in targets if run.seed in args.seeds]
+    parts = [runs.require(run) for run in targets if run.seed in args.seeds]
     other = pd.concat([pd.read_parquet(part / "examples.parquet") for part in parts])
     compared(shipped.assign(task="xquad"), other)
 

@@ -84,7 +84,8 @@ def watched(command: list[str], cwd: Path, environment: dict) -> tuple[float, fl
     The parts are read off /proc all the time; what a process does after the last look at it counts
     in the total alone.
     """
-    before, started, seen = used(), time.time(), {}
+    before, started = used(), time.time()
+    seen: dict[int, tuple[str, float]] = {}
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=cwd,

@@ -179,13 +179,15 @@ def encode(name: str, known: dict) -> None:
     task = run.training_task or which[0]
     rows = run.settings.get("tasks", {}).get(task, run.settings.get("rows"))
     trained_on = training_features(task, rows, tokenizer, run)
-    if run.training_task and len(which) == 2:
-        evaluation_set(*which, None, trained_on, tokenizer, run)
+    if run.training_task and which:
+        target, code = which
+        evaluation_set(target, code, None, trained_on, tokenizer, run)
 
 
 def to_encode(study) -> list[str]:
     """What `encode` takes: every training set, then every evaluation set of phase 3."""
-    rows, sets = {}, {}
+    rows: dict[tuple, str] = {}
+    sets: dict[tuple, str] = {}
     for run in study.plan.runs:
         for task in run.settings.get("tasks", [run.training_task] if run.training_task else ()):
             rows.setdefault((run.phase, task), f"{run.name} {task}")
@@ -286,7 +288,9 @@ def handed_out(study, workers, todo, done, until: float, stop: Path) -> tuple[se
     place = urgency(study)
     waiting = sorted(study.plan.runs, key=lambda each: place[each.name])
     above = {each.name: {run.name for run in each.upstream} for each in waiting}
-    finished, failed, busy = set(), set(), set()
+    finished: set[str] = set()
+    failed: set[str] = set()
+    busy: set[str] = set()
     while (waiting or busy) and any(each.is_alive() for each in workers):
         late = time.monotonic() - until
         if late > 0:
@@ -323,7 +327,7 @@ def bring(study, finished: set[str], out: Path) -> None:
     draft.mkdir(parents=True)
     scored: dict[str, list[Path]] = {}
     for each in (run for run in study.plan.runs if run.name in finished):
-        source, place = runs.standing(each, shipped=False)[0], draft / each.name
+        source, place = runs.require(each), draft / each.name
         place.mkdir(parents=True)
         for name in KEEP:
             if (source / name).is_file():

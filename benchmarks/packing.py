@@ -3,11 +3,11 @@
 python benchmarks/packing.py [--data FOLDER] [--encoder NAME] [--rounds N]
 
 Packed means that the tokens of a batch stand in one row without padding, and attention stays within
-each sequence: sequence by sequence with the attention that training uses there, on GPUs in bfloat16
-with torch.nn.attention.varlen. The same batches of similar length (training/batches.py) go both
+each sequence: sequence by sequence with the attention that training uses on CPUs (for GPUs see
+gpu.py). The same batches of similar length (training/batches.py) go both
 ways, forwards and backwards, in turns; packed batches in random order follow, since packing would
-make sorting by length unnecessary. FOLDER and NAME are those of benchmarks/training.py, and so are
-the clocks: processor seconds on CPUs, wall seconds on GPUs.
+make sorting by length unnecessary. FOLDER and NAME are those of benchmarks/training.py. Processor
+seconds, one thread.
 """
 
 import argparse
@@ -46,18 +46,12 @@ class PackedModel(TaskModel):
 
 def packed_attention(module, query, key, value, attention_mask, scaling=None, *, sizes, **_):
     """Attention within each sequence: (1, heads, tokens, width) -> (1, tokens, heads, width)."""
-    if query.is_cuda and query.dtype == torch.bfloat16:
-        from torch.nn.attention.varlen import varlen_attn
-
-        ends = torch.tensor([0, *np.cumsum(sizes)], dtype=torch.int32, device=query.device)
-        query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))
-        most = max(sizes)
-        return varlen_attn(query, key, value, ends, ends, most, most, scale=scaling)[None], None
     parts = zip(*(x.split(sizes, 2) for x in (query, key, value)), strict=True)
     if module.config._attn_implementation == NAMES["bfloat16"]:
-        found = [bmm_attention(module, *part, None, scaling)[0] for part in parts]
+        found = [bmm_attention(module, q, k, v, None, scaling)[0] for q, k, v in parts]
     else:
-        found = [scaled_dot_product_attention(*p, scale=scaling).transpose(1, 2) for p in parts]
+        attend = scaled_dot_product_attention
+        found = [attend(q, k, v, scale=scaling).transpose(1, 2) for q, k, v in parts]
     return torch.cat(found, 1), None
 
 
@@ -90,10 +84,11 @@ def batch_of(features, indices, tokenizer, device):
     return {name: tensor.to(device) for name, tensor in batch.items()}
 
 
-def step(model, task, precision, device, *batch) -> None:
+def step(model, task, precision, device, features, indices, tokenizer) -> None:
     """One batch, forwards and backwards."""
+    batch = batch_of(features, indices, tokenizer, device)
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        loss = model(task, batch_of(*batch, device))
+        loss = model(task, batch)
     loss.backward()
 
 

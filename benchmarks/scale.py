@@ -16,6 +16,7 @@ from xtsupport.study.devices import DEVICES
 from xtsupport.study.inputs import Published
 from xtsupport.study.plan import read_settings
 from xtsupport.study.planner import Planner
+from xtsupport.study.runs import Run
 
 NODE = 30 / 3600  # hours a node takes beside its run: queue, kernel, imports
 
@@ -30,7 +31,7 @@ def main() -> None:
     found = cost.Estimate(settings, made)
     for device in DEVICES:
         hours = hours_of(found, device)
-        by_phase = defaultdict(float)
+        by_phase: dict[str, float] = defaultdict(float)
         for run in made:
             by_phase[run.phase] += hours[run.name]
         print(device.name, {phase: round(total, 1) for phase, total in by_phase.items()})
@@ -48,7 +49,7 @@ def hours_of(found: cost.Estimate, device: cost.Device) -> dict[str, float]:
     }
 
 
-def makespan(made, hours: dict[str, float], devices: int) -> float:
+def makespan(made: list[Run], hours: dict[str, float], devices: int) -> float:
     """Hours until all runs are done on so many devices."""
     below = defaultdict(list)
     for run in made:
@@ -61,7 +62,7 @@ def makespan(made, hours: dict[str, float], devices: int) -> float:
     waiting = {run.name: len(run.upstream) for run in made}
     ready = [(-ahead[run.name], i, run) for i, run in enumerate(made) if not run.upstream]
     heapq.heapify(ready)
-    busy: list[tuple[float, int, object]] = []
+    busy: list[tuple[float, int, Run]] = []
     now, number = 0.0, len(made)
     while ready or busy:
         while ready and len(busy) < devices:

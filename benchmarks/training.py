@@ -59,7 +59,7 @@ def main():
     ways += [("xquad", "padded"), ("xquad", "xtsupport")]
     ways = [(task, way) for task, way in ways if task in options.task and way in options.way]
     cases = [(*way, precision) for way in ways for precision in options.precision]
-    found = {case: [] for case in cases}
+    found: dict[tuple, list[dict]] = {case: [] for case in cases}
     for _ in range(options.rounds):
         for case in cases:
             found[case].append(alone(case, options))
@@ -116,18 +116,18 @@ def measure(task: str, way: str, options) -> dict:
     if task == "xquad":
         sets = [features_of("xquad", code, tokenizer, options) for code in LANGUAGES]
         model.add_head("squad", "span", 2, seed=0)
-        work = evaluate_padded if way == "padded" else evaluate_ours
-        work(model, sets[:1], tokenizer, options)
-        wall, processor, (loss, sizes) = timed(work, model, sets, tokenizer, options)
+        evaluate = evaluate_padded if way == "padded" else evaluate_ours
+        evaluate(model, sets[:1], tokenizer, options)
+        wall, processor, (loss, sizes) = timed(evaluate, model, sets, tokenizer, options)
     else:
         sets = [features_of(task, "en", tokenizer, options)]
         model.add_head(task, TASKS[task][3], 3, seed=0)
-        work = train_ours if way == "xtsupport" else train_with_trainer
-        work(model, sets[0], tokenizer, options, task, way, 1)
+        train = train_ours if way == "xtsupport" else train_with_trainer
+        train(model, sets[0], tokenizer, options, task, way, 1)
         model.add_head(task, TASKS[task][3], 3, seed=0)
         updates = TASKS[task][2]
         wall, processor, (loss, sizes) = timed(
-            work, model, sets[0], tokenizer, options, task, way, updates
+            train, model, sets[0], tokenizer, options, task, way, updates
         )
     passes = 1 if task == "xquad" else 3
     return {

@@ -26,12 +26,10 @@ def main() -> None:
     print("1 of 3: making .venv", flush=True)
     venv.create(HERE / ".venv", with_pip=True)
     folder = HERE / ".venv" / ("Scripts" if os.name == "nt" else "bin")
-    pip = [folder / "python", "-m", "pip", "--isolated", "install", "-q", "--no-index"]
+    pip = [str(folder / "python"), "-m", "pip", "--isolated", "install", "-q", "--no-index"]
     print("2 of 3: installing packages from wheels/ (takes some minutes)", flush=True)
-    found = ["--find-links", HERE / "wheels", f"xtsupport[{EXTRA}]"]
-    if code := shown(
-        [*map(str, [*pip, *found])], HERE / ".venv", len([*HERE.glob("wheels/*.whl")])
-    ):
+    pip += ["--find-links", str(HERE / "wheels"), f"xtsupport[{EXTRA}]"]
+    if code := shown(pip, HERE / ".venv", len([*HERE.glob("wheels/*.whl")])):
         sys.exit(code)  # pip said why
     print("3 of 3: checking the installation", flush=True)
     subprocess.run([str(folder / "xtsupport"), "doctor"], cwd=HERE, check=False)

@@ -24,7 +24,7 @@ repository = ""
 
 nb_execution_mode = "off"  # make executes them, each when it or the package has changed
 nb_output_stderr = "remove"  # progress bars
-nb_ipywidgets_js = {}  # nor their scripts from elsewhere: the site opens from disk
+nb_ipywidgets_js: dict = {}  # nor their scripts from elsewhere: the site opens from disk
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
 suppress_warnings = ["myst.header", "mystnb.unknown_mime_type", "misc.highlighting_failure"]
@@ -63,7 +63,7 @@ def one_figure_each(cell):
         return [cell]
     parts = [cell]
     for end in ends[1:]:
-        rest = {"cell_type": "code", "source": "# not shown; empty cells are dropped"}
+        rest: dict = {"cell_type": "code", "source": "# not shown; empty cells are dropped"}
         rest |= {"id": f"{cell['id']}-{end}", "metadata": {"tags": ["remove-input"]}}
         parts.append({**rest, "execution_count": None})
     for part, start, end in zip(parts, [0, *ends[:-1]], ends, strict=True):

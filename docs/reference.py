@@ -8,12 +8,14 @@ outputs/reference/README.md is made here, from the study's cube and the table ma
 """
 
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
 
 from xtsupport import folders
 from xtsupport.cube.scores import official
+from xtsupport.errors import UserError
 from xtsupport.files import write_text
 from xtsupport.report.answer import gain_words, in_short
 from xtsupport.report.contents import Contents, contents
@@ -42,9 +44,17 @@ PUBLISHED = ("XLM-R Large", "X-STILTs (Phang et al. 2020)")
 LAYERS = (4, 6, 7, 8, 10, 12)
 
 
+def committed() -> Path:
+    """The folder of the reference study. UserError where there is none."""
+    folder = reference_folder()
+    if folder is None:
+        raise UserError("outputs/reference holds no study; run `make reference` first")
+    return folder
+
+
 def study() -> Contents:
     """The reference study: its committed table, its cube, its settings."""
-    folder = reference_folder()
+    folder = committed()
     evidence, settings, _ = evidence_at(str(folder / "cube"))
     return contents(read_comparison(folder / "significance.csv"), evidence, settings)
 
@@ -243,10 +253,13 @@ def filled(text: str, made: dict[str, str]) -> str:
 
 def texts() -> list[Path]:
     """The files with generated passages."""
-    return [folders.root() / "README.md", reference_folder() / "README.md"]
+    return [folders.root() / "README.md", committed() / "README.md"]
 
 
 if __name__ == "__main__":
-    made = passages(study())
+    try:
+        made = passages(study())
+    except UserError as error:
+        sys.exit(f"reference: error: {error}")
     for path in texts():
         write_text(path, filled(path.read_text(encoding="utf-8"), made))

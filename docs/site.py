@@ -117,7 +117,8 @@ class Links(HTMLParser):
 
     def __init__(self, text: str):
         super().__init__()
-        self.targets, self.places = [], set()
+        self.targets: list[str] = []
+        self.places: set[str] = set()
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):

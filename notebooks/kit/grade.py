@@ -5,10 +5,12 @@ its points, so the same notebooks can be collected and graded by it. A check wor
 itself: read it after you have tried.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
-CHECKS = {}
+CHECKS: dict[str, Callable] = {}
 
 
 def grade(name: str, answer, *given) -> int:

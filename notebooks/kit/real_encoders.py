@@ -15,7 +15,7 @@ intermediate training is a demonstration, not a measurement.
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -136,9 +136,10 @@ def mirror(data: str) -> str:
 
 def lacking(data: str) -> list[str]:
     """What the classroom notebook needs and is not here, with what to do about it; [] if all is."""
-    problems = []
-    checks = [(lambda: load("xquad", "en", None, data), f"; {FETCH}")]
-    for check, remedy in (*checks, *((partial(folder_of, name), "") for name in NAMES)):
+    problems: list[str] = []
+    checks: list[tuple[Callable, str]] = [(partial(load, "xquad", "en", None, data), f"; {FETCH}")]
+    checks += [(partial(folder_of, name), "") for name in NAMES]
+    for check, remedy in checks:
         try:
             check()
         except UserError as error:

@@ -48,8 +48,8 @@ def executed(name: str, folder: Path) -> Path:
     source, out = folders.notebooks() / f"{name}.ipynb", folder / f"{name}.ipynb"
     if not out.is_file() or out.stat().st_mtime < source.stat().st_mtime:
         print(f"executing {name}", file=sys.stderr)
-        call = [sys.executable, "-m", "papermill", source, out, "--kernel", "python3"]
-        call += ["--cwd", source.parent, "--no-progress-bar", "--log-level", "ERROR"]
+        call = [sys.executable, "-m", "papermill", str(source), str(out), "--kernel", "python3"]
+        call += ["--cwd", str(source.parent), "--no-progress-bar", "--log-level", "ERROR"]
         with TemporaryDirectory() as root:
             subprocess.run(call, env=os.environ | {"XTSUPPORT_ROOT": root}, check=True)
     return out
