@@ -15,18 +15,6 @@ BLOCKS = [text for language, text in FENCED if language in ("", "sh")]
 COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
 
 
-def test_every_make_target_exists():
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
-    named = {line.split()[1] for line in COMMANDS if line.startswith("make ")}
-    assert named >= {"study", "test"} and named <= set(targets)
-
-
-def test_every_linked_file_exists():
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", TEXT) if "://" not in link]
-    missing = [link for link in links if not (ROOT / link).is_file()]
-    assert links and not missing
-
-
 def test_every_file_in_the_layout_exists():
     layout = next(block for block in BLOCKS if block.startswith("params/"))
     parents, missing = [ROOT], []
