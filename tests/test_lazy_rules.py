@@ -7,8 +7,16 @@ import pytest
 from xtsupport import tables
 from xtsupport.data import lazy_rules
 from xtsupport.data.lazy_rules import lazy_scores
-from xtsupport.data.world import generate, world
+from xtsupport.data.world import generate
 from xtsupport.data.world import languages as invented
+from xtsupport.data.world.demo_tasks import (
+    SPAN_SLOTS,
+    in_question,
+    rotated,
+    span_question,
+    squad_row,
+)
+from xtsupport.data.world.world import World, reworded
 
 
 def row(context, question, answer):
@@ -49,12 +57,11 @@ def test_no_lazy_rule_answers_the_questions_of_the_world(code):
     """Without synonyms the right sentence is one of three, or of two where one is a denial: 35.8 in
     expectation; the best of some hundred rules, some of them fitted to these rows, is below 40."""
     language = invented.make_languages(0)[code]
-    drawn = world.World(invented.make_languages(0), random.Random("lazy"))
+    drawn = World(invented.make_languages(0), random.Random("lazy"))
     questions = [
-        world.rotated(world.span_question(drawn, world.SPAN_SLOTS["squad"], True), i % 3)
-        for i in range(600)
+        rotated(span_question(drawn, SPAN_SLOTS["squad"], True), i % 3) for i in range(600)
     ]
-    scores = lazy_scores([world.squad_row(language, "", *each) for each in questions])
+    scores = lazy_scores([squad_row(language, "", *each) for each in questions])
     assert len(scores) > 90 and scores.max() < 40
     assert scores["chance"] < 10
 
@@ -62,12 +69,12 @@ def test_no_lazy_rule_answers_the_questions_of_the_world(code):
 def test_the_rules_would_answer_questions_in_the_passages_own_words():
     """The same passages asked with the verb of the passage: the rule of two lines finds the answer.
     So the rules are able, and it is the synonyms that stop them."""
-    drawn = world.World(invented.make_languages(0), random.Random("lazy"))
+    drawn = World(invented.make_languages(0), random.Random("lazy"))
     rows = []
     for _ in range(200):
-        passage, fact, slot = world.span_question(drawn, world.SPAN_SLOTS["squad"], True)
-        asked = world.reworded(world.in_question(passage, fact, slot))
-        made = world.squad_row(drawn.english, "", passage, fact, slot)
+        passage, fact, slot = span_question(drawn, SPAN_SLOTS["squad"], True)
+        asked = reworded(in_question(passage, fact, slot))
+        made = squad_row(drawn.english, "", passage, fact, slot)
         rows.append(made | {"question": drawn.english.question(asked, slot)})
     assert lazy_scores(rows).max() > 75
 
@@ -82,13 +89,13 @@ def test_a_table_by_language(tiny):
 def test_what_ships_is_what_the_rules_score():
     """XQuAD comes first of all that the world draws: its questions need nothing else."""
     known = tables.guesses("world").set_index(["condition", "task", "language"])["score"]
-    drawn = world.World(invented.make_languages(0), random.Random("world 0"))
+    drawn = World(invented.make_languages(0), random.Random("world 0"))
     questions = [
-        world.rotated(world.span_question(drawn, world.SPAN_SLOTS["squad"], True), i % 3)
+        rotated(span_question(drawn, SPAN_SLOTS["squad"], True), i % 3)
         for i in range(generate.SIZES["full"].evaluation)
     ]
     for code in ("en", "qma", "qfa"):
-        rows = [world.squad_row(drawn.languages[code], "", *each) for each in questions]
+        rows = [squad_row(drawn.languages[code], "", *each) for each in questions]
         scores = lazy_scores(rows)
         assert known["chance", "xquad", code] == pytest.approx(scores.pop("chance"), abs=0.01)
         assert known["lazy rules", "xquad", code] == pytest.approx(scores.max(), abs=0.01)

@@ -12,7 +12,8 @@ import yaml
 
 from xtsupport import tables
 from xtsupport.data import bucc, load
-from xtsupport.data.world import other_tasks, world
+from xtsupport.data.world import languages as invented
+from xtsupport.data.world import other_tasks
 from xtsupport.study.phases import train
 from xtsupport.study.plan import open_study
 
@@ -80,13 +81,13 @@ def test_hypotheses_follow_from_their_premises_as_labelled(tiny):
 
 
 def days():
-    return {day.lower() for day in world.invented.DAYS}
+    return {day.lower() for day in invented.DAYS}
 
 
 def test_people_and_places(tiny):
     """In a language with prepositions and in one with case suffixes."""
     for code in ("qta", "qfa"):
-        adpositions = world.invented.make_languages(0)[code].words["in"]
+        adpositions = invented.make_languages(0)[code].words["in"]
         places = 0
         for row in load("panx", code, None, tiny):
             assert row["tags"].count("B-PER") == 1 and set(row["tags"]) <= {"O", "B-PER", "B-LOC"}
@@ -97,8 +98,8 @@ def test_people_and_places(tiny):
 
 
 def test_supertags_of_an_english_sentence():
-    fact = world.Fact("Ada", "cooked", "soup", "3", "old", "kitchen", "Friday", True)
-    line = other_tasks.ccg_line(world.invented.make_languages(0)["en"], fact)
+    fact = invented.Fact("Ada", "cooked", "soup", "3", "old", "kitchen", "Friday", True)
+    line = other_tasks.ccg_line(invented.make_languages(0)["en"], fact)
     assert line == (
         r"Ada|PROPN|NP not|PART|((S\NP)/NP)/((S\NP)/NP) cooked|VERB|(S\NP)/NP 3|NUM|N/N "
         r"old|ADJ|N/N soup|NOUN|N in|ADP|((S\NP)\(S\NP))/N kitchen|NOUN|N "

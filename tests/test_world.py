@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from xtsupport.data import fingerprint, load
-from xtsupport.data.world import generate, mirror, world
+from xtsupport.data.world import generate, mirror
 from xtsupport.data.world import languages as invented
+from xtsupport.data.world.demo_tasks import DENIED, span_question, squad_row, unanswerable
+from xtsupport.data.world.world import World
 from xtsupport.tables import PACKAGE, WORLD, families, family_table, languages, tasks
 
 
@@ -147,11 +149,11 @@ def test_answers_stand_where_they_are_said_to(tiny, code):
 
 def test_each_question_has_one_answer_and_needs_a_synonym():
     """The shared word is in every sentence, the question's verb in none or in a denial."""
-    drawn = world.World(invented.make_languages(0), random.Random(5))
+    drawn = World(invented.make_languages(0), random.Random(5))
     denied = 0
     for _ in range(400):
-        passage, fact, slot = world.span_question(drawn, ("agent", "object"), False)
-        row = world.squad_row(drawn.english, "", passage, fact, slot)
+        passage, fact, slot = span_question(drawn, ("agent", "object"), False)
+        row = squad_row(drawn.english, "", passage, fact, slot)
         asked = set(row["question"].rstrip("?").split()[1:])
         sentences = [set(text.split()) for text in row["context"].rstrip(".").split(". ")]
         (shared,) = set.intersection(*sentences) & asked
@@ -163,7 +165,7 @@ def test_each_question_has_one_answer_and_needs_a_synonym():
         assert len(literal) <= 1 and all("not" in s for s in literal)
         denied += len(literal)
         assert len({getattr(each, slot) for each in passage}) == 3
-    assert abs(denied / 400 - world.DENIED) < 3 * (0.15 * 0.85 / 400) ** 0.5
+    assert abs(denied / 400 - DENIED) < 3 * (0.15 * 0.85 / 400) ** 0.5
 
 
 def test_the_right_sentence_is_each_of_three_equally_often(tiny):
@@ -259,10 +261,10 @@ def test_scripts_are_really_different():
 
 
 def test_unanswerable_questions_ask_about_what_nobody_does():
-    drawn = world.World(invented.make_languages(0), random.Random(6))
+    drawn = World(invented.make_languages(0), random.Random(6))
     for _ in range(100):
-        question = world.span_question(drawn, ("place", "number"), False)
-        row = world.squad_row(drawn.english, "", *world.unanswerable(drawn, question))
+        question = span_question(drawn, ("place", "number"), False)
+        row = squad_row(drawn.english, "", *unanswerable(drawn, question))
         assert row["answers"] == {"text": [], "answer_start": []}
         (verb,) = set(row["question"].rstrip("?").split()) & set(invented.VERBS)
         said = set(row["context"].replace(".", "").split())

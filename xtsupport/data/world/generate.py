@@ -22,9 +22,9 @@ from functools import cache
 from pathlib import Path
 
 from xtsupport import tables
+from xtsupport.data.world import demo_tasks, other_tasks, raw_text, translations
 from xtsupport.data.world import languages as invented
-from xtsupport.data.world import other_tasks, raw_text, translations, world
-from xtsupport.data.world.world import Size
+from xtsupport.data.world.world import Size, World
 from xtsupport.folders import PACKAGE, user_cache
 
 SIZES = {"full": Size(5000, 4000, 600), "tiny": Size(60, 48, 12)}
@@ -76,15 +76,15 @@ def _version() -> str:
 def write_world(folder: Path, seed: int = 0, size: str = "full") -> None:
     """Write every dataset and both tables of the world below `folder`."""
     rows, languages = SIZES[size], invented.make_languages(seed)
-    own = world.World(languages, random.Random(f"world {seed}"))
+    own = World(languages, random.Random(f"world {seed}"))
     # Evaluation sets come first: what they contain is kept out of all training sets.
-    world.write_span_targets(folder, own, rows)
-    world.write_nli(folder, own, rows)
-    world.write_choice(folder, own, rows)
-    world.write_tagging(folder, own, rows)
-    world.write_parallel_sentences(folder, own, rows)
+    demo_tasks.write_span_targets(folder, own, rows)
+    demo_tasks.write_nli(folder, own, rows)
+    demo_tasks.write_choice(folder, own, rows)
+    demo_tasks.write_tagging(folder, own, rows)
+    demo_tasks.write_parallel_sentences(folder, own, rows)
     # Random numbers of its own: a change to a task leaves the text, and what learned from it.
-    raw_text.write_raw_text(folder, world.World(languages, random.Random(f"raw text {seed}")), rows)
+    raw_text.write_raw_text(folder, World(languages, random.Random(f"raw text {seed}")), rows)
     other_tasks.write_others(folder, own, rows, seed)
     translations.write_translations(folder, own, seed)
     for table in tables.WORLD.glob("*.csv"):

@@ -17,9 +17,10 @@ from itertools import product
 from pathlib import Path
 
 from xtsupport.data.world import languages as invented
-from xtsupport.data.world import world
+from xtsupport.data.world.demo_tasks import SPAN_SLOTS, in_question, span_question, squad_row
 from xtsupport.data.world.languages import Fact, Language
-from xtsupport.data.world.world import Size, World, write
+from xtsupport.data.world.mirror import NLI_FEATURES, SQUAD_FEATURES, TATOEBA_FEATURES, write
+from xtsupport.data.world.world import Size, World, reworded
 from xtsupport.tables import tasks
 
 SPEAK = {name: row.languages for name, row in tasks("world").items()}
@@ -33,7 +34,7 @@ _TEXT = "string"
 PAIR = {"sentence1": _TEXT, "sentence2": _TEXT, "label": _TEXT}
 QQP = {"question1": _TEXT, "question2": _TEXT, "label": {"names": ["not_duplicate", "duplicate"]},
        "idx": "int32"}  # fmt: skip
-ANLI = {"uid": _TEXT} | world.NLI_FEATURES | {"reason": _TEXT}
+ANLI = {"uid": _TEXT} | NLI_FEATURES | {"reason": _TEXT}
 COSMOS = dict.fromkeys(("id", "context", "question"), _TEXT) | {
     **{f"answer{k}": _TEXT for k in range(4)},
     "label": "int32",
@@ -59,33 +60,25 @@ def write_others(folder: Path, base: World, size: Size, seed: int) -> None:
         write_pool(folder, own, code, split, part, size.evaluation)
 
 
-def splits(size: Size, *evaluation: str) -> list[tuple[str, int]]:
-    """(split, rows), evaluation splits first so that training rows keep clear of them."""
-    return [*((name, size.evaluation) for name in evaluation), ("train", size.training)]
-
-
-# ----------------------------------------------------------------------------- span
-
-
 def write_spans(folder: Path, own: World, size: Size) -> None:
     """MLQA for every pair of its languages, TyDiQA in one file for all."""
-    slots = world.SPAN_SLOTS["squad"]
+    slots = SPAN_SLOTS["squad"]
     for split in ("test", "validation"):
-        drawn = [world.span_question(own, slots, True) for _ in range(size.evaluation)]
+        drawn = [span_question(own, slots, True) for _ in range(size.evaluation)]
         for first, second in product(SPEAK["mlqa"], repeat=2):
             rows = [mlqa_row(own, f"{split}{i}", first, second, *q) for i, q in enumerate(drawn)]
             config = f"MLQA.{first}.{second}"
-            write(folder, "google/xtreme", config, split, rows, world.SQUAD_FEATURES)
+            write(folder, "google/xtreme", config, split, rows, SQUAD_FEATURES)
     rows = [row for code in SPEAK["tydiqa"] for row in tydiqa_rows(own, code, size, True)]
-    write(folder, "google/xtreme", "tydiqa", "validation", rows, world.SQUAD_FEATURES)
+    write(folder, "google/xtreme", "tydiqa", "validation", rows, SQUAD_FEATURES)
     rows = tydiqa_rows(own, "en", size, False)
-    write(folder, "google/xtreme", "tydiqa", "train", rows, world.SQUAD_FEATURES)
+    write(folder, "google/xtreme", "tydiqa", "train", rows, SQUAD_FEATURES)
 
 
 def mlqa_row(own: World, identifier: str, first: str, second: str, passage, fact, slot) -> dict:
     """MLQA: the passage in language `first`, the question in language `second`."""
-    row = world.squad_row(own.languages[first], identifier, passage, fact, slot)
-    said = world.in_question(passage, fact, slot)
+    row = squad_row(own.languages[first], identifier, passage, fact, slot)
+    said = in_question(passage, fact, slot)
     return row | {"question": own.languages[second].question(said, slot)}
 
 
@@ -94,11 +87,8 @@ def tydiqa_rows(own: World, code: str, size: Size, evaluation: bool) -> list[dic
     language, count = own.languages[code], size.evaluation if evaluation else size.training
     name = f"{language.name.lower()}-{'validation' if evaluation else 'train'}"
     slots = ("agent", "object", "place")
-    drawn = [world.span_question(own, slots, evaluation) for _ in range(count)]
-    return [world.squad_row(language, f"{name}-{i}", *each) for i, each in enumerate(drawn)]
-
-
-# -------------------------------------------------------------------------- sentence pairs
+    drawn = [span_question(own, slots, evaluation) for _ in range(count)]
+    return [squad_row(language, f"{name}-{i}", *each) for i, each in enumerate(drawn)]
 
 
 def detailed(own: World, facts: int, evaluation: bool, **slots: float) -> tuple[Fact, ...]:
@@ -130,20 +120,20 @@ def altered(own: World, fact: Fact, asked: str = "") -> Fact:
     """Another event: somebody else, something else done, or done to something else."""
     values = {"agent": invented.NAMES, "verb": invented.VERBS, "object": invented.OBJECTS}
     slot = own.rng.choice([slot for slot in values if slot != asked])
-    same = {getattr(fact, slot), getattr(world.reworded(fact), slot)}
+    same = {getattr(fact, slot), getattr(reworded(fact), slot)}
     return fact.having(**{slot: own.rng.choice([v for v in values[slot] if v not in same])})
 
 
 def write_pairs(folder: Path, own: World, size: Size) -> None:
     """PAWS-X in some languages, QQP in English."""
-    for split, count in splits(size, "test", "validation"):
+    for split, count in size.splits("test", "validation"):
         drawn = [paraphrase(own, i % 2, split != "train") for i in range(count)]
         for code in SPEAK["pawsx"] if split != "train" else ("en",):
             say = own.languages[code].sentence
             rows = [dict(zip(PAIR, (say(a), say(b), str(i % 2)), strict=True))
                     for i, (a, b) in enumerate(drawn)]  # fmt: skip
             write(folder, "google/xtreme", f"PAWS-X.{code}", split, rows, PAIR)
-    for split, count in splits(size, "validation"):
+    for split, count in size.splits("validation"):
         rows = [qqp_row(own, i, split != "train") for i in range(count)]
         write(folder, "nyu-mll/glue", "qqp", split, rows, QQP)
 
@@ -153,7 +143,7 @@ def paraphrase(own: World, same: int, evaluation: bool, asked: str = "") -> tupl
     filled = {asked: 1.0} if asked in ("place", "day") else {}
     (fact,) = detailed(own, 1, evaluation, **filled)
     other = shortened(own, fact, asked)
-    other = world.reworded(other) if own.chance(0.5) else other
+    other = reworded(other) if own.chance(0.5) else other
     return fact, other if same else altered(own, other, asked)
 
 
@@ -167,11 +157,11 @@ def qqp_row(own: World, index: int, evaluation: bool) -> dict:
 
 def write_inference(folder: Path, own: World, size: Size) -> None:
     """SNLI, and ANLI's three rounds with ever longer premises, in English."""
-    for split, count in splits(size, "test", "validation"):
+    for split, count in size.splits("test", "validation"):
         pairs = [inference(own, i % 3, 1, split != "train") for i in range(count)]
-        write(folder, "stanfordnlp/snli", "plain_text", split, pairs, world.NLI_FEATURES)
+        write(folder, "stanfordnlp/snli", "plain_text", split, pairs, NLI_FEATURES)
     for number in (1, 2, 3):
-        for split, count in splits(size, "test", "dev"):
+        for split, count in size.splits("test", "dev"):
             name = f"{split}_r{number}"
             rows = [inference(own, i % 3, number + 1, split != "train") for i in range(count)]
             rows = [{"uid": f"{name}-{i}", "reason": ""} | row for i, row in enumerate(rows)]
@@ -190,12 +180,9 @@ def inference(own: World, label: int, facts: int, evaluation: bool) -> dict:
     return {"premise": " ".join(map(say, passage)), "hypothesis": say(other), "label": label}
 
 
-# -------------------------------------------------------------------------- multiple choice
-
-
 def write_choices(folder: Path, own: World, size: Size) -> None:
     """CosmosQA and CommonsenseQA in English."""
-    for split, count in splits(size, "validation"):
+    for split, count in size.splits("validation"):
         rows = [cosmos_row(own, f"{split}-{i}", split != "train") for i in range(count)]
         write(folder, "allenai/cosmos_qa", "default", split, rows, COSMOS)
         rows = [commonsense_row(own, f"{split}-{i}", split != "train") for i in range(count)]
@@ -204,7 +191,7 @@ def write_choices(folder: Path, own: World, size: Size) -> None:
 
 def cosmos_row(own: World, identifier: str, evaluation: bool) -> dict:
     """Three facts; what the other two say is among the wrong answers."""
-    passage, fact, slot = world.span_question(own, ("agent", "object"), evaluation)
+    passage, fact, slot = span_question(own, ("agent", "object"), evaluation)
     say = own.english
     values = own.rng.sample(invented.NAMES if slot == "agent" else invented.OBJECTS, 4)
     others = [each for each in passage if each != fact]
@@ -213,7 +200,7 @@ def cosmos_row(own: World, identifier: str, evaluation: bool) -> dict:
     order = own.rng.sample(range(4), 4)
     texts = [answers[k] for k in order]
     context = " ".join(map(say.sentence, passage))
-    question = say.question(world.in_question(passage, fact, slot), slot)
+    question = say.question(in_question(passage, fact, slot), slot)
     row = (identifier, context, question, *texts, order.index(0))
     return dict(zip(COSMOS, row, strict=True))
 
@@ -238,18 +225,15 @@ def commonsense_row(own: World, identifier: str, evaluation: bool) -> dict:
     return dict(zip(COMMONSENSE, values, strict=True))
 
 
-# ------------------------------------------------------------------------ tagging and retrieval
-
-
 def write_tags(folder: Path, own: World, size: Size) -> None:
     """PAN-X in every language, CCG in English as text files."""
-    for split, count in splits(size, "test", "validation"):
+    for split, count in size.splits("test", "validation"):
         facts = [detailed(own, 1, split != "train")[0] for _ in range(count)]
         for code in own.languages if split != "train" else ("en",):
             rows = [panx_row(own.languages[code], fact) for fact in facts]
             write(folder, "google/xtreme", f"PAN-X.{code}", split, rows, PANX_FEATURES)
     (folder / "ccgbank").mkdir(parents=True, exist_ok=True)
-    for split, count in splits(size, "test", "dev"):
+    for split, count in size.splits("test", "dev"):
         facts = [own.unseen(lambda: own.passage(1), split != "train")[0] for _ in range(count)]
         text = "".join(ccg_line(own.english, fact) + "\n" for fact in facts)
         (folder / "ccgbank" / f"{split}.txt").write_text(text, encoding="utf-8", newline="\n")
@@ -295,5 +279,5 @@ def write_pool(folder: Path, own: World, code: str, split: str, part: str, count
         text = "".join(f"{line}\n" for line in each)
         (place / f"{code}-en.{part}.{ending}").write_text(text, encoding="utf-8", newline="\n")
     texts = [(own.languages[code].sentence(fact), own.english.sentence(fact)) for fact in gold]
-    rows = [dict(zip(world.TATOEBA_FEATURES, (*pair, code, "en"), strict=True)) for pair in texts]
-    write(folder, "google/xtreme", f"bucc18.{code}", split, rows, world.TATOEBA_FEATURES)
+    rows = [dict(zip(TATOEBA_FEATURES, (*pair, code, "en"), strict=True)) for pair in texts]
+    write(folder, "google/xtreme", f"bucc18.{code}", split, rows, TATOEBA_FEATURES)

@@ -12,9 +12,10 @@ import random
 from pathlib import Path
 
 from xtsupport.data.world import languages as invented
-from xtsupport.data.world import world
+from xtsupport.data.world.demo_tasks import nli_row, squad_row, udpos_row
 from xtsupport.data.world.languages import Language
-from xtsupport.data.world.world import World, write
+from xtsupport.data.world.mirror import NLI_FEATURES, SQUAD_FEATURES, UDPOS_FEATURES, write
+from xtsupport.data.world.world import World
 
 UNTRANSLATED, WRONG = 0.10, 0.05  # shares of the content words
 
@@ -25,14 +26,14 @@ def write_translations(folder: Path, own: World, seed: int) -> None:
     for language in (each for code, each in own.languages.items() if code != "en"):
         code, machine = language.code, translator(language, rng)
         questions, pairs = enumerate(own.drawn["squad"]), enumerate(own.drawn["mnli"])
-        rows = [world.squad_row(machine, f"squad-train-{i}", *each) for i, each in questions]
-        write(folder, "rajpurkar/squad", f"plain_text.{code}", "train", rows, world.SQUAD_FEATURES)
-        rows = [world.nli_row(machine, *pair) | {"idx": i} for i, pair in pairs]
-        features = world.NLI_FEATURES | {"idx": "int32"}
+        rows = [squad_row(machine, f"squad-train-{i}", *each) for i, each in questions]
+        write(folder, "rajpurkar/squad", f"plain_text.{code}", "train", rows, SQUAD_FEATURES)
+        rows = [nli_row(machine, *pair) | {"idx": i} for i, pair in pairs]
+        features = NLI_FEATURES | {"idx": "int32"}
         write(folder, "nyu-mll/glue", f"mnli.{code}", "train", rows, features)
-        rows = [world.udpos_row(language, fact) for fact in own.drawn["udpos"]]
+        rows = [udpos_row(language, fact) for fact in own.drawn["udpos"]]
         name = f"udpos.{language.name}"
-        write(folder, "google/xtreme", name, "train", rows, world.UDPOS_FEATURES)
+        write(folder, "google/xtreme", name, "train", rows, UDPOS_FEATURES)
 
 
 def translator(language: Language, rng: random.Random) -> Language:
