@@ -13,11 +13,11 @@ from xtsupport.training.batches import (
     collate,
     epoch_batches,
     evaluation_batches,
-    mixture,
     schedule,
     token_batches,
 )
 from xtsupport.training.features import Features
+from xtsupport.training.recipe import mixture
 
 lengths = st.lists(st.integers(1, 200), min_size=1, max_size=300).map(np.array)
 

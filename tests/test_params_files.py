@@ -7,7 +7,7 @@ import pytest
 from xtsupport.study.inputs import Published
 from xtsupport.study.params.loading import load_settings
 from xtsupport.study.planner import Planner
-from xtsupport.training.batches import mixture
+from xtsupport.training.recipe import mixture
 
 PARAMS = Path(__file__).parents[1] / "params"
 

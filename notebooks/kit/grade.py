@@ -225,7 +225,7 @@ def first_below(answer, history):
 
 @check("03-b")
 def shares_of_tasks(answer):
-    from xtsupport.training.batches import mixture
+    from xtsupport.training.recipe import mixture
 
     for sizes, cap in (({"a": 100, "b": 300}, 1000), ({"a": 100, "b": 5000, "c": 900}, 1000)):
         said, right = answer(sizes, cap), mixture(sizes, cap=cap)

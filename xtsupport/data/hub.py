@@ -132,9 +132,8 @@ def fingerprint(task, language="en", split=None, data="hub", language_2=None) ->
     the commit. Raises UserError like load().
     """
     digest = hashlib.sha256(f"{task} {language} {language_2}".encode())
-    row = tables.task(task, data)
-    codes = [language] if language_2 is None or "{code_2}" in row.config else [language, language_2]
-    for code in codes:
+    both = language_2 is not None and "{code_2}" not in tables.task(task, data).config
+    for code in [language, language_2] if both else [language]:
         for part in _there(parts_of(task, code, split, data, language_2), data):
             digest.update(f" {part} {part.id_prefix} {checksum(part, data)}".encode())
     return digest.hexdigest()
@@ -258,10 +257,9 @@ def examples_of(part, combined=False, first=None) -> tuple[pa.Table, dict[str, i
 
 
 def _raw(part, first=None):
-    if part.task.hub == "ccgbank":
-        return ccgbank.read(part.files).slice(0, first)
     if part.files is not None:
-        return parquet.together(part.files).slice(0, first)
+        read = ccgbank.read if part.task.hub == "ccgbank" else parquet.together
+        return read(part.files).slice(0, first)
     repo, paths = part.repo, part.paths
     if first is None:
         table = parquet.together(tuple(download.fetch(repo, path) for path in paths))

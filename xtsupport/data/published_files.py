@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from xtsupport import tables
@@ -185,18 +186,11 @@ def _questions(path: Path, prefix: str = "") -> tuple[list[dict], str]:
     return rows, why
 
 
-def _squad(path, hit):
-    task = "squad" if hit["version"].startswith("1") else "squad_v2"
-    yield SplitRows(task, "en", SPLITS[hit["split"]], *_questions(path))
-
-
-def _xquad(path, hit):
-    yield SplitRows("xquad", hit["code"], "validation", *_questions(path))
-
-
-def _mlqa(path, hit):
+def _qa(task, path, hit):
+    """SQuAD, XQuAD and MLQA: the file's name says language and split where there are several."""
+    found = {"code": "en", "split": "dev", "code_2": None} | hit.groupdict()
     rows, why = _questions(path)
-    yield SplitRows("mlqa", hit["code"], SPLITS[hit["split"]], rows, why, hit["code_2"])
+    yield SplitRows(task, found["code"], SPLITS[found["split"]], rows, why, found["code_2"])
 
 
 def _tydiqa(path, hit):
@@ -236,9 +230,13 @@ READERS = (
     (rf"(?P<task>panx|udpos)/(?P<split>train|dev|test)-{CODE}\.(tsv|conll|txt)", _words),
     (rf"(?P<task>panx)\w*/{CODE}-(?P<split>train|dev|test)", _words),
     (rf"/{CODE}_[\w.]+-ud-(?P<split>train|dev|test)\.conllu", _conllu),
-    (r"/(?P<split>train|dev)-v(?P<version>1\.1|2\.0)\.json", _squad),
-    (rf"xquad\.{CODE}\.json", _xquad),
-    (rf"(?P<split>dev|test)-context-{CODE}-question-(?P<code_2>[a-z]+)\.json", _mlqa),
+    (r"/(?P<split>train|dev)-v1\.1\.json", partial(_qa, "squad")),
+    (r"/(?P<split>train|dev)-v2\.0\.json", partial(_qa, "squad_v2")),
+    (rf"xquad\.{CODE}\.json", partial(_qa, "xquad")),
+    (
+        rf"(?P<split>dev|test)-context-{CODE}-question-(?P<code_2>\w+)\.json",
+        partial(_qa, "mlqa"),
+    ),
     (rf"tydiqa\.goldp\.{CODE}\.(?P<split>train|dev)\.json", _tydiqa),
     (r"tydiqa-goldp-v1\.1-(?P<split>train|dev)\.json", _tydiqa),
     (r"tydiqa-goldp-(?P<split>dev)-[a-z]+\.json", _tydiqa),

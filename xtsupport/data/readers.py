@@ -140,45 +140,40 @@ def _classification(raw, task):
             "label": _label_names(raw, "label", task)}  # fmt: skip
 
 
-def _choice(raw, task):
-    layouts = (layout for column, layout in LAYOUTS.items() if column in raw.column_names)
-    layout = next(layouts, ("context", "question", "choices", "label", None))
-    built = []
-    for number, row in enumerate(raw.to_pylist()):
-        try:
-            laid_out = _lettered(row) if "answerKey" in row else _laid_out(row, *layout)
-            context, question, choices, label, names = laid_out
-        except TypeError:
-            raise UserError(f"row {number}: its options are {shorten(row['choices'])}") from None
-        names = _names(choices, names, number)
-        label = _index(label, names, number)
-        built.append((context or "", question or "", choices, label))
-    context, question, choices, label = zip(*built, strict=True) if built else ((), (), (), ())
-    if not all(isinstance(text, str) for text in (*context, *question)):
-        raise UserError("context and question must be text")
-    texts = {"context": pa.array(context, pa.string()), "question": pa.array(question, pa.string())}
-    options = pa.array(choices, pa.list_(pa.string()))
-    return texts | {"choices": options, "label": pa.array(label, pa.int64())}
-
-
 LAYOUTS = {  # by a column that no other has: context, question, options, the right one, their names
     "endings": ("ctx_a", "ctx_b", "endings", "label", None),  # HellaSwag: ctx_b opens each ending
     "answerA": ("context", "question", ("answerA", "answerB", "answerC"), "label", "123"),
     "answer0": ("context", "question", [f"answer{k}" for k in range(4)], "label", None),
     "choice1": ("premise", "question", ("choice1", "choice2"), "label", None),  # COPA
+    "answerKey": (None, "question", "choices", "answerKey", None),  # CommonsenseQA, ARC
 }
 
 
-def _laid_out(row, context, question, options, label, names):
-    choices = row[options] if isinstance(options, str) else [row[name] for name in options]
-    return row[context], row[question], choices, row[label], names
+def _choice(raw, task):
+    layouts = (layout for column, layout in LAYOUTS.items() if column in raw.column_names)
+    usual = ("context", "question", "choices", "label", None)
+    context, question, options, answer, names = next(layouts, usual)
+    asked = pc.fill_null(_texts(raw, question), "")
+    given = pc.fill_null(_texts(raw, context), "") if context else pa.array([""] * raw.num_rows)
+    choices, labels = [], []
+    for number, row in enumerate(raw.to_pylist()):
+        found = row[options] if isinstance(options, str) else [row[name] for name in options]
+        try:
+            texts, named = _lettered(found) if answer == "answerKey" else (found, names)
+        except TypeError:
+            raise UserError(f"row {number}: its options are {shorten(found)}") from None
+        choices.append(texts)
+        labels.append(_index(row[answer], _names(texts, named, number), number))
+    choices = pa.array(choices, pa.list_(pa.string()))
+    label = pa.array(labels, pa.int64())
+    return {"context": given, "question": asked, "choices": choices, "label": label}
 
 
-def _lettered(row):  # CommonsenseQA, and ARC, whose options are A..E or 1..5
-    choices = row["choices"]
+def _lettered(choices):
+    """(texts, names) of options that bring their own names, such as A..E or 1..5."""
     if isinstance(choices, list):
         choices = {name: [each[name] for each in choices] for name in ("text", "label")}
-    return "", row["question"], choices["text"], row["answerKey"], choices["label"]
+    return choices["text"], choices["label"]
 
 
 def _names(choices, names, number):
@@ -224,7 +219,7 @@ def absent(value) -> bool:
 
 
 def _tagging(raw, task):
-    column = next((name for name in TAG_COLUMNS if name in raw.column_names), TAG_COLUMNS[0])
+    column = next((name for name in TAG_COLUMNS if name in raw.column_names), "tags")
     return {"tokens": _words(raw["tokens"]), "tags": _label_names(raw, column, task)}
 
 
@@ -240,25 +235,20 @@ def _words(tokens):
 
 
 def _retrieval(raw, task):
-    both = ("text", "text_2")
-    if "source_sentence" in raw.column_names:
-        both = ("source_sentence", "target_sentence")
+    hub = "source_sentence" in raw.column_names
+    both = ("source_sentence", "target_sentence") if hub else ("text", "text_2")
     return {"text": _texts(raw, both[0]), "text_2": _texts(raw, both[1])}
 
 
-def _masked(raw, task):
-    return {"text": _texts(raw, "text")}
-
-
 READERS = {"span": _span, "classification": _classification, "choice": _choice,
-           "tagging": _tagging, "retrieval": _retrieval, "masked": _masked}  # fmt: skip
+           "tagging": _tagging, "retrieval": _retrieval,
+           "masked": lambda raw, task: {"text": _texts(raw, "text")}}  # fmt: skip
 
 
 def _label_names(raw, column, task):
     """Labels as names: from numbers (by the file's own metadata, else the task's labels), texts of
     numbers, or names. Hidden ones are null."""
-    labels = raw[column].combine_chunks()
-    names = _metadata_names(raw, column) or list(task.labels)
+    labels, names = raw[column].combine_chunks(), _metadata_names(raw, column) or list(task.labels)
     if task.labels and not set(names) <= set(task.labels):
         raise UserError(f"column {column!r} has the labels {shorten(names)}, tasks.csv has "
                         f"{shorten(list(task.labels))}")  # fmt: skip

@@ -8,6 +8,7 @@ line: a split whose gold is hidden, too many answers that are nowhere or texts t
 tags that are not one per token.
 """
 
+import re
 import unicodedata
 from functools import reduce
 
@@ -81,12 +82,8 @@ def unseen(character: str) -> bool:
 
 def core(text: str) -> tuple[str, int]:
     """A text without the blanks and invisible characters around it, and how many stood before."""
-    first, last = 0, len(text)
-    while first < last and unseen(text[first]):
-        first += 1
-    while first < last and unseen(text[last - 1]):
-        last -= 1
-    return text[first:last], first
+    outer = "".join(filter(unseen, set(text)))
+    return text.strip(outer), len(text) - len(text.lstrip(outer))
 
 
 def place(context: str, text: str, start: int) -> tuple[int, int] | None:
@@ -102,10 +99,7 @@ def mended(context: str, text: str, start: int) -> int | None:
     """The `answer_start` that is meant: the only place of the answer in the context, or the only
     one within NEAR characters of `start`; None where there is no such place."""
     inner, _ = core(text)
-    places, first = [], context.find(inner) if inner else -1
-    while first >= 0:
-        places.append(first)
-        first = context.find(inner, first + 1)
+    places = [hit.start() for hit in re.finditer(f"(?={re.escape(inner)})", context) if inner]
     near = [first for first in places if abs(first - start) <= NEAR]
     only = places if len(places) == 1 else near
     return only[0] if len(only) == 1 else None

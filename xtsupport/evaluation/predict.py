@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from xtsupport.training.batches import collate, evaluation_batches, on_device
 from xtsupport.training.features import Features
@@ -92,13 +93,9 @@ def best_spans(logits: torch.Tensor, inside: torch.Tensor, max_answer: int) -> t
     starts = logits[..., 0].masked_fill(~inside, -torch.inf)
     ends = logits[..., 1].masked_fill(~inside, -torch.inf)
     length = starts.shape[1]
-    scores = torch.stack(
-        [
-            torch.nn.functional.pad(starts[:, : length - k] + ends[:, k:], (0, k), value=-torch.inf)
-            for k in range(min(max_answer, length))
-        ],
-        dim=-1,
-    )  # (batch, length, width)
+    by_width = (starts[:, : length - k] + ends[:, k:] for k in range(min(max_answer, length)))
+    padded = [functional.pad(sums, (0, k), value=-torch.inf) for k, sums in enumerate(by_width)]
+    scores = torch.stack(padded, dim=-1)  # (batch, length, width)
     best, where = scores.flatten(1).max(1)
     start = where // scores.shape[-1]
     null = logits[:, 0].sum(-1)

@@ -45,15 +45,12 @@ def embed_ids(
     for indices in evaluation_batches(features.lengths, batch_tokens, model):
         batch = {name: each.to(device) for name, each in collate(features, indices, pad).items()}
         mask = batch["mask"]
+        given = {"input_ids": batch["ids"], "attention_mask": mask, "output_hidden_states": True}
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            states = model(
-                input_ids=batch["ids"], attention_mask=mask, output_hidden_states=True
-            ).hidden_states
+            states = model(**given).hidden_states
         states = states if layer is None else states[layer : layer + 1]
-        pooled = torch.stack(
-            [mean_pool(s.float(), mask) if pooling == "mean" else s[:, 0] for s in states]
-        )
-        vectors[:, indices] = pooled.float().cpu().numpy()
+        pooled = [mean_pool(s.float(), mask) if pooling == "mean" else s[:, 0] for s in states]
+        vectors[:, indices] = torch.stack(pooled).float().cpu().numpy()
     return vectors
 
 
@@ -62,9 +59,8 @@ def encode(model, tokenizer, sentences, layer: int, **options) -> np.ndarray:
     vectors = np.zeros((len(sentences), model.config.hidden_size), dtype=np.float32)
     for start in range(0, len(sentences), SLICE):
         part = sentences[start : start + SLICE]
-        vectors[start : start + SLICE] = unit(
-            embed(model, tokenizer, part, layer=layer, **options)[0]
-        )
+        found = embed(model, tokenizer, part, layer=layer, **options)[0]
+        vectors[start : start + SLICE] = unit(found)
     return vectors
 
 

@@ -54,10 +54,8 @@ def score_examples(task, examples, predictions, language="en", data="hub"):
         return _frame(ids, ids, {"f1": counts})
     ids = _column(examples, "example_id")
     if row.kind == "span":
-        predictions = listed(predictions, f"{where}: predictions")
-        predictions = [
-            accepted_forms.text_of(each, f"{where}: a prediction") for each in predictions
-        ]
+        given, what = listed(predictions, f"{where}: predictions"), f"{where}: a prediction"
+        predictions = [accepted_forms.text_of(each, what) for each in given]
     results = _evaluate(row, _gold(row, examples, len(ids)), predictions, language)
     return _frame(ids, _column(examples, "cluster_id"), results)
 
@@ -203,10 +201,8 @@ EVALUATORS |= dict.fromkeys(("squad_v1", "squad_v2", "mlqa"), _span)
 
 def _gold(task, examples, count):
     if task.kind == "span":
-        return [
-            accepted_forms.texts(each, f"{task.name}: answers")
-            for each in _column(examples, "answers")
-        ]
+        what = f"{task.name}: answers"
+        return [accepted_forms.texts(each, what) for each in _column(examples, "answers")]
     if task.kind == "retrieval":
         return list(range(count))
     return _column(examples, "tags" if task.kind == "tagging" else "label")

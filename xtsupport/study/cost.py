@@ -23,7 +23,7 @@ from xtsupport.study import runs
 from xtsupport.study.devices import SHAPES, Device, Shape
 from xtsupport.study.runs import Run
 from xtsupport.training import checkpoint
-from xtsupport.training.recipe import Recipe, masked_steps, recordable, steps_of, weights
+from xtsupport.training.recipe import Recipe, masked_steps, mixture, recordable, steps_of
 
 BYTES_PER_SCORE = 8  # of examples.parquet: of demo and small 1 to 8
 DEV_ROWS = 10_000  # of a development set that is not here (MNLI's has 9,815, PAN-X's 10,000)
@@ -119,9 +119,8 @@ class Estimate:
             return [self.sequences(run.training_task, drawn, own)]
         windows = self.train_windows(own["tasks"], own)
         names = ("sampler", "mixing_cap", "temperature")
-        counted = weights(windows, *(own.get(name, getattr(Recipe, name)) for name in names))
-        total = sum(counted.values())
-        found = [self.sequences(name, drawn * n / total, own) for name, n in counted.items()]
+        shares = mixture(windows, *(own.get(name, getattr(Recipe, name)) for name in names))
+        found = [self.sequences(name, drawn * share, own) for name, share in shares.items()]
         if masked:
             found.append(self.sequences(own["raw"]["task"], masked * own["batch_size"], own))
         return found

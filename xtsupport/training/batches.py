@@ -1,4 +1,4 @@
-"""Length-bucketed batches in an order that depends on the seed alone, and the mixture of tasks.
+"""Length-bucketed batches in an order that depends on the seed alone, and the order of tasks.
 
 The order is a function of (seed, task, epoch), so a resumed run needs nothing but its step number.
 """
@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from xtsupport.training.features import IGNORED, Features
-from xtsupport.training.recipe import Recipe, weights
 
 POOL = 50  # batches whose features are sorted together: little padding, still random batches
 CACHED = 2**18  # numbers, a layer's output for one batch: 1 MiB in float32, a CPU core's cache
@@ -44,29 +43,10 @@ def batch_stream(features: Features, batch_size: int, seed: int, task: str) -> I
         yield from epoch_batches(features.lengths, batch_size, rng)
 
 
-def mixture(
-    sizes: dict[str, int],
-    sampler: str = Recipe.sampler,
-    cap: int = Recipe.mixing_cap,
-    temperature: float = Recipe.temperature,
-) -> dict[str, float]:
-    """Share of each task in a multi-task mixture: p_t = w(n_t) / sum_u w(n_u).
-
-    w is n (proportional), min(n, cap) (capped: examples-proportional mixing with an artificial
-    limit), n^(1/T) (temperature) or 1 (uniform); Raffel et al. 2020, arXiv 1910.10683, section
-    3.5.2.
-    """
-    counted = weights(sizes, sampler, cap, temperature)
-    total = sum(counted.values())
-    return {task: size / total for task, size in counted.items()}
-
-
 def schedule(shares: dict[str, float], steps: int, seed: int) -> list[str]:
     """The task of every step, drawn with the shares of a `mixture`."""
-    drawn = np.random.default_rng([seed, 2]).choice(
-        len(shares), size=steps, p=list(shares.values())
-    )
-    return [list(shares)[i] for i in drawn]
+    rng, tasks = np.random.default_rng([seed, 2]), list(shares)
+    return [tasks[i] for i in rng.choice(len(tasks), size=steps, p=list(shares.values()))]
 
 
 def interleaved(tasks: list[str], other: str, steps: int, seed: int) -> list[str]:

@@ -96,10 +96,9 @@ def set_dropout(model, hidden: float, attention: float | None = None) -> None:
     for module in model.modules():
         if hasattr(module, "attention_dropout"):
             module.attention_dropout = attention
-        if hasattr(module, "is_causal") and isinstance(
-            getattr(module, "dropout", None), torch.nn.Dropout
-        ):
-            module.dropout.p = attention  # BERT and XLM-R keep their attention dropout in a layer
+        layer = getattr(module, "dropout", None) if hasattr(module, "is_causal") else None
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = attention  # BERT and XLM-R keep their attention dropout in a layer
     for name in names:
         setattr(model.config, name, attention)
 

@@ -21,6 +21,7 @@ tokenizer gives segment ids that differ.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,10 +46,8 @@ class Features:
     lengths: np.ndarray = field(init=False)  # tokens per feature, the longest choice for `choice`
 
     def __post_init__(self):
-        sizes = [
-            max(map(len, r["choices"])) if "choices" in r else len(r["ids"]) for r in self.rows
-        ]
-        self.lengths = np.array(sizes, dtype=np.int64)
+        sequences = (row.get("choices") or [row["ids"]] for row in self.rows)
+        self.lengths = np.array([max(map(len, each)) for each in sequences], dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -83,15 +82,10 @@ def featurise(
 
 
 def _pairs(examples, tokenizer, max_length, stride, labels, step) -> Features:
-    found = _encode_pairs(tokenizer, examples["text"], examples["text_pair"], max_length)
-    index = {label: i for i, label in enumerate(labels)}
-    rows = [
-        {"ids": encoding.ids, "example": n, "label": index[label]}
-        for n, (encoding, label) in enumerate(zip(found, examples["label"], strict=True))
-    ]
-    for row, segments in zip(rows, _segments(tokenizer, found), strict=False):
-        row["segments"] = segments
-    return Features("classification", rows, len(rows), labels, truncated=_cut(found))
+    found, cut = _encode_pairs(tokenizer, examples["text"], examples["text_pair"], max_length)
+    gold = map(labels.index, examples["label"])
+    rows = _rows(tokenizer, found, range(len(found)), label=gold)
+    return Features("classification", rows, len(rows), labels, truncated=cut)
 
 
 def _choices(examples, tokenizer, max_length, stride, labels, step) -> Features:
@@ -101,37 +95,38 @@ def _choices(examples, tokenizer, max_length, stride, labels, step) -> Features:
     ):
         first += [context or question] * len(choices)
         second += [f"{question} {choice}" if context and question else choice for choice in choices]
-    found = _encode_pairs(tokenizer, first, second, max_length)
-    parts = {"choices": [encoding.ids for encoding in found]}
-    if segments := _segments(tokenizer, found):
-        parts["segments"] = segments
+    found, cut = _encode_pairs(tokenizer, first, second, max_length)
+    parts = {"choices": [encoding.ids for encoding in found], **_segments(tokenizer, found)}
     bounds = np.cumsum([0, *map(len, examples["choices"])]).tolist()
+    spans = zip(pairwise(bounds), examples["label"], strict=True)
     rows = [
         {name: part[start:end] for name, part in parts.items()} | {"example": n, "label": label}
-        for n, (start, end, label) in enumerate(
-            zip(bounds[:-1], bounds[1:], examples["label"], strict=True)
-        )
+        for n, ((start, end), label) in enumerate(spans)
     ]
-    return Features("choice", rows, len(rows), truncated=_cut(found))
+    return Features("choice", rows, len(rows), truncated=cut)
 
 
-def _encode_pairs(tokenizer, first, second, max_length) -> list:
-    """Encodings of pairs, or of single texts where every second is empty."""
+def _encode_pairs(tokenizer, first, second, max_length) -> tuple[list, int]:
+    """Encodings of pairs, or of single texts where every second is empty; how many were cut."""
     texts = (list(first), list(second)) if any(second) else (list(first),)
-    return tokenizer(*texts, truncation="longest_first", max_length=max_length).encodings or []
+    encoded = tokenizer(*texts, truncation="longest_first", max_length=max_length)
+    found = encoded.encodings or []
+    return found, sum(bool(encoding.overflowing) for encoding in found)
 
 
-def _cut(encodings) -> int:
-    """How many texts had to be cut."""
-    return sum(bool(encoding.overflowing) for encoding in encodings)
+def _rows(tokenizer, encodings, examples, **columns) -> list[dict]:
+    """One row per encoding, with its example and what the columns have for it."""
+    columns |= {"ids": [encoding.ids for encoding in encodings], "example": examples}
+    columns |= _segments(tokenizer, encodings)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _segments(tokenizer, encodings) -> list[list[int]]:
-    """Segment ids as transformers gives them; [] where the tokenizer gives none that differ."""
+def _segments(tokenizer, encodings) -> dict[str, list]:
+    """Segment ids as transformers gives them; {} where the tokenizer gives none that differ."""
     if "token_type_ids" not in tokenizer.model_input_names:
-        return []
+        return {}
     found = [encoding.type_ids for encoding in encodings]
-    return found if any(map(any, found)) else []
+    return {"segments": found} if any(map(any, found)) else {}
 
 
 def _tagging(examples, tokenizer, max_length, stride, labels, step) -> Features:
@@ -148,15 +143,15 @@ def _tagging(examples, tokenizer, max_length, stride, labels, step) -> Features:
         return_overflowing_tokens=True,
     )
     index = {label: i for i, label in enumerate(labels)}
-    windows = list(zip(encoded.encodings, encoded["overflow_to_sample_mapping"], strict=True))
-    owner = _owner_windows(windows)
-    rows = []
-    for w, (encoding, n) in enumerate(windows):
-        starts = _word_starts(encoding.word_ids)
-        starts = [word if owner.get((n, word)) == w else -1 for word in starts]
-        tags = examples["tags"][n]
-        row_labels = [index.get(tags[word], IGNORED) if word >= 0 else IGNORED for word in starts]
-        rows.append({"ids": encoding.ids, "example": n, "labels": row_labels, "words": starts})
+    rows = _rows(tokenizer, encoded.encodings, encoded["overflow_to_sample_mapping"])
+    for row, encoding in zip(rows, encoded.encodings, strict=True):
+        row["words"] = _word_starts(encoding.word_ids)
+    owner = _owner_windows(rows)
+    for w, row in enumerate(rows):
+        n, tags = row["example"], examples["tags"][row["example"]]
+        own = [word if owner.get((n, word)) == w else -1 for word in row["words"]]
+        row["labels"] = [index.get(tags[word], IGNORED) if word >= 0 else IGNORED for word in own]
+        row["words"] = own
     return Features("tagging", rows, len(words), labels)
 
 
@@ -198,15 +193,14 @@ def _word_starts(word_ids) -> list[int]:
     return [-1 if word in (None, previous) else word for previous, word in before]
 
 
-def _owner_windows(windows) -> dict[tuple[int, int], int]:
+def _owner_windows(rows) -> dict[tuple[int, int], int]:
     """The window that decides each (example, word): where the word is farthest from both ends."""
     best: dict = {}
-    for w, (encoding, n) in enumerate(windows):
-        last = len(encoding.ids) - 1
-        for position, word in enumerate(_word_starts(encoding.word_ids)):
-            context = min(position, last - position)
-            if word >= 0 and context > best.get((n, word), (-1, None))[0]:
-                best[n, word] = context, w
+    for w, row in enumerate(rows):
+        for position, word in enumerate(row["words"]):
+            context, place = min(position, len(row["ids"]) - 1 - position), (row["example"], word)
+            if word >= 0 and context > best.get(place, (-1, None))[0]:
+                best[place] = context, w
     return {key: w for key, (_, w) in best.items()}
 
 
@@ -217,7 +211,7 @@ def _overlap(tokenizer, max_length: int, step: int, question: int | None = None)
 
 
 def _span_windows(questions, contexts, tokenizer, max_length, stride, step):
-    """(encoding, example) of every window, in order; the tokenizer takes one overlap a call."""
+    """Encodings and examples of every window, in order; the tokenizer takes one overlap a call."""
     shares = [stride] * len(questions)
     if step is not None:
         ids = tokenizer(questions, add_special_tokens=False)["input_ids"] if questions else []
@@ -235,7 +229,8 @@ def _span_windows(questions, contexts, tokenizer, max_length, stride, step):
         )
         examples = (chosen[k] for k in encoded["overflow_to_sample_mapping"])
         windows += zip(encoded.encodings, examples, strict=True)
-    return sorted(windows, key=lambda window: window[1])
+    windows.sort(key=lambda window: window[1])
+    return [encoding for encoding, _ in windows], [n for _, n in windows]
 
 
 def _span(examples, tokenizer, max_length, stride, labels, step) -> Features:
@@ -243,20 +238,13 @@ def _span(examples, tokenizer, max_length, stride, labels, step) -> Features:
     special = tokenizer.num_special_tokens_to_add(pair=True)
     check_room(max_length, stride if step is None else 0, special, longest)
     contexts = list(examples["context"])
-    windows = _span_windows(questions, contexts, tokenizer, max_length, stride, step)
+    encodings, owners = _span_windows(questions, contexts, tokenizer, max_length, stride, step)
     answers = examples["answers"]
     places = [_answer_place(*both) for both in zip(contexts, answers, strict=True)]
-    rows = []
-    for encoding, n in windows:
-        inside = np.array([s == 1 for s in encoding.sequence_ids])
-        offsets = np.where(inside[:, None], np.array(encoding.offsets), -1)
-        start, end = _answer_tokens(offsets, places[n])
-        rows.append(
-            {"ids": encoding.ids, "example": n, "start": start, "end": end, "offsets": offsets}
-        )
-    encodings = [encoding for encoding, _ in windows]
-    for row, segments in zip(rows, _segments(tokenizer, encodings), strict=False):
-        row["segments"] = segments
+    offsets = [_context_offsets(encoding) for encoding in encodings]
+    rows = _rows(tokenizer, encodings, owners, offsets=offsets)
+    for row in rows:
+        row["start"], row["end"] = _answer_tokens(row["offsets"], places[row["example"]])
     unanswerable = any(not answer["text"] for answer in answers)
     unplaced = {n for n, answer in enumerate(answers) if answer["text"]}
     unplaced -= {row["example"] for row in rows if row["start"]}
@@ -264,6 +252,12 @@ def _span(examples, tokenizer, max_length, stride, labels, step) -> Features:
         if row["example"] in unplaced:
             row["start"] = row["end"] = IGNORED  # there is an answer: nothing says "no answer"
     return Features("span", rows, len(questions), (), unanswerable, truncated, len(unplaced))
+
+
+def _context_offsets(encoding) -> np.ndarray:
+    """First character and end (tokens, 2) of every token of the context, -1 of others."""
+    inside = np.array([[s == 1] for s in encoding.sequence_ids])
+    return np.where(inside, np.array(encoding.offsets), -1)
 
 
 def _short_questions(questions, tokenizer) -> tuple[list[str], int, int]:
@@ -299,6 +293,6 @@ def _answer_tokens(offsets: np.ndarray, place: tuple[int, int] | None) -> tuple[
 
 
 def _masked(examples, tokenizer, max_length, stride, labels, step) -> Features:
-    encodings = tokenizer(list(examples["text"]), truncation=True, max_length=max_length).encodings
-    rows = [{"ids": e.ids, "example": n} for n, e in enumerate(encodings)]
-    return Features("masked", rows, len(rows), truncated=_cut(encodings))
+    found, cut = _encode_pairs(tokenizer, examples["text"], (), max_length)
+    rows = _rows(tokenizer, found, range(len(found)))
+    return Features("masked", rows, len(rows), truncated=cut)

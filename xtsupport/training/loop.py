@@ -21,7 +21,6 @@ from xtsupport.training.batches import (
     batch_stream,
     collate,
     interleaved,
-    mixture,
     on_device,
     schedule,
     token_batches,
@@ -32,7 +31,7 @@ from xtsupport.training.graphs import UNIT, one_by_one, recorded
 from xtsupport.training.interrupt import asked_to_stop
 from xtsupport.training.masked import mask_tokens, masked_places
 from xtsupport.training.progress import ProgressLine
-from xtsupport.training.recipe import Recipe, recordable
+from xtsupport.training.recipe import Recipe, mixture, recordable
 from xtsupport.training.resume import resume, save_checkpoint, trained_weights
 from xtsupport.training.robust import robust_loss
 from xtsupport.training.selection import Selection
@@ -63,15 +62,14 @@ def train(
     for task, features in data.items():
         check_learnable(task, features)
     torch.manual_seed(recipe.seed)
-    accelerator = _accelerator(len(data) > 1)
-    optimizer = torch.optim.AdamW(
-        _weight_groups(model, recipe.weight_decay), betas=recipe.betas, fused=True
-    )
+    several = DistributedDataParallelKwargs(find_unused_parameters=len(data) > 1)
+    accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[several])  # _step casts
+    groups = _weight_groups(model, recipe.weight_decay)
+    optimizer = torch.optim.AdamW(groups, betas=recipe.betas, fused=True)
     tasks = schedule_of(recipe, {t: len(f) for t, f in data.items()})
     losses = np.full(recipe.steps, np.nan, dtype=np.float32)
-    selection = Selection(
-        _together(accelerator, evaluate, recipe), recipe.dev_every, recipe.dev_patience
-    )
+    score = _together(accelerator, evaluate, recipe)
+    selection = Selection(score, recipe.dev_every, recipe.dev_patience)
     wrapped, optimizer = accelerator.prepare(model.train(), optimizer)
     weights, clipped = trained_weights(model), list(wrapped.parameters())
     first = resume(checkpoint, model, optimizer, losses, selection) if checkpoint else 0
@@ -97,12 +95,8 @@ def train(
             optimizer.zero_grad()
             done += 1
             selection.look(model, weights, done, last=done == recipe.steps)
-            line.step(
-                done,
-                losses[: readings.read],
-                int(data[task].lengths[indices].sum()),
-                str(selection),
-            )
+            tokens = int(data[task].lengths[indices].sum())
+            line.step(done, losses[: readings.read], tokens, str(selection))
             stop = asked() and alone and done < recipe.steps
             due = time.monotonic() - saved > 60 * minutes
             if checkpoint and (due or stop) and accelerator.is_main_process:
@@ -110,9 +104,8 @@ def train(
                 save_checkpoint(checkpoint, model, optimizer, losses, selection, done)
                 saved = time.monotonic()
             if stop:
-                raise Stopped(
-                    f"stopped at step {done} of {recipe.steps}; run the cell again to continue"
-                )
+                place = f"stopped at step {done} of {recipe.steps}"
+                raise Stopped(f"{place}; run the cell again to continue")
     selection.restore(weights)
     model.eval()
     history = {"step": np.arange(1, done + 1), "task": tasks[:done], "loss": losses[:done]}
@@ -191,9 +184,8 @@ def _pieces(batch, lengths, max_tokens, accelerator):
         return
     mine = np.arange(len(lengths))[accelerator.process_index :: accelerator.num_processes]
     if not len(mine):
-        yield _part(batch, np.array([0])) | {
-            "labels": torch.full_like(batch["labels"][:1], IGNORED)
-        }
+        nothing = torch.full_like(batch["labels"][:1], IGNORED)
+        yield _part(batch, np.array([0])) | {"labels": nothing}
     most = int(batch["options"].max()) if "options" in batch else 1
     for rows in token_batches(lengths[mine] * most, max_tokens):
         yield _part(batch, mine[rows])
@@ -215,11 +207,6 @@ def _part(batch, rows):
 def _counted(batch) -> int:
     """How many labels the mean loss of a batch is taken over."""
     return int((batch["labels"] != IGNORED).sum())
-
-
-def _accelerator(several_heads: bool) -> Accelerator:
-    handler = DistributedDataParallelKwargs(find_unused_parameters=several_heads)
-    return Accelerator(mixed_precision="no", kwargs_handlers=[handler])  # _step casts
 
 
 def _weight_groups(model, decay: float) -> list[dict]:

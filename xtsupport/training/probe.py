@@ -44,9 +44,8 @@ def guess(model, tokenizer, text: str, word: str, count: int = 5) -> pd.DataFram
     best = model(ids, attention_mask=torch.ones_like(ids)).logits[0, pieces[0]].softmax(-1)
     shares, places = best.topk(count)
     said = [tokenizer.decode([i]).strip() for i in places.tolist()]
-    return pd.DataFrame(
-        {"guess": said, "probability": [round(100 * s, 1) for s in shares.tolist()]}
-    )
+    percent = [round(100 * share, 1) for share in shares.tolist()]
+    return pd.DataFrame({"guess": said, "probability": percent})
 
 
 def recall_by_language(model, tokenizer, data: str) -> pd.DataFrame:

@@ -20,7 +20,7 @@ class Recipe:
     clip: float = 1.0  # norm of the gradient
     seed: int = 0
     batch_tokens: int = 16384  # tokens that are in memory at a time; larger batches accumulate
-    sampler: Sampler = "capped"  # of tasks in a mixture; see batches.mixture
+    sampler: Sampler = "capped"  # of tasks in a mixture; see `mixture`
     mixing_cap: int = 100_000  # examples
     temperature: float = 2.0
     mask: float = 0.15  # share of tokens masked, for tasks of kind `masked`
@@ -39,15 +39,26 @@ def recordable(cuda_graphs: bool, noise: str) -> bool:
     return cuda_graphs and not noise
 
 
-def weights(sizes: dict[str, int], sampler: str, cap: int, temperature: float) -> dict[str, float]:
-    """What each task of a mixture counts, by its examples: n, min(n, cap), n^(1/T), or 1."""
-    counted = {
+def mixture(
+    sizes: dict[str, int],
+    sampler: str = Recipe.sampler,
+    cap: int = Recipe.mixing_cap,
+    temperature: float = Recipe.temperature,
+) -> dict[str, float]:
+    """Share of each task in a multi-task mixture: p_t = w(n_t) / sum_u w(n_u).
+
+    w is n (proportional), min(n, cap) (capped: examples-proportional mixing with an artificial
+    limit), n^(1/T) (temperature) or 1 (uniform); Raffel et al. 2020, arXiv 1910.10683, section
+    3.5.2.
+    """
+    weight = {
         "proportional": lambda size: size,
         "capped": lambda size: min(size, cap),
         "temperature": lambda size: size ** (1 / temperature),
         "uniform": lambda size: 1,
     }[sampler]
-    return {task: counted(size) for task, size in sizes.items()}
+    total = sum(map(weight, sizes.values()))
+    return {task: weight(size) / total for task, size in sizes.items()}
 
 
 def steps_of(own: dict, sizes: dict[str, int]) -> int:

@@ -73,9 +73,7 @@ def resume(path: Path, model, optimizer, losses: np.ndarray, selection: Selectio
             state["state"].setdefault(int(index), {})[part] = value
     optimizer.load_state_dict(state)
     torch.set_rng_state(tensors["random.cpu"])
-    if torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(
-            [tensors[f"random.cuda{i}"] for i in range(torch.cuda.device_count())]
-        )
+    devices = range(torch.cuda.device_count())
+    torch.cuda.set_rng_state_all([tensors[f"random.cuda{i}"] for i in devices])
     losses[:] = tensors["losses"].numpy()
     return step

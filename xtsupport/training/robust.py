@@ -126,8 +126,8 @@ def synonyms_of(encoder, tokenizer, words) -> dict[str, list[str]]:
     A word of the vocabulary gets those with a cosine of at least `NEAR`, `NEIGHBOURS` at most.
     Other than in counter-fitted vectors, neighbours may be in other languages, and opposites.
     """
-    near = {
-        word: [each for each, cosine in found if cosine >= NEAR and each.lower() != word]
-        for word, found in nearest_words(encoder, tokenizer, words, NEIGHBOURS).items()
-    }
-    return {word: found for word, found in near.items() if found}
+    found = {}
+    for word, near in nearest_words(encoder, tokenizer, words, NEIGHBOURS).items():
+        if alike := [each for each, cosine in near if cosine >= NEAR and each.lower() != word]:
+            found[word] = alike
+    return found
