@@ -13,7 +13,7 @@ import pandas as pd
 
 from xtsupport import folders
 from xtsupport.study import cost, run_store
-from xtsupport.study.plan import read_settings
+from xtsupport.study.params.loading import load_settings
 from xtsupport.study.runs import Run, read_record
 
 
@@ -39,7 +39,7 @@ def trained_tokens(record: dict) -> float:
 
 def compared(path: str) -> pd.DataFrame:
     """One row per phase and what it trains on: estimate, sum and fastest, in seconds."""
-    settings = read_settings(path)
+    settings = load_settings(path)
     done = finished(settings.study)
     device = cost.here(settings.resolved_precision)
     rows = []

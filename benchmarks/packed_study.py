@@ -365,10 +365,10 @@ def unpack(params: str, folder: Path) -> None:
 
     from xtsupport import folders
     from xtsupport.cube.store import build_cube
-    from xtsupport.study.plan import read_settings
+    from xtsupport.study.params.loading import load_settings
     from xtsupport.tables import languages
 
-    settings = read_settings(params)
+    settings = load_settings(params)
     place = folders.outputs() / settings.study
     with tarfile.open(folder / "study.tar.gz") as archive:
         archive.extractall(folders.outputs(), filter="data")

@@ -14,7 +14,7 @@ from collections import defaultdict
 from xtsupport.study import cost
 from xtsupport.study.devices import DEVICES
 from xtsupport.study.inputs import Published
-from xtsupport.study.plan import read_settings
+from xtsupport.study.params.loading import load_settings
 from xtsupport.study.planner import Planner
 from xtsupport.study.runs import Run
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("file")
     parser.add_argument("--devices", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     options = parser.parse_args()
-    settings = read_settings(options.file)
+    settings = load_settings(options.file)
     made = Planner(settings, inputs=Published).all_runs()
     found = cost.Estimate(settings, made)
     for device in DEVICES:

@@ -17,7 +17,8 @@ from xtsupport.data import load
 from xtsupport.data.lengths import Lengths, published
 from xtsupport.study import cost, devices
 from xtsupport.study.inputs import Published
-from xtsupport.study.plan import open_study, read_settings
+from xtsupport.study.params.loading import load_settings
+from xtsupport.study.plan import open_study
 from xtsupport.study.planner import Planner
 
 ROOT = Path(__file__).parents[1]
@@ -113,7 +114,7 @@ def test_lengths_of_rows_that_are_here(study, tiny_encoder, tmp_path):
 
 
 def test_every_task_of_the_paper_has_lengths():
-    settings = read_settings(PARAMS / "paper.yaml")
+    settings = load_settings(PARAMS / "paper.yaml")
     for name in settings.conditions[1:-1]:
         assert published(name, "train").rows > 1000
     for name in settings.targets:
@@ -182,7 +183,7 @@ def test_the_page_on_scale_and_the_readme_say_what_is_estimated():
     sys.path.insert(0, str(ROOT / "benchmarks"))
     import scale
 
-    settings = read_settings(str(PARAMS / "paper.yaml"))
+    settings = load_settings(str(PARAMS / "paper.yaml"))
     made = Planner(settings, inputs=Published).all_runs()
     found = cost.Estimate(settings, made)
     table = re.findall(r"^\|(.+)\|$", (ROOT / "docs/scale.md").read_text("utf-8"), re.M)[:10]

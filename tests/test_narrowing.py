@@ -6,7 +6,8 @@ from study_toys import compared_root
 from xtsupport.errors import UserError
 from xtsupport.study import narrowing, run_store
 from xtsupport.study.inputs import Inputs
-from xtsupport.study.plan import left_out, open_study, read_settings
+from xtsupport.study.params.loading import load_settings
+from xtsupport.study.plan import left_out, open_study
 
 
 @pytest.fixture
@@ -38,14 +39,14 @@ def test_a_part_has_the_runs_of_the_whole_with_their_keys(params):
 
 def test_languages_of_no_target_are_told(params):
     words = ["data=hub", "languages=[bg,ru,sw]"]
-    told = [narrowing.unspoken(read_settings(params, [*words, f"targets={targets}"]))
+    told = [narrowing.unspoken(load_settings(params, [*words, f"targets={targets}"]))
             for targets in ("[xquad]", "[xquad,xnli]")]  # fmt: skip
     assert told == [["left out: bg, sw, which no target of the study has"], []]
 
 
 def test_a_setting_that_a_task_has_for_itself_is_told(params):
     words = ["tasks.squad.epochs=24", "target.epochs=4", "target.learning_rate=0.1"]
-    told = narrowing.overruled(read_settings(params, words))
+    told = narrowing.overruled(load_settings(params, words))
     assert told == ["target.epochs = 4.0 does not change squad, which has its own: set "
                     "tasks.squad.epochs (now 24.0)"]  # fmt: skip
 
@@ -119,7 +120,7 @@ def test_mistakes_in_only_are_all_named(params):
 
 def test_controls_go_where_no_target_trains():
     """They are controls of phase 3; sentence retrieval has none."""
-    whole = read_settings("params/demo.yaml")
+    whole = load_settings("params/demo.yaml")
     part = narrowing.part_of(whole, ["targets=tatoeba"])
     assert set(whole.conditions) - set(part.conditions) == {"none~squad"}
     assert part.analysis.contrasts and not any("~" in b for _, b in part.analysis.contrasts)

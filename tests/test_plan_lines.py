@@ -7,7 +7,7 @@ import pytest
 from xtsupport.study import cli, cost
 from xtsupport.study.devices import DEVICES
 from xtsupport.study.inputs import Published
-from xtsupport.study.plan import read_settings
+from xtsupport.study.params.loading import load_settings
 from xtsupport.study.plan_lines import estimated, missing_lines
 from xtsupport.study.planner import Planner
 
@@ -18,7 +18,7 @@ PARAMS = Path(__file__).parents[1] / "params"
 def test_large_studies_are_costed_without_their_data(name, runs):
     """Runs by hand. paper: 10 conditions x 3 seeds in phase 2; 6 training tasks x 11 x 3 in phase
     3 (xnli, pawsx, udpos, panx, squad, tydiqa); retrieval 10 x 3 and once for none."""
-    settings = read_settings(PARAMS / f"{name}.yaml")
+    settings = load_settings(PARAMS / f"{name}.yaml")
     made = Planner(settings, inputs=Published).all_runs()
     assert len(made) == runs == {"paper": 30 + 198 + 31, "base": 12 + 72 + 13}[name]
     found = cost.Estimate(settings, made)

@@ -15,7 +15,8 @@ from xtsupport.errors import UserError
 from xtsupport.study import cost
 from xtsupport.study.execution.runner import keep_settings
 from xtsupport.study.inputs import Published
-from xtsupport.study.plan import open_study, read_settings
+from xtsupport.study.params.loading import load_settings
+from xtsupport.study.plan import open_study
 from xtsupport.study.planner import Planner
 from xtsupport.training import precision
 
@@ -161,7 +162,7 @@ def test_the_plan_uses_the_rate_of_this_machine(monkeypatch, name):
 def test_hours_in_texts_are_those_of_the_estimate():
     """README's hours of small.yaml, at the product rates of a core with bfloat16 units (220
     Gflop/s) and of one without (80)."""
-    settings = read_settings(ROOT / "params" / "small.yaml", {"data": "hub"})
+    settings = load_settings(ROOT / "params" / "small.yaml", {"data": "hub"})
     found = cost.Estimate(settings, Planner(settings, inputs=Published).all_runs())
     rates = {"bfloat16": 220e9, "float32": 80e9}
     hours = {k: found.hours(cost.Device("", cost.REACHED[k] * rate)) for k, rate in rates.items()}

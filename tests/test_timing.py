@@ -15,7 +15,7 @@ def found(tmp_path, monkeypatch):
     study = open_study(
         toy_root(tmp_path, conditions=["none", "squad"], targets=["xquad"], seeds=[0])
     )
-    return cost.Estimate(study.settings, list(study.plan.runs))
+    return cost.Estimate(study.settings, study.plan.runs)
 
 
 def ticking(monkeypatch, seconds):

@@ -31,12 +31,14 @@ def opened(args, checked: bool = False):
     checked: its encoder as well, and names of the hub that have moved are told.
     """
     from xtsupport.data import commits
-    from xtsupport.study.plan import left_out, open_study, read_settings
+    from xtsupport.study.params.loading import load_settings
+    from xtsupport.study.plan import left_out, study_of
     from xtsupport.study.run_store import unused
 
+    settings = load_settings(args.file, args.set)
     if getattr(args, "update", False):
-        commits.update(folders.outputs() / read_settings(args.file, args.set).study)
-    study = open_study(args.file, args.set, args.only)
+        commits.update(folders.outputs() / settings.study)
+    study = study_of(settings, args.file, args.only)
     if checked:
         say(*(f"note: {line}" for line in commits.moved()))
         check_encoder(study.settings)
@@ -140,7 +142,7 @@ def run(args) -> int:
         f"{len(todo)} to do")  # fmt: skip
     say(*(f"note: {line}; repeating it" for line in state.harmed(study)))
     if todo and args.profile == "local":  # the nodes' devices are this machine's
-        say(*slow_precision(study.settings), *short_of_memory(study))
+        say(*unfit(study))
     os.environ["XTSUPPORT_DEBUG"] = "1" if args.debug else ""  # for the nodes
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     planned = {node.name: study.seconds[node.name] for node in todo}
@@ -167,26 +169,20 @@ def demo(args) -> int:
     return run(args)
 
 
-def slow_precision(settings) -> list[str]:
-    """A line where this machine is slow in a study's precision; UserError where it may not run."""
+def unfit(study) -> list[str]:
+    """A line where this machine is slow in a study's precision, and one where its GPU is too small;
+    UserError where it may not run in that precision."""
+    from xtsupport.study.cost import Estimate
+    from xtsupport.study.execution.gpu_locks import devices
+    from xtsupport.study.memory import too_little_memory
     from xtsupport.training import precision
 
-    own, retrieval = settings.precision, settings.retrieval.precision
-    both = (own, settings.resolved_precision), (retrieval, retrieval)
-    return [line for asked, used in both for line in precision.check(asked, used)][:1]
-
-
-def short_of_memory(study) -> list[str]:
-    """A line where this machine has a GPU, and too small a one for a study."""
-    from xtsupport.study.execution.gpu_locks import devices
-
-    if not devices():  # nor is torch imported to find that out
-        return []
-    from xtsupport.study.cost import Estimate
-    from xtsupport.study.memory import too_little_memory
-
-    text = too_little_memory(Estimate(study.settings, list(study.plan.runs)))
-    return [f"warning: {text}"] if text else []
+    own, retrieval = study.settings.precision, study.settings.retrieval.precision
+    both = (own, study.settings.resolved_precision), (retrieval, retrieval)
+    lines = [line for asked, used in both for line in precision.check(asked, used)][:1]
+    if devices() and (text := too_little_memory(Estimate(study.settings, study.plan.runs))):
+        lines.append(f"warning: {text}")
+    return lines
 
 
 @verb(
@@ -198,29 +194,15 @@ def short_of_memory(study) -> list[str]:
 )
 def plan(args) -> int:
     """Show a study's runs, what is left to do, and what it costs."""
-    from xtsupport.study.checks import shown
-    from xtsupport.study.execution.state import stale
-    from xtsupport.study.plan_lines import cost_lines
+    from xtsupport.study.plan_lines import cost_lines, node_lines
 
     problems: Sequence[str] = ()
     try:
         study = opened(args, checked=True)
     except UserError as error:
         study, problems = without_data(args, error), error.problems
-    made, nodes = list(study.plan.runs), study.plan.nodes
-    if problems:
-        print(f"{len(made)} runs in {len(nodes)} nodes, once the data are here:")
-    else:
-        waiting = {node.name for node in stale(study)}
-        for node in nodes:
-            print(
-                f"{node.name:<34}{node.notebook:<28}{len(node.runs):>3} "
-                f"{'run ' if len(node.runs) == 1 else 'runs'}  "
-                f"{'to do' if node.name in waiting else 'done'}"
-            )
-        print(f"{len(made)} runs in {len(nodes)} nodes, {len(waiting)} to do; "
-              f"they go to {shown(study.folder)}")  # fmt: skip
-    lines = cost_lines(study.settings, made, args.measure, problems)
+    print(*node_lines(study, planned=not problems), sep="\n")
+    lines = cost_lines(study.settings, study.plan.runs, args.measure, problems)
     print(*lines, sep="\n", flush=True)
     if problems and any(line.startswith("cost unknown") for line in lines):
         raise UserError(*problems)
@@ -232,12 +214,13 @@ def without_data(args, error: UserError):
     sizes; the error itself where settings or encoder are not sound, or it cannot be planned."""
     from xtsupport.study.inputs import Published
     from xtsupport.study.narrowing import unspoken
-    from xtsupport.study.plan import read_settings, study_of
+    from xtsupport.study.params.loading import load_settings
+    from xtsupport.study.plan import study_of
 
     if all(" data = " in each and "no folder" in each and not each.startswith("--set")
            for each in error.problems):  # fmt: skip # a mirror that is not there yet
         args.set = [*args.set, "data=hub"]
-    settings = read_settings(args.file, args.set)
+    settings = load_settings(args.file, args.set)
     with suppress(Unreachable):
         check_encoder(settings)
     try:
@@ -263,7 +246,7 @@ def status(args) -> None:
         with suppress(KeyboardInterrupt):  # ends the watching; the study goes on
             watch.watch(study)
         return
-    states = state.states(study, list(study.plan.nodes))
+    states = state.states(study, study.plan.nodes)
     print(*progress.status_lines(study, state.runner_of(study.folder), states), sep="\n")
 
 

@@ -8,6 +8,7 @@ estimates with runs.
 """
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,7 +80,7 @@ class Estimate:
     `guessed` names the data sets whose rows are not here, so that published sizes stand for them.
     """
 
-    def __init__(self, settings, made: list[Run]):
+    def __init__(self, settings, made: Sequence[Run]):
         self.settings, self.runs, self.data = settings, made, settings.data_source
         self.shape, self.tokenizer = shape_of(settings), tokenizer_of(settings, made)
         self.tables = tables.tasks(self.data)
@@ -224,7 +225,7 @@ def shape_of(settings) -> Shape:
         ) from error
 
 
-def tokenizer_of(settings, made: list[Run]) -> Path | None:
+def tokenizer_of(settings, made: Sequence[Run]) -> Path | None:
     """The tokenizer.json of the study's encoder; None where it is not here."""
     places = [folders.typed(settings.encoder)]
     if settings.encoder == "pretrain":
@@ -236,7 +237,7 @@ def tokenizer_of(settings, made: list[Run]) -> Path | None:
     return there[0] if there else None
 
 
-def seconds_here(settings, made: list[Run]) -> list[float]:
+def seconds_here(settings, made: Sequence[Run]) -> list[float]:
     """What each run takes on the device at hand. Raises UserError for encoders of unknown size."""
     found, device = Estimate(settings, made), here(settings.resolved_precision)
     return [work.seconds(device) for work in found.works]

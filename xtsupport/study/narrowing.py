@@ -1,5 +1,6 @@
 """A part of a study: ``--only conditions=none,squad``. Its runs are those of the whole study."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from xtsupport import tables
@@ -10,15 +11,7 @@ from xtsupport.study.parameters import PARTS, as_list
 from xtsupport.study.params.settings import Settings
 
 
-def part_of(settings: Settings, only) -> Settings:
-    """The settings of the part of a study that ``only`` names, a list of ``key=value,value``.
-
-    Raises UserError for an unknown key or a value that the study does not have.
-    """
-    return narrowed_settings(settings, read(settings, only))
-
-
-def read(settings: Settings, only) -> dict[str, list]:
+def read(settings: Settings, only: Sequence[str]) -> dict[str, list]:
     """What ``--only`` says, checked: {key: values in the order of the study}."""
     chosen: dict[str, list] = {}
     problems = []
@@ -51,13 +44,14 @@ def named(settings: Settings) -> dict[str, list]:
     return found | {"seeds": settings.every_seed}
 
 
-def narrowed_settings(settings: Settings, chosen: dict[str, list]) -> Settings:
-    """The settings with only what was chosen, and the comparisons that it still allows.
+def part_of(settings: Settings, only: Sequence[str]) -> Settings:
+    """The settings of the part of a study that ``only`` names, a list of ``key=value,value``, with
+    the comparisons that it still allows.
 
-    A condition or target that has none of the chosen seeds goes, too. Raises UserError where
-    nothing is left.
+    A condition or target that has none of the chosen seeds goes, too. Raises UserError for an
+    unknown key, for a value that the study does not have, and where nothing is left.
     """
-    kept: dict[str, Any] = named(settings) | chosen
+    kept: dict[str, Any] = named(settings) | read(settings, only)
     seeds = {
         name: {
             target: [seed for seed in settings.seeds_of(name, target) if seed in kept["seeds"]]

@@ -15,7 +15,7 @@ from xtsupport.data.data_source import data_source
 from xtsupport.errors import Unreachable, UserError, did_you_mean
 from xtsupport.study.conditions import controls_run
 from xtsupport.study.parameters import as_list
-from xtsupport.study.plan import read_settings
+from xtsupport.study.params.loading import load_settings
 from xtsupport.training import checkpoint
 
 RECIPES = {"pretrain": "demo", "offline-e5": "pilot"}  # every other encoder: base
@@ -78,7 +78,7 @@ def make(folder: Path, choice: Choice) -> Path:
         path = files.write_text(made / "params" / f"{name}.yaml", params_text(name, choice))
         try:
             with suppress(Unreachable):
-                checkpoint.check(read_settings(path).encoder)
+                checkpoint.check(load_settings(path).encoder)
         except UserError as error:
             raise UserError(
                 *(each.replace(f"{made}", str(folder)) for each in error.problems)

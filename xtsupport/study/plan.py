@@ -140,13 +140,12 @@ class Study:
 
 
 def open_study(params: str | Path, overrides=(), only=()) -> Study:
-    """Load a params file (`folders.params_file` says where it is looked for) and plan it.
+    """Load a params file and plan it.
 
     overrides: as ``--set`` takes them, a list of ``key=value`` or one of them; or a mapping.
     only: as ``--only`` takes it (``narrowing``), such as ``conditions=none,squad``.
     """
-    settings = read_settings(params, as_settings(overrides))
-    return study_of(settings, str(params), as_settings(only))
+    return study_of(load_settings(params, as_settings(overrides)), str(params), as_settings(only))
 
 
 def study_of(settings: Settings, params: str, only=(), inputs=Inputs) -> Study:
@@ -155,14 +154,12 @@ def study_of(settings: Settings, params: str, only=(), inputs=Inputs) -> Study:
     Reads only the sizes and fingerprints of the data (`inputs`). Raises UserError when training or
     evaluation data are missing, one line for each.
     """
-    chosen = narrowing.read(settings, only)
-    part = narrowing.narrowed_settings(settings, chosen) if chosen else settings
+    part = narrowing.part_of(settings, only) if only else settings
     read = texts(settings) if inputs is Inputs else ()
     made = Planner(settings, part, read, inputs).all_runs()
-    words = [f"{key}={','.join(map(str, values))}" for key, values in chosen.items()]
-    added = {"only": words} if words else {}
+    added = {"only": list(only)} if only else {}
     work = tuple(replace(n, parameters=n.parameters | added) for n in nodes(part, made))
-    folder, whole = folders.outputs() / settings.study, settings if chosen else None
+    folder, whole = folders.outputs() / settings.study, settings if only else None
     return Study(part, Plan(tuple(made), work), folder, params, whole)
 
 
@@ -189,11 +186,6 @@ def left_out(study: Study) -> list[str]:
         lines.append("left out: the primary comparison, so every result is exploratory")
     every = len(Planner(study.whole, inputs=Published).all_runs())
     return [*lines, f"{every - len(study.plan.runs)} of the study's {every} runs are left out"]
-
-
-def read_settings(params: str | Path, overrides=()) -> Settings:
-    """The settings of a params file (`folders.params_file` says where it is looked for)."""
-    return load_settings(folders.params_file(params), overrides)
 
 
 def alone(run: Run) -> bool:

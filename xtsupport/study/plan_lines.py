@@ -1,9 +1,27 @@
-"""What `xtsupport plan` prints below the nodes: what a study costs, and what it still needs."""
+"""What `xtsupport plan` prints: the nodes, what a study costs, and what it still needs."""
 
 from xtsupport.errors import UserError
+from xtsupport.study.checks import shown
 from xtsupport.study.cost import Estimate, here
 from xtsupport.study.devices import DEVICES, Device
+from xtsupport.study.execution.state import stale
 from xtsupport.study.memory import USABLE, needed, remedy, too_little_memory
+from xtsupport.study.plan import Study
+
+
+def node_lines(study: Study, planned: bool = True) -> list[str]:
+    """A line per node and one for all; planned: False for a study whose data are not here."""
+    counts = f"{len(study.plan.runs)} runs in {len(study.plan.nodes)} nodes"
+    if not planned:
+        return [f"{counts}, once the data are here:"]
+    waiting = {node.name for node in stale(study)}
+    lines = [
+        f"{node.name:<34}{node.notebook:<28}{len(node.runs):>3} "
+        f"{'run ' if len(node.runs) == 1 else 'runs'}  "
+        f"{'to do' if node.name in waiting else 'done'}"
+        for node in study.plan.nodes
+    ]
+    return [*lines, f"{counts}, {len(waiting)} to do; they go to {shown(study.folder)}"]
 
 
 def cost_lines(settings, made, measure: bool = False, problems=()) -> list[str]:

@@ -75,9 +75,9 @@ def out_folder(args, usual: str = "") -> Path:
 def settings_and_part(args):
     """The settings of a command line, and those of the part that ``--only`` names (None: all)."""
     from xtsupport.study.narrowing import part_of
-    from xtsupport.study.plan import read_settings
+    from xtsupport.study.params.loading import load_settings
 
-    settings = read_settings(args.file, args.set)
+    settings = load_settings(args.file, args.set)
     return settings, part_of(settings, args.only) if args.only else None
 
 

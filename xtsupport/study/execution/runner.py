@@ -210,7 +210,7 @@ def let_training_stop(study: Study) -> None:
         with suppress(BrokenPipeError):  # as of `| tee`, which Ctrl-C ends too
             print("stopping: runs in training save a checkpoint", file=sys.stderr, flush=True)
         while time.monotonic() < until and any(
-            each["state"] == "running" for each in states(study, list(study.plan.nodes)).values()
+            each["state"] == "running" for each in states(study, study.plan.nodes).values()
         ):
             time.sleep(0.2)
     except KeyboardInterrupt:  # asked twice: at once

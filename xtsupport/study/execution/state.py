@@ -1,5 +1,6 @@
 """What of a study is done, stale or harmed, how its nodes go, and who runs it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from xtsupport import files
@@ -54,7 +55,7 @@ def runner_of(folder: Path) -> str | None:
     return (files.read_json(folder / "running.json") or {}).get("token", "unknown")
 
 
-def states(study: Study, todo: list[Node]) -> dict[str, dict]:
+def states(study: Study, todo: Sequence[Node]) -> dict[str, dict]:
     """Node name -> its ``state.json``; ``waiting`` when it has not begun."""
     places = {node.name: node_folder(study, node.name) / nodes.STATE for node in todo}
     return {

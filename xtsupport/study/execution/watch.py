@@ -18,7 +18,7 @@ def watch(study: Study) -> None:
     live = sys.stdout.isatty()
     while True:
         holder = state.runner_of(study.folder)
-        states = state.states(study, list(study.plan.nodes))
+        states = state.states(study, study.plan.nodes)
         lines = with_curves(study, progress.status_lines(study, holder, states))
         if live:
             size = shutil.get_terminal_size()

@@ -21,12 +21,12 @@ STAND_INS = {
 
 
 def load_settings(path: str | Path, overrides=()) -> Settings:
-    """Read, override and check a params file.
+    """Read, override and check a params file (`folders.params_file` says where it is looked for).
 
     overrides: ``a.b=c`` texts as ``--set`` takes them, or a mapping from dotted key to value.
     Raises UserError with every problem found: file and line, key, value, what is allowed.
     """
-    path = Path(path)
+    path = folders.params_file(path)
     given = params_file.read(path)
     for key, value in as_pairs(overrides, given):
         override(given, key, value)
