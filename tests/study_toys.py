@@ -39,7 +39,7 @@ for run in study.runs(PHASE, CONDITION, seeds, targets, into):
     with open_run(run) as folder:
         exec((root / "mischief.py").read_text())
         line = f"{run.name} {run.settings.get('steps')} {run.data}\\n"
-        folder.write_text("scores.csv", line + above)
+        (folder.path / "scores.csv").write_text(line + above)
     with (root / "done.log").open("a") as log:  # once it is whole
         log.write(run.name + "\\n")
 """

@@ -53,7 +53,7 @@ def scored(run, score):
             for code in ("en", "qta") for example in range(3)
         ]  # fmt: skip
         if rows:
-            folder.write_parquet("examples.parquet", pd.DataFrame(rows))
+            pd.DataFrame(rows).to_parquet(folder.path / "examples.parquet")
 
 
 def own_cube(study, *conditions):

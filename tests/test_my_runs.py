@@ -9,7 +9,7 @@ import pytest
 from study_toys import SMALL, toy_root, xtsupport
 
 from xtsupport.errors import UserError
-from xtsupport.files import described, write_text
+from xtsupport.files import described, new_folder, write_text
 from xtsupport.report import plots
 from xtsupport.study import my_runs, run_store
 from xtsupport.study.cli import main
@@ -20,7 +20,7 @@ from xtsupport.study.run_folder import open_run
 def do(run, score):
     with open_run(run) as folder:
         if run.phase in ("pretraining", "intermediate"):
-            with folder.new_folder("model") as model:
+            with new_folder(folder.path / "model") as model:
                 (model / "weights").write_text(run.recipe)
         rows = [("xquad", code, "f1", score - 10 * k, 12) for k, code in enumerate(("en", "qka"))]
         columns = ["task", "language", "metric", "score", "n_examples"]
@@ -111,7 +111,7 @@ def test_a_run_whose_notebook_scored_in_its_own_way_has_no_means(study):
     """Its scores.csv has no column of tasks: the table shows the run, without scores."""
     run = study.plan.runs[0]
     with open_run(my_runs.runs.replace(run, seed=7)) as folder:
-        folder.write_text("scores.csv", "a line\n")
+        (folder.path / "scores.csv").write_text("a line\n")
     table = my_runs.runs_table(my_runs.found(phase="pretraining"))
     assert table["seed"].tolist() == [0, 7] and table["xquad (en)"].isna().tolist() == [False, True]
 

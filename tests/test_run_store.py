@@ -8,6 +8,7 @@ import pytest
 from study_toys import SMALL, toy_root
 
 from xtsupport.errors import UserError
+from xtsupport.files import new_folder
 from xtsupport.study import run_store, runs
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_folder import open_run
@@ -28,12 +29,12 @@ def study(tmp_path, monkeypatch):
 
 def do(run):
     with open_run(run) as folder:
-        folder.write_text("scores.csv", f"{run.name}\n")
+        (folder.path / "scores.csv").write_text(f"{run.name}\n")
         if run.phase in ("pretraining", "intermediate"):
-            with folder.new_folder("model") as model:
+            with new_folder(folder.path / "model") as model:
                 (model / "weights").write_text(run.name)
         else:
-            folder.write_parquet("examples.parquet", pd.DataFrame({"score": [0.5] * 3}))
+            pd.DataFrame({"score": [0.5] * 3}).to_parquet(folder.path / "examples.parquet")
 
 
 def test_a_list_leads_to_every_run(study):

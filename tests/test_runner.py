@@ -284,7 +284,8 @@ def test_a_run_that_comes_out_otherwise_is_followed_by_what_starts_from_it(root)
     harmed.write_text("harmed")
     (root / "outputs" / "toy" / "report.html").unlink()  # it needs runs that are to come
     (root / "mischief.py").write_text(
-        "if run.phase == 'pretraining':\n    folder.write_text('other.csv', 'another processor')\n"
+        "if run.phase == 'pretraining':\n"
+        "    (folder.path / 'other.csv').write_text('another processor')\n"
     )
     code, said = xtsupport(root, "run", "params/toy.yaml")
     (root / "mischief.py").write_text("")

@@ -39,9 +39,9 @@ def run(tmp_path, monkeypatch):
 
 def fill(run, text="a,b\n1,2\n"):
     with open_run(run) as folder:
-        folder.write_text("scores.csv", text)
-        folder.write_parquet("examples.parquet", pd.DataFrame({"x": [1.5, 2.5]}))
-        with folder.new_folder("model") as model:
+        (folder.path / "scores.csv").write_text(text)
+        pd.DataFrame({"x": [1.5, 2.5]}).to_parquet(folder.path / "examples.parquet")
+        with files.new_folder(folder.path / "model") as model:
             (model / "weights").write_bytes(b"\0" * 1000)
         folder.note(tokens=12)
 
@@ -116,7 +116,7 @@ def test_a_key_stands_for_the_contents_of_what_a_run_starts_from(run):
     weights = above.folder / "model" / "weights"
     weights.write_bytes(b"harmed")  # to be done again; what starts from it waits and sees
     assert below.key == first and is_whole(below) and not is_whole(above)
-    with open_run(above) as folder, folder.new_folder("model") as model:
+    with open_run(above) as folder, files.new_folder(folder.path / "model") as model:
         (model / "weights").write_bytes(b"of another processor")
     assert below.key not in (None, first) and not is_whole(below)
     fill(below)
@@ -128,7 +128,7 @@ def test_a_key_stands_for_the_contents_of_what_a_run_starts_from(run):
 
 def test_a_clock_that_is_set_back_changes_no_duration_and_no_result(run, monkeypatch):
     with open_run(run) as folder:
-        folder.write_text("scores.csv", "a")
+        (folder.path / "scores.csv").write_text("a")
         now = time.time()
         monkeypatch.setattr(time, "time", lambda: now - 86_400)
     assert is_whole(run)
@@ -140,7 +140,7 @@ def test_a_clock_that_is_set_back_changes_no_duration_and_no_result(run, monkeyp
 
 def test_an_error_leaves_no_record_and_the_next_try_cleans_up(run):
     with pytest.raises(ZeroDivisionError), open_run(run) as folder:
-        folder.write_text("left-over.csv", "x")
+        (folder.path / "left-over.csv").write_text("x")
         raise ZeroDivisionError
     assert not is_whole(run)
     fill(run)
@@ -249,7 +249,7 @@ def test_a_disk_that_is_really_full(run, tmp_path, monkeypatch):
     try:
         monkeypatch.setenv("XTSUPPORT_ROOT", str(small))
         with pytest.raises(UserError, match="the disk is full"), open_run(run) as folder:
-            folder.write_text("big.csv", "x" * 200_000)
+            files.write_text(folder.path / "big.csv", "x" * 200_000)
         assert not is_whole(run)
         assert not list(run.folder.glob("big*"))
     finally:

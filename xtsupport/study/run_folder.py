@@ -22,7 +22,7 @@ WAIT = 6 * 3600  # seconds to wait for another process that does the same run
 
 
 class RunFolder:
-    """An open run folder with atomic writers."""
+    """An open run folder: what is written there, and what is noted of it."""
 
     def __init__(self, run: Run):
         self.path = run.folder
@@ -41,21 +41,9 @@ class RunFolder:
         files.write_text(folder / "run_key", self.identity["run_key"])
         return folder
 
-    def write_text(self, name: str, text: str) -> Path:
-        """Write text as UTF-8."""
-        return files.write_text(self.path / name, text)
-
     def write_csv(self, name: str, frame) -> Path:
         """Write a pandas DataFrame as CSV without its index."""
         return files.write_text(self.path / name, frame.to_csv(index=False, lineterminator="\n"))
-
-    def write_parquet(self, name: str, table) -> Path:
-        """Write a pandas DataFrame or a pyarrow Table as parquet."""
-        return files.write_parquet(self.path / name, table)
-
-    def new_folder(self, name: str):
-        """Context manager: a folder that gets its name when the block ends well (a model)."""
-        return files.new_folder(self.path / name)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from xtsupport.data import load
 from xtsupport.data.hub import available
 from xtsupport.evaluation.predict import predict, predict_sets
 from xtsupport.evaluation.scores import corpus_score, score_examples
+from xtsupport.files import write_parquet
 from xtsupport.sides import SOURCE
 from xtsupport.study.params.groups import Evaluation
 from xtsupport.study.phases.exposure import validation_split
@@ -169,7 +170,7 @@ def write_scores(out, run: Run, parts) -> None:
         phase3_run=out.identity["run_key"] if run.phase == "target" else None,
     )
     scores = pd.concat(scores, ignore_index=True)
-    out.write_parquet("examples.parquet", cube)
+    write_parquet(out.path / "examples.parquet", cube)
     out.write_csv("scores.csv", scores)
     out.note(collapsed=collapsed(scores, data, run.settings.get("source", SOURCE)))
 

@@ -10,6 +10,7 @@ import torch
 from xtsupport import folders
 from xtsupport.data import load
 from xtsupport.errors import UserError
+from xtsupport.files import new_folder
 from xtsupport.study.phases import development, exposure, fitting
 from xtsupport.study.phases.evaluating import (
     counted,
@@ -46,7 +47,7 @@ def pretrain(run: Run, progress: bool = True) -> pd.DataFrame:
         recipe = fitting.recipe_of(run, settings["steps"])
         whole, rows = masked_model(model, "masked"), {"masked": features}
         history = fitting.fit(whole, rows, tokenizer, recipe, run, out, progress)
-        with out.new_folder("model") as folder:
+        with new_folder(out.path / "model") as folder:
             encoders.save_encoder(model, tokenizer, folder, folders.frozen())
     return history
 
@@ -78,7 +79,7 @@ def train_intermediate(run: Run, progress: bool = True) -> pd.DataFrame:
         ]
         out.write_csv("scores.csv", pd.concat(scores, ignore_index=True))
         out.note(exposed=exposure.exposed(run, data))
-        with out.new_folder("model") as folder:
+        with new_folder(out.path / "model") as folder:
             encoders.save_encoder(model.encoder, tokenizer, folder, folders.frozen())
     return history
 
