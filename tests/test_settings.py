@@ -188,6 +188,8 @@ def test_all_problems_at_once_with_file_line_key_value_and_remedy(tmp_path):
         ({"analysis": {"contrasts": [["squad", "mnli"]]}}, "'mnli' is not a condition"),
         ({"analysis": {"contrasts": [["squad", "squad"]]}}, "'squad' is compared with itself"),
         ({"analysis": {"contrasts": [["squad"]]}}, "must be a list of exactly 2"),
+        ({"tasks": {"squad": {"max_length": None}}}, "max_length = None: must be a whole number"),
+        ({"retrieval": {"tasks": {"tatoeba": {"layer": None}}}}, "layer = None: must be a whole"),
         (
             {"analysis": {"primary": {"treatment": "squad", "target": "xnli"}}},
             "analysis.primary.target = 'xnli': is not a target of the study",

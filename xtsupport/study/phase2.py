@@ -7,6 +7,7 @@ from xtsupport.data import hub
 from xtsupport.errors import UserError
 from xtsupport.study import conditions
 from xtsupport.study.inputs import Inputs
+from xtsupport.study.params.groups import Overrides
 
 # What decides how many steps phase 2 takes, beside its rows.
 OF_STEPS = ("epochs", "batch_size", "max_length", "stride", "step", "sampler", "mixing_cap")
@@ -29,7 +30,7 @@ class Phase2:
         """``intermediate``, after the overrides of its task or ``all``, then its own."""
         own, base = self.all.intermediate.model_dump(), self.condition.base
         for name in (base, self.condition.name):
-            own |= overridden(self.all.intermediate_tasks.get(name))
+            own = self.all.intermediate_tasks.get(name, Overrides()).over(own)
         mixing = () if base == "all" else ("sampler", "mixing_cap", "temperature")
         return {key: own[key] for key in own if key not in mixing}
 
@@ -105,11 +106,6 @@ class Phase2:
                 masked_share=mixed and self.all.mlm.share,
             ),
         }
-
-
-def overridden(own) -> dict:
-    """The settings that were given for one task; nothing where there are none."""
-    return own.model_dump(exclude_unset=True, exclude={"train_split"}) if own else {}
 
 
 def own_splits(overrides: dict, names: list[str]) -> dict[str, str]:

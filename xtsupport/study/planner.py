@@ -29,8 +29,9 @@ from xtsupport.errors import UserError, together
 from xtsupport.sides import side, source_language
 from xtsupport.study import conditions
 from xtsupport.study.inputs import Inputs
+from xtsupport.study.params.groups import Overrides
 from xtsupport.study.params.settings import Settings
-from xtsupport.study.phase2 import Phase2, asked, overridden, own_splits
+from xtsupport.study.phase2 import Phase2, asked, own_splits
 from xtsupport.study.runs import Run, digest
 
 
@@ -138,7 +139,7 @@ class Planner:
 
     def target(self, task: str, condition, seed: int, above: list[Run], variant: str) -> Run:
         """Phase 3: training on a task, then every target it serves, in all languages."""
-        own = self.settings.target.model_dump() | overridden(self.settings.tasks.get(task))
+        own = self.settings.tasks.get(task, Overrides()).over(self.settings.target.model_dump())
         splits = own_splits(self.settings.tasks, [task])
         source = source_language(variant)
         variants = [side(name)[1] for name in self.settings.variants]

@@ -137,7 +137,7 @@ class Robust(Group):
 def optional(group: type[Group]) -> Any:
     """A class with the settings of a group, none of them set, for what replaces some of them."""
     fields: dict[str, Any] = {
-        key: (field.rebuild_annotation() | None, None) for key, field in group.model_fields.items()
+        key: (field.rebuild_annotation(), None) for key, field in group.model_fields.items()
     }
     return pydantic.create_model(f"Optional{group.__name__}", __base__=Group, **fields)
 
@@ -149,6 +149,10 @@ class Overrides(OptionalPhase):
     """Settings of one task that replace those of its phase."""
 
     train_split: Text | None = None  # for mirrors without the usual
+
+    def over(self, settings: dict) -> dict:
+        """The settings of a phase, those replaced that were given here."""
+        return settings | self.model_dump(exclude_unset=True, exclude={"train_split"})
 
 
 class Evaluation(Group):

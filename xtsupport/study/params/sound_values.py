@@ -8,6 +8,7 @@ from xtsupport.data import commits
 from xtsupport.errors import UserError, shorten
 from xtsupport.sides import side
 from xtsupport.study import conditions
+from xtsupport.study.params.groups import Overrides
 from xtsupport.study.params.known_names import Problems, compared
 from xtsupport.study.params.params_file import dotted
 from xtsupport.training import checkpoint
@@ -88,10 +89,10 @@ def step_above(settings, path: tuple) -> int | None:
     """The step that a group of ``tasks`` or ``intermediate_tasks`` inherits; None for a phase."""
     if len(path) == 1:
         return None
-    above = settings.target if path[0] == "tasks" else settings.intermediate
-    base = settings.intermediate_tasks.get(conditions.stem(path[1]))
-    inherits = path[0] == "intermediate_tasks" and base and "step" in base.model_fields_set
-    return base.step if inherits else above.step
+    if path[0] == "tasks":
+        return settings.target.step
+    base = settings.intermediate_tasks.get(conditions.stem(path[1]), Overrides())
+    return base.over({"step": settings.intermediate.step})["step"]
 
 
 def windows(settings, tasks) -> Iterator[tuple[tuple, str, int, int]]:
@@ -111,16 +112,14 @@ def windows(settings, tasks) -> Iterator[tuple[tuple, str, int, int]]:
 
 def task_window(settings, phase: str, per_task: str, own: list[str], task: str) -> tuple:
     """(key path, task, max_length, stride) after the overrides `own`, the last one first."""
-    path, base = (phase, "stride"), getattr(settings, phase)
-    length, stride, step = base.max_length, base.stride, base.step
+    path, found = (phase, "stride"), getattr(settings, phase).model_dump()
     for name in own:
         changed = getattr(settings, per_task)[name]
-        step = changed.step if "step" in changed.model_fields_set else step
-        if changed.max_length is not None or changed.stride is not None:
+        found = changed.over(found)
+        if {"max_length", "stride"} & changed.model_fields_set:
             path = (per_task, name)
-            length = length if changed.max_length is None else changed.max_length
-            stride = stride if changed.stride is None else changed.stride
-    return path, task, length, 0 if step else stride  # with a step windows always move on
+    stride = 0 if found["step"] else found["stride"]  # with a step windows always move on
+    return path, task, found["max_length"], stride
 
 
 # Tokens of a window that are none of its text: special ones of a pair at most (XLM-R has 4), and
