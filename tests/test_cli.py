@@ -165,7 +165,7 @@ def test_our_own_faults_are_one_line_too_unless_debugging(call, monkeypatch):
     def broken(*arguments):
         raise KeyError("inner")
 
-    monkeypatch.setattr("xtsupport.study.plan.open_study", broken)
+    monkeypatch.setattr("xtsupport.study.plan.study_of", broken)
     code, _, errors = call("plan", "params/toy.yaml")
     assert (code, len(errors)) == (1, 1)
     assert "KeyError: 'inner'" in errors[0]
@@ -177,7 +177,7 @@ def test_a_reader_that_leaves_is_no_error(call, monkeypatch):
     def piped(*arguments):
         raise BrokenPipeError
 
-    monkeypatch.setattr("xtsupport.study.plan.open_study", piped)
+    monkeypatch.setattr("xtsupport.study.plan.study_of", piped)
     monkeypatch.setattr(cli.os, "dup2", lambda *handles: None)
     monkeypatch.setattr(cli.sys, "stdout", io.TextIOWrapper(io.FileIO(1, closefd=False)))
     assert call("plan", "params/toy.yaml")[0] == 1

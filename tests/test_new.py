@@ -49,9 +49,7 @@ ENCODERS = {"pretrain": "demo", "offline-e5": "pilot", "FacebookAI/xlm-roberta-b
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_the_recipe_is_that_of_the_shipped_file(here, encoder):
-    (here / "mirror").mkdir()
-    data = "world" if encoder == "pretrain" else str(here / "mirror")
-    choice = new.Choice(encoder, ["mnli", "squad"], ["xnli", "udpos"], ["en"], [3, 4], data)
+    choice = new.Choice(encoder, ["mnli", "squad"], ["xnli", "udpos"], ["en"], [3, 4])
     made = load_settings(new.make(here / "mine", choice))
     shipped = yaml.safe_load((folders.packaged() / f"params/{ENCODERS[encoder]}.yaml").read_text())
     assert made.study == "mine" and made.seeds == [3, 4] and made.languages == ["en"]
@@ -73,7 +71,7 @@ def test_the_recipe_is_that_of_the_shipped_file(here, encoder):
 
 
 def test_nothing_is_left_of_a_study_that_is_not_sound(here):
-    choice = new.Choice("pretrain", ["squad"], ["xquad"], ["xx"], [0], "world")
+    choice = new.Choice("pretrain", ["squad"], ["xquad"], ["xx"], [0])
     with pytest.raises(UserError, match=r"mine/params/mine.yaml:11: languages.*'xx'"):
         new.make(here / "mine", choice)
     assert list(here.iterdir()) == []
@@ -91,11 +89,12 @@ def test_nothing_is_left_of_a_study_that_is_not_sound(here):
 
 def test_questions_take_defaults_and_refuse_unknown_names(here, capsys):
     answers = iter(["pretrain", "squadd", "squad, mnli", "", "de sw"])
-    given = dict.fromkeys(new.DEFAULTS) | {"seeds": [7]}
+    given = dict.fromkeys(vars(new.Choice())) | {"seeds": [7]}
     choice = new.asked(given, lambda prompt: next(answers))
     assert choice == new.Choice(
-        "pretrain", ["squad", "mnli"], new.DEFAULTS["targets"], ["de", "sw"], [7], "world"
+        "pretrain", ["squad", "mnli"], [*new.Choice.targets], ["de", "sw"], [7]
     )
+    assert choice.data == "world" and new.Choice().data == "hub"
     assert "squadd: is not in the list (did you mean 'squad'?)" in capsys.readouterr().out
     assert next(answers, "all used") == "all used"
 

@@ -73,7 +73,7 @@ def new(args) -> int:
     """Make a folder to work in: notebooks and a params file."""
     from xtsupport.study import new as new_study
 
-    given = {key: getattr(args, key) for key in new_study.DEFAULTS}
+    given = {key: getattr(args, key) for key in vars(new_study.Choice())}
     ask = sys.stdin.isatty() and sys.stdout.isatty()
     choice = new_study.asked(given) if ask else new_study.chosen(given)
     folder = folders.typed(args.dir, Path())

@@ -46,7 +46,7 @@ def contamination(settings, whole=None):
     so are pairs of two languages, whose texts are the same.
     """
     data = settings.data_source
-    training, evaluation, _ = (
+    training, evaluation, *_ = (
         [read[:3] for read in part if not read.language_2 and hub.present(*read[:3], data)]
         for part in reads(whole or settings, settings)
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from xtsupport import tables
 from xtsupport.data import download, hub, hub_layout, parquet, remote
 from xtsupport.files import draft, write_parquet
-from xtsupport.study.reads import needed, validation
+from xtsupport.study.reads import reads
 from xtsupport.training import checkpoint
 
 
@@ -40,7 +40,7 @@ class Item:
 def items(settings, part, to: Path | None) -> Iterator[Item]:
     """The files, in the order in which the plan names them; each may come more than once."""
     data = settings.data_source
-    for read in [*needed(settings, part), *validation(settings, part)]:
+    for read in dict.fromkeys(each for role in reads(settings, part) for each in role):
         row = tables.task(read.task, data)
         if row.evaluator == "pairs":  # BUCC's pools, which no hub has
             continue

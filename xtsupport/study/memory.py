@@ -50,17 +50,15 @@ def remedy(study: Estimate, there: int) -> str:
     From the mildest: more pieces a batch (gradient accumulation) down to one window; bfloat16 as
     well; checkpointing as well, which takes a third more time.
     """
-    own = study.settings
-    tokens, full = own.evaluation.batch_tokens, own.resolved_precision == "float32"
+    own, tokens = study.settings, study.settings.evaluation.batch_tokens
     sizes = [tokens]
     while sizes[-1] > 2 * longest(own):
         sizes.append(sizes[-1] // 2)
-    half = ["precision=bfloat16"] * full
-    for words in ([], half, [*half, "evaluation.checkpointing=true"]):
+    half = ["precision=bfloat16"] * (own.resolved_precision == "float32")
+    whole = [*half, "evaluation.checkpointing=true"]
+    for words, *changed in (([], None, None), (half, True, None), (whole, True, True)):
         for size in sizes:
-            if needed(study, size, not full or words != [], words != half and words != []) <= (
-                USABLE * there
-            ):
+            if needed(study, size, *changed) <= USABLE * there:
                 pieces = [f"evaluation.batch_tokens={size}"] if size != tokens else []
                 return " ".join(f"--set {word}" for word in [*pieces, *words])
     return "no setting makes it fit: use a smaller encoder, or freeze_embeddings"

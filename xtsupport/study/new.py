@@ -5,10 +5,10 @@ The new params file takes its recipe, comments and all, from the shipped one for
 
 import re
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from xtsupport import files, folders, tables
 from xtsupport.data.data_source import data_source
@@ -19,13 +19,6 @@ from xtsupport.study.params.loading import load_settings
 from xtsupport.training import checkpoint
 
 RECIPES = {"pretrain": "demo", "offline-e5": "pilot"}  # every other encoder: base
-DEFAULTS = {
-    "encoder": "FacebookAI/xlm-roberta-base",
-    "intermediate": ["squad"],
-    "targets": ["xquad", "xnli", "udpos", "tatoeba"],
-    "languages": ["all"],
-    "seeds": [0, 1, 2],
-}
 HEAD = """\
 # How does English training on {treatment} change zero-shot transfer?
 # `xtsupport plan FILE` shows what there is to do and what it costs; editors check this file with
@@ -50,14 +43,18 @@ analysis: # fixed by the study's first run
 
 @dataclass(frozen=True)
 class Choice:
-    """What a new study is about, as `DEFAULTS` names it."""
+    """What a new study is about, unless somebody says otherwise."""
 
-    encoder: str
-    intermediate: list[str]
-    targets: list[str]
-    languages: list[str]
-    seeds: list[int]
-    data: str
+    encoder: str = "FacebookAI/xlm-roberta-base"
+    intermediate: Sequence[str] = ("squad",)
+    targets: Sequence[str] = ("xquad", "xnli", "udpos", "tatoeba")
+    languages: Sequence[str] = ("all",)
+    seeds: Sequence[int] = (0, 1, 2)
+
+    @property
+    def data(self) -> str:
+        """Where its rows come from; an encoder that is trained here knows no real language."""
+        return "world" if self.encoder == "pretrain" else "hub"
 
 
 def make(folder: Path, choice: Choice) -> Path:
@@ -92,7 +89,7 @@ def params_text(name: str, choice: Choice) -> str:
     first, target = choice.intermediate[0], choice.targets[0]
     source = data_source(choice.data)
     about = [tables.task(each, source) for each in choice.targets]
-    metrics = about[0].metrics
+    metrics, spoken = about[0].metrics, ", ".join(choice.languages)
     control = [f"none~{first}"] if controls_run(about) else []
     conditions = ["none", *choice.intermediate, *control]
     contrasts = [(each, "none") for each in choice.intermediate] + [(first, c) for c in control]
@@ -105,7 +102,7 @@ def params_text(name: str, choice: Choice) -> str:
         "conditions": ", ".join(conditions),
         "targets": ", ".join(choice.targets),
         "seeds": ", ".join(map(str, choice.seeds)),
-        "languages": "all" if choice.languages == ["all"] else f"[{', '.join(choice.languages)}]",
+        "languages": spoken if spoken == "all" else f"[{spoken}]",
         "contrasts": "\n".join(f"    - [{', '.join(pair)}]" for pair in contrasts),
         "target": target,
         "metric": "f1" if "f1" in metrics else metrics[0],
@@ -120,7 +117,7 @@ def params_text(name: str, choice: Choice) -> str:
     )
 
 
-def recipe_of(text: str, kept: dict[str, set[str]], targets: list[str]) -> list[str]:
+def recipe_of(text: str, kept: dict[str, set[str]], targets: Sequence[str]) -> list[str]:
     """The blocks of a params file that say how to train; of a block in `kept` only those tasks."""
     blocks = re.split(r"(?m)^(?=\w)", text)[1:]
     found = []
@@ -135,7 +132,7 @@ def recipe_of(text: str, kept: dict[str, set[str]], targets: list[str]) -> list[
     return found
 
 
-def only_of(block: str, targets: list[str]) -> str:
+def only_of(block: str, targets: Sequence[str]) -> str:
     """A block without the limits of targets that the study does not have."""
     found = re.search(r"max_clusters: \{(.*?)\}", block)
     if not found:
@@ -151,7 +148,7 @@ def asked(given: dict, ask=input) -> Choice:
         if given[key] is not None:
             continue
         print(question.format(**{each: " ".join(own) for each, own in names.items()}))
-        standing = " ".join(map(str, as_list(DEFAULTS[key])))
+        standing = " ".join(map(str, as_list(getattr(Choice, key))))
         while answers[key] is None:
             words = (ask(f"  {key} [{standing}]: ").strip() or standing).replace(",", " ").split()
             allowed = names.get(key, words)
@@ -165,10 +162,9 @@ def asked(given: dict, ask=input) -> Choice:
 
 def chosen(given: dict) -> Choice:
     """The choice that flags make, with the defaults for the rest; folders as seen from anywhere."""
-    found: dict[str, Any] = {key: given.get(key) or value for key, value in DEFAULTS.items()}
-    if (folder := folders.typed(found["encoder"], Path())).is_dir():
-        found["encoder"] = folder.resolve().as_posix()
-    return Choice(**found, data="world" if found["encoder"] == "pretrain" else "hub")
+    found = Choice(**{key: value for key, value in given.items() if value})
+    folder = folders.typed(found.encoder, Path())
+    return replace(found, encoder=folder.resolve().as_posix()) if folder.is_dir() else found
 
 
 def offered() -> dict[str, list[str]]:

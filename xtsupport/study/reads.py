@@ -35,14 +35,14 @@ class Listing(Published):
         return {key: read._replace(first=first) for key, read in super().raw(raw).items()}
 
 
-def reads(settings, part=None) -> tuple[list[Read], list[Read], list[Read]]:
-    """What the runs of a study train on, evaluate, and select on, each once, in their order.
+def reads(settings, part=None) -> tuple[list[Read], list[Read], list[Read], list[Read]]:
+    """What the runs of a study train on, evaluate, and select on, and what phase 2 is scored on
+    after training (where a source has it; no run depends on it), each once, in their order.
 
     part: only those of this part of it (``narrowing``).
     """
-    training: dict[Read, bool] = {}
-    evaluation: dict[Read, bool] = {}
-    development: dict[Read, bool] = {}
+    found: list[dict[Read, bool]] = [{}, {}, {}, {}]
+    training, evaluation, development, scored = found
     for run in Planner(settings, part, inputs=Listing).all_runs():
         trained = run.phase in ("pretraining", "intermediate")
         for key, read in run.data.items():
@@ -50,16 +50,15 @@ def reads(settings, part=None) -> tuple[list[Read], list[Read], list[Read]]:
                 development[read] = True
             elif isinstance(read, Read):  # not the checksum of a list of synonyms
                 (training if trained or key.endswith("/train") else evaluation)[read] = True
-    return list(training), list(evaluation), list(development)
+        for name in run.settings["tasks"] if run.phase == "intermediate" else ():
+            if split := validation_split(name, run):
+                scored[Read(name, "en", split)] = True
+    return list(training), list(evaluation), list(development), list(scored)
 
 
-def validation(settings, part=None) -> list[Read]:
-    """What phase 2 is scored on after training, where a source has it; no run depends on it."""
-    made = Planner(settings, part, inputs=Listing).all_runs()
-    trained = [(name, run) for run in made if run.phase == "intermediate"
-               for name in run.settings["tasks"]]  # fmt: skip
-    found = dict.fromkeys((name, validation_split(name, run)) for name, run in trained)
-    return [Read(name, "en", split) for name, split in found if split]
+def needed(settings, part=None) -> list[Read]:
+    """Everything that the runs of a study, or of a part of it, depend on, training splits first."""
+    return list(dict.fromkeys(read for role in reads(settings, part)[:3] for read in role))
 
 
 def texts(settings) -> list[tuple]:
@@ -67,11 +66,6 @@ def texts(settings) -> list[tuple]:
     split, second language) of all that it reads; empty where it trims none."""
     if not settings.trim_vocabulary:
         return []
-    source = settings.data_source
-    scored = [each for each in validation(settings) if available(*each[:3], source)]
-    return list(dict.fromkeys(each[:4] for each in (*needed(settings), *scored)))
-
-
-def needed(settings, part=None) -> list[Read]:
-    """Everything a study, or a part of it, reads, training splits first."""
-    return list(dict.fromkeys(read for role in reads(settings, part) for read in role))
+    *roles, scored = reads(settings)
+    roles.append([each for each in scored if available(*each[:3], settings.data_source)])
+    return list(dict.fromkeys(read[:4] for role in roles for read in role))

@@ -36,14 +36,9 @@ class OwnKernelManager(AsyncKernelManager):
 
 def main() -> None:
     """Run the kernel, as long as the process lives that started it."""
-    die_with_parent(int(os.environ.get("JPY_PARENT_PID") or os.getppid()))
-    launch()
-
-
-def launch() -> None:
-    """Run the kernel in this process, with its arguments."""
     from ipykernel.kernelapp import launch_new_instance
 
+    die_with_parent(int(os.environ.get("JPY_PARENT_PID") or os.getppid()))
     launch_new_instance()
 
 

@@ -96,7 +96,7 @@ def become_kernel(peer: socket.socket, parent: int) -> None:
     sys.argv[1:] = [*asked["arguments"], f"--IPKernelApp.parent_handle={parent}"]
     peer.sendall(b"k")
     threading.Thread(target=end_with, args=(peer,), daemon=True).start()
-    import_module("xtsupport.study.execution.kernel").launch()
+    import_module("ipykernel.kernelapp").launch_new_instance()
     os._exit(0)  # the loop of the process that was forked is not ours
 
 
