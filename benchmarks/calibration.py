@@ -6,7 +6,8 @@
 Every study is drawn whole (``simulated_studies``) and compared over all languages and by language,
 as a user would; what is counted stands in the table that ``compare`` returns. One factor at a time
 leaves the base design. Interrupt it at will: finished cells are kept and not repeated. Prints the
-table, then every required bar that is missed; ``--write`` puts it between the marks of a page.
+table, then every required bar that is missed (``--quick`` has too few studies to say which);
+``--write`` puts the table between the marks of a page.
 """
 
 import argparse
@@ -102,7 +103,8 @@ def main() -> None:
         table = run(QUICK, 60)
     else:
         table = run(given.cells, given.studies, given.keep)
-    print(table.round(1).to_string(index=False), *misses(table), sep="\n")
+    print(table.round(1).to_string(index=False))
+    print(*([] if given.quick else misses(table)), sep="\n")
     if given.write:
         write_text(given.write, filled(given.write.read_text(), table))
 

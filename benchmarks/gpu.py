@@ -16,6 +16,7 @@ import json
 import signal
 import statistics
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -439,7 +440,7 @@ class Bench:
                     clock.log({}, state.global_step)
 
         arguments = TrainingArguments(
-            "/tmp/xtsupport-trainer",
+            str(Path(tempfile.gettempdir(), "xtsupport-trainer")),
             per_device_train_batch_size=size,
             max_steps=steps,
             learning_rate=1e-7,

@@ -27,6 +27,7 @@ import shutil
 import struct
 import sys
 import tarfile
+import tempfile
 import time
 from pathlib import Path
 
@@ -250,7 +251,7 @@ def run(asked: tuple, folder: Path, jobs: int, minutes: float, out: Path) -> Non
     """Do as many runs as there is time for, and leave what `unpack` takes in `out`."""
     until = time.monotonic() + 60 * minutes
     os.chdir(ROOT)
-    work = Path(os.environ.setdefault("XTSUPPORT_WORK", "/tmp/packed"))
+    work = Path(os.environ.setdefault("XTSUPPORT_WORK", f"{tempfile.gettempdir()}/packed"))
     os.environ.update(XTSUPPORT_CACHE=str(work / "cache"), XTSUPPORT_STOP=str(work / "stop"),
                       TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="1")  # fmt: skip
     (work / "stop").unlink(missing_ok=True)
