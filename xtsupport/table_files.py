@@ -80,7 +80,7 @@ def _row(line, row_type):
     return row_type(**values), problems
 
 
-_EXPECTED = {float | None: "a number such as 0.42", bool: "yes or no"}
+_EXPECTED: dict[Any, str] = {float | None: "a number such as 0.42", bool: "yes or no"}
 
 
 def _convert(text, kind):

@@ -44,7 +44,8 @@ def shared_texts(training, evaluation, data):
     """
     import pandas as pd
 
-    seen = [_index(*each, data, hub.fingerprint(*each, data)) for each in training]
+    seen = [_index(t, code, part, data, hub.fingerprint(t, code, part, data))
+            for t, code, part in training]  # fmt: skip
     records = []
     for target, language, split in evaluation:
         for field, texts in fields(target, language, split, data).items():

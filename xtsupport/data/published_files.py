@@ -145,7 +145,7 @@ def _conllu(path, hit):
     """A treebank; ranges and empty nodes, whose numbers are no whole ones, are no words."""
     if hit["code"] not in tables.task("udpos").every_language:
         return
-    sentences = [[]]
+    sentences: list[list[tuple[str, str]]] = [[]]
     for number, line in enumerate(read_text(path).split("\n"), 1):
         fields = line.split("\t")
         if not line.strip():

@@ -53,14 +53,16 @@ def one_to_one(forward, backward, margin=True):
         scores.append(values[rows, best])
     source = np.concatenate([pairs[0][0], pairs[1][1]])
     target = np.concatenate([pairs[0][1], pairs[1][0]])
-    scores = np.concatenate(scores)
-    keep, seen = [], (set(), set())
-    for n in np.argsort(-scores, kind="stable"):
-        if source[n] not in seen[0] and target[n] not in seen[1]:
-            seen[0].add(source[n])
-            seen[1].add(target[n])
+    every = np.concatenate(scores)
+    keep: list[int] = []
+    sources: set[int] = set()
+    targets: set[int] = set()
+    for n in np.argsort(-every, kind="stable"):
+        if source[n] not in sources and target[n] not in targets:
+            sources.add(source[n])
+            targets.add(target[n])
             keep.append(n)
-    return source[keep], target[keep], scores[keep]
+    return source[keep], target[keep], every[keep]
 
 
 def best_threshold(scored, gold) -> float:

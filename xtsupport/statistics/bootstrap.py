@@ -173,8 +173,8 @@ class _SeedDraws:
                 v = self.draw(len(values), side, slice(None))
                 n, lost = len(values), max(len(values) - 1, 1)
                 total = total + (v @ values**2 - (v @ values) ** 2) * n / lost**2
-            columns.append(np.broadcast_to(total, len(self.uniform[0])))
-        return np.stack(columns, axis=1)
+            columns.append(total)
+        return np.stack(np.broadcast_arrays(*columns), axis=1)
 
 
 def _joint_counts(parts, n_resamples, rng, batch):

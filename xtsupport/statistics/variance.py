@@ -21,6 +21,7 @@ Valid for which population:
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -250,9 +251,10 @@ def _rows(labels, wanted) -> list[int]:
 
 
 def _cluster_part(arms, weights, picks, joint):
-    total, parts = 0.0, []
+    total: Any = 0.0
+    parts = []
     for j, (one, weight) in enumerate(zip(arms, weights, strict=True)):
-        part = sum(
+        part: Any = sum(
             _product(weight[:, a], _block(one, picks, j, a, b).mean((0, 1)), weight[:, b], joint)
             for a in (0, 1)
             for b in (0, 1)
@@ -275,7 +277,8 @@ def _product(left, block, right, joint) -> np.ndarray:
 def _seed_part(arms, weights, picks, sides, joint):
     """V_seeds and V_cells of sides whose replicates belong together, and the number of them."""
     n = len(picks[sides[0]][0])
-    gains, product = 0.0, 0.0
+    gains: Any = 0.0
+    product: Any = 0.0
     for j, (one, weight) in enumerate(zip(arms, weights, strict=True)):
         for a in sides:
             gains = gains + np.nan_to_num(one.values[a][picks[a][j]]) @ weight[:, a].T

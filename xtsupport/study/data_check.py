@@ -20,7 +20,8 @@ def check(settings, part=None):
     import pandas as pd
 
     data = settings.data_source
-    records, away = [], []
+    records = []
+    away: list[UserError] = []
     for task, language, split, other, _ in needed(settings, part):
         if tables.task(task, data).evaluator == "pairs":
             records.append((task, language, *_pools(language, split, data)))

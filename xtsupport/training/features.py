@@ -216,7 +216,7 @@ def _span_windows(questions, contexts, tokenizer, max_length, stride, step):
     if step is not None:
         ids = tokenizer(questions, add_special_tokens=False)["input_ids"] if questions else []
         shares = [_overlap(tokenizer, max_length, step, len(each)) for each in ids]
-    windows = []
+    windows: list[tuple] = []
     for share in sorted(set(shares)):
         chosen = [n for n, each in enumerate(shares) if each == share]
         encoded = tokenizer(

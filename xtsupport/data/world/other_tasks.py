@@ -93,7 +93,7 @@ def tydiqa_rows(own: World, code: str, size: Size, evaluation: bool) -> list[dic
 
 def detailed(own: World, facts: int, evaluation: bool, **slots: float) -> tuple[Fact, ...]:
     """A passage in which every fact has something that can be left out."""
-    often = {"place": 0.8, "day": 0.8, "negated": 0.0} | slots
+    often: dict = {"place": 0.8, "day": 0.8, "negated": 0.0} | slots
 
     def draw():
         while True:
@@ -212,9 +212,10 @@ def commonsense_row(own: World, identifier: str, evaluation: bool) -> dict:
     def draw():
         pairs, nouns, places = own.rng.choice(topics)
         verbs = [verb for pair in pairs for verb in pair]
-        words = (own.rng.choice(values) for values in (invented.NAMES, verbs, nouns))
         adjective = own.rng.choice([None, *invented.ADJECTIVES])
-        return (Fact(*words, adjective=adjective, place=own.rng.choice(places)),)
+        place = own.rng.choice(places)
+        agent, verb, thing = (own.rng.choice(each) for each in (invented.NAMES, verbs, nouns))
+        return (Fact(agent, verb, thing, adjective=adjective, place=place),)
 
     (fact,) = own.unseen(draw, evaluation)
     wrong = [place for _, _, places in topics if fact.place not in places for place in places]
