@@ -12,6 +12,7 @@ import sys
 import pandas as pd
 
 from xtsupport import folders
+from xtsupport.errors import UserError
 from xtsupport.study import cost, run_store
 from xtsupport.study.params.loading import load_settings
 from xtsupport.study.runs import Run, read_record
@@ -41,6 +42,8 @@ def compared(path: str) -> pd.DataFrame:
     """One row per phase and what it trains on: estimate, sum and fastest, in seconds."""
     settings = load_settings(path)
     done = finished(settings.study)
+    if not done:
+        raise UserError(f"no finished runs of {settings.study}: `xtsupport run {path}` first")
     device = cost.here(settings.resolved_precision)
     rows = []
     for run, record in done:

@@ -72,7 +72,7 @@ def study(root: Path, command: list[str], kernels: str) -> None:
     print(f"\n{folder.name}, {len(names)} nodes, {kernels} kernels: {clock:.0f} s by the clock")
     print(f"{seconds:8.1f} s of a processor, of which {work:.1f} s train and evaluate")
     for name, value in parts.items():
-        print(f"{value - (work if name == 'kernels' else 0):8.1f} s  {name}")
+        print(f"{value - (work if name == KERNELS else 0):8.1f} s  {name}")
     print(f"{overhead / len(names):8.2f} s a node besides training and evaluation")
     idle, clock, _ = watched(run, root, environment)
     print(f"{idle:8.1f} s for a run with nothing to do ({clock:.1f} s by the clock)")
@@ -102,7 +102,7 @@ def watched(command: list[str], cwd: Path, environment: dict) -> tuple[float, fl
     for part, seconds in seen.values():
         parts[part] += seconds
     total = used() - before
-    return total, time.time() - started, parts | {"ends of processes": total - sum(parts.values())}
+    return total, time.time() - started, parts | {"ending processes": total - sum(parts.values())}
 
 
 def looked(root: str) -> dict[int, tuple[str, float]]:
@@ -116,9 +116,9 @@ def looked(root: str) -> dict[int, tuple[str, float]]:
         except OSError:
             continue
         if mine:
-            part = PARTS.get(words[2].decode() if words[1:2] == [b"-m"] else "", "kernels")
-            if part == "process kernels are forked from" and fork(int(stat[1])):
-                part = "kernels"
+            part = PARTS.get(words[2].decode() if words[1:2] == [b"-m"] else "", KERNELS)
+            if part == FORKING and fork(int(stat[1])):
+                part = KERNELS
             found[int(path.name)] = part, (int(stat[11]) + int(stat[12])) / tick
     return found
 
@@ -146,12 +146,14 @@ def spent(command: list[str]) -> tuple[float, float]:
     return used() - before, time.time() - started
 
 
+KERNELS = "kernels, without training and evaluation"
+FORKING = "the process from which kernels are forked"
 PARTS = {
     "xtsupport.study.cli": "the command: plan and progress",
     "snakemake": "Snakemake",
-    "xtsupport.study.execution.nodes": "nodes: papermill, notebooks written",
-    "xtsupport.study.execution.kernel_server": "process kernels are forked from",
-    "xtsupport.study.execution.kernel": "kernels",
+    "xtsupport.study.execution.nodes": "nodes: papermill, writing notebooks",
+    "xtsupport.study.execution.kernel_server": FORKING,
+    "xtsupport.study.execution.kernel": KERNELS,
 }
 
 if __name__ == "__main__":

@@ -100,6 +100,8 @@ def thin(history: Path, most: int = 5000) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     for made in ship(sys.argv[1]):
         size = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
         print(f"{made.relative_to(folders.PACKAGE)}  {size / 1e6:.2f} MB")

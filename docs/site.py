@@ -151,6 +151,8 @@ def links(site: Path) -> list[str]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] not in ("gather", "links"):
+        sys.exit(__doc__)
     if sys.argv[1] == "gather":
         gather(Path(sys.argv[2]))
     else:

@@ -82,6 +82,11 @@ def test_what_texts_name_is_there():
     assert {name: lacking for name, lacking in wrong.items() if lacking} == {}
 
 
+def test_every_benchmark_is_in_their_readme():
+    scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py")}
+    assert set(re.findall(r"\w+\.py", text_of(ROOT / "benchmarks/README.md"))) >= scripts
+
+
 @pytest.mark.parametrize(
     ("text", "lacking"),
     [
