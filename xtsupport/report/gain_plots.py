@@ -188,7 +188,7 @@ def _verdict_panel(panel: Axes, table: pd.DataFrame, rows: Sequence[str], langua
         style.cell_text(panel, x, y, text, fontsize=7.5, color=ink, linespacing=0.95)
     colours = ListedColormap([colour for colour, _ in style.VERDICTS.values()])
     last = len(style.VERDICTS) - 1
-    style.shade(panel, grid, cmap=colours, vmin=0, vmax=last, linecolor="#BBBBBB", linewidths=0.6)
+    style.shade(panel, grid, cmap=colours, vmin=0, vmax=last, edgecolor="#BBBBBB", linewidths=0.6)
     named = style.level_names(levels, languages).values()
     panel.set_xticks(np.arange(len(levels)) + 0.5, named, rotation=90, fontsize=8)
 

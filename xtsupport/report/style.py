@@ -291,16 +291,27 @@ def shade(panel: Axes, grid: pd.DataFrame | np.ndarray, form: str = "", **look: 
     """Colour the cells of a grid (rows, columns), the first row on top, NaN left white; the middle
     of cell (i, j) stands at x = j + 0.5, y = i + 0.5.
 
-    form: how a cell's number is written into it, such as ``.1f``; look: of ``seaborn.heatmap``.
+    form: how a cell's number is written into it, such as ``.1f``; look: of ``pcolormesh``. To
+    import seaborn for its ``heatmap`` would take half a second of every report.
     """
-    from seaborn import heatmap  # here, as few figures have cells and the import takes a second
-
-    look |= {"cbar": False, "xticklabels": False, "yticklabels": False}
-    texts = {"fontsize": 8, "in_layout": False}  # inside: to measure hundreds takes long
-    heatmap(grid, ax=panel, annot=bool(form), fmt=form or "g", annot_kws=texts, **look)
-    panel.set(xlabel="", ylabel="")
+    values = np.ma.masked_invalid(np.asarray(grid, float))
+    mesh = panel.pcolormesh(values, **{"edgecolor": "white", **look})
+    panel.spines[:].set_visible(False)
+    panel.set(xlim=(0, values.shape[1]), ylim=(values.shape[0], 0), xticks=[], yticks=[])
     panel.grid(visible=False)
-    return panel.collections[-1]
+    if form:
+        mesh.update_scalarmappable()
+        cells = zip(np.ndindex(values.shape), values.flat, mesh.get_facecolors(), strict=True)
+        for (y, x), value, colour in cells:
+            if value is not np.ma.masked:
+                cell_text(panel, x, y, format(value, form), fontsize=8, color=_readable_on(colour))
+    return mesh
+
+
+def _readable_on(colour: np.ndarray) -> str:
+    """Dark or white ink on a colour, by its relative luminance (WCAG 2.1)."""
+    rgb = np.where(colour <= 0.03928, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)[:3]
+    return ".15" if rgb @ [0.2126, 0.7152, 0.0722] > 0.408 else "w"
 
 
 def cell_text(panel: Axes, x: int, y: int, text: str, **look: Any) -> None:
