@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from xtsupport.errors import UserError
 from xtsupport.sides import bare
@@ -211,7 +211,7 @@ def _inconsistent(study, claim) -> dict:
     weakest = min(rows, key=lambda row: row["ci_high"])
     beats = all(row["ci_low"] > 0 for row in rows)
     level = (1 - study.rules.alpha) ** (1 / len(rows))  # the lowest of several (Sidak)
-    upper = weakest["gain"] + stats.t.ppf((1 + level) / 2, weakest["df"]) * weakest["se"]
+    upper = weakest["gain"] + stdtrit(weakest["df"], (1 + level) / 2) * weakest["se"]
     return _told(not beats and upper < bar, beats, weakest, f"weakest of {_listed(rows)}")
 
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import joint_estimate
+from xtsupport.statistics.spread import chi2_quantile
 
 PARTS = ("seed", "seed:language", "cluster", "cluster:language", "cluster:seed", "residual")
 
@@ -87,7 +87,7 @@ def run_noise(levels: Sequence[Case]) -> tuple[RunNoise, RunNoise]:
     (mean, apart), (mean_luck, apart_luck) = _mean_and_apart(seen), _mean_and_apart(luck)
     language = apart - apart_luck
     run = mean - mean_luck - language / k
-    bounds = [n / stats.chi2.ppf(0.2, n) for n in (df, df * max(k - 1, 1))]
+    bounds = [n / chi2_quantile(0.2, n) for n in (df, df * max(k - 1, 1))]
     most = max(bounds[0] * mean - mean_luck - max(language, 0.0) / k, 0.0, run)
     most_apart = max(bounds[1] * apart - apart_luck, 0.0)
     sides = sum(labels is not None for labels in levels[0].arms[0].labels)

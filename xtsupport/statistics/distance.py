@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.declared import UNITS, Declared
@@ -92,7 +91,7 @@ def slope(found, x: np.ndarray, alpha: float = Declared.alpha) -> dict:
         **{name: float(numbers[name][0]) for name in ("se", "df", "ci_low", "ci_high", "p_value")},
         "leave_one_out_low": min(left),
         "leave_one_out_high": max(left),
-        "spearman": float(stats.spearmanr(x[:, 1], one.gain).statistic),
+        "spearman": float(np.corrcoef([pd.Series(v).rank() for v in (x[:, 1], one.gain)])[0, 1]),
         "unit": unit,
     }
 

@@ -27,14 +27,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.declared import Declared
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import joint_estimate
-from xtsupport.statistics.spread import moderate
+from xtsupport.statistics.spread import chi2_quantile, moderate
 
 GRID = 120  # values of the SD between languages, equally likely before the data
 RUNS = 16  # values of A
@@ -69,7 +68,7 @@ def measured_noise(levels: Sequence[Case]) -> Noise:
     run = pooled - cells
     language = max((np.trace(run) - run.sum() / n) / (n - 1), 0.0)
     v_star, df = moderate(seeds.mean(), one.df_seeds.min(), pooled.mean())
-    luck = stats.chi2.ppf((np.arange(RUNS) + 0.5) / RUNS, df)
+    luck = chi2_quantile((np.arange(RUNS) + 0.5) / RUNS, df)
     shared = np.maximum(df * v_star / luck - cells.mean() - language / n, 0.0)
     return Noise(own + language * np.eye(n), shared)
 
@@ -156,7 +155,7 @@ def _quantile(level, means, sds, weight) -> np.ndarray:
     """Quantile (K,) of normal mixtures, by bisection to 1e-4 of their width."""
     use = weight > 1e-5
     means, sds, weight = means[:, use, None], sds[:, use], weight[use] / weight[use].sum()
-    z = stats.norm.ppf(min(level, 1 - level))
+    z = ndtri(min(level, 1 - level))
     low = (means + z * sds).min((1, 2))
     high = (means - z * sds).max((1, 2))
     for _ in range(16):

@@ -30,13 +30,13 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.components import PARTS, components, run_noise
 from xtsupport.statistics.declared import UNITS, Declared
 from xtsupport.statistics.evidence import Evidence
-from xtsupport.statistics.spread import PRIOR, PRIOR_OF_LEVELS, Mixture, two_way
+from xtsupport.statistics.spread import PRIOR, PRIOR_OF_LEVELS, Mixture, chi2_quantile, two_way
 from xtsupport.statistics.verdicts import POWER
 
 LUCK = (np.arange(20) + 0.5) / 20  # quantiles of the mean square of a contrast's own runs
@@ -95,7 +95,7 @@ def _reach(parts, n_seeds, n_clusters, n_languages, alpha) -> tuple[np.ndarray, 
     own, rest = _luck(df_s, parts.get("conditions", 2))
     v_s = (seeds + cells) * own[:, None] / df_s
     if rest is None:  # the fiducial of ``spread``, on fewer points
-        may_be = np.maximum(df_s * v_s / stats.chi2.ppf(RUNS, df_s) - cells, 0)
+        may_be = np.maximum(df_s * v_s / chi2_quantile(RUNS, df_s) - cells, 0)
         fiducial = Mixture(np.sqrt(clusters + may_be), np.full(v_s.shape, float(df_p)))
         reach = fiducial.reach(np.full(len(v_s), alpha / 2))
     else:
@@ -110,8 +110,8 @@ def _reach(parts, n_seeds, n_clusters, n_languages, alpha) -> tuple[np.ndarray, 
 @cache
 def _luck(df: float, conditions: float) -> tuple[np.ndarray, np.ndarray | None]:
     """Quantiles of the sums of squares of a contrast's own runs and of the other conditions'."""
-    own = stats.chi2.ppf(LUCK, df)
-    return own, stats.chi2.ppf(OTHERS, df * (conditions - 2)) if conditions > 2 else None
+    own = chi2_quantile(LUCK, df)
+    return own, chi2_quantile(OTHERS, df * (conditions - 2)) if conditions > 2 else None
 
 
 def _found(gain: float, reach: np.ndarray, se: float) -> float:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import special
 from scipy.optimize import elementwise
 
 PRIOR, PRIOR_OF_LEVELS = 2, 4  # degrees of freedom that the pooled run variance counts for
@@ -42,6 +42,11 @@ def satterthwaite(parts, otherwise: float = np.inf):
     spread = sum(np.square(variance) / df for variance, df in parts)
     default = np.full(np.shape(total), float(otherwise))
     return np.divide(total**2, spread, out=default, where=spread > 0)
+
+
+def chi2_quantile(share, df):
+    """Below which a share of chi-squared lies; ``scipy.stats`` takes half a second to import."""
+    return 2 * special.gammaincinv(np.divide(df, 2), share)
 
 
 def moderate(v_s, df_s, q, weight=PRIOR):
@@ -95,7 +100,7 @@ class Spread:
     def tail(self, x) -> np.ndarray:
         """P(estimate - truth > x) for x (n,)."""
         x = np.broadcast_to(np.asarray(x, float), self.se.shape)
-        found = stats.t.sf(_over(x, self.se), self.df)
+        found = special.stdtr(self.df, -_over(x, self.se))
         mixed = self.is_fiducial
         if mixed.any():
             found[mixed] = self._mixture().tail(x[mixed])
@@ -104,7 +109,7 @@ class Spread:
     def reach(self, rate) -> np.ndarray:
         """The x that is exceeded with probability ``rate`` < 0.5, (n,)."""
         rate = np.broadcast_to(np.asarray(rate, float), self.se.shape)
-        found = stats.t.isf(rate, self.df) * self.se
+        found = -special.stdtrit(self.df, rate) * self.se
         mixed = self.is_fiducial
         if mixed.any():
             found[mixed] = self._mixture().reach(rate[mixed])
@@ -127,7 +132,7 @@ class Mixture:
         """From the mean squares, (n,) each."""
         df_s = np.asarray(df_s, float)
         known, place = np.unique(df_s, return_inverse=True)
-        w = np.stack([stats.chi2.ppf(QUANTILES, one) for one in known])[place]
+        w = np.stack([chi2_quantile(QUANTILES, one) for one in known])[place]
         between = np.multiply(df_s, v_s)[:, None] / w - np.asarray(v_c)[:, None]
         scales = np.sqrt(np.asarray(v_p)[:, None] + np.maximum(between, 0))
         return cls(scales, np.minimum(np.asarray(df_p, float)[:, None], 1e9))
@@ -138,7 +143,7 @@ class Mixture:
 
     def reach(self, rate: np.ndarray) -> np.ndarray:
         """The x (n,) that is exceeded with probability ``rate`` (n,)."""
-        t = stats.t.isf(rate, self.df[:, 0])
+        t = -special.stdtrit(self.df[:, 0], rate)
         high = t * self.scales.max(1)
         low = np.maximum(t * self.scales.min(1), 1e-12 * high)
 
@@ -160,7 +165,7 @@ def fiducial(v_p, df_p, v_s, df_s, v_c) -> Spread:
     given = (v_p, df_p, v_s, df_s, v_c)
     v_p, df_p, v_s, df_s, v_c = (np.atleast_1d(np.asarray(part, float)) for part in given)
     half = Mixture.of(v_p, df_p, v_s, df_s, v_c).reach(np.full(len(v_p), REFERENCE / 2))
-    return Spread(half / stats.t.isf(REFERENCE / 2, df_p), df_p, v_p, v_s, v_c, df_s)
+    return Spread(-half / special.stdtrit(df_p, REFERENCE / 2), df_p, v_p, v_s, v_c, df_s)
 
 
 def _over(x, scale) -> np.ndarray:

@@ -14,12 +14,11 @@ where its interval at 1 - 2 times its rate lies within ±margin, and that is the
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtrit
 
 from xtsupport.statistics.declared import FEWEST_SEEDS
 from xtsupport.statistics.spread import Spread
@@ -35,7 +34,7 @@ def describe(gain: np.ndarray, spread: Spread, alpha: float) -> dict:
     correction for several rows.
     """
     half = spread.reach(alpha / 2)
-    reach = (stats.t.ppf(1 - alpha / 2, spread.df) + stats.t.ppf(POWER, spread.df)) * spread.se
+    reach = (stdtrit(spread.df, 1 - alpha / 2) + stdtrit(spread.df, POWER)) * spread.se
     return {
         "gain": gain,
         "se": spread.se,
@@ -148,10 +147,16 @@ def better_on(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def _discoveries(p: np.ndarray, method: str) -> np.ndarray:
+    from scipy.stats import false_discovery_control  # here, as its import takes half a second
+
+    return false_discovery_control(p, method=method)
+
+
 ADJUSTMENTS = {
     "holm": holm,
     "bonferroni": lambda p: np.minimum(p * len(p), 1),
-    "fdr_bh": partial(stats.false_discovery_control, method="bh"),
-    "fdr_by": partial(stats.false_discovery_control, method="by"),
+    "fdr_bh": lambda p: _discoveries(p, "bh"),
+    "fdr_by": lambda p: _discoveries(p, "by"),
     "none": None,
 }
