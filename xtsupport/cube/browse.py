@@ -24,6 +24,7 @@ COLUMNS = {  # of an example of each kind
 GOLD = {"span": "answers", "classification": "label", "choice": "label", "tagging": "tags",
         "retrieval": "text_2", "masked": ""}  # fmt: skip
 KEYS = ["family", "language", "example_id"]
+SHOWN = {*KEYS, *COUNTS, "condition", "variant", "seed", "metric", "score", "prediction"}
 UNTOLD = ("label", "tags", "text_2")  # labels, and what is English already
 
 
@@ -106,8 +107,7 @@ def most_changed(
     rows = pd.concat(both, ignore_index=True).assign(variant="plain")
     examples, sides = _by_side(rows[rows["metric"] == metric])
     change = _changes(examples, sides["after", "plain"], sides["before", "plain"])
-    chosen = _extremes(change, "family", count)
-    chosen = chosen[chosen["change"].ne(0)].copy()
+    chosen = pd.concat(_extremes(change, "family", count))
     chosen["size"] = chosen["change"].abs()
     order = {"by": ["family", "size", "change"], "ascending": [True, False, False]}
     table, texts, rows = languages(data), Texts(data), []
@@ -138,15 +138,14 @@ def changed_examples(
     parts = []
     for name, metric in metrics.items():
         rows = read(name)
-        rows = rows[rows["metric"] == metric]
+        rows = rows.loc[rows["metric"] == metric, [each for each in rows if each in SHOWN]]
         rows = rows if "variant" in rows else rows.assign(variant="plain")
         examples, sides = _by_side(rows)
         for treatment, baseline in contrasts:
             if not {treatment, baseline} <= set(sides):
                 continue
-            change = _extremes(_changes(examples, sides[treatment], sides[baseline]), "language", 2)
-            change = change[change["change"].abs() > 0.5].sort_values("change", kind="stable")
-            worse, better = change[change["change"] < 0], change[change["change"] > 0]
+            change = _changes(examples, sides[treatment], sides[baseline], 0.5)
+            worse, better = _extremes(change, "language", 2)
             both = pd.concat([better[::-1].head(count // 2), worse.head(count // 2)])
             parts.append(both.assign(task=name, **as_columns(treatment, baseline)))
     if not parts:
@@ -184,12 +183,16 @@ def _by_side(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[Side, pd.DataFrame]
     return examples, sides
 
 
-def _changes(examples, treatment, baseline) -> pd.DataFrame:
-    """Every example of both sides with its change (points) and, if known, what they said."""
-    found = examples.assign(change=100 * (treatment["score"] - baseline["score"]))
+def _changes(examples, treatment, baseline, least: float = 0.0) -> pd.DataFrame:
+    """The examples of both sides that changed by more than `least` points, with their change and,
+    if known, what both said.
+    """
+    change = 100 * (treatment["score"] - baseline["score"])
+    kept = change.abs() > least
+    found = examples[kept].assign(change=change)
     if "said" in treatment:
         found["baseline_said"], found["treatment_said"] = baseline["said"], treatment["said"]
-    return found.dropna(subset="change")
+    return found
 
 
 def _score(rows: pd.DataFrame) -> pd.Series:
@@ -200,11 +203,14 @@ def _score(rows: pd.DataFrame) -> pd.Series:
     return rows["score"].astype(float).fillna(own) if "score" in rows else own
 
 
-def _extremes(change: pd.DataFrame, by: str, count: int) -> pd.DataFrame:
-    """The `count` lowest and highest changes of every value of a column."""
-    order = change.sort_values("change", kind="stable").groupby(by, sort=False, observed=True)
-    chosen = pd.concat([order.head(count), order.tail(count)])
-    return chosen.drop_duplicates(KEYS)
+def _extremes(change: pd.DataFrame, by: str, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The `count` largest falls and rises of every value of a column, in rising order."""
+    order = change.sort_values("change", kind="stable")
+    falls, rises = (
+        order[side(order["change"], 0)].groupby(by, sort=False, observed=True)
+        for side in (np.less, np.greater)
+    )
+    return falls.head(count), rises.tail(count)
 
 
 class Texts:

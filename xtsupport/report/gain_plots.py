@@ -148,7 +148,7 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
 
     `table`: the columns of `compare`, one metric per task.
     """
-    table = table.assign(contrast=[contrast_name(row) for _, row in table.iterrows()])
+    table = table.assign(contrast=list(map(contrast_name, table.to_dict("records"))))
     tasks, rows = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table["contrast"]))
     widest = table.groupby("task")["level"].nunique().max()
     columns, down = style.in_rows(len(tasks), 2 if widest <= 10 else 1)

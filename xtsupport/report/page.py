@@ -133,6 +133,9 @@ def as_bytes(drawn: Figure, form: str) -> bytes:
     """A figure as svg, png (150 dots an inch) or pdf; the same figure gives the same bytes."""
     file = io.BytesIO()
     stamp = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
+    for axis in (axis for panel in drawn.axes for axis in (panel.xaxis, panel.yaxis)):
+        if not axis.get_label_text():  # else all ticks are measured to place what is not there
+            axis.set_label_coords(0.5, 0.5)
     layout = drawn.get_layout_engine()
     if layout:  # done here, savefig need not draw everything once more to do it
         layout.execute(drawn)

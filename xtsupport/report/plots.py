@@ -108,8 +108,9 @@ def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> F
     `scores`: condition, task, language, score; one metric only (``with_guesses`` for chance).
     """
     part = scores[scores["task"] == task]
-    order = [code for code in style.language_order(languages) if code in set(part["language"])]
-    order += sorted(set(part["language"].astype(str)) - set(order))  # pairs of languages
+    have = set(part["language"].astype(str))
+    order = [code for code in style.language_order(languages) if code in have]
+    order += sorted(have - set(order))  # pairs of languages
     grid = part.pivot_table(index="condition", columns="language", values="score", aggfunc="mean")
     grid = grid.reindex(index=list(dict.fromkeys(part["condition"])), columns=order)
     figure, (panel,) = style.new_figure(

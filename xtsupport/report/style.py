@@ -109,13 +109,17 @@ def level_order(levels: Iterable[str], languages: pd.DataFrame) -> list[str]:
     A family or group stands at the mean distance of its languages other than English; unknown
     levels come last.
     """
-    away = languages[languages["code"] != "en"]
-    place = {"all": -1.0} | languages.set_index("code")["syntactic"].astype(float).to_dict()
-    for column in ("group", "family"):
-        place |= away.groupby(column)["syntactic"].mean().astype(float).to_dict()
-    far = [level for level in place if place[level] != place[level]]
-    place |= dict.fromkeys(far, 2.0)
-    return sorted(dict.fromkeys(levels), key=lambda level: place.get(level, 3.0))
+    places: dict[str, list[float]] = {"all": [-1.0]}
+    names = [languages[column].tolist() for column in ("code", "group", "family")]
+    for code, *above, far in zip(*names, languages["syntactic"].astype(float), strict=True):
+        for level in {code, *above} if code != "en" else {code}:
+            places.setdefault(level, []).append(far)
+
+    def place(level: str) -> float:
+        known = [far for far in places.get(level, [3.0]) if far == far]
+        return sum(known) / len(known) if known else 2.0
+
+    return sorted(dict.fromkeys(levels), key=place)
 
 
 def level_names(levels: Iterable[str], languages: pd.DataFrame) -> dict[str, str]:

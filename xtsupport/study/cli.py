@@ -25,7 +25,7 @@ GROUPS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse and do; 0 only on success. Errors are lines ``xtsupport: error: ...`` on stderr."""
-    gc.set_threshold(50_000)  # looking through imported objects again and again took a second
+    gc.set_threshold(1_000_000)  # looking through imported objects again and again took a second
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # of consoles that lack a sign, as on Windows
             stream.reconfigure(errors="replace")
