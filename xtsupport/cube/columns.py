@@ -64,7 +64,7 @@ def encode(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[np.ndarray, pd.
     codes, firsts = pd.factorize(key)
     rows = np.zeros(len(firsts), np.int64)
     rows[codes[::-1]] = np.arange(len(frame))[::-1]
-    table = frame[list(columns)].iloc[rows].reset_index(drop=True)
+    table = pd.DataFrame({name: frame[name].array[rows] for name in columns})
     coded = table.select_dtypes("category").columns
     table[coded] = table[coded].astype(object)
     order = table.sort_values(list(columns), kind="stable").index.to_numpy()

@@ -54,6 +54,7 @@ def metric_name(metric: str) -> str:
     return METRICS.get(metric, metric)
 
 
+@lru_cache(maxsize=512)
 def side_name(one: str, data: str = "hub") -> str:
     """A condition with its variant: `SQuAD, adversarial`; `no intermediate task, steps matched to
     SQuAD`."""

@@ -124,9 +124,9 @@ def level_order(levels: Iterable[str], languages: pd.DataFrame) -> list[str]:
 
 def level_names(levels: Iterable[str], languages: pd.DataFrame) -> dict[str, str]:
     """Level -> what a reader sees: `German, Germanic`; languages: the columns of languages.csv."""
-    rows = languages.set_index("code")
-    own = rows["name"].where(rows["group"] == rows.index, rows["name"] + ", " + rows["group"])
-    known = own.to_dict()
+    columns = (languages[column].tolist() for column in ("code", "name", "group"))
+    known = {code: name if group == code else f"{name}, {group}"
+             for code, name, group in zip(*columns, strict=True)}  # fmt: skip
     known["all"] = "all languages"
     return {level: known.get(level, level) for level in levels}
 

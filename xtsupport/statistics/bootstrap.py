@@ -83,10 +83,10 @@ def bootstrap(
     for task in sorted({arm.moments.task for arm in arms}):
         parts = _in_blocks([one for one in sums if one.task == task])
         mine = [arm for arm in arms if arm.moments.task == task]
-        z = influences(parts, found)
+        ids, z = cluster_ids(parts), influences(parts, found)
         second += (z**2).sum(0)
-        for rows, counts in _joint_counts(parts, n_resamples, rng, batch):
-            scores = _resampled_gains(parts, mine, counts, seeds, rows)
+        for rows, counts in _joint_counts(parts, ids, n_resamples, rng, batch):
+            scores = _resampled_gains(parts, ids, mine, counts, seeds, rows)
             gains[rows] += combine(found, scores)
             squares[rows] += counts @ z**2 - (counts @ z) ** 2 / len(z)
     if unit == UNITS[0]:
@@ -177,9 +177,8 @@ class _SeedDraws:
         return np.stack(np.broadcast_arrays(*columns), axis=1)
 
 
-def _joint_counts(parts, n_resamples, rng, batch):
+def _joint_counts(parts, ids, n_resamples, rng, batch):
     """Counts per batch (rows, (batch, G)), drawn apart for languages that share no cluster."""
-    ids = cluster_ids(parts)
     every = [clusters for part in parts for clusters in part.clusters]
     strata = [
         np.searchsorted(ids, np.unique(np.concatenate([every[i] for i in together])))
@@ -193,9 +192,8 @@ def _joint_counts(parts, n_resamples, rng, batch):
         yield slice(start, start + len(counts)), counts
 
 
-def _resampled_gains(parts, arms, counts, seeds, rows) -> dict[int, np.ndarray]:
+def _resampled_gains(parts, ids, arms, counts, seeds, rows) -> dict[int, np.ndarray]:
     """Gain of every language of some arms of one task under drawn counts: id(arm) -> (batch, L)."""
-    ids = cluster_ids(parts)
     found = {}
     for arm in arms:
         part = part_of(parts, arm)

@@ -60,7 +60,7 @@ def inferences(
     tables = {}
     for number, scale in enumerate(scales):
         columns = {
-            name: np.concatenate([np.split(part[name], len(scales))[number] for part in parts])
+            name: np.concatenate([each[name].reshape(len(scales), -1)[number] for each in parts])
             for name in parts[0]
         }
         table = _lend(found, pd.DataFrame(columns).take(order).reset_index(drop=True))

@@ -30,7 +30,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special
+from scipy import special
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.components import PARTS, components, run_noise
@@ -123,11 +123,14 @@ def _found(gain: float, reach: np.ndarray, se: float) -> float:
 
 
 def _mde(reach: np.ndarray, se: float) -> float:
-    """The gain that is found with 80% power."""
+    """The gain that is found with 80% power, by bisection."""
     if se == 0:
         return 0.0
-    far = float(reach.max()) + 10 * se
-    return float(optimize.brentq(lambda gain: _found(gain, reach, se) - POWER, 0, far))
+    low, high = 0.0, float(reach.max()) + 10 * se
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _found(middle, reach, se) >= POWER else (middle, high)
+    return high
 
 
 def power_table(

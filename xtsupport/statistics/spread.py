@@ -26,7 +26,6 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pandas as pd
 from scipy import special
-from scipy.optimize import elementwise
 
 PRIOR, PRIOR_OF_LEVELS = 2, 4  # degrees of freedom that the pooled run variance counts for
 QUANTILES = (np.arange(2000) + 0.5) / 2000  # of W, by the midpoint rule
@@ -143,6 +142,8 @@ class Mixture:
 
     def reach(self, rate: np.ndarray) -> np.ndarray:
         """The x (n,) that is exceeded with probability ``rate`` (n,)."""
+        from scipy.optimize import elementwise  # here, as few studies need it and it is slow
+
         t = -special.stdtrit(self.df[:, 0], rate)
         high = t * self.scales.max(1)
         low = np.maximum(t * self.scales.min(1), 1e-12 * high)
