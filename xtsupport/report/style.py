@@ -305,7 +305,8 @@ def shade(panel: Axes, grid: pd.DataFrame | np.ndarray, form: str = "", **look: 
     panel.grid(visible=False)
     if form:
         mesh.update_scalarmappable()
-        cells = zip(np.ndindex(values.shape), values.flat, mesh.get_facecolor(), strict=True)
+        colours = np.asarray(mesh.get_facecolor())
+        cells = zip(np.ndindex(values.shape), values.flat, colours, strict=True)
         for (y, x), value, colour in cells:
             if value is not np.ma.masked:
                 cell_text(panel, x, y, format(value, form), fontsize=8, color=_readable_on(colour))
