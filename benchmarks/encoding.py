@@ -27,7 +27,7 @@ def measure(data: str, tokenizer) -> tuple[int, int, dict]:
         begun = clock()
         examples = load(task, code, split, data)
         loaded = clock()
-        features = encoded(examples, "span", tokenizer, 384, 128)
+        features = encoded(examples, "span", tokenizer, {"max_length": 384, "stride": 128})
         ended = clock()
         for name, start, end in (("loading", begun, loaded), ("encoding", loaded, ended)):
             spent[name] = [s + b - a for s, a, b in zip(spent[name], start, end, strict=True)]

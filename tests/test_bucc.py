@@ -24,8 +24,8 @@ def folder(tmp_path):
 
 def test_pools_and_gold(folder):
     pools = bucc.pools("zh", "test", folder)
-    assert pools.source_ids == ["zh-1", "zh-2", "zh-3"] and pools.source == ["一", "二", "三"]
-    assert pools.target == ["one", "two", "three", "six"]
+    assert pools.source == {"zh-1": "一", "zh-2": "二", "zh-3": "三"}
+    assert list(pools.target.values()) == ["one", "two", "three", "six"]
     assert pools.gold == [("zh-1", "en-1"), ("zh-3", "en-3")]
 
 

@@ -96,4 +96,4 @@ def test_the_cache_keeps_every_option(setting, tmp_path, monkeypatch):
     monkeypatch.setenv("XTSUPPORT_CACHE", str(tmp_path))
     rows = datasets.Dataset.from_dict(EXAMPLES)
     for _ in range(2):
-        assert encoded(rows, "choice", tokenizer, 48, 0).rows == features.rows
+        assert encoded(rows, "choice", tokenizer, {"max_length": 48}).rows == features.rows

@@ -23,7 +23,8 @@ EXAMPLES = {
                 "tags": [["yes", "no", "yes"] * 9, ["no"]]},
     "masked": {"text": ["Ada cooked soup.", "Ben " * 50]},
 }  # fmt: skip
-SETTINGS = (24, 8, ("yes", "no"))
+CUT, LABELS = {"max_length": 24, "stride": 8}, ("yes", "no")
+SETTINGS = (24, 8, LABELS)
 
 
 @pytest.fixture(autouse=True)
@@ -56,9 +57,9 @@ def same(one: Features, other: Features) -> bool:
 def test_the_second_time_equals_the_first_and_no_cache(kind, tiny_encoder, place, monkeypatch):
     tokenizer, examples = tiny_encoder[1], rows(kind)
     expected = featurise(examples[:], kind, tokenizer, *SETTINGS)
-    assert same(encoded(examples, kind, tokenizer, *SETTINGS), expected)
+    assert same(encoded(examples, kind, tokenizer, CUT, LABELS), expected)
     monkeypatch.setattr(feature_cache, "featurise", None)  # may not be called again
-    assert same(encoded(rows(kind), kind, tokenizer, *SETTINGS), expected)
+    assert same(encoded(rows(kind), kind, tokenizer, CUT, LABELS), expected)
     assert len(list(place.iterdir())) == 1
 
 
@@ -85,7 +86,9 @@ def test_everything_that_features_depend_on_changes_the_name(tiny_encoder, monke
 def test_the_name_is_the_same_for_the_same_rows_however_they_are_held(tiny_encoder):
     tokenizer = tiny_encoder[1]
     name = key(rows(), tokenizer, ("span", *SETTINGS))
-    encoded(rows(), "span", tokenizer, 16, 4)  # leaves truncation in the tokenizer
+    encoded(
+        rows(), "span", tokenizer, {"max_length": 16, "stride": 4}
+    )  # leaves truncation in the tokenizer
     shuffled = rows().select([1, 0]).select([1, 0])
     joined = datasets.concatenate_datasets([rows().select([0]), rows().select([1])])
     assert {key(each, tokenizer, ("span", *SETTINGS)) for each in (shuffled, joined)} == {name}
@@ -94,16 +97,16 @@ def test_the_name_is_the_same_for_the_same_rows_however_they_are_held(tiny_encod
 @pytest.mark.parametrize("keep", [0, 20, -30])
 def test_a_damaged_file_is_made_again(keep, tiny_encoder, place):
     tokenizer = tiny_encoder[1]
-    first = encoded(rows(), "span", tokenizer, *SETTINGS)
+    first = encoded(rows(), "span", tokenizer, CUT, LABELS)
     (path,) = place.iterdir()
     whole = path.read_bytes()
     path.write_bytes(whole[:keep])
-    assert same(encoded(rows(), "span", tokenizer, *SETTINGS), first)
+    assert same(encoded(rows(), "span", tokenizer, CUT, LABELS), first)
     assert path.read_bytes() == whole
 
 
 def test_no_single_wrong_byte_is_read_as_features(tiny_encoder, place):
-    first = encoded(rows(), "span", tiny_encoder[1], *SETTINGS)
+    first = encoded(rows(), "span", tiny_encoder[1], CUT, LABELS)
     (path,) = place.iterdir()
     whole = path.read_bytes()
     for position in range(0, len(whole), 7):
@@ -115,15 +118,15 @@ def test_no_single_wrong_byte_is_read_as_features(tiny_encoder, place):
 
 def test_the_folder_is_bounded(tiny_encoder, place, monkeypatch):
     tokenizer = tiny_encoder[1]
-    encoded(rows("choice"), "choice", tokenizer, *SETTINGS)
+    encoded(rows("choice"), "choice", tokenizer, CUT, LABELS)
     (old,) = place.iterdir()
     monkeypatch.setattr(feature_cache, "LIMIT", old.stat().st_size + 1)
-    encoded(rows("masked"), "masked", tokenizer, *SETTINGS)
+    encoded(rows("masked"), "masked", tokenizer, CUT, LABELS)
     (left,) = place.iterdir()
     assert left != old
 
 
 def test_a_folder_that_cannot_be_written_costs_time_only(tiny_encoder, place):
     place.write_text("in the way")
-    features = encoded(rows(), "span", tiny_encoder[1], *SETTINGS)
+    features = encoded(rows(), "span", tiny_encoder[1], CUT, LABELS)
     assert same(features, featurise(rows()[:], "span", tiny_encoder[1], *SETTINGS))

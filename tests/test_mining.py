@@ -69,9 +69,10 @@ def test_repeated_sentences_take_part_in_the_search_but_not_in_the_answer():
     texts = {"eins": 0, "zwei": 1, "drei": 2, "one": 0, "two": 1, "three": 2}
     encode = lambda sentences: np.eye(3, dtype=np.float32)[[texts[s] for s in sentences]]  # noqa: E731
     pools = Pools(
-        ["d1", "d2", "d3", "d4"], ["eins", "zwei", "zwei", "drei"],
-        ["e1", "e2", "e3"], ["one", "two", "three"], [("d1", "e1"), ("d2", "e2")],
-    )  # fmt: skip
+        {"d1": "eins", "d2": "zwei", "d3": "zwei", "d4": "drei"},
+        {"e1": "one", "e2": "two", "e3": "three"},
+        [("d1", "e1"), ("d2", "e2")],
+    )
     found = mining.scored_pairs(pools, encode)
     assert {(a, b) for a, b, _ in found["margin"]} == {("d1", "e1"), ("d4", "e3")}
     assert {(a, b) for a, b, _ in found["cosine"]} == {("d1", "e1"), ("d4", "e3")}

@@ -117,12 +117,10 @@ def test_questions_and_contexts_in_two_languages(tiny):
 
 def test_gold_pairs_stand_in_both_pools(tiny):
     pools = bucc.pools("qta", "test", tiny)
-    source, target = (dict(zip(*side, strict=True)) for side in (
-        (pools.source_ids, pools.source), (pools.target_ids, pools.target)))  # fmt: skip
-    pairs = {(source[a], target[b]) for a, b in pools.gold}
+    pairs = {(pools.source[a], pools.target[b]) for a, b in pools.gold}
     examples = load("bucc", "qta", None, tiny)
     assert pairs == set(zip(examples["text"], examples["text_2"], strict=True))
-    assert len(source) == len(target) == 3 * len(pools.gold)
+    assert len(pools.source) == len(pools.target) == 3 * len(pools.gold)
 
 
 @pytest.fixture(scope="module")

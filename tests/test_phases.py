@@ -145,7 +145,7 @@ def test_the_same_run_again_gives_the_same_bytes(study, tmp_path, monkeypatch):
         assert (run.folder / "examples.parquet").read_bytes() == first
         assert len(evaluating.KEPT) == groups
         shutil.rmtree(run.folder)
-    monkeypatch.setattr(evaluating, "windows_of", None)
+    monkeypatch.setattr(evaluating, "encoded", None)
     train.train_target(run, progress=False)
     assert (run.folder / "examples.parquet").read_bytes() == first
 

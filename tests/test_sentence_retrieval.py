@@ -21,15 +21,11 @@ WIDTH = 48
 def planted(pools, noise=0.3, strangers=()):
     """Vectors of sentences: gold pairs close together, all others random; strangers at random."""
     rng, vectors = np.random.default_rng(0), {}
-    source, target = (
-        dict(zip(pools.source_ids, pools.source, strict=True)),
-        dict(zip(pools.target_ids, pools.target, strict=True)),
-    )
     for a, b in pools.gold:
         centre = rng.normal(size=WIDTH)
-        vectors[source[a]] = centre + noise * rng.normal(size=WIDTH)
-        vectors[target[b]] = centre + noise * rng.normal(size=WIDTH)
-    for text in [*pools.source, *pools.target, *strangers]:
+        vectors[pools.source[a]] = centre + noise * rng.normal(size=WIDTH)
+        vectors[pools.target[b]] = centre + noise * rng.normal(size=WIDTH)
+    for text in [*pools.source.values(), *pools.target.values(), *strangers]:
         vectors.setdefault(text, rng.normal(size=WIDTH))
     return vectors
 
@@ -104,7 +100,7 @@ def gold_pools(language, split, data):
            for code, side in zip((language, "en"), sides, strict=True)]  # fmt: skip
     gold = [(ids[0][a], ids[1][b])
             for a, b in zip(examples["text"][:], examples["text_2"][:], strict=True)]  # fmt: skip
-    return bucc.Pools(list(ids[0].values()), sides[0], list(ids[1].values()), sides[1], gold)
+    return bucc.Pools(*({i: text for text, i in side.items()} for side in ids), gold)
 
 
 def test_gold_pairs_of_the_hub_from_loading_to_the_score(tiny):
@@ -113,11 +109,8 @@ def test_gold_pairs_of_the_hub_from_loading_to_the_score(tiny):
              for split in ("validation", "test")}  # fmt: skip
     pairs = load("bucc", "qta", "test", tiny)
     texts = set(zip(pairs["text"], pairs["text_2"], strict=True))
-    source, target = (
-        dict(zip(pools["test"].source_ids, pools["test"].source, strict=True)),
-        dict(zip(pools["test"].target_ids, pools["test"].target, strict=True)),
-    )
-    assert {(source[a], target[b]) for a, b in pools["test"].gold} == texts
+    test = pools["test"]
+    assert {(test.source[a], test.target[b]) for a, b in test.gold} == texts
     encode = encoder(*map(planted, pools.values()))
     tuning = mining.scored_pairs(pools["validation"], encode)["margin"]
     threshold = mining.best_threshold(tuning, pools["validation"].gold)

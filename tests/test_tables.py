@@ -132,7 +132,7 @@ def test_unknown_task_gets_the_nearest_name(name, near):
 
 
 def test_unknown_data_folder_is_one_line(tmp_path):
-    with pytest.raises(UserError, match=r"data: '.*nowhere' is not a folder; allowed: hub, world"):
+    with pytest.raises(UserError, match=r"no folder .*nowhere; allowed: hub, world or a mirror"):
         tables.tasks(tmp_path / "nowhere")
 
 

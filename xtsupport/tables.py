@@ -11,7 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xtsupport.errors import UserError, shorten, unknown
+from xtsupport.errors import UserError, did_you_mean, shorten, unknown
 from xtsupport.folders import PACKAGE, typed
 from xtsupport.table_files import read_rows
 
@@ -146,12 +146,12 @@ class Family:
     differs: str
 
 
-def mirror(data: str | Path) -> Path:
-    """The folder of a mirror. Raises UserError if `data` is no folder."""
-    folder = typed(data, Path())
+def mirror(data: str | Path, start: Path | None = Path()) -> Path:
+    """The folder of a mirror, from `start` (None: the project root). UserError if there is none."""
+    folder = typed(data, start)
     if not folder.is_dir():
-        raise UserError(f"data: {shorten(str(data), 300)} is not a folder; "
-                        "allowed: hub, world, or the path of a mirror")  # fmt: skip
+        raise UserError(f"no folder {folder}{did_you_mean(data, ['hub', 'world'])}; "
+                        "allowed: hub, world or a mirror folder")  # fmt: skip
     return folder
 
 

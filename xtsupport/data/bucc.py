@@ -26,12 +26,10 @@ FILES = {"test": "training", "validation": "sample"}
 
 @dataclass(frozen=True)
 class Pools:
-    """Sentences of both sides with their ids, and the gold (source id, target id) pairs."""
+    """The sentences of both sides by their ids, and the gold (source id, target id) pairs."""
 
-    source_ids: list[str]
-    source: list[str]
-    target_ids: list[str]
-    target: list[str]
+    source: dict[str, str]
+    target: dict[str, str]
     gold: list[tuple[str, str]]
 
 
@@ -44,8 +42,7 @@ def read(paths: list[Path]) -> Pools:
     """The pools in the files of the source pool, the English pool and the gold pairs."""
     source, target, gold = (_two_columns(path) for path in paths)
     _check_ids(paths, source, target, gold)
-    parts = [[row[column] for row in rows] for rows in (source, target) for column in (0, 1)]
-    return Pools(parts[0], parts[1], parts[2], parts[3], gold)
+    return Pools(dict(source), dict(target), gold)
 
 
 def files(language, split, data) -> list[Path]:

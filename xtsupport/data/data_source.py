@@ -1,8 +1,8 @@
 """Where data come from: what a ``data`` setting names."""
 
-from xtsupport import folders
 from xtsupport.data.published_files import recognised
-from xtsupport.errors import UserError, did_you_mean
+from xtsupport.errors import UserError
+from xtsupport.tables import mirror
 
 
 def data_source(data: str) -> str:
@@ -17,12 +17,7 @@ def data_source(data: str) -> str:
         from xtsupport.data.world.generate import world_folder
 
         return str(world_folder(size="tiny"))
-    folder = folders.typed(data).resolve()
-    if not folder.is_dir():
-        raise UserError(
-            f"no folder {folder}{did_you_mean(data, ['hub', 'world'])}; "
-            "allowed: hub, world or a mirror folder"
-        )
+    folder = mirror(data, None).resolve()
     if next(folder.rglob("*.parquet"), None) is None and next(recognised(folder), None):
         raise UserError(
             f"{folder} holds files as published and no parquet; make a mirror from it with "

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from xtsupport import tables
@@ -131,13 +132,9 @@ def _words(path, hit):
     if wrong and not bare:
         raise UserError(f"{path}, line {wrong}: expected a word, a tab and a tag"
                         + ", not a space" * blanks)  # fmt: skip
-    sentences: list[list[tuple[str, str]]] = [[]]
-    for fields in () if bare else lines:
-        if fields:
-            sentences[-1].append((fields[0].removeprefix(prefix), fields[1].strip()))
-        else:
-            sentences.append([])
-    rows, why = _tagged(sentences, column), GONE if bare else ""
+    pairs = [(fields[0].removeprefix(prefix), fields[1].strip()) if fields else ()
+             for fields in ([] if bare else lines)]  # fmt: skip
+    rows, why = _tagged(pairs, column), GONE if bare else ""
     yield SplitRows(hit["task"], hit["code"], SPLITS[hit["split"]], rows, why)
 
 
@@ -145,23 +142,24 @@ def _conllu(path, hit):
     """A treebank; ranges and empty nodes, whose numbers are no whole ones, are no words."""
     if hit["code"] not in tables.task("udpos").every_language:
         return
-    sentences: list[list[tuple[str, str]]] = [[]]
+    pairs: list[tuple] = []
     for number, line in enumerate(read_text(path).split("\n"), 1):
         fields = line.split("\t")
         if not line.strip():
-            sentences.append([])
+            pairs.append(())
         elif line.startswith("#"):
             continue
         elif len(fields) != 10:
             raise UserError(f"{path}, line {number}: expected the 10 columns of CoNLL-U")
         elif fields[0].isdecimal():
-            sentences[-1].append((fields[1], fields[3]))
-    yield SplitRows("udpos", hit["code"], SPLITS[hit["split"]], _tagged(sentences, "pos_tags"))
+            pairs.append((fields[1], fields[3]))
+    yield SplitRows("udpos", hit["code"], SPLITS[hit["split"]], _tagged(pairs, "pos_tags"))
 
 
-def _tagged(sentences, column):
-    parts = (zip(*sentence, strict=True) for sentence in sentences if sentence)
-    return [{"tokens": list(words), column: list(tags)} for words, tags in parts]
+def _tagged(pairs, column):
+    """Rows of (word, tag) pairs, with empty ones between sentences."""
+    sentences = (zip(*each, strict=True) for words, each in groupby(pairs, bool) if words)
+    return [{"tokens": list(words), column: list(tags)} for words, tags in sentences]
 
 
 def _questions(path: Path, prefix: str = "") -> tuple[list[dict], str]:

@@ -23,11 +23,11 @@ def scored_pairs(pools, encode, device="cpu") -> dict[str, list[tuple[str, str, 
 
     pools: xtsupport.data.bucc.Pools. encode: list of sentences -> unit vectors (n, hidden).
     """
-    sides = [list(dict.fromkeys(texts)) for texts in (pools.source, pools.target)]
+    sides = [list(dict.fromkeys(pool.values())) for pool in (pools.source, pools.target)]
     x, y = (encode(texts) for texts in sides)
     forward = nearest(x, y, NEIGHBOURS, device=device)
     backward = nearest(y, x, NEIGHBOURS, device=device)
-    ids = [_ids(pools.source, pools.source_ids), _ids(pools.target, pools.target_ids)]
+    ids = [_ids(pools.source), _ids(pools.target)]
     found = {}
     for name, margin in (("margin", True), ("cosine", False)):
         triples = zip(*one_to_one(forward, backward, margin), strict=True)
@@ -83,7 +83,7 @@ def above(scored, threshold: float) -> list[tuple[str, str]]:
     return [(a, b) for a, b, score in scored if score >= threshold]
 
 
-def _ids(sentences, ids) -> dict[str, str]:
+def _ids(pool: dict[str, str]) -> dict[str, str]:
     """The id of every sentence that occurs once."""
-    times = Counter(sentences)
-    return {text: i for text, i in zip(sentences, ids, strict=True) if times[text] == 1}
+    times = Counter(pool.values())
+    return {text: identifier for identifier, text in pool.items() if times[text] == 1}

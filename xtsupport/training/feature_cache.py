@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from itertools import pairwise
@@ -29,9 +30,10 @@ LIMIT = 4 << 30  # bytes
 FACTS = ("kind", "examples", "labels", "unanswerable", "truncated", "unplaced")
 
 
-def encoded(examples, kind: str, tokenizer, *cut) -> Features:
-    """featurise() of a `datasets.Dataset` of examples, read from the cache if it is there; cut:
-    max_length, stride and what else it takes behind them."""
+def encoded(examples, kind: str, tokenizer, settings: Mapping, labels=()) -> Features:
+    """featurise() of a `datasets.Dataset` of examples, read from the cache if it is there;
+    settings: of a run, such as max_length and, where there are any, stride and step."""
+    cut = settings["max_length"], settings.get("stride", 0), tuple(labels), settings.get("step")
     path = user_cache() / "features" / key(examples, tokenizer, (kind, *cut))
     found = read(path)
     if found is None:

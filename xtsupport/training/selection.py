@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import torch
 
 
@@ -48,10 +49,7 @@ class Selection:
 
     def column(self, steps: int) -> np.ndarray:
         """The score after each step (steps,), NaN where none was taken."""
-        found = np.full(steps, np.nan)
-        for step, score in self.scores.items():
-            found[step - 1] = score
-        return found
+        return pd.Series(self.scores, dtype=float).reindex(range(1, steps + 1)).to_numpy()
 
     def __str__(self) -> str:
         """``dev 71.3 (best 72.0 at step 1000)``; empty before any evaluation."""

@@ -55,7 +55,8 @@ def chunks(texts: list, data: str) -> Iterable[tuple[str, dict]]:
         row = tables.task(name, data)
         if row.evaluator == "pairs":
             pools = bucc.pools(language, split, data)
-            yield row.kind, {"text": pools.source, "text_2": pools.target}
+            sides = {"text": pools.source, "text_2": pools.target}
+            yield row.kind, {name: list(pool.values()) for name, pool in sides.items()}
             continue
         rows = load(name, language, split, data, language_2)
         for start in range(0, len(rows), ROWS):

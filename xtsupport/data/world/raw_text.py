@@ -3,7 +3,6 @@ English; what the encoder learns words, synonyms and translations from."""
 
 import re
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from xtsupport.data.world import languages as invented
@@ -89,10 +88,5 @@ def utterance(world: World, fact: Fact) -> Utterance:
 
 def mixed(world: World, language: Language, text: str) -> str:
     """Code-switching: 40% of the content words in English."""
-    english = _english_words(language)
+    english = {language.words[lemma]: lemma for lemma in invented.CONTENT_WORDS}
     return re.sub(r"\w+", lambda m: english.get(m[0], m[0]) if world.chance(0.4) else m[0], text)
-
-
-@cache
-def _english_words(language: Language) -> dict[str, str]:
-    return {language.words[lemma]: lemma for lemma in invented.CONTENT_WORDS}

@@ -16,10 +16,9 @@ from xtsupport.sides import SOURCE
 from xtsupport.study.params.groups import Evaluation
 from xtsupport.study.phases.exposure import validation_split
 from xtsupport.study.phases.fitting import sizes
-from xtsupport.study.phases.training_rows import windows_of
 from xtsupport.study.runs import Run, digest, upstream_records
 from xtsupport.tables import languages, task
-from xtsupport.training.feature_cache import tokenizer_mark
+from xtsupport.training.feature_cache import encoded, tokenizer_mark
 from xtsupport.training.features import Features
 
 MAX_ANSWER = Evaluation.model_fields["max_answer_length"].default  # of validation in phase 2
@@ -95,7 +94,7 @@ def evaluation_set(target, code, code_2, trained_on: Features, tokenizer, run: R
     most = run.settings.get("max_clusters")
     most = most.get(target) if isinstance(most, dict) else most
     rows = whole_clusters(load(target, code, split, run.options["data"], code_2), most)
-    features = windows_of(rows, trained_on.kind, tokenizer, run.settings, trained_on.labels)
+    features = encoded(rows, trained_on.kind, tokenizer, run.settings, trained_on.labels)
     return EvaluationSet(target, code, code_2, rows[:], features)
 
 
@@ -113,7 +112,7 @@ def decoding(trained_on: Features, tokenizer, run: Run) -> dict:
 def predictions_of(model, trained: str, trained_on: Features, examples, tokenizer, run: Run):
     """(predictions, sizes of the features) of evaluation rows."""
     labels = trained_on.labels
-    features = windows_of(examples, trained_on.kind, tokenizer, run.settings, labels)
+    features = encoded(examples, trained_on.kind, tokenizer, run.settings, labels)
     more = decoding(trained_on, tokenizer, run)
     return predict(model, trained, features, examples[:], **more), sizes(features)
 

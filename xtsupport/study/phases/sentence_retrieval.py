@@ -107,7 +107,7 @@ def mine(target: str, codes: list[str], model, tokenizer, run) -> Iterator[tuple
             found = score(target, pairs[way], pools.gold, code, data=data)
             records.append({"task": target, "language": code, "scored_by": way, **found,
                             "threshold": threshold, "tuned_on": tuned_on})  # fmt: skip
-        texts = pools.source + pools.target
+        texts = [*pools.source.values(), *pools.target.values()]
         cut = too_long(tokenizer, texts, settings["max_length"])
         size = {"examples": len(texts), "truncated": cut}
         yield code, pools.gold, pairs["margin"], records, size

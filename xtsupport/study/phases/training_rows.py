@@ -34,14 +34,7 @@ def training_features(name: str, rows: int, tokenizer, run: Run, encoder=None) -
         labels = tuple(sorted({tag for tags in examples["tags"][:] for tag in tags}))
     if "copies" in settings:
         examples = noisy_copies(examples, row.kind, encoder, tokenizer, run)
-    return windows_of(examples, row.kind, tokenizer, settings, labels)
-
-
-def windows_of(examples, kind: str, tokenizer, settings: dict, labels=()) -> Features:
-    """Features of rows, cut into windows as a run's settings say."""
-    step = settings.get("step")
-    cut = settings["max_length"], settings["stride"]
-    return encoded(examples, kind, tokenizer, *cut, labels, step)
+    return encoded(examples, row.kind, tokenizer, settings, labels)
 
 
 def window_counts(run: Run, tokenizer) -> dict[str, int]:
@@ -106,4 +99,4 @@ def raw_features(tokenizer, run: Run) -> Features:
         texts = load(raw["task"], code, split, data, first=raw["documents"])
         parts.append(texts.select_columns("text"))
     texts = datasets.concatenate_datasets(parts)
-    return encoded(texts, "masked", tokenizer, run.settings["max_length"], 0)
+    return encoded(texts, "masked", tokenizer, run.settings)
