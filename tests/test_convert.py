@@ -116,7 +116,7 @@ def test_questions(mirror):
 def test_pools(mirror):
     out, _ = mirror
     found = bucc.pools("zh", "validation", out)
-    assert found.source == ["一", "二"] and found.gold == [("zh-1", "en-1")]
+    assert found.source == {"zh-1": "一", "zh-2": "二"} and found.gold == [("zh-1", "en-1")]
     assert not bucc.present("zh", "test", out)
 
 

@@ -484,7 +484,7 @@ def test_labels_by_name_and_by_number():
         ("xquad", {"1": "Ada"}, [{"id": "1", "answers": object()}], "answers of 1 must be a list"),
         ("xquad", {"1": "Ada", 1: "Ben"}, [{"id": "1", "answers": "Ada"}], "1 ids have several"),
         ("xquad", [{"id": "1", "prediction_text": "Ada"}] * 2, [{"id": "1", "answers": "Ada"}],
-         r"1 ids have several predictions \(1\); give one each"),
+         r"2 predictions for 1 references; 1 ids have several: 1"),
         ("xquad", {"1": ["Ada"]}, [{"id": "1", "answers": ["Ada"]}], "prediction 1 must be text"),
         ("xquad", {"1": "Ada"}, {"1": ["Ada"]}, "references must be a list of {'id'"),
         ("xquad", ["Ada"], [{"id": "1", "answers": ["Ada"]}], "predictions must be a list of {'id"),

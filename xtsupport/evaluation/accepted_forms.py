@@ -42,9 +42,9 @@ def answers(predictions, references, where: str) -> tuple[list[str], list[list[s
     else:
         items = _by_id(predictions, ("prediction_text", "prediction"), where, "predictions")
     gold = _by_id(references, ("answers",), where, "references")
-    guesses, ids = _once(items, where), [identifier for identifier, _ in gold]
-    _same_ids(guesses, ids, where)
-    return [text_of(guesses[i], f"{where}: prediction {brief(i)}") for i in ids], [
+    _same_ids([i for i, _ in items], [i for i, _ in gold], where)
+    guesses = dict(items)
+    return [text_of(guesses[i], f"{where}: prediction {brief(i)}") for i, _ in gold], [
         texts(value, f"{where}: answers of {brief(i)}") for i, value in gold
     ]
 
@@ -67,26 +67,17 @@ def _by_id(rows, names, where, what):
     return found
 
 
-def _once(items, where):
-    """{id: prediction} of pairs; UserError for an id that occurs again."""
-    counts = Counter(identifier for identifier, _ in items)
-    twice = [identifier for identifier, times in counts.items() if times > 1]
-    if twice:
-        raise UserError(f"{where}: {len(twice)} ids have several predictions "
-                        f"({brief(twice[0])}); give one each")  # fmt: skip
-    return dict(items)
-
-
-def _same_ids(predictions, ids, where):
-    missing = sorted(set(ids) - set(predictions))
-    extra = sorted(set(predictions) - set(ids))
-    for problem, found in (("missing", missing), ("not among the references", extra)):
+def _same_ids(predictions, references, where):
+    """UserError unless every reference has one prediction, and nothing else has."""
+    twice = sorted(i for i, times in Counter(predictions).items() if times > 1)
+    missing = sorted(set(references) - set(predictions))
+    extra = sorted(set(predictions) - set(references))
+    problems = {"have several": twice, "missing": missing, "not among the references": extra}
+    for problem, found in problems.items():
         if found:
-            raise UserError(
-                f"{where}: {len(predictions)} predictions for {len(ids)} references; "
-                f"{len(found)} ids {problem}: {', '.join(map(brief, found[:3]))}"
-                + (", ..." if len(found) > 3 else "")
-            )
+            some = ", ".join(map(brief, found[:3])) + (", ..." if len(found) > 3 else "")
+            raise UserError(f"{where}: {len(predictions)} predictions for {len(references)} "
+                            f"references; {len(found)} ids {problem}: {some}")  # fmt: skip
 
 
 def text_of(value, what: str) -> str:

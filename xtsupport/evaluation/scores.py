@@ -76,13 +76,13 @@ def _evaluate(task: Task, gold, predictions, language):
     where = f"{task.name} ({brief(language)})"
     gold = listed(gold, f"{where}: references")
     predictions = listed(predictions, f"{where}: predictions")
-    _same_length(task, language, predictions, gold)
+    _same_length(where, predictions, gold)
     if not gold:
         raise UserError(f"{where}: nothing to score: 0 examples")
     if task.kind == "tagging":
         gold, predictions = accepted_forms.tags(gold, predictions, task, where)
         for number, (guess, true) in enumerate(zip(predictions, gold, strict=True)):
-            _same_length(task, language, guess, true, f"sentence {number}: ")
+            _same_length(f"{where}: sentence {number}", guess, true)
     elif task.kind != "span":
         gold, predictions = accepted_forms.labels(gold, predictions, task, where)
     return EVALUATORS[task.evaluator](task, gold, predictions, language)
@@ -218,10 +218,10 @@ def _column(examples, name):
                         f"{name!r}; not {brief(examples)!r}") from None  # fmt: skip
 
 
-def _same_length(task, language, predictions, references, where=""):
+def _same_length(where, predictions, references):
     if len(predictions) != len(references):
-        raise UserError(f"{task.name} ({brief(language)}): {where}{len(predictions)} predictions "
-                        f"for {len(references)} references; there must be one each")  # fmt: skip
+        raise UserError(f"{where}: {len(predictions)} predictions for {len(references)} "
+                        "references; there must be one each")  # fmt: skip
 
 
 def _percentages(results):
