@@ -70,7 +70,8 @@ class Work:
         of, beside which a CPU does a little more."""
         if self.phase in device.rates:
             return self.training / device.rates[self.phase]
-        found = device.training(self.training, self.moved, self.kernels)
+        busy = self.training / device.rate + self.moved / device.bandwidth
+        found = max(busy, device.launch * self.kernels)
         return found if device.launch else found + SECONDS_PER_STEP * self.steps
 
 

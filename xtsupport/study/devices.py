@@ -84,12 +84,6 @@ class Device:
     launch: float = 0.0  # seconds the host takes to start a kernel; a CPU's are part of its rate
     rates: dict[str, float] = field(default_factory=dict)  # of phases whose steps were timed
 
-    def training(self, operations: float, moved: float, kernels: float) -> float:
-        """Seconds of training steps that do so many operations, move so many bytes and start so
-        many kernels."""
-        busy = operations / self.rate + moved / self.bandwidth
-        return max(busy, self.launch * kernels)
-
 
 DEVICES = tuple(  # by the manufacturer's figures
     Device(

@@ -26,14 +26,13 @@ def wanted() -> list[Requirement]:
 def missing() -> list[str]:
     """Requirements that this Python does not meet, such as ``pandas>=2.2``."""
     asked = wanted()
-    lacking = [f"{each.name}{each.specifier}" for each in asked if not there(each)]
+    found = versions_of(each.name for each in asked)
+    lacking = [
+        f"{each.name}{each.specifier}"
+        for each in asked
+        if each.name not in found or not each.specifier.contains(found[each.name], prereleases=True)
+    ]
     return lacking if asked else ["xtsupport"]
-
-
-def there(required: Requirement) -> bool:
-    """Whether a package is installed in a version that will do."""
-    found = versions_of([required.name]).get(required.name, "")
-    return bool(found) and required.specifier.contains(found, prereleases=True)
 
 
 def needed(lacking: list[str]) -> list[str]:

@@ -284,4 +284,4 @@ class Planner:
             for row in rows
             if row.pairable
         }
-        return {name: pairs for name, pairs in found.items() if pairs}
+        return asked(**found)

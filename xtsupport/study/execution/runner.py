@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
@@ -67,12 +66,16 @@ def run_study(study: Study, jobs: int, profile: str, show: Tick) -> dict[str, di
 
 
 def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show) -> dict:
-    """One Snakemake call over nodes; returns their states."""
+    """One call of Snakemake, where there is one, over nodes; returns their states."""
     prepare(study, todo, holder)
-    pays = profile == "local" and len(todo) > 1 and not plain.chosen()
+    one_by_one = profile == "local" and plain.chosen()
+    carry_out = plain.run_nodes if one_by_one else partial(snakemake.run_nodes, jobs, profile)
+    pays = profile == "local" and len(todo) > 1 and not one_by_one
     kernels = nodes.environment(study.settings.threads)
+    own = {"XTSUPPORT_ROOT": str(folders.root()), STOP: str(study.folder / STOP_FILE)}
     with kernel_server.server(uuid.uuid4().hex, kernels, pays) as warm:
-        code = carry_out(study, jobs, profile, warm, lambda: show(states(study, todo)))
+        tick, stop = lambda: show(states(study, todo)), partial(let_training_stop, study)
+        code = carry_out(study.folder, own | warm, tick, stop)
     tidy(study)
     found = states(study, todo)
     if code and not any(each["state"] in ("failed", "running") for each in found.values()):
@@ -159,18 +162,6 @@ def write_node(study: Study, node: Node, holder: str) -> None:
         "record": run_folder.record_of(node.runs[0]) if analysis else None,
     }
     files.write_json(folder / nodes.SPEC, spec)
-
-
-def carry_out(study: Study, jobs: int, profile: str, environment: dict, tick: Tick) -> int:
-    """Do the nodes of the graph, by Snakemake where there is one; its exit code."""
-    stop_file = str(study.folder / STOP_FILE)
-    environment = {"XTSUPPORT_ROOT": str(folders.root()), STOP: stop_file} | environment
-    stop = partial(let_training_stop, study)
-    if profile == "local" and plain.chosen():
-        return plain.run_nodes(study.folder, environment, tick, stop)
-    if find_spec("snakemake") is None:
-        raise UserError(f"--profile {profile}: needs Snakemake, which is not installed here")
-    return snakemake.run_nodes(study.folder, jobs, profile, environment, tick, stop)
 
 
 def allow_open_files() -> None:

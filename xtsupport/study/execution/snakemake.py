@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from xtsupport.errors import UserError
@@ -18,12 +19,15 @@ HERE = Path(__file__).parent
 
 
 def run_nodes(
-    study: Path, jobs: int, profile: str, environment: dict, tick: Callable, stop: Callable
+    jobs: int, profile: str, study: Path, environment: dict, tick: Callable, stop: Callable
 ) -> int:
     """Call Snakemake on the graph in a study's folder and wait for it; its exit code.
 
     It and all below it die with this process. tick and stop: as ``plain.run_nodes`` calls them.
+    Raises UserError where Snakemake is not installed.
     """
+    if find_spec("snakemake") is None:
+        raise UserError(f"--profile {profile}: needs Snakemake, which is not installed here")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(HERE / "Snakefile")]
     command += ["--directory", str(study), "--nolock"]
     command += ["--profile", str(profile_folder(profile)), "--workflow-profile", "none"]

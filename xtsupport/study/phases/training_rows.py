@@ -1,6 +1,5 @@
 """Which rows a run trains on: English ones, translated ones, those of another source, raw text."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from xtsupport import folders
 from xtsupport.data import load
 from xtsupport.errors import UserError
+from xtsupport.files import read_json
 from xtsupport.study.phases.exposure import training_languages, training_split
 from xtsupport.study.runs import Run
 from xtsupport.tables import task
@@ -78,14 +78,9 @@ def noisy_copies(examples, kind: str, encoder, tokenizer, run: Run):
 
 def read_synonyms(path: Path) -> dict[str, list[str]]:
     """A JSON object {word: [synonym, ...]}. Raises UserError when the file is no such thing."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"robust.synonyms = {path}: cannot be read ({error})") from error
-    if not isinstance(found, dict) or not all(isinstance(near, list) for near in found.values()):
-        raise UserError(
-            f"robust.synonyms = {path}: must hold one JSON object, word: [synonym, ...]"
-        )
+    found = read_json(path)
+    if found is None or not all(isinstance(near, list) for near in found.values()):
+        raise UserError(f"robust.synonyms = {path}: must hold a JSON object, word: [synonym, ...]")
     return found
 
 
