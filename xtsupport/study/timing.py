@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModel, XLMRobertaConfig, XLMRobertaModel
+from transformers import AutoConfig, AutoModel
 
 from xtsupport.errors import UserError
 from xtsupport.study.cost import Estimate, here
@@ -21,6 +21,7 @@ from xtsupport.training.encoder import freeze_embeddings, set_dropout, without_p
 from xtsupport.training.features import Features
 from xtsupport.training.heads import TaskModel
 from xtsupport.training.loop import train
+from xtsupport.training.masked import tiny_xlmr
 from xtsupport.training.recipe import Recipe
 
 STEPS, ENOUGH = 20, 60.0  # steps that are timed; seconds after which fewer have to do
@@ -103,16 +104,9 @@ def encoder(found: Estimate):
         folder = checkpoint.config_file(found.settings.encoder).parent
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         return without_pooler(AutoModel.from_config(config))
-    shape = found.shape
-    config = XLMRobertaConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.width,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=max(1, shape.width // 64),
-        intermediate_size=shape.feed_forward,
-        max_position_embeddings=8194,
-    )
-    return XLMRobertaModel(config, add_pooling_layer=False)
+    own, most = found.shape, 8192  # tokens
+    size = own.vocabulary, own.width, own.layers, max(1, own.width // 64), own.feed_forward
+    return tiny_xlmr(*size, most, seed=0).roberta
 
 
 def sequences(found: Estimate, run: Run, wanted: int) -> Features:
