@@ -1,6 +1,6 @@
 """What the runs of a study read: how many rows, and fingerprints that change when the data do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 
@@ -55,27 +55,33 @@ class Inputs:
             )
         return ""
 
-    def training(self, names: list[str], splits: dict[str, str], languages=("en",)) -> dict:
-        """Of training sets; splits: where others than usual are read, {task: split}."""
+    def of(self, own: dict, training_task: str = "") -> dict:
+        """Of all that a run with these settings reads; training_task: that of phase 3."""
+        found = self.training(own, [training_task] if training_task else own.get("tasks", ()))
+        found |= self.development(own)
+        steps = own.get("matched", {})  # of a control with as many: its rows are counted
+        counted = self.training(steps, steps.get("tasks", ()))
+        found |= {f"matched/{name}": fingerprint for name, fingerprint in counted.items()}
+        found |= self.raw(own if "task" in own else own.get("raw", {}))
+        found |= self.evaluation(own)
+        return found | (self.encoder() if "encoder" in own else {}) | self.synonyms(own)
+
+    def training(self, own: dict, names: Iterable[str]) -> dict:
+        """Of the training sets of tasks, in the splits and languages that a run's settings name."""
+        splits = own.get("train_splits", {})
         found = {name: splits.get(name) or self.tables[name].train_split for name in names}
         return {
             f"{name}/{code}/train": self.fingerprint(name, code, split)
             for name, split in found.items()
-            for code in languages
+            for code in own.get("translations") or [own.get("source", "en")]
         }
 
-    def development(self, dev: dict) -> dict:
+    def development(self, own: dict) -> dict:
         """Of development sets, and of the evaluation sets they are kept apart from."""
-        read = [*dev.get("dev_splits", {}).items(), *dev.get("dev_apart", {}).items()]
+        read = [*own.get("dev_splits", {}).items(), *own.get("dev_apart", {}).items()]
         return {
             f"{name}/en/dev": self.fingerprint(name, "en", split) for name, split in read if split
         }
-
-    def matched(self, matched: dict) -> dict:
-        """Of the rows that are counted for a control with as many steps."""
-        splits, spoken = matched.get("train_splits", {}), matched.get("translations", ["en"])
-        found = self.training([*matched.get("tasks", ())], splits, spoken)
-        return {f"matched/{name}": fingerprint for name, fingerprint in found.items()}
 
     def raw_task(self, purpose: str) -> tables.Task:
         """The task of raw text. UserError, with the purpose, where the data have none."""
@@ -91,17 +97,17 @@ class Inputs:
         name, split = raw["task"], self.tables[raw["task"]].train_split
         return {f"{name}/{code}": self.fingerprint(name, code, split) for code in raw["languages"]}
 
-    def evaluation(self, served: dict[str, list[str]], pairs: dict | None = None) -> dict:
+    def evaluation(self, own: dict) -> dict:
         """Of evaluation sets, and of the gold pairs that thresholds are tuned on."""
         found: dict[str, str] = {}
-        for name, codes in served.items():
+        for name, codes in own.get("targets", {}).items():
             row = self.tables[name]
-            split, dev = self.settings.evaluation.splits.get(name) or row.eval_split, row.dev_split
+            split, dev = own.get("eval_splits", {}).get(name) or row.eval_split, row.dev_split
             for code in codes:
                 found[f"{name}/{code}"] = self.fingerprint(name, code, split)
                 if row.evaluator == "pairs" and bucc.present(code, dev, self.data):
                     found[f"{name}/{code}/{dev}"] = self.fingerprint(name, code, dev)
-            for code, code_2 in (pairs or {}).get(name, ()):
+            for code, code_2 in own.get("pairs", {}).get(name, ()):
                 found[f"{name}/{code}+{code_2}"] = self.fingerprint(name, code, split, code_2)
         return found
 
@@ -119,12 +125,10 @@ class Inputs:
             return {f"encoder/{path.name}": checksum(path) for path in files}
         return {}
 
-    def synonyms(self, variant: str) -> dict:
+    def synonyms(self, own: dict) -> dict:
         """Of a list of synonyms."""
-        name = self.settings.robust.synonyms
-        if variant != "synonyms" or name == "embeddings":
-            return {}
-        return {"synonyms": checksum(folders.typed(name))}
+        name = own.get("synonyms", "embeddings")
+        return {} if name == "embeddings" else {"synonyms": checksum(folders.typed(name))}
 
     def commits(self, data: dict) -> dict[str, str]:
         """{data set: commit} of what a run reads from the hub, as the fingerprints hold it."""

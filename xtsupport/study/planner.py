@@ -107,16 +107,14 @@ class Planner:
             "`encoder: pretrain`"
         )
         own = self.settings.pretraining
-        raw = {"task": task.name, "languages": list(task.languages)}
+        settings = {"task": task.name, "languages": list(task.languages)} | own.model_dump()
         name = f"pretraining/seed{own.seed}"
-        settings, data = raw | own.model_dump(), self.inputs.raw(raw)
-        return self.run("pretraining", "", own.seed, name, settings, data, [])
+        return self.run("pretraining", "", own.seed, name, settings, [])
 
     def intermediate(self, condition, seed: int, start: list[Run]) -> Run:
         """Phase 2: training on one task, or on all single tasks of the study; in English, unless
         the condition says ``@translated``."""
         own, mixed, mlm = self.phase2(condition.name), "+mlm" in condition.marks, self.settings.mlm
-        dev = self.development(own.tasks, own.settings)
         return self.run(
             "intermediate",
             condition.name,
@@ -128,12 +126,8 @@ class Planner:
                 **own.settings,
                 **asked(train_splits=own.splits, translations=own.translations, raw=own.raw),
                 **asked(masked_share=mixed and mlm.share, mask=mixed and mlm.mask),
-                **dev,
+                **self.development(own.tasks, own.settings),
             },
-            self.inputs.training(own.tasks, own.splits, own.translations or ["en"])
-            | self.inputs.development(dev)
-            | self.inputs.raw(own.raw)
-            | self.inputs.encoder(),
             start,
         )
 
@@ -160,7 +154,6 @@ class Planner:
         if isinstance(most, dict):  # only of what this run serves
             most = {name: most[name] for name in served if name in most}
         evaluated = {name: evaluation.splits[name] for name in served if name in evaluation.splits}
-        pairs, dev = self.pairs(served), self.development([task], own)
         return self.run(
             "target",
             condition.name,
@@ -173,17 +166,11 @@ class Planner:
                 "targets": served,
                 "max_clusters": most,
                 "max_answer_length": evaluation.max_answer_length,
-                **asked(matched=matched, train_splits=splits, eval_splits=evaluated, pairs=pairs),
-                **asked(source=source if source != "en" else ""),
+                **asked(matched=matched, train_splits=splits, eval_splits=evaluated),
+                **asked(pairs=self.pairs(served), source=source if source != "en" else ""),
                 **self.robust_settings(variant),
-                **dev,
+                **self.development([task], own),
             },
-            self.inputs.training([task], splits, [source])
-            | self.inputs.development(dev)
-            | self.inputs.matched(matched)
-            | self.inputs.evaluation(served, pairs)
-            | self.inputs.encoder()
-            | self.inputs.synonyms(variant),
             above,
             training_task=task,
             variant=variant,
@@ -240,13 +227,12 @@ class Planner:
                 "embedding": {name: self.settings.embedding(name) for name in served},
                 "precision": self.settings.retrieval.precision,
             },
-            self.inputs.evaluation(served) | self.inputs.encoder(),
             above,
         )
 
-    def run(self, phase, condition, seed, name, own, data, upstream, **more) -> Run:
+    def run(self, phase, condition, seed, name, own, upstream, **more) -> Run:
         """A run with what all phases share; more: its training task and variant."""
-        settings = self.settings
+        settings, data = self.settings, self.inputs.of(own, more.get("training_task", ""))
         options = {
             "data": self.inputs.data,
             "given": folders.portable(settings.data),
