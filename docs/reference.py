@@ -67,7 +67,7 @@ def passages(found: Contents) -> dict[str, str]:
         "gains": gains(found),
         "findings": "\n".join(listed(findings(found))),
         "runs": "\n".join(listed([*far_out(found), *without_one(found)])),
-        "bootstrap": bootstrap_words(found.beside),
+        "bootstrap": bootstrap_words(found),
         "layers": layers(),
         "best": best(found),
         "published": beside(found),

@@ -1,7 +1,7 @@
 """From runs done here to conclusions: which runs count, whose cube is read, what is built."""
 
 import errno
-import re
+import json
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,6 +15,9 @@ from xtsupport import folders
 from xtsupport.cube.store import build_cube
 from xtsupport.errors import UserError
 from xtsupport.report import style
+from xtsupport.report.answer import in_short
+from xtsupport.report.contents import contents
+from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.evidence import evidence_of
 from xtsupport.study import conclude, finished, runs
 from xtsupport.study.plan import open_study
@@ -208,7 +211,7 @@ def test_runs_with_other_settings_stand_in_rows_of_their_own(study, package, tmp
     }  # fmt: skip
 
 
-def test_a_condition_that_was_only_run_by_hand_takes_part_under_its_name_in_braces(
+def test_a_condition_only_run_with_other_settings_takes_part_under_its_name_in_braces(
     study, package, capsys
 ):
     """None as usual, squad with one learning rate in phase 2, then with a second one."""
@@ -223,9 +226,15 @@ def test_a_condition_that_was_only_run_by_hand_takes_part_under_its_name_in_brac
     scored(open_study(params, changed[:1]).runs("target", "squad", [0])[0], 1.0)
     part = conclude.present(study)
     told = capsys.readouterr().out
-    assert "1 of 9 runs with scores and 1 by hand with other settings were done here" in told
-    assert f": none (seed 0); {names[0]} (seed 0)\none seed: a first impression" in told
+    assert "1 of 9 runs with scores and 1 with other settings were done here" in told
+    assert f": none (seed 0); {names[0]} (seed 0)\na name in braces has other settings" in told
+    assert f'set settings = ["{changed[0]}"] in the parameters\none seed: a first' in told
     assert (part.settings.analysis.contrasts, part.settings.analysis.primary) == ([], None)
+    why = conclude.declared(part).splitlines()
+    assert "contrasts: []" in why and why[-1].startswith(
+        "no primary comparison: squad and none were not both run on xquad as declared; every"
+    )
+    assert conclude.declared(study).endswith("unit: clusters x seeds\n")  # and no remark
     evidence = evidence_of(conclude.find_cube(part), part.settings, part.data)
     assert (evidence.primary.treatment, evidence.primary.baseline) == (names[0], "none")
     assert {*finished.predictions(part, "squad", "xquad")["condition"]} == {names[0]}
@@ -233,13 +242,25 @@ def test_a_condition_that_was_only_run_by_hand_takes_part_under_its_name_in_brac
     fewer = ["intermediate.learning_rate=0.004", "evaluation.max_clusters=2"]  # of other examples
     scored(open_study(params, fewer).runs("target", "squad", [0])[0], 0.25)
     part = conclude.present(study)
-    assert "squad: run with several settings; each is compared by itself" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert told.startswith("left out, as tested on other languages or examples, or no condition")
+    assert told.splitlines()[0].endswith(f"; to see some, set settings = {json.dumps(fewer[::-1])}")
     cube = pd.read_parquet(conclude.find_cube(part))
     assert cube.groupby("condition", observed=True)["score"].mean().to_dict() == {
         "none": 0.5, names[0]: 1.0, names[1]: 0.75
     }  # fmt: skip
-    with pytest.raises(UserError, match=f"choose one of {', '.join(map(re.escape, names))}"):
+    evidence = evidence_of(conclude.find_cube(part), part.settings, part.data)
+    whole = contents(significance(evidence), evidence, part.settings)
+    assert in_short(whole)[-1] == (
+        "All this is about SQuAD{intermediate.learning_rate=0.0005}, not about SQuAD{intermediate."
+        "learning_rate=0.002}; to see those, set `settings` in notebook 07."
+    )
+    with pytest.raises(UserError) as caught:
         finished.predictions(part, "squad", "xquad")
+    assert str(caught.value) == (
+        f"xquad under 'squad': run with several settings. Give one of these names, {names[0]}, "
+        f'{names[1]}; or set settings = ["{changed[0]}"] or settings = ["{changed[1]}"]'
+    )
     capsys.readouterr()
     chosen = conclude.present(open_study(params, changed[1:]))
     told = capsys.readouterr().out.splitlines()[0]
@@ -247,9 +268,45 @@ def test_a_condition_that_was_only_run_by_hand_takes_part_under_its_name_in_brac
     assert told.endswith(": none (seed 0); squad (seed 0)")  # and nothing else
     assert f"runs with {changed[1]}" == style.ORIGIN
     assert chosen.settings.analysis.primary is None  # declared was the study with its settings
+    assert "other ones were chosen here" in conclude.declared(chosen)
     evidence = evidence_of(conclude.find_cube(chosen), chosen.settings, chosen.data)
     assert (evidence.primary.treatment, evidence.primary.baseline) == ("squad", "none")
     assert finished.predictions(chosen, "squad", "xquad")["score"].mean() == 0.75
+
+
+def test_a_few_seeds_are_said_of_those_that_have_few(study, package, capsys):
+    for condition, seeds in (("none", [0, 1]), ("squad", [0])):
+        for run in study.runs("target", condition, seeds):
+            scored(run, 0.5)
+    conclude.present(study)
+    assert capsys.readouterr().out.endswith(
+        "one seed: a first impression, not evidence (squad)\n"
+        "two seeds: too few for a claim (none)\n"
+    )
+
+
+def test_damaged_runs_are_named_before_what_counts(study, package, capsys):
+    for condition in ("none", "squad", "none~squad"):
+        scored(study.runs("target", condition, [0])[0], 0.5)
+    lost = study.runs("target", "none~squad", [0])[0].folder
+    (lost / "examples.parquet").unlink()
+    conclude.present(study)
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("1 damaged run left out: target squad under none~squad, seed 0 (study")
+    assert "2 of 9 runs with scores were done here: none (seed 0); squad (seed 0)" in second
+
+
+def test_a_run_that_started_from_what_is_gone_still_counts(study, package):
+    """Its scores are here; its name says that its phase 2 is not."""
+    scored(study.runs("target", "none", [0])[0], 0.5)
+    chosen = open_study(study.params, ["intermediate.learning_rate=5e-4"])
+    (made,) = chosen.runs("target", "squad", [0])
+    scored(made, 1.0)
+    phase2 = made.upstream[0].folder
+    shutil.rmtree(phase2)
+    cube = pd.read_parquet(conclude.find_cube(conclude.present(study)))
+    name = f"squad{{intermediate={phase2.name[:6]} (gone)}}"
+    assert {*cube["condition"]} == {"none", name}
 
 
 def test_a_cube_without_runs_counts(study, package, capsys):

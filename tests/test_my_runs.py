@@ -2,15 +2,16 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from study_toys import SMALL, toy_root, xtsupport
+from study_toys import SMALL, toy_root, write_params, xtsupport
 
 from xtsupport.errors import UserError
 from xtsupport.files import described, new_folder, write_text
-from xtsupport.report import plots
+from xtsupport.report import plots, style
 from xtsupport.study import my_runs, run_store
 from xtsupport.study.cli import main
 from xtsupport.study.plan import open_study
@@ -32,7 +33,7 @@ def do(run, score):
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """A study, and the same by hand with another learning rate in phase 2."""
+    """A study, and the same with another learning rate in phase 2."""
     monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
     path = toy_root(tmp_path, **SMALL)
     opened = open_study(path)
@@ -131,15 +132,85 @@ def test_a_runs_own_settings_are_those_that_follow_from_no_others(phase, setting
     assert my_runs.own_settings(phase, settings, {}) == own
 
 
-def test_another_encoder_is_what_differs(study, tmp_path):
+def labels(study, *settings):
+    """Of the phase 3 runs without phase 2, after one more with these settings."""
+    other = open_study(study.params, settings)
+    for run in [*other.runs("pretraining"), *other.runs("target", "none")]:
+        if not my_runs.runs.is_whole(run):
+            do(run, 50)
+    return [each.label for each in my_runs.found(study, "target") if each.side == "none"][1:]
+
+
+@pytest.mark.parametrize(
+    ("settings", "label"),
+    [
+        (["evaluation.max_clusters=2"], r"none\{evaluation\.max_clusters=2\}"),
+        (["precision=bfloat16"], r"none\{precision=bfloat16\}"),
+        (["languages=[qka]"], r"none\{data=[0-9a-f]{6}\}"),  # not as the study's: other languages
+        (["encoder=mine"], r"none\{encoder=mine \([0-9a-f]{6}\)\}"),
+    ],
+)
+def test_whatever_decides_a_result_is_in_the_label(study, tmp_path, settings, label):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text("{}")
-    (run,) = open_study(tmp_path / "params" / "toy.yaml", {"encoder": "mine"}).runs(
-        "target", "none"
+    (found,) = labels(study, *settings)
+    assert re.fullmatch(label, found)
+
+
+def test_how_another_encoder_was_pretrained_is_a_mark_and_in_full_in_the_table(study, tmp_path):
+    """A study that starts from a folder, and runs of it that pretrain, in two ways."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text("{}")
+    other = open_study(write_params(tmp_path, **SMALL, study="other", encoder="mine"))
+    for run in other.runs("target", "none"):
+        do(run, 50)
+    for steps in (5, 6):
+        labels(other, "encoder=pretrain", f"pretraining.steps={steps}")
+    made = my_runs.found(other, "target")
+    names = {each.label for each in made} - {"none"}
+    assert len(names) == 2 and all(
+        re.fullmatch(r"none\{encoder=pretrain \([0-9a-f]{6}\)\}", each) for each in names
     )
-    do(run, 50)
-    labels = [each.label for each in my_runs.found(study, "target")]
-    assert len(labels) == 4 and labels[1].startswith("none{encoder=mine (")
+    assert {5.0, 6.0} <= {*my_runs.runs_table(made)["pretraining.steps"]}
+
+
+def test_a_run_whose_phase_2_is_gone_does_not_pass_for_the_studys(study):
+    (phase2,) = open_study(study.params, ["intermediate.learning_rate=5e-4"]).runs("intermediate")
+    shutil.rmtree(phase2.folder)
+    (lone,) = (each for each in my_runs.found(study, "target") if each.departs)
+    assert lone.label == f"squad{{intermediate={phase2.folder.name[:6]} (gone)}}"
+    assert lone.run.key == lone.record["run_key"]  # as its record has it
+
+
+def test_damaged_runs_are_counted_and_named_and_come_back_when_repeated(study, capsys):
+    chosen = open_study(study.params, ["intermediate.learning_rate=5e-4"])
+    (harmed,), (cut,) = chosen.runs("target", "squad"), study.runs("target", "none")
+    (harmed.folder / "scores.csv").write_text("")
+    (cut.folder / "run.json").write_text("{")
+    copy = shutil.copytree(study.runs("target", "squad")[0].folder, cut.folder.parent / "copy")
+    assert len(my_runs.found(study, "target")) == 1
+    assert main(["runs", study.params]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "3 damaged runs left out: target squad under squad{intermediate.learning_rate=0.0005}, "
+        f"seed 0 (study toy), outputs/runs/{harmed.folder.name}; "
+    )
+    for folder in (cut.folder, copy):
+        assert f"; outputs/runs/{folder.name}" in said
+    assert ". Repeat with the same settings, which replaces what is damaged, or delete" in said
+    shutil.rmtree(copy)
+    for run in (harmed, cut):
+        do(run, 50)
+    assert len(my_runs.found(study, "target")) == 3 and my_runs.damage(study) == []
+
+
+def test_what_departs_is_seen_from_the_file_whatever_a_notebook_chose(study):
+    """My runs of 06 with `settings`: the chosen runs keep their braces, and the column is there."""
+    chosen = open_study(study.params, ["intermediate.learning_rate=5e-4"])
+    made = my_runs.found(chosen, "target")
+    assert [each.label for each in made] == [each.label for each in my_runs.found(study, "target")]
+    lone = [each for each in made if each.departs]
+    assert my_runs.runs_table(lone)["intermediate.learning_rate"].tolist() == [5e-4]
 
 
 def test_the_command_prints_them(study, tmp_path):
@@ -159,6 +230,9 @@ def test_one_call_shows_table_and_pictures(study, monkeypatch):
     assert scores.get_suptitle().startswith("XQuAD")
     my_runs.show_runs(study, "target", ["udpos"])  # there is none
     assert len(shown) == 3
+    monkeypatch.setattr(style, "ORIGIN", "runs with other settings")
+    my_runs.show_runs(study, "target", "xquad")  # as papermill's -p gives it
+    assert len(shown) == 6 and not any("runs with" in str(each) for each in shown[4:])
 
 
 def test_a_page_sets_studies_runs_and_settings_side_by_side(study, capsys):

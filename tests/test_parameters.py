@@ -30,16 +30,17 @@ def test_lists_are_taken_as_people_give_them(given, meant):
         ("[target.epochs=2, threads=1]", ["target.epochs=2", "threads=1"]),
         (["target.epochs=2"], ["target.epochs=2"]),
         ({"target.epochs": 2}, {"target.epochs": 2}),
-        ("", []), ([], []),
+        ("", []), ([], []), (None, []),
     ],
 )  # fmt: skip
 def test_settings_are_taken_as_people_give_them(given, meant):
     assert as_settings(given) == meant
 
 
-def test_settings_that_are_none_are_one_line():
-    with pytest.raises(UserError, match="settings: 5 must be text such as"):
-        as_settings([5])
+@pytest.mark.parametrize("given", [[5], 5, [None, 5]])
+def test_settings_that_are_none_are_one_line(given):
+    with pytest.raises(UserError, match="settings: (5|None) must be text such as"):
+        as_settings(given)
 
 
 @pytest.fixture

@@ -120,8 +120,16 @@ def test_languages_whose_gain_never_varies_are_no_obstacle():
     cube = simulate({"squad": 5.0}, seeds=1, size=0.1, tasks=("xquad",), run_sd=0.0)
     same = cube["language"].isin(["de", "el", "th"])
     cube.loc[same, "score"] = cube.loc[same, "condition"].eq("squad").astype(float) / 3
-    table = outlook(evidence_of(cube))
+    evidence = evidence_of(cube)
+    table = expectations(evidence.target_cases("language"))
     assert len(table) > 3 and table[["gain", "ci_low", "ci_high"]].notna().all(axis=None)
+    assert outlook(evidence).empty  # of one seed nothing is said about runs to come
+
+
+def test_an_interval_without_any_noise_is_its_gain():
+    """Where the SD between languages and the noise are nil, both ends are the gain."""
+    table = pool(np.full(4, 2.0), Noise(np.zeros((4, 4)), np.zeros(1)), np.eye(4))
+    assert np.allclose(table[["gain", "ci_low", "ci_high"]], 2.0, atol=1e-3)
 
 
 def test_two_languages_say_nothing_about_others_and_have_the_same_columns():

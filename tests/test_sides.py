@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xtsupport.sides import as_columns, both_sides, short_name, side, source_language
+from xtsupport.report.names import NONE, side_name
+from xtsupport.sides import (
+    as_columns,
+    bare,
+    both_sides,
+    in_braces,
+    short_name,
+    side,
+    source_language,
+)
 
 SIDES = st.tuples(
     st.sampled_from(["none", "squad", "none~squad", "mnli+mlm", "squad{encoder=me/mine}"]),
@@ -54,6 +63,41 @@ def test_sides_are_named_as_in_a_params_file():
             both_sides(dict(zip(("treatment", "baseline", "variant"), names, strict=True)))
             == expected
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("squad", []),
+        ("squad{a.b=1}", ["a.b=1"]),
+        ("squad{a.b=[0, 1],c.d={'x': 1},e=me/mine (1a2b3c)}/source=de",
+         ["a.b=[0, 1]", "c.d={'x': 1}", "e=me/mine (1a2b3c)"]),
+    ],
+)  # fmt: skip
+def test_settings_in_braces(name, settings):
+    assert in_braces(name) == settings and bare(name) in ("squad", "squad/source=de")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("squad{a.b=1,c.d=2}", "SQuAD{a.b=1,c.d=2}"),
+        ("system{", "system{"),  # from elsewhere: no settings
+        ("system{}", "system{}"),
+        (f"none{{encoder={'long/' * 20}my_encoder (1a2b3c)}}",
+         f"{NONE}{{encoder=long\N{HORIZONTAL ELLIPSIS}ong/long/my_encoder (1a2b3c)}}"),
+    ],
+)  # fmt: skip
+def test_braces_as_figures_have_room_for(name, shown):
+    assert side_name(name) == shown
+
+
+def test_many_settings_are_counted_and_stay_apart():
+    many = [f"intermediate.setting_{number}=1" for number in range(18)]
+    names = [f"squad{{{','.join([*many, last])}}}" for last in ("a=1", "a=2")]
+    shown = [side_name(each) for each in names]
+    assert len({*shown}) == 2 and max(map(len, shown)) < 60
+    assert all(each.startswith(f"SQuAD{{{many[0]} and 18 more, ") for each in shown)
 
 
 def test_the_source_of_a_variant():

@@ -131,7 +131,7 @@ def test_a_bootstrap_reopens_findings_only():
     said = "; a bootstrap is inconclusive"
     assert doubt(found) == said and title(found).endswith(said)
     assert said in one_sentence(found) and said in closing(found)[0]
-    assert "inconclusive" in bootstrap_words(beside)
+    assert "inconclusive" in bootstrap_words(found)
 
 
 def test_undetermined_rows_have_nothing_to_reopen(monkeypatch, equal):
@@ -141,8 +141,11 @@ def test_undetermined_rows_have_nothing_to_reopen(monkeypatch, equal):
     monkeypatch.setattr(module, "beside_bootstrap", lambda evidence: rows)
     open_rows = equal.comparison.assign(verdict="undetermined")
     assert not replace(equal, comparison=open_rows).beside["differs"].any()
-    assert "agrees" in bootstrap_words(replace(equal, comparison=open_rows).beside)
-    alone = bootstrap_words(rows.assign(ci_low=float("nan"), differs=False))  # of one seed
-    assert "agrees" not in alone and alone.startswith("One seed")
-    findings = equal.comparison.assign(verdict="improves")
-    assert replace(equal, comparison=findings).beside["differs"].all()
+    said = bootstrap_words(replace(equal, comparison=open_rows))
+    assert said == "Nothing was found, so there is nothing for a bootstrap to confirm."
+    one = bootstrap_words(replace(equal, comparison=open_rows.assign(n_seeds=1)))
+    assert one.startswith("One seed")
+    findings = replace(equal, comparison=equal.comparison.assign(verdict="improves"))
+    assert findings.beside["differs"].all() and "disagrees" in bootstrap_words(findings)
+    findings.__dict__["beside"] = rows.assign(differs=False)
+    assert bootstrap_words(findings).endswith("on every finding.")

@@ -4,6 +4,7 @@ Params files write ``squad/source=de``, and ``squad`` for ``squad/plain``. Table
 treatment, baseline and variant: the variant is that of both, unless the baseline names its own.
 """
 
+import re
 from collections.abc import Mapping
 
 Side = tuple[str, str]  # condition, variant
@@ -14,15 +15,21 @@ def side(named) -> Side:
     """``condition`` or ``condition/variant`` (or a pair of them) as a pair."""
     if not isinstance(named, str):
         return tuple(named)
-    settings = named.rfind("}") + 1  # of a run by hand; the name of an encoder may have a slash
+    settings = named.rfind("}") + 1  # other than the study's; an encoder's name may have a slash
     condition, _, variant = named[settings:].partition("/")
     return named[:settings] + condition, variant or "plain"
 
 
 def bare(name: str) -> str:
-    """A condition or side without the settings of a run by hand: squad of ``squad{a.b=1}``."""
+    """A condition or side without its settings in braces: squad of ``squad{a.b=1}``."""
     before, brace, settings = name.partition("{")
     return before + settings.rpartition("}")[2] if brace else name
+
+
+def in_braces(name: str) -> list[str]:
+    """``squad{a.b=1,c.d=[0, 1]}`` -> a.b=1 and c.d=[0, 1]."""
+    inside = name.partition("{")[2].rpartition("}")[0]
+    return re.split(r",(?=[a-z_][a-z0-9_.]*=)", inside) if inside else []
 
 
 def short_name(one: Side) -> str:

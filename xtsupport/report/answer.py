@@ -13,7 +13,8 @@ from xtsupport.report.contents import Contents
 from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.numbers import counted, ends, p_equation, points, signed_gain
 from xtsupport.report.paper_sentences import scarce
-from xtsupport.sides import bare
+from xtsupport.sides import bare, short_name, side
+from xtsupport.statistics.contrasts import sides
 from xtsupport.statistics.declared import apart, few_seeds, plural
 from xtsupport.statistics.heterogeneity import heterogeneity
 
@@ -37,7 +38,8 @@ AGAINST = {  # the same where the baseline is another condition, or a system fro
 
 def in_short(found: Contents) -> list[str]:
     """The answer to the question's three parts, a line each; the first over all languages."""
-    return [one_sentence(found), *by_level(found), *rests(found), *families_differ(found)]
+    rest = (by_level, rests, families_differ, other_settings)
+    return [one_sentence(found), *(line for part in rest for line in part(found))]
 
 
 def title(found: Contents) -> str:
@@ -204,6 +206,19 @@ def families_differ(found: Contents) -> list[str]:
         f"{plural(by)}: the largest is {row['spread']:.1f} points above the smallest, "
         f"F({row['df1']}, {row['df2']:.0f}) = {row['statistic']:.1f}, "
         f"{p_equation(row['p_value'])}{depends}{limit}."
+    ]
+
+
+def other_settings(found: Contents) -> list[str]:
+    """Which runs the answer is about, where the treatment was run with several settings."""
+    mine = side(found.primary.treatment)
+    alike = [one for one in sides(found.evidence.moments)
+             if (bare(one[0]), one[1]) == (bare(mine[0]), mine[1]) and one != mine]  # fmt: skip
+    names = [side_name(short_name(one), found.evidence.data) for one in alike]
+    return [
+        f"All this is about {side_name(found.primary.treatment, found.evidence.data)}, not about "
+        f"{', '.join(names)}; to see those, set `settings` in notebook 07."
+        for _ in names[:1]
     ]
 
 

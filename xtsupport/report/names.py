@@ -1,10 +1,11 @@
 """Names as people write them, in all that is read: tasks, conditions, metrics, languages."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from xtsupport import tables
-from xtsupport.sides import both_sides, side
+from xtsupport.sides import both_sides, in_braces, side
 
 METRICS = {
     "f1": "F1", "exact_match": "exact match", "f1_segmented": "segmented F1",
@@ -21,6 +22,7 @@ AGGREGATES = {
     "all": "all targets",
 }
 MARKS = {"@translated": ", translated", "@matched": ", equal rows", "+mlm": " + masked LM"}
+ROOM = 44  # letters for settings in braces
 NONE = "no intermediate task"
 SCRIPTS = {"Latn": "Latin", "Cyrl": "Cyrillic", "Arab": "Arabic", "Deva": "Devanagari",
            "Beng": "Bengali", "Armn": "Armenian", "Geor": "Georgian", "Grek": "Greek",
@@ -66,7 +68,19 @@ def side_name(one: str, data: str = "hub") -> str:
         base = base.replace(mark, "")
     text = f"{NONE}, steps matched to {named(matched, data)}" if matched else named(base, data)
     text += marks + (f", {variant.replace('source=', 'trained in ')}" if variant != "plain" else "")
-    return text + brace + settings
+    own = in_braces(one)
+    return text + (f"{{{few_words(own)}}}" if own else brace + settings)
+
+
+def few_words(settings: Sequence[str]) -> str:
+    """Settings in a name that a figure has room for: the first, and how many more, with a mark of
+    what they are; of a long one both ends."""
+    first, *rest = settings
+    text = first if len(first) <= ROOM else f"{first[:12]}\N{HORIZONTAL ELLIPSIS}{first[-28:]}"
+    if not rest or len(text) + sum(map(len, rest)) < ROOM:
+        return ",".join([text, *rest])
+    mark = hashlib.sha256(",".join(settings).encode()).hexdigest()[:4]
+    return f"{text} and {len(rest)} more, {mark}"
 
 
 def contrast_name(row: Mapping) -> str:

@@ -19,11 +19,13 @@ from xtsupport.statistics.sensitivity import on_scales
 from xtsupport.statistics.single_runs import leave_one_out, outlying, run_scores, scatter
 from xtsupport.statistics.verdicts import better_on
 
+ONE_RUN = "Each condition has one run, so nothing can be said about other runs."
+
 
 def firm(found: Contents) -> list[Block]:
     """The whole section: sentences first, the tables behind them folded."""
     if found.answer["n_seeds"].max() < 2:
-        runs = [paragraph("Each condition has one run, so nothing can be said about other runs.")]
+        runs = [paragraph(ONE_RUN)]
     else:
         runs = [bullets([*far_out(found), *without_one(found)])]
     return [*runs, *methods(found), *power(found), *runs_table(found), *scales(found),
@@ -72,26 +74,25 @@ def without_one(found: Contents) -> list[str]:
 
 def methods(found: Contents) -> list[Block]:
     """Whether the bootstrap of the same clusters and seeds says otherwise; intervals, folded."""
+    if found.answer["n_seeds"].max() < 2:
+        return [paragraph(bootstrap_words(found))]
     beside = found.beside
     shown = beside[["task", "level", "gain"]].assign(
         **{"two-way variance": interval(beside)},
         bootstrap=interval(beside.assign(ci_low=beside["boot_low"], ci_high=beside["boot_high"])),
     )
     summary = f"Both intervals, {100 * (1 - found.rules.alpha):g}%, not corrected"
-    return [paragraph(bootstrap_words(beside)), folded(summary, table(named_tasks(shown)))]
+    return [paragraph(bootstrap_words(found)), folded(summary, table(named_tasks(shown)))]
 
 
-def bootstrap_words(beside: pd.DataFrame) -> str:
-    """One sentence: where the bootstrap differs from the primary method, or that it does not.
-
-    beside: the columns of ``beside_bootstrap``.
-    """
+def bootstrap_words(found: Contents) -> str:
+    """One sentence: where the bootstrap differs from the primary method, or that it does not."""
     method = "A studentised bootstrap of the same clusters and seeds"
-    against = beside[beside["differs"]]
-    if beside["ci_low"].isna().all():
-        return (
-            "One seed does not show how much runs vary, so no bootstrap of seeds stands beside it."
-        )
+    if found.answer["n_seeds"].max() < 2:
+        return "One seed does not show how much runs vary, so a bootstrap of seeds says nothing."
+    if not found.answer["verdict"].isin(["improves", "harms"]).any():
+        return "Nothing was found, so there is nothing for a bootstrap to confirm."
+    against = found.beside[found.beside["differs"]]
     if against.empty:
         return f"{method} agrees with the primary method (two-way variance) on every finding."
     places = ", ".join(f"{task_name(row.task)} ({row.level})" for row in against.itertuples())
@@ -116,8 +117,8 @@ def scales(found: Contents) -> list[Block]:
 
 
 def noise_shares(found: Contents) -> list[Block]:
-    """Where the uncertainty comes from."""
-    if not found.rules.paired:
+    """Where the uncertainty comes from; needs two seeds."""
+    if not found.rules.paired or found.answer["n_seeds"].min() < 2:
         return []
     text = (
         f"Where the uncertainty of the gain on {task_name(found.primary.target)} over all "
@@ -186,7 +187,7 @@ def expected(found: Contents) -> list[Block]:
     """Gains drawn towards their common mean, per language, per group, and for a new language."""
     rows = outlook(found.evidence)
     if rows.empty:
-        return [paragraph("With fewer than three languages, nothing can be said about others.")]
+        return [paragraph(outlook_words(found, rows))]
     each = rows[rows["by"].isin(["language", "new language"])]
     groups = rows[(rows["by"] == "group") & (rows["n_languages"] > 1)]
     parts = [table(outlook_table(part, found.languages)) for part in (each, groups) if len(part)]
@@ -195,7 +196,12 @@ def expected(found: Contents) -> list[Block]:
 
 
 def outlook_words(found: Contents, rows: pd.DataFrame) -> str:
-    """What the table holds, and the prediction for a language that was not tested."""
+    """What the table holds, and the prediction for a language that was not tested; or why there is
+    none."""
+    if rows.empty and found.answer["n_seeds"].max() < 2:
+        return "One seed says nothing about other runs, and so not what to expect in a language."
+    if rows.empty:
+        return "With fewer than three languages, nothing can be said about others."
     new = rows[rows["by"] == "new language"].iloc[0]
     sure = f"{100 * (1 - found.rules.alpha):g}%"
     return (

@@ -5,7 +5,6 @@ A contrast is explicit because one baseline does not serve all: ``mnli@translate
 against the control ``none~task`` that trains as many steps without it.
 """
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,16 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.errors import UserError
-from xtsupport.sides import SOURCE, Side, as_columns, bare, short_name, side, source_language
+from xtsupport.sides import (
+    SOURCE,
+    Side,
+    as_columns,
+    bare,
+    in_braces,
+    short_name,
+    side,
+    source_language,
+)
 from xtsupport.statistics.aggregates import Facts, Row, rows
 from xtsupport.statistics.clusters import Moments
 from xtsupport.statistics.declared import Primary
@@ -115,17 +123,11 @@ def default_contrasts(have: Collection[Side]) -> list[tuple[Side, Side]]:
 
 def _alike(name: str, condition: str, have: Collection[Side]) -> Side:
     """The side `name` with the most of the settings in the braces of `condition`, and no others."""
-    wanted = _in_braces(condition)
+    wanted = {*in_braces(condition)}
     fit = {one: len(own) for one, variant in have
            if variant == "plain" and bare(one) == name
-           and (own := _in_braces(one)) <= wanted}  # fmt: skip
+           and (own := {*in_braces(one)}) <= wanted}  # fmt: skip
     return max(fit, key=lambda one: fit[one], default=name), "plain"
-
-
-def _in_braces(name: str) -> set[str]:
-    """``squad{a.b=1,c.d=[0, 1]}`` -> a.b=1 and c.d=[0, 1]."""
-    inside = name.partition("{")[2].removesuffix("}")
-    return set(re.split(r",(?=[a-z_][a-z0-9_.]*=)", inside)) if inside else set()
 
 
 def sides(measured: Sequence[Moments]) -> list[Side]:

@@ -74,9 +74,10 @@ def measured_noise(levels: Sequence[Case]) -> Noise:
 
 
 def outlook(evidence: Evidence) -> pd.DataFrame:
-    """``expectations`` of the primary contrast on its target; no rows for fewer than 3."""
+    """``expectations`` of the primary contrast on its target; no rows for fewer than 3 languages,
+    or one seed, which says nothing about the runs to come."""
     levels = evidence.target_cases("language")
-    if len(levels) < FEWEST:
+    if len(levels) < FEWEST or joint_estimate(levels).n_seeds < 2:
         return pd.DataFrame(columns=COLUMNS)
     groups = evidence.languages.set_index("code")["group"]
     return expectations(levels, groups, evidence.rules.alpha)
@@ -144,7 +145,7 @@ def _summary(means, variances, weight, shared, between, alpha) -> pd.DataFrame:
     """Mixtures over the SD between languages (T, weighted) and over A (equally likely)."""
     centre = means @ weight
     total = variances @ weight + shared.mean() + ((means - centre[:, None]) ** 2) @ weight
-    sds = np.sqrt(variances[..., None] + shared)  # (K, T, A)
+    sds = np.sqrt(np.maximum(variances[..., None] + shared, 1e-18))  # (K, T, A); 0: all gains equal
     low, high = (_quantile(level, means, sds, weight) for level in (alpha / 2, 1 - alpha / 2))
     middle = between[np.searchsorted(weight.cumsum(), 0.5)]
     found = {"gain": centre, "sd": np.sqrt(total), "ci_low": low, "ci_high": high}

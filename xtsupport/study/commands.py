@@ -262,7 +262,7 @@ def status(args) -> None:
 )  # fmt: skip
 def runs_done(args) -> None:
     """List all runs made here, and how they differ."""
-    from xtsupport.study.my_runs import found, readable, runs_table
+    from xtsupport.study.my_runs import damage, found, readable, runs_table
     from xtsupport.study.plan import open_study
 
     if args.page:
@@ -270,10 +270,12 @@ def runs_done(args) -> None:
 
         print(write_page(args.page, out_folder(args, "runs") / "report.html"))
         return
-    made = found(open_study(args.file) if args.file else None, args.phase)
+    study = open_study(args.file) if args.file else None
+    made = found(study, args.phase)
     for phase in dict.fromkeys(each.record["phase"] for each in made):
         part = runs_table([each for each in made if each.record["phase"] == phase])
         print(readable(part).to_string(index=False), end="\n\n")
+    say(*damage(study))
     if not made:
         print("no finished run in outputs/runs" + (f" for {args.file}" if args.file else ""))
 

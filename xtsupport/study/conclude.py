@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from xtsupport import folders
 from xtsupport.errors import UserError
@@ -13,8 +14,7 @@ from xtsupport.files import plain_disk_errors, write_parquet
 from xtsupport.report import style
 from xtsupport.report.numbers import counted
 from xtsupport.sides import Side, bare, short_name, side
-from xtsupport.study import my_runs, runs
-from xtsupport.study.finished import predictions
+from xtsupport.study import finished, my_runs, runs
 from xtsupport.study.my_runs import SCORED
 from xtsupport.study.narrowing import named, with_analysis
 from xtsupport.study.plan import Study, alone, open_study, study_of
@@ -50,11 +50,14 @@ def present(study: Study, into: str = "scratch", demo: bool = False) -> Study:
         return study
     if demo:
         return shipped_study(study, asked=True)
+    print(*(f"{line}\n" for line in my_runs.damage(study)), sep="", end="")
     if study.settings.chosen:
         return with_settings(study)
     whole = study
-    if hand := by_hand(study):
-        whole = replace(study, plan=replace(study.plan, runs=(*study.plan.runs, *hand)))
+    others, apart = with_other_settings(study)
+    print(*(f"{line}\n" for line in apart), sep="", end="")
+    if others:
+        whole = replace(study, plan=replace(study.plan, runs=(*study.plan.runs, *others)))
     if there := counting(whole):
         print(*counts(whole, there), sep="\n")
         return whole if len(there) == len(with_scores(whole)) else part_of(whole, there)
@@ -80,6 +83,24 @@ def with_settings(study: Study) -> Study:
     first, *rest = counts(study, there)
     print(first.replace(":", f", with {chosen}:", 1), *rest, sep="\n")
     return study if len(there) == len(with_scores(study)) else part_of(study, there)
+
+
+def declared(study: Study) -> str:
+    """What the study declared in advance, as YAML; without a primary comparison, why there is
+    none."""
+    analysis, filed = study.settings.analysis, (study.whole or study.settings).analysis
+    text = yaml.safe_dump(analysis.model_dump(), sort_keys=False, default_flow_style=None)
+    if analysis.primary:
+        return text
+    if study.settings.chosen:
+        why = f"{study.params} declares it of its own settings, and other ones were chosen here"
+    elif filed.primary:
+        one = filed.primary
+        why = f"{one.treatment} and {one.baseline} were not both run on {one.target} as declared"
+    else:
+        why = f"{study.params} has none"
+    usual = "" if analysis.contrasts else "; every condition is compared with its usual baselines"
+    return f"{text}\nno primary comparison: {why}{usual}. All is exploratory"
 
 
 def counting(study: Study) -> dict[Run, Path]:
@@ -122,47 +143,41 @@ def with_scores(study: Study) -> list[Run]:
 def counts(study: Study, there: Iterable[Run]) -> list[str]:
     """How much of a study was run here, and what that is worth."""
     planned = [run for run in with_scores(study) if not run.listed]
-    hand = sum(bool(run.listed) for run in there)
-    usual = len([*there]) - hand
+    others = [run.condition for run in there if run.listed]
+    usual = len([*there]) - len(others)
     seeds: dict[str, set[int]] = {}
     for run in there:
         if not alone(run):  # retrieval without phase 2 has no seeds
             seeds.setdefault(run.side, set()).add(run.seed)
     lines = [f"study {study.settings.study}: {usual} of {counted(len(planned), 'run')} with scores"]
-    if hand or usual < len(planned):
-        lines[0] += f" and {hand} by hand with other settings" * bool(hand)
+    if others or usual < len(planned):
+        lines[0] += f" and {len(others)} with other settings" * bool(others)
         own = (f"{name} (seed {', '.join(map(str, sorted(n)))})" for name, n in seeds.items())
         lines[0] += f" were done here: {'; '.join(own)}"
-    if several := [name for name, labels in only_by_hand(there).items() if len(labels) > 1]:
-        lines.append(
-            f"{', '.join(several)}: run with several settings; each is compared by itself. To look "
-            "at one alone, set `settings` in the parameters to what it was run with"
+    if others:
+        lines.append("a name in braces has other settings than the study")
+        lines[-1] += "".join(
+            f"; to look at one alone, set {each} in the parameters"
+            for each in finished.as_chosen(others)[:1]
         )
-    few = min(map(len, seeds.values()), default=3)
-    if few < 3:
-        one = "one seed: a first impression, not evidence"
-        lines.append(one if few == 1 else "two seeds: too few for a claim")
+    few = {1: "one seed: a first impression, not evidence", 2: "two seeds: too few for a claim"}
+    for number, words in few.items():
+        if names := [name for name, own in seeds.items() if len(own) == number]:
+            lines.append(words + f" ({'; '.join(names)})" * (len(names) < len(seeds)))
     return lines
-
-
-def only_by_hand(there: Iterable[Run]) -> dict[str, set[str]]:
-    """Condition -> its names in braces, of those without a run that has the study's settings."""
-    found: dict[str, set[str]] = {}
-    for run in there:
-        found.setdefault(bare(run.condition), set()).add(run.condition)
-    return {name: labels for name, labels in found.items() if name not in labels}
 
 
 def part_of(study: Study, there: Iterable[Run]) -> Study:
     """The part of a study whose runs are there, with the comparisons that they allow.
 
-    A condition that was only run by hand is compared as usual, under its name in braces; such a
-    comparison was never declared.
+    A condition that was only run with other settings is compared as usual, under its name in
+    braces; such a comparison was never declared.
     """
-    new = set().union(*only_by_hand(there).values())
+    have = {run.condition for run in there}
+    new = {name for name in have if bare(name) not in have}
     part = narrowed(study, tested(there), {run.seed for run in there}, new)
-    hand = [run for run in there if run.listed]
-    return replace(part, plan=replace(part.plan, runs=(*part.plan.runs, *hand)))
+    others = [run for run in there if run.listed]
+    return replace(part, plan=replace(part.plan, runs=(*part.plan.runs, *others)))
 
 
 def held(study: Study) -> Study:
@@ -252,22 +267,26 @@ def find_cube(study: Study) -> Path:
     return build_cube(parts, out / "cube", languages(study.data))
 
 
-def by_hand(study: Study) -> list[Run]:
+def with_other_settings(study: Study) -> tuple[list[Run], list[str]]:
     """Scored runs with other settings than the study's, as conditions such as
-    ``squad{target.epochs=4.0}``; over the same languages and examples."""
+    ``squad{target.epochs=4.0}``; and a line on those that cannot stand beside it, if any: of other
+    conditions, languages or examples."""
 
     def examined(settings: dict) -> list:
         return [settings.get(key) for key in ("targets", "max_clusters", "eval_splits")]
 
     usual = {each.training_task: examined(each.settings) for each in with_scores(study)}
-    return [
-        each.run
-        for phase in SCORED
-        for each in my_runs.found(study, phase)
-        if each.departs
-        and each.record["condition"] in study.settings.conditions
-        and examined(each.run.settings) == usual.get(each.record["training_task"])
-    ]
+    made = [each for phase in SCORED for each in my_runs.found(study, phase) if each.departs]
+    alike, apart = [], []
+    for each in made:
+        same = examined(each.record["settings"]) == usual.get(each.record["training_task"])
+        fits = same and each.record["condition"] in study.settings.conditions
+        (alike if fits else apart).append(each)
+    names = [*dict.fromkeys(each.label for each in apart)]
+    told = "left out, as tested on other languages or examples, or no condition here: "
+    told += ", ".join(names)
+    told += "".join(f"; to see some, set {each}" for each in finished.as_chosen(names)[:1])
+    return [each.run for each in alike], [told] if apart else []
 
 
 @told
@@ -314,7 +333,7 @@ def with_predictions(study: Study, task: str, contrasts) -> pd.DataFrame:
     never = {run.side for run in scored} - tested  # as none~X in retrieval: nothing is missing
     sides = dict.fromkeys(short_name(each) for pair in contrasts for each in pair)
     try:
-        parts = [predictions(study, side, task) for side in sides if side not in never]
+        parts = [finished.predictions(study, one, task) for one in sides if one not in never]
     except UserError:  # a label in braces, a run that is not here: the scores alone are
         return read_cube(find_cube(study), tasks=[task])
     return pd.concat(parts, ignore_index=True).drop(columns="variant", errors="ignore")

@@ -1,5 +1,7 @@
 """What finished runs left, as tables: the notebooks read their figures from here."""
 
+import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pandas as pd
 from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.files import read_csv
-from xtsupport.sides import bare
+from xtsupport.sides import bare, in_braces
 from xtsupport.study import runs
 from xtsupport.study.plan import Study
 from xtsupport.study.runs import NOTEBOOKS, PHASES, Run
@@ -53,7 +55,7 @@ def table(done: Iterable[Run], name: str) -> pd.DataFrame:
 def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
     """Per-example scores and predictions of a condition on one target, all finished seeds.
 
-    A condition that was only run by hand, with one setting, stands for its name in braces.
+    A condition that was only run with other settings, all the same, stands for its name in braces.
     Columns: those of the cube, and `prediction`. Raises UserError when no seed is finished.
     """
     shipped = study.folder / "cube"
@@ -68,12 +70,15 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
         for run in study.runs(phase, into="scratch")
         if target in run.settings["targets"] and runs.find(run)
     ]
-    by_hand = sorted({run.side for run in there if bare(run.side) == condition != run.side})
-    if len(by_hand) == 1 and not any(run.side == condition for run in there):
-        (condition,) = by_hand
+    others = sorted({run.side for run in there if bare(run.side) == condition != run.side})
+    if len(others) == 1 and not any(run.side == condition for run in there):
+        (condition,) = others
     done = [run for run in there if run.side == condition]
-    if not done and by_hand:
-        raise UserError(f"{target} under {condition!r}: choose one of {', '.join(by_hand)}")
+    if not done and others:
+        raise UserError(
+            f"{target} under {condition!r}: run with several settings. Give one of these names, "
+            f"{', '.join(others)}; or set {' or '.join(as_chosen(others)) or 'settings'}"
+        )
     if not done:
         raise UserError(
             f"{target} under {condition!r}: no run of it is finished; run notebook "
@@ -85,6 +90,14 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
     ]
     read = pd.concat(parts, ignore_index=True)
     return read[read["task"] == target].reset_index(drop=True)
+
+
+def as_chosen(names: Iterable[str]) -> list[str]:
+    """The `settings` that choose what each name has in braces, ``settings = ["a.b=1"]``; not of
+    other data, nor of what started from a run that is gone."""
+    every = [[re.sub(r" \(\w{6}\)$", "", each) for each in in_braces(name)] for name in names]
+    known = [texts for texts in every if not any("(gone)" in t or t[:5] == "data=" for t in texts)]
+    return [f"settings = {json.dumps(texts, ensure_ascii=False)}" for texts in known]
 
 
 def has_predictions(study: Study, conditions: Iterable[str], target: str) -> bool:

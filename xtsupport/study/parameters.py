@@ -30,10 +30,12 @@ def as_settings(value: Any) -> list[str] | dict:
     """What ``settings`` may be: a list of ``key=value``, one of them as a text, or a mapping."""
     if isinstance(value, Mapping):
         return dict(value)
-    texts = value
+    texts = [] if value is None else value
     if isinstance(value, str):
         read = params_file.scalar(value)
         texts = read if isinstance(read, list) else [value] if value.strip() else []
+    if not isinstance(texts, list | tuple | set):
+        texts = [value]
     wrong = [each for each in texts if not isinstance(each, str)]
     if wrong:
         raise UserError(

@@ -51,6 +51,7 @@ class Run:
     interactive: bool = False  # of a notebook: it may start from a shipped checkpoint of phase 2
     again: bool = False  # done although the package has one: a result of its own
     listed: str = ""  # the recipe, of a run that is read from a list
+    made: str = ""  # the key, of a run that is read from its record
 
     @property
     def side(self) -> str:
@@ -69,6 +70,8 @@ class Run:
 
         Equal keys, equal numbers. None while a run that it starts from is missing.
         """
+        if self.made:
+            return self.made
         parts = []
         for each in self.upstream:
             found = standing(each)
