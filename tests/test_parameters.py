@@ -39,7 +39,7 @@ def test_settings_are_taken_as_people_give_them(given, meant):
 
 @pytest.mark.parametrize("given", [[5], 5, [None, 5]])
 def test_settings_that_are_none_are_one_line(given):
-    with pytest.raises(UserError, match="settings: (5|None) must be text such as"):
+    with pytest.raises(UserError, match=r"settings: (5|None) must be text such as"):
         as_settings(given)
 
 
