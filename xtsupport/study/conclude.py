@@ -276,17 +276,17 @@ def with_other_settings(study: Study) -> tuple[list[Run], list[str]]:
         return [settings.get(key) for key in ("targets", "max_clusters", "eval_splits")]
 
     usual = {each.training_task: examined(each.settings) for each in with_scores(study)}
+
+    def fits(one: my_runs.Done) -> bool:
+        same = examined(one.record["settings"]) == usual.get(one.record["training_task"])
+        return same and one.record["condition"] in study.settings.conditions
+
     made = [each for phase in SCORED for each in my_runs.found(study, phase) if each.departs]
-    alike, apart = [], []
-    for each in made:
-        same = examined(each.record["settings"]) == usual.get(each.record["training_task"])
-        fits = same and each.record["condition"] in study.settings.conditions
-        (alike if fits else apart).append(each)
-    names = [*dict.fromkeys(each.label for each in apart)]
+    apart = [*dict.fromkeys(each.label for each in made if not fits(each))]
     told = "left out, as tested on other languages or examples, or no condition here: "
-    told += ", ".join(names)
-    told += "".join(f"; to see some, set {each}" for each in finished.as_chosen(names)[:1])
-    return [each.run for each in alike], [told] if apart else []
+    told += ", ".join(apart)
+    told += "".join(f"; to see some, set {each}" for each in finished.as_chosen(apart)[:1])
+    return [each.run for each in made if fits(each)], [told] if apart else []
 
 
 @told

@@ -38,6 +38,7 @@ NAMES = {"precision": "precision"} | {  # in params files, of what is not its ph
     for key in ("max_clusters", "max_answer_length", "eval_splits")
 }
 SCORED = ("target", "retrieval")
+OWN = ("study", "phase", "variant", "seed", "training_task", "settings", "data")
 NAMED = 5  # damaged runs in one line
 
 
@@ -86,15 +87,19 @@ class Done:
     @cached_property
     def run(self) -> Run:
         """The run as it was done, and those above it; of one that is gone only its key."""
-        names = ("study", "phase", "variant", "seed", "training_task", "settings", "data")
-        own = {name: self.record[name] for name in names} | {"made": self.record["run_key"]}
+        own = {name: self.record[name] for name in OWN} | {"made": self.record["run_key"]}
         above = []
         for name, key in self.record["upstream"].items():
             place = run_store.place(key)
             gone = Run(own["study"], name.partition("/")[0], "", 0, name, made=key)
             above.append(Done(place, runs.read_record(place) or {}).run if place else gone)
-        names = {"condition": self.condition, "name": self.folder.name}
-        return Run(**own, **names, upstream=tuple(above), listed=self.record.get("recipe", ""))
+        return Run(
+            **own,
+            condition=self.condition,
+            name=self.folder.name,
+            upstream=tuple(above),
+            listed=self.record.get("recipe", ""),
+        )
 
     @cached_property
     def settings(self) -> dict[str, object]:
