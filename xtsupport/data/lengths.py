@@ -55,25 +55,18 @@ class Lengths:
         return np.array(parts)
 
 
+@cache
 def published(task: str, role: str) -> Lengths:
     """The histogram of the table; role: train or eval. Raises UserError where it has none."""
-    found = _table().get((task, role))
-    if found is None:
-        reason = f"lengths.csv has no {role} lengths for it; add a line to estimate costs"
-        raise UserError(f"{task}: {reason}")
-    return found
-
-
-@cache
-def _table() -> dict[tuple[str, str], Lengths]:
     with TABLE.open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    made = {}
-    for row in lines:
-        rows, clusters, sequences = (int(row[name]) for name in ("rows", "clusters", "sequences"))
-        quantiles = tuple(map(int, row["quantiles"].split()))
-        made[row["task"], row["role"]] = Lengths(rows, clusters, sequences, quantiles, False)
-    return made
+        for row in csv.DictReader(file):
+            if (row["task"], row["role"]) == (task, role):
+                numbers = ("rows", "clusters", "sequences")
+                rows, clusters, sequences = (int(row[name]) for name in numbers)
+                quantiles = tuple(map(int, row["quantiles"].split()))
+                return Lengths(rows, clusters, sequences, quantiles, False)
+    reason = f"lengths.csv has no {role} lengths for it; add a line to estimate costs"
+    raise UserError(f"{task}: {reason}")
 
 
 @cache

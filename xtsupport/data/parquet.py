@@ -46,9 +46,11 @@ def shards(folder: Path, split: str) -> tuple[Path, ...]:
 
 
 def read(path: Path, columns=None) -> pa.Table:
-    """All rows of a file in `plain` types; UserError if it is truncated or damaged."""
+    """All rows of a file, each kind of values in one type; UserError if it is not whole."""
     with _whole(path):
-        return plain(pq.read_table(path, columns=columns, partitioning=None))
+        table = pq.read_table(path, columns=columns, partitioning=None)
+        plain = [(field.name, _plain(field.type)) for field in table.schema]
+        return table.cast(pa.schema(plain, table.schema.metadata))
 
 
 def together(paths: tuple[Path, ...]) -> pa.Table:
@@ -70,12 +72,6 @@ def first(source, wanted: int) -> pa.Table:
             there += file.metadata.row_group(groups).num_rows
             groups += 1
         return file.read_row_groups(list(range(groups))).slice(0, wanted)
-
-
-def plain(table: pa.Table) -> pa.Table:
-    """The same values in one type for each kind, as others write them in several."""
-    metadata = table.schema.metadata
-    return table.cast(pa.schema([(f.name, _plain(f.type)) for f in table.schema], metadata))
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -149,7 +149,9 @@ def asked(url: str, repo: Repo, **headers: str):
     _check_reachable(repo)
     session = utils.get_session()
     wait = type(session.timeout)(ANSWER, connect=CONNECT)  # the class of httpx or its successor
-    given = _own_headers() | headers
+    token = utils.get_token()  # the client's own function for headers asks another server
+    login = {"authorization": f"Bearer {token}"} if token else {}
+    given = {"user-agent": f"xtsupport/{__version__}", **login, **headers}
     try:
         with session.stream(
             "GET", url, headers=given, timeout=wait, follow_redirects=True
@@ -197,15 +199,6 @@ def _safe(path: str, checksum: str) -> bool:
     """Whether a path stays below its folder and a checksum is one: both become names of files."""
     inside = not path.startswith("/") and ".." not in path.split("/") and "\\" not in path
     return inside and bool(re.fullmatch("[0-9a-f]{40,64}", checksum))
-
-
-def _own_headers() -> dict[str, str]:
-    """Who asks, and the login if there is one. (The client's own function asks another server.)"""
-    from huggingface_hub.utils import get_token
-
-    token = get_token()
-    login = {"authorization": f"Bearer {token}"} if token else {}
-    return {"user-agent": f"xtsupport/{__version__}"} | login
 
 
 def entry_of(repo: Repo, path: str) -> dict:

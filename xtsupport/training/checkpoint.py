@@ -62,7 +62,6 @@ def on_hub(name: str) -> tuple[remote.Repo, list[str]]:
     identifier, _, revision = name.partition("@")
     repo = commits.resolve("models", identifier, revision)
     names = [each for each in remote.listing(repo) if "/" not in each]
-    check_tokenizer(name, names)
     small = [each for each in names if each.endswith(SMALL) and not each.startswith(WEIGHTS)]
     return repo, [*small, *weight_files(name, names, lambda each: download.fetch(repo, each))]
 
@@ -79,7 +78,6 @@ def check(name: str | Path) -> dict:
     if folder is not None:
         names = [path.name for path in folder.iterdir() if path.is_file()]
         weights = weight_files(name, names, folder.joinpath)
-        check_tokenizer(name, names)
         if "tokenizer.json" in names:
             _json(name, "tokenizer.json", folder / "tokenizer.json")
         opened: Callable[[str], Any] = folder.joinpath
@@ -139,30 +137,29 @@ def config_file(name: str | Path) -> Path:
 
 
 def weight_files(name, names: list[str], opened) -> list[str]:
-    """The safetensors files of an encoder, with the index of several; UserError without any."""
+    """The safetensors files of an encoder, with the index of several; UserError without any, and
+    where there is no vocabulary among its files."""
     if INDEX in names:
         parts = sorted(set(_json(name, INDEX, opened(INDEX)).get("weight_map", {}).values()))
         absent = [part for part in parts if part not in names]
         if absent:
             raise UserError(f"encoder '{name}': {absent[0]} is missing, which {INDEX} names")
-        return [INDEX, *parts]
-    if WEIGHTS in names:
-        return [WEIGHTS]
-    other = next((each for each in names if each in TRAINED_ELSEWHERE), "")
-    than = f"; {other} is not read, because such files can run code" if other else ""
-    raise UserError(
-        f"encoder '{name}': has no {WEIGHTS}{than}; save it with transformers' save_pretrained"
-    )
-
-
-def check_tokenizer(name, names: list[str]) -> None:
-    """UserError where an encoder has no vocabulary among its files."""
+        found = [INDEX, *parts]
+    elif WEIGHTS in names:
+        found = [WEIGHTS]
+    else:
+        other = next((each for each in names if each in TRAINED_ELSEWHERE), "")
+        than = f"; {other} is not read, because such files can run code" if other else ""
+        raise UserError(
+            f"encoder '{name}': has no {WEIGHTS}{than}; save it with transformers' save_pretrained"
+        )
     if not any(each == "tokenizer.json" or each.startswith("vocab") or each.endswith(".model")
                for each in names):  # fmt: skip
         raise UserError(
             f"encoder '{name}': has no tokenizer (no tokenizer.json, vocab.* or *.model); save it "
             "beside the weights with the tokenizer's save_pretrained"
         )
+    return found
 
 
 def sound_configuration(name, config: dict) -> None:

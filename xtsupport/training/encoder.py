@@ -1,7 +1,6 @@
 """Encoders: any transformers encoder by hub id or folder, the packaged real one, the demo's own."""
 
 import hashlib
-import inspect
 import shutil
 from pathlib import Path
 
@@ -73,12 +72,6 @@ def without_pooler(model):
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model
-
-
-def takes_segments(model) -> bool:
-    """Whether an encoder tells the two texts of a pair apart by segment ids, as BERT does."""
-    kinds = getattr(model.config, "type_vocab_size", None) or 0
-    return kinds > 1 and "token_type_ids" in inspect.signature(model.forward).parameters
 
 
 def set_dropout(model, hidden: float, attention: float | None = None) -> None:

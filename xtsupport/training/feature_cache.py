@@ -16,7 +16,6 @@ from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -83,9 +82,11 @@ def code_mark() -> list[str]:
 def write(path: Path, made: Features) -> None:
     """Store features as a checksum and a parquet file behind it, all or nothing."""
     names = list(made.rows[0]) if made.rows else []
-    columns = {name: _column([row[name] for row in made.rows]) for name in names}
+    values = {name: [row[name] for row in made.rows] for name in names}
+    if "offsets" in values:  # (n, 2), one after the other
+        values["offsets"] = [each.ravel() for each in values["offsets"]]
     facts = {name: getattr(made, name) for name in FACTS}
-    table = pa.table(columns).replace_schema_metadata({"features": json.dumps(facts)})
+    table = pa.table(values).replace_schema_metadata({"features": json.dumps(facts)})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     stored = sink.getvalue()
@@ -118,11 +119,6 @@ def trim(place: Path, limit: int) -> None:
             return
         total -= states[path].st_size
         path.unlink(missing_ok=True)
-
-
-def _column(values):
-    """Numbers, lists of them, lists of such lists, or offsets (n, 2) one after the other."""
-    return pa.array([v.ravel() if isinstance(v, np.ndarray) else v for v in values])
 
 
 def _values(name, column):

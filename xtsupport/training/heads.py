@@ -1,12 +1,12 @@
 """One head per kind of task on a shared encoder. All languages of a task share its head."""
 
+import inspect
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from xtsupport.training.encoder import takes_segments
 from xtsupport.training.features import IGNORED
 
 
@@ -49,7 +49,9 @@ class TaskModel(nn.Module):
     def __init__(self, encoder: Any, dropout: float = 0.0, pooling: str = "first"):
         super().__init__()
         self.encoder = encoder  # a transformers model
-        self.segmented = takes_segments(encoder)
+        kinds = getattr(encoder.config, "type_vocab_size", None) or 0  # of segments, as BERT has
+        takes = inspect.signature(encoder.forward).parameters
+        self.segmented = kinds > 1 and "token_type_ids" in takes
         self.heads = nn.ModuleDict()
         self.kinds: dict[str, str] = {}
         self.dropout, self.pooling = dropout, pooling

@@ -119,11 +119,10 @@ def _together(accelerator, evaluate, recipe: Recipe):
 
     def score() -> float:
         with one_by_one(recipe.cuda_graphs):
-            return evaluate()
+            own = torch.tensor(evaluate(), dtype=torch.float64)
+        return float(accelerator.reduce(own, "mean"))
 
-    if accelerator.num_processes == 1:
-        return score
-    return lambda: float(accelerator.reduce(torch.tensor(score()), "mean"))
+    return score
 
 
 def schedule_of(recipe: Recipe, sizes: dict[str, int]) -> list[str]:
@@ -131,8 +130,6 @@ def schedule_of(recipe: Recipe, sizes: dict[str, int]) -> list[str]:
     others = {task: size for task, size in sizes.items() if task != MLM or not recipe.masked_steps}
     shares = mixture(others, recipe.sampler, recipe.mixing_cap, recipe.temperature)
     tasks = schedule(shares, recipe.steps - recipe.masked_steps, recipe.seed)
-    if not recipe.masked_steps:
-        return tasks
     return interleaved(tasks, MLM, recipe.masked_steps, recipe.seed)
 
 

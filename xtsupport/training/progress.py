@@ -28,7 +28,8 @@ class ProgressLine:
         self.begun = self.last = time.monotonic()
         self.tokens = 0
         self.handle = None
-        if shown and in_notebook():
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        if shown and getattr(shell, "kernel", None) is not None:  # of a notebook
             from IPython.display import display
 
             start = {"text/plain": "training starts"}
@@ -60,15 +61,6 @@ class ProgressLine:
             self.handle.update({"text/plain": text}, raw=True)
         elif sys.stderr.isatty():
             print(f"\r{text:<79}", end="\n" if ends else "", file=sys.stderr, flush=True)
-
-
-def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
-    if "IPython" not in sys.modules:
-        return False
-    from IPython import get_ipython
-
-    return getattr(get_ipython(), "kernel", None) is not None
 
 
 def duration(seconds: float) -> str:
