@@ -112,17 +112,11 @@ def measured(device) -> dict[str, float]:
                 if sum(spent) < ENOUGH:
                     kind = {"device": device, "dtype": getattr(torch, name)}
                     left, right = (torch.ones(n, inputs, **kind) for n in (rows, outputs))
-                    spent.append(_seconds(left, right))
+                    start = time.perf_counter()
+                    torch.nn.functional.linear(left, right)
+                    if left.is_cuda:
+                        torch.cuda.synchronize()
+                    spent.append(time.perf_counter() - start)
     finally:
         torch.set_num_threads(threads)
     return {name: 2 * rows * inputs * outputs / min(spent) for name, spent in seconds.items()}
-
-
-def _seconds(left, right) -> float:
-    import torch
-
-    start = time.perf_counter()
-    torch.nn.functional.linear(left, right)
-    if left.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
