@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels start w
 @pytest.fixture(scope="module")
 def server():
     """The environment of nodes while a warm process runs."""
-    with kernel_server.server(uuid.uuid4().hex, nodes.environment(1)) as found:
+    with kernel_server.server(nodes.environment(1)) as found:
         yield found
 
 
@@ -82,7 +81,7 @@ def test_without_a_warm_process_the_kernel_is_cold(node, monkeypatch):  # noqa: 
 
 @pytest.mark.parametrize("victim", ["asker", "server"])
 def test_whoever_dies_takes_the_kernel_along(tmp_path, victim):
-    with kernel_server.server(uuid.uuid4().hex, nodes.environment(1)) as found:
+    with kernel_server.server(nodes.environment(1)) as found:
         mine = os.environ | found
         command = [
             sys.executable,

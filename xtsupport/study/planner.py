@@ -69,7 +69,7 @@ class Planner:
             for task, targets in self.training_tasks().items()
             for seed in part.seeds_of(each.name, *targets)
         ]
-        sought = [name for name in self.of_kind("retrieval") if name in part.targets]
+        sought = [name for name in self.sought if name in part.targets]
         retrieval = [
             self.retrieval(each, seed, self.above(each, seed, phase2, start))
             for each in parsed
@@ -77,7 +77,7 @@ class Planner:
             for seed in (
                 part.seeds_of(each.name, *sought)
                 if each.has_phase2
-                else self.settings.seeds_of(each.name, *self.of_kind("retrieval"))[:1]
+                else self.settings.seeds_of(each.name, *self.sought)[:1]
             )
         ]
         if self.inputs.problems:
@@ -96,9 +96,10 @@ class Planner:
                 found.setdefault(row.training_task, []).append(row.name)
         return found
 
-    def of_kind(self, kind: str) -> list[str]:
-        """The targets of a kind."""
-        return [name for name in self.settings.targets if self.tables[name].kind == kind]
+    @property
+    def sought(self) -> list[str]:
+        """The targets of the study whose sentences are retrieved."""
+        return [name for name in self.settings.targets if self.tables[name].kind == "retrieval"]
 
     def pretraining(self) -> Run:
         """Phase 1: one masked language model over the raw text of every language."""
@@ -108,28 +109,21 @@ class Planner:
         )
         own = self.settings.pretraining
         settings = {"task": task.name, "languages": list(task.languages)} | own.model_dump()
-        name = f"pretraining/seed{own.seed}"
-        return self.run("pretraining", "", own.seed, name, settings, [])
+        return self.run("pretraining", "", own.seed, settings, [])
 
     def intermediate(self, condition, seed: int, start: list[Run]) -> Run:
         """Phase 2: training on one task, or on all single tasks of the study; in English, unless
         the condition says ``@translated``."""
         own, mixed, mlm = self.phase2(condition.name), "+mlm" in condition.marks, self.settings.mlm
-        return self.run(
-            "intermediate",
-            condition.name,
-            seed,
-            f"intermediate/{condition.name}/seed{seed}",
-            {
-                "encoder": self.settings.encoder,
-                "tasks": own.rows,
-                **own.settings,
-                **asked(train_splits=own.splits, translations=own.translations, raw=own.raw),
-                **asked(masked_share=mixed and mlm.share, mask=mixed and mlm.mask),
-                **self.development(own.tasks, own.settings),
-            },
-            start,
-        )
+        settings = {
+            "encoder": self.settings.encoder,
+            "tasks": own.rows,
+            **own.settings,
+            **asked(train_splits=own.splits, translations=own.translations, raw=own.raw),
+            **asked(masked_share=mixed and mlm.share, mask=mixed and mlm.mask),
+            **self.development(own.tasks, own.settings),
+        }
+        return self.run("intermediate", condition.name, seed, settings, start)
 
     def target(self, task: str, condition, seed: int, above: list[Run], variant: str) -> Run:
         """Phase 3: training on a task, then every target it serves, in all languages."""
@@ -154,27 +148,19 @@ class Planner:
         if isinstance(most, dict):  # only of what this run serves
             most = {name: most[name] for name in served if name in most}
         evaluated = {name: evaluation.splits[name] for name in served if name in evaluation.splits}
-        return self.run(
-            "target",
-            condition.name,
-            seed,
-            f"target/{task}/{condition.name}/{variant}/seed{seed}",
-            {
-                "encoder": self.settings.encoder,
-                "rows": rows,
-                **own,
-                "targets": served,
-                "max_clusters": most,
-                "max_answer_length": evaluation.max_answer_length,
-                **asked(matched=matched, train_splits=splits, eval_splits=evaluated),
-                **asked(pairs=self.pairs(served), source=source if source != "en" else ""),
-                **self.robust_settings(variant),
-                **self.development([task], own),
-            },
-            above,
-            training_task=task,
-            variant=variant,
-        )
+        settings = {
+            "encoder": self.settings.encoder,
+            "rows": rows,
+            **own,
+            "targets": served,
+            "max_clusters": most,
+            "max_answer_length": evaluation.max_answer_length,
+            **asked(matched=matched, train_splits=splits, eval_splits=evaluated),
+            **asked(pairs=self.pairs(served), source=source if source != "en" else ""),
+            **self.robust_settings(variant),
+            **self.development([task], own),
+        }
+        return self.run("target", condition.name, seed, settings, above, task, variant)
 
     def development(self, names: list[str], own: dict) -> dict:
         """The development splits of training tasks, and the evaluation sets to keep apart from."""
@@ -213,26 +199,21 @@ class Planner:
         """Sentence retrieval with the encoder as it is."""
         served = {
             name: self.settings.spoken(self.tables[name])
-            for name in self.of_kind("retrieval")
+            for name in self.sought
             if seed in self.settings.seeds_of(condition.name, name) or not condition.has_phase2
         }
-        return self.run(
-            "retrieval",
-            condition.name,
-            seed,
-            f"retrieval/{condition.name}/seed{seed}",
-            {
-                "encoder": self.settings.encoder,
-                "targets": served,
-                "embedding": {name: self.settings.embedding(name) for name in served},
-                "precision": self.settings.retrieval.precision,
-            },
-            above,
-        )
+        settings = {
+            "encoder": self.settings.encoder,
+            "targets": served,
+            "embedding": {name: self.settings.embedding(name) for name in served},
+            "precision": self.settings.retrieval.precision,
+        }
+        return self.run("retrieval", condition.name, seed, settings, above)
 
-    def run(self, phase, condition, seed, name, own, upstream, **more) -> Run:
-        """A run with what all phases share; more: its training task and variant."""
-        settings, data = self.settings, self.inputs.of(own, more.get("training_task", ""))
+    def run(self, phase, condition, seed, own, upstream, task="", variant="") -> Run:
+        """A run with what all phases share; task, variant: of phase 3."""
+        settings, data = self.settings, self.inputs.of(own, task)
+        name = "/".join(filter(None, (phase, task, condition, variant, f"seed{seed}")))
         options = {
             "data": self.inputs.data,
             "given": folders.portable(settings.data),
@@ -253,7 +234,7 @@ class Planner:
             data = data | {"vocabulary": self.texts_fingerprint}
         own = {"precision": settings.resolved_precision} | own
         what = (settings.study, phase, condition, seed, name, own, data, options, self.origins)
-        return Run(*what, tuple(upstream), **more)
+        return Run(*what, tuple(upstream), variant or "plain", task)
 
     @cached_property
     def texts_fingerprint(self) -> str:

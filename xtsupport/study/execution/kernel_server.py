@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -30,13 +31,13 @@ INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # read whe
 
 
 @contextmanager
-def server(token: str, environment: dict[str, str], pays: bool = True) -> Iterator[dict[str, str]]:
+def server(environment: dict[str, str], pays: bool = True) -> Iterator[dict[str, str]]:
     """Keep a warm process while the block runs; yields the environment by which nodes find it,
     which is empty where kernels start cold."""
     if not pays or sys.platform != "linux" or os.environ.get(NAME) == "":
         yield {}
         return
-    name = f"xtsupport-{token}"
+    name = f"xtsupport-{uuid.uuid4().hex}"
     module = "xtsupport.study.execution.kernel_server"
     command = [sys.executable, "-m", module, "serve", str(os.getpid())]
     with socket.socket(socket.AF_UNIX) as listening:

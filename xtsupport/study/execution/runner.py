@@ -73,7 +73,7 @@ def one_pass(study, todo: list[Node], holder: str, jobs: int, profile: str, show
     pays = profile == "local" and len(todo) > 1 and not one_by_one
     kernels = nodes.environment(study.settings.threads)
     own = {"XTSUPPORT_ROOT": str(folders.root()), STOP: str(study.folder / STOP_FILE)}
-    with kernel_server.server(uuid.uuid4().hex, kernels, pays) as warm:
+    with kernel_server.server(kernels, pays) as warm:
         tick, stop = lambda: show(states(study, todo)), partial(let_training_stop, study)
         code = carry_out(study.folder, own | warm, tick, stop)
     tidy(study)

@@ -2,42 +2,35 @@
 
 import json
 from contextlib import suppress
-from functools import cache
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from xtsupport.errors import instead, shorten
 from xtsupport.study.params.params_file import ParamsFile, dotted
+from xtsupport.study.params.settings import schema
 
 Schema = dict
 
 
-def explained(error: ValidationError, given: ParamsFile, model: type[BaseModel]) -> list[str]:
+def explained(error: ValidationError, given: ParamsFile) -> list[str]:
     """One line per wrong key; the branches of a union count as one, the deepest."""
-    schema = schema_of(model)
     lines: dict[tuple, str] = {}
     for each in error.errors():
         path = key_path(each, given.values)
-        lines.setdefault(path, f"{given.where(path)}: {line(each, path, schema)}")
+        lines.setdefault(path, f"{given.where(path)}: {line(each, path)}")
     deeper = {path[:end] for path in lines for end in range(len(path))}
     return [text for path, text in lines.items() if path not in deeper]
 
 
-@cache
-def schema_of(model: type[BaseModel]) -> Schema:
-    """The JSON schema of the settings, which takes longer than everything else here."""
-    return model.model_json_schema()
-
-
-def line(problem: ErrorDetails, path: tuple, schema: Schema) -> str:
+def line(problem: ErrorDetails, path: tuple) -> str:
     """``target.epochs = -1: must be a number > 0, <= 1000``."""
-    key, found = dotted(path), schema_at(path, schema)
+    key, found = dotted(path), schema_at(path)
     if problem["type"] == "missing":
-        return f"{key}: is missing; it must be {allowed(found, schema)}"
+        return f"{key}: is missing; it must be {allowed(found)}"
     if problem["type"] == "extra_forbidden":
-        parent = resolve(schema_at(path[:-1], schema), schema)
+        parent = resolve(schema_at(path[:-1]))
         return f"{key}: unknown setting{instead(path[-1], parent.get('properties', ()))}"
     shown = shorten(problem["input"])
     if problem["type"] == "value_error":
@@ -46,7 +39,7 @@ def line(problem: ErrorDetails, path: tuple, schema: Schema) -> str:
         context = problem["ctx"]
         most, given = context["max_length"], context["actual_length"]
         return f"{key} = {shown}: has {given} values; at most {most} are allowed"
-    return f"{key} = {shown}: must be {allowed(found, schema)}"
+    return f"{key} = {shown}: must be {allowed(found)}"
 
 
 def key_path(problem: ErrorDetails, values: Any) -> tuple:
@@ -60,12 +53,12 @@ def key_path(problem: ErrorDetails, values: Any) -> tuple:
     return (*path, *missing)
 
 
-def schema_at(path: tuple, schema: Schema) -> Schema:
+def schema_at(path: tuple) -> Schema:
     """The schema of a key path, through unions too; of an unknown key an empty one."""
-    here = schema
+    here = schema()
     for part in path:
-        here = resolve(here, schema)
-        inner = (step(resolve(each, schema), part) for each in (here, *here.get("anyOf", ())))
+        here = resolve(here)
+        inner = (step(resolve(each), part) for each in (here, *here.get("anyOf", ())))
         here = next((each for each in inner if each is not None), {})
     return here
 
@@ -78,25 +71,25 @@ def step(here: Schema, part: str | int) -> Schema | None:
     return here.get("properties", {}).get(part, more if isinstance(more, dict) else None)
 
 
-def resolve(found: Schema, schema: Schema) -> Schema:
+def resolve(found: Schema) -> Schema:
     """Follow a reference to a definition."""
-    return schema["$defs"][found["$ref"].rsplit("/", 1)[1]] if "$ref" in found else found
+    return schema()["$defs"][found["$ref"].rsplit("/", 1)[1]] if "$ref" in found else found
 
 
-def allowed(found: Schema, schema: Schema) -> str:
+def allowed(found: Schema) -> str:
     """Words for what a value may be: ``a whole number >= 1, or null``."""
-    found = resolve(found, schema)
+    found = resolve(found)
     if "examples" in found:
         shown = (json.dumps(each).replace('"', "") for each in found["examples"])
         return f"such as {' or '.join(shown)}"
     if "anyOf" in found:
-        return ", or ".join(allowed(each, schema) for each in found["anyOf"])
+        return ", or ".join(allowed(each) for each in found["anyOf"])
     if "enum" in found or "const" in found:
         return " or ".join(map(str, found.get("enum", [found.get("const")])))
     if isinstance(inner := found.get("additionalProperties"), dict):
-        return f"a mapping of name to {allowed(inner, schema).removeprefix('a ')}"
+        return f"a mapping of name to {allowed(inner).removeprefix('a ')}"
     if found.get("type") == "array":
-        return f"a list{length(found)}, each {allowed(found['items'], schema)}"
+        return f"a list{length(found)}, each {allowed(found['items'])}"
     if "pattern" in found:
         return "a name of letters, digits and . _ - (at most 64, the first a letter or digit)"
     bounds = (f", {sign} {found[key]}" for key, sign in BOUNDS.items() if key in found)

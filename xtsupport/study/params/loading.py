@@ -96,7 +96,7 @@ def validated(given: params_file.ParamsFile) -> tuple[Settings, set[str]]:
     try:
         return Settings.model_validate(given.values), set()
     except ValidationError as error:
-        given.problems += explained(error, given, Settings)
+        given.problems += explained(error, given)
         bad = {str(each["loc"][0]) for each in error.errors()}
         sound = {key: value for key, value in given.values.items() if key not in bad}
         return Settings.model_validate(STAND_INS | sound), bad

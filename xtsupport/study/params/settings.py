@@ -5,7 +5,7 @@ A setting that is in neither is an error. ``loading.load_settings`` reads a para
 
 import json
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, field_validator
@@ -153,6 +153,7 @@ class Settings(Group):
         return name
 
 
+@cache
 def schema() -> dict:
     """The JSON Schema of params files, by which editors complete and check them."""
     draft = "https://json-schema.org/draft/2020-12/schema"
