@@ -7,14 +7,14 @@ import pytest
 from study_toys import SMALL, toy_root
 
 from xtsupport.study import cli
-from xtsupport.study.execution import nodes, watch
+from xtsupport.study.execution import nodes, progress, watch
 from xtsupport.study.plan import open_study
 from xtsupport.training.progress import LIVE, ProgressLine
 
 
 def test_curves_are_scaled_from_the_smallest_to_the_largest():
-    assert watch.curve([3.0, 2.0, 1.0, 0.0]) == "█▆▃▁"  # 7, 14/3, 7/3, 0
-    assert watch.curve([2.5, 2.5]) == "▁▁"
+    assert progress.curve([3.0, 2.0, 1.0, 0.0]) == "█▆▃▁"  # 7, 14/3, 7/3, 0
+    assert progress.curve([2.5, 2.5]) == "▁▁"
 
 
 def test_a_training_of_a_study_leaves_its_line_and_a_curve_of_thirty_points(tmp_path, monkeypatch):

@@ -7,15 +7,18 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from xtsupport.files import read_text
+from xtsupport.files import read_json, read_text
 from xtsupport.study import run_store, runs
 from xtsupport.study.checks import shown
+from xtsupport.study.execution.nodes import LIVE_FILE
 from xtsupport.study.execution.snakemake import rule_name
 from xtsupport.study.execution.state import harmed, node_folder
 from xtsupport.study.execution.time_left import seconds_left
 from xtsupport.study.plan import Node, Study
 from xtsupport.tables import seen_before
 from xtsupport.training.progress import duration
+
+BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 class Progress:
@@ -109,8 +112,13 @@ def last_line(path: Path) -> str:
         return ""
 
 
-def status_lines(study: Study, runner: str | None, states: dict[str, dict]) -> list[str]:
-    """One line per node: its state and how many of its runs are whole; then totals, time left."""
+def status_lines(
+    study: Study, runner: str | None, states: dict[str, dict], curves: bool = False
+) -> list[str]:
+    """One line per node: its state and how many of its runs are whole; then totals, time left.
+
+    curves: below each node that trains now, how its loss went and what its notebook says.
+    """
     lines: list[str] = []
     found: dict = {}
     before = {row["name"] for row in run_store.read_list(study.folder) if row["run_key"]}
@@ -123,12 +131,24 @@ def status_lines(study: Study, runner: str | None, states: dict[str, dict]) -> l
             blamed = [name for name in node.upstream if found[name] in ("failed", "withheld")]
             error = f"  waits for {', '.join(blamed)}"
         lines.append(f"{node.name:<34}{state:<10}{whole}/{len(node.runs)} runs{error}")
+        told = read_json(node_folder(study, node.name) / LIVE_FILE) if curves else None
+        if state == "running" and told and told.get("losses"):  # it has begun to train
+            lines.append(f"  {curve(told['losses'])}  {told['text']}")
     lines += [f"note: {line}" for line in harmed(study)]
     if flaw := run_store.plan_flaw(study.folder):
         lines.append(f"warning: {flaw}")
     counted = ", ".join(f"{count} {state}" for state, count in Counter(found.values()).items())
     left = time_left(study, runner, states, found)
     return [*lines, counted + (f"; about {duration(left)} left" if left else "")]
+
+
+def curve(values: list[float]) -> str:
+    """Numbers as blocks, the smallest lowest and the largest highest."""
+    low, high = min(values), max(values)
+    top = len(BLOCKS) - 1
+    return "".join(
+        BLOCKS[round(top * (v - low) / (high - low)) if high > low else 0] for v in values
+    )
 
 
 def node_state(
