@@ -278,13 +278,13 @@ def test_the_distance_line_is_the_least_squares_line(figures):
 
 
 def test_smoothing_keeps_a_constant_and_the_length():
-    assert np.allclose(style.smooth(pd.Series(np.full(50, 2.0))), 2.0)
-    assert len(style.smooth(pd.Series([1.0]))) == 1
+    assert np.allclose(plots.smooth(pd.Series(np.full(50, 2.0))), 2.0)
+    assert len(plots.smooth(pd.Series([1.0]))) == 1
 
 
 def test_a_mean_on_a_log_axis_begins_where_the_curve_begins():
     steps = pd.Series([1.0, 2.0, 2.2, 100.0, 110.0])
-    found = style.smooth_log(steps, pd.Series([8.0, 4.0, 6.0, 1.0, 2.0]), factor=1.2)
+    found = plots.smooth_log(steps, pd.Series([8.0, 4.0, 6.0, 1.0, 2.0]), factor=1.2)
     assert found.tolist() == [8.0, 5.0, 5.0, 1.5, 1.5]
 
 

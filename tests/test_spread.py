@@ -185,7 +185,7 @@ def test_who_takes_part_in_the_pool(cube):
     whole = pd.concat([cube, lacking, one_run, deviating])
     plain, more = (inference([case_of(c)]).iloc[0] for c in (cube, whole))
     assert more["se"] == pytest.approx(plain["se"])
-    assert more["runs_pooled"] == "run variance pooled over squad, none, mnli"
+    assert more["note"].endswith("run variance pooled over squad, none, mnli")
 
 
 def test_a_weighted_sum_of_rows_is_what_the_joint_estimate_says(cube):

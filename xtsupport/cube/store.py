@@ -5,7 +5,7 @@ stored as a parquet dataset ``cube/task=.../`` so that nothing ever has to hold 
 Scores are fractions 0..1 in the cube and percentages in every table made from it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -104,18 +104,23 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     )
 
 
-def load_task(dataset: ds.Dataset, task: str, columns: Sequence[str]) -> pd.DataFrame:
-    """The rows of one task of an open cube, those of the columns that it has.
+def stored_tasks(path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """The rows of a cube on disk, a frame per task, those of the columns that it has.
 
     Decoded one column after the other: at paper size a task fits into memory once its words are
-    small codes, but not while all its columns are decoded at once.
+    small codes, but not while all its columns are decoded at once. UserError as ``read_cube``, or
+    without the column task.
     """
-    mine = pc.field("task") == task
-    found = {"task": pd.Categorical.from_codes([0], [task])}
-    for name in [name for name in columns if name in dataset.schema.names]:
-        found[name] = to_frame(dataset.to_table(columns=[name], filter=mine))[name].array
-    found["task"] = found["task"].repeat(dataset.count_rows(filter=mine))
-    return pd.DataFrame(found, copy=False)
+    dataset = open_cube(path)
+    if "task" not in dataset.schema.names:
+        raise UserError(f"{path}: the cube lacks the column task")
+    for task in cube_tasks(dataset):
+        mine = pc.field("task") == task
+        names = pd.Categorical.from_codes([0], [task]).repeat(dataset.count_rows(filter=mine))
+        found = {"task": names}
+        for name in [name for name in columns if name in dataset.schema.names]:
+            found[name] = to_frame(dataset.to_table(columns=[name], filter=mine))[name].array
+        yield pd.DataFrame(found, copy=False)
 
 
 def build_cube(run_folders: Iterable, out, languages: Mapping | None = None) -> Path:

@@ -107,7 +107,8 @@ def _forest_panel(panel: Axes, rows: pd.DataFrame, levels, names, window, runs) 
             fontsize="small", color=style.verdict_look(row.verdict)["color"],
             weight="bold" if row.verdict in style.FOUND else "normal",
         )  # fmt: skip
-    _run_dots(panel, runs, rows.iloc[0], levels)
+    if runs is not None:
+        _run_dots(panel, runs, rows.iloc[0], levels)
     panel.set(xlabel="gain in points", xlim=window)
     panel.tick_params(labelbottom=True)
     panel.grid(visible=False, axis="y")
@@ -120,22 +121,17 @@ def draw_gain(panel: Axes, row, at: float, window: tuple[float, float], upright=
     """
     look, ends = style.verdict_look(row.verdict), np.clip([row.ci_low, row.ci_high], *window)
     cut = [end for end, whole in zip(ends, (row.ci_low, row.ci_high), strict=True) if end != whole]
+    low, high = "v^" if upright else "<>"
     for values, marks in (
         (ends, {"linewidth": 2, "solid_capstyle": "butt", "gid": "interval"}),
-        *(([end], {"marker": _arrow(end < row.gain, upright), "markersize": 6}) for end in cut),
+        *(([end], {"marker": low if end < row.gain else high, "markersize": 6}) for end in cut),
         ([row.gain], {"marker": mark, "markersize": 7, "gid": row.verdict} | look),
     ):
         place = ([at] * len(values), values)
         panel.plot(*(place if upright else place[::-1]), **{"color": look["color"], **marks})
 
 
-def _arrow(down: bool, upright: bool) -> str:
-    return ("v" if down else "^") if upright else ("<" if down else ">")
-
-
-def _run_dots(panel: Axes, runs: pd.DataFrame | None, row, levels: Sequence[str]) -> None:
-    if runs is None:
-        return
+def _run_dots(panel: Axes, runs: pd.DataFrame, row, levels: Sequence[str]) -> None:
     mine = runs[(runs["task"] == row["task"]) & runs["level"].isin(levels)]
     if "baseline" in mine:
         mine = mine[mine["baseline"] == row["baseline"]]
@@ -218,14 +214,15 @@ def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     )
     window = style.gain_window(gains)
     languages = languages[languages["code"].isin(gains["level"])]  # their groups share no mark
+    markers, group_of = style.group_markers(languages), languages.set_index("code")["group"]
+    gains = gains.assign(mark=gains["level"].map(group_of).map(markers))
     for panel, task in zip(panels, tasks, strict=True):
-        _gain_points(panel, gains[gains["task"] == task], languages, window)
+        _gain_points(panel, gains[gains["task"] == task], window)
         style.reference_line(panel, 0)
         panel.set(title=task_name(task), xlabel="syntactic distance from English", ylim=window)
         panel.tick_params(labelbottom=True)
     for panel in panels[::2]:
         panel.set_ylabel("gain in points")
-    markers, group_of = style.group_markers(languages), languages.set_index("code")["group"]
     handles = [
         Line2D([], [], color=style.INK, marker=markers[group], linestyle="", label=group)
         for group in style.level_order(gains["level"].map(group_of), languages)
@@ -237,12 +234,10 @@ def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     return figure
 
 
-def _gain_points(panel: Axes, gains: pd.DataFrame, languages: pd.DataFrame, window) -> None:
-    markers = style.group_markers(languages)
-    group = languages.set_index("code")["group"]
+def _gain_points(panel: Axes, gains: pd.DataFrame, window) -> None:
     beside = gains.groupby("distance").cumcount() * 0.015  # equal distances stand side by side
     for row in gains.assign(x=gains["distance"] + beside).itertuples():
-        draw_gain(panel, row, row.x, window, upright=True, mark=markers[group[row.level]])
+        draw_gain(panel, row, row.x, window, upright=True, mark=row.mark)
     if gains["distance"].nunique() > 2:
         line = np.polynomial.Polynomial.fit(gains["distance"], gains["gain"], 1)
         ends = np.array([gains["distance"].min(), gains["distance"].max()])
@@ -275,34 +270,29 @@ def mde_picture(table: pd.DataFrame, wanted: float, languages: pd.DataFrame) -> 
     return figure
 
 
-def claims_figure(alone: pd.DataFrame, together) -> Figure:
-    """One line per machine, its gain with the interval of its own questions, the pooled below.
+def claims_figure(alone: pd.DataFrame, together: pd.DataFrame) -> Figure:
+    """A line per machine, its gain with the interval of its own questions, the pooled one below.
 
-    `alone`: machine, seeds, gain, ci_low, ci_high, verdict, in points; together: one row of
-    ``compare`` over questions and runs, drawn thick.
+    `alone`: machine, seeds, gain, ci_low, ci_high, verdict, in points; together: the
+    first row is that of ``compare`` over questions and runs.
     """
     alone = alone.sort_values("gain", ignore_index=True)
+    rows = pd.concat([alone, together.head(1)], ignore_index=True)
+    window = style.gain_window(rows)
     figure, (panel,) = style.new_figure(
         f"The same study on {len(alone)} machines, and all of them together",
-        "A thin bar is one machine's 95% interval, from its questions alone, as a paper with a "
-        "single run would report it. The thick one includes the luck of the runs. "
-        f"{style.COLOURED}",
+        "A dot is one machine's gain, its bar the 95% interval from that machine's questions "
+        "alone, as a paper with a single run would report it. The diamond's bar includes the luck "
+        f"of the runs. {style.COLOURED}",
         height=2.6 + 0.22 * len(alone),
     )
-    last = len(alone) + 0.5
-    rows = [*zip(map(float, range(len(alone))), alone.to_dict("records"), strict=True)]
-    for y, row in [*rows, (last, dict(together))]:
-        pooled, look = y == last, style.verdict_look(row["verdict"])
-        panel.plot([row["ci_low"], row["ci_high"]], [y, y], color=look["color"],
-                   linewidth=4 if pooled else 1)  # fmt: skip
-        panel.plot(row["gain"], y, marker="D" if pooled else "o", markersize=8 if pooled else 5,
-                   color=look["color"], markerfacecolor=look["markerfacecolor"])  # fmt: skip
-    panel.axvline(0, color=style.INK, linewidth=0.8)
-    panel.set_yticks(
-        [*range(len(alone)), last],
-        [*("seed " + alone["seeds"].astype(str)), "together"],
-        fontsize=8,
-    )
-    where = f"gain on {task_name(together['task'])} in points"
-    panel.set(xlabel=f"{where}: {contrast_name(together)}", ylim=(last + 0.8, -0.8))
+    for y, row in enumerate(rows.itertuples()):
+        draw_gain(panel, row, y, window, mark="D" if y == len(alone) else "o")
+    panel.axhline(len(alone) - 0.5, color="#CCCCCC", linewidth=0.8)
+    style.reference_line(panel, 0, horizontal=False)
+    names = [*("seed " + alone["seeds"].astype(str)), "together"]
+    panel.set_yticks(range(len(rows)), names, fontsize=8)
+    row = together.iloc[0]
+    where = f"gain on {task_name(row['task'])} in points: {contrast_name(row)}"
+    panel.set(xlabel=where, ylim=(len(alone) + 0.6, -0.6))
     return figure

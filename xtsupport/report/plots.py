@@ -66,7 +66,7 @@ def losses_of_runs(log: pd.DataFrame, task: str) -> Figure:
         label = side_name(setting) + (f", seed {own[0]}" if len(own) == 1 else "")
         label += f", {len(own)} seeds" * (len(own) > 1)
         turn, colour = divmod(i, len(style.COLOURS))
-        panel.plot(run["step"], style.smooth(run["loss"]), color=style.COLOURS[colour],
+        panel.plot(run["step"], smooth(run["loss"]), color=style.COLOURS[colour],
                    linestyle=("-", "--", ":")[turn % 3],
                    label=label if name.endswith(seeds[setting][0]) else "_")  # fmt: skip
     panel.set(xlabel="step", ylabel="loss", ylim=(0, None))
@@ -97,9 +97,23 @@ def pretraining_loss(log: pd.DataFrame, chance: float | None = None) -> Figure:
 def _loss_lines(panel: Axes, log: pd.DataFrame, log_axis: bool = False) -> None:
     for i, (seed, run) in enumerate(log.sort_values("step").groupby("seed")):
         colour, loss = style.COLOURS[i % len(style.COLOURS)], run["loss"]
-        mean = style.smooth_log(run["step"], loss) if log_axis else style.smooth(loss)
+        mean = smooth_log(run["step"], loss) if log_axis else smooth(loss)
         panel.plot(run["step"], run["loss"], color=colour, alpha=0.25, linewidth=0.8)
         panel.plot(run["step"], mean, color=colour, label=f"seed {seed}, ends at {mean[-1]:.2f}")
+
+
+def smooth_log(steps: pd.Series, values: pd.Series, factor: float = 1.2) -> np.ndarray:
+    """Moving average for a log axis, over steps up to `factor` away, steps rising: (n,) -> (n,)."""
+    low = np.searchsorted(steps, steps / factor)
+    high = np.searchsorted(steps, steps * factor, side="right")
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    return (total[high] - total[low]) / (high - low)
+
+
+def smooth(values: pd.Series) -> np.ndarray:
+    """Centred moving average over 5% of the series (at least one value): (n,) -> (n,)."""
+    window = max(1, round(0.05 * len(values)))
+    return values.rolling(window, center=True, min_periods=1).mean().to_numpy()
 
 
 def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> Figure:

@@ -77,7 +77,7 @@ def study_page(
         lead=lead(found),
         facts=facts(found),
         limits=appendix.deciding(found),
-        pictures=[Block("pictures", items=panels(found, found.answer_drawn, found.run_gains))],
+        pictures=[Block("pictures", items=panels(found, found.answer_drawn))],
         scores=page_tables.score_board(found),
         sections=[{"id": i, "heading": h, "blocks": b} for i, h, b in sections if b],
         links=list((links or {}).items()),
@@ -190,9 +190,9 @@ def standing(given: Declared) -> str:
     return "exploratory: none was declared in advance"
 
 
-def panels(found: Contents, rows: pd.DataFrame, runs: pd.DataFrame) -> list[Block]:
+def panels(found: Contents, rows: pd.DataFrame) -> list[Block]:
     """A picture per contrast and task, all of one stretch; only the first explains the marks."""
-    window = gain_window(rows)
+    window, runs = gain_window(rows), found.run_gains
     hint = gain_plots.how_to_read(rows, found.rules.alpha, window, runs)
     made: list[Block] = []
     for _, part in rows.groupby(["baseline", "variant", "task"], sort=False):
@@ -225,7 +225,7 @@ def elsewhere(found: Contents) -> list[Block]:
     wide = robustness.level_table(found.drawn, apart(found.primary.by))
     return [
         bullets(lines),
-        Block("pictures", items=panels(found, rest, found.run_gains)),
+        Block("pictures", items=panels(found, rest)),
         folded("The same as a table", table(wide)),
         paragraph(f"{reach(apart(found.primary.by)).capitalize()}: exploratory.", "note")
         if apart(found.primary.by) != found.primary.by else paragraph(""),

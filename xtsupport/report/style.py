@@ -104,10 +104,8 @@ def language_order(languages: pd.DataFrame) -> list[str]:
 def level_order(levels: Iterable[str], languages: pd.DataFrame) -> list[str]:
     """Distinct levels: `all` first, then families, groups or codes, nearest to English first.
 
-    languages: the columns of languages.csv.
-
-    A family or group stands at the mean distance of its languages other than English; unknown
-    levels come last.
+    languages: the columns of languages.csv. A family or group stands at the mean distance of its
+    languages other than English; unknown levels come last.
     """
     places: dict[str, list[float]] = {"all": [-1.0]}
     names = [languages[column].tolist() for column in ("code", "group", "family")]
@@ -322,17 +320,3 @@ def _readable_on(colour: np.ndarray) -> str:
 def cell_text(panel: Axes, x: int, y: int, text: str, **look: Any) -> None:
     """Write into the cell of column `x` and row `y` of a shaded grid."""
     panel.text(x + 0.5, y + 0.5, text, ha="center", va="center", in_layout=False, **look)
-
-
-def smooth_log(steps: pd.Series, values: pd.Series, factor: float = 1.2) -> np.ndarray:
-    """Moving average for a log axis, over steps up to `factor` away, steps rising: (n,) -> (n,)."""
-    low = np.searchsorted(steps, steps / factor)
-    high = np.searchsorted(steps, steps * factor, side="right")
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    return (total[high] - total[low]) / (high - low)
-
-
-def smooth(values: pd.Series) -> np.ndarray:
-    """Centred moving average over 5% of the series (at least one value): (n,) -> (n,)."""
-    window = max(1, round(0.05 * len(values)))
-    return values.rolling(window, center=True, min_periods=1).mean().to_numpy()

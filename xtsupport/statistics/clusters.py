@@ -14,7 +14,7 @@ over languages and tasks, and every covariance between them. Clusters that langu
 (parallel benchmarks) are joined by their ids; different tasks have different clusters.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.cube.columns import COUNTS, by_language, by_task, complete, encode, validate_cube
-from xtsupport.errors import UserError
+from xtsupport.cube.store import stored_tasks
 
 PAIRS = " (pairs)"  # a task whose two texts are in different languages is a task of its own
 _RUN = ["condition", "variant", "seed"]
@@ -134,12 +134,11 @@ def ratio(totals: np.ndarray, examples) -> np.ndarray:
 
 def contract(cube: pd.DataFrame) -> list[ClusterSums]:
     """The cluster sums of every task and metric of a cube (a frame; validate it first)."""
-    cube = complete(cube)
-    return [sums for _, rows in by_task(cube) for sums in _contract_task(rows)]
+    return [sums for task, rows in by_task(complete(cube)) for sums in _contract_task(task, rows)]
 
 
-def _contract_task(rows: pd.DataFrame) -> Iterator[ClusterSums]:
-    task, pairs = str(rows["task"].iloc[0]), rows["language_2"].notna().to_numpy()
+def _contract_task(task: str, rows: pd.DataFrame) -> Iterator[ClusterSums]:
+    pairs = rows["language_2"].notna().to_numpy()
     study = str(rows["study"].iloc[0]) if "study" in rows else ""
     for name, mine in ((task, ~pairs), (task + PAIRS, pairs)):
         pieces = by_language(rows if mine.all() else rows[mine]) if mine.any() else ()
@@ -264,28 +263,14 @@ def moments(sums: ClusterSums, block: int = 2000) -> Moments:
     return Moments(*about, np.array([m.sum() for m in sums.sizes]), sums.values(), gram)
 
 
-def contracted(cube) -> Iterable[ClusterSums]:
-    """The cluster sums of a cube, validated: a frame, a path (read task by task), or sums already.
-
-    UserError for a cube that cannot be read or compared.
+def contracted(cube) -> Iterator[ClusterSums | Moments]:
+    """The cluster sums of a cube, validated: a frame, a path (read task by task), or what it was
+    contracted to. UserError for a cube that cannot be read or compared.
     """
-    if isinstance(cube, str | Path):
-        return _contract_stored(cube)
-    if isinstance(cube, pd.DataFrame):
-        validate_cube(cube)
-        return contract(cube)
-    return list(cube)
-
-
-def _contract_stored(path) -> Iterator[ClusterSums]:
-    """A cube on disk that is larger than memory: one task at a time, in small codes."""
-    from xtsupport.cube.store import cube_tasks, load_task, open_cube
-
-    dataset = open_cube(path)
-    if "task" not in dataset.schema.names:
-        raise UserError(f"{path}: the cube lacks the column task")
-    for task in cube_tasks(dataset):
-        rows = load_task(dataset, task, NEEDED)
+    if not isinstance(cube, str | Path | pd.DataFrame):
+        yield from cube
+        return
+    for rows in [cube] if isinstance(cube, pd.DataFrame) else stored_tasks(cube, NEEDED):
         validate_cube(rows)
         yield from contract(rows)
 

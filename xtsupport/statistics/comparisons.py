@@ -17,7 +17,7 @@ from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.contrasts import Case, cases, sides_of
 from xtsupport.statistics.declared import UNITS, Declared, Primary
 from xtsupport.statistics.evidence import Evidence
-from xtsupport.statistics.inference import inferences, tabulate
+from xtsupport.statistics.inference import inference
 from xtsupport.statistics.scales import FACTOR
 from xtsupport.statistics.verdicts import ADJUSTMENTS, FAMILY, judge
 
@@ -70,7 +70,7 @@ def compare(
     facts, levels = task_facts(measured, data), [by] if isinstance(by, str) else by
     parts = [cases(measured, facts, pairs, each, paired, primary) for each in levels]
     found = [case for part in parts for case in part]
-    return judge(tabulate(found, unit, alpha), adjustment, margin, alpha)[COLUMNS]
+    return judge(inference(found, unit, alpha), adjustment, margin, alpha)[COLUMNS]
 
 
 def _check(unit, adjustment, margin, alpha) -> None:
@@ -103,7 +103,7 @@ def significance(evidence: Evidence) -> pd.DataFrame:
         for case in evidence.cases(by)
         if case.row.by == by or by == evidence.levels[0]
     ]
-    table = tabulate(found, rules.unit, rules.alpha)
+    table = inference(found, rules.unit, rules.alpha)
     target = evidence.primary.target
     mine = [i for i, case in enumerate(found) if case.row.task.startswith(target)]
     if mine:
@@ -126,15 +126,15 @@ def dependence(found: Sequence[Case], unit: str, alpha: float, table: pd.DataFra
     Thai, so each row is also judged on the other scales and under its target's other metrics: those
     that ``found`` has for the same contrast, task and level. table: their rows in points.
     """
-    others = inferences(found, unit, alpha, [scale for scale in FACTOR if scale != "points"])
+    others = inference(found, unit, alpha, [scale for scale in FACTOR if scale != "points"])
     points = conclusions(table)
-    by_scale = np.stack([points, *map(conclusions, others.values())])
+    by_scale = [points, *conclusions(others).reshape(-1, len(found))]
     by_row: dict[tuple, set] = {}
     rows = [(*case.labels.values(),)[:-1] for case in found]  # every label but the metric
     for row, sign in zip(rows, points, strict=True):
         by_row.setdefault(row, set()).add(sign)
     labels = []
-    for row, signs in zip(rows, by_scale.T, strict=True):
+    for row, signs in zip(rows, zip(*by_scale, strict=True), strict=True):
         flips = {"scale-dependent": set(signs), "metric-dependent": by_row[row]}
         labels.append(", ".join(name for name, values in flips.items() if len(values) > 1))
     return labels

@@ -1,6 +1,6 @@
 """From cases to numbers: the rows of a comparison with interval, p-value and notes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -22,53 +22,39 @@ from xtsupport.statistics.verdicts import describe
 
 COUNTED = ["n_languages", "n_seeds", "n_clusters", "n_examples", "baseline_score"]
 LEVELS_THAT_LEND = 3  # one-language levels of a table, from which on they pool run variance
+LENDING = ["treatment", "baseline", "variant", "task", "by", "metric", "scale", "n_seeds"]
 MOST_NAMED = 6  # conditions in the note on pooled runs; more are counted
 
 
-def tabulate(found: Sequence[Case], unit: str, alpha: float) -> pd.DataFrame:
-    """The unadjusted rows of some cases."""
-    numbers = inference(found, unit, alpha)
-    lines = []
-    for case, row in zip(found, numbers.to_dict("records"), strict=True):
-        note = "; ".join(_notes(case, row["n_seeds"], unit, row.pop("runs_pooled")))
-        lines.append({**case.labels, **row, "unit": unit, "note": note})
-    return pd.DataFrame(lines)
-
-
 def inference(
-    found: Sequence[Case], unit: str = Declared.unit, alpha: float = Declared.alpha
+    found: Sequence[Case],
+    unit: str = Declared.unit,
+    alpha: float = Declared.alpha,
+    scales: Sequence[str] = ("points",),
 ) -> pd.DataFrame:
-    """Counts, gain, interval, p-value and smallest detectable gain of each case, unadjusted.
+    """The unadjusted rows of some cases, scale after scale: what they are of, counts, gain,
+    interval, p-value, smallest detectable gain, unit and note; what the scales share is computed
+    once.
 
     n_clusters counts what is resampled (languages share parallel clusters), n_examples the scores
-    of one run. baseline_score, gain and interval are in points; runs_pooled says where the run
-    variance comes from. Levels of one language lend to each other (``spread``), so
-    give all levels of a table together. The fields of ``Spread`` are columns, too.
+    of one run. baseline_score is in points, gain and interval in units of the scale. Levels of one
+    language lend to each other (``spread``), so give all levels of a table together. The fields of
+    ``Spread`` are columns, too.
     """
-    return inferences(found, unit, alpha, ("points",))["points"]
-
-
-def inferences(
-    found: Sequence[Case], unit: str, alpha: float, scales: Sequence[str]
-) -> dict[str, pd.DataFrame]:
-    """Scale -> the table of ``inference`` on it; what the scales share is computed once."""
     together: dict[tuple, list[int]] = {}
     for i, case in enumerate(found):
         together.setdefault(tuple(map(id, case.arms)), []).append(i)
-    parts = [_measure([found[i] for i in rows], unit, scales) for rows in together.values()]
-    order = np.argsort([i for rows in together.values() for i in rows])
-    tables = {}
-    for number, scale in enumerate(scales):
-        columns = {
-            name: np.concatenate([each[name].reshape(len(scales), -1)[number] for each in parts])
-            for name in parts[0]
-        }
-        table = _lend(found, pd.DataFrame(columns).take(order).reset_index(drop=True))
-        spread = spread_of(table, unit)
-        counts = table[COUNTED].assign(runs_pooled=_described(table, spread, unit))
-        numbers = describe(table["gain"].to_numpy(), spread, alpha)
-        tables[scale] = counts.assign(**{**vars(spread), **numbers})
-    return tables
+    groups = [np.array(rows) for rows in together.values()]
+    parts = [_measure([found[i] for i in rows], unit, scales) for rows in groups]
+    place = [rows + n * len(found) for rows in groups for n in range(len(scales))]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    table = pd.DataFrame(columns).take(np.argsort(np.concatenate(place))).reset_index(drop=True)
+    labels = [case.labels | {"scale": scale} for scale in scales for case in found]
+    table = _lend(pd.DataFrame(labels).join(table))
+    spread = spread_of(table, unit)
+    notes = _notes([*found] * len(scales), table, spread, unit)
+    numbers = {**vars(spread), **describe(table["gain"].to_numpy(), spread, alpha)}
+    return table[[*labels[0], *COUNTED]].assign(**numbers, unit=unit, note=notes)
 
 
 def _measure(group: Sequence[Case], unit: str, scales: Sequence[str]) -> dict[str, np.ndarray]:
@@ -123,16 +109,12 @@ def _counts(group: Sequence[Case]) -> dict[str, list]:
     }
 
 
-def _lend(found: Sequence[Case], table: pd.DataFrame) -> pd.DataFrame:
+def _lend(table: pd.DataFrame) -> pd.DataFrame:
     """Levels of one language of the same contrast, task and metric share their run variance."""
-    levels: dict[tuple, list[int]] = {}
-    for i, (case, n_seeds) in enumerate(zip(found, table["n_seeds"], strict=True)):
-        if len(case.row.languages) == 1 and case.row.by in ("group", "family", "language"):
-            labels = {**case.labels, "level": n_seeds}
-            levels.setdefault(tuple(labels.values()), []).append(i)
     own, prior = table["v_s"].to_numpy(), table["prior"].to_numpy(copy=True)
-    lent = np.zeros(len(found), int)
-    for rows in levels.values():
+    lent = np.zeros(len(table), int)
+    single = table["n_languages"].eq(1) & table["by"].isin(["group", "family", "language"])
+    for rows in table[single].groupby(LENDING, sort=False).groups.values():
         if len(rows) >= LEVELS_THAT_LEND:
             prior[rows] = max(own[rows].mean(), prior[rows].mean())
             lent[rows] = len(rows)
@@ -216,7 +198,12 @@ def _language_variance(case: Case) -> tuple[float, float]:
     return max(float(np.var(joint.gain, ddof=1)) / k - float(chance), 0.0), k - 1
 
 
-def _notes(case: Case, n_seeds: int, unit: str, runs_pooled: str) -> list[str]:
+def _notes(found: Sequence[Case], table: pd.DataFrame, spread: Spread, unit: str) -> list[str]:
+    rows = zip(found, table["n_seeds"], _described(table, spread, unit), strict=True)
+    return ["; ".join(_notes_on(case, n, unit, pooled)) for case, n, pooled in rows]
+
+
+def _notes_on(case: Case, n_seeds: int, unit: str, runs_pooled: str) -> Iterable[str]:
     row = case.row
     found = [row.note, *(one.note for one in case.arms), _seeds_left_out(case)]
     if row.by in ("group", "family") and len(row.languages) == 1:
@@ -228,8 +215,7 @@ def _notes(case: Case, n_seeds: int, unit: str, runs_pooled: str) -> list[str]:
         found.append("one seed: the interval covers other questions, not other runs")
     if case.same_data:
         found.append("the treatment uses this target's own training data")
-    found.append(runs_pooled)
-    return list(dict.fromkeys(filter(None, found)))
+    return dict.fromkeys(filter(None, [*found, runs_pooled]))
 
 
 def _seeds_left_out(case: Case) -> str:

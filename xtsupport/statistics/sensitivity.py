@@ -5,7 +5,7 @@ import pandas as pd
 from xtsupport.statistics.bootstrap import bootstrap
 from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence
-from xtsupport.statistics.inference import inference, inferences
+from xtsupport.statistics.inference import inference
 from xtsupport.statistics.scales import FACTOR
 
 
@@ -17,10 +17,8 @@ def beside_bootstrap(evidence: Evidence, n_resamples: int = 2000, seed: int = 0)
     """
     rules, found = evidence.rules, evidence.answer_cases()
     own = inference(found, UNITS[0], rules.alpha)
-    drawn = bootstrap(evidence.sums, found, UNITS[0], n_resamples, seed)
-    low, high = drawn.interval(rules.alpha).T
-    labels = pd.DataFrame([{"task": c.row.task, "level": c.row.level} for c in found])
-    table = labels.join(own[["gain", "ci_low", "ci_high"]]).assign(boot_low=low, boot_high=high)
+    low, high = bootstrap(evidence.sums, found, UNITS[0], n_resamples, seed).interval(rules.alpha).T
+    table = own[["task", "level", "gain", "ci_low", "ci_high"]].assign(boot_low=low, boot_high=high)
     excludes = (table["ci_low"] > 0) | (table["ci_high"] < 0)
     return table.assign(differs=excludes != ((low > 0) | (high < 0)))
 
@@ -35,8 +33,5 @@ def on_scales(evidence: Evidence) -> pd.DataFrame:
     tasks = (primary.target, "rest", f"{primary.target} - rest")
     mine = [case for case in evidence.primary_cases() if case.row.by == primary.by]
     chosen = [case for case in mine if case.row.task in tasks]
-    labels = pd.DataFrame([case.labels for case in chosen])[["task", "level", "metric"]]
-    columns = ["gain", "ci_low", "ci_high", "p_value"]
-    found = inferences(chosen, rules.unit, rules.alpha, list(FACTOR))
-    tables = [labels.assign(scale=scale).join(found[scale][columns]) for scale in FACTOR]
-    return pd.concat(tables, ignore_index=True).assign(unit=rules.unit)
+    columns = ["task", "level", "metric", "scale", "gain", "ci_low", "ci_high", "p_value", "unit"]
+    return inference(chosen, rules.unit, rules.alpha, list(FACTOR))[columns]

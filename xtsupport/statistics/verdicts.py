@@ -59,7 +59,7 @@ def judge(
 ) -> pd.DataFrame:
     """Add p_adjusted, adjustment, verdict and the interval that belongs to it; its level is noted.
 
-    table: rows with the columns of ``tabulate``. ``too few``: under three seeds for a claim about
+    table: rows of ``inference``. ``too few``: under three seeds for a claim about
     the recipe (a unit with seeds), or two languages for a claim about a family; a single language
     is judged as that language.
     """

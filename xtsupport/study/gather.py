@@ -88,7 +88,7 @@ def gather(
     write_parquet(out / "cube.parquet", pooled)
     write_text(out / "settings.yaml", (found[0] / "settings.yaml").read_text(encoding="utf-8"))
     write_text(out / "machines.csv", alone.to_csv(index=False))
-    claims_figure(alone, together.iloc[0]).savefig(out / "machines.png", dpi=150)
+    claims_figure(alone, together).savefig(out / "machines.png", dpi=150)
     return alone, together, notes
 
 
