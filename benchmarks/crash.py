@@ -88,12 +88,13 @@ from xtsupport.study.plan import open_study
 collect(open_study(params), into)
 """
 REPORT = """
+from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.evidence import evidence_of
-from xtsupport.study.conclude import conclude, find_cube, publish
+from xtsupport.study.conclude import find_cube, publish
 from xtsupport.study.plan import open_study
 study = open_study(params)
 evidence = evidence_of(find_cube(study), study.settings, study.data)
-publish(study, conclude(study, evidence, into), evidence, into)
+publish(study, significance(evidence), evidence, into)
 """
 STRIKE = """
 import json, os, random, signal, threading

@@ -21,8 +21,8 @@ from xtsupport.report.answer import gain_words, in_short
 from xtsupport.report.contents import Contents, contents
 from xtsupport.report.names import side_name, task_name
 from xtsupport.report.numbers import ends, signed_gain
+from xtsupport.report.paper_tables import read_comparison
 from xtsupport.report.robustness import bootstrap_words, far_out, without_one
-from xtsupport.report.significance_files import read_comparison
 from xtsupport.statistics.best_intermediate import best_intermediate
 from xtsupport.statistics.claims import beside_published
 from xtsupport.study.reference import reference_folder, reference_settings, reference_table

@@ -12,8 +12,7 @@ from xtsupport.report.comparison_rows import forest_rows
 from xtsupport.report.names import task_name
 from xtsupport.report.numbers import with_interval
 from xtsupport.report.paper_sentences import sentence
-from xtsupport.report.paper_tables import page_table
-from xtsupport.report.significance_files import read_comparison
+from xtsupport.report.paper_tables import page_table, read_comparison
 from xtsupport.report.style import OPEN, VERDICTS, verdict_look
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.tables import language_table

@@ -13,8 +13,7 @@ from xtsupport.errors import UserError
 from xtsupport.report.contents import contents
 from xtsupport.report.numbers import level
 from xtsupport.report.paper_sentences import metric_points, required, sentence
-from xtsupport.report.paper_tables import caption, latex, page_table
-from xtsupport.report.significance_files import write_significance
+from xtsupport.report.paper_tables import caption, latex, page_table, write_significance
 from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.comparisons import COLUMNS, compare, dependence, is_primary, significance

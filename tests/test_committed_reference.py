@@ -69,7 +69,7 @@ def test_every_run_is_recorded_with_its_scores():
 def test_the_significance_table_follows_from_the_cube(tmp_path, mirror):
     """The same rows, numbers to 1e-9 of a point, from the cube as it was committed."""
     from xtsupport.report.contents import contents
-    from xtsupport.report.significance_files import write_significance
+    from xtsupport.report.paper_tables import write_significance
     from xtsupport.statistics.comparisons import significance
     from xtsupport.statistics.evidence import evidence_of
     from xtsupport.study.params.loading import load_settings

@@ -72,14 +72,15 @@ def test_solution_01_tagging_is_solved_where_the_word_order_is_that_of_english(c
 @pytest.mark.slow
 def test_solution_07_four_in_ten_significant_rows_do_not_stay_so(cube, monkeypatch, tmp_path):
     from xtsupport.report import style
+    from xtsupport.statistics.comparisons import significance
     from xtsupport.statistics.evidence import evidence_of
-    from xtsupport.study.conclude import conclude, find_cube, present
+    from xtsupport.study.conclude import find_cube, present
     from xtsupport.study.plan import open_study
 
     monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
     monkeypatch.setattr(style, "ORIGIN", style.ORIGIN)  # `present` sets it
     study = present(open_study(Path(__file__).parents[1] / "params" / "demo.yaml"))
-    table = conclude(study, evidence_of(find_cube(study), study.settings, study.data))
+    table = significance(evidence_of(find_cube(study), study.settings, study.data))
     alone = table[table["p_value"] <= 0.05]
     assert 0.38 < (alone["p_adjusted"] > 0.05).mean() < 0.45
 

@@ -10,8 +10,8 @@ from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
 from xtsupport.report.contents import contents
+from xtsupport.report.paper_tables import write_significance
 from xtsupport.report.report import write_report
-from xtsupport.report.significance_files import write_significance
 from xtsupport.statistics import clusters
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.comparisons import compare, is_primary, significance

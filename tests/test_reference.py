@@ -7,7 +7,7 @@ import yaml
 from simulated_cubes import simulate
 
 from xtsupport.report.contents import contents
-from xtsupport.report.significance_files import write_significance
+from xtsupport.report.paper_tables import write_significance
 from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import evidence_of

@@ -18,8 +18,8 @@ from xtsupport.report.answer import in_short, one_sentence, tally, title
 from xtsupport.report.appendix import cautions, contaminated, deciding, distinct
 from xtsupport.report.contents import contents
 from xtsupport.report.numbers import signed
+from xtsupport.report.paper_tables import read_comparison
 from xtsupport.report.report import standing, study_page, warnings, write_report
-from xtsupport.report.significance_files import read_comparison
 from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import evidence_of

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from xtsupport import tables
-from xtsupport.sides import both_sides, in_braces, side
+from xtsupport.sides import bare, both_sides, in_braces, side
 
 METRICS = {
     "f1": "F1", "exact_match": "exact match", "f1_segmented": "segmented F1",
@@ -61,15 +61,14 @@ def side_name(one: str, data: str = "hub") -> str:
     """A condition with its variant: `SQuAD, adversarial`; `no intermediate task, steps matched to
     SQuAD`."""
     condition, variant = side(one)
-    condition, brace, settings = condition.partition("{")
-    base, _, matched = condition.partition("~")
+    base, _, matched = bare(condition).partition("~")
     marks = "".join(words for mark, words in MARKS.items() if mark in base)
     for mark in MARKS:
         base = base.replace(mark, "")
     text = f"{NONE}, steps matched to {named(matched, data)}" if matched else named(base, data)
     text += marks + (f", {variant.replace('source=', 'trained in ')}" if variant != "plain" else "")
     own = in_braces(one)
-    return text + (f"{{{few_words(own)}}}" if own else brace + settings)
+    return text + (f"{{{few_words(own)}}}" if own else "")
 
 
 def few_words(settings: Sequence[str]) -> str:

@@ -1,4 +1,5 @@
-"""Tables for papers: comparison rows that fit a page, CSV and LaTeX files of the page's tables."""
+"""Tables for papers and files: comparison rows that fit a page, the comparison with its answer and
+its rows in words, the page's tables as CSV and LaTeX."""
 
 from pathlib import Path
 
@@ -6,11 +7,11 @@ import pandas as pd
 
 from xtsupport.cube.scores import zero_shot_means
 from xtsupport.files import write_text
-from xtsupport.report.answer import verdict_words
+from xtsupport.report.answer import closing, verdict_words
 from xtsupport.report.contents import Contents
 from xtsupport.report.names import contrast_name, metric_name, side_name, task_name
 from xtsupport.report.numbers import gain_head, p_text, with_interval
-from xtsupport.report.paper_sentences import metric_points
+from xtsupport.report.paper_sentences import metric_points, sentence
 from xtsupport.sides import both_sides
 
 UNICODE = {"\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--", "±": r"$\pm$", "<": "$<$"}
@@ -99,3 +100,22 @@ def scores_shown(scores: pd.DataFrame, data: str) -> pd.DataFrame:
     shown = scores.rename(index=lambda name: side_name(name, data)).rename_axis("trained on first")
     heads = [text + " in English" * name.endswith(" (en)") for name, text in names.items()]
     return shown.set_axis(heads, axis=1).reset_index()
+
+
+def write_significance(found: Contents, out) -> Path:
+    """Write ``significance.csv``, ``answer.txt`` (what a terminal says of it) and ``sentences.txt``
+    (one per row) into ``out``; returns the path of the table.
+    """
+    table, out = found.comparison, Path(out)
+    rows = table.to_dict("records")
+    words = [sentence(row, found.rules, found.evidence.data) for row in rows]
+    write_text(out / "answer.txt", "\n".join(closing(found)) + "\n")
+    write_text(out / "sentences.txt", "\n".join(words) + "\n")
+    return write_text(out / "significance.csv", table.to_csv(index=False))
+
+
+def read_comparison(path) -> pd.DataFrame:
+    """The table of a ``significance.csv``; words stay words (`none`, `na`), empty numbers nan."""
+    numbers = ("baseline_score", "gain", "se", "df", "ci_low", "ci_high", "mde")
+    table = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})
+    return table.astype(dict.fromkeys(numbers, float))

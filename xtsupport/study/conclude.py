@@ -128,10 +128,15 @@ def comparable(study: Study, there: Iterable[Run]) -> bool:
 
 def tested(there: Iterable[Run]) -> dict[str, set[Side]]:
     """Target -> the sides that have runs on it."""
+    every = [(name, run) for run in there for name in run.settings["targets"]]
+    return by_target((name, (run.condition, run.variant)) for name, run in every)
+
+
+def by_target(scored: Iterable[tuple[str, Side]]) -> dict[str, set[Side]]:
+    """Target -> its sides, from pairs of both."""
     found: dict[str, set[Side]] = {}
-    for run in there:
-        for target in run.settings["targets"]:
-            found.setdefault(target, set()).add((run.condition, run.variant))
+    for name, one in scored:
+        found.setdefault(name, set()).add(one)
     return found
 
 
@@ -186,9 +191,7 @@ def held(study: Study) -> Study:
 
     names = ["task", "condition", "variant", "seed"]
     rows = read_cube(study.folder / "cube", columns=names).drop_duplicates()
-    every: dict[str, set[Side]] = {}
-    for row in rows.itertuples():
-        every.setdefault(row.task, set()).add((row.condition, row.variant))
+    every = by_target((row.task, (row.condition, row.variant)) for row in rows.itertuples())
     have = set().union(*every.values())
     declared = study.settings.analysis.contrasts
     if all({*map(side, pair)} <= have for pair in declared):
@@ -290,37 +293,24 @@ def with_other_settings(study: Study) -> tuple[list[Run], list[str]]:
 
 
 @told
-def conclude(study: Study, evidence, into: str = "scratch") -> pd.DataFrame:
-    """Compare as the study declared, at every level; keeps the table and its rows in words.
-
-    evidence: ``evidence_of`` the study's cube. Returns the columns of ``compare``. The files of
-    ``write_significance`` go to the study's folder or, interactively, to scratch.
-    """
-    from xtsupport.report.contents import contents
-    from xtsupport.report.significance_files import write_significance
-    from xtsupport.statistics.comparisons import significance
-
-    table = significance(evidence)
-    write_significance(contents(table, evidence), study.place(into))
-    return table
-
-
-@told
 def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path:
-    """Write ``report.html`` beside the comparison's table; returns its path."""
+    """Write the comparison and ``report.html`` into the study's folder or, interactively, into
+    scratch; returns the path of the report.
+    """
     from xtsupport.cube.browse import changed_examples
     from xtsupport.report.contents import contents
+    from xtsupport.report.paper_tables import write_significance
     from xtsupport.report.report import write_report
 
     made = study.plan.runs if into == "study" else map(runs.interactive, study.plan.runs)
     found = [] if study.shipped else map(runs.standing, made)  # its records are not in the package
     records = [each[1] for each in found if each]
-    out = study.place(into) / "report.html"
+    whole = contents(comparison, evidence, study.settings, records)
+    out = write_significance(whole, study.place(into)).with_name("report.html")
     pairs = evidence.contrasts
     changed = changed_examples(
         lambda task: with_predictions(study, task, pairs), pairs, evidence.official, evidence.data
     )
-    whole = contents(comparison, evidence, study.settings, records)
     return write_report(out, whole, changed, page_links(out, study.folder))
 
 

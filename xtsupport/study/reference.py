@@ -69,7 +69,7 @@ def reference_answer() -> pd.DataFrame:
     if (folder := _place("significance.csv")) is None:
         return pd.DataFrame()
     from xtsupport.report.comparison_rows import forest_rows
-    from xtsupport.report.significance_files import read_comparison
+    from xtsupport.report.paper_tables import read_comparison
     from xtsupport.statistics.declared import Primary
     from xtsupport.tables import language_table
 

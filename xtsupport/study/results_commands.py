@@ -76,8 +76,8 @@ def significance(args) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # in small products a second only waits
     from xtsupport.cube.browse import changed_examples
     from xtsupport.report.contents import contents
+    from xtsupport.report.paper_tables import write_significance
     from xtsupport.report.report import one_figure, write_report
-    from xtsupport.report.significance_files import write_significance
     from xtsupport.statistics.comparisons import significance as compared
     from xtsupport.study import run_store, runs
     from xtsupport.study.conclude import page_links
