@@ -108,17 +108,20 @@ def most_changed(
     examples, sides = _by_side(rows[rows["metric"] == metric])
     change = _changes(examples, sides["after", "plain"], sides["before", "plain"])
     chosen = pd.concat(_extremes(change, "family", count))
-    chosen["size"] = chosen["change"].abs()
-    order = {"by": ["family", "size", "change"], "ascending": [True, False, False]}
+    size, family = chosen["change"].abs(), chosen["family"].astype(str)
+    order = np.lexsort((-chosen["change"], -size, family))
     table, texts, rows = languages(data), Texts(data), []
-    for row in chosen.sort_values(**order, kind="stable").to_dict("records"):
+    for row in chosen.iloc[order].to_dict("records"):
         code = row["language"]
         about = {"family": row["family"], "language": table[code].name if code in table else code}
         about["change"] = round(row["change"], 1)
         said = {f"{who} said": invented.with_gloss(str(row[f"{who}_said"]), code)
                 for who in ("baseline", "treatment")}  # fmt: skip
-        rows.append(about | _example(name, code, row["example_id"], texts) | said)
-    return pd.DataFrame(rows)
+        example = texts.rows(name, code).get(row["example_id"], {})
+        if example:
+            about |= plain(example) | {"in English": in_english(name, code, example, texts)}
+        rows.append(about | said)
+    return pd.DataFrame(rows).drop(columns=["example_id", "cluster_id"], errors="ignore")
 
 
 def changed_examples(
@@ -218,7 +221,7 @@ class Texts:
 
     def __init__(self, data: str):
         self.data = data
-        self.known: dict[tuple[str, str], dict[str, dict] | UserError] = {}
+        self.known: dict[tuple[str, str], dict[str, dict]] = {}
 
     def of(self, name: str, code: str, example_id: str) -> dict[str, str]:
         """question, gold, english of an example; empty where its data are not here."""
@@ -233,29 +236,12 @@ class Texts:
             "english": in_english(name, code, {**example, "context": ""}, self),
         }
 
-    def read(self, name: str, code: str) -> dict[str, dict]:
-        """example_id -> example, of an evaluation set; UserError where its data are not here."""
+    def rows(self, name: str, code: str) -> dict[str, dict]:
+        """example_id -> example, of an evaluation set; empty where its data are not here."""
         if (name, code) not in self.known:
             try:
                 rows = load_table(name, code, None, self.data)[0].to_pylist()
-                self.known[name, code] = {row["example_id"]: row for row in rows}
-            except UserError as error:
-                self.known[name, code] = error
-        rows = self.known[name, code]
-        if isinstance(rows, UserError):
-            raise rows
-        return rows
-
-    def rows(self, name: str, code: str) -> dict[str, dict]:
-        """The same, empty where the data are not here."""
-        try:
-            return self.read(name, code)
-        except UserError:
-            return {}
-
-
-def _example(name: str, code: str, example_id: str, texts: Texts) -> dict:
-    example = texts.read(name, code)[example_id]
-    told = in_english(name, code, example, texts)
-    shown = plain(example) | {"in English": told}
-    return {key: shown[key] for key in shown if key not in ("example_id", "cluster_id")}
+            except UserError:
+                rows = []
+            self.known[name, code] = {row["example_id"]: row for row in rows}
+        return self.known[name, code]

@@ -28,7 +28,7 @@ from xtsupport.report.page_tables import trained_on
 from xtsupport.report.paper_tables import write_tables
 from xtsupport.report.style import SIMULATED, gain_window, marked
 from xtsupport.sides import bare, both_sides
-from xtsupport.statistics.declared import Declared, apart, reach
+from xtsupport.statistics.declared import Declared, apart
 
 VERDICT = re.compile(r"(undetermined|improves|harms|equivalent|too few \w+ for a verdict)")
 ADJUSTED = {"holm": "Holm", "bonferroni": "Bonferroni"}
@@ -222,14 +222,14 @@ def elsewhere(found: Contents) -> list[Block]:
     lines, rest = in_short(found)[1:], rest_rows(found)
     if not len(rest):
         return [bullets(lines)] if lines else []
-    wide = robustness.level_table(found.drawn, apart(found.primary.by))
+    by = apart(found.primary.by)
+    wide = robustness.level_table(found.drawn, by)
     return [
         bullets(lines),
         Block("pictures", items=panels(found, rest)),
         folded("The same as a table", table(wide)),
-        paragraph(f"{reach(apart(found.primary.by)).capitalize()}: exploratory.", "note")
-        if apart(found.primary.by) != found.primary.by else paragraph(""),
-    ]  # fmt: skip
+        paragraph(f"Per {by}: exploratory.", "note") if by != found.primary.by else paragraph(""),
+    ]
 
 
 def intended(found: Contents) -> list[Block]:

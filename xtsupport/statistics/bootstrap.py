@@ -19,7 +19,7 @@ import numpy as np
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.clusters import ClusterSums, ratio, sharing
-from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.contrasts import Case, arms_of
 from xtsupport.statistics.declared import UNITS, Declared
 from xtsupport.statistics.variance import Arm, common_replicates
 
@@ -75,34 +75,35 @@ def bootstrap(
     if unit not in UNITS[:2]:
         raise UserError(f"unit={unit!r}: the bootstrap resamples {' or '.join(UNITS[:2])}")
     rng = np.random.default_rng(seed)
-    arms = list({id(arm): arm for case in found for arm in case.arms}.values())
+    arms, weights = arms_of(found)
     seeds = _SeedDraws(rng, arms, n_resamples, vary=unit == UNITS[0])
     effects = [seed_effects(case) for case in found]
     gains, squares = np.zeros((2, n_resamples, len(found)))
     second = np.zeros(len(found))
     for task in sorted({arm.moments.task for arm in arms}):
         parts = _in_blocks([one for one in sums if one.task == task])
-        mine = [arm for arm in arms if arm.moments.task == task]
-        ids, z = cluster_ids(parts), influences(parts, found)
+        mine = [
+            _cut_from(parts, arm, weight[:, 0].T)
+            for arm, weight in zip(arms, weights, strict=True)
+            if arm.moments.task == task
+        ]
+        ids = cluster_ids(parts)
+        z = np.sum([_influences(ids, *one) for one in mine], axis=0)
         second += (z**2).sum(0)
         for rows, counts in _joint_counts(parts, ids, n_resamples, rng, batch):
-            scores = _resampled_gains(parts, ids, mine, counts, seeds, rows)
-            gains[rows] += combine(found, scores)
+            for one in mine:
+                gains[rows] += _resampled(ids, *one, counts=counts, seeds=seeds, rows=rows)
             squares[rows] += counts @ z**2 - (counts @ z) ** 2 / len(z)
     if unit == UNITS[0]:
         squares += seeds.variance(effects)
         second += [sum(part.var() / (len(part) - 1 or 1) for part in e) for e in effects]
     return Resamples(
-        gain=100 * np.array([_observed(case) for case in found]),
+        gain=100
+        * sum(w[:, 0] @ (a.means[0] - a.means[1]) for a, w in zip(arms, weights, strict=True)),
         gains=100 * gains,
         se=100 * np.sqrt(second),
         ses=100 * np.sqrt(np.maximum(squares, 0)),
     )
-
-
-def _observed(case: Case) -> float:
-    means = [arm.values[0].mean(0) - arm.values[1].mean(0) for arm in case.arms]
-    return sum(np.nan_to_num(m) @ w for m, w in zip(means, case.weights, strict=True))
 
 
 def seed_effects(case: Case) -> list[np.ndarray]:
@@ -116,27 +117,22 @@ def seed_effects(case: Case) -> list[np.ndarray]:
     return [sides[0] + sides[1]] if paired else sides
 
 
-def influences(parts: Sequence[ClusterSums], found: Sequence[Case]) -> np.ndarray:
-    """Influence of each cluster of one task on each case, averaged over replicates, (G, C)."""
-    ids = cluster_ids(parts)
-    z = np.zeros((len(ids), len(found)))
-    for c, case in enumerate(found):
-        for arm, weights in zip(case.arms, case.weights, strict=True):
-            part = part_of(parts, arm)
-            if part is None:
-                continue
-            for lang in np.flatnonzero(weights).tolist():
-                psi = np.nan_to_num(part.influence(lang))
-                difference = arm.mix[0].mean(0) - arm.mix[1].mean(0)
-                at = np.searchsorted(ids, part.clusters[lang])
-                z[at, c] += weights[lang] * (difference @ psi)
-    return z
-
-
-def part_of(parts: Sequence[ClusterSums], arm: Arm) -> ClusterSums | None:
-    """The sums that an arm was cut from, if they are among ``parts``."""
+def _cut_from(
+    parts: Sequence[ClusterSums], arm: Arm, weights: np.ndarray
+) -> tuple[Arm, ClusterSums, np.ndarray]:
+    """An arm, the sums among ``parts`` that it was cut from, and the weights (L, C)."""
     key = (arm.moments.task, arm.moments.metric)
-    return next((part for part in parts if (part.task, part.metric) == key), None)
+    return arm, next(part for part in parts if (part.task, part.metric) == key), weights
+
+
+def _influences(ids, arm: Arm, part: ClusterSums, weights) -> np.ndarray:
+    """Influence of each cluster of a task, by one arm, on each case, over replicates, (G, C)."""
+    z = np.zeros((len(ids), weights.shape[1]))
+    difference = arm.mix[0].mean(0) - arm.mix[1].mean(0)
+    for lang in np.flatnonzero(weights.any(1)).tolist():
+        effect = difference @ np.nan_to_num(part.influence(lang))
+        z[np.searchsorted(ids, part.clusters[lang])] += np.outer(effect, weights[lang])
+    return z
 
 
 def cluster_ids(parts: Sequence[ClusterSums]) -> np.ndarray:
@@ -192,36 +188,21 @@ def _joint_counts(parts, ids, n_resamples, rng, batch):
         yield slice(start, start + len(counts)), counts
 
 
-def _resampled_gains(parts, ids, arms, counts, seeds, rows) -> dict[int, np.ndarray]:
-    """Gain of every language of some arms of one task under drawn counts: id(arm) -> (batch, L)."""
-    found = {}
-    for arm in arms:
-        part = part_of(parts, arm)
-        assert part is not None  # the arms of a task are cut from its sums
-        used = np.flatnonzero(np.any([mix.any(0) for mix in arm.mix], axis=0))
-        gains = np.zeros((len(counts), len(part.clusters)))
-        weights = [seeds.of_side(arm, side, rows) for side in (0, 1)]
-        for lang in np.flatnonzero(arm.present):
-            drawn = counts[:, np.searchsorted(ids, part.clusters[lang])]
-            x = part.sums[lang][used]
-            totals = drawn @ x.transpose(1, 0, 2).reshape(x.shape[1], -1)
-            examples = np.maximum(drawn @ part.sizes[lang], 1)[:, None]
-            scores = ratio(totals.reshape(len(counts), len(used), -1), examples)
-            for side, sign in ((0, 1), (1, -1)):
-                each = scores @ arm.mix[side][:, used].T
-                gains[:, lang] += sign * (each * weights[side]).sum(1)
-        found[id(arm)] = gains
-    return found
-
-
-def combine(found: Sequence[Case], gains: dict[int, np.ndarray]) -> np.ndarray:
-    """Each case's share (batch, C) from the languages' gains, id(arm) -> (batch, L)."""
-    total = np.zeros((len(next(iter(gains.values()))), len(found)))
-    for c, case in enumerate(found):
-        for arm, weight in zip(case.arms, case.weights, strict=True):
-            if id(arm) in gains:
-                total[:, c] += gains[id(arm)] @ weight
-    return total
+def _resampled(ids, arm: Arm, part: ClusterSums, weights, *, counts, seeds, rows) -> np.ndarray:
+    """What an arm adds to the gain of every case under drawn counts of clusters, (batch, C)."""
+    used = np.flatnonzero(np.any([mix.any(0) for mix in arm.mix], axis=0))
+    gains = np.zeros((len(counts), len(part.clusters)))
+    shares = [seeds.of_side(arm, side, rows) for side in (0, 1)]
+    for lang in np.flatnonzero(arm.present):
+        drawn = counts[:, np.searchsorted(ids, part.clusters[lang])]
+        x = part.sums[lang][used]
+        totals = drawn @ x.transpose(1, 0, 2).reshape(x.shape[1], -1)
+        examples = np.maximum(drawn @ part.sizes[lang], 1)[:, None]
+        scores = ratio(totals.reshape(len(counts), len(used), -1), examples)
+        for side, sign in ((0, 1), (1, -1)):
+            each = scores @ arm.mix[side][:, used].T
+            gains[:, lang] += sign * (each * shares[side]).sum(1)
+    return gains @ weights
 
 
 def _in_blocks(parts: list[ClusterSums]) -> list[ClusterSums]:

@@ -71,6 +71,17 @@ def cases(
     return found
 
 
+def arms_of(found: Sequence[Case]) -> tuple[list[Arm], list[np.ndarray]]:
+    """Every arm of some cases, and per arm the (cases, 2, L) weights."""
+    arms = list({id(one): one for case in found for one in case.arms}.values())
+    place = {id(one): j for j, one in enumerate(arms)}
+    weights = [np.zeros((len(found), 2, len(one.moments.languages))) for one in arms]
+    for row, case in enumerate(found):
+        for one, weight in zip(case.arms, case.weights, strict=True):
+            weights[place[id(one)]][row] = weight, -weight
+    return arms, weights
+
+
 def sides_of(
     measured: Sequence[Moments], baseline: str, contrasts: Sequence | None
 ) -> list[tuple[Side, Side]]:
@@ -82,7 +93,9 @@ def sides_of(
     have = sides(measured)
     if contrasts is None:
         base = side(baseline)
-        pairs = [(one, _same_variant(base, one, have)) for one in have if one != base]
+        alike = {one: (base[0], one[1]) for one in have if one != base}
+        pairs = [(one, same if same in have and same != one else base)
+                 for one, same in alike.items()]  # fmt: skip
     else:
         pairs = [(side(a), side(b)) for a, b in contrasts]
     shown = ", ".join(short_name(one) for one in have)
@@ -93,11 +106,6 @@ def sides_of(
     if not pairs:
         raise UserError(f"nothing to compare with {baseline!r}: the cube only has {shown}")
     return pairs
-
-
-def _same_variant(base: Side, one: Side, have: Sequence[Side]) -> Side:
-    same = (base[0], one[1])
-    return same if same in have and same != one else base
 
 
 def default_contrasts(have: Collection[Side]) -> list[tuple[Side, Side]]:

@@ -30,11 +30,6 @@ def apart(by: str) -> str:
     return "family" if by == "all" else by
 
 
-def reach(by: str) -> str:
-    """What a row at that level speaks about: `per group`, or `over all languages`."""
-    return "over all languages" if by == "all" else f"per {by}"
-
-
 def plural(by: str) -> str:
     """`families`, `groups`, `languages`."""
     return "families" if by == "family" else f"{by}s"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.sides import short_name
-from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.contrasts import Case, arms_of
 from xtsupport.statistics.declared import Declared
 from xtsupport.statistics.scales import FACTOR, on_scale
 from xtsupport.statistics.spread import (
@@ -227,21 +227,10 @@ def _seeds_left_out(case: Case) -> str:
 
 def joint_estimate(found: Sequence[Case]) -> Estimate:
     """The joint estimate of cases of one contrast that may average over different tasks."""
-    return estimate(*_together(found), joint=True)
+    return estimate(*arms_of(found), joint=True)
 
 
 def combined_estimate(found: Sequence[Case], by: np.ndarray) -> Estimate:
     """The estimate of one weighted sum of such cases; by: (cases,) weights."""
-    arms, weights = _together(found)
+    arms, weights = arms_of(found)
     return estimate(arms, [np.tensordot(by, weight, 1)[None] for weight in weights])
-
-
-def _together(found: Sequence[Case]) -> tuple[list, list[np.ndarray]]:
-    """Every arm of some cases, and per arm the (cases, 2, L) weights."""
-    arms = list({id(arm): arm for case in found for arm in case.arms}.values())
-    place = {id(arm): j for j, arm in enumerate(arms)}
-    weights = [np.zeros((len(found), 2, len(arm.moments.languages))) for arm in arms]
-    for row, case in enumerate(found):
-        for arm, weight in zip(case.arms, case.weights, strict=True):
-            weights[place[id(arm)]][row] = weight, -weight
-    return arms, weights
