@@ -31,8 +31,9 @@ def complete(cube: pd.DataFrame) -> pd.DataFrame:
     UserError when a required column is missing or a cube is empty.
     """
     missing = [name for name in REQUIRED if name not in cube]
-    if missing or not ({"score"} & set(cube) or set(COUNTS) <= set(cube)):
-        missing += [] if "score" in cube or set(COUNTS) <= set(cube) else ["score"]
+    if "score" not in cube and not set(COUNTS) <= set(cube):
+        missing.append("score")
+    if missing:
         raise UserError(f"the cube lacks the column(s) {', '.join(missing)}; "
                         f"it needs {', '.join(REQUIRED)} and score or tp, fp, fn")  # fmt: skip
     if cube.empty:

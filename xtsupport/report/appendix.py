@@ -81,7 +81,8 @@ def cautions(found: Contents) -> list[str]:
     if met:
         lines.append(f"Evaluation texts that also occur in training rows: {met}.")
     if found.evidence.exposed:
-        lines.append(seen_before(found))
+        names, encoder = list(dict.fromkeys(found.scores["task"])), found.settings["encoder"]
+        lines.append(tables.seen_before(encoder, names, found.evidence.data))
     if found.languages["note"].eq("invented").all():
         lines.append(
             "The languages are generated, and the raw text holds parallel and mixed documents, "
@@ -92,12 +93,6 @@ def cautions(found: Contents) -> list[str]:
         f"adjusted ({found.rules.adjustment}) over the contrasts and levels of one task and metric."
     )
     return lines
-
-
-def seen_before(found: Contents) -> str:
-    """What the encoder had seen of the study's tasks, with its source."""
-    names = list(dict.fromkeys(found.scores["task"]))
-    return tables.seen_before(found.settings["encoder"], names, found.evidence.data)
 
 
 def runs_share(found: Contents) -> float:

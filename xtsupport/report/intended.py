@@ -19,6 +19,7 @@ from xtsupport import tables
 from xtsupport.report.contents import Contents
 from xtsupport.report.numbers import with_interval
 from xtsupport.sides import SOURCE, bare
+from xtsupport.statistics.comparisons import compares
 from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.declared import few_seeds
 from xtsupport.statistics.evidence import Evidence, exactly
@@ -125,8 +126,7 @@ def judge(numbers: pd.DataFrame) -> str:
 def seen(found: Contents) -> pd.DataFrame:
     """The comparison's rows of the primary contrast on the target by family, and of English."""
     table, primary = found.comparison, found.primary
-    mine = table["treatment"].eq(primary.treatment) & table["baseline"].eq(primary.baseline)
-    mine &= table["variant"].eq("plain") & table["task"].eq(primary.target)
+    mine = compares(table, primary.treatment, primary.baseline) & table["task"].eq(primary.target)
     mine &= table["metric"].eq(primary.metric) & table["by"].isin(["group", "source"])
     rows = table[mine].assign(family=table["level"].replace(SOURCE, HOME))
     return rows.drop_duplicates("family")[["family", "baseline_score", *GAIN, "verdict", "n_seeds"]]

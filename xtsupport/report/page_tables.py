@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from xtsupport.cube.scores import official_metrics, with_guesses, zero_shot_means
+from xtsupport.cube.scores import with_guesses, zero_shot_means
 from xtsupport.report.answer import verdict_words
 from xtsupport.report.contents import Contents
 from xtsupport.report.names import metric_name, side_name, task_name
@@ -103,10 +103,9 @@ def kind_of(row: Mapping) -> str:
 
 def official_of(found: Contents) -> dict[str, str]:
     """Target -> its official metric: the primary target first, then in the study's order."""
-    known = official_metrics(found.evidence.data)
-    have = found.scores.drop_duplicates("task").set_index("task")["metric"].astype(str)
-    names = dict.fromkeys([found.primary.target, *have.index])
-    return {name: known.get(name, have[name]) for name in names if name in have}
+    facts, have = found.evidence.facts, dict.fromkeys(found.scores["task"])
+    names = dict.fromkeys([found.primary.target, *have])
+    return {name: facts[name].metric for name in names if name in have}
 
 
 def published_rows(found: Contents, targets: list[str], blanks: int) -> list[list[Cell]]:

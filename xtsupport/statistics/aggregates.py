@@ -23,7 +23,7 @@ import numpy as np
 
 from xtsupport.errors import UserError, unknown
 from xtsupport.sides import bare
-from xtsupport.statistics.clusters import PAIRS
+from xtsupport.statistics.clusters import PAIRS, Moments
 from xtsupport.statistics.declared import By
 from xtsupport.statistics.variance import Arm
 from xtsupport.tables import Task, tasks
@@ -57,17 +57,14 @@ class Row:
     note: str = ""
 
 
-def task_facts(arms: Sequence, data="hub") -> dict[str, Facts]:
-    """Facts for every task of some arms or moments, from the tasks table; a task it lacks is
-    taken by its metrics.
-    """
+def task_facts(measured: Sequence[Moments], data="hub") -> dict[str, Facts]:
+    """Facts of every task, from the tasks table; a task it lacks is taken by its metrics."""
     table, stranger = tasks(data), Task("", "", "unknown", "", metrics=("f1", "accuracy"))
     metrics: dict[str, list[str]] = {}
     conditions: set[str] = set()
-    for one in arms:
-        moments = getattr(one, "moments", one)
-        metrics.setdefault(moments.task, []).append(moments.metric)
-        conditions |= {*moments.runs["condition"]}
+    for one in measured:
+        metrics.setdefault(one.task, []).append(one.metric)
+        conditions |= {*one.runs["condition"]}
     facts = {}
     for name, have in metrics.items():
         known = table.get(name.removesuffix(PAIRS), stranger)
@@ -82,8 +79,8 @@ def rows(
     facts: dict[str, Facts],
     by: str,
     trained_on: set[str],
-    primary: str = "xquad",
-    conditions: Sequence[str] = (),
+    primary: str,
+    conditions: Sequence[str],
 ) -> list[Row]:
     """All rows of one contrast: every task and metric, then the aggregates, per level of ``by``."""
     if by not in LEVELS:

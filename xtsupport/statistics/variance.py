@@ -148,14 +148,13 @@ def _mix(moments, mixes):
 class Estimate:
     """E weighted sums of scores with their variance, in fractions where the weights are numbers.
 
-    gain, baseline: (E,); clusters, seeds, cells, pooled: V_p, V_s, V_c and q, (E,), or (E, E) if
+    gain: (E,); clusters, seeds, cells, pooled: V_p, V_s, V_c and q, (E,), or (E, E) if
     estimated jointly; df_clusters, df_seeds, df_pooled: (E,); n_seeds: of the side that has fewer;
     conditions: per sum the sides that q is pooled over; informed: (E,) whether they are more than
     the contrast's own.
     """
 
     gain: np.ndarray
-    baseline: np.ndarray
     clusters: np.ndarray
     seeds: np.ndarray
     cells: np.ndarray
@@ -197,10 +196,8 @@ def estimate(arms: Sequence[Arm], weights: Sequence[np.ndarray], joint: bool = F
     parts = [_seed_part(arms, weights, picks, sides, joint) for sides in groups]
     seeds, cells = sum(part[0] for part in parts), sum(part[1] for part in parts)
     fewest = max(min(part[2] for part in parts) - 1, 1)
-    treatment, baseline = (_side_mean(arms, weights, picks, side) for side in (0, 1))
     return Estimate(
-        gain=treatment + baseline,
-        baseline=-baseline,
+        gain=sum(_side_mean(arms, weights, picks, side) for side in (0, 1)),
         clusters=clusters,
         seeds=seeds,
         cells=cells,
