@@ -157,11 +157,11 @@ def one_study(design: Design, key, cell: str = "") -> dict:
 def pilot(measured) -> np.ndarray:
     """Variance components, in the order of ``PARTS``, as ``xtsupport power`` would take them."""
     every, levels = (
-        [case for case in cases(measured, task_facts(measured), PAIR, by) if case.row.by == by]
+        [case for case in cases(measured, task_facts(measured), PAIR, by) if case.by == by]
         for by in ("all", "language")
     )
-    noise, _ = run_noise([case for case in levels if case.row.task == "xquad"])
-    parts = components(next(case for case in every if case.row.task == "xquad"))
+    noise, _ = run_noise([case for case in levels if case.task == "xquad"])
+    parts = components(next(case for case in every if case.task == "xquad"))
     parts |= {"seed": noise.run, "seed:language": noise.language}
     return np.array([parts[name] for name in PARTS])
 
@@ -191,7 +191,7 @@ def runs_agree(design: Design, one) -> dict:
 def of_languages(design: Design, measured, task, truth, pooled: bool) -> dict:
     """Of the first contrast: the F test, and whether pooled intervals hold the true gains."""
     found = cases(measured, task_facts(measured), PAIR, "language", design.paired)
-    found = [case for case in found if (case.row.task, case.row.by) == (task, "language")]
+    found = [case for case in found if (case.task, case.by) == (task, "language")]
     counted = {"p F": np.array([levels_differ(found)["p_value"]])}
     if pooled:
         table = expectations(found)

@@ -94,7 +94,7 @@ def test_equal_levels_are_rejected_as_often_as_stated():
     for _ in range(300):
         sums = simulate_differences(rng, seeds=3, languages=5, run_sd=1.0, language_run_sd=1.0)
         found = cases(study_moments([sums]), {"xquad": Facts("span", "f1")}, pair, "language")
-        p.append(levels_differ([case for case in found if case.row.task == "xquad"])["p_value"])
+        p.append(levels_differ([case for case in found if case.task == "xquad"])["p_value"])
     assert 0.02 <= np.mean(np.array(p) < 0.05) <= 0.09
     assert 0.4 <= np.mean(np.array(p) < 0.5) <= 0.6
 
@@ -139,7 +139,7 @@ def test_a_conclusion_that_hangs_on_the_scale_is_labelled():
         [(("squad", "plain"), ("none", "plain"))],
         "all",
     )
-    difference = [case for case in found if case.row.task == "xquad - rest"]
+    difference = [case for case in found if case.task == "xquad - rest"]
     points = inference(difference)
     assert set(dependence(difference, Declared.unit, 0.05, points)) == {"scale-dependent"}
 

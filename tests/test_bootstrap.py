@@ -23,7 +23,7 @@ def prepare(cube, by="language"):
 
 
 def only(found, task, metric, by="language"):
-    return [c for c in found if (c.row.task, c.row.metric, c.row.by) == (task, metric, by)]
+    return [c for c in found if (c.task, c.metric, c.by) == (task, metric, by)]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def matrix(cube):
 def test_draws_are_scipys_for_an_equal_generator(single):
     sums, found = prepare(single)
     german = only(found, "xquad", "f1")[:1]
-    assert german[0].row.level == "de"
+    assert german[0].level == "de"
     ours = bootstrap(sums, german, "clusters", n_resamples=999, seed=7, batch=100)
     theirs = stats.bootstrap(
         (matrix(single)["de"].to_numpy(),), np.mean, n_resamples=999, batch=100,
@@ -105,7 +105,7 @@ def test_micro_f1_is_formed_after_resampling(cube):
     one = only(found, "udpos", "f1")[:1]
     drawn = bootstrap(sums, one, "clusters", n_resamples=3, seed=1, batch=3)
     part = next(s for s in sums if s.task == "udpos")
-    lang = list(part.languages["language"]).index(one[0].row.level)
+    lang = list(part.languages["language"]).index(one[0].level)
     # the generator draws one block per language, in the order of the strata
     rng = np.random.default_rng(1)
     picks = {i: rng.integers(0, len(c), (3, len(c))) for i, c in enumerate(part.clusters)}

@@ -51,7 +51,7 @@ def anova(values: np.ndarray, factors: Sequence[str] = ("cluster", "seed", "lang
 
 def case_of(sums):
     found = cases(study_moments([sums]), {"xquad": Facts("span", "f1")}, PAIR, "all")
-    return next(case for case in found if case.row.task == "xquad")
+    return next(case for case in found if case.task == "xquad")
 
 
 def test_sums_of_squares_add_up_and_agree_with_statsmodels():
@@ -119,7 +119,7 @@ def test_run_noise_recovers_what_was_planted():
         measured = [m for m in study_moments(contract(cube)) if m.metric == "f1"]
         pair = [(("a", "plain"), ("none", "plain"))]
         levels = cases(measured, {"xquad": Facts("span", "f1")}, pair, "language")
-        found.append(run_noise([case for case in levels if case.row.task == "xquad"]))
+        found.append(run_noise([case for case in levels if case.task == "xquad"]))
     estimates, bounds = zip(*found, strict=True)
     assert {(one.df, one.sides) for one in (*estimates, *bounds)} == {(6.0, 2)}
     assert np.mean([one.run for one in estimates]) == pytest.approx(2 * 1.5**2, rel=0.4)

@@ -38,7 +38,7 @@ def test_planted_slope_is_found(sloping):
 def test_slope_is_least_squares(sloping):
     evidence, table = sloping
     found = exactly(evidence.primary_cases("language"), "xquad", "f1", "language")
-    codes = [case.row.level for case in found]
+    codes = [case.level for case in found]
     x = design(table.set_index("code")[["syntactic"]], codes)
     gains = [
         100 * float(np.diff([v.mean(0) @ w for v in a.values][::-1])[0])

@@ -89,7 +89,7 @@ def test_what_the_reference_study_expects():
     single languages drawn in to SDs near 1, a new language between about -2 and +4.5."""
     evidence = evidence_of(REFERENCE, Declared(primary=Primary("squad", by="language")))
     levels = evidence.target_cases("language")
-    table = expectations(levels, {case.row.level: case.row.level in "de el es" for case in levels})
+    table = expectations(levels, {case.level: case.level in "de el es" for case in levels})
     single, new = table[table["by"] == "language"], table.iloc[-1]
     assert len(single) == 10 and table.loc[table["by"] == "mean", "gain"].item() == pytest.approx(
         1.38, abs=0.1

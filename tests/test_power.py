@@ -28,7 +28,7 @@ QUIET |= {"cluster:seed": 7.0, "residual": 70.0}
 
 def case_of(sums):
     found = cases(study_moments([sums]), {"xquad": Facts("span", "f1")}, PAIR, "all")
-    return next(case for case in found if case.row.task == "xquad")
+    return next(case for case in found if case.task == "xquad")
 
 
 def test_a_pilot_may_have_more_runs_of_some_conditions():

@@ -131,7 +131,7 @@ def drop(cube, condition, seed):
 def case_of(cube, paired=True, task="xquad"):
     measured = study_moments(contract(cube))
     found = cases(measured, task_facts(measured), [SQUAD], "all", paired)
-    return next(c for c in found if (c.row.task, c.row.metric, c.row.by) == (task, "f1", "all"))
+    return next(c for c in found if (c.task, c.metric, c.by) == (task, "f1", "all"))
 
 
 def means(cube):
@@ -191,7 +191,7 @@ def test_who_takes_part_in_the_pool(cube):
 def test_a_weighted_sum_of_rows_is_what_the_joint_estimate_says(cube):
     measured = study_moments(cube)
     found = cases(measured, task_facts(measured), [SQUAD], "language")
-    found = [c for c in found if c.row.by == "language" and c.row.metric == "f1"][:3]
+    found = [c for c in found if c.by == "language" and c.metric == "f1"][:3]
     by = np.array([0.2, -1.0, 0.7])
     one, joint = combined_estimate(found, by), joint_estimate(found)
     for name in ("clusters", "seeds", "cells", "pooled"):

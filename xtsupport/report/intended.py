@@ -19,8 +19,8 @@ from xtsupport import tables
 from xtsupport.report.contents import Contents
 from xtsupport.report.numbers import with_interval
 from xtsupport.sides import SOURCE, bare
+from xtsupport.statistics.aggregates import Case
 from xtsupport.statistics.comparisons import compares
-from xtsupport.statistics.contrasts import Case
 from xtsupport.statistics.declared import few_seeds
 from xtsupport.statistics.evidence import Evidence, exactly
 from xtsupport.statistics.inference import inference
@@ -87,8 +87,8 @@ def family_cases(evidence: Evidence) -> dict[str, Case]:
     every = evidence.primary_cases("group")
     levels = exactly(every, primary.target, primary.metric, "group")
     source = exactly(every, primary.target, primary.metric, "source")
-    home = [case for case in source if case.row.level == SOURCE]
-    return ({HOME: home[0]} if home else {}) | {case.row.level: case for case in levels}
+    home = [case for case in source if case.level == SOURCE]
+    return ({HOME: home[0]} if home else {}) | {case.level: case for case in levels}
 
 
 def statements(name: str, cases: Mapping[str, Case], intended: Mapping) -> list[dict]:
@@ -108,8 +108,8 @@ def measured(cases: Mapping[str, Case], sums: list[dict], found: Contents) -> pd
         if each:
             one = cases[next(iter(each))]
             weights = sum(factor * cases[name].weights[0] for name, factor in each.items())
-            row = replace(one.row, by="sum", level=str(each))  # of no table: lends to no other
-            made[number] = replace(one, row=row, weights=(weights,))
+            # by "sum": of no table, so that it lends to no other
+            made[number] = replace(one, by="sum", level=str(each), weights=(weights,))
     if not made:
         return pd.DataFrame(np.nan, range(len(sums)), GAIN)
     numbers = inference(list(made.values()), found.rules.unit, found.rules.alpha)[GAIN]

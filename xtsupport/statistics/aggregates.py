@@ -17,12 +17,13 @@ of their own (by ``source``).
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
 
 import numpy as np
 
 from xtsupport.errors import UserError, unknown
-from xtsupport.sides import bare
+from xtsupport.sides import SOURCE, Side, as_columns, bare, source_language
 from xtsupport.statistics.clusters import PAIRS, Moments
 from xtsupport.statistics.declared import By
 from xtsupport.statistics.variance import Arm
@@ -43,9 +44,9 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of a comparison: what is averaged. weights: arm number -> (L,) weights of the score
-    differences.
+class Case:
+    """One row of a comparison: what is averaged over, and per arm the (L,) weights of the score
+    differences; same_data: whether the treatment uses training data of a task in it.
     """
 
     task: str
@@ -53,8 +54,16 @@ class Row:
     level: str
     metric: str
     languages: tuple[str, ...]
-    weights: dict[int, np.ndarray]
+    arms: tuple[Arm, ...]
+    weights: tuple[np.ndarray, ...]
     note: str = ""
+    same_data: bool = False
+
+    @property
+    def labels(self) -> dict:
+        """The columns that identify the row in a table."""
+        about = {name: getattr(self, name) for name in ("task", "by", "level", "metric")}
+        return as_columns(*self.arms[0].sides) | about
 
 
 def task_facts(measured: Sequence[Moments], data="hub") -> dict[str, Facts]:
@@ -74,36 +83,40 @@ def task_facts(measured: Sequence[Moments], data="hub") -> dict[str, Facts]:
     return facts
 
 
-def rows(
-    arms: Sequence[Arm],
-    facts: dict[str, Facts],
-    by: str,
-    trained_on: set[str],
-    primary: str,
-    conditions: Sequence[str],
-) -> list[Row]:
+def rows(arms: Sequence[Arm], facts: dict[str, Facts], by: str, primary: str) -> list[Case]:
     """All rows of one contrast: every task and metric, then the aggregates, per level of ``by``."""
     if by not in LEVELS:
         raise UserError(unknown("level", by, LEVELS))
-    zero_shot = [_languages(one, trained_on, keep=False) for one in arms]
-    found = []
+    zero_shot = [_languages(one, trained=False) for one in arms]
+    make, found = partial(_case, arms, facts), []
     for j, one in enumerate(arms):
         task, metric = one.moments.task, one.moments.metric
         for level, members in _levels(one, zero_shot[j], by).items():
-            weights = {j: _macro(one, members)}
-            found.append(Row(task, by, level, metric, tuple(members), weights))
-        for code in _languages(one, trained_on, keep=True):
+            found.append(make({j: _macro(one, members)}, task, by, level, metric, members))
+        for code in _languages(one, trained=True):
             weights, note = {j: _macro(one, [code])}, "a language trained on: in no zero-shot mean"
-            found.append(Row(task, "source", code, metric, (code,), weights, note))
-    return found + _aggregates(arms, facts, by, zero_shot, primary, set(conditions))
+            found.append(make(weights, task, "source", code, metric, [code], note))
+    return found + _aggregates(arms, facts, by, zero_shot, primary, make)
 
 
-def _languages(one: Arm, trained_on: set[str], keep: bool) -> list[str]:
-    """Languages of an arm that are (keep) or are not trained on; a pair is trained on if both of
-    its languages are.
-    """
-    names = one.moments.codes[one.present]
-    return [name for name in names if (set(name.split("+")) <= trained_on) == keep]
+def trained_on(pair: tuple[Side, Side]) -> set[str]:
+    """Languages of phase 3 on either side: English, and that of a variant ``source=xx``."""
+    return {SOURCE} | {source_language(variant) for _, variant in pair}
+
+
+def _case(arms, facts, weights: dict[int, np.ndarray], task, by, level, metric, languages, note=""):
+    """The case of some weights; weights: number of an arm -> (L,)."""
+    used = sorted(weights)
+    mine, counts = tuple(arms[j] for j in used), tuple(weights[j] for j in used)
+    (treatment, _), _ = arms[0].sides
+    shared = any(treatment in facts[one.moments.task].same_data for one in mine)
+    return Case(task, by, level, metric, tuple(languages), mine, counts, note, shared)
+
+
+def _languages(one: Arm, trained: bool) -> list[str]:
+    """Languages of an arm that are trained on, or are not; a pair is if both its languages are."""
+    names, known = one.moments.codes[one.present], trained_on(one.sides)
+    return [name for name in names if (set(name.split("+")) <= known) == trained]
 
 
 def _levels(one: Arm, members: Sequence[str], by: str) -> dict[str, list[str]]:
@@ -127,7 +140,7 @@ def _macro(one: Arm, members: Sequence[str], share: float = 1.0) -> np.ndarray:
     return weights
 
 
-def _aggregates(arms, facts, by, zero_shot, primary, conditions) -> list[Row]:
+def _aggregates(arms, facts, by, zero_shot, primary, make) -> list[Case]:
     official = {}
     for j, one in enumerate(arms):
         task = one.moments.task
@@ -142,20 +155,22 @@ def _aggregates(arms, facts, by, zero_shot, primary, conditions) -> list[Row]:
     found = []
     for name, members in named.items():
         if members:
-            found += _task_means(arms, name, [official[task] for task in members], by, zero_shot)
+            chosen = [official[task] for task in members]
+            found += _task_means(arms, name, chosen, by, zero_shot, make)
     others = [task for task in trained if task != primary]
     if primary not in official or not others:
         return found
-    named = _rests(facts, others, zero_shot, official, primary, conditions)
+    named = _rests(arms, facts, others, zero_shot, official, primary)
     for j, one in enumerate(arms):
         if one.moments.task == primary and zero_shot[j]:
-            found += _against_rest(arms, facts, j, named, by, zero_shot, official)
+            found += _against_rest(arms, facts, j, named, by, zero_shot, official, make)
     return found
 
 
-def _rests(facts, others, zero_shot, official, primary, conditions) -> dict[str, list[str]]:
+def _rests(arms, facts, others, zero_shot, official, primary) -> dict[str, list[str]]:
     """Aggregate -> tasks, for all that are matched to the primary; narrower ones if they differ."""
     languages = set(zero_shot[official[primary]])
+    conditions = {condition for condition, _ in arms[0].sides}
     narrower = {
         "rest (common)": [t for t in others if languages <= set(zero_shot[official[t]])],
         "rest (f1)": [t for t in others if facts[t].metric == "f1"],
@@ -166,7 +181,7 @@ def _rests(facts, others, zero_shot, official, primary, conditions) -> dict[str,
     return named | ({"same-format": same} if same else {})
 
 
-def _task_means(arms, name, chosen, by, zero_shot) -> list[Row]:
+def _task_means(arms, name, chosen, by, zero_shot, make) -> list[Case]:
     levels = [_levels(arms[j], zero_shot[j], by) for j in chosen]
     found = []
     for level in sorted(set().union(*levels)):
@@ -174,11 +189,11 @@ def _task_means(arms, name, chosen, by, zero_shot) -> list[Row]:
         languages = sorted(set().union(*(members for _, members in have)))
         weights = {j: _macro(arms[j], members, 1 / len(have)) for j, members in have}
         note = _mean_of(arms[j].moments.task for j, _ in have)
-        found.append(Row(name, by, level, "official", tuple(languages), weights, note))
+        found.append(make(weights, name, by, level, "official", languages, note))
     return found
 
 
-def _against_rest(arms, facts, first, named, by, zero_shot, official) -> list[Row]:
+def _against_rest(arms, facts, first, named, by, zero_shot, official, make) -> list[Case]:
     """The matched aggregates of the primary under one of its metrics, and its difference to them.
 
     Tasks of the primary's kind are taken under the same metric where they have it.
@@ -203,9 +218,9 @@ def _against_rest(arms, facts, first, named, by, zero_shot, official) -> list[Ro
             left = sorted(set(languages) - set(matched))
             note += f"; without {', '.join(left)}, which it lacks" if left else ""
             if metric == facts[task].metric:
-                found.append(Row(name, by, level, "official", tuple(matched), weights, note))
+                found.append(make(weights, name, by, level, "official", matched, note))
             contrast = {first: _macro(one, matched)} | {j: -w for j, w in weights.items()}
-            found.append(Row(f"{task} - {name}", by, level, metric, tuple(matched), contrast, note))
+            found.append(make(contrast, f"{task} - {name}", by, level, metric, matched, note))
     return found
 
 

@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xtsupport.errors import UserError
+from xtsupport.statistics.aggregates import Case
 from xtsupport.statistics.clusters import ClusterSums, ratio, sharing
-from xtsupport.statistics.contrasts import Case, arms_of
+from xtsupport.statistics.contrasts import arms_of
 from xtsupport.statistics.declared import UNITS, Declared
 from xtsupport.statistics.variance import Arm, common_replicates
 

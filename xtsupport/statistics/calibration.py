@@ -142,9 +142,9 @@ def _pattern(evidence: Evidence) -> tuple[Pattern, tuple[RunNoise, RunNoise]]:
         raise UserError(
             f"{primary.target}: one seed, so how runs vary is unknown; run at least two"
         )
-    wanted = (primary.target, levels[0].row.metric)
+    wanted = (primary.target, levels[0].metric)
     part = next(one for one in evidence.sums if (one.task, one.metric) == wanted)
-    codes = [case.row.level for case in levels]
+    codes = [case.level for case in levels]
     part = part.of_languages(part.languages["language"].isin(codes).to_numpy())
     runs = part.runs
     sides = list(zip(runs["condition"], runs["variant"], strict=True))

@@ -25,9 +25,9 @@ from scipy.special import stdtrit
 
 from xtsupport.errors import UserError
 from xtsupport.sides import bare
-from xtsupport.statistics.aggregates import Row
+from xtsupport.statistics.aggregates import Case
 from xtsupport.statistics.best_intermediate import best_intermediate
-from xtsupport.statistics.contrasts import Case, sides
+from xtsupport.statistics.contrasts import sides
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import inference
 from xtsupport.statistics.variance import arm
@@ -125,8 +125,8 @@ def average_case(
         arms.append(cut)
     weights = [one.present / one.present.sum() / len(arms) for one in arms]
     languages = sorted({code for one in arms for code in one.moments.languages["language"]})
-    row = Row("average", "all", "all", "official", tuple(languages), dict(enumerate(weights)))
-    return Case(*pair, row, tuple(arms), tuple(weights), False)
+    about = ("average", "all", "all", "official", tuple(languages))
+    return Case(*about, tuple(arms), tuple(weights))
 
 
 def _told(supported: bool, contradicted: bool, row, note: str) -> dict:

@@ -12,9 +12,9 @@ import pandas as pd
 
 from xtsupport.errors import UserError, unknown
 from xtsupport.sides import as_columns, side
-from xtsupport.statistics.aggregates import task_facts
+from xtsupport.statistics.aggregates import Case, task_facts
 from xtsupport.statistics.clusters import study_moments
-from xtsupport.statistics.contrasts import Case, cases, sides_of
+from xtsupport.statistics.contrasts import cases, sides_of
 from xtsupport.statistics.declared import UNITS, Declared, Primary
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import inference
@@ -101,11 +101,11 @@ def significance(evidence: Evidence) -> pd.DataFrame:
         case
         for by in evidence.levels
         for case in evidence.cases(by)
-        if case.row.by == by or by == evidence.levels[0]
+        if case.by == by or by == evidence.levels[0]
     ]
     table = inference(found, rules.unit, rules.alpha)
     target = evidence.primary.target
-    mine = [i for i, case in enumerate(found) if case.row.task.startswith(target)]
+    mine = [i for i, case in enumerate(found) if case.task.startswith(target)]
     if mine:
         labels = dependence([found[i] for i in mine], rules.unit, rules.alpha, table.iloc[mine])
         table.loc[mine, "note"] += [f"; {label}" if label else "" for label in labels]

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.errors import UserError
-from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.aggregates import Case
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import joint_estimate
 from xtsupport.statistics.spread import chi2_quantile
@@ -34,7 +34,7 @@ def components(case: Case) -> dict[str, float]:
     the parts with a seed are nan. UserError for aggregates and unpaired contrasts.
     """
     if len(case.arms) != 1 or not case.arms[0].paired:
-        raise UserError(f"{case.row.task}: variance components need one task and paired seeds")
+        raise UserError(f"{case.task}: variance components need one task and paired seeds")
     arm = case.arms[0]
     langs = np.flatnonzero(case.weights[0])
     d, gram = paired_differences(arm, langs)

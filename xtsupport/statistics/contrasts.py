@@ -6,45 +6,16 @@ against the control ``none~task`` that trains as many steps without it.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from xtsupport.errors import UserError
-from xtsupport.sides import (
-    SOURCE,
-    Side,
-    as_columns,
-    bare,
-    in_braces,
-    short_name,
-    side,
-    source_language,
-)
-from xtsupport.statistics.aggregates import Facts, Row, rows
+from xtsupport.sides import Side, bare, in_braces, short_name, side
+from xtsupport.statistics.aggregates import Case, Facts, rows
 from xtsupport.statistics.clusters import Moments
 from xtsupport.statistics.declared import Primary
 from xtsupport.statistics.variance import Arm, arm
-
-
-@dataclass(frozen=True)
-class Case:
-    """One row of one contrast: the arms it averages over, and per arm the (L,) weights."""
-
-    treatment: Side
-    baseline: Side
-    row: Row
-    arms: tuple[Arm, ...]
-    weights: tuple[np.ndarray, ...]
-    same_data: bool
-
-    @property
-    def labels(self) -> dict:
-        """The columns that identify the row in a table."""
-        names = ("task", "by", "level", "metric")
-        about = {name: getattr(self.row, name) for name in names}
-        return as_columns(self.treatment, self.baseline) | about
 
 
 def cases(
@@ -59,13 +30,8 @@ def cases(
     found = []
     for pair in pairs:
         cut = [arm(one, *pair, paired, facts[one.task].kind == "retrieval") for one in measured]
-        arms = [one for one in cut if one is not None]
-        excluded, conditions = trained_on(pair), [condition for condition, _ in pair]
-        for row in rows(arms, facts, by, excluded, primary, conditions):
-            used = sorted(row.weights)
-            shared = {name for j in used for name in facts[arms[j].moments.task].same_data}
-            chosen, weights = zip(*((arms[j], row.weights[j]) for j in used), strict=True)
-            found.append(Case(*pair, row, chosen, weights, pair[0][0] in shared))
+        if arms := [one for one in cut if one is not None]:
+            found += rows(arms, facts, by, primary)
     if not found:
         raise UserError("nothing to compare: no task has runs of both sides of any contrast")
     return found
@@ -142,8 +108,3 @@ def sides(measured: Sequence[Moments]) -> list[Side]:
     """Every (condition, variant) of a cube, sorted."""
     runs = pd.concat([one.runs[["condition", "variant"]] for one in measured])
     return sorted(set(runs.itertuples(index=False, name=None)))
-
-
-def trained_on(pair: tuple[Side, Side]) -> set[str]:
-    """Languages of phase 3 on either side: English, and that of a variant ``source=xx``."""
-    return {SOURCE} | {source_language(variant) for _, variant in pair}

@@ -45,15 +45,15 @@ def distance_slope(evidence: Evidence, languages: pd.DataFrame | None = None) ->
     known = tuple(name for name in there if languages[name].notna().any())
     lines = []
     for task in (primary.target, "rest", f"{primary.target} - rest"):
-        rows = [c for c in found if c.row.task == task and c.row.by == "language"]
-        rows = [c for c in rows if c.row.metric in (primary.metric, "official")]
+        rows = [c for c in found if c.task == task and c.by == "language"]
+        rows = [c for c in rows if c.metric in (primary.metric, "official")]
         for covariates in dict.fromkeys([(), *((name,) for name in known), known]):
             table = languages.set_index("code")[["syntactic", *covariates]].dropna()
-            kept = [c for c in rows if c.row.level in table.index]
+            kept = [c for c in rows if c.level in table.index]
             if len(kept) < len(covariates) + 4:
                 continue
-            left = sorted({c.row.level for c in rows} - {c.row.level for c in kept})
-            x = design(table, [c.row.level for c in kept])
+            left = sorted({c.level for c in rows} - {c.level for c in kept})
+            x = design(table, [c.level for c in kept])
             numbers = slope(kept, x, evidence.rules.alpha)
             note = "describes these languages" + (f"; without {', '.join(left)}" if left else "")
             adjusted = " + ".join(covariates)

@@ -15,16 +15,9 @@ import pandas as pd
 from xtsupport import tables
 from xtsupport.errors import UserError
 from xtsupport.sides import Side, bare, short_name, side
-from xtsupport.statistics.aggregates import LEVELS, Facts, task_facts
+from xtsupport.statistics.aggregates import LEVELS, Case, Facts, task_facts, trained_on
 from xtsupport.statistics.clusters import PAIRS, ClusterSums, Moments, contracted, study_moments
-from xtsupport.statistics.contrasts import (
-    Case,
-    cases,
-    default_contrasts,
-    sides,
-    sides_of,
-    trained_on,
-)
+from xtsupport.statistics.contrasts import cases, default_contrasts, sides, sides_of
 from xtsupport.statistics.declared import By, Declared, Primary, declared
 
 
@@ -227,7 +220,7 @@ def select(found: Sequence[Case], task: str, metric: str, by: str) -> list[Case]
 def exactly(found: Sequence[Case], task: str, metric: str, by: str) -> list[Case]:
     """The cases of a task at a level under a metric."""
     wanted = (task, metric, by)
-    return [case for case in found if (case.row.task, case.row.metric, case.row.by) == wanted]
+    return [case for case in found if (case.task, case.metric, case.by) == wanted]
 
 
 def _languages(parts: Sequence[ClusterSums | Moments]) -> pd.DataFrame:

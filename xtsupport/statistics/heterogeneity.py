@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import fdtrc
 
-from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.aggregates import Case
 from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence, exactly, select
 from xtsupport.statistics.inference import joint_estimate
@@ -31,20 +31,20 @@ def heterogeneity(evidence: Evidence, by: str | None = None) -> pd.DataFrame:
     """
     primary, by = evidence.primary, by or evidence.primary.by
     found = evidence.primary_cases(by)
-    names = {case.row.task for case in found}
+    names = {case.task for case in found}
     rest = "rest (common)" if "rest (common)" in names else "rest"
     lines = []
     for task in (primary.target, rest, f"{primary.target} - {rest}"):
         chosen = select(found, task, primary.metric, by)
         if len(chosen) > 1:
             line = levels_differ(chosen)
-            others = sorted({case.row.metric for case in found if case.row.task == task})
+            others = sorted({case.metric for case in found if case.task == task})
             answers = [levels_differ(exactly(found, task, metric, by)) for metric in others]
             p = [one["p_value"] for one in answers] + [line["p_value"]]
             depends = len({value <= evidence.rules.alpha for value in p}) > 1
             line |= {"task": task, "depends_on": "metric-dependent" if depends else ""}
-            row = chosen[0].row
-            lines.append({**line, "metric": row.metric, "unit": UNITS[0], "note": row.note})
+            first = chosen[0]
+            lines.append({**line, "metric": first.metric, "unit": UNITS[0], "note": first.note})
     return pd.DataFrame(lines, columns=COLUMNS)
 
 

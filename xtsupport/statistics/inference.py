@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.sides import short_name
-from xtsupport.statistics.contrasts import Case, arms_of
+from xtsupport.statistics.aggregates import Case
+from xtsupport.statistics.contrasts import arms_of
 from xtsupport.statistics.declared import Declared
 from xtsupport.statistics.scales import FACTOR, on_scale
 from xtsupport.statistics.spread import (
@@ -102,7 +103,7 @@ def _counts(group: Sequence[Case]) -> dict[str, list]:
     reached = [[weight != 0 for weight in case.weights] for case in group]
     pairs = [list(zip([arm.moments for arm in arms], used, strict=True)) for used in reached]
     return {
-        "n_languages": [len(case.row.languages) for case in group],
+        "n_languages": [len(case.languages) for case in group],
         "n_clusters": [sum(m.count_clusters(where) for m, where in pair) for pair in pairs],
         "n_examples": [int(sum(m.examples[where].sum() for m, where in pair)) for pair in pairs],
         "baseline_score": [_baseline(case) for case in group],
@@ -184,13 +185,13 @@ def _baseline(case: Case) -> float:
 
 def _language_variance(case: Case) -> tuple[float, float]:
     """Variance of the mean with languages as a sample, beyond clusters and seeds (by moments)."""
-    k = len(case.row.languages)
+    k = len(case.languages)
     if k < 2:
         return 0.0, np.inf
     weights = []
     for one, weight in zip(case.arms, case.weights, strict=True):
         names = one.moments.codes
-        each = np.stack([k * weight * (names == code) for code in case.row.languages])
+        each = np.stack([k * weight * (names == code) for code in case.languages])
         weights.append(np.stack([each, -each], axis=1))
     joint = estimate(case.arms, weights, joint=True)
     noise = joint.covariance()
@@ -204,13 +205,12 @@ def _notes(found: Sequence[Case], table: pd.DataFrame, spread: Spread, unit: str
 
 
 def _notes_on(case: Case, n_seeds: int, unit: str, runs_pooled: str) -> Iterable[str]:
-    row = case.row
-    found = [row.note, *(one.note for one in case.arms), _seeds_left_out(case)]
-    if row.by in ("group", "family") and len(row.languages) == 1:
-        found.append(f"one language: {row.languages[0]}, not the {row.by}")
-    if row.by in ("group", "family") and len(row.languages) == 2:
-        named = ", ".join(row.languages)
-        found.append(f"two languages ({named}): too few for the {row.by}; compare by language")
+    found = [case.note, *(one.note for one in case.arms), _seeds_left_out(case)]
+    if case.by in ("group", "family") and len(case.languages) == 1:
+        found.append(f"one language: {case.languages[0]}, not the {case.by}")
+    if case.by in ("group", "family") and len(case.languages) == 2:
+        named = ", ".join(case.languages)
+        found.append(f"two languages ({named}): too few for the {case.by}; compare by language")
     if n_seeds < 2 and "seeds" in unit:
         found.append("one seed: the interval covers other questions, not other runs")
     if case.same_data:

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
-from xtsupport.statistics.contrasts import Case
+from xtsupport.statistics.aggregates import Case
 from xtsupport.statistics.declared import Declared
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import joint_estimate
@@ -94,7 +94,7 @@ def expectations(
     raw gain, points), gain, sd, ci_low, ci_high (the posterior), between (posterior median of the
     SD between languages).
     """
-    codes = [case.row.level for case in levels]
+    codes = [case.level for case in levels]
     members = {("language", code): [code] for code in codes}
     if groups is not None:
         for code in codes:

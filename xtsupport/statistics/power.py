@@ -163,18 +163,18 @@ def power_table(
     found = [case for by in levels for case in evidence.target_cases(by)]
     pooled = components(found[-1])
     if np.isnan(pooled["seed"]):
-        raise UserError(f"{found[-1].row.task}: the pilot has one seed, so how much runs vary is "
+        raise UserError(f"{found[-1].task}: the pilot has one seed, so how much runs vary is "
                         "unknown; run at least two seeds")  # fmt: skip
     seeds = seeds or sorted({3, 5, 10, 20, int(pooled["n_seeds"])})
     noises = run_noise(evidence.target_cases("language"))
     pooled["conditions"] = 1 + noises[0].df / (pooled["n_seeds"] - 1)
-    single = sum(len(case.row.languages) == 1 for case in found)
+    single = sum(len(case.languages) == 1 for case in found)
     pooled["weight"] = PRIOR_OF_LEVELS if single >= 3 else PRIOR
     for case in found:
         parts = _shared(components(case), pooled)
-        for k in languages or [len(case.row.languages)]:
+        for k in languages or [len(case.languages)]:
             for factor in questions:
-                lines += _designs(case.row.level, parts, noises, gain, seeds, factor, k, alpha)
+                lines += _designs(case.level, parts, noises, gain, seeds, factor, k, alpha)
     return pd.DataFrame(lines)
 
 

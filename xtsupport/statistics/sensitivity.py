@@ -31,7 +31,7 @@ def on_scales(evidence: Evidence) -> pd.DataFrame:
     """
     rules, primary = evidence.rules, evidence.primary
     tasks = (primary.target, "rest", f"{primary.target} - rest")
-    mine = [case for case in evidence.primary_cases() if case.row.by == primary.by]
-    chosen = [case for case in mine if case.row.task in tasks]
+    mine = [case for case in evidence.primary_cases() if case.by == primary.by]
+    chosen = [case for case in mine if case.task in tasks]
     columns = ["task", "level", "metric", "scale", "gain", "ci_low", "ci_high", "p_value", "unit"]
     return inference(chosen, rules.unit, rules.alpha, list(FACTOR))[columns]

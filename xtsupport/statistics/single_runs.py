@@ -25,7 +25,7 @@ def run_gains(evidence: Evidence, by: str | None = None) -> pd.DataFrame:
     for case in evidence.answer_cases(by):
         first, *other = seed_effects(case)
         gains = 100 * (first + sum(part.mean() for part in other))
-        lines += [(case.row.task, case.row.level, run, gain) for run, gain in enumerate(gains)]
+        lines += [(case.task, case.level, run, gain) for run, gain in enumerate(gains)]
     return pd.DataFrame(lines, columns=["task", "level", "run", "gain"])
 
 
