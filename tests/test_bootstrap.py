@@ -10,14 +10,14 @@ from simulated_cubes import simulate
 from xtsupport.errors import UserError
 from xtsupport.statistics.aggregates import Facts, task_facts
 from xtsupport.statistics.bootstrap import bootstrap, cluster_counts
-from xtsupport.statistics.clusters import contract, study_moments
+from xtsupport.statistics.clusters import contracted, study_moments
 from xtsupport.statistics.contrasts import cases, sides_of
 from xtsupport.statistics.inference import inference
 from xtsupport.statistics.verdicts import better_on
 
 
 def prepare(cube, by="language"):
-    sums = contract(cube)
+    sums = list(contracted(cube))
     measured = study_moments(sums)
     return sums, cases(measured, task_facts(measured), sides_of(measured, "none", None), by)
 

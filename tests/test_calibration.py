@@ -15,7 +15,7 @@ from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.calibration import _pattern, calibrate, shifted
-from xtsupport.statistics.clusters import contract, moments
+from xtsupport.statistics.clusters import contracted, moments
 from xtsupport.statistics.components import RunNoise
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import evidence_of
@@ -86,7 +86,7 @@ def test_a_missed_bar_is_named(benchmark):
 
 def test_scores_shift_exactly_means_and_counts(cube):
     counts = simulate(conditions=NAMES, tasks=("udpos",), languages=("de", "el"), size=0.2)
-    for part in (*contract(cube), *contract(counts)):
+    for part in (*contracted(cube), *contracted(counts)):
         by = np.random.default_rng(0).normal(0, 0.05, part.values().shape)
         assert np.allclose(shifted(part, by).values(), part.values() + by)
 

@@ -13,7 +13,7 @@ from statsmodels.stats.anova import anova_lm
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.aggregates import Facts
-from xtsupport.statistics.clusters import contract, study_moments
+from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.components import components, run_noise
 from xtsupport.statistics.contrasts import cases
 
@@ -116,7 +116,7 @@ def test_run_noise_recovers_what_was_planted():
             conditions=("none", "a", "b", "c"), languages=("de", "es", "ru", "th", "zh"),
             run_sd=1.5, language_run_sd=1.0, size=0.2, seed=seed,
         )  # fmt: skip
-        measured = [m for m in study_moments(contract(cube)) if m.metric == "f1"]
+        measured = [m for m in study_moments(cube) if m.metric == "f1"]
         pair = [(("a", "plain"), ("none", "plain"))]
         levels = cases(measured, {"xquad": Facts("span", "f1")}, pair, "language")
         found.append(run_noise([case for case in levels if case.task == "xquad"]))

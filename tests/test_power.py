@@ -10,15 +10,16 @@ from xtsupport.errors import UserError
 from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.components import components, run_noise
-from xtsupport.statistics.contrasts import cases
+from xtsupport.statistics.contrasts import arms_of, cases
 from xtsupport.statistics.evidence import evidence_of
-from xtsupport.statistics.inference import inference, joint_estimate
+from xtsupport.statistics.inference import inference
 from xtsupport.statistics.power import (
     design_power,
     design_variance,
     power_table,
     seeds_needed,
 )
+from xtsupport.statistics.variance import estimate
 
 THREE = ("none", "squad", "mnli")
 PAIR = [(("squad", "plain"), ("none", "plain"))]
@@ -42,7 +43,7 @@ def test_a_pilot_may_have_more_runs_of_some_conditions():
 
 def test_design_of_the_pilot_reproduces_its_variance():
     case = case_of(simulate_differences(np.random.default_rng(4), 5, 4, 2.0, 1.0))
-    one = joint_estimate([case])
+    one = estimate(*arms_of([case]), joint=True)
     clusters, seeds, cells = design_variance(components(case), 5, 240, 4)
     assert clusters == pytest.approx(1e4 * one.clusters.item(), rel=1e-6)
     assert cells == pytest.approx(1e4 * one.cells.item(), rel=1e-6)

@@ -12,14 +12,15 @@ from simulated_cubes import simulate
 from statsmodels.formula.api import ols
 
 from xtsupport.statistics.aggregates import task_facts
-from xtsupport.statistics.clusters import contract, study_moments
+from xtsupport.statistics.clusters import contracted, study_moments
 from xtsupport.statistics.comparisons import compare
-from xtsupport.statistics.contrasts import cases
+from xtsupport.statistics.contrasts import arms_of, cases
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import evidence_of
 from xtsupport.statistics.heterogeneity import heterogeneity
-from xtsupport.statistics.inference import combined_estimate, inference, joint_estimate
+from xtsupport.statistics.inference import inference
 from xtsupport.statistics.spread import Spread, fiducial, moderate, two_way
+from xtsupport.statistics.variance import estimate
 from xtsupport.statistics.verdicts import ADJUSTMENTS, adjust, judge, rates
 
 REFERENCE = Path(__file__).parents[1] / "outputs" / "pilot" / "cube"
@@ -129,7 +130,7 @@ def drop(cube, condition, seed):
 
 
 def case_of(cube, paired=True, task="xquad"):
-    measured = study_moments(contract(cube))
+    measured = study_moments(contracted(cube))
     found = cases(measured, task_facts(measured), [SQUAD], "all", paired)
     return next(c for c in found if (c.task, c.metric, c.by) == (task, "f1", "all"))
 
@@ -140,12 +141,18 @@ def means(cube):
     return each.groupby(["condition", "seed"]).mean().mul(100).rename("y").reset_index()
 
 
+def combined(found, by):
+    """The estimate of one weighted sum of some cases."""
+    arms, weights = arms_of(found)
+    return estimate(arms, [np.tensordot(by, weight, 1)[None] for weight in weights])
+
+
 @pytest.mark.parametrize("missing", [[], [("mnli", 3)], [("mnli", 0), ("squad", 3)]])
 def test_pooled_runs_are_the_residual_of_least_squares(cube, missing):
     for condition, seed in missing:
         cube = drop(cube, condition, seed)
     case = case_of(cube)
-    one = combined_estimate([case], np.ones(1))
+    one = combined([case], np.ones(1))
     fit = ols("y ~ C(condition) + C(seed)", means(cube)).fit()
     assert 1e4 * one.pooled[0] == pytest.approx(2 * fit.mse_resid / one.n_seeds)
     assert one.df_pooled[0] == fit.df_resid and one.informed[0]
@@ -154,7 +161,7 @@ def test_pooled_runs_are_the_residual_of_least_squares(cube, missing):
 
 def test_unpaired_seeds_pool_within_conditions(cube):
     cube = drop(cube, "none", 3)
-    one = combined_estimate([case_of(cube, paired=False)], np.ones(1))
+    one = combined([case_of(cube, paired=False)], np.ones(1))
     y = means(cube).groupby("condition")["y"]
     ms = (y.var() * (y.count() - 1)).sum() / (y.count() - 1).sum()
     assert 1e4 * one.pooled[0] == pytest.approx(ms * (1 / 4 + 1 / 3))
@@ -168,7 +175,7 @@ def test_a_single_run_of_retrieval_does_not_vary():
     cube = simulate(conditions=names, tasks=("tatoeba",), languages=("de", "es"), size=0.3)
     measured = study_moments(cube)
     found = cases(measured, task_facts(measured), [SQUAD], "all")
-    one = combined_estimate(found[:1], np.ones(1))
+    one = combined(found[:1], np.ones(1))
     runs = cube.groupby(["condition", "seed", "language"])["score"].mean()
     runs = runs.groupby(["condition", "seed"]).mean()[["squad", "mnli"]].groupby("condition")
     assert 1e4 * one.pooled[0] == pytest.approx(1e4 * runs.var().mean() / 3)
@@ -193,7 +200,7 @@ def test_a_weighted_sum_of_rows_is_what_the_joint_estimate_says(cube):
     found = cases(measured, task_facts(measured), [SQUAD], "language")
     found = [c for c in found if c.by == "language" and c.metric == "f1"][:3]
     by = np.array([0.2, -1.0, 0.7])
-    one, joint = combined_estimate(found, by), joint_estimate(found)
+    one, joint = combined(found, by), estimate(*arms_of(found), joint=True)
     for name in ("clusters", "seeds", "cells", "pooled"):
         assert getattr(one, name)[0] == pytest.approx(by @ getattr(joint, name) @ by)
     assert one.gain[0] == pytest.approx(by @ joint.gain)

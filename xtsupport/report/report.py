@@ -258,9 +258,11 @@ def figures(found: Contents) -> dict[str, Callable[[], Figure]]:
     """Name -> how to draw it: every figure of the study, as the notebooks show them."""
     metrics = official_metrics(found.evidence.data, found.settings.get("targets", ()))
     level = overview(found.comparison, found.primary.by, metrics)
-    made: dict[str, Callable[[], Figure]] = {"answer": partial(forest, found, found.answer_drawn)}
+    forest = partial(gain_plots.gain_forest, languages=found.languages, alpha=found.rules.alpha,
+                     runs=found.run_gains)  # fmt: skip
+    made: dict[str, Callable[[], Figure]] = {"answer": partial(forest, found.answer_drawn)}
     if len(rest := rest_rows(found)):
-        made["rest"] = partial(forest, found, rest)
+        made["rest"] = partial(forest, rest)
     if 0 < len(level[["task", "level"]].drop_duplicates()) <= WIDEST:
         made["verdicts"] = partial(gain_plots.verdict_heatmap, level, found.languages)
     if robustness.has_slope(found, found.single):
@@ -282,11 +284,8 @@ def one_figure(found: Contents, name: str, form: str, folder) -> Path:
     return page.save(known[name](), Path(folder) / f"{name}.{form}")
 
 
-def forest(found: Contents, rows: pd.DataFrame) -> Figure:
-    """Gains with the intervals of their verdicts, every run a dot; rows: of ``compare``."""
-    return gain_plots.gain_forest(rows, found.languages, found.rules.alpha, found.run_gains)
-
-
 def answer_figures(found: Contents) -> list[Figure]:
     """The answer's figure and, where there are other targets, theirs: what notebook 07 shows."""
-    return [forest(found, rows) for rows in (found.answer_drawn, rest_rows(found)) if len(rows)]
+    shared = found.languages, found.rules.alpha, found.run_gains
+    drawn = [rows for rows in (found.answer_drawn, rest_rows(found)) if len(rows)]
+    return [gain_plots.gain_forest(rows, *shared) for rows in drawn]

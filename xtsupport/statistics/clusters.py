@@ -132,11 +132,6 @@ def ratio(totals: np.ndarray, examples) -> np.ndarray:
     return 2 * totals[..., 0] / np.where(denominator == 0, 1, denominator)
 
 
-def contract(cube: pd.DataFrame) -> list[ClusterSums]:
-    """The cluster sums of every task and metric of a cube (a frame; validate it first)."""
-    return [sums for task, rows in by_task(complete(cube)) for sums in _contract_task(task, rows)]
-
-
 def _contract_task(task: str, rows: pd.DataFrame) -> Iterator[ClusterSums]:
     pairs = rows["language_2"].notna().to_numpy()
     study = str(rows["study"].iloc[0]) if "study" in rows else ""
@@ -270,9 +265,10 @@ def contracted(cube) -> Iterator[ClusterSums | Moments]:
     if not isinstance(cube, str | Path | pd.DataFrame):
         yield from cube
         return
-    for rows in [cube] if isinstance(cube, pd.DataFrame) else stored_tasks(cube, NEEDED):
-        validate_cube(rows)
-        yield from contract(rows)
+    for part in [cube] if isinstance(cube, pd.DataFrame) else stored_tasks(cube, NEEDED):
+        validate_cube(part)
+        for task, rows in by_task(complete(part)):
+            yield from _contract_task(task, rows)
 
 
 def study_moments(cube) -> list[Moments]:

@@ -19,9 +19,10 @@ import pandas as pd
 
 from xtsupport.errors import UserError
 from xtsupport.statistics.aggregates import Case
+from xtsupport.statistics.contrasts import arms_of
 from xtsupport.statistics.evidence import Evidence
-from xtsupport.statistics.inference import joint_estimate
 from xtsupport.statistics.spread import chi2_quantile
+from xtsupport.statistics.variance import estimate
 
 PARTS = ("seed", "seed:language", "cluster", "cluster:language", "cluster:seed", "residual")
 
@@ -81,7 +82,7 @@ def run_noise(levels: Sequence[Case]) -> tuple[RunNoise, RunNoise]:
     E, that of single languages run + language. The bound puts MS df / (lower fifth of chi2(df)) for
     MS.
     """
-    one, k = joint_estimate(levels), len(levels)
+    one, k = estimate(*arms_of(levels), joint=True), len(levels)
     seen, luck = (1e4 * one.n_seeds * part for part in (one.pooled, one.cells))
     df = max(float(one.df_pooled.min()), 1.0)
     (mean, apart), (mean_luck, apart_luck) = _mean_and_apart(seen), _mean_and_apart(luck)

@@ -14,15 +14,12 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.errors import UserError
+from xtsupport.statistics.contrasts import arms_of
 from xtsupport.statistics.declared import UNITS, Declared
 from xtsupport.statistics.evidence import Evidence
-from xtsupport.statistics.inference import (
-    combined_estimate,
-    joint_estimate,
-    mean_squares,
-    spread_of,
-)
+from xtsupport.statistics.inference import mean_squares, spread_of
 from xtsupport.statistics.spread import Spread, moderate
+from xtsupport.statistics.variance import estimate
 from xtsupport.statistics.verdicts import describe
 
 COVARIATES = ("pretraining_gb", "fertility")
@@ -75,12 +72,13 @@ def design(table: pd.DataFrame, codes: Sequence[str]) -> np.ndarray:
 
 def slope(found, x: np.ndarray, alpha: float = Declared.alpha) -> dict:
     """Slope (points per column-1 unit) of the cases' gains on ``x`` (n, p), with its inference."""
-    one, unit = joint_estimate(found), UNITS[3]
+    (arms, weights), unit = arms_of(found), UNITS[3]
+    one = estimate(arms, weights, joint=True)
     solve, df_extra = np.linalg.pinv(x), len(x) - x.shape[1]
     remove = np.eye(len(x)) - x @ solve
     scatter = one.gain @ remove @ one.gain - np.trace(remove @ one.covariance())
     extra = max(scatter / df_extra, 0.0) * float(solve[1] @ solve[1])
-    line = combined_estimate(found, solve[1])
+    line = estimate(arms, [np.tensordot(solve[1], each, 1)[None] for each in weights])
     parts = pd.DataFrame(mean_squares(line, 100.0, np.array([extra]), df_extra))
     numbers = describe(100 * line.gain, _by_shares(parts, spread_of(parts, unit)), alpha)
     parts = [(np.delete(x, i, 0), np.delete(one.gain, i)) for i in range(len(x))]

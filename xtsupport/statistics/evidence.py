@@ -131,9 +131,10 @@ class Evidence:
         away = ~one.languages["language"].isin(trained_on(pair)).to_numpy()
         return not one.task.endswith(PAIRS) and bool((scored[0] & scored[1] & away).any())
 
-    def cases(self, by: str) -> list[Case]:
-        """Every row of every contrast at a level. Not kept: in a large study they are large."""
-        return self._cases(self.contrasts, by)
+    def cases(self, by: str, pairs: Sequence[tuple[Side, Side]] = ()) -> list[Case]:
+        """Every row of some contrasts (none: of all) at a level. Not kept: they may be large."""
+        paired, target = self.rules.paired, self.primary.target
+        return cases(self.moments, self.facts, pairs or self.contrasts, by, paired, target)
 
     def primary_cases(self, by: str | None = None) -> list[Case]:
         """All rows of the primary contrast at a level (None: the declared one), kept.
@@ -143,7 +144,7 @@ class Evidence:
         primary, by = self.primary, by or self.primary.by
         if by not in self._primary_cases:
             pair = (side(primary.treatment), side(primary.baseline))
-            found = self._cases([pair], by)
+            found = self.cases(by, [pair])
             if not select(found, primary.target, primary.metric, by):
                 raise UserError(
                     f"primary comparison: the cube has no {primary.target} {primary.metric} for "
@@ -166,10 +167,6 @@ class Evidence:
         """The primary contrast's rows on its target under its metric, at a level."""
         primary = self.primary
         return exactly(self.primary_cases(by), primary.target, primary.metric, by)
-
-    def _cases(self, pairs, by) -> list[Case]:
-        paired, target = self.rules.paired, self.primary.target
-        return cases(self.moments, self.facts, pairs, by, paired, target)
 
 
 def evidence_of(cube, rules=None, data=None) -> Evidence:

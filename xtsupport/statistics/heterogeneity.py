@@ -12,10 +12,11 @@ import pandas as pd
 from scipy.special import fdtrc
 
 from xtsupport.statistics.aggregates import Case
+from xtsupport.statistics.contrasts import arms_of
 from xtsupport.statistics.declared import UNITS
 from xtsupport.statistics.evidence import Evidence, exactly, select
-from xtsupport.statistics.inference import joint_estimate
 from xtsupport.statistics.spread import PRIOR, moderate
+from xtsupport.statistics.variance import estimate
 
 COLUMNS = ["task", "metric", "n_levels", "statistic", "df1", "df2", "p_value", "spread",
            "depends_on", "unit", "note"]  # fmt: skip
@@ -64,7 +65,7 @@ def levels_differ(found: Sequence[Case]) -> dict:
     6: rejected in 4.3 to 5.3% of 300 studies; with the whole factor for both parts .3 to 3.3%.)
     p is 1 where fewer clusters than levels leave no degree of freedom.
     """
-    one = joint_estimate(found)
+    one = estimate(*arms_of(found), joint=True)
     r, s = len(found) - 1, one.n_seeds
     basis = np.linalg.svd(np.eye(r + 1) - 1 / (r + 1))[0][:, :r]
     matrices = (one.clusters, one.seeds, one.cells, one.pooled)

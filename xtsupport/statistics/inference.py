@@ -7,7 +7,6 @@ import pandas as pd
 
 from xtsupport.sides import short_name
 from xtsupport.statistics.aggregates import Case
-from xtsupport.statistics.contrasts import arms_of
 from xtsupport.statistics.declared import Declared
 from xtsupport.statistics.scales import FACTOR, on_scale
 from xtsupport.statistics.spread import (
@@ -223,14 +222,3 @@ def _seeds_left_out(case: Case) -> str:
     known = [set(labels) for one in case.arms for labels in one.labels if labels is not None]
     gone = sorted(set().union(*known) - set.intersection(*known)) if known else []
     return f"seeds that not every target has left out: {', '.join(map(str, gone))}" if gone else ""
-
-
-def joint_estimate(found: Sequence[Case]) -> Estimate:
-    """The joint estimate of cases of one contrast that may average over different tasks."""
-    return estimate(*arms_of(found), joint=True)
-
-
-def combined_estimate(found: Sequence[Case], by: np.ndarray) -> Estimate:
-    """The estimate of one weighted sum of such cases; by: (cases,) weights."""
-    arms, weights = arms_of(found)
-    return estimate(arms, [np.tensordot(by, weight, 1)[None] for weight in weights])

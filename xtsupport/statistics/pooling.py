@@ -30,10 +30,11 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from xtsupport.statistics.aggregates import Case
+from xtsupport.statistics.contrasts import arms_of
 from xtsupport.statistics.declared import Declared
 from xtsupport.statistics.evidence import Evidence
-from xtsupport.statistics.inference import joint_estimate
 from xtsupport.statistics.spread import chi2_quantile, moderate
+from xtsupport.statistics.variance import estimate
 
 GRID = 120  # values of the SD between languages, equally likely before the data
 RUNS = 16  # values of A
@@ -55,7 +56,7 @@ def measured_noise(levels: Sequence[Case]) -> Noise:
     Languages keep their own cluster variance and share one correlation, which keeps the variance of
     their mean: a full covariance from a hundred clusters, inverted, would weigh them by chance.
     """
-    one, n = joint_estimate(levels), len(levels)
+    one, n = estimate(*arms_of(levels), joint=True), len(levels)
     parts = (one.clusters, one.seeds, one.cells, one.pooled)
     clusters, seeds, cells, pooled = (1e4 * part for part in parts)
     sds = np.sqrt(np.maximum(np.diag(clusters), 0.0))  # rounding can leave -1e-20
@@ -101,7 +102,7 @@ def expectations(
             members.setdefault(("group", groups[code]), []).append(code)
     members[("mean", "all")] = codes
     rows = np.array([[(code in part) / len(part) for code in codes] for part in members.values()])
-    gains = 100 * joint_estimate(levels).gain
+    gains = 100 * estimate(*arms_of(levels), joint=True).gain
     found = pool(gains, measured_noise(levels), rows, alpha)
     names = [*members, ("new language", "not tested")]
     table = pd.DataFrame(names, columns=COLUMNS[:2])
