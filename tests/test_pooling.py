@@ -9,7 +9,7 @@ from simulated_cubes import simulate
 
 from xtsupport.statistics.declared import Declared, Primary
 from xtsupport.statistics.evidence import evidence_of
-from xtsupport.statistics.pooling import Noise, expectations, measured_noise, outlook, pool
+from xtsupport.statistics.pooling import expectations, measured, outlook, pool
 
 REFERENCE = Path(__file__).parents[1] / "outputs" / "pilot" / "cube"
 
@@ -18,7 +18,7 @@ def test_the_posterior_is_that_of_brute_force():
     """A grid over the mean, the SD between languages and the shift of all, with Bayes' rule."""
     gains, shared = np.array([1.0, 3.0, -0.5, 2.0]), np.array([0.2, 0.9])
     own = np.diag([0.5, 1.0, 0.7, 0.6]) + 0.1
-    found = pool(gains, Noise(own, shared), np.eye(4))
+    found = pool(gains, own, shared, np.eye(4))
     scale = 0.5 * np.sqrt(np.linalg.eigvalsh(own).mean() + shared.mean())
     first, new, weight = [], [], []
     for between in scale * np.tan(np.pi / 2 * (np.arange(120) + 0.5) / 120):
@@ -37,7 +37,7 @@ def test_intervals_hold_what_a_sampler_draws():
     """Rows drawn from the posterior of a near-known SD: 2.5% lie beyond each end."""
     rng = np.random.default_rng(0)
     gains, own, a = rng.normal(1, 2, 40), 0.3 * np.eye(40), np.array([0.5])
-    found = pool(gains, Noise(own, a), np.ones((1, 40)) / 40)
+    found = pool(gains, own, a, np.ones((1, 40)) / 40)
     sd = np.sqrt(found["sd"][0] ** 2)
     assert found["gain"][0] == pytest.approx(gains.mean())
     assert sd == pytest.approx(np.sqrt(0.3 / 40 + 0.5), rel=0.01)
@@ -47,8 +47,8 @@ def test_intervals_hold_what_a_sampler_draws():
 
 def test_noise_alone_is_pulled_to_the_mean_and_sure_gains_are_left():
     gains = np.array([-1.0, 0.0, 1.0, 2.0, 3.0])
-    noisy = pool(gains, Noise(25 * np.eye(5), np.zeros(1)), np.eye(5))
-    sure = pool(gains, Noise(1e-4 * np.eye(5), np.zeros(1)), np.eye(5))
+    noisy = pool(gains, 25 * np.eye(5), np.zeros(1), np.eye(5))
+    sure = pool(gains, 1e-4 * np.eye(5), np.zeros(1), np.eye(5))
     assert np.ptp(noisy["gain"][:5]) < 0.5 * np.ptp(gains)
     assert sure["gain"][:5].to_numpy() == pytest.approx(gains, abs=1e-3)
     assert (noisy["sd"][:5] < 5).all() and noisy["sd"].iloc[-1] > noisy["sd"][0]
@@ -65,7 +65,7 @@ def study(rng, between, n=10, seeds=3, conditions=5, se=0.8, run_sd=1.0):
     mixed = (2 * q + (seeds - 1) * v_s) / (seeds + 1)
     v, df = (mixed, seeds + 1) if mixed > v_s else (v_s, seeds - 1)
     shared = run_sd**2 / seeds * df * v / stats.chi2.ppf((np.arange(16) + 0.5) / 16, df)
-    return gains, Noise(own, shared), truth
+    return (gains, own, shared), truth
 
 
 @pytest.mark.parametrize(("between", "most"), [(0.0, 1.0), (0.5, 0.995), (1.0, 0.99), (2.0, 0.985)])
@@ -73,10 +73,10 @@ def test_coverage_of_languages_and_of_a_new_one(between, most):
     """200 studies of ten languages: nominal 95%; where none differ it is more (see the module)."""
     rng, inside, errors = np.random.default_rng(1), [], []
     for _ in range(200):
-        gains, noise, truth = study(rng, between)
-        found = pool(gains, noise, np.eye(10))
+        parts, truth = study(rng, between)
+        found = pool(*parts, np.eye(10))
         inside.append((found["ci_low"] <= truth) & (truth <= found["ci_high"]))
-        errors.append([gains - truth[:10], found["gain"][:10] - truth[:10]])
+        errors.append([parts[0] - truth[:10], found["gain"][:10] - truth[:10]])
     inside, rmse = np.array(inside), np.sqrt(np.square(errors).mean((0, 2)))
     assert 0.93 <= inside[:, :10].mean() <= most
     assert 0.92 <= inside[:, 10].mean() <= most
@@ -107,12 +107,12 @@ def test_what_the_reference_study_expects():
 def test_the_noise_is_that_of_the_mean_where_it_is_averaged():
     """1' V 1 / L^2 + A, with A at its mean, exceeds what U says by the mean of the inverse chi2."""
     evidence = evidence_of(REFERENCE, Declared(primary=Primary("squad", by="language")))
-    noise = measured_noise(evidence.target_cases("language"))
-    clusters = noise.own.mean()
+    _, own, shared = measured(evidence.target_cases("language"))
+    clusters = own.mean()
     assert clusters == pytest.approx(0.43604, rel=1e-4)  # V_p of the worked numbers
     df, v_star, cells = 4, (2 * 0.57399 + 2 * 0.10090) / 4, 0.28286
     luck = stats.chi2.ppf((np.arange(16) + 0.5) / 16, df)
-    assert noise.shared == pytest.approx(np.maximum(df * v_star / luck - cells, 0), abs=1e-4)
+    assert shared == pytest.approx(np.maximum(df * v_star / luck - cells, 0), abs=1e-4)
 
 
 def test_languages_whose_gain_never_varies_are_no_obstacle():

@@ -23,7 +23,6 @@ languages can show that. "One population" is an assumption: a new language is on
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -42,16 +41,9 @@ FEWEST = 3  # languages
 COLUMNS = ["by", "level", "n_languages", "measured", "gain", "sd", "ci_low", "ci_high", "between"]
 
 
-@dataclass(frozen=True)
-class Noise:
-    """The error of L measured gains (points^2): V without A (L, L), and the values A may have."""
-
-    own: np.ndarray
-    shared: np.ndarray
-
-
-def measured_noise(levels: Sequence[Case]) -> Noise:
-    """``Noise`` of the gains of one-language levels of a contrast and task.
+def measured(levels: Sequence[Case]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gains (L,) of one-language levels of a contrast and task, in points, and their error: V
+    without A (L, L), and the values that A may have (n,).
 
     Languages keep their own cluster variance and share one correlation, which keeps the variance of
     their mean: a full covariance from a hundred clusters, inverted, would weigh them by chance.
@@ -65,13 +57,13 @@ def measured_noise(levels: Sequence[Case]) -> Noise:
     correlation = (clusters.sum() - np.trace(clusters)) / rest if rest > 0 else 0.0
     own = own * (correlation + (1 - correlation) * np.eye(n))
     if one.n_seeds < 2:
-        return Noise(own, np.zeros(1))
+        return 100 * one.gain, own, np.zeros(1)
     run = pooled - cells
     language = max((np.trace(run) - run.sum() / n) / (n - 1), 0.0)
     v_star, df = moderate(seeds.mean(), one.df_seeds.min(), pooled.mean())
     luck = chi2_quantile((np.arange(RUNS) + 0.5) / RUNS, df)
     shared = np.maximum(df * v_star / luck - cells.mean() - language / n, 0.0)
-    return Noise(own + language * np.eye(n), shared)
+    return 100 * one.gain, own + language * np.eye(n), shared
 
 
 def outlook(evidence: Evidence) -> pd.DataFrame:
@@ -102,8 +94,8 @@ def expectations(
             members.setdefault(("group", groups[code]), []).append(code)
     members[("mean", "all")] = codes
     rows = np.array([[(code in part) / len(part) for code in codes] for part in members.values()])
-    gains = 100 * estimate(*arms_of(levels), joint=True).gain
-    found = pool(gains, measured_noise(levels), rows, alpha)
+    gains, own, shared = measured(levels)
+    found = pool(gains, own, shared, rows, alpha)
     names = [*members, ("new language", "not tested")]
     table = pd.DataFrame(names, columns=COLUMNS[:2])
     table["n_languages"] = [*map(len, members.values()), 0]
@@ -112,17 +104,21 @@ def expectations(
 
 
 def pool(
-    gains: np.ndarray, noise: Noise, rows: np.ndarray, alpha: float = Declared.alpha
+    gains: np.ndarray,
+    own: np.ndarray,
+    shared: np.ndarray,
+    rows: np.ndarray,
+    alpha: float = Declared.alpha,
 ) -> pd.DataFrame:
     """The posterior of means over languages, and, last, of the gain of a language not measured.
 
-    gains: (L,) measured, L >= 3; rows: (K, L) weights that sum to one, the identity for single
-    languages. Returns K + 1 rows: gain, sd, ci_low, ci_high (central 1 - alpha), between (the
-    posterior median SD).
+    gains, own, shared: of ``measured``, L >= 3; rows: (K, L) weights that sum to one, the identity
+    for single languages. Returns K + 1 rows: gain, sd, ci_low, ci_high (central 1 - alpha), between
+    (the posterior median SD).
     """
-    values, vectors = np.linalg.eigh(noise.own)
+    values, vectors = np.linalg.eigh(own)
     values = np.maximum(values, 0.0)
-    scale = 0.5 * np.sqrt(max(values.mean() + noise.shared.mean(), 1e-12))
+    scale = 0.5 * np.sqrt(max(values.mean() + shared.mean(), 1e-12))
     between = scale * np.tan(np.pi / 2 * (np.arange(GRID) + 0.5) / GRID)
     spread = values[:, None] + between**2  # (L, T) in the eigenvectors' coordinates
     ones, y = vectors.sum(0)[:, None], (vectors.T @ gains)[:, None]
@@ -139,7 +135,7 @@ def pool(
     variances = turned**2 @ kept + to_mean**2 / precision
     means = np.vstack([means, mean])
     variances = np.vstack([variances, 1 / precision + between**2])
-    return _summary(means, variances, weight, noise.shared, between, alpha)
+    return _summary(means, variances, weight, shared, between, alpha)
 
 
 def _summary(means, variances, weight, shared, between, alpha) -> pd.DataFrame:

@@ -13,7 +13,6 @@ Equivalence (two one-sided tests) is adjusted in the same way, in its own order:
 where its interval at 1 - 2 times its rate lies within ±margin, and that is then its interval.
 """
 
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -65,9 +64,10 @@ def judge(
     """
     spread, gain = Spread.of(table), table["gain"].to_numpy(float)
     p, equal = table["p_value"].to_numpy(float), equivalence_p(gain, spread, margin)
-    own, own_equal = np.ones((2, len(table)))
+    own, own_equal, adjusted = np.ones((3, len(table)))
     for rows in table.groupby(list(family), sort=False).indices.values():
         own[rows], own_equal[rows] = (rates(q[rows], adjustment, alpha) for q in (p, equal))
+        adjusted[rows] = ADJUSTMENTS[adjustment](p[rows])
     found = np.where(p <= own, np.where(gain > 0, "improves", "harms"), "undetermined")
     found[(p > own) & (equal <= own_equal)] = "equivalent"
     tail = np.where(found == "equivalent", own_equal, own / 2)
@@ -81,7 +81,7 @@ def judge(
     levels = np.where(np.isclose(2 * tail, alpha, rtol=1e-6), "", named)
     notes = ["; ".join(filter(None, pair)) for pair in zip(known, levels, strict=True)]
     return table.assign(
-        p_adjusted=adjust(table, adjustment, family),
+        p_adjusted=adjusted,
         adjustment=adjustment,
         verdict=found,
         ci_low=gain - half,
@@ -112,13 +112,6 @@ def rates(p: ArrayLike, adjustment: str, alpha: float) -> np.ndarray:
         rejected = under[-1] + 1 if len(under) else 0
         bars = np.where(rank <= rejected, rejected, rejected + 1) * per
     return bars[np.argsort(order, kind="stable")]
-
-
-def adjust(table: pd.DataFrame, method: str, family: Sequence[str] = FAMILY) -> pd.Series:
-    """Column p_value adjusted within each family of hypotheses; ``none`` leaves it as it is."""
-    if method == "none":
-        return table["p_value"]
-    return table.groupby(list(family), sort=False)["p_value"].transform(ADJUSTMENTS[method])
 
 
 def holm(p: ArrayLike) -> np.ndarray:
@@ -158,5 +151,5 @@ ADJUSTMENTS = {
     "bonferroni": lambda p: np.minimum(p * len(p), 1),
     "fdr_bh": lambda p: _discoveries(p, "bh"),
     "fdr_by": lambda p: _discoveries(p, "by"),
-    "none": None,
+    "none": lambda p: p,
 }
