@@ -132,10 +132,10 @@ def _problems(rows: pd.DataFrame) -> list[str]:
     return found + _missing_cells(counted.to_numpy(), runs, places)
 
 
-def _first(rows, bad, what, columns, limit=3) -> list[str]:
+def _first(rows, bad, what, columns) -> list[str]:
     if not bad.any():
         return []
-    shown = rows.loc[bad, columns].iloc[:limit]
+    shown = rows.loc[bad, columns].iloc[:3]
     named = "; ".join(
         ", ".join(f"{name}={value}" for name, value in row.items() if not pd.isna(value))
         for row in shown.to_dict("records")

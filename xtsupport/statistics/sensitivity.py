@@ -9,7 +9,7 @@ from xtsupport.statistics.inference import inference
 from xtsupport.statistics.scales import FACTOR
 
 
-def beside_bootstrap(evidence: Evidence, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+def beside_bootstrap(evidence: Evidence, n_resamples: int = 2000) -> pd.DataFrame:
     """The answer's rows by the primary method and by the bootstrap, unadjusted.
 
     Columns: task, level, gain, ci_low, ci_high (two-way variance), boot_low, boot_high (points),
@@ -17,7 +17,7 @@ def beside_bootstrap(evidence: Evidence, n_resamples: int = 2000, seed: int = 0)
     """
     rules, found = evidence.rules, evidence.answer_cases()
     own = inference(found, UNITS[0], rules.alpha)
-    low, high = bootstrap(evidence.sums, found, UNITS[0], n_resamples, seed).interval(rules.alpha).T
+    low, high = bootstrap(evidence.sums, found, UNITS[0], n_resamples).interval(rules.alpha).T
     table = own[["task", "level", "gain", "ci_low", "ci_high"]].assign(boot_low=low, boot_high=high)
     excludes = (table["ci_low"] > 0) | (table["ci_high"] < 0)
     return table.assign(differs=excludes != ((low > 0) | (high < 0)))
