@@ -11,8 +11,9 @@ from scipy import integrate, stats
 from simulated_cubes import simulate
 from statsmodels.formula.api import ols
 
+from xtsupport.cube.columns import by_task, complete
 from xtsupport.statistics.aggregates import task_facts
-from xtsupport.statistics.clusters import contracted, study_moments
+from xtsupport.statistics.clusters import _contract_task, study_moments
 from xtsupport.statistics.comparisons import compare
 from xtsupport.statistics.contrasts import arms_of, cases
 from xtsupport.statistics.declared import Declared, Primary
@@ -130,7 +131,8 @@ def drop(cube, condition, seed):
 
 
 def case_of(cube, paired=True, task="xquad"):
-    measured = study_moments(contracted(cube))
+    parts = by_task(complete(cube))  # unchecked: one condition may lack a language
+    measured = study_moments(one for part in parts for one in _contract_task(*part))
     found = cases(measured, task_facts(measured), [SQUAD], "all", paired)
     return next(c for c in found if (c.task, c.metric, c.by) == (task, "f1", "all"))
 

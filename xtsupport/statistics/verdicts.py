@@ -13,6 +13,7 @@ Equivalence (two one-sided tests) is adjusted in the same way, in its own order:
 where its interval at 1 - 2 times its rate lies within ±margin, and that is then its interval.
 """
 
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -146,7 +147,7 @@ def _discoveries(p: np.ndarray, method: str) -> np.ndarray:
     return false_discovery_control(p, method=method)
 
 
-ADJUSTMENTS = {
+ADJUSTMENTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "holm": holm,
     "bonferroni": lambda p: np.minimum(p * len(p), 1),
     "fdr_bh": lambda p: _discoveries(p, "bh"),
