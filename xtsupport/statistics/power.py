@@ -201,13 +201,13 @@ def _designs(level, parts, noises, gain, seeds, factor, k, alpha) -> list[dict]:
         own = {"level": level, "n_languages": k, "n_seeds": s, "questions": factor}
         own["n_examples"] = round(factor * parts["n_examples"])
         own |= design_power(parts, gain, s, n_clusters, k, alpha)
-        own["power_estimate"] = design_power(estimate, gain, s, n_clusters, k, alpha)["power"]
+        own["power_estimate"] = _power(estimate, gain, s, n_clusters, k, alpha)
         factors = _first(
-            FACTORS, lambda f, s=s: _enough(parts, gain, s, f * parts["n_clusters"], k, alpha)
+            FACTORS, lambda f, s=s: _power(parts, gain, s, f * parts["n_clusters"], k, alpha)
         )
         own["questions_needed"] = parts["n_examples"] * factors
         own["languages_needed"] = _first(
-            LANGUAGES, lambda more, s=s: _enough(parts, gain, s, n_clusters, more, alpha)
+            LANGUAGES, lambda more, s=s: _power(parts, gain, s, n_clusters, more, alpha)
         )
         lines.append(own)
     sds = [np.sqrt(noise.variance(k)) for noise in noises]
@@ -227,21 +227,21 @@ def _beyond(parts, noise, gain, n_clusters, k, alpha) -> str:
     )
 
 
-def _first(values, enough) -> float:
-    """The first value that is enough, where every later one is; nan if none."""
-    if not enough(values[-1]):
+def _first(values, power) -> float:
+    """The first value with 80% power, which never falls with larger ones; nan if none."""
+    if power(values[-1]) < POWER:
         return np.nan
-    return float(values[bisect_left(values, True, key=enough)])
+    return float(values[bisect_left(values, POWER, key=power)])
 
 
-def _enough(parts, gain, n_seeds, n_clusters, n_languages, alpha) -> bool:
-    """Whether a design has 80% power."""
+def _power(parts, gain, n_seeds, n_clusters, n_languages, alpha) -> float:
+    """``design_power``'s power alone."""
     reached = _reaches(parts, n_seeds, n_clusters, n_languages, alpha)
-    return max(_found(gain, reach, se) for reach, se in reached) >= POWER
+    return max(_found(gain, reach, se) for reach, se in reached)
 
 
 def seeds_needed(
     parts, gain: float, n_clusters: float, n_languages: float, alpha: float = Declared.alpha
 ) -> float:
     """The smallest number of seeds (2 to 1000) with 80% power for ``gain``; nan if none."""
-    return _first(range(2, 1001), lambda s: _enough(parts, gain, s, n_clusters, n_languages, alpha))
+    return _first(range(2, 1001), lambda s: _power(parts, gain, s, n_clusters, n_languages, alpha))
