@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from xtsupport.report import style
+from xtsupport.report.names import level_order
 from xtsupport.tables import language_table
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0: linear RGB as seen with the deficiency
@@ -53,9 +54,9 @@ def test_red_and_green_would_not_have_passed():
 
 def test_families_keep_their_colour_and_place_whatever_part_is_shown():
     table = language_table("hub")
-    colours, order = style.family_colours(table), style.language_order(table)
+    colours, order = style.family_colours(table), level_order(table["code"], table)
     assert colours["de"] == colours["ru"] == colours["Indo-European"] == colours["Slavic"]
-    some = style.level_order(["Turkic", "Slavic", "Germanic"], table)
+    some = level_order(["Turkic", "Slavic", "Germanic"], table)
     assert some == sorted(some, key=[table.set_index("code").loc[c, "group"] for c in order].index)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from xtsupport.report.style import level_order
+from xtsupport.report.names import level_order
 from xtsupport.statistics.comparisons import compares
 from xtsupport.statistics.declared import Primary, apart
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from xtsupport.report.names import side_name
-from xtsupport.report.style import family_colours, group_markers, level_order, new_figure
+from xtsupport.report.names import level_order, side_name
+from xtsupport.report.style import family_colours, group_markers, new_figure
 
 
 def attention_map(shares: np.ndarray, heads: Sequence[str], pieces: Sequence[str]) -> Figure:

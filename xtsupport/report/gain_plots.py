@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from xtsupport.report import style
-from xtsupport.report.names import contrast_name, task_name
+from xtsupport.report.names import contrast_name, level_names, level_order, task_name
 from xtsupport.report.numbers import levels as interval_levels
 from xtsupport.report.numbers import signed_gain
 
@@ -34,7 +34,7 @@ def gain_forest(
     single runs, drawn as dots (``run_gains``). window: the stretch of gains (None: what fits).
     """
     panes = list(table.groupby(["baseline", "variant", "task"], sort=False))
-    levels = style.level_order(table["level"], languages)
+    levels = level_order(table["level"], languages)
     window = window or style.gain_window(table)
     contrast = _common([contrast_name(rows.iloc[0]) for _, rows in panes])
     task = _common([task_name(rows["task"].iloc[0]) for _, rows in panes])
@@ -52,7 +52,7 @@ def gain_forest(
     for panel, (_, rows) in zip(panels, panes, strict=True):
         first = rows.iloc[0]
         parts = ["" if contrast else contrast_name(first), "" if task else task_name(first["task"])]
-        _forest_panel(panel, rows, levels, style.level_names(levels, languages), window, runs)
+        _forest_panel(panel, rows, levels, level_names(levels, languages), window, runs)
         lines = [textwrap.fill(part, 32) for part in parts if part]
         panel.set_title("\n".join(lines), fontsize="medium")
     return figure
@@ -174,7 +174,7 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
 
 
 def _verdict_panel(panel: Axes, table: pd.DataFrame, rows: Sequence[str], languages) -> None:
-    levels = style.level_order(sorted(table["level"]), languages)
+    levels = level_order(sorted(table["level"]), languages)
     grid = np.full((len(rows), len(levels)), np.nan)
     for row in table.to_dict("records"):
         y, x = rows.index(row["contrast"]), levels.index(row["level"])
@@ -185,7 +185,7 @@ def _verdict_panel(panel: Axes, table: pd.DataFrame, rows: Sequence[str], langua
     colours = ListedColormap([colour for colour, _ in style.VERDICTS.values()])
     last = len(style.VERDICTS) - 1
     style.shade(panel, grid, cmap=colours, vmin=0, vmax=last, edgecolor="#BBBBBB", linewidths=0.6)
-    named = style.level_names(levels, languages).values()
+    named = level_names(levels, languages).values()
     panel.set_xticks(np.arange(len(levels)) + 0.5, named, rotation=90, fontsize=8)
 
 
@@ -225,7 +225,7 @@ def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         panel.set_ylabel("gain in points")
     handles = [
         Line2D([], [], color=style.INK, marker=markers[group], linestyle="", label=group)
-        for group in style.level_order(gains["level"].map(group_of), languages)
+        for group in level_order(gains["level"].map(group_of), languages)
     ]
     panels[columns - 1].legend(
         handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False,
@@ -249,7 +249,7 @@ def mde_picture(table: pd.DataFrame, wanted: float, languages: pd.DataFrame) -> 
 
     `table`: level, n_seeds, mde (points), unit; cells at or below `wanted` are framed.
     """
-    order = style.level_order(table["level"], languages)
+    order = level_order(table["level"], languages)
     grid = table.pivot_table(index="level", columns="n_seeds", values="mde").loc[order]
     found = np.argwhere(grid.to_numpy() <= wanted)
     framed = f"Framed: finds a gain of {wanted:g}." if len(found) else f"None finds {wanted:g}."
@@ -262,7 +262,7 @@ def mde_picture(table: pd.DataFrame, wanted: float, languages: pd.DataFrame) -> 
     )
     style.shade(panel, grid, ".1f", cmap="cividis_r", linewidths=1)
     panel.set_xticks(np.arange(grid.shape[1]) + 0.5, map(str, grid.columns))
-    panel.set_yticks(np.arange(len(order)) + 0.5, style.level_names(order, languages).values())
+    panel.set_yticks(np.arange(len(order)) + 0.5, level_names(order, languages).values())
     for y, x in found:
         corners = [x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y]
         panel.plot(*corners, color=style.COLOURS[1], linewidth=2)

@@ -1,8 +1,11 @@
-"""Names as people write them, in all that is read: tasks, conditions, metrics, languages."""
+"""Names as people write them, in all that is read: tasks, conditions, metrics, languages; and the
+order in which languages and families stand."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+
+import pandas as pd
 
 from xtsupport import tables
 from xtsupport.sides import bare, both_sides, in_braces, side
@@ -85,3 +88,31 @@ def few_words(settings: Sequence[str]) -> str:
 def contrast_name(row: Mapping) -> str:
     """Both sides of a row of a comparison: `SQuAD against no intermediate task`."""
     return " against ".join(side_name(each) for each in both_sides(row))
+
+
+def level_order(levels: Iterable[str], languages: pd.DataFrame) -> list[str]:
+    """Distinct levels: `all` first, then families, groups or codes, nearest to English first.
+
+    languages: the columns of languages.csv. A family or group stands at the mean distance of its
+    languages other than English; unknown levels come last.
+    """
+    places: dict[str, list[float]] = {"all": [-1.0]}
+    names = [languages[column].tolist() for column in ("code", "group", "family")]
+    for code, *above, far in zip(*names, languages["syntactic"].astype(float), strict=True):
+        for level in {code, *above} if code != "en" else {code}:
+            places.setdefault(level, []).append(far)
+
+    def place(level: str) -> float:
+        known = [far for far in places.get(level, [3.0]) if far == far]
+        return sum(known) / len(known) if known else 2.0
+
+    return sorted(dict.fromkeys(levels), key=place)
+
+
+def level_names(levels: Iterable[str], languages: pd.DataFrame) -> dict[str, str]:
+    """Level -> what a reader sees: `German, Germanic`; languages: the columns of languages.csv."""
+    columns = (languages[column].tolist() for column in ("code", "name", "group"))
+    known = {code: name if group == code else f"{name}, {group}"
+             for code, name, group in zip(*columns, strict=True)}  # fmt: skip
+    known["all"] = "all languages"
+    return {level: known.get(level, level) for level in levels}

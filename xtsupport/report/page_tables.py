@@ -8,10 +8,9 @@ import pandas as pd
 from xtsupport.cube.scores import with_guesses, zero_shot_means
 from xtsupport.report.answer import verdict_words
 from xtsupport.report.contents import Contents
-from xtsupport.report.names import metric_name, side_name, task_name
+from xtsupport.report.names import level_order, metric_name, side_name, task_name
 from xtsupport.report.numbers import counted, ends, signed_gain
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, shown
-from xtsupport.report.style import level_order
 from xtsupport.sides import bare, both_sides
 from xtsupport.statistics.claims import published_scores
 from xtsupport.statistics.declared import apart

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from xtsupport.report import style
-from xtsupport.report.names import SCRIPTS, side_name, task_name
+from xtsupport.report.names import SCRIPTS, level_names, level_order, side_name, task_name
 
 
 def training_curve(log: pd.DataFrame) -> Figure:
@@ -123,7 +123,7 @@ def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> F
     """
     part = scores[scores["task"] == task]
     have = set(part["language"].astype(str))
-    order = [code for code in style.language_order(languages) if code in have]
+    order = [code for code in level_order(languages["code"], languages) if code in have]
     order += sorted(have - set(order))  # pairs of languages
     grid = part.pivot_table(index="condition", columns="language", values="score", aggfunc="mean")
     grid = grid.reindex(index=list(dict.fromkeys(part["condition"])), columns=order)
@@ -137,7 +137,7 @@ def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> F
     )
     mesh = style.shade(panel, grid, ".0f", cmap="cividis", linewidths=0.5)
     figure.colorbar(mesh, ax=panel, label="points", pad=0.02).outline.set_visible(False)
-    named = list(style.level_names(order, languages).values())
+    named = list(level_names(order, languages).values())
     panel.set_xticks(np.arange(len(order)) + 0.5, named, rotation=90)
     panel.set_yticks(np.arange(len(grid)) + 0.5, list(map(side_name, grid.index)))
     return figure
@@ -147,7 +147,7 @@ def family_picture(languages: pd.DataFrame) -> Figure:
     """The languages table as a picture: family (colour), script (mark), syntactic distance from
     English (0..1); a language without one stands hollow at 0.
     """
-    table = languages.set_index("code").loc[style.language_order(languages)]
+    table = languages.set_index("code").loc[level_order(languages["code"], languages)]
     colours, scripts = style.family_colours(languages), dict.fromkeys(table["script"])
     marks = {script: style.MARKERS[i % len(style.MARKERS)] for i, script in enumerate(scripts)}
     figure, (panel,) = style.new_figure(
@@ -215,7 +215,7 @@ def retrieval_by_layer(scores: pd.DataFrame, languages: pd.DataFrame) -> Figure:
 def _layer_lines(panel: Axes, scores: pd.DataFrame, languages: pd.DataFrame) -> None:
     colours, markers = style.family_colours(languages), style.group_markers(languages)
     groups = scores["language"].map(languages.set_index("code")["group"])
-    for group in style.level_order(groups, languages):
+    for group in level_order(groups, languages):
         line = scores[groups == group].groupby("layer")["score"].mean()
         colour, mark = colours[group], markers[group]
         panel.plot(line.index, line, color=colour, marker=mark, markersize=5, label=group)

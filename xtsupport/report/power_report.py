@@ -9,6 +9,7 @@ from matplotlib.ticker import FixedLocator
 
 from xtsupport.files import write_text
 from xtsupport.report import style
+from xtsupport.report.names import level_order
 from xtsupport.report.numbers import counted, points
 from xtsupport.report.page import save, shown
 from xtsupport.report.paper_tables import latex
@@ -34,7 +35,7 @@ def power_curves(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         height=max(3.8, 1.6 + 0.2 * table["level"].nunique()),
         sharey=True,
     )
-    levels = style.level_order(table["level"], languages)
+    levels = level_order(table["level"], languages)
     for panel, factor in zip(panels, factors, strict=True):
         style.reference_line(panel, 100 * POWER)
         part = table[table["questions"] == factor]

@@ -12,7 +12,7 @@ import logging
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,43 +90,6 @@ GRID: Any = {  # rcParams: grey lines behind everything, no tick marks
     "ytick.color": SOFT,
     "ytick.left": False,
 }
-
-
-def language_order(languages: pd.DataFrame) -> list[str]:
-    """Codes of all languages, nearest to English first (syntactic distance), then table order.
-
-    `languages` has the columns of languages.csv, one row per language; one without a distance
-    comes last.
-    """
-    return languages.sort_values("syntactic", kind="stable")["code"].tolist()
-
-
-def level_order(levels: Iterable[str], languages: pd.DataFrame) -> list[str]:
-    """Distinct levels: `all` first, then families, groups or codes, nearest to English first.
-
-    languages: the columns of languages.csv. A family or group stands at the mean distance of its
-    languages other than English; unknown levels come last.
-    """
-    places: dict[str, list[float]] = {"all": [-1.0]}
-    names = [languages[column].tolist() for column in ("code", "group", "family")]
-    for code, *above, far in zip(*names, languages["syntactic"].astype(float), strict=True):
-        for level in {code, *above} if code != "en" else {code}:
-            places.setdefault(level, []).append(far)
-
-    def place(level: str) -> float:
-        known = [far for far in places.get(level, [3.0]) if far == far]
-        return sum(known) / len(known) if known else 2.0
-
-    return sorted(dict.fromkeys(levels), key=place)
-
-
-def level_names(levels: Iterable[str], languages: pd.DataFrame) -> dict[str, str]:
-    """Level -> what a reader sees: `German, Germanic`; languages: the columns of languages.csv."""
-    columns = (languages[column].tolist() for column in ("code", "name", "group"))
-    known = {code: name if group == code else f"{name}, {group}"
-             for code, name, group in zip(*columns, strict=True)}  # fmt: skip
-    known["all"] = "all languages"
-    return {level: known.get(level, level) for level in levels}
 
 
 def family_colours(languages: pd.DataFrame) -> dict[str, str]:

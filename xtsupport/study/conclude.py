@@ -294,8 +294,8 @@ def with_other_settings(study: Study) -> tuple[list[Run], list[str]]:
 
 @told
 def publish(study: Study, comparison: pd.DataFrame, evidence, into: str) -> Path:
-    """Write the comparison and ``report.html`` into the study's folder or, interactively, into
-    scratch; returns the path of the report.
+    """Write the comparison (columns of ``compare``) and ``report.html`` into the study's folder or,
+    interactively, into scratch; returns the path of the report.
     """
     from xtsupport.cube.browse import changed_examples
     from xtsupport.report.contents import contents
