@@ -128,7 +128,7 @@ def test_languages_whose_gain_never_varies_are_no_obstacle():
 
 def test_an_interval_without_any_noise_is_its_gain():
     """Where the SD between languages and the noise are nil, both ends are the gain."""
-    table = pool(np.full(4, 2.0), Noise(np.zeros((4, 4)), np.zeros(1)), np.eye(4))
+    table = pool(np.full(4, 2.0), np.zeros((4, 4)), np.zeros(1), np.eye(4))
     assert np.allclose(table[["gain", "ci_low", "ci_high"]], 2.0, atol=1e-3)
 
 

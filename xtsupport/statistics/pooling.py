@@ -70,7 +70,7 @@ def outlook(evidence: Evidence) -> pd.DataFrame:
     """``expectations`` of the primary contrast on its target; no rows for fewer than 3 languages,
     or one seed, which says nothing about the runs to come."""
     levels = evidence.target_cases("language")
-    if len(levels) < FEWEST or joint_estimate(levels).n_seeds < 2:
+    if len(levels) < FEWEST or estimate(*arms_of(levels)).n_seeds < 2:
         return pd.DataFrame(columns=COLUMNS)
     groups = evidence.languages.set_index("code")["group"]
     return expectations(levels, groups, evidence.rules.alpha)
