@@ -50,9 +50,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
             study(Path(folder), command, kernels)
     print("\nimporting, in an interpreter of its own")
-    bare = spent(["-c", "pass"])[0]
+    bare = spent(["-c", "pass"])
     for module in IMPORTS:
-        print(f"{spent(['-c', QUICK + module])[0] - bare:8.2f} s  {module}")
+        print(f"{spent(['-c', QUICK + module]) - bare:8.2f} s  {module}")
 
 
 def study(root: Path, command: list[str], kernels: str) -> None:
@@ -63,28 +63,27 @@ def study(root: Path, command: list[str], kernels: str) -> None:
         {"XTSUPPORT_WARM": ""} if kernels == "cold" else {}
     )
     run = ["-m", "xtsupport.study.cli", *command]
-    seconds, clock, parts = watched(run, root, environment)
-    folder = next((root / "outputs").iterdir())
-    records = [json.loads(path.read_text()) for path in folder.glob("*/**/run.json")]
-    work = sum(each.get("cpu_seconds", 0.0) for each in records)
-    names = [path.parent.name for path in folder.glob("nodes/*/state.json")]
-    overhead = seconds - work
-    print(f"\n{folder.name}, {len(names)} nodes, {kernels} kernels: {clock:.0f} s by the clock")
-    print(f"{seconds:8.1f} s of a processor, of which {work:.1f} s train and evaluate")
+    clock, parts = watched(run, root, environment)
+    records = [json.loads(path.read_text()) for path in root.glob("outputs/runs/*/run.json")]
+    work = sum(each["cpu_seconds"] for each in records)
+    nodes = len([*root.glob("outputs/*/nodes/*/state.json")])
+    print(f"\n{nodes} nodes, {len(records)} runs, {kernels} kernels: {clock:.0f} s by the clock")
+    print(f"{sum(parts.values()):8.1f} s of a processor, of which {work:.1f} s train and evaluate")
+    parts[KERNELS] -= work
     for name, value in parts.items():
-        print(f"{value - (work if name == KERNELS else 0):8.1f} s  {name}")
-    print(f"{overhead / len(names):8.2f} s a node besides training and evaluation")
-    idle, clock, _ = watched(run, root, environment)
-    print(f"{idle:8.1f} s for a run with nothing to do ({clock:.1f} s by the clock)")
+        print(f"{value:8.1f} s  {name}")
+    print(f"{sum(parts.values()) / nodes:8.2f} s a node besides training and evaluation")
+    clock, parts = watched(run, root, environment)
+    print(f"{sum(parts.values()):8.1f} s, a run with nothing to do ({clock:.1f} s by the clock)")
 
 
-def watched(command: list[str], cwd: Path, environment: dict) -> tuple[float, float, dict]:
-    """(processor's seconds, clock's, {part: processor's}) of a command and all below it.
+def watched(command: list[str], cwd: Path, environment: dict) -> tuple[float, dict[str, float]]:
+    """(seconds by the clock, {part: seconds of a processor}) of a command and all below it.
 
-    The parts are read off /proc all the time; what a process does after the last look at it counts
-    in the total alone.
+    They are read off /proc all the time; what a process does after the last look at it is lost.
+    The system's own sum would lack all kernels: nobody waits for forks that have ended.
     """
-    before, started = used(), time.time()
+    started = time.time()
     seen: dict[int, tuple[str, float]] = {}
     process = subprocess.Popen(
         [sys.executable, *command],
@@ -95,14 +94,13 @@ def watched(command: list[str], cwd: Path, environment: dict) -> tuple[float, fl
     )
     while process.poll() is None:
         seen |= looked(str(environment["XTSUPPORT_ROOT"]))
-        time.sleep(0.2)
+        time.sleep(0.1)
     if process.returncode:
         sys.exit(f"the study failed; run it by hand to see why: {' '.join(command)}")
     parts = dict.fromkeys(PARTS.values(), 0.0)
     for part, seconds in seen.values():
         parts[part] += seconds
-    total = used() - before
-    return total, time.time() - started, parts | {"ending processes": total - sum(parts.values())}
+    return time.time() - started, parts
 
 
 def looked(root: str) -> dict[int, tuple[str, float]]:
@@ -133,17 +131,12 @@ def fork(parent: int) -> bool:
         return False
 
 
-def used() -> float:
-    """Seconds of a processor that ended children took, with all below them."""
-    told = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return told.ru_utime + told.ru_stime
-
-
-def spent(command: list[str]) -> tuple[float, float]:
-    """Seconds of a processor and by the clock."""
-    before, started = used(), time.time()
+def spent(command: list[str]) -> float:
+    """Seconds of a processor that Python takes for a command."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *command], cwd=PROJECT, check=True)
-    return used() - before, time.time() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 KERNELS = "kernels, without training and evaluation"

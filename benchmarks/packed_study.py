@@ -207,8 +207,10 @@ def worker(asked, todo, done) -> None:
     warnings.filterwarnings("ignore")
     from xtsupport.errors import Stopped
     from xtsupport.study import runs
+    from xtsupport.study.execution.orphans import die_with_parent
     from xtsupport.study.phases import train
 
+    die_with_parent()  # else it would wait for work forever
     torch.set_num_threads(1)
     phases = {
         "intermediate": lambda run: train.train_intermediate(run, progress=False),
