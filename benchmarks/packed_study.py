@@ -180,7 +180,7 @@ def encode(name: str, known: dict) -> None:
     task = run.training_task or which[0]
     rows = run.settings.get("tasks", {}).get(task, run.settings.get("rows"))
     trained_on = training_features(task, rows, tokenizer, run)
-    if run.training_task and which:
+    if len(which) == 2:
         target, code = which
         evaluation_set(target, code, None, trained_on, tokenizer, run)
 
