@@ -137,5 +137,5 @@ def test_near_words_of_planted_embeddings(tiny_encoder):
         torch.manual_seed(0)
         table.copy_(torch.randn_like(table))
         table[words["soup"]] = table[words["cooked"]] + 0.05 * torch.randn(16)
-    near = robust.synonyms_of(encoder, tokenizer, ["cooked", "soup", "nowhere"])
+    near = robust.synonyms_of(encoder, tokenizer, {"text": ["Cooked soup nowhere"]}, "masked")
     assert near["cooked"][0] == "soup" and near["soup"][0] == "cooked" and "nowhere" not in near

@@ -73,8 +73,8 @@ def published(task: str, role: str) -> Lengths:
 def measured(
     task: str, language: str, split: str, data: str, tokenizer: Path | None, sample: int
 ) -> Lengths:
-    """Lengths of so many rows that are there, and how many rows there are; kept in the user's
-    cache for as long as the rows are the same.
+    """Lengths of so many rows that are there, drawn evenly, and how many rows there are; kept in
+    the user's cache for as long as the rows are the same.
 
     tokenizer: a tokenizer.json; None where there is none: tokens are guessed from words.
     Raises UserError when the rows are not there.
@@ -85,21 +85,17 @@ def measured(
     kept = user_cache() / "lengths" / hashlib.sha256(what.encode()).hexdigest()
     if known := read_json(kept):
         return Lengths(**known | {"quantiles": tuple(known["quantiles"])})
-    found = sampled(hub.load(task, language, split, data).data.table, row.kind, tokenizer, sample)
+    examples, _ = hub.load_table(task, language, split, data)
+    count, clusters = len(examples), len(examples["cluster_id"].unique())
+    taken = examples.take(np.linspace(0, count - 1, min(count, sample)).astype(int))
+    texts = [each for example in taken.to_pylist() for each in sequences(example, row.kind)]
+    sizes = cutter(tokenizer)(texts) if tokenizer else words(texts)
+    quantiles = np.quantile(sizes, (np.arange(20) + 0.5) / 20)
+    per_row = round(len(texts) / max(1, len(taken)))
+    found = Lengths(count, clusters, per_row, tuple(map(int, quantiles)), True)
     with suppress(OSError):  # a cache that is read-only
         write_json(kept, asdict(found))
     return found
-
-
-def sampled(examples, kind: str, tokenizer: Path | None, sample: int) -> Lengths:
-    """Lengths of so many of a table of examples, which are drawn evenly from all of them."""
-    rows, clusters = len(examples), len(examples["cluster_id"].unique())
-    taken = examples.take(np.linspace(0, rows - 1, min(rows, sample)).astype(int))
-    texts = [sequence for row in taken.to_pylist() for sequence in sequences(row, kind)]
-    cut = cutter(tokenizer) if tokenizer else words
-    quantiles = np.quantile(cut(texts), (np.arange(20) + 0.5) / 20)
-    per_row = round(len(texts) / max(1, len(taken)))
-    return Lengths(rows, clusters, per_row, tuple(map(int, quantiles)), True)
 
 
 def sequences(row: dict, kind: str) -> list[tuple[str, ...]]:

@@ -113,19 +113,16 @@ def with_synonyms(examples: dict, kind: str, synonyms, count: int, seed: int) ->
     return copied | {name: list(map(changed, copied[name])) for name in TEXTS[kind]}
 
 
-def words_of(examples: dict, kind: str) -> list[str]:
-    """The different words, in small letters, of the texts that may change."""
-    texts = (text for name in TEXTS[kind] for text in examples[name])
-    found = (text if isinstance(text, list) else re.findall(r"\w+", text) for text in texts)
-    return sorted({word.lower() for words in found for word in words})
-
-
-def synonyms_of(encoder, tokenizer, words) -> dict[str, list[str]]:
+def synonyms_of(encoder, tokenizer, examples: dict, kind: str) -> dict[str, list[str]]:
     """Synonyms where no list of them is given: the nearest words in the encoder's own embeddings.
 
-    A word of the vocabulary gets those with a cosine of at least `NEAR`, `NEIGHBOURS` at most.
-    Other than in counter-fitted vectors, neighbours may be in other languages, and opposites.
+    A word of the `TEXTS` that is one of the vocabulary gets those with a cosine of at least `NEAR`,
+    `NEIGHBOURS` at most. Other than in counter-fitted vectors, neighbours may be in other
+    languages, and opposites.
     """
+    texts = (text for name in TEXTS[kind] for text in examples[name])
+    split = (text if isinstance(text, list) else re.findall(r"\w+", text) for text in texts)
+    words = sorted({word.lower() for each in split for word in each})
     found = {}
     for word, near in nearest_words(encoder, tokenizer, words, NEIGHBOURS).items():
         if alike := [each for each, cosine in near if cosine >= NEAR and each.lower() != word]:

@@ -13,7 +13,7 @@ from xtsupport.study.runs import Run
 from xtsupport.tables import task
 from xtsupport.training.feature_cache import encoded
 from xtsupport.training.features import Features
-from xtsupport.training.robust import synonyms_of, with_synonyms, words_of
+from xtsupport.training.robust import synonyms_of, with_synonyms
 
 
 def training_features(name: str, rows: int, tokenizer, run: Run, encoder=None) -> Features:
@@ -69,7 +69,7 @@ def noisy_copies(examples, kind: str, encoder, tokenizer, run: Run):
 
     columns = examples[:]
     if run.settings["synonyms"] == "embeddings":
-        near = synonyms_of(encoder, tokenizer, words_of(columns, kind))
+        near = synonyms_of(encoder, tokenizer, columns, kind)
     else:
         near = read_synonyms(folders.typed(run.settings["synonyms"]))
     copied = with_synonyms(columns, kind, near, run.settings["copies"], run.seed)
