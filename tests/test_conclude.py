@@ -232,7 +232,7 @@ def test_a_condition_only_run_with_other_settings_takes_part_under_its_name_in_b
     assert (part.settings.analysis.contrasts, part.settings.analysis.primary) == ([], None)
     why = conclude.declared(part).splitlines()
     assert "contrasts: []" in why and why[-1].startswith(
-        "no primary comparison: squad and none were not both run on xquad as declared; every"
+        "no primary comparison: squad and none were not both run on xquad as declared, with the"
     )
     assert conclude.declared(study).endswith("unit: clusters x seeds\n")  # and no remark
     evidence = evidence_of(conclude.find_cube(part), part.settings, part.data)
@@ -272,6 +272,25 @@ def test_a_condition_only_run_with_other_settings_takes_part_under_its_name_in_b
     evidence = evidence_of(conclude.find_cube(chosen), chosen.settings, chosen.data)
     assert (evidence.primary.treatment, evidence.primary.baseline) == ("squad", "none")
     assert finished.predictions(chosen, "squad", "xquad")["score"].mean() == 0.75
+
+
+def test_runs_of_different_seeds_are_not_compared_and_spoil_nothing(study, package):
+    """XQuAD has seed 0 of both sides, MLQA a seed of each: it is left out with a line."""
+    scored(study.runs("target", "none", [0])[0], 0.25)
+    scored(study.runs("target", "squad", [1])[0], 0.5)
+    with pytest.raises(UserError, match="with one target and seed here"):
+        conclude.present(study)
+    scored(study.runs("target", "squad", [0])[0], 0.5)
+    part = conclude.present(study)
+    cube = pd.read_parquet(conclude.find_cube(part))
+    other = cube.assign(task="mlqa")
+    other = other[(other["condition"] == "none") | (other["seed"] == 1)]
+    evidence = evidence_of(pd.concat([cube, other]), part.settings, part.data)
+    table = significance(evidence)
+    assert {*table["task"]} == {"xquad", "all", "f1-native"} and (table["gain"] == 25).all()
+    assert in_short(contents(table, evidence, part.settings))[-1] == (
+        "Not compared on MLQA: SQuAD and no intermediate task, which have no seed in common."
+    )
 
 
 def test_a_few_seeds_are_said_of_those_that_have_few(study, package, capsys):

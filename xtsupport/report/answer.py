@@ -38,7 +38,7 @@ AGAINST = {  # the same where the baseline is another condition, or a system fro
 
 def in_short(found: Contents) -> list[str]:
     """The answer to the question's three parts, a line each; the first over all languages."""
-    rest = (by_level, rests, families_differ, other_settings)
+    rest = (by_level, rests, families_differ, other_settings, unpaired)
     return [one_sentence(found), *(line for part in rest for line in part(found))]
 
 
@@ -219,6 +219,17 @@ def other_settings(found: Contents) -> list[str]:
         f"All this is about {side_name(found.primary.treatment, found.evidence.data)}, not about "
         f"{', '.join(names)}; to see those, set `settings` in notebook 07."
         for _ in names[:1]
+    ]
+
+
+def unpaired(found: Contents) -> list[str]:
+    """What is not compared, although both sides were run."""
+    data = found.evidence.data
+    return [
+        f"Not compared on {task_name(task, data)}: "
+        f"{' and '.join(side_name(short_name(one), data) for one in pair)}, which have no seed in "
+        "common."
+        for task, pair in found.evidence.unpaired
     ]
 
 

@@ -33,7 +33,10 @@ def cases(
         if arms := [one for one in cut if one is not None]:
             found += rows(arms, facts, by, primary)
     if not found:
-        raise UserError("nothing to compare: no task has runs of both sides of any contrast")
+        raise UserError(
+            "nothing to compare: no task has runs of both sides of any contrast"
+            + ", with the same seeds (in Python, paired=False takes any)" * paired
+        )
     return found
 
 

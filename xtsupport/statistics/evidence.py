@@ -19,6 +19,7 @@ from xtsupport.statistics.aggregates import LEVELS, Case, Facts, task_facts, tra
 from xtsupport.statistics.clusters import PAIRS, ClusterSums, Moments, contracted, moments
 from xtsupport.statistics.contrasts import cases, default_contrasts, sides, sides_of
 from xtsupport.statistics.declared import By, Declared, Primary, declared
+from xtsupport.statistics.variance import Arm, arm
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +130,22 @@ class Evidence:
         runs = one.runs[["condition", "variant"]].apply(tuple, axis=1)
         scored = [np.isfinite(one.values[(runs == each).to_numpy()]).any(0) for each in pair]
         away = ~one.languages["language"].isin(trained_on(pair)).to_numpy()
-        return not one.task.endswith(PAIRS) and bool((scored[0] & scored[1] & away).any())
+        both = not one.task.endswith(PAIRS) and bool((scored[0] & scored[1] & away).any())
+        return both and self._arm(pair, one) is not None
+
+    def _arm(self, pair: tuple[Side, Side], one: Moments) -> Arm | None:
+        return arm(one, *pair, self.rules.paired, self.facts[one.task].kind == "retrieval")
+
+    @property
+    def unpaired(self) -> list[tuple[str, tuple[Side, Side]]]:
+        """(task, contrast) of what both sides have scores of, but not with a common seed."""
+        return [
+            (one.task, pair)
+            for one in self.moments
+            if one.metric == self.facts[one.task].metric and not one.task.endswith(PAIRS)
+            for pair in self.contrasts
+            if {*pair} <= {*sides([one])} and self._arm(pair, one) is None
+        ]
 
     def cases(self, by: str, pairs: Sequence[tuple[Side, Side]] = ()) -> list[Case]:
         """Every row of some contrasts (none: of all) at a level. Not kept: they may be large."""

@@ -74,9 +74,10 @@ class Arm:
 def arm(
     moments: Moments, treatment: Side, baseline: Side, paired: bool = True, retrieval: bool = False
 ) -> Arm | None:
-    """Cut a contrast out of a task, once for all who hold it; None where a side has no run.
+    """Cut a contrast out of a task, once for all who hold it; None where a side has no run, or no
+    seed has a partner.
 
-    paired joins equal seeds and leaves out seeds without a partner (UserError if none has one). In
+    paired joins equal seeds and leaves out seeds without a partner. In
     retrieval a side with a single run serves every seed of the other: it has no phase 2 to vary.
     """
     key = (treatment, baseline, paired, retrieval)
@@ -102,11 +103,7 @@ def _cut(moments, treatment, baseline, paired, retrieval) -> Arm | None:
         seeds = [runs["seed"][rows] for rows in sides]
         both = np.intersect1d(*seeds)
         if not len(both):
-            have = [", ".join(map(str, s)) for s in seeds]
-            raise UserError(
-                f"{moments.task}: {'/'.join(treatment)} has seeds {have[0]}, "
-                f"{'/'.join(baseline)} has {have[1]}: no seed has a partner; use paired=False"
-            )
+            return None
         alone = np.setxor1d(*seeds)
         if len(alone):
             notes.append(f"seeds without a partner left out: {', '.join(map(str, alone))}")

@@ -21,7 +21,7 @@ from xtsupport.study.plan import Study, alone, open_study, study_of
 from xtsupport.study.runs import Run
 from xtsupport.tables import languages
 
-TOO_FEW = "no finished runs of two conditions on one target here"
+TOO_FEW = "no finished runs of two conditions with one target and seed here"
 told = plain_disk_errors(Path("outputs"))  # a full disk is one line in a notebook as well
 
 
@@ -96,7 +96,8 @@ def declared(study: Study) -> str:
         why = f"{study.params} declares it of its own settings, and other ones were chosen here"
     elif filed.primary:
         one = filed.primary
-        why = f"{one.treatment} and {one.baseline} were not both run on {one.target} as declared"
+        both = f"{one.treatment} and {one.baseline}"
+        why = f"{both} were not both run on {one.target} as declared, with the same seed"
     else:
         why = f"{study.params} has none"
     usual = "" if analysis.contrasts else "; every condition is compared with its usual baselines"
@@ -116,27 +117,37 @@ def counting(study: Study) -> dict[Run, Path]:
 
 
 def comparable(study: Study, there: Iterable[Run]) -> bool:
-    """Whether both sides of a contrast, declared or usual, were tested on the same target."""
+    """Whether a contrast, declared or usual, has both sides on the same target and seed."""
     from xtsupport.statistics.contrasts import default_contrasts
 
     every = tested(there)
     have = set().union(*every.values())
     declared = [set(map(side, pair)) for pair in study.settings.analysis.contrasts]
     pairs = [pair for pair in declared if pair <= have] + [*map(set, default_contrasts(have))]
-    return any(pair <= sides for pair in pairs for sides in every.values())
+    return any(paired(pair, seeds) for pair in pairs for seeds in every.values())
 
 
-def tested(there: Iterable[Run]) -> dict[str, set[Side]]:
-    """Target -> the sides that have runs on it."""
+def paired(pair: Iterable[Side], seeds: dict[Side, set]) -> bool:
+    """Whether all sides of a pair have a seed in common; one without phase 2 serves every seed."""
+    own = [seeds.get(one, set()) for one in pair]
+    named = [each for each in own if None not in each]
+    return all(own) and (not named or bool(set.intersection(*named)))
+
+
+def tested(there: Iterable[Run]) -> dict[str, dict[Side, set]]:
+    """Target -> the sides that have runs on it, each with its seeds (None: any)."""
     every = [(name, run) for run in there for name in run.settings["targets"]]
-    return by_target((name, (run.condition, run.variant)) for name, run in every)
+    return by_target(
+        (name, (run.condition, run.variant), None if alone(run) else run.seed)
+        for name, run in every
+    )
 
 
-def by_target(scored: Iterable[tuple[str, Side]]) -> dict[str, set[Side]]:
-    """Target -> its sides, from pairs of both."""
-    found: dict[str, set[Side]] = {}
-    for name, one in scored:
-        found.setdefault(name, set()).add(one)
+def by_target(scored: Iterable[tuple[str, Side, int | None]]) -> dict[str, dict[Side, set]]:
+    """Target -> its sides -> their seeds, from triples of these."""
+    found: dict[str, dict[Side, set]] = {}
+    for name, one, seed in scored:
+        found.setdefault(name, {}).setdefault(one, set()).add(seed)
     return found
 
 
@@ -191,7 +202,9 @@ def held(study: Study) -> Study:
 
     names = ["task", "condition", "variant", "seed"]
     rows = read_cube(study.folder / "cube", columns=names).drop_duplicates()
-    every = by_target((row.task, (row.condition, row.variant)) for row in rows.itertuples())
+    every = by_target(
+        (row.task, (row.condition, row.variant), row.seed) for row in rows.itertuples()
+    )
     have = set().union(*every.values())
     declared = study.settings.analysis.contrasts
     if all({*map(side, pair)} <= have for pair in declared):
@@ -200,7 +213,7 @@ def held(study: Study) -> Study:
 
 
 def narrowed(
-    study: Study, every: dict[str, set[Side]], seeds: set[int], new: Iterable[str] = ()
+    study: Study, every: dict[str, dict[Side, set]], seeds: set[int], new: Iterable[str] = ()
 ) -> Study:
     """The part of a study with these sides (by target) and seeds, and the comparisons that they
     allow; new: conditions in braces to compare beside those that were declared."""
@@ -213,14 +226,18 @@ def narrowed(
     words = [f"{key}={','.join(values)}" for key, values in listed.items()]
     part = study_of(study.whole or study.settings, study.params, words)
     declared = part.settings.analysis
-    contrasts = [pair for pair in declared.contrasts if {*map(side, pair)} <= have]
+    contrasts = [
+        pair
+        for pair in declared.contrasts
+        if any(paired(map(side, pair), own) for own in every.values())
+    ]
     if contrasts:  # else all that fit the cube
         every_pair = default_contrasts(sorted(have))
         lone = [pair for pair in every_pair if {*new} & {name for name, _ in pair}]
         contrasts += [[*map(short_name, pair)] for pair in lone]
     primary = declared.primary
-    if primary and not (
-        {side(primary.treatment), side(primary.baseline)} <= every.get(primary.target, set())
+    if primary and not paired(
+        map(side, (primary.treatment, primary.baseline)), every.get(primary.target, {})
     ):
         primary = None
     return replace(part, settings=with_analysis(part.settings, contrasts, primary))
