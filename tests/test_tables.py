@@ -147,6 +147,10 @@ def language_row(**changes):
     return asdict(tables.languages()["de"]) | {"pretraining_gb": ""} | changes
 
 
+def test_a_folder_may_be_named_from_a_root_that_is_not_made_yet(tmp_path):
+    assert tables.mirror("../..", tmp_path / "away" / "root").resolve() == tmp_path
+
+
 def test_a_mirrors_own_table_replaces_the_packaged_one(tmp_path):
     write(tmp_path / "languages.csv", [language_row(code="xx", iso3="xxx", name="Invented")])
     assert list(tables.languages(tmp_path)) == ["xx"]

@@ -149,7 +149,7 @@ class Family:
 def mirror(data: str | Path, start: Path | None = Path()) -> Path:
     """The folder of a mirror, from `start` (None: the project root). UserError if there is none."""
     folder = typed(data, start)
-    if not folder.is_dir():
+    if not folder.resolve().is_dir():  # `..` leads out of a project root that is not made yet, too
         raise UserError(f"no folder {folder}{did_you_mean(data, ['hub', 'world'])}; "
                         "allowed: hub, world or a mirror folder")  # fmt: skip
     return folder
