@@ -217,20 +217,23 @@ def whole_study(folder: Path) -> pd.DataFrame:
 
 
 def command(rounds: int) -> pd.DataFrame:
-    """Seconds of `xtsupport significance` on the demo: imports, pictures and page are in it."""
+    """Seconds of `xtsupport significance` on the demo: imports, pictures and page are in it, but
+    not the compiling of our modules, which only the first call does; it is not counted.
+    """
     from xtsupport import folders
 
     cube, lines = folders.shipped() / "study" / "cube", []
-    for _ in range(rounds):
+    compiles = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
+    for _ in range(rounds + 1):
         start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         with tempfile.TemporaryDirectory() as out:
             asked = ["significance", str(cube), "--out", out]
             subprocess.run([sys.executable, "-m", "xtsupport", *asked], check=True,
-                           stdout=subprocess.DEVNULL)  # fmt: skip
+                           stdout=subprocess.DEVNULL, env=compiles)  # fmt: skip
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         lines.append({"seconds": time.perf_counter() - start, "CPU seconds": spent})
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines[1:])
 
 
 if __name__ == "__main__":

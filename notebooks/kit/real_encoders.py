@@ -163,14 +163,15 @@ def short_questions(data: str, count: int) -> dict[str, list[dict]]:
 def answered(model, tokenizer, rows: list[dict], code: str, data: str) -> list[dict]:
     """What a model says to questions of XQuAD: number, question, said, right, f1 in percent, and
     the English row of the same id (question and answer; empty for English itself)."""
-    told, english = [], {} if code == "en" else Texts(data).rows("xquad", "en")
+    told, texts = [], Texts(data)
     for number, row in enumerate(rows):
         said = ask(model, tokenizer, row["question"], row["context"])
         gold = [{"id": "1", "answers": row["answers"]["text"]}]
         f1 = score("xquad", {"1": said}, gold, code)["f1"]
+        english = texts.example("xquad", "en", row["example_id"]) if code != "en" else None
         told.append({"number": number, "question": row["question"], "said": said,
                      "right": row["answers"]["text"][0], "f1": f1,
-                     "in English": translated(english.get(row["example_id"]))})  # fmt: skip
+                     "in English": translated(english)})  # fmt: skip
     return told
 
 

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from xtsupport.cube.columns import COUNTS
 from xtsupport.data.hub import load, load_table
@@ -82,7 +83,7 @@ def in_english(name: str, code: str, example: dict, texts: "Texts") -> str:
         )
     if code == "en" or "en" not in about.languages:
         return ""
-    english = texts.rows(name, "en").get(example["example_id"])
+    english = texts.example(name, "en", example["example_id"])
     if english is None:
         return ""
     shown = plain(english)
@@ -117,7 +118,7 @@ def most_changed(
         about["change"] = round(row["change"], 1)
         said = {f"{who} said": invented.with_gloss(str(row[f"{who}_said"]), code)
                 for who in ("baseline", "treatment")}  # fmt: skip
-        example = texts.rows(name, code).get(row["example_id"], {})
+        example = texts.example(name, code, row["example_id"])
         if example:
             about |= plain(example) | {"in English": in_english(name, code, example, texts)}
         rows.append(about | said)
@@ -221,11 +222,11 @@ class Texts:
 
     def __init__(self, data: str):
         self.data = data
-        self.known: dict[tuple[str, str], dict[str, dict]] = {}
+        self.known: dict[tuple[str, str], tuple[pa.Table | None, dict[str, int]]] = {}
 
     def of(self, name: str, code: str, example_id: str) -> dict[str, str]:
         """question, gold, english of an example; empty where its data are not here."""
-        example = self.rows(name, code).get(example_id)
+        example = self.example(name, code, example_id)
         if example is None:
             return dict.fromkeys(("question", "gold", "english"), "")
         kind, shown = task(name, self.data).kind, plain(example)
@@ -236,12 +237,15 @@ class Texts:
             "english": in_english(name, code, {**example, "context": ""}, self),
         }
 
-    def rows(self, name: str, code: str) -> dict[str, dict]:
-        """example_id -> example, of an evaluation set; empty where its data are not here."""
+    def example(self, name: str, code: str, example_id: str) -> dict | None:
+        """An example of an evaluation set; None where it, or its data, are not here."""
         if (name, code) not in self.known:
             try:
-                rows = load_table(name, code, None, self.data)[0].to_pylist()
+                rows = load_table(name, code, None, self.data)[0]
+                place = {each: at for at, each in enumerate(rows["example_id"].to_pylist())}
+                self.known[name, code] = rows, place
             except UserError:
-                rows = []
-            self.known[name, code] = {row["example_id"]: row for row in rows}
-        return self.known[name, code]
+                self.known[name, code] = None, {}
+        rows, place = self.known[name, code]
+        found = rows.slice(place[example_id], 1) if rows and example_id in place else None
+        return found.to_pylist()[0] if found else None

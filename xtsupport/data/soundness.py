@@ -10,7 +10,7 @@ tags that are not one per token.
 
 import re
 import unicodedata
-from functools import reduce
+from functools import cache, reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -74,6 +74,7 @@ def in_words(found: dict) -> str:
     )
 
 
+@cache
 def unseen(character: str) -> bool:
     """Whether it is a blank of any width (Unicode Z), a control or a format character (Cc, Cf)."""
     category = unicodedata.category(character)
