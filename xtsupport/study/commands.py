@@ -32,6 +32,7 @@ def opened(args, checked: bool = False):
     """
     from xtsupport.data import commits
     from xtsupport.study.params.loading import load_settings
+    from xtsupport.study.params.sound_values import check_encoder
     from xtsupport.study.plan import left_out, study_of
     from xtsupport.study.run_store import unused
 
@@ -44,18 +45,6 @@ def opened(args, checked: bool = False):
         check_encoder(study.settings)
     say(*(f"note: {line}" for line in [*unused(study.folder), *left_out(study)]))
     return study
-
-
-def check_encoder(settings) -> None:
-    """Raise UserError where an encoder's files are unsound, or sequences are too long for it."""
-    from xtsupport import tables
-    from xtsupport.study.params.sound_values import too_long
-    from xtsupport.training import checkpoint
-
-    most = checkpoint.longest(checkpoint.check(settings.encoder))
-    found = too_long(settings, tables.tasks(settings.data_source), most)
-    if lines := [text for _, text in found]:
-        raise UserError(*lines)
 
 
 @verb(
@@ -215,6 +204,7 @@ def without_data(args, error: UserError):
     from xtsupport.study.inputs import Published
     from xtsupport.study.narrowing import unspoken
     from xtsupport.study.params.loading import load_settings
+    from xtsupport.study.params.sound_values import check_encoder
     from xtsupport.study.plan import study_of
 
     if all(" data = " in each and "no folder" in each and not each.startswith("--set")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from xtsupport import folders
+from xtsupport import folders, tables
 from xtsupport.data import commits
 from xtsupport.errors import UserError, shorten
 from xtsupport.sides import side
@@ -177,6 +177,14 @@ def too_long(settings, tasks, most: int | None, said: str = "") -> Problems:
             path = (*path, "max_length")
             text = f"{dotted(path)} = {length}: the encoder takes at most {said}{most} tokens"
             yield path, text
+
+
+def check_encoder(settings) -> None:
+    """Raise UserError where an encoder's files are unsound, or sequences are too long for it."""
+    most = checkpoint.longest(checkpoint.check(settings.encoder))
+    found = too_long(settings, tables.tasks(settings.data_source), most)
+    if lines := [text for _, text in found]:
+        raise UserError(*lines)
 
 
 def trainings(settings) -> Iterator[tuple[tuple, Any]]:
