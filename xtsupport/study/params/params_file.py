@@ -54,6 +54,11 @@ class ParamsFile:
                 return f"{self.name}:{self.lines[path[:end]]}"
         return self.name
 
+    def wrong(self, path: tuple, text: str, line: int = 0) -> None:
+        """Note what is wrong with a key, on its own line unless another is named."""
+        where = f"{self.name}:{line}" if line else self.where(path)
+        self.problems.append(f"{where}: {dotted(path)}{text}")
+
     def without(self, paths: list[tuple]) -> list[str]:
         """Take entries out; returns their names, of those in lists with what they said."""
         names = []
@@ -114,16 +119,12 @@ def parse(text: bytes | str, given: ParamsFile) -> object:
 def plain(node: yaml.Node, path: tuple, given: ParamsFile, seen: set[int]) -> object:
     """A YAML node as plain values, refusing aliases and keys that stand twice."""
     if id(node) in seen and not isinstance(node, yaml.ScalarNode):
-        given.problems.append(
-            f"{given.where(path)}: {dotted(path)}: aliases are not allowed; write the value out"
-        )
+        given.wrong(path, ": aliases are not allowed; write the value out")
         return None
     seen.add(id(node))
     if node.tag not in (*SCALARS, "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):
-        given.problems.append(
-            f"{given.name}:{node.start_mark.line + 1}: {dotted(path)}: the tag {node.tag} is "
-            "not allowed; write plain values"
-        )
+        text = f": the tag {node.tag} is not allowed; write plain values"
+        given.wrong(path, text, node.start_mark.line + 1)
         return None
     if isinstance(node, yaml.SequenceNode):
         return [plain(each, (*path, index), given, seen) for index, each in enumerate(node.value)]
@@ -131,9 +132,7 @@ def plain(node: yaml.Node, path: tuple, given: ParamsFile, seen: set[int]) -> ob
         return mapping(node, path, given, seen)
     value = SCALARS[node.tag](node.value)
     if isinstance(value, int) and abs(value) > LARGEST:
-        given.problems.append(
-            f"{given.where(path)}: {dotted(path)} = {shorten(value)}: must be at most {LARGEST:,}"
-        )
+        given.wrong(path, f" = {shorten(value)}: must be at most {LARGEST:,}")
         return LARGEST
     return value
 
@@ -145,10 +144,8 @@ def mapping(node: yaml.MappingNode, path: tuple, given: ParamsFile, seen: set[in
         name = key.value if isinstance(key, yaml.ScalarNode) else "?"
         here, line = (*path, name), key.start_mark.line + 1
         if name in values:
-            given.problems.append(
-                f"{given.name}:{line}: {dotted(here)}: is set twice "
-                f"(first on line {given.lines[here]}); keep one"
-            )
+            text = f": is set twice (first on line {given.lines[here]}); keep one"
+            given.wrong(here, text, line)
             continue
         given.lines[here] = line
         values[name] = plain(value, here, given, seen)
