@@ -4,7 +4,7 @@ A simulated study has the study's own clusters of examples, drawn anew with all 
 conditions and seeds have in common, and its own numbers of runs and conditions. What its runs truly
 differ by is drawn, with the variance that all conditions of the study show together (``run_noise``,
 per condition: on all languages alike and on each), and so is known, as the gain is: none, the
-margin, or a planted one. ``compare`` judges every study; counted is what its tables say.
+margin, or a planted one. Every study is judged as ``compare`` does; counted is what that says.
 
 Three runs leave the run variance uncertain, so the studies are drawn twice: with the estimate, and
 with its one-sided 80% upper bound. For other designs see benchmarks/calibration.md.
@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 
 from xtsupport.errors import UserError
-from xtsupport.sides import short_name, side
+from xtsupport.sides import side
 from xtsupport.statistics.clusters import ClusterSums, sharing
-from xtsupport.statistics.comparisons import compare
 from xtsupport.statistics.components import RunNoise, run_noise
 from xtsupport.statistics.evidence import Evidence
+from xtsupport.statistics.inference import inference
+from xtsupport.statistics.verdicts import judge
 
 
 def calibrate(
@@ -52,6 +53,8 @@ def calibrate(
     if not gain > 0 or studies < 1:
         raise UserError(f"gain={gain}, studies={studies}: both must be positive")
     rules, pattern, noises = evidence.rules, *_pattern(evidence)
+    known = replace(rules, primary=evidence.primary, contrasts=tuple(_contrasts(evidence)))
+    alike = replace(evidence, rules=known)
     level = "language" if evidence.primary.by == "all" else evidence.primary.by
     truths = [0.0, *sorted({rules.margin, gain})]
     names = dict(zip(("estimate", "upper bound"), noises, strict=True))
@@ -60,8 +63,8 @@ def calibrate(
     for number, (runs, true) in enumerate(kinds):
         tables: dict[str, list] = {"all": [], level: []}
         for done in range(studies):
-            drawn = replace(evidence, parts=(pattern.draw(true, names[runs], rng),))
-            judged = _judged(drawn, evidence, list(tables))
+            drawn = replace(alike, parts=(pattern.draw(true, names[runs], rng),))
+            judged = _judged(drawn, list(tables))
             for by, found in tables.items():
                 found.append(judged[judged["by"].eq(by)])
             progress(number * studies + done + 1, len(kinds) * studies)
@@ -70,16 +73,12 @@ def calibrate(
     return pd.DataFrame(lines).assign(unit=rules.unit)
 
 
-def _judged(drawn: Evidence, evidence: Evidence, by: Sequence[str]) -> pd.DataFrame:
-    """The target's rows of ``compare`` for the contrasts of the study."""
-    rules, primary = evidence.rules, evidence.primary
-    table = compare(
-        drawn, by=by, unit=rules.unit, paired=rules.paired, primary=primary.target,
-        contrasts=[tuple(map(short_name, pair)) for pair in _contrasts(evidence)],
-        margin=rules.margin, alpha=rules.alpha, adjustment=rules.adjustment,
-        data=evidence.data,
-    )  # fmt: skip
-    return table[table["task"].eq(primary.target)]
+def _judged(drawn: Evidence, by: Sequence[str]) -> pd.DataFrame:
+    """The target's rows of a simulated study, as ``compare`` has them."""
+    rules, target = drawn.rules, drawn.primary.target
+    found = [case for each in by for case in drawn.cases(each) if case.task == target]
+    table = inference(found, rules.unit, rules.alpha)
+    return judge(table, rules.adjustment, rules.margin, rules.alpha)
 
 
 def _counted(tables: list[pd.DataFrame], by: str, true: float, rules) -> dict:
