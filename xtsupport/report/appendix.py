@@ -2,7 +2,7 @@
 averages, how the runs were made."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import pandas as pd
@@ -12,7 +12,7 @@ from xtsupport import tables
 from xtsupport.errors import UserError
 from xtsupport.report.contents import Contents
 from xtsupport.report.names import side_name, task_name
-from xtsupport.report.numbers import ends, interval
+from xtsupport.report.numbers import ends, interval, span
 from xtsupport.report.page import Block, bullets, folded, paragraph, table
 from xtsupport.report.paper_sentences import claim, required
 from xtsupport.report.robustness import named_tasks
@@ -113,16 +113,11 @@ def contaminated(records: Sequence[Mapping]) -> str:
                 place = found.setdefault((row["target"], row["field"], row["training"]), {})
                 place[row.get("language", "en")] = share, row["texts"]
     return "; ".join(
-        f"{_span(share for share, _ in counts.values())} of "
-        f"{_span(texts for _, texts in counts.values())} {target} {FIELDS.get(field, field)}s "
+        f"{span(share for share, _ in counts.values())} of "
+        f"{span(texts for _, texts in counts.values())} {target} {FIELDS.get(field, field)}s "
         f"in {training}" + _spoken(list(counts))
         for (target, field, training), counts in found.items()
     )
-
-
-def _span(numbers: Iterable[int]) -> str:
-    ordered = sorted(numbers)
-    return " to ".join(str(n) for n in dict.fromkeys((ordered[0], ordered[-1])))
 
 
 def _spoken(codes: list[str]) -> str:

@@ -43,11 +43,6 @@ def with_interval(rows: pd.DataFrame) -> pd.Series:
     return pd.Series(texts, rows.index, dtype=object)
 
 
-def gain_head(rows: pd.DataFrame, alpha: float) -> str:
-    """The heading of ``with_interval``: `gain [95% interval]`, with the rows' own levels."""
-    return f"gain [{levels(rows.to_dict('records'), alpha)}]"
-
-
 def level(row: Mapping, alpha: float) -> str:
     """The level of the interval that belongs to the verdict, in percent: as noted, or 1 - alpha."""
     noted = re.search(r"([\d.]+)% interval", str(row.get("note", "")))
@@ -78,3 +73,9 @@ def points(number: float) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 seed`, `3 seeds`."""
     return f"{int(number)} {noun}" + ("s" if number != 1 else "")
+
+
+def span(numbers: Iterable[int]) -> str:
+    """`3`, or of several `3 to 5`."""
+    ordered = sorted(numbers)
+    return " to ".join(str(n) for n in dict.fromkeys((ordered[0], ordered[-1])))

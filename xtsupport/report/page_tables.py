@@ -9,7 +9,7 @@ from xtsupport.cube.scores import with_guesses, zero_shot_means
 from xtsupport.report.answer import verdict_words
 from xtsupport.report.contents import Contents
 from xtsupport.report.names import level_order, metric_name, side_name, task_name
-from xtsupport.report.numbers import counted, ends, signed_gain
+from xtsupport.report.numbers import counted, ends, signed_gain, span
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, shown
 from xtsupport.sides import bare, both_sides
 from xtsupport.statistics.claims import published_scores
@@ -142,7 +142,7 @@ def gain_boards(found: Contents, drawn: Mapping[tuple, str]) -> list[Block]:
     )
     told = chosen[chosen["by"].isin(levels)]
     if len(far := told[told["ci_high"] - told["ci_low"] > 100]):
-        few = " to ".join(map(str, dict.fromkeys((far["n_seeds"].min(), far["n_seeds"].max()))))
+        few = span(far["n_seeds"])
         text += f" Some intervals are wider than the whole scale: {few} runs cannot bound the gain."
     if wide:
         text += " Single languages are in significance.csv: here they would be too many."

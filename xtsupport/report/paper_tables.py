@@ -10,7 +10,7 @@ from xtsupport.files import write_text
 from xtsupport.report.answer import closing, verdict_words
 from xtsupport.report.contents import Contents
 from xtsupport.report.names import contrast_name, metric_name, side_name, task_name
-from xtsupport.report.numbers import gain_head, p_text, with_interval
+from xtsupport.report.numbers import levels, p_text, span, with_interval
 from xtsupport.report.paper_sentences import metric_points, sentence
 from xtsupport.sides import both_sides
 
@@ -36,7 +36,7 @@ def page_table(table: pd.DataFrame, alpha: float, data: str = "hub") -> pd.DataF
     for name, column in named.items():
         if len(set(column)) > 1:
             shown.insert(0, name, column)
-    shown[gain_head(table, alpha)] = with_interval(table).to_list()
+    shown[f"gain [{levels(rows, alpha)}]"] = with_interval(table).to_list()
     shown["verdict"] = [verdict_words(row) for row in rows]
     shown["languages"] = table["n_languages"].to_list()
     shown["p"] = [p_text(row["p_adjusted"]) for row in rows]
@@ -64,11 +64,9 @@ def caption(table: pd.DataFrame, data: str) -> str:
     adjusted = "not adjusted" if method == "none" else f"{method}-adjusted"
     planned = "Exploratory: " if table["note"].str.startswith("exploratory").all() else ""
     where = f"{task_name(first['task'], data)}, in {metric_points(first['metric'], first['task'])}"
-    fewest, most = table["n_seeds"].min(), table["n_seeds"].max()
-    seeds = f"{fewest} to {most}" if fewest < most else most
     return (
-        f"{planned}{who} on {where}. Unit: {first['unit']}, {seeds} seeds; p-values {adjusted}; "
-        f"{MDE}."
+        f"{planned}{who} on {where}. Unit: {first['unit']}, {span(table['n_seeds'])} seeds; "
+        f"p-values {adjusted}; {MDE}."
     )
 
 
