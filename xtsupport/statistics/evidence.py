@@ -16,7 +16,7 @@ from xtsupport import tables
 from xtsupport.errors import UserError
 from xtsupport.sides import Side, bare, short_name, side
 from xtsupport.statistics.aggregates import LEVELS, Case, Facts, task_facts, trained_on
-from xtsupport.statistics.clusters import PAIRS, ClusterSums, Moments, contracted, moments
+from xtsupport.statistics.clusters import PAIRS, ClusterSums, Moments, contracted, study_moments
 from xtsupport.statistics.contrasts import cases, default_contrasts, sides, sides_of
 from xtsupport.statistics.declared import By, Declared, Primary, declared
 from xtsupport.statistics.variance import Arm, arm
@@ -53,7 +53,7 @@ class Evidence:
     @cached_property
     def moments(self) -> list[Moments]:
         """The moments of every task and metric."""
-        return [one if isinstance(one, Moments) else moments(one) for one in self.parts]
+        return study_moments(self.parts)
 
     @cached_property
     def facts(self) -> dict[str, Facts]:
