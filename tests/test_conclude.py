@@ -243,7 +243,7 @@ def test_a_condition_only_run_with_other_settings_takes_part_under_its_name_in_b
     scored(open_study(params, fewer).runs("target", "squad", [0])[0], 0.25)
     part = conclude.present(study)
     told = capsys.readouterr().out
-    assert told.startswith("left out, as tested on other languages or examples, or no condition")
+    assert told.startswith("left out, with other languages, examples, conditions or seeds than")
     assert told.splitlines()[0].endswith(f"; to see some, set settings = {json.dumps(fewer[::-1])}")
     cube = pd.read_parquet(conclude.find_cube(part))
     assert cube.groupby("condition", observed=True)["score"].mean().to_dict() == {
@@ -290,6 +290,27 @@ def test_runs_of_different_seeds_are_not_compared_and_spoil_nothing(study, packa
     assert {*table["task"]} == {"xquad", "all", "f1-native"} and (table["gain"] == 25).all()
     assert in_short(contents(table, evidence, part.settings))[-1] == (
         "Not compared on MLQA: SQuAD and no intermediate task, which have no seed in common."
+    )
+
+
+def test_only_chooses_among_runs_with_other_settings_too(study, package, capsys):
+    """Of seed 1 alone; and a seed that the study does not have is named, and not in the cube."""
+    more = open_study(study.params, ["seeds=[0, 1, 7]"])
+    changed = open_study(study.params, ["target.learning_rate=5e-4"])
+    for made in (study, changed):
+        for condition in ("none", "squad"):
+            for run in made.runs("target", condition):
+                scored(run, 0.5)
+    scored(more.runs("target", "squad", [7])[0], 0.5)
+    part = conclude.present(open_study(study.params, only=["seeds=1", "conditions=none,squad"]))
+    cube = pd.read_parquet(conclude.find_cube(part))
+    assert {*cube["seed"]} == {1} and cube["condition"].nunique() == 4
+    assert "left out" not in capsys.readouterr().out
+    cube = pd.read_parquet(conclude.find_cube(conclude.present(study)))
+    assert {*cube["seed"]} == {0, 1} and cube["condition"].nunique() == 4
+    assert capsys.readouterr().out.startswith(
+        "left out, with other languages, examples, conditions or seeds than the study: squad (seed "
+        "7)\n"
     )
 
 

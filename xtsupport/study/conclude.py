@@ -290,23 +290,27 @@ def find_cube(study: Study) -> Path:
 def with_other_settings(study: Study) -> tuple[list[Run], list[str]]:
     """Scored runs with other settings than the study's, as conditions such as
     ``squad{target.epochs=4.0}``; and a line on those that cannot stand beside it, if any: of other
-    conditions, languages or examples."""
+    conditions, languages, examples or seeds."""
 
     def examined(settings: dict) -> list:
         return [settings.get(key) for key in ("targets", "max_clusters", "eval_splits")]
 
+    planned, own = {run.recipe for run in study.plan.runs}, study.settings
     usual = {each.training_task: examined(each.settings) for each in with_scores(study)}
-
-    def fits(one: my_runs.Done) -> bool:
-        same = examined(one.record["settings"]) == usual.get(one.record["training_task"])
-        return same and one.record["condition"] in study.settings.conditions
-
-    made = [each for phase in SCORED for each in my_runs.found(study, phase) if each.departs]
-    apart = [*dict.fromkeys(each.label for each in made if not fits(each))]
-    told = "left out, as tested on other languages or examples, or no condition here: "
-    told += ", ".join(apart)
-    told += "".join(f"; to see some, set {each}" for each in finished.as_chosen(apart)[:1])
-    return [each.run for each in made if fits(each)], [told] if apart else []
+    fit, apart = [], []
+    for each in (one for phase in SCORED for one in my_runs.found(study, phase)):
+        record = each.record
+        same = examined(record["settings"]) == usual.get(record["training_task"])
+        same &= record["condition"] in own.conditions and record["seed"] in own.every_seed
+        if same and each.departs:
+            fit.append(each.run)
+        elif not study.whole and record.get("recipe") not in planned:
+            apart.append(f"{each.label} (seed {record['seed']})")
+    names = [*dict.fromkeys(apart)]
+    told = "left out, with other languages, examples, conditions or seeds than the study: "
+    told += ", ".join(names)
+    told += "".join(f"; to see some, set {each}" for each in finished.as_chosen(names)[:1])
+    return fit, [told] if names else []
 
 
 @told

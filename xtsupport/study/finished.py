@@ -96,8 +96,11 @@ def as_chosen(names: Iterable[str]) -> list[str]:
     """The `settings` that choose what each name has in braces, ``settings = ["a.b=1"]``; not of
     other data, nor of what started from a run that is gone."""
     every = [[re.sub(r" \(\w{6}\)$", "", each) for each in in_braces(name)] for name in names]
-    known = [texts for texts in every if not any("(gone)" in t or t[:5] == "data=" for t in texts)]
-    return [f"settings = {json.dumps(texts, ensure_ascii=False)}" for texts in known]
+    return [
+        f"settings = {json.dumps(texts, ensure_ascii=False)}"
+        for texts in every
+        if texts and not any("(gone)" in each or each.startswith("data=") for each in texts)
+    ]
 
 
 def has_predictions(study: Study, conditions: Iterable[str], target: str) -> bool:

@@ -143,10 +143,10 @@ def named(folder: Path) -> bool:
 
 
 def as_filed(study: Study) -> Study:
-    """The study as its file has it, without a notebook's `settings`; as it is where that cannot be
-    opened, such as without its data."""
+    """The whole study as its file has it, without a notebook's `settings`; as it is where that
+    cannot be opened, such as without its data."""
     with suppress(UserError):
-        return open_study(study.params) if study.settings.chosen else study
+        return open_study(study.params) if study.settings.chosen or study.whole else study
     return study
 
 
