@@ -83,8 +83,9 @@ def bootstrap(
     second = np.zeros(len(found))
     for task in sorted({arm.moments.task for arm in arms}):
         parts = _in_blocks([one for one in sums if one.task == task])
+        of_metric = {one.metric: one for one in parts}
         mine = [
-            _cut_from(parts, arm, weight[:, 0].T)
+            (arm, of_metric[arm.moments.metric], weight[:, 0].T)
             for arm, weight in zip(arms, weights, strict=True)
             if arm.moments.task == task
         ]
@@ -116,14 +117,6 @@ def seed_effects(case: Case) -> list[np.ndarray]:
         parts = zip(case.arms, picks[side], case.weights, strict=True)
         sides.append(sign * sum(np.nan_to_num(arm.values[side])[p] @ w for arm, p, w in parts))
     return [sides[0] + sides[1]] if paired else sides
-
-
-def _cut_from(
-    parts: Sequence[ClusterSums], arm: Arm, weights: np.ndarray
-) -> tuple[Arm, ClusterSums, np.ndarray]:
-    """An arm, the sums among ``parts`` that it was cut from, and the weights (L, C)."""
-    key = (arm.moments.task, arm.moments.metric)
-    return arm, next(part for part in parts if (part.task, part.metric) == key), weights
 
 
 def _influences(ids, arm: Arm, part: ClusterSums, weights) -> np.ndarray:
