@@ -253,7 +253,7 @@ def test_a_condition_only_run_with_other_settings_takes_part_under_its_name_in_b
     whole = contents(significance(evidence), evidence, part.settings)
     assert in_short(whole)[-1] == (
         "All this is about SQuAD{intermediate.learning_rate=0.0005}, not about SQuAD{intermediate."
-        "learning_rate=0.002}; to see those, set `settings` in notebook 07."
+        "learning_rate=0.002}; to see those, choose their settings in notebook 07."
     )
     with pytest.raises(UserError) as caught:
         finished.predictions(part, "squad", "xquad")

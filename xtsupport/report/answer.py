@@ -217,7 +217,7 @@ def other_settings(found: Contents) -> list[str]:
     names = [side_name(short_name(one), found.evidence.data) for one in alike]
     return [
         f"All this is about {side_name(found.primary.treatment, found.evidence.data)}, not about "
-        f"{', '.join(names)}; to see those, set `settings` in notebook 07."
+        f"{', '.join(names)}; to see those, choose their settings in notebook 07."
         for _ in names[:1]
     ]
 

@@ -75,8 +75,9 @@ def with_settings(study: Study) -> Study:
     there = counting(study)
     if not there:
         raise UserError(
-            f"settings {chosen}: no two conditions were run here with these; run notebooks 03 and "
-            "04 with the same `settings`, or leave `settings` empty here to see whatever was run"
+            f"settings {chosen}: no two conditions were run here with these, on one target and "
+            "seed; run notebooks 03 and 04 with the same `settings`, or leave `settings` empty here "
+            "to see whatever was run"
         )
     style.ORIGIN = f"runs with {chosen}"
     style.name_tables()

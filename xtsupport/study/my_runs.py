@@ -22,17 +22,8 @@ from xtsupport.study.parameters import as_list
 from xtsupport.study.plan import PHASES, Study, open_study
 from xtsupport.study.runs import Run
 
-DERIVED = (
-    "rows",
-    "tasks",
-    "targets",
-    "languages",
-    "task",
-    "translations",
-    "raw",
-    "encoder",
-    "pairs",
-)
+DERIVED = ("rows", "tasks", "targets", "languages", "task", "translations", "raw", "encoder",
+           "pairs")  # fmt: skip
 NAMES = {"precision": "precision"} | {  # in params files, of what is not its phase's
     key: f"evaluation.{key.removeprefix('eval_')}"
     for key in ("max_clusters", "max_answer_length", "eval_splits")
@@ -119,9 +110,7 @@ def found(
     """
     filed = as_filed(study) if study else None
     usual = {run.recipe: run for run in filed.plan.runs if not run.listed} if filed else {}
-    planned = (
-        usual | {run.recipe: run for run in study.plan.runs if not run.listed} if study else {}
-    )
+    planned = usual | {run.recipe: run for run in study.plan.runs} if study else {}
     places = [each for each in run_store.entries(folders.runs()) if named(each)]
     places += [each[0] for run in planned.values() if (each := runs.standing(run, True))]
     made = []

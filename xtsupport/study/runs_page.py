@@ -19,6 +19,7 @@ from xtsupport.report import page, plots
 from xtsupport.report.names import named, side_name
 from xtsupport.report.numbers import counted, signed_gain
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, picture
+from xtsupport.sides import in_braces
 from xtsupport.study import run_store, runs
 from xtsupport.study.my_runs import Done, found, losses, means, readable, runs_table
 from xtsupport.study.plan import open_study
@@ -48,7 +49,7 @@ def chosen(name: str) -> Chosen:
     elif folder:
         picked = Chosen(folder.name, of(run_store.of_study(folder)), folder)
     elif match := SETTING.match(name):
-        wanted = dict(pair.split("=", 1) for pair in match["pairs"].split(","))
+        wanted = dict(pair.split("=", 1) for pair in in_braces(f"{{{match['pairs']}}}"))
         every = [each for each in found() if match["side"] in (None, "", each.side)]
         with_all = [
             one
