@@ -76,8 +76,8 @@ def with_settings(study: Study) -> Study:
     if not there:
         raise UserError(
             f"settings {chosen}: no two conditions were run here with these, on one target and "
-            "seed; run notebooks 03 and 04 with the same `settings`, or leave `settings` empty here "
-            "to see whatever was run"
+            "seed; run notebooks 03 and 04 with the same `settings`, or leave `settings` empty "
+            "here to see whatever was run"
         )
     style.ORIGIN = f"runs with {chosen}"
     style.name_tables()
