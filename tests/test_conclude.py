@@ -314,6 +314,15 @@ def test_only_chooses_among_runs_with_other_settings_too(study, package, capsys)
     )
 
 
+def test_retrieval_without_phase_2_is_of_any_seed(study, package, capsys):
+    for condition in ("none", "squad"):
+        scored(study.runs("retrieval", condition, [1])[0], 0.5)
+    conclude.present(study)
+    assert "2 of 9 runs with scores were done here: none (seed any); squad (seed 1)\n" in (
+        capsys.readouterr().out
+    )
+
+
 def test_a_few_seeds_are_said_of_those_that_have_few(study, package, capsys):
     for condition, seeds in (("none", [0, 1]), ("squad", [0])):
         for run in study.runs("target", condition, seeds):

@@ -164,13 +164,14 @@ def counts(study: Study, there: Iterable[Run]) -> list[str]:
     usual = len([*there]) - len(others)
     seeds: dict[str, set[int]] = {}
     for run in there:
-        if not alone(run):  # retrieval without phase 2 has no seeds
-            seeds.setdefault(run.side, set()).add(run.seed)
+        own = set() if alone(run) else {run.seed}  # retrieval without phase 2 has no seeds
+        seeds[run.side] = seeds.get(run.side, set()) | own
     lines = [f"study {study.settings.study}: {usual} of {counted(len(planned), 'run')} with scores"]
     if others or usual < len(planned):
         lines[0] += f" and {len(others)} with other settings" * bool(others)
-        own = (f"{name} (seed {', '.join(map(str, sorted(n)))})" for name, n in seeds.items())
-        lines[0] += f" were done here: {'; '.join(own)}"
+        every = (f"{name} (seed {', '.join(map(str, sorted(own))) or 'any'})"
+                 for name, own in seeds.items())  # fmt: skip
+        lines[0] += f" were done here: {'; '.join(every)}"
     if others:
         lines.append("a name in braces has other settings than the study")
         lines[-1] += "".join(
@@ -180,7 +181,8 @@ def counts(study: Study, there: Iterable[Run]) -> list[str]:
     few = {1: "one seed: a first impression, not evidence", 2: "two seeds: too few for a claim"}
     for number, words in few.items():
         if names := [name for name, own in seeds.items() if len(own) == number]:
-            lines.append(words + f" ({'; '.join(names)})" * (len(names) < len(seeds)))
+            some = len(names) < sum(map(bool, seeds.values()))
+            lines.append(words + f" ({'; '.join(names)})" * some)
     return lines
 
 
