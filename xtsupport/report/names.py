@@ -64,13 +64,13 @@ def side_name(one: str, data: str = "hub") -> str:
     """A condition with its variant: `SQuAD, adversarial`; `no intermediate task, steps matched to
     SQuAD`."""
     condition, variant = side(one)
-    base, _, matched = bare(condition).partition("~")
+    own = in_braces(one)  # none in the name of a system from elsewhere, such as `my{`
+    base, _, matched = (bare(condition) if own else condition).partition("~")
     marks = "".join(words for mark, words in MARKS.items() if mark in base)
     for mark in MARKS:
         base = base.replace(mark, "")
     text = f"{NONE}, steps matched to {named(matched, data)}" if matched else named(base, data)
     text += marks + (f", {variant.replace('source=', 'trained in ')}" if variant != "plain" else "")
-    own = in_braces(one)
     return text + (f"{{{few_words(own)}}}" if own else "")
 
 
