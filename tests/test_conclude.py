@@ -77,7 +77,7 @@ def test_without_any_run_the_study_of_the_package_is_shown_and_named(study, pack
     kept = package / "study"
     (kept / "cube" / "task=xquad").mkdir(parents=True)
     (kept / "settings.yaml").write_text(yaml.safe_dump(toy_settings(study="other", seeds=[5])))
-    row = {"condition": ["none"], "prediction": ["soup"], "score": [0.5]}
+    row = {"condition": ["none"], "prediction": ["soup"], "score": [0.5], "seed": [5]}
     pd.DataFrame(row).to_parquet(kept / "cube" / "task=xquad" / "part-0.parquet")
     shown = conclude.present(study)
     assert (shown.settings.study, shown.settings.seeds) == ("other", [5])
@@ -88,6 +88,27 @@ def test_without_any_run_the_study_of_the_package_is_shown_and_named(study, pack
         figure.get_suptitle().split()
     )
     assert finished.predictions(shown, "none", "xquad")["prediction"].tolist() == ["soup"]
+
+
+def test_of_the_study_of_the_package_only_what_was_chosen_is_shown(capsys, tmp_path, monkeypatch):
+    """Seeds of the demo: none and squad have eight on XQuAD, five on XNLI; the others three."""
+    monkeypatch.setattr(folders, "scratch", lambda: tmp_path)
+    seen = {}
+    for only in (["conditions=none,squad", "targets=xnli"], ["seeds=3,1"]):
+        study = open_study("params/demo.yaml", only=only)
+        shown = conclude.present(study, demo=True)
+        assert capsys.readouterr().out.endswith(f"{', only '.join(['', *only])[2:]}.\n")
+        cube = pd.read_parquet(conclude.find_cube(shown))
+        seen[only[-1]] = cube.groupby("task", observed=True)[["condition", "seed"]].nunique()
+    assert seen["targets=xnli"].T.to_dict() == {"xnli": {"condition": 2, "seed": 5}}
+    assert {*seen["seeds=3,1"].T.to_dict()} == {"xquad", "xnli", "udpos", "tatoeba"}
+    assert {*seen["seeds=3,1"]["seed"]} == {2, 3}  # retrieval without phase 2 is of any seed
+    one = open_study("params/demo.yaml", only=["seeds=0"])
+    assert {*finished.predictions(conclude.present(one, demo=True), "squad", "xquad")["seed"]} == {
+        0
+    }
+    whole = conclude.present(open_study("params/demo.yaml"), demo=True)
+    assert conclude.find_cube(whole) == whole.folder / "cube"
 
 
 @pytest.fixture

@@ -248,16 +248,23 @@ def narrowed(
 
 def shipped_study(study: Study, asked: bool = False) -> Study:
     """The demo study of the package: asked for, or in place of one of which too little was run."""
-    folder, here = folders.shipped() / "study", f"study {study.settings.study} has {TOO_FEW}"
+    part = "the chosen part of " * bool(study.whole)
+    folder, here = folders.shipped() / "study", f"{part}study {study.settings.study} has {TOO_FEW}"
     way = f"notebook 04_target_transfer or, in a terminal, `xtsupport run {study.params}`"
     if not (folder / "cube").is_dir():
         raise UserError(f"{here}: run {way}")
-    found = replace(open_study(folder / "settings.yaml"), folder=folder)
+    only = next((node.parameters.get("only", ()) for node in study.plan.nodes), ())
+    file, less = folder / "settings.yaml", "".join(f", only {each}" for each in only)
+    try:
+        found = open_study(file, only=only)
+    except UserError:  # in place of a study with other names
+        found, less = open_study(file), ", all of it: it lacks what `only` names" * bool(only)
+    found = replace(found, folder=folder)
     style.ORIGIN = f"the {found.settings.study} study that comes with the package, not run here"
     style.name_tables()
     print(
-        "" if asked else f"S{here[1:]}. ",
-        f"What follows is the {found.settings.study} study that comes with the package.",
+        "" if asked else f"{here[0].upper()}{here[1:]}. ",
+        f"What follows is the {found.settings.study} study that comes with the package{less}.",
         "" if asked else f" For your own results, run {way}",
         sep="",
     )
@@ -275,7 +282,7 @@ def find_cube(study: Study) -> Path:
     gathered = next(node.runs[0] for node in study.plan.nodes if node.name == "results")
     usual = not any(run.listed for run in there)
     if cube.is_dir() and (not there or (usual and runs.find(gathered))):
-        return cube
+        return chosen_part(study, cube) if study.whole else cube
     if not there:
         raise UserError(f"study {study.settings.study} has {TOO_FEW}")
     from xtsupport.cube.store import build_cube
@@ -288,6 +295,26 @@ def find_cube(study: Study) -> Path:
             path = out / "parts" / folder.name / "examples.parquet"
             parts.append(write_parquet(path, frame).parent)
     return build_cube(parts, out / "cube", languages(study.data))
+
+
+def chosen_part(study: Study, cube: Path) -> Path:
+    """What `only` chose of a finished cube, in scratch; the cube itself if that is all of it."""
+    from xtsupport.cube.store import build_cube, cube_tasks, open_cube, read_cube
+
+    parts, every, tasks = {}, tested(with_scores(study)), cube_tasks(open_cube(cube))
+    whole = {*tasks} <= {*every}
+    for task in {*tasks} & {*every}:
+        rows = read_cube(cube, tasks=[task])
+        own = {(one, seed) for one, seeds in every[task].items() for seed in seeds}
+        of = zip(zip(rows["condition"], rows["variant"], strict=True), rows["seed"], strict=True)
+        keep = [(one, seed) in own or (one, None) in own for one, seed in of]
+        parts[task], whole = rows[keep], whole and all(keep)
+    if whole:
+        return cube
+    out = study.place("scratch")
+    written = [write_parquet(out / "parts" / task / "examples.parquet", rows).parent
+               for task, rows in parts.items()]  # fmt: skip
+    return build_cube(written, out / "cube", languages(study.data))
 
 
 def with_other_settings(study: Study) -> tuple[list[Run], list[str]]:

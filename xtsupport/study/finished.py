@@ -63,7 +63,8 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
         from xtsupport.cube.store import read_cube
 
         cube = read_cube(shipped, tasks=[target])
-        return cube[cube["condition"] == condition].reset_index(drop=True)
+        own = (cube["condition"] == condition) & cube["seed"].isin(study.settings.every_seed)
+        return cube[own].reset_index(drop=True)
     there = [
         run
         for phase in ("target", "retrieval")
