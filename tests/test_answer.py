@@ -10,10 +10,13 @@ from difference_toys import simulate_differences
 from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
+from xtsupport.report import style
+from xtsupport.report.answer import closing, in_short
 from xtsupport.report.contents import contents
 from xtsupport.report.numbers import level
 from xtsupport.report.paper_sentences import metric_points, required, sentence
 from xtsupport.report.paper_tables import caption, latex, page_table, write_significance
+from xtsupport.report.report import warnings
 from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.comparisons import COLUMNS, compare, dependence, is_primary, significance
@@ -262,6 +265,16 @@ def test_files_are_written(evidence, table, tmp_path):
     assert [line.split("  ")[0] for line in lines_[-5:]] == [
         "all languages", "Germanic", "Romance", "Greek", "Tai-Kadai",
     ]  # fmt: skip
+
+
+def test_what_is_not_from_here_says_so_wherever_it_is_read(evidence, table, monkeypatch):
+    found = contents(table, evidence)
+    monkeypatch.setattr(style, "ORIGIN", "the study of the package")
+    assert closing(found)[:2] == ["From the study of the package:", *in_short(found)[:1]]
+    page = SimpleNamespace(study="mine", languages=found.languages)
+    assert warnings(page) == ["The results are from the study of the package."]
+    monkeypatch.setattr(style, "ORIGIN", "")
+    assert closing(found)[0] == in_short(found)[0] and warnings(page) == []
 
 
 def test_page_table_fits_and_escapes(table):

@@ -56,7 +56,7 @@ def test_two_systems_of_one_run_as_csv(scores, call, tmp_path):
     page = (tmp_path / "judged" / "report.html").read_text(encoding="utf-8")
     assert "other questions, not about other runs" in page
     assert "speak about the recipe" not in page and "new runs" not in page
-    differ = r"From too few seeds for a verdict, the gain on .* between groups: .*; about other "
+    differ = r"Too few seeds to say whether the gain on .* differs between groups: .*; about other "
     assert re.search(differ + "questions, not about other runs", page)
 
 

@@ -1,5 +1,7 @@
 """Parameters of notebooks as people give them."""
 
+import json
+
 import pytest
 from study_toys import compared_root
 
@@ -67,6 +69,14 @@ def test_runs_are_asked_for_in_any_of_these_ways(params):
         in caught.value.problems[0]
     )
     assert 'set settings = ["seeds=[0, 1, 7]"]' in caught.value.problems[1]
+    added = {"none": "squad", "squad": "none"}  # a hint keeps what was chosen for the other one
+    for one, other in added.items():
+        both = open_study(params, [f"seeds.{other}=[0, 8]", "target.epochs=2"])
+        with pytest.raises(UserError) as caught:
+            both.runs("target", one, [8, 9])
+        hint = json.loads(caught.value.problems[0].partition("settings = ")[2])
+        assert open_study(params, hint).runs("target", one, [8, 9])
+        assert open_study(params, hint).runs("target", other, [8]) and "target.epochs=2.0" in hint
     with pytest.raises(UserError, match=r"has no phase 2.*04_target_transfer.*all, mnli, squad"):
         study.runs("intermediate", "none")
 

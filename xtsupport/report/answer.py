@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from xtsupport.report import style
 from xtsupport.report.comparison_rows import answer_rows
 from xtsupport.report.contents import Contents
 from xtsupport.report.names import metric_name, side_name, task_name
@@ -197,13 +198,15 @@ def families_differ(found: Contents) -> list[str]:
         return [f"Whether {plural(by)} differ cannot be tested: too few clusters of questions."]
     seeds = found.answer["n_seeds"].max()
     few = few_seeds(found.rules.unit, seeds)
-    the = "From too few seeds for a verdict, the" if few else "The"
     limit = "; about other questions, not about other runs" if seeds < 2 else ""
     differ = "differs" if row["p_value"] <= found.rules.alpha else "does not differ detectably"
+    gain = f"gain on {task_name(found.primary.target, found.evidence.data)}"
+    told = f"The {gain} {differ} between {plural(by)}"
+    if few:
+        told = f"Too few seeds to say whether the {gain} differs between {plural(by)}"
     depends = f" ({row['depends_on']})" if row["depends_on"] else ""
     return [
-        f"{the} gain on {task_name(found.primary.target, found.evidence.data)} {differ} between "
-        f"{plural(by)}: the largest is {row['spread']:.1f} points above the smallest, "
+        f"{told}: the largest is {row['spread']:.1f} points above the smallest, "
         f"F({row['df1']}, {row['df2']:.0f}) = {row['statistic']:.1f}, "
         f"{p_equation(row['p_value'])}{depends}{limit}."
     ]
@@ -250,7 +253,9 @@ def closing(found: Contents) -> list[str]:
         ),
     ]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    named = f"From {style.ORIGIN}:" if style.ORIGIN not in ("", style.SIMULATED) else ""
     return [
+        *filter(None, [named]),
         *in_short(found),
         "",
         *("  ".join(map(str.ljust, line, widths)).rstrip() for line in table),

@@ -16,7 +16,7 @@ from xtsupport import tables
 from xtsupport.cube.scores import official_metrics, with_guesses
 from xtsupport.errors import UserError
 from xtsupport.files import write_text
-from xtsupport.report import appendix, gain_plots, page, page_tables, plots, robustness
+from xtsupport.report import appendix, gain_plots, page, page_tables, plots, robustness, style
 from xtsupport.report.answer import STEPS, fewer_seeds, in_short, one_sentence, title
 from xtsupport.report.comparison_rows import overview
 from xtsupport.report.contents import Contents
@@ -88,12 +88,13 @@ def warnings(found: Contents) -> list[str]:
     """What nobody may miss."""
     if found.study == SIMULATED:
         return ["SIMULATED: the study has not been run. All scores on this page are invented."]
+    lines = [f"The results are from {style.ORIGIN}."] if style.ORIGIN else []
     if found.languages["note"].eq("invented").all():
-        return [
+        lines.append(
             "The languages of this study are invented: it shows how the method works and is no "
             "evidence about real languages."
-        ]
-    return []
+        )
+    return lines
 
 
 def lead(found: Contents) -> list[dict[str, str]]:

@@ -225,16 +225,19 @@ def marked(study: str | None):
 
 
 def name_tables() -> None:
-    """In a notebook: every table names ``ORIGIN`` above it from now on, as every figure does."""
+    """In a notebook: every table and text names ``ORIGIN`` above it from now on, as figures do."""
     if "IPython" not in sys.modules:
         return
     from IPython import get_ipython
+    from IPython.display import Markdown
     from pandas.io.formats.style import Styler
 
     if (shell := get_ipython()) is not None:
         as_html = shell.display_formatter.formatters["text/html"]
         as_html.for_type(pd.DataFrame, lambda table: _origin_above(table._repr_html_()))
         as_html.for_type(Styler, lambda table: _origin_above(table._repr_html_()))
+        as_text = shell.display_formatter.formatters["text/markdown"]
+        as_text.for_type(Markdown, lambda text: f"*From {ORIGIN}*\n\n" * bool(ORIGIN) + text.data)
 
 
 def _origin_above(table: str) -> str:

@@ -1,6 +1,7 @@
 """What there is to do in a study: its runs, the nodes that do them, and how notebooks find both."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -127,7 +128,14 @@ class Study:
         for what, value, allowed, key in asked:
             if value not in allowed:
                 listed, near = ", ".join(map(str, allowed)), did_you_mean(value, allowed)
-                add = f'; to add it, set settings = ["{key}=[{listed}, {value}]"]' if key else ""
+                new = [v for _, v, have, k in asked if k == key and v not in have]
+                given = [each for each in settings.chosen if not each.startswith(f"{key}=")]
+                given.append(f"{key}=[{', '.join(map(str, [*allowed, *new]))}]")
+                texts = json.dumps(given, ensure_ascii=False)
+                add = (
+                    f"; to add {'it' if len(new) == 1 else 'them'}, set settings = {texts}"
+                    * bool(key)
+                )
                 wrong.append(f"{what} = {value!r}: not in this study{near}; allowed: {listed}{add}")
         if wrong:
             raise UserError(*wrong)
