@@ -1,14 +1,17 @@
 """What `xtsupport plan` says of costs and of what is missing."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from study_toys import SMALL, do, toy_root
 
 from xtsupport.study import cli, cost
-from xtsupport.study.devices import DEVICES
+from xtsupport.study.devices import DEVICES, Device
 from xtsupport.study.inputs import Published
 from xtsupport.study.params.loading import load_settings
-from xtsupport.study.plan_lines import estimated, missing_lines
+from xtsupport.study.plan import open_study
+from xtsupport.study.plan_lines import estimated, hours_line, missing_lines
 from xtsupport.study.planner import Planner
 
 PARAMS = Path(__file__).parents[1] / "params"
@@ -35,6 +38,25 @@ def test_the_order_is_data_encoder_memory_and_what_must_be_bought():
         "missing 3    memory: too little",
         "missing 4    ccg: buy it",
     ]
+
+
+def test_a_plan_says_who_makes_the_tokenizer_and_that_what_is_done_counts(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    study = open_study(toy_root(tmp_path, **SMALL))
+    lines = "\n".join(estimated(cost.Estimate(study.settings, study.plan.runs), DEVICES[0]))
+    assert "note: phase 1 is still to make the tokenizer; tokens were estimated" in lines
+    assert "xtsupport data get" not in lines and "of them done" not in lines
+    do(study.plan.runs[0])
+    lines = "\n".join(estimated(cost.Estimate(study.settings, study.plan.runs), DEVICES[0]))
+    assert "note: the costs are those of all 4 runs, 1 of them done" in lines
+
+
+@pytest.mark.parametrize(("hours", "told"), [(1 / 60, "1 minute on"), (0.1, "6 minutes on")])
+def test_one_minute_is_no_minutes(hours, told):
+    found = SimpleNamespace(hours=lambda device: hours)
+    assert told in hours_line(found, Device("a core", 1e9, "timed"))
 
 
 def test_a_plan_without_its_mirror_estimates_and_ends_well(tmp_path, monkeypatch, capsys):

@@ -72,6 +72,40 @@ def test_only_what_no_study_lists_is_left_over(study, tmp_path):
     assert run_store.leftovers() == [] and all(is_whole(run) for run in study.plan.runs)
 
 
+def test_what_the_params_file_plans_and_what_that_starts_from_is_used(study, tmp_path):
+    """Results were replaced by those of other settings; or notebooks alone did the runs."""
+    path, list_ = tmp_path / "params" / "toy.yaml", study.folder / run_store.LIST
+    changed = open_study(path, {"target.epochs": 2})
+    new = [run for run in changed.plan.runs if not is_whole(run)]
+    for run in new:
+        do(run)
+    other = {run.folder for run in new}
+    list_.unlink()
+    run_store.write_list(changed)
+    assert run_store.leftovers() == []
+    list_.unlink()
+    assert {each.folder for each in run_store.leftovers()} == other
+    (study.plan.runs[0].folder / "run.json").write_text("{")  # damaged: to be repeated, not deleted
+    assert {each.folder for each in run_store.leftovers()} == other
+    text = path.read_text()
+    path.write_text("no: params file")  # who can tell what it would plan?
+    assert len(run_store.leftovers()) == 1  # but for that of no record
+    path.unlink()
+    assert len(run_store.leftovers()) == 4 + len(new)
+    path.write_text(text)
+    assert len(run_store.leftovers()) == len(new)
+
+
+def test_what_a_listed_run_starts_from_is_used(study, tmp_path):
+    """A list of one run of phase 3, as another study may have it, and no params file any more."""
+    (tmp_path / "params" / "toy.yaml").unlink()
+    last, list_ = study.plan.runs[-1], study.folder / run_store.LIST
+    list_.write_text(f"name,recipe,run_key\n{last.name},{last.recipe},{last.key}\n")
+    assert {each.folder for each in run_store.leftovers()} == {
+        run.folder for run in study.plan.runs if run.condition == "none"
+    }
+
+
 @pytest.mark.parametrize("left", [b"", b"\xff\x00", b"a,b\n1,2\n", None])
 def test_a_damaged_list_is_a_line_and_makes_no_run_superfluous(study, left):
     path = study.folder / run_store.LIST

@@ -20,6 +20,7 @@ from study_toys import (
     module,
     survivors,
     toy_root,
+    toy_settings,
     wait_for,
     write_params,
     xtsupport,
@@ -153,15 +154,25 @@ def test_harmed_files_are_noticed_and_exactly_those_runs_redone(root):
     assert done(root) == [*before, "target/squad/none/plain/seed0"]
 
 
+def changed(root: Path) -> str:
+    """The params file, edited so that it says what CHANGE says."""
+    phase = toy_settings()["intermediate"] | {"epochs": 2}
+    write_params(root, **SMALL, intermediate=phase, evaluation={"max_answer_length": 7})
+    return "params/toy.yaml"
+
+
 def test_a_failure_withholds_only_its_descendants_and_says_where_to_look(root):
     before = done(root)
+    code, text = xtsupport(root, "run", "params/toy.yaml", *CHANGE)
+    assert code == 1 and "outputs/toy holds results of other settings" in text
+    assert "add --set study=NAME" in text and text.count("\n") == 1
     stale = {name for name, state in status(root, *CHANGE).items() if state == "stale"}
     assert stale == {"intermediate-squad", "target-none", "target-squad", "results", "significance"}
     (root / "mischief.py").write_text(
         "(root / 'tries').open('a').write(run.phase[0]); \n"
         "assert run.phase != 'intermediate', 'planted <failure>'\n"
     )
-    code, text = xtsupport(root, "run", "params/toy.yaml", *CHANGE)
+    code, text = xtsupport(root, "run", changed(root))
     assert code == 1
     assert "intermediate-squad  failed    AssertionError: planted <failure>" in text
     assert str(root / "outputs/toy/nodes/intermediate-squad/03_intermediate_training.ipynb") in text
@@ -180,7 +191,7 @@ def test_a_failure_withholds_only_its_descendants_and_says_where_to_look(root):
         "significance": "withheld",
     }
     (root / "mischief.py").write_text("")
-    code, text = xtsupport(root, "run", "params/toy.yaml", *CHANGE)
+    code, text = xtsupport(root, "run", "params/toy.yaml")
     assert code == 0, text
     assert done(root)[len(before) + 1 :] == [
         "intermediate/squad/seed0",
@@ -262,6 +273,7 @@ def kill(root: Path, what: str) -> None:
 def test_the_settings_of_before_cost_no_training(root):
     """Their runs lie beside the new ones; only results and significance are made again."""
     before, kept = done(root), {path.name for path in (root / "outputs" / "runs").iterdir()}
+    write_params(root, **SMALL)
     assert len(kept) == 4 + 3
     code, text = xtsupport(root, "run", "params/toy.yaml")
     assert code == 0 and "5 done, 2 to do" in text, text

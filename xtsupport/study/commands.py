@@ -117,6 +117,7 @@ def doctor(args) -> int:
 )  # fmt: skip
 def run(args) -> int:
     """Run everything in a study that is not finished yet."""
+    from xtsupport.study.checks import shown
     from xtsupport.study.execution import progress, runner, snakemake, state
     from xtsupport.study.run_store import plan_flaw
 
@@ -124,6 +125,11 @@ def run(args) -> int:
         return plan(args)
     study = opened(args, checked=True)
     snakemake.profile_folder(args.profile)
+    if args.set and state.replaces(study):
+        raise UserError(
+            f"--set {' '.join(args.set)}: {shown(study.folder)} holds results of other settings, "
+            "which these would replace; add --set study=NAME: own results, finished runs are shared"
+        )
     todo = state.stale(study)
     nodes = study.plan.nodes
     name, done = study.settings.study, len(nodes) - len(todo)

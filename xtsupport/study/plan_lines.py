@@ -1,6 +1,8 @@
 """What `xtsupport plan` prints: the nodes, what a study costs, and what it still needs."""
 
 from xtsupport.errors import UserError
+from xtsupport.report.numbers import counted
+from xtsupport.study import runs
 from xtsupport.study.checks import shown
 from xtsupport.study.cost import Estimate, here
 from xtsupport.study.devices import DEVICES, Device
@@ -44,13 +46,17 @@ def estimated(found: Estimate, at_hand: Device | None = None) -> list[str]:
     """The costs of an estimate; `at_hand` as in `here` unless given."""
     own, tokens = found.settings, found.settings.evaluation.batch_tokens
     million, gib = found.shape.weights / 1e6, needed(found) / 2**30
+    done = sum(map(runs.is_whole, found.runs))
+    way = "the encoder's tokenizer is not here (`xtsupport data get` fetches it)"
+    if own.encoder == "pretrain":
+        way = "phase 1 is still to make the tokenizer"
     notes = {
         f"{', '.join(sorted(found.guessed))}: estimated from published sizes and "
         "xtsupport/lengths.csv, not from the rows": found.guessed,
         "trim_vocabulary: encoder, disk, memory and time are those of the whole vocabulary, and "
         "will be less": own.trim_vocabulary,
-        "the encoder's tokenizer is not here (`xtsupport data get` fetches it); tokens were "
-        "estimated from words": not found.tokenizer and found.data != "hub",
+        f"{way}; tokens were estimated from words": not found.tokenizer and found.data != "hub",
+        f"the costs are those of all {len(found.runs)} runs, {done} of them done": done,
     }
     return [
         f"encoder      {own.encoder}: {million:,.1f} million weights",
@@ -77,7 +83,7 @@ def phase_line(found: Estimate, phase: str) -> str:
 def hours_line(found: Estimate, device: Device) -> str:
     """The time on a device, and whether the study fits on it."""
     hours = found.hours(device)
-    time = f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+    time = f"{hours:,.1f} hours" if hours >= 1 else counted(round(60 * hours), "minute")
     small = device.memory and needed(found) > USABLE * device.memory
     less = f"; too little memory: {remedy(found, device.memory)}" if small else ""
     return f"time         {time} on {device.name} ({device.how}){less}"

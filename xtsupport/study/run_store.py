@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,18 +161,49 @@ class Leftover:
 def leftovers() -> list[Leftover]:
     """What lies in the store and is used by no study, largest first; nothing that is being written.
 
-    A study uses what its ``runs.csv`` names: by key, or by recipe where a run has no key yet.
+    A study uses what its ``runs.csv`` names (by key, or by recipe where a run has no key yet), what
+    its params file plans now, and whatever these start from.
     """
     rows = [row for path in folders.outputs().glob(f"*/{LIST}") for row in read_list(path.parent)]
-    used = {row["run_key"] for row in rows} | {row["recipe"] for row in rows if not row["run_key"]}
+    records = {each: runs.read_record(each) or {} for each in entries(folders.runs())}
+    used = {row["run_key"] or row["recipe"] for row in rows} | planned_now(records.values())
+    names = {folder: {folder.name, *map(record.get, ("run_key", "recipe"))}
+             for folder, record in records.items()}  # fmt: skip
+    used |= {each[:SHORT] for each in used}
+    for _ in PHASES:  # each may start from one of an earlier phase
+        above = [each for folder, each in records.items() if each and used & names[folder]]
+        used |= {key for each in above for key in each["upstream"].values()}
     found = []
-    for folder in entries(folders.runs()):
-        record = runs.read_record(folder) or {}
-        mine = {record.get("run_key"), record.get("recipe")}
-        if not used & mine and not files.is_locked(folder / LOCK):
+    for folder, record in records.items():
+        if not used & names[folder] and not files.is_locked(folder / LOCK):
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             found.append(Leftover(folder, described(record), size))
     return sorted(found, key=lambda each: -each.size)
+
+
+def planned_now(records: Collection[dict]) -> set[str]:
+    """Recipes and keys of what the studies in ``outputs/`` and the params files that records name
+    plan now; of a file that cannot be planned, such as without its data, all that it was run for.
+    """
+    from xtsupport.study.plan import open_study  # which reads this module
+
+    made_for: dict[Path, set[str]] = {
+        path: {path.parent.name} for path in folders.outputs().glob("*/settings.yaml")
+    }
+    for record in filter(None, records):
+        for name in {*record.get("origins", {}).values()} - {"--set"}:
+            for path in map(folders.params_file, (name, f"params/{name}")):
+                made_for.setdefault(path, set()).add(record["study"])
+    found: set[str] = set()
+    unplanned: set[str] = set()
+    for path in filter(Path.is_file, made_for):
+        try:
+            made = open_study(path).plan.runs
+        except UserError:
+            unplanned |= made_for[path]
+        else:
+            found |= {each for run in made for each in (run.recipe, run.key) if each}
+    return found | {each["run_key"] for each in records if each and each["study"] in unplanned}
 
 
 def described(record: dict) -> str:

@@ -151,10 +151,9 @@ def flaws(folder: Path, key: str | None = None) -> list[str]:
         if not path.is_file():
             found.append(f"{path}: is missing")
         elif files.checksum(path) != stored["sha256"]:
-            found.append(
-                f"{path}: has changed since it was written (now {path.stat().st_size} bytes, "
-                f"then {stored['bytes']})"
-            )
+            now, then = path.stat().st_size, stored["bytes"]
+            size = f"now {now} bytes, then {then}" if now != then else "its size is the same"
+            found.append(f"{path}: has changed since it was written ({size})")
     for place in (folder / name for name in record.get("folders", ())):
         found += [
             f"{os.path.normpath(path)}: is not one of the files that were written there"

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xtsupport import files
+from xtsupport.errors import UserError
 from xtsupport.study import runs
 from xtsupport.study.execution import nodes
-from xtsupport.study.plan import Node, Study
+from xtsupport.study.params.loading import load_settings
+from xtsupport.study.plan import Node, Study, study_of
 
 
 def stale(study: Study) -> list[Node]:
@@ -39,6 +41,23 @@ def harmed(study: Study) -> list[str]:
         elif run.phase != "analysis" and run.key and (run.folder / runs.RECORD).exists():
             found.append(f"{run.folder / runs.RECORD}: cannot be read")
     return found
+
+
+def replaces(study: Study) -> bool:
+    """Whether the study's folder holds results of other settings, which new ones would replace."""
+    kept = study.folder / "settings.yaml"
+    if not kept.is_file() or not any((study.folder / n).exists() for n in ("cube", "report.html")):
+        return False
+    now = study.whole or study.settings
+
+    def looks(settings) -> dict[str, str]:
+        made = study_of(settings, study.params).plan.nodes
+        return {each.name: each.runs[0].recipe for each in made if each.outputs}
+
+    try:
+        return looks(load_settings(kept)) != looks(now)
+    except UserError:  # what was run then cannot be planned any more
+        return True
 
 
 def busy(folder: Path) -> str:
