@@ -328,3 +328,11 @@ def test_maps_of_an_encoder_say_in_words_what_they_show():
     places["meaning"] = ["fish", "fish", "red", "red"]  # 4 x 0.5 of 5.5 + 4.5 + 4.5 + 5.5
     said = repr(vector_map(places, language_table("world")))
     assert "words: fish, red; 10% as far from the middle of their translations" in said
+
+
+def test_the_curve_of_a_run_without_a_condition_has_the_name_of_its_task():
+    log = pd.DataFrame({"step": [1, 2], "loss": [3.0, 2.0], "run": ""})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        (legend,) = plots.losses_of_runs(log, "squad").legends
+    assert [text.get_text() for text in legend.get_texts()] == ["SQuAD"]

@@ -10,6 +10,7 @@ from study_toys import SMALL, toy_root
 from xtsupport.errors import UserError
 from xtsupport.files import new_folder
 from xtsupport.study import run_store, runs
+from xtsupport.study.execution import state
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_folder import open_run
 from xtsupport.study.runs import is_whole, read_record
@@ -64,7 +65,11 @@ def test_only_what_no_study_lists_is_left_over(study, tmp_path):
     (unfinished / "half").write_bytes(b"0" * 50_000)
     found = run_store.leftovers()
     assert found[0].folder == unfinished and found[0].size == 50_000
-    assert found[0].what == "unfinished run"
+    assert found[0].what == "run without run.json, which was deleted or never written"
+    (unfinished / "checkpoint").mkdir()
+    assert run_store.leftovers()[0].what == "unfinished run"
+    (unfinished / "run.json").write_text("{")
+    assert run_store.leftovers()[0].what == "run whose run.json cannot be read"
     assert {each.folder for each in found[1:]} == {run.folder for run in new}
     with open_run(runs.replace(new[0], seed=9)) as folder:  # somebody is at work there
         assert folder.path not in {each.folder for each in run_store.leftovers()}
@@ -94,6 +99,17 @@ def test_what_the_params_file_plans_and_what_that_starts_from_is_used(study, tmp
     assert len(run_store.leftovers()) == 4 + len(new)
     path.write_text(text)
     assert len(run_store.leftovers()) == len(new)
+
+
+def test_a_run_without_its_record_is_said(study):
+    last = study.plan.runs[-1]
+    assert not any(str(last.folder) in each for each in state.harmed(study))
+    (last.folder / "run.json").unlink()
+    (line,) = (each for each in state.harmed(study) if str(last.folder) in each)
+    assert line == f"{last.folder}: has no run.json, which was deleted or never written"
+    with open_run(last):  # somebody is at work there
+        (last.folder / "half").touch()
+        assert not any(str(last.folder) in each for each in state.harmed(study))
 
 
 def test_what_a_listed_run_starts_from_is_used(study, tmp_path):

@@ -77,7 +77,8 @@ def test_a_harmed_file_is_named_and_the_run_is_not_whole(run, name, harm):
             before[: len(before) // 2] if harm == "truncated" else before[:-3] + b"xyz"
         )
     assert not is_whole(run)
-    assert name in flaws(run.folder, run.key)[0]
+    assert name in (told := flaws(run.folder, run.key)[0])
+    assert ("its size is the same" in told) == (harm == "changed" and name != "run.json")
 
 
 def test_other_settings_make_it_stale(run):

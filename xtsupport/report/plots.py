@@ -63,7 +63,8 @@ def losses_of_runs(log: pd.DataFrame, task: str) -> Figure:
     for name, run in log.groupby("run", sort=False):
         setting, run = name.partition(", seed ")[0], run.sort_values("step")
         i, own = settings.index(setting), [seed for seed in seeds[setting] if seed]
-        label = side_name(setting) + (f", seed {own[0]}" if len(own) == 1 else "")
+        label = side_name(setting) or task_name(task)  # phase 1 has no condition
+        label += f", seed {own[0]}" if len(own) == 1 else ""
         label += f", {len(own)} seeds" * (len(own) > 1)
         turn, colour = divmod(i, len(style.COLOURS))
         panel.plot(run["step"], smooth(run["loss"]), color=style.COLOURS[colour],

@@ -285,12 +285,13 @@ def clean(args) -> None:
 
     found = run_store.leftovers()
     if not found:
-        print("nothing to remove: every run in outputs/runs belongs to a study")
+        used = "every run in outputs/runs belongs to a study"
+        print("nothing to remove:", used if run_store.entries(folders.runs()) else "no run is here")
         return
     for each in found:
-        print(f"{each.size / 1e6:>9.1f} MB  {shown(each.folder)}  {each.what}")
+        print(f"{max(each.size / 1e6, 0.01):>9.2f} MB  {shown(each.folder)}  {each.what}")
     size = sum(each.size for each in found) / 1e6
-    total = f"{counted(len(found), 'run')} that no study uses, {size:.1f} MB"
+    total = f"{counted(len(found), 'run')} that no study uses, {max(size, 0.01):.2f} MB"
     if args.remove:
         run_store.remove(found)
     more = "; `xtsupport clean --remove` deletes them"

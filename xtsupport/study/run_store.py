@@ -18,6 +18,7 @@ from xtsupport.study import runs
 from xtsupport.study.runs import LOCK, PHASES, RECORD, SHORT, Run
 
 LIST = "runs.csv"
+NEVER = "which was deleted or never written"
 COLUMNS = ("phase", "condition", "variant", "training_task", "seed", "name", "recipe", "run_key")
 
 
@@ -177,7 +178,7 @@ def leftovers() -> list[Leftover]:
     for folder, record in records.items():
         if not used & names[folder] and not files.is_locked(folder / LOCK):
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            found.append(Leftover(folder, described(record), size))
+            found.append(Leftover(folder, described(record) if record else lacking(folder), size))
     return sorted(found, key=lambda each: -each.size)
 
 
@@ -208,12 +209,24 @@ def planned_now(records: Collection[dict]) -> set[str]:
 
 def described(record: dict) -> str:
     """A run in a few words: ``target squad under none~squad, seed 0 (study demo)``."""
-    if not record:
-        return "unfinished run"
     words = [record["phase"], record["training_task"]]
     words += ["under", record["condition"]] if record["condition"] else []
     words += [record["variant"]] if record["variant"] != "plain" else []
     return f"{' '.join(filter(None, words))}, seed {record['seed']} (study {record['study']})"
+
+
+def lacking(folder: Path) -> str:
+    """What a folder of the store holds that has no readable record."""
+    if (folder / RECORD).exists():
+        return f"run whose {RECORD} cannot be read"
+    return f"run without {RECORD}, {NEVER}" if headless(folder) else "unfinished run"
+
+
+def headless(folder: Path) -> bool:
+    """Whether a run left its files, but neither ``run.json`` nor a checkpoint to continue from;
+    False while it is being written."""
+    there = (folder / RECORD).exists() or (folder / runs.CHECKPOINT).exists()
+    return not there and bool(runs.inside(folder)) and not files.is_locked(folder / LOCK)
 
 
 def entries(folder: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from xtsupport import files
 from xtsupport.errors import UserError
-from xtsupport.study import runs
+from xtsupport.study import run_store, runs
 from xtsupport.study.execution import nodes
 from xtsupport.study.params.loading import load_settings
 from xtsupport.study.plan import Node, Study, study_of
@@ -40,6 +40,8 @@ def harmed(study: Study) -> list[str]:
             found += runs.flaws(there[0])
         elif run.phase != "analysis" and run.key and (run.folder / runs.RECORD).exists():
             found.append(f"{run.folder / runs.RECORD}: cannot be read")
+        elif run.phase != "analysis" and run.key and run_store.headless(run.folder):
+            found.append(f"{run.folder}: has no {runs.RECORD}, {run_store.NEVER}")
     return found
 
 
