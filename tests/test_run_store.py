@@ -9,7 +9,7 @@ from study_toys import SMALL, toy_root
 
 from xtsupport.errors import UserError
 from xtsupport.files import new_folder
-from xtsupport.study import run_store, runs
+from xtsupport.study import leftovers, run_store, runs
 from xtsupport.study.execution import state
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_folder import open_run
@@ -56,25 +56,25 @@ def test_two_studies_share_what_is_the_same(study, tmp_path):
 
 
 def test_only_what_no_study_lists_is_left_over(study, tmp_path):
-    assert run_store.leftovers() == []
+    assert leftovers.leftovers() == []
     changed = open_study(tmp_path / "params" / "toy.yaml", {"intermediate.epochs": 2})
     new = [run for run in changed.plan.runs if not is_whole(run)]
     for run in new:
         do(run)
     (unfinished := tmp_path / "outputs" / "runs" / "0123456789ab").mkdir()
     (unfinished / "half").write_bytes(b"0" * 50_000)
-    found = run_store.leftovers()
+    found = leftovers.leftovers()
     assert found[0].folder == unfinished and found[0].size == 50_000
     assert found[0].what == "run without run.json, which was deleted or never written"
     (unfinished / "checkpoint").mkdir()
-    assert run_store.leftovers()[0].what == "unfinished run"
+    assert leftovers.leftovers()[0].what == "unfinished run"
     (unfinished / "run.json").write_text("{")
-    assert run_store.leftovers()[0].what == "run whose run.json cannot be read"
+    assert leftovers.leftovers()[0].what == "run whose run.json cannot be read"
     assert {each.folder for each in found[1:]} == {run.folder for run in new}
     with open_run(runs.replace(new[0], seed=9)) as folder:  # somebody is at work there
-        assert folder.path not in {each.folder for each in run_store.leftovers()}
-    run_store.remove(run_store.leftovers())
-    assert run_store.leftovers() == [] and all(is_whole(run) for run in study.plan.runs)
+        assert folder.path not in {each.folder for each in leftovers.leftovers()}
+    leftovers.remove(leftovers.leftovers())
+    assert leftovers.leftovers() == [] and all(is_whole(run) for run in study.plan.runs)
 
 
 def test_what_the_params_file_plans_and_what_that_starts_from_is_used(study, tmp_path):
@@ -87,18 +87,18 @@ def test_what_the_params_file_plans_and_what_that_starts_from_is_used(study, tmp
     other = {run.folder for run in new}
     list_.unlink()
     run_store.write_list(changed)
-    assert run_store.leftovers() == []
+    assert leftovers.leftovers() == []
     list_.unlink()
-    assert {each.folder for each in run_store.leftovers()} == other
+    assert {each.folder for each in leftovers.leftovers()} == other
     (study.plan.runs[0].folder / "run.json").write_text("{")  # damaged: to be repeated, not deleted
-    assert {each.folder for each in run_store.leftovers()} == other
+    assert {each.folder for each in leftovers.leftovers()} == other
     text = path.read_text()
     path.write_text("no: params file")  # who can tell what it would plan?
-    assert len(run_store.leftovers()) == 1  # but for that of no record
+    assert len(leftovers.leftovers()) == 1  # but for that of no record
     path.unlink()
-    assert len(run_store.leftovers()) == 4 + len(new)
+    assert len(leftovers.leftovers()) == 4 + len(new)
     path.write_text(text)
-    assert len(run_store.leftovers()) == len(new)
+    assert len(leftovers.leftovers()) == len(new)
 
 
 def test_a_run_without_its_record_is_said(study):
@@ -117,7 +117,7 @@ def test_what_a_listed_run_starts_from_is_used(study, tmp_path):
     (tmp_path / "params" / "toy.yaml").unlink()
     last, list_ = study.plan.runs[-1], study.folder / run_store.LIST
     list_.write_text(f"name,recipe,run_key\n{last.name},{last.recipe},{last.key}\n")
-    assert {each.folder for each in run_store.leftovers()} == {
+    assert {each.folder for each in leftovers.leftovers()} == {
         run.folder for run in study.plan.runs if run.condition == "none"
     }
 
@@ -126,12 +126,12 @@ def test_what_a_listed_run_starts_from_is_used(study, tmp_path):
 def test_a_damaged_list_is_a_line_and_makes_no_run_superfluous(study, left):
     path = study.folder / run_store.LIST
     path.write_bytes(path.read_bytes()[:-60] if left is None else left)
-    for reads in (lambda: run_store.read_list(study.folder), run_store.leftovers):
+    for reads in (lambda: run_store.read_list(study.folder), leftovers.leftovers):
         with pytest.raises(UserError, match=r"runs\.csv: is damaged; delete it"):
             reads()
     path.unlink()
     run_store.write_list(study)
-    assert run_store.leftovers() == [] and len(run_store.of_study(study.folder)) == 4
+    assert leftovers.leftovers() == [] and len(run_store.of_study(study.folder)) == 4
 
 
 @pytest.mark.parametrize("gone", ["phase", "settings", "upstream", "files", "seconds"])

@@ -117,7 +117,6 @@ def doctor(args) -> int:
 )  # fmt: skip
 def run(args) -> int:
     """Run everything in a study that is not finished yet."""
-    from xtsupport.study.checks import shown
     from xtsupport.study.execution import progress, runner, snakemake, state
     from xtsupport.study.run_store import plan_flaw
 
@@ -127,7 +126,7 @@ def run(args) -> int:
     snakemake.profile_folder(args.profile)
     if args.set and state.replaces(study):
         raise UserError(
-            f"--set {' '.join(args.set)}: {shown(study.folder)} holds results of other settings, "
+            f"--set {' '.join(args.set)}: {folders.portable(study.folder)} holds results of other settings, "
             "which these would replace; add --set study=NAME: own results, finished runs are shared"
         )
     todo = state.stale(study)
@@ -280,19 +279,20 @@ def runs_done(args) -> None:
 def clean(args) -> None:
     """List the runs that no study uses, with their sizes."""
     from xtsupport.report.numbers import counted
-    from xtsupport.study import run_store
+    from xtsupport.study import leftovers
     from xtsupport.study.checks import shown
 
-    found = run_store.leftovers()
+    found = leftovers.leftovers()
     if not found:
-        used = "every run in outputs/runs belongs to a study"
-        print("nothing to remove:", used if run_store.entries(folders.runs()) else "no run is here")
+        some = any(folders.runs().glob("*/run.json"))
+        used = "every run in outputs/runs belongs to a study" if some else "no run is here"
+        print("nothing to remove:", used)
         return
     for each in found:
         print(f"{max(each.size / 1e6, 0.01):>9.2f} MB  {shown(each.folder)}  {each.what}")
     size = sum(each.size for each in found) / 1e6
     total = f"{counted(len(found), 'run')} that no study uses, {max(size, 0.01):.2f} MB"
     if args.remove:
-        run_store.remove(found)
+        leftovers.remove(found)
     more = "; `xtsupport clean --remove` deletes them"
     print(f"removed {total}" if args.remove else total + more)

@@ -1,4 +1,4 @@
-"""The store of runs (``outputs/runs``) as studies see it: their lists, and what no study uses.
+"""The store of runs (``outputs/runs``) as studies see it: their lists.
 
 A study lists its runs in ``runs.csv``. A study that is shared carries the records of its runs in
 folders of its own instead, ``PHASE/.../seedK/run.json``.
@@ -7,9 +7,7 @@ folders of its own instead, ``PHASE/.../seedK/run.json``.
 import csv
 import io
 import json
-import shutil
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from xtsupport import files, folders
@@ -147,64 +145,7 @@ def plan_flaw(folder: Path) -> str:
     )
 
 
-# ---------------------------------------------------------------------------------- what is unused
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """A folder of runs that no study lists: what it is, and how large."""
-
-    folder: Path
-    what: str
-    size: int  # bytes
-
-
-def leftovers() -> list[Leftover]:
-    """What lies in the store and is used by no study, largest first; nothing that is being written.
-
-    A study uses what its ``runs.csv`` names (by key, or by recipe where a run has no key yet), what
-    its params file plans now, and whatever these start from.
-    """
-    rows = [row for path in folders.outputs().glob(f"*/{LIST}") for row in read_list(path.parent)]
-    records = {each: runs.read_record(each) or {} for each in entries(folders.runs())}
-    used = {row["run_key"] or row["recipe"] for row in rows} | planned_now(records.values())
-    names = {folder: {folder.name, *map(record.get, ("run_key", "recipe"))}
-             for folder, record in records.items()}  # fmt: skip
-    used |= {each[:SHORT] for each in used}
-    for _ in PHASES:  # each may start from one of an earlier phase
-        above = [each for folder, each in records.items() if each and used & names[folder]]
-        used |= {key for each in above for key in each["upstream"].values()}
-    found = []
-    for folder, record in records.items():
-        if not used & names[folder] and not files.is_locked(folder / LOCK):
-            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            found.append(Leftover(folder, described(record) if record else lacking(folder), size))
-    return sorted(found, key=lambda each: -each.size)
-
-
-def planned_now(records: Collection[dict]) -> set[str]:
-    """Recipes and keys of what the studies in ``outputs/`` and the params files that records name
-    plan now; of a file that cannot be planned, such as without its data, all that it was run for.
-    """
-    from xtsupport.study.plan import open_study  # which reads this module
-
-    made_for: dict[Path, set[str]] = {
-        path: {path.parent.name} for path in folders.outputs().glob("*/settings.yaml")
-    }
-    for record in filter(None, records):
-        for name in {*record.get("origins", {}).values()} - {"--set"}:
-            for path in map(folders.params_file, (name, f"params/{name}")):
-                made_for.setdefault(path, set()).add(record["study"])
-    found: set[str] = set()
-    unplanned: set[str] = set()
-    for path in filter(Path.is_file, made_for):
-        try:
-            made = open_study(path).plan.runs
-        except UserError:
-            unplanned |= made_for[path]
-        else:
-            found |= {each for run in made for each in (run.recipe, run.key) if each}
-    return found | {each["run_key"] for each in records if each and each["study"] in unplanned}
+# ---------------------------------------------------------------------------------- a run's folder
 
 
 def described(record: dict) -> str:
@@ -213,13 +154,6 @@ def described(record: dict) -> str:
     words += ["under", record["condition"]] if record["condition"] else []
     words += [record["variant"]] if record["variant"] != "plain" else []
     return f"{' '.join(filter(None, words))}, seed {record['seed']} (study {record['study']})"
-
-
-def lacking(folder: Path) -> str:
-    """What a folder of the store holds that has no readable record."""
-    if (folder / RECORD).exists():
-        return f"run whose {RECORD} cannot be read"
-    return f"run without {RECORD}, {NEVER}" if headless(folder) else "unfinished run"
 
 
 def headless(folder: Path) -> bool:
@@ -233,13 +167,3 @@ def entries(folder: Path) -> list[Path]:
     """The folders in a folder that may be absent, but for hidden ones."""
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted(path for path in found if path.is_dir() and not path.name.startswith("."))
-
-
-def remove(found: Iterable[Leftover]) -> None:
-    """Delete leftovers; the record goes first, so that half a folder never looks like a run."""
-    for each in found:
-        (each.folder / RECORD).unlink(missing_ok=True)
-        shutil.rmtree(each.folder)
-    for path in folders.frozen().glob("*.safetensors"):
-        if path.stat().st_nlink == 1:  # no run has it any more
-            path.unlink()
