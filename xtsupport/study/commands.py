@@ -126,8 +126,9 @@ def run(args) -> int:
     snakemake.profile_folder(args.profile)
     if args.set and state.replaces(study):
         raise UserError(
-            f"--set {' '.join(args.set)}: {folders.portable(study.folder)} holds results of other settings, "
-            "which these would replace; add --set study=NAME: own results, finished runs are shared"
+            f"--set {' '.join(args.set)}: {folders.portable(study.folder)} holds results of other "
+            "settings, which these would replace; add --set study=NAME: own results, finished runs "
+            "are shared"
         )
     todo = state.stale(study)
     nodes = study.plan.nodes
