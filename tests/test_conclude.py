@@ -288,6 +288,8 @@ def test_a_condition_only_run_with_other_settings_takes_part_under_its_name_in_b
     assert told.startswith(f"study toy, with {changed[1]}: 2 of 9 runs with scores were done here:")
     assert told.endswith(": none (seed 0); squad (seed 0)")  # and nothing else
     assert f"runs with {changed[1]}" == style.ORIGIN
+    places = {each.place("scratch") for each in (study, chosen, open_study(params, changed[:1]))}
+    assert len(places) == 3  # the files of one do not replace those of another
     assert chosen.settings.analysis.primary is None  # declared was the study with its settings
     assert "other ones were chosen here" in conclude.declared(chosen)
     evidence = evidence_of(conclude.find_cube(chosen), chosen.settings, chosen.data)

@@ -63,8 +63,9 @@ class Study:
 
     def place(self, into: str) -> Path:
         """Where a notebook leaves its results: the study's folder, or one in scratch; those of the
-        package's study are never among one's own."""
-        name = self.settings.study + "-of-the-package" * self.shipped
+        package's study are never among one's own, nor those with other settings."""
+        name, chosen = self.settings.study + "-of-the-package" * self.shipped, self.settings.chosen
+        name += f"-{runs.digest(chosen)[:6]}" * bool(chosen)
         return self.folder if into == "study" else folders.scratch() / name
 
     @cached_property
