@@ -83,9 +83,9 @@ for run in unfinished(open_study(params).runs(phase, {condition}, seeds, targets
     train.{does}(run, progress=False)
 """
 CUBE = """
-from xtsupport.study.conclude import collect
+from xtsupport.study.conclude import find_cube
 from xtsupport.study.plan import open_study
-collect(open_study(params), into)
+find_cube(open_study(params), into)
 """
 REPORT = """
 from xtsupport.statistics.comparisons import significance

@@ -232,6 +232,22 @@ def test_sentences_name_the_unit_and_the_numbers(table):
 
 
 @pytest.mark.parametrize(
+    ("task", "gain", "said"),
+    [
+        ("xquad", 0.0, "In Greek, SQuAD scores the same on XQuAD as no intermediate task ("),
+        ("xquad", -1e-15, "SQuAD scores the same on XQuAD as no intermediate task ("),
+        ("xquad", -0.04, "SQuAD scores 0.04 F1 points lower on XQuAD than no intermediate task ("),
+        ("xquad - rest", 0.0, "no intermediate task is the same on XQuAD as on the other targets"),
+        ("xquad - rest", 2.0, "is 2.0 points larger on XQuAD than on the other targets"),
+    ],
+)
+def test_a_gain_of_zero_is_neither_higher_nor_lower(table, task, gain, said):
+    rows = table[(table["task"] == task) & (table["metric"] == "f1") & (table["by"] == "group")]
+    row = rows.iloc[0].to_dict() | {"level": "Greek", "gain": gain, "verdict": "improves"}
+    assert said in sentence(row, Declared(), "hub")
+
+
+@pytest.mark.parametrize(
     ("task", "metric", "said"),
     [
         ("xquad", "f1", "F1 points"),

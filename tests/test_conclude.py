@@ -19,7 +19,7 @@ from xtsupport.report.answer import in_short
 from xtsupport.report.contents import contents
 from xtsupport.statistics.comparisons import significance
 from xtsupport.statistics.evidence import evidence_of
-from xtsupport.study import conclude, finished, runs
+from xtsupport.study import conclude, finished, runs, what_counts
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_folder import open_run
 from xtsupport.tables import languages
@@ -153,7 +153,7 @@ def test_a_cube_counts_until_there_is_something_to_compare(study, demo, capsys):
 
 
 def test_a_cube_of_all_runs_is_read_while_it_is_theirs(study, package):
-    for run in conclude.with_scores(study):
+    for run in what_counts.with_scores(study):
         scored(run, 0.5)
     gathered = next(node.runs[0] for node in study.plan.nodes if node.name == "results")
     old = study.folder / "cube"
@@ -191,7 +191,7 @@ def test_runs_that_start_from_the_phase_2_of_the_package_count(study, package, m
 def test_what_can_be_compared_is_what_the_statistics_compare(study, contrasts, done, counts):
     toy = SimpleNamespace(settings=SimpleNamespace(analysis=SimpleNamespace(contrasts=contrasts)))
     made = [replace(study.runs("target", "none", [0])[0], condition=name) for name in done]
-    assert conclude.comparable(toy, made) is counts
+    assert what_counts.comparable(toy, made) is counts
 
 
 def test_whatever_was_run_is_counted_and_drawn_upon(study, package, capsys):
@@ -413,11 +413,11 @@ def test_a_full_disk_is_one_line_in_a_notebook(study, package, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     (study.folder / "cube").mkdir(parents=True)
-    monkeypatch.setattr(conclude, "counting", full)
+    monkeypatch.setattr(what_counts, "counting", full)
     with pytest.raises(UserError, match=r"^outputs: the disk is full; free some space"):
         conclude.find_cube(study)
 
 
 def test_a_study_is_only_built_from_all_its_runs(study):
     with pytest.raises(UserError, match="missing or was made with other settings"):
-        conclude.collect(study, "study")
+        conclude.find_cube(study, "study")

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from xtsupport.files import described, new_folder, write_text
 from xtsupport.report import plots, style
 from xtsupport.study import my_runs, run_store
 from xtsupport.study.cli import main
+from xtsupport.study.labels import own_settings
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_folder import open_run
 
@@ -129,7 +131,7 @@ def test_a_run_whose_notebook_scored_in_its_own_way_has_no_means(study):
     ],
 )
 def test_a_runs_own_settings_are_those_that_follow_from_no_others(phase, settings, own):
-    assert my_runs.own_settings(phase, settings, {}) == own
+    assert own_settings(phase, settings, {}) == own
 
 
 def labels(study, *settings):
@@ -201,7 +203,9 @@ def test_damaged_runs_are_counted_and_named_and_come_back_when_repeated(study, c
     shutil.rmtree(copy)
     for run in (harmed, cut):
         do(run, 50)
-    assert len(my_runs.found(study, "target")) == 3 and my_runs.damage(study) == []
+    assert (
+        len(my_runs.found(study, "target")) == 3 and my_runs.left_out(my_runs.survey(study)) == []
+    )
 
 
 def test_what_departs_is_seen_from_the_file_whatever_a_notebook_chose(study):
@@ -256,3 +260,35 @@ def test_a_page_sets_studies_runs_and_settings_side_by_side(study, capsys):
     assert (path.parent / "two" / "report.html").is_file()
     assert main(["runs", "--page", "nothing"]) == 1
     assert "--page nothing: no finished run of it here" in capsys.readouterr().err
+
+
+def test_whole_numbers_beside_gaps_stay_whole(study):
+    made = [replace(each, departs={"steps": 6} if n else {}) for n, each in
+            enumerate(my_runs.found(study, "target"))]  # fmt: skip
+    shown = my_runs.readable(my_runs.runs_table(made))
+    assert shown["steps"].map(str).tolist() == ["\N{EN DASH}", "6", "6"]
+    assert shown["xquad (en)"].map(str).tolist() == ["80.0", "80.0", "70.0"]
+
+
+def test_a_run_that_was_killed_is_counted_until_it_is_done(study, capsys):
+    """Not while it is being done, nor before it has a checkpoint."""
+    (run,) = open_study(study.params, ["target.learning_rate=5e-4"]).runs("target", "none")
+    with pytest.raises(ZeroDivisionError), open_run(run) as folder:
+        assert my_runs.left_out(my_runs.survey(study)) == []
+        (folder.checkpoint / "state").touch()
+        raise ZeroDivisionError
+    assert len(my_runs.found(study, "target")) == 3
+    assert main(["runs", study.params]) == 0
+    said = (
+        "1 unfinished run left out: target squad under none{target.learning_rate=0.0005}, seed 0 "
+        f"(study toy), outputs/runs/{run.folder.name}. Running the same again continues from the "
+        "last checkpoint\n"
+    )
+    assert capsys.readouterr().err == said
+    my_runs.show_runs(study, "retrieval")
+    assert capsys.readouterr().out.startswith(said)
+    assert main(["runs"]) == 0
+    assert "`xtsupport runs FILE`, such as params/demo.yaml, shows" in capsys.readouterr().err
+    with open_run(run) as folder:
+        assert (folder.checkpoint / "state").exists()  # it continues
+    assert my_runs.left_out(my_runs.survey(study)) == []

@@ -167,7 +167,7 @@ def test_a_checkpoint_outlives_a_crash_but_not_a_change_of_settings(run):
     assert not (run.folder / "checkpoint").exists()
     (run.folder / "run.json").unlink()
     with pytest.raises(ZeroDivisionError), open_run(run) as folder:
-        (folder.checkpoint / "run_key").write_text("another")
+        (folder.checkpoint / "run.json").write_text("another")
         raise ZeroDivisionError
     with open_run(run) as folder:
         assert not list(folder.path.glob("checkpoint/step"))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import isnan
 
 from xtsupport.report.names import AGGREGATES, metric_name, side_name, task_name
-from xtsupport.report.numbers import counted, ends, level, p_equation, points
+from xtsupport.report.numbers import counted, ends, level, p_equation, points, signed
 from xtsupport.sides import both_sides
 from xtsupport.statistics.declared import Declared, few_seeds
 from xtsupport.tables import languages
@@ -45,16 +45,17 @@ def claim(row: Mapping) -> str:
 
 
 def _finding(row, rules, data) -> str:
-    gain = f"{abs(row['gain']):.1f} {metric_points(row['metric'], row['task'])}"
     where, (target, _, rest) = _place(row, data), row["task"].partition(" - ")
     who, base = (side_name(each, data) for each in both_sides(row))
-    more = row["gain"] > 0
+    on, words = _task(target, data), ("larger", "smaller") if rest else ("higher", "lower")
+    size = f"{signed(abs(row['gain']))} {metric_points(row['metric'], row['task'])}"
+    than = f"{size} {words[int(row['gain'] < 0)]} on {on} than"
+    if not round(row["gain"], 3):  # identical, but for what adding leaves
+        than = f"the same on {on} as"
     if rest:
-        than = f"{gain} {'larger' if more else 'smaller'} on {_task(target, data)}"
-        said = f"{where}, the gain of {who} over {base} is {than} than on {_task(rest, data)}"
+        said = f"{where}, the gain of {who} over {base} is {than} on {_task(rest, data)}"
     else:
-        than = f"{gain} {'higher' if more else 'lower'} on {_task(target, data)}"
-        said = f"{where}, {who} scores {than} than {base}"
+        said = f"{where}, {who} scores {than} {base}"
     return said + {
         "improves": "",
         "harms": "",

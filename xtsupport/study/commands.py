@@ -258,7 +258,7 @@ def status(args) -> None:
 )  # fmt: skip
 def runs_done(args) -> None:
     """List all runs made here, and how they differ."""
-    from xtsupport.study.my_runs import damage, found, readable, runs_table
+    from xtsupport.study.my_runs import left_out, readable, runs_table, survey
     from xtsupport.study.plan import open_study
 
     if args.page:
@@ -267,11 +267,15 @@ def runs_done(args) -> None:
         print(write_page(args.page, out_folder(args, "runs") / "report.html"))
         return
     study = open_study(args.file) if args.file else None
-    made = found(study, args.phase)
+    every = survey(study)
+    made = [e for e in every if e.state == "done" and args.phase in (None, e.record["phase"])]
     for phase in dict.fromkeys(each.record["phase"] for each in made):
         part = runs_table([each for each in made if each.record["phase"] == phase])
         print(readable(part).to_string(index=False), end="\n\n")
-    say(*damage(study))
+    say(*left_out(every))
+    if every and not study:
+        say(f"of all studies; `xtsupport runs FILE`, such as {DEMO}, shows the runs of one, and "
+            "where each departs from the settings in the file")  # fmt: skip
     if not made:
         print("no finished run in outputs/runs" + (f" for {args.file}" if args.file else ""))
 

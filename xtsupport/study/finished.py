@@ -13,7 +13,7 @@ from xtsupport.files import read_csv
 from xtsupport.sides import bare, in_braces
 from xtsupport.study import runs
 from xtsupport.study.plan import Study
-from xtsupport.study.runs import NOTEBOOKS, PHASES, Run
+from xtsupport.study.runs import NOTEBOOKS, PHASES, SCORED, Run
 
 USUAL = {
     "history.csv": {"step", "task", "loss"},
@@ -67,7 +67,7 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
         return cube[own].reset_index(drop=True)
     there = [
         run
-        for phase in ("target", "retrieval")
+        for phase in SCORED
         for run in study.runs(phase, into="scratch")
         if target in run.settings["targets"] and runs.find(run)
     ]

@@ -9,7 +9,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from xtsupport import files, folders
@@ -25,7 +25,7 @@ class RunFolder:
     """An open run folder: what is written there, and what is noted of it."""
 
     def __init__(self, run: Run):
-        self.path = run.folder
+        self.run, self.path = run, run.folder
         self.notes: dict[str, object] = {}
         self.identity = identity(run)
 
@@ -35,10 +35,12 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """A folder for what is needed to continue; removed once the run is whole."""
+        """A folder for what is needed to continue, and a record of whose it is; removed once the
+        run is whole."""
         folder = self.path / runs.CHECKPOINT
         folder.mkdir(exist_ok=True)
-        files.write_text(folder / "run_key", self.identity["run_key"])
+        record = record_of(self.run) | self.identity | {"seconds": 0, "files": {}}
+        files.write_json(folder / runs.RECORD, record)
         return folder
 
     def write_csv(self, name: str, frame) -> Path:
@@ -84,9 +86,8 @@ def clear(folder: Path, key: str) -> None:
     """Remove what a killed run left, except a checkpoint of this very run."""
     (folder / runs.RECORD).unlink(missing_ok=True)
     kept = {runs.LOCK}
-    with suppress(OSError):
-        if (folder / runs.CHECKPOINT / "run_key").read_text(encoding="utf-8") == key:
-            kept.add(runs.CHECKPOINT)
+    if (runs.read_record(folder / runs.CHECKPOINT) or {}).get("run_key") == key:
+        kept.add(runs.CHECKPOINT)
     for path in (each for each in folder.iterdir() if each.name not in kept):
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 

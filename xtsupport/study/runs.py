@@ -16,10 +16,12 @@ from typing import Any
 
 from xtsupport import files, folders
 from xtsupport.errors import UserError
+from xtsupport.sides import short_name
 
 FORMAT = 1  # part of every run key: raise it when the meaning of a run's files changes
 LOCK, CHECKPOINT, RECORD, PLANNED = ".lock", "checkpoint", "run.json", "planned.json"
 PHASES = ("pretraining", "intermediate", "target", "retrieval")
+SCORED = ("target", "retrieval")  # those that leave scores
 NOTEBOOKS = {
     "data": "01_tasks_and_languages",
     "pretraining": "02_pretrained_model",
@@ -56,7 +58,7 @@ class Run:
     @property
     def side(self) -> str:
         """The condition, with the variant of phase 3 unless that is plain: ``squad/source=de``."""
-        return self.condition if self.variant == "plain" else f"{self.condition}/{self.variant}"
+        return short_name((self.condition, self.variant))
 
     @cached_property
     def recipe(self) -> str:

@@ -8,6 +8,7 @@ as `xtsupport runs FILE` prints it (``squad{intermediate.learning_rate=0.0005}``
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +22,9 @@ from xtsupport.report.numbers import counted, signed_gain
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, picture
 from xtsupport.sides import in_braces
 from xtsupport.study import run_store, runs
-from xtsupport.study.my_runs import Done, found, losses, means, readable, runs_table
+from xtsupport.study.finished import stacked
+from xtsupport.study.labels import Done
+from xtsupport.study.my_runs import found, means, readable, runs_table
 from xtsupport.study.plan import open_study
 
 SETTING = re.compile(r"^(?:(?P<side>[^{}=]*)\{)?(?P<pairs>[\w.]+=[^{}]*)\}?$")
@@ -51,12 +54,8 @@ def chosen(name: str) -> Chosen:
     elif match := SETTING.match(name):
         wanted = dict(pair.split("=", 1) for pair in in_braces(f"{{{match['pairs']}}}"))
         every = [each for each in found() if match["side"] in (None, "", each.side)]
-        with_all = [
-            one
-            for one in every
-            if all(str(one.settings.get(key)) == value for key, value in wanted.items())
-        ]
-        picked = Chosen(name, with_all)
+        fits = [{key: str(each.settings.get(key)) for key in wanted} == wanted for each in every]
+        picked = Chosen(name, [*compress(every, fits)])
     else:
         keys = [each for each in run_store.entries(folders.runs()) if each.name.startswith(name)]
         picked = Chosen(name, of(keys))
@@ -138,7 +137,7 @@ def score_table(every: Sequence[Chosen]) -> pd.DataFrame:
         {"chosen": each.name, "condition": one.label, "seed": one.record["seed"]} | means(one)
         for each in every
         for one in each.runs
-        if one.record["phase"] in ("target", "retrieval")
+        if one.record["phase"] in runs.SCORED
     ]
     if not rows:
         return pd.DataFrame()
@@ -159,33 +158,27 @@ def settings(every: Sequence[Chosen]) -> list[Block]:
         for key, seen in values.items()
         if len({frozenset(seen.get(name, ())) for name in names}) > 1
     ]
-    if not rows:
-        return [paragraph("Their settings are the same.")]
-    return [board(["setting", *names], rows)]
+    same = paragraph("Their settings are the same.")
+    return [board(["setting", *names], rows) if rows else same]
 
 
 def curves(every: Sequence[Chosen]) -> list[Block]:
     """A picture of losses per phase and training task: the mean over seeds of each condition."""
     parts = [
-        losses([one for one in each.runs if one.record["phase"] == phase]).assign(
-            chosen=each.name, phase=phase
-        )
+        (one.folder, {"phase": one.record["phase"],
+                      "run": one.label + f" ({each.name})" * (len(every) > 1)})
         for each in every
-        for phase in ("pretraining", "intermediate", "target")
-    ]
-    log = pd.concat([part for part in parts if len(part) and "loss" in part] or [pd.DataFrame()])
+        for one in each.runs
+    ]  # fmt: skip
+    log = stacked(parts, "history.csv")
     if log.empty:
         return []
-    log["run"] = log["run"].str.replace(r", seed \d+$", "", regex=True)
-    if len(every) > 1:
-        log["run"] = log["run"] + " (" + log["chosen"] + ")"
     keys = ["phase", "task", "run", "step"]
-    mean = log.groupby(keys, sort=False)["loss"].mean().reset_index()
+    mean = log.groupby(keys, sort=False, as_index=False)["loss"].mean()
     blocks = []
     for (phase, task), part in mean.groupby(["phase", "task"], sort=False):
-        few = list(dict.fromkeys(part["run"]))[:CURVES]
-        drawn = plots.losses_of_runs(part[part["run"].isin(few)], str(task))
-        block = picture(drawn)
+        few = part["run"].unique()[:CURVES]
+        block = picture(plots.losses_of_runs(part[part["run"].isin(few)], str(task)))
         title = f"{PHASES[phase]}, {block.picture['title']}"
         blocks.append(Block("picture", picture={**block.picture, "title": title}))
     return [Block("pictures", items=blocks)]
