@@ -102,8 +102,7 @@ def shipped_study(study: Study, asked: bool = False) -> Study:
     style.ORIGIN = f"{name}, not run here"
     style.name_tables()
     told = f"What follows is {name}{less}."
-    here = here[0].upper() + here[1:]
-    print(told if asked else f"{here}. {told} For your own results, run {way}")
+    print(told if asked else f"{here[0].upper()}{here[1:]}. {told} For your own results, run {way}")
     return found
 
 
@@ -201,11 +200,8 @@ def page_links(out: Path, study: Path) -> dict[str, str]:
 
     study: the folder that holds the study's settings.
     """
-    beside = {
-        "every row (CSV)": "significance.csv",
-        "figures (SVG)": "figures/",
-        "tables (CSV, LaTeX)": "tables/",
-    }
+    beside = {"every row (CSV)": "significance.csv", "figures (SVG)": "figures/",
+              "tables (CSV, LaTeX)": "tables/"}  # fmt: skip
     root, here = folders.root(), Path(out).resolve().parent
     near = {
         "settings of the study": Path(study).resolve() / "settings.yaml",

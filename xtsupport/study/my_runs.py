@@ -145,9 +145,8 @@ def losses(made: Sequence[Done]) -> pd.DataFrame:
 
 def scores_of(made: Sequence[Done]) -> pd.DataFrame:
     """Scores by language, with the runs' labels as conditions, as ``score_table`` has them."""
-    scored = [each for each in made if each.record["phase"] in SCORED]
     parts = [(each.folder, {"condition": each.label, "seed": each.record["seed"]})
-             for each in scored]  # fmt: skip
+             for each in made if each.record["phase"] in SCORED]  # fmt: skip
     return stacked(parts, "scores.csv")
 
 
