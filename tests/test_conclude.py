@@ -364,7 +364,9 @@ def test_damaged_runs_are_named_before_what_counts(study, package, capsys):
     (lost / "examples.parquet").unlink()
     conclude.present(study)
     first, second, *_ = capsys.readouterr().out.splitlines()
-    assert first.startswith("1 damaged run left out: target squad under none~squad, seed 0 (study")
+    assert first.startswith(
+        "1 damaged run left out: target xquad under none~squad, trained on squad, seed 0"
+    )
     assert "2 of 9 runs with scores were done here: none (seed 0); squad (seed 0)" in second
 
 

@@ -13,7 +13,7 @@ from study_toys import SMALL, toy_root, write_params, xtsupport
 from xtsupport.errors import UserError
 from xtsupport.files import described, new_folder, write_text
 from xtsupport.report import plots, style
-from xtsupport.study import my_runs, run_store
+from xtsupport.study import my_runs, run_store, runs_page
 from xtsupport.study.cli import main
 from xtsupport.study.labels import own_settings
 from xtsupport.study.plan import open_study
@@ -93,6 +93,13 @@ def test_the_table_has_a_column_for_what_differs_and_for_nothing_else(study):
     assert first != second == 5e-4
     assert table["xquad (en)"].tolist() == [80, 80, 70]
     assert table["xquad (others)"].tolist() == [70, 70, 60]
+    assert table["trained on"].tolist() == ["squad"] * 3 and [*table][-2:] == ["minutes", "run"]
+    both = my_runs.runs_table(my_runs.found(study))  # the first has no scores
+    assert [*both][-2:] == ["minutes", "run"]
+    tiny = table.assign(final_loss=[0.001234, 1.23456, 0.5], minutes=0.12345)
+    assert my_runs.readable(tiny)[["final_loss", "minutes"]].to_numpy().tolist() == [
+        [0.00123, 0.12], [1.23, 0.12], [0.5, 0.12]
+    ]  # fmt: skip
     with pytest.raises(UserError, match="no finished run here yet"):
         my_runs.runs_table([])
 
@@ -190,17 +197,21 @@ def test_damaged_runs_are_counted_and_named_and_come_back_when_repeated(study, c
     (harmed.folder / "scores.csv").write_text("")
     (cut.folder / "run.json").write_text("{")
     copy = shutil.copytree(study.runs("target", "squad")[0].folder, cut.folder.parent / "copy")
+    (phase2,) = chosen.runs("intermediate")
+    lost = shutil.copytree(phase2.folder, phase2.folder.with_name("lost"))
+    (lost / "run.json").unlink()
     assert len(my_runs.found(study, "target")) == 1
     assert main(["runs", study.params]) == 0
     said = capsys.readouterr().err
     assert said.startswith(
-        "3 damaged runs left out: target squad under squad{intermediate.learning_rate=0.0005}, "
-        f"seed 0 (study toy), outputs/runs/{harmed.folder.name}; "
+        "4 damaged runs left out: target xquad under squad{intermediate.learning_rate=0.0005}, "
+        f"trained on squad, seed 0 (study toy), outputs/runs/{harmed.folder.name}; "
     )
-    for folder in (cut.folder, copy):
+    for folder in (cut.folder, copy, lost):
         assert f"; outputs/runs/{folder.name}" in said
     assert ". Repeat with the same settings, which replaces what is damaged, or delete" in said
     shutil.rmtree(copy)
+    shutil.rmtree(lost)
     for run in (harmed, cut):
         do(run, 50)
     assert (
@@ -258,6 +269,10 @@ def test_a_page_sets_studies_runs_and_settings_side_by_side(study, capsys):
     key = my_runs.found(study, "target")[0].folder.name
     assert main(["runs", "--page", key[:8], name, "--out", str(path.parent / "two")]) == 0
     assert (path.parent / "two" / "report.html").is_file()
+    (study.folder / "settings.yaml").unlink()  # notebooks alone leave none
+    assert {each.folder for each in runs_page.chosen(name).runs} == {
+        each.folder for each in my_runs.found(study)
+    }
     assert main(["runs", "--page", "nothing"]) == 1
     assert "--page nothing: no finished run of it here" in capsys.readouterr().err
 
@@ -280,8 +295,8 @@ def test_a_run_that_was_killed_is_counted_until_it_is_done(study, capsys):
     assert len(my_runs.found(study, "target")) == 3
     assert main(["runs", study.params]) == 0
     said = (
-        "1 unfinished run left out: target squad under none{target.learning_rate=0.0005}, seed 0 "
-        f"(study toy), outputs/runs/{run.folder.name}. Running the same again continues from the "
+        "1 unfinished run left out: target xquad under none{target.learning_rate=0.0005}, trained "
+        f"on squad, seed 0 (study toy), outputs/runs/{run.folder.name}. Running the same again continues from the "
         "last checkpoint\n"
     )
     assert capsys.readouterr().err == said

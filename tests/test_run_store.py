@@ -71,6 +71,10 @@ def test_only_what_no_study_lists_is_left_over(study, tmp_path):
     (unfinished / "run.json").write_text("{")
     assert leftovers.leftovers()[0].what == "run whose run.json cannot be read"
     assert {each.folder for each in found[1:]} == {run.folder for run in new}
+    assert {each.what for each in found[1:]} == {
+        "intermediate under squad{intermediate.epochs=2.0}, seed 0 (study toy)",
+        "target xquad under squad{intermediate.epochs=2.0}, trained on squad, seed 0 (study toy)",
+    }
     with open_run(runs.replace(new[0], seed=9)) as folder:  # somebody is at work there
         assert folder.path not in {each.folder for each in leftovers.leftovers()}
     leftovers.remove(leftovers.leftovers())

@@ -8,9 +8,10 @@ from pathlib import Path
 from xtsupport import files, folders
 from xtsupport.errors import UserError
 from xtsupport.study import runs
+from xtsupport.study.labels import Done, departure
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_store import LIST, NEVER, described, entries, headless, read_list
-from xtsupport.study.runs import LOCK, PHASES, RECORD, SHORT
+from xtsupport.study.runs import CHECKPOINT, LOCK, PHASES, RECORD, SHORT, Run
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,11 @@ def leftovers() -> list[Leftover]:
     its params file plans now, and whatever these start from.
     """
     rows = [row for path in folders.outputs().glob(f"*/{LIST}") for row in read_list(path.parent)]
-    records = {each: runs.read_record(each) or {} for each in entries(folders.runs())}
-    used = {row["run_key"] or row["recipe"] for row in rows} | planned_now(records.values())
+    records = {each: runs.read_record(each) or runs.read_record(each / CHECKPOINT) or {}
+               for each in entries(folders.runs())}  # fmt: skip
+    planned, unplanned = planned_now(records.values())
+    used = {row["run_key"] or row["recipe"] for row in rows} | unplanned
+    used |= {each for run in planned for each in (run.recipe, run.key) if each}
     names = {folder: {folder.name, *map(record.get, ("run_key", "recipe"))}
              for folder, record in records.items()}  # fmt: skip
     used |= {each[:SHORT] for each in used}
@@ -41,13 +45,13 @@ def leftovers() -> list[Leftover]:
     for folder, record in records.items():
         if not used & names[folder] and not files.is_locked(folder / LOCK):
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            found.append(Leftover(folder, described(record) if record else lacking(folder), size))
+            found.append(Leftover(folder, words(folder, record, planned), size))
     return sorted(found, key=lambda each: -each.size)
 
 
-def planned_now(records: Collection[dict]) -> set[str]:
-    """Recipes and keys of what the studies in ``outputs/`` and the params files that records name
-    plan now; of a file that cannot be planned, such as without its data, all that it was run for.
+def planned_now(records: Collection[dict]) -> tuple[list[Run], set[str]]:
+    """What the studies in ``outputs/`` and the params files that records name plan now; and, where
+    a file cannot be planned, such as without its data, the keys of all that it was run for.
     """
     made_for: dict[Path, set[str]] = {
         path: {path.parent.name} for path in folders.outputs().glob("*/settings.yaml")
@@ -56,20 +60,23 @@ def planned_now(records: Collection[dict]) -> set[str]:
         for name in {*record.get("origins", {}).values()} - {"--set"}:
             for path in map(folders.params_file, (name, f"params/{name}")):
                 made_for.setdefault(path, set()).add(record["study"])
-    found: set[str] = set()
-    unplanned: set[str] = set()
+    planned: list[Run] = []
+    unknown: set[str] = set()
     for path in filter(Path.is_file, made_for):
         try:
-            made = open_study(path).plan.runs
+            planned += open_study(path).plan.runs
         except UserError:
-            unplanned |= made_for[path]
-        else:
-            found |= {each for run in made for each in (run.recipe, run.key) if each}
-    return found | {each["run_key"] for each in records if each and each["study"] in unplanned}
+            unknown |= made_for[path]
+    return planned, {each["run_key"] for each in records if each and each["study"] in unknown}
 
 
-def lacking(folder: Path) -> str:
-    """What a folder of the store holds that has no readable record."""
+def words(folder: Path, record: dict, planned: Iterable[Run]) -> str:
+    """What a folder of the store holds, with the settings that are not its study's."""
+    if record:
+        usual = {run.recipe: run for run in planned if run.study == record["study"]}
+        done = Done(folder, record, departure(Done(folder, record), usual))
+        half = "" if (folder / RECORD).exists() else ", unfinished"
+        return described(record | {"condition": done.condition}) + half
     if (folder / RECORD).exists():
         return f"run whose {RECORD} cannot be read"
     return f"run without {RECORD}, {NEVER}" if headless(folder) else "unfinished run"

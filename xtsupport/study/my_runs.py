@@ -72,7 +72,7 @@ def left_out(made: Iterable[Done]) -> list[str]:
     names["damaged"] += [
         folders.portable(folder)
         for folder in run_store.entries(folders.runs())
-        if (folder / runs.RECORD).is_file() and not begun(folder)
+        if run_store.headless(folder) or ((folder / runs.RECORD).is_file() and not begun(folder))
     ]
     lines = []
     for state, every in names.items():
@@ -85,7 +85,7 @@ def left_out(made: Iterable[Done]) -> list[str]:
 def runs_table(made: Sequence[Done]) -> pd.DataFrame:
     """One row per run: what it is, the settings in which they differ, loss and scores in points.
 
-    Columns: phase, condition, task, seed, settings that differ, final_loss, for every target its
+    Columns: phase, condition, trained on, seed, settings that differ, final_loss, for every target its
     score in English and its mean over the other languages, minutes, run (the folder's name).
     Settings that differ are those in which runs of one condition differ, or from the study's.
     """
@@ -98,16 +98,20 @@ def runs_table(made: Sequence[Done]) -> pd.DataFrame:
     for each in made:
         record = each.record
         trained = record["training_task"] or "+".join(record["settings"].get("tasks", ()))
-        row = {"phase": record["phase"], "condition": each.side, "task": trained,
+        row = {"phase": record["phase"], "condition": each.side, "trained on": trained,
                "seed": record["seed"], **dict.fromkeys(varied)}  # fmt: skip
         row |= {"final_loss": record.get("final_loss")} | means(each)
         rows.append(row | {"minutes": record["seconds"] / 60, "run": each.folder.name})
-    return pd.DataFrame(rows).assign(**own).dropna(axis="columns", how="all")
+    table = pd.DataFrame(rows).assign(**own).dropna(axis="columns", how="all")
+    return table[[*table.columns.drop(last := ["minutes", "run"]), *last]]  # scores came in between
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The table for printing: scores with two digits, settings in full, dashes for gaps."""
-    shown = table.assign(**table.select_dtypes("number").round(2)).astype(object)
+    rounded = table.select_dtypes("number").round(2)
+    if "final_loss" in rounded:  # may be tiny
+        rounded["final_loss"] = [float(f"{loss:.3g}") for loss in table["final_loss"]]
+    shown = table.assign(**rounded).astype(object)
     return shown.where(table.notna(), "\N{EN DASH}")
 
 

@@ -149,11 +149,14 @@ def plan_flaw(folder: Path) -> str:
 
 
 def described(record: dict) -> str:
-    """A run in a few words: ``target squad under none~squad, seed 0 (study demo)``."""
-    words = [record["phase"], record["training_task"]]
+    """A run in a few words: ``target xquad under none~squad, trained on squad, seed 0 (study
+    demo)``."""
+    words = [record["phase"], ", ".join(record["settings"].get("targets", ()))]
     words += ["under", record["condition"]] if record["condition"] else []
     words += [record["variant"]] if record["variant"] != "plain" else []
-    return f"{' '.join(filter(None, words))}, seed {record['seed']} (study {record['study']})"
+    trained = f", trained on {record['training_task']}" if record["training_task"] else ""
+    what = " ".join(filter(None, words)) + trained
+    return f"{what}, seed {record['seed']} (study {record['study']})"
 
 
 def headless(folder: Path) -> bool:

@@ -58,7 +58,8 @@ def chosen(name: str) -> Chosen:
         picked = Chosen(name, [*compress(every, fits)])
     else:
         keys = [each for each in run_store.entries(folders.runs()) if each.name.startswith(name)]
-        picked = Chosen(name, of(keys))
+        file = folders.params_file(f"params/{name}.yaml")  # of a study done by notebooks alone
+        picked = Chosen(name, of(keys) or (found(open_study(file)) if file.is_file() else []))
     if not picked.runs:
         raise UserError(
             f"--page {name}: no finished run of it here; name a params file, a study, a run's key "
