@@ -296,8 +296,8 @@ def test_a_run_that_was_killed_is_counted_until_it_is_done(study, capsys):
     assert main(["runs", study.params]) == 0
     said = (
         "1 unfinished run left out: target xquad under none{target.learning_rate=0.0005}, trained "
-        f"on squad, seed 0 (study toy), outputs/runs/{run.folder.name}. Running the same again continues from the "
-        "last checkpoint\n"
+        f"on squad, seed 0 (study toy), outputs/runs/{run.folder.name}. Running the same again "
+        "continues from the last checkpoint\n"
     )
     assert capsys.readouterr().err == said
     my_runs.show_runs(study, "retrieval")

@@ -85,8 +85,8 @@ def left_out(made: Iterable[Done]) -> list[str]:
 def runs_table(made: Sequence[Done]) -> pd.DataFrame:
     """One row per run: what it is, the settings in which they differ, loss and scores in points.
 
-    Columns: phase, condition, trained on, seed, settings that differ, final_loss, for every target its
-    score in English and its mean over the other languages, minutes, run (the folder's name).
+    Columns: phase, condition, trained on, seed, settings that differ, final_loss, for every target
+    its score in English and its mean over the other languages, minutes, run (the folder's name).
     Settings that differ are those in which runs of one condition differ, or from the study's.
     """
     if not made:
