@@ -139,3 +139,17 @@ def test_reading_shows_whole_texts_escaped_or_not_without_row_numbers():
     page = comparison_rows.reading(pd.DataFrame({"text": ["x" * 200], "score": [1.26]})).to_html()
     assert page.count("min-width") == 1 and "_col0 {" in page.split("min-width")[0]  # not the score
     assert "x" * 200 in page and "1.3" in page and "text-align: left" in page
+
+
+def test_levels_stand_nearest_to_english_first_within_their_task():
+    rows = pd.DataFrame({"task": ["b", "a", "b", "a"], "level": ["a1", "a2", "z1", "z3"]})
+    shown = comparison_rows.nearest_first(rows, toy_languages(), "task")
+    assert shown["task"].tolist() == ["b", "b", "a", "a"]
+    assert shown["level"].tolist() == ["z1", "a1", "z3", "a2"]
+
+
+def test_a_table_for_reading_names_tasks_and_levels_as_all_others_do():
+    rows = pd.DataFrame({"task": ["xquad - rest"], "level": ["all"], "note": ["x"]})
+    text = comparison_rows.reading(rows).to_html()
+    assert "XQuAD minus other targets" in text and "all languages" in text
+    assert rows["task"].tolist() == ["xquad - rest"]

@@ -114,6 +114,12 @@ def test_all_comes_first_then_levels_by_mean_distance_unknown_ones_last():
     assert level_order(["m1", "z3", "en", "z3"], LANGUAGES) == ["en", "z3", "m1"]
 
 
+def test_equally_near_families_and_languages_stand_in_the_order_of_the_table():
+    near = LANGUAGES.assign(syntactic=0.0)
+    assert level_order(["Ayan", "Mimic", "Zedic"], near) == ["Zedic", "Ayan", "Mimic"]
+    assert level_order(["a2", "z3", "a1", "z1", "en"], near) == ["en", "z1", "a1", "z3", "a2"]
+
+
 def test_a_language_is_shown_with_its_family():
     assert level_names(["z2", "Ayan", "all"], LANGUAGES) == {
         "z2": "Zud, East Zedic", "Ayan": "Ayan", "all": "all languages",
@@ -248,6 +254,14 @@ def test_runs_are_dots_in_the_panel_of_their_baseline():
     assert left.figure.get_suptitle().startswith("Gain in points: XQuAD")
 
 
+def test_a_run_beyond_all_intervals_stands_inside_the_frame():
+    runs = pd.DataFrame({"task": "xquad", "level": "Ayan", "gain": [31.0, -29.0]})
+    (panel,) = gain_plots.gain_forest(comparison(tasks=("xquad",)), LANGUAGES, 0.05, runs).axes
+    assert panel.get_xlim()[0] < -31 and panel.get_xlim()[1] > 33
+    other = gain_plots.gain_forest(comparison(tasks=("rest",)), LANGUAGES, 0.05, runs).axes[0]
+    assert other.get_xlim()[1] < 20  # it has none of these
+
+
 def test_three_panels_leave_no_empty_frame():
     axes = gain_plots.gain_forest(comparison(tasks=("xquad", "rest", "mlqa")), LANGUAGES, 0.05).axes
     assert [panel.get_title() for panel in axes] == ["XQuAD", "other targets", "MLQA"]
@@ -268,6 +282,31 @@ def test_a_level_that_a_benchmark_lacks_has_no_column():
     panels = gain_plots.verdict_heatmap(table, LANGUAGES).axes
     named = {panel.get_title(): [t.get_text() for t in panel.get_xticklabels()] for panel in panels}
     assert [title for title, levels in named.items() if "Mimic" in levels] == ["XQuAD"]
+
+
+def test_what_was_not_compared_is_hatched_and_the_legend_says_so():
+    table = pd.concat([comparison(), comparison("mnli", tasks=("xquad",))])
+    for cells, wanted in ((table, True), (comparison(), False)):
+        figure = gain_plots.verdict_heatmap(cells, LANGUAGES)
+        assert ("not compared" in [t.get_text() for t in figure.legends[0].get_texts()]) == wanted
+        assert all(panel.patch.get_hatch() for panel in figure.axes)
+        assert not any(panel.collections[0].get_clip_on() for panel in figure.axes)
+
+
+def test_languages_at_one_distance_stand_around_it_and_only_drawn_marks_are_explained(figures):
+    codes = ["z1", "z2", "z3", "a1", "a2"]
+    at = LANGUAGES.assign(syntactic=LANGUAGES["code"].map({"z1": 0, "z2": 0, "z3": 0}).fillna(0.6))
+    gains = pd.DataFrame({"task": "xquad", "level": codes, "gain": 2.0}).assign(
+        ci_low=1.0, ci_high=3.0, verdict="improves"
+    )
+    figure = gain_plots.distance_slope(gains, at)
+    marks = [line for line in figure.axes[0].lines if line.get_gid() == "improves"]
+    places = sorted(line.get_xdata()[0] for line in marks)
+    assert np.allclose(places, [-0.01, 0, 0.01, 0.595, 0.605])
+    assert list(figure.axes[0].get_xticks()) == [0, 0.6]
+    assert "Blue" in figure.words and "side by side" in figure.words
+    assert not any(word in figure.words for word in ("Orange", "grey", "Hollow", "arrowhead"))
+    assert "side by side" not in figures["slope"].words and "Hollow" in figures["slope"].words
 
 
 def test_the_distance_line_is_the_least_squares_line(figures):
@@ -299,6 +338,22 @@ def test_a_figure_says_in_words_what_is_in_it():
     )
     said = repr(plots.training_curve(log))
     assert said.endswith("no intermediate task → SQuAD: seed 0, ends at 0.25: from 3 to 0.25;")
+
+
+def test_losses_of_one_task_share_their_axis_those_of_another_do_not():
+    ends = {"none → xquad": 4.0, "squad → xquad": 2.0, "none → xnli": 1.0}
+    parts = [pd.DataFrame({"step": [1, 2], "loss": [high, 0.0], "seed": 0, "condition": name})
+             for name, high in ends.items()]  # fmt: skip
+    tops = [panel.get_ylim()[1] for panel in plots.training_curve(pd.concat(parts)).axes]
+    assert tops[0] == tops[1] > 4 and 1 < tops[2] < 2
+
+
+def test_a_title_has_one_pair_of_brackets_and_speaks_of_seeds_only_where_there_are_several():
+    with style.origin("the demo"):
+        figure = plots.score_heatmap(scores(), LANGUAGES, "xquad")
+    assert "(points, mean over seeds; the demo)." in figure.words
+    one = plots.score_heatmap(scores().query("seed == 0"), LANGUAGES, "xquad")
+    assert "(points)." in one.words and "seeds" not in one.words
 
 
 def test_a_row_of_numbers_is_in_the_words(figures):

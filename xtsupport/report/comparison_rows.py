@@ -4,14 +4,18 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from xtsupport.report.names import level_order
+from xtsupport.report.names import level_order, task_name
 from xtsupport.statistics.comparisons import compares
 from xtsupport.statistics.declared import Primary, apart
 
 
 def reading(frame: pd.DataFrame, digits: int = 1):
-    """A frame as one reads it: left-aligned, texts whole, passages in wide columns, no row numbers
-    (a pandas Styler)."""
+    """A frame as one reads it: left-aligned, texts whole, passages in wide columns, no row numbers,
+    tasks by their names (a pandas Styler)."""
+    if "task" in frame:
+        frame = frame.assign(task=frame["task"].astype(str).map(task_name))
+    if "level" in frame:
+        frame = frame.assign(level=frame["level"].replace("all", "all languages"))
     left = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
     styled = frame.style.hide(axis="index").set_table_styles(left)
     passages = [name for name in frame if frame[name].astype(str).str.len().max() > 60]
@@ -38,6 +42,15 @@ def answer_rows(
     return rows.sort_values(
         ["task", "level"], key=lambda column: column.map([*metrics, *levels].index)
     ).reset_index(drop=True)
+
+
+def nearest_first(rows: pd.DataFrame, languages: pd.DataFrame, *within: str) -> pd.DataFrame:
+    """Rows with their levels nearest to English first; those of a `within` (task, by) stay
+    together, in the order in which they come."""
+    order = {name: list(dict.fromkeys(rows[name])) for name in within}
+    order["level"] = level_order(rows["level"], languages)
+    places = {"key": lambda column: column.map(order[column.name].index), "kind": "stable"}
+    return rows.sort_values(list(order), ignore_index=True, **places)
 
 
 def forest_rows(

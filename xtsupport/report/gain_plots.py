@@ -6,6 +6,7 @@ The look is in `style`.
 
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,10 @@ from matplotlib.patches import Patch
 from xtsupport.report import style
 from xtsupport.report.names import contrast_name, level_names, level_order, task_name
 from xtsupport.report.numbers import levels as interval_levels
-from xtsupport.report.numbers import signed_gain
+from xtsupport.report.numbers import points, signed_gain
+
+CONTINUES = "An arrowhead: the bar continues."
+NOT_COMPARED: Any = {"facecolor": "white", "edgecolor": "#CCCCCC", "hatch": "////"}
 
 
 def gain_forest(
@@ -35,7 +39,7 @@ def gain_forest(
     """
     panes = list(table.groupby(["baseline", "variant", "task"], sort=False))
     levels = level_order(table["level"], languages)
-    window = window or style.gain_window(table)
+    window = window or style.gain_window(table, runs)
     contrast = _common([contrast_name(rows.iloc[0]) for _, rows in panes])
     task = _common([task_name(rows["task"].iloc[0]) for _, rows in panes])
     columns, down = style.in_rows(len(panes), 2)
@@ -63,16 +67,19 @@ def how_to_read(
 ) -> str:
     """The caption of a forest plot with the rows of `table`: only the marks that are in it."""
     sure = interval_levels(table.to_dict("records"), alpha)
-    cut = (table["ci_low"] < window[0]) | (table["ci_high"] > window[1])
     parts = [
         f"Bar: the verdict's {sure}, over {sampled(table)}.",
-        *(text for verdict, text in style.MARKS.items() if table["verdict"].eq(verdict).any()),
-        "" if table["verdict"].isin(list(style.MARKS)).all() else style.NO_FINDING,
+        style.marks_used(table["verdict"]),
         "" if runs is None else "Dots: single runs.",
-        "An arrowhead: the bar continues." if cut.any() else "",
+        CONTINUES if beyond(table, window).any() else "",
         "In brackets: how many languages.",
     ]
     return " ".join(filter(None, parts))
+
+
+def beyond(table: pd.DataFrame, window: tuple[float, float]) -> pd.Series:
+    """Whether the interval of a row is longer than the stretch that is drawn."""
+    return (table["ci_low"] < window[0]) | (table["ci_high"] > window[1])
 
 
 def sampled(table: pd.DataFrame) -> str:
@@ -151,9 +158,9 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     units = ", ".join(dict.fromkeys(table["unit"]))
     figure, panels = style.new_figure(
         "Verdicts, with the gain in points, of every contrast on every benchmark",
-        "Blue and orange cells are findings, light ones are open, whatever their number. That one "
-        "benchmark is blue and another is not does not show that they differ: that is tested "
-        f"apart. Unit: {units}.",
+        "Blue and orange cells are findings. Light grey ones are open questions, however large the "
+        "gain in them. A blue cell in one benchmark and a grey one in another do not show that the "
+        f"two differ: that has a test of its own. Unit: {units}.",
         len(tasks),
         columns,
         width=max(7.5, 2.6 + 0.42 * widest * columns),
@@ -169,7 +176,12 @@ def verdict_heatmap(table: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         Patch(facecolor=colour, edgecolor="#999999", label=f"{sign} {verdict}")
         for verdict, (colour, sign) in style.VERDICTS.items()
     ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=5, frameon=False)
+    if any(np.ma.is_masked(panel.collections[0].get_array()) for panel in panels):
+        handles.append(Patch(**NOT_COMPARED, label="not compared"))
+    figure.legend(
+        handles=handles, loc="outside lower left", ncols=6, frameon=False, columnspacing=1,
+        handletextpad=0.5,
+    )  # fmt: skip
     return figure
 
 
@@ -184,7 +196,9 @@ def _verdict_panel(panel: Axes, table: pd.DataFrame, rows: Sequence[str], langua
         style.cell_text(panel, x, y, text, fontsize=7.5, color=ink, linespacing=0.95)
     colours = ListedColormap([colour for colour, _ in style.VERDICTS.values()])
     last = len(style.VERDICTS) - 1
-    style.shade(panel, grid, cmap=colours, vmin=0, vmax=last, edgecolor="#BBBBBB", linewidths=0.6)
+    look: Any = {"edgecolor": "#BBBBBB", "linewidths": 0.6, "clip_on": False}
+    style.shade(panel, grid, cmap=colours, vmin=0, vmax=last, **look)
+    panel.patch.set(**NOT_COMPARED)
     named = level_names(levels, languages).values()
     panel.set_xticks(np.arange(len(levels)) + 0.5, named, rotation=90, fontsize=8)
 
@@ -197,14 +211,22 @@ def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     """
     place = languages.set_index("code")["syntactic"].astype(float)
     gains = gains.assign(distance=gains["level"].map(place)).dropna(subset=["distance"])
-    tasks = list(dict.fromkeys(gains["task"]))
+    tasks, order = list(dict.fromkeys(gains["task"])), level_order(gains["level"], languages)
+    gains = gains.sort_values("level", key=lambda codes: codes.map(order.index))
+    window, distances = style.gain_window(gains), gains["distance"].unique()
+    tied = gains.duplicated(["task", "distance"]).any()
+    marks = [
+        style.marks_used(gains["verdict"]),
+        "Shape: language group.",
+        "Bars: the intervals of the verdicts, corrected for the number of languages.",
+        CONTINUES if beyond(gains, window).any() else "",
+        "Languages at one distance stand side by side around it." if tied else "",
+    ]
     columns, down = style.in_rows(len(tasks), 2)
     figure, panels = style.new_figure(
         "Does the gain shrink with distance from English?",
         "A line falling to the right says yes. With few languages a single one can turn it: cover "
-        f"each point with a finger and look again. {style.COLOURED} Shape: language group. Bars: "
-        "the intervals of the verdicts, corrected for the number of languages. An arrowhead: the "
-        "bar continues.",
+        f"each point with a finger and look again. {' '.join(filter(None, marks))}",
         len(tasks),
         columns,
         width=6.8 if len(tasks) == 1 else 9.6,
@@ -212,7 +234,6 @@ def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         sharex=True,
         sharey=True,
     )
-    window = style.gain_window(gains)
     languages = languages[languages["code"].isin(gains["level"])]  # their groups share no mark
     markers, group_of = style.group_markers(languages), languages.set_index("code")["group"]
     gains = gains.assign(mark=gains["level"].map(group_of).map(markers))
@@ -221,6 +242,8 @@ def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
         style.reference_line(panel, 0)
         panel.set(title=task_name(task), xlabel="syntactic distance from English", ylim=window)
         panel.tick_params(labelbottom=True)
+        if len(distances) < 7:  # a line where the languages beside it belong
+            panel.set_xticks(sorted(distances))
     for panel in panels[::2]:
         panel.set_ylabel("gain in points")
     handles = [
@@ -235,7 +258,8 @@ def distance_slope(gains: pd.DataFrame, languages: pd.DataFrame) -> Figure:
 
 
 def _gain_points(panel: Axes, gains: pd.DataFrame, window) -> None:
-    beside = gains.groupby("distance").cumcount() * 0.015  # equal distances stand side by side
+    same, span = gains.groupby("distance")["gain"], np.ptp(gains["distance"]) or 1
+    beside = (same.cumcount() - (same.transform("size") - 1) / 2) * span / 60  # equal distances
     for row in gains.assign(x=gains["distance"] + beside).itertuples():
         draw_gain(panel, row, row.x, window, upright=True, mark=row.mark)
     if gains["distance"].nunique() > 2:
@@ -252,7 +276,8 @@ def mde_picture(table: pd.DataFrame, wanted: float, languages: pd.DataFrame) -> 
     order = level_order(table["level"], languages)
     grid = table.pivot_table(index="level", columns="n_seeds", values="mde").loc[order]
     found = np.argwhere(grid.to_numpy() <= wanted)
-    framed = f"Framed: finds a gain of {wanted:g}." if len(found) else f"None finds {wanted:g}."
+    gain = f"a gain of {points(wanted)}"
+    framed = f"Framed: finds {gain}." if len(found) else f"No number of seeds here finds {gain}."
     figure, (panel,) = style.new_figure(
         "The smallest gain that this design finds (points, 80% power)",
         "Along a row: more seeds. Where the numbers stop falling, more of the same does not help, "
@@ -283,7 +308,7 @@ def claims_figure(alone: pd.DataFrame, together: pd.DataFrame) -> Figure:
         f"The same study on {len(alone)} machines, and all of them together",
         "A dot is one machine's gain, its bar the 95% interval from that machine's questions "
         "alone, as a paper with a single run would report it. The diamond's bar includes the luck "
-        f"of the runs. {style.COLOURED}",
+        f"of the runs. {style.marks_used(rows['verdict'])}",
         height=2.6 + 0.22 * len(alone),
     )
     for y, row in enumerate(rows.itertuples()):

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from xtsupport import tables
+from xtsupport.report.comparison_rows import nearest_first
 from xtsupport.report.contents import Contents
 from xtsupport.report.numbers import with_interval
 from xtsupport.sides import SOURCE, bare
@@ -60,7 +61,8 @@ def intended_versus_found(found: Contents) -> pd.DataFrame:
     """
     primary, built = found.primary, tables.family_table(found.evidence.data)
     cases = family_cases(found.evidence)
-    built = built[built["family"].isin(cases)]
+    built = built[built["family"].isin(cases)].rename(columns={"family": "level"})
+    built = nearest_first(built, found.languages).rename(columns={"level": "family"})
     declared = (bare(primary.treatment), bare(primary.baseline), primary.target)
     if declared != BUILT_FOR or HOME not in cases or built.empty:
         return built.iloc[:0]

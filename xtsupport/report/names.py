@@ -94,19 +94,20 @@ def level_order(levels: Iterable[str], languages: pd.DataFrame) -> list[str]:
     """Distinct levels: `all` first, then families, groups or codes, nearest to English first.
 
     languages: the columns of languages.csv. A family or group stands at the mean distance of its
-    languages other than English; unknown levels come last.
+    languages other than English, equally near ones in the table's order; unknown ones come last.
     """
     places: dict[str, list[float]] = {"all": [-1.0]}
     names = [languages[column].tolist() for column in ("code", "group", "family")]
     for code, *above, far in zip(*names, languages["syntactic"].astype(float), strict=True):
-        for level in {code, *above} if code != "en" else {code}:
+        for level in dict.fromkeys((code, *above)) if code != "en" else (code,):
             places.setdefault(level, []).append(far)
 
     def place(level: str) -> float:
         known = [far for far in places.get(level, [3.0]) if far == far]
         return sum(known) / len(known) if known else 2.0
 
-    return sorted(dict.fromkeys(levels), key=place)
+    wanted = dict.fromkeys(levels)
+    return sorted({level: None for level in places if level in wanted} | wanted, key=place)
 
 
 def level_names(levels: Iterable[str], languages: pd.DataFrame) -> dict[str, str]:

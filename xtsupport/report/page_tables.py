@@ -7,8 +7,9 @@ import pandas as pd
 
 from xtsupport.cube.scores import with_guesses, zero_shot_means
 from xtsupport.report.answer import verdict_words
+from xtsupport.report.comparison_rows import nearest_first
 from xtsupport.report.contents import Contents
-from xtsupport.report.names import level_order, metric_name, side_name, task_name
+from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.numbers import counted, ends, signed_gain, span
 from xtsupport.report.page import Block, Cell, board, folded, paragraph, shown
 from xtsupport.sides import bare, both_sides
@@ -155,10 +156,7 @@ def gain_table(found: Contents, task, rows, levels, drawn, name) -> Block:
     names = languages.set_index("code").to_dict("index")
     lines = []
     for by in levels:
-        part = rows[rows["by"] == by]
-        order = level_order(part["level"], languages)
-        part = part.sort_values("level", key=lambda level: level.map(order.index), kind="stable")
-        for row in part.to_dict("records"):
+        for row in nearest_first(rows[rows["by"] == by], languages).to_dict("records"):
             who, base = (side_name(each, data) for each in both_sides(row))
             where, family = placed(row, names)
             link = drawn.get((row["treatment"], row["baseline"], row["variant"], task), "")

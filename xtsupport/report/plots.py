@@ -34,8 +34,11 @@ def training_curve(log: pd.DataFrame) -> Figure:
     )
     for panel, condition in zip(panels, conditions, strict=True):
         _loss_lines(panel, log[log["condition"] == condition])
+    tops = pd.Series([panel.get_ylim()[1] for panel in panels])  # one for the panels of a task
+    tops = tops.groupby([condition.split(" → ")[-1] for condition in conditions]).transform("max")
+    for panel, condition, top in zip(panels, conditions, tops, strict=True):
         title = " → ".join(map(side_name, condition.split(" → "))) if condition else ""
-        panel.set(xlabel="step", title=title, ylim=(0, 1.3 * panel.get_ylim()[1]))
+        panel.set(xlabel="step", title=title, ylim=(0, 1.3 * top))
         if log.loc[log["condition"] == condition, "seed"].nunique() <= 4:
             panel.legend(frameon=False, fontsize="small", loc="upper right")
     for panel in panels[::columns]:
@@ -128,11 +131,13 @@ def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> F
     order += sorted(have - set(order))  # pairs of languages
     grid = part.pivot_table(index="condition", columns="language", values="score", aggfunc="mean")
     grid = grid.reindex(index=list(dict.fromkeys(part["condition"])), columns=order)
+    several = part.groupby(["condition", "language"], observed=True)["score"].size().max() > 1
+    mean = ", mean over seeds" * bool(several)
     figure, (panel,) = style.new_figure(
-        f"{task_name(task)}: score of every condition in every language (points, mean over seeds)",
-        "Down a column: brighter is a higher score; which differences are findings, the verdicts "
-        "say. Along a row, from the language whose grammar is nearest to that of English to the "
-        "farthest: how much is lost with distance.",
+        f"{task_name(task)}: score of every condition in every language (points{mean})",
+        "Down a column: brighter is a higher score; the verdicts say which differences are more "
+        "than luck. Along a row, from the language whose grammar is nearest to that of English to "
+        "the farthest: how much is lost with distance.",
         width=max(6.4, 2.4 + 0.36 * len(order)),
         height=2.9 + 0.36 * len(grid),
     )

@@ -193,7 +193,7 @@ def standing(given: Declared) -> str:
 
 def panels(found: Contents, rows: pd.DataFrame) -> list[Block]:
     """A picture per contrast and task, all of one stretch; only the first explains the marks."""
-    window, runs = gain_window(rows), found.run_gains
+    window, runs = gain_window(rows, found.run_gains), found.run_gains
     hint = gain_plots.how_to_read(rows, found.rules.alpha, window, runs)
     made: list[Block] = []
     for _, part in rows.groupby(["baseline", "variant", "task"], sort=False):

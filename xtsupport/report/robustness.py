@@ -6,6 +6,7 @@ import pandas as pd
 
 from xtsupport.report import gain_plots
 from xtsupport.report.answer import gain_words
+from xtsupport.report.comparison_rows import nearest_first
 from xtsupport.report.contents import Contents
 from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.numbers import MINUS, ends, interval, p_text, points, signed
@@ -62,7 +63,7 @@ def far_out(found: Contents) -> list[str]:
 
 def without_one(found: Contents) -> list[str]:
     """The range of the primary gain when one run of each side is left out, per level."""
-    rows = leave_one_out(found.evidence)
+    rows = nearest_first(leave_one_out(found.evidence), found.languages, "task")
     rows = rows[rows["task"] == found.primary.target]
     return [
         f"Without one run, the gain on {task_name(row.task)} "
@@ -188,6 +189,7 @@ def expected(found: Contents) -> list[Block]:
     rows = outlook(found.evidence)
     if rows.empty:
         return [paragraph(outlook_words(found, rows))]
+    rows = nearest_first(rows, found.languages, "by")
     each = rows[rows["by"].isin(["language", "new language"])]
     groups = rows[(rows["by"] == "group") & (rows["n_languages"] > 1)]
     parts = [table(outlook_table(part, found.languages)) for part in (each, groups) if len(part)]

@@ -50,7 +50,6 @@ MARKS = {  # what a mark of a gain means, for captions
     "equivalent": "Dark grey: equal within the margin.",
 }
 NO_FINDING = "Hollow: no finding."
-COLOURED = " ".join([*MARKS.values(), NO_FINDING])
 FONTS = ("rtl", "south_asia", "sea", "cjk")  # packages of the extra `fonts`: Noto Sans by script
 
 
@@ -112,17 +111,27 @@ def verdict_look(verdict: str) -> dict[str, str]:
     return {"color": colour, "markerfacecolor": colour if verdict in FOUND else "white"}
 
 
-def gain_window(table: pd.DataFrame) -> tuple[float, float]:
-    """The stretch of gains to draw, in points: all gains, 0, and what of the intervals is near.
+def marks_used(verdicts: pd.Series) -> str:
+    """What the marks of these verdicts mean, for a caption: only those that are drawn."""
+    used = [text for verdict, text in MARKS.items() if verdicts.eq(verdict).any()]
+    return " ".join(used + [NO_FINDING] * (not verdicts.isin(list(MARKS)).all()))
 
-    `table`: gain, ci_low, ci_high. Intervals after correction for many languages can be twenty
-    times as long as the gains; whole, they would leave nothing else to see.
+
+def gain_window(table: pd.DataFrame, runs: pd.DataFrame | None = None) -> tuple[float, float]:
+    """The stretch of gains to draw, in points: all gains, also of single runs, 0, and what of the
+    intervals is near.
+
+    `table`: gain, ci_low, ci_high; runs: as for ``gain_forest``, those of the table's rows count.
+    Intervals after correction for many languages can be twenty times as long as the gains; whole,
+    they would leave nothing else to see.
     """
     low, high = min(table["gain"].min(), 0), max(table["gain"].max(), 0)
     reach = max(1.2 * (high - low), (table["ci_high"] - table["ci_low"]).median() / 2, 0.5)
     ends = max(low - reach, table["ci_low"].min()), min(high + reach, table["ci_high"].max())
-    room = 0.04 * (max(ends[1], high) - min(ends[0], low))
-    return min(ends[0], low) - room, max(ends[1], high) + room
+    dots = () if runs is None else table.drop(columns="gain").merge(runs)["gain"]
+    left, right = min(ends[0], low, *dots), max(ends[1], high, *dots)
+    room = 0.04 * (right - left)
+    return left - room, right + room
 
 
 def group_markers(languages: pd.DataFrame) -> dict[str, str]:
@@ -188,7 +197,8 @@ def new_figure(
             squeeze=False, FigureClass=Described, **shared,
         )  # fmt: skip
     plt.close(figure)
-    title = f"{title} ({ORIGIN})" if ORIGIN else title
+    if ORIGIN:  # one pair of brackets
+        title = f"{title[:-1]}; {ORIGIN})" if title.endswith(")") else f"{title} ({ORIGIN})"
     figure.words = f"{title}{'' if title.endswith('?') else '.'} {look_for}"
     lines = textwrap.wrap(look_for, int(width * 13))
     # blank lines keep the room below the title in which the smaller text then stands
@@ -280,7 +290,7 @@ def shade(panel: Axes, grid: pd.DataFrame | np.ndarray, form: str = "", **look: 
 def _readable_on(colour: np.ndarray) -> str:
     """Dark or white ink on a colour, by its relative luminance (WCAG 2.1)."""
     rgb = np.where(colour <= 0.03928, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)[:3]
-    return ".15" if rgb @ [0.2126, 0.7152, 0.0722] > 0.408 else "w"
+    return ".15" if rgb @ [0.2126, 0.7152, 0.0722] > 0.22 else "w"  # equal contrast, 3.9
 
 
 def cell_text(panel: Axes, x: int, y: int, text: str, **look: Any) -> None:

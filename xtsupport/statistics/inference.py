@@ -221,4 +221,4 @@ def _seeds_left_out(case: Case) -> str:
     """Which seeds a mean over targets does without, as ``common_replicates`` has it."""
     known = [set(labels) for one in case.arms for labels in one.labels if labels is not None]
     gone = sorted(set().union(*known) - set.intersection(*known)) if known else []
-    return f"seeds that not every target has left out: {', '.join(map(str, gone))}" if gone else ""
+    return f"without seeds {', '.join(map(str, gone))}, which not every target has" if gone else ""
