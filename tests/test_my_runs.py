@@ -13,7 +13,7 @@ from study_toys import SMALL, toy_root, write_params, xtsupport
 from xtsupport.errors import UserError
 from xtsupport.files import described, new_folder, write_text
 from xtsupport.report import plots, style
-from xtsupport.study import my_runs, run_store, runs_page
+from xtsupport.study import finished, my_runs, run_store, runs_page, what_counts
 from xtsupport.study.cli import main
 from xtsupport.study.labels import own_settings
 from xtsupport.study.plan import open_study
@@ -55,6 +55,51 @@ def test_runs_are_named_by_how_they_depart_from_their_study(study):
         "squad", "squad{intermediate.learning_rate=0.0005}"
     ]  # fmt: skip
     assert len(my_runs.found()) == 1 + 2 + 3
+
+
+def test_two_runs_of_one_recipe_are_told_apart(study, tmp_path, monkeypatch, capsys):
+    """Phase 2 from the package first, then one's own: squad is the run that starts from the latter,
+    as it is for 06; a notebook that repeats a run leaves a second one."""
+    (squad,) = study.runs("target", "squad")
+    (phase2,) = squad.upstream
+    shutil.rmtree(squad.folder)
+    kept = tmp_path / "package" / "intermediate" / "squad"
+    kept.parent.mkdir(parents=True)
+    phase2.folder.rename(kept)
+    (kept / "model" / "weights").write_text("others")
+    record = json.loads((kept / "run.json").read_text())
+    record["run_key"] = "ab" * 32  # made on another machine
+    record["files"]["model/weights"] = described(kept / "model" / "weights")
+    (kept / "run.json").write_text(json.dumps(record))
+    monkeypatch.setattr(my_runs.folders, "shipped", lambda: tmp_path / "package")
+    my_runs.runs.shipped_runs.cache_clear()
+    (first,) = study.runs("target", "squad", into="scratch")
+    do(first, 60)
+    told = what_counts.counts(study, what_counts.counting(study))
+    assert any(line.startswith("some start from the phase 2 that comes with") for line in told)
+    for run in (phase2, squad, *study.runs("target", "none", again=True)):
+        do(run, 80)
+    labels = [each.label for each in my_runs.found(study, "target")]
+    other = "squad{intermediate.learning_rate=0.0005}"
+    marked = [label for label in labels if not label.startswith("none{again=")]
+    assert sorted(marked) == ["none", "squad", other, "squad{start=package}"]
+    assert len(labels) == 5
+    assert my_runs.found(study, "target")[labels.index("squad")].folder == squad.folder
+    fit, lines = what_counts.with_other_settings(study, my_runs.survey(study))
+    assert [run.condition for run in fit] == [other]
+    assert "squad{start=package} (seed 0)" in lines[-1] and "none{again=" in lines[-1]
+    assert finished.as_chosen(labels) == ['settings = ["intermediate.learning_rate=0.0005"]']
+    told = what_counts.counts(study, what_counts.counting(study))
+    assert not any(line.startswith("some start") for line in told)
+    my_runs.runs.shipped_runs.cache_clear()
+
+
+def test_of_what_was_only_run_with_other_settings_that_is_said(study, capsys):
+    my_runs.show_runs(study, "target")
+    assert "not run here" not in capsys.readouterr().out
+    shutil.rmtree(study.runs("target", "squad")[0].folder)
+    my_runs.show_runs(study, "target")
+    assert "not run here with the settings of the study: squad\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

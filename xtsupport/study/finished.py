@@ -15,6 +15,7 @@ from xtsupport.study import runs
 from xtsupport.study.plan import Study
 from xtsupport.study.runs import NOTEBOOKS, PHASES, SCORED, Run
 
+MARKS = ("data", "start", "again")  # in names of runs, beside settings
 USUAL = {
     "history.csv": {"step", "task", "loss"},
     "scores.csv": {"task", "language", "metric", "score"},
@@ -100,7 +101,7 @@ def as_chosen(names: Iterable[str]) -> list[str]:
     return [
         f"settings = {json.dumps(texts, ensure_ascii=False)}"
         for texts in every
-        if texts and not any("(gone)" in each or each.startswith("data=") for each in texts)
+        if texts and not any("(gone)" in each or each.partition("=")[0] in MARKS for each in texts)
     ]
 
 

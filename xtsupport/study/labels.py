@@ -1,10 +1,11 @@
 """How runs are named: by side, what departs, and seed, as ``squad{target.epochs=4.0}, seed 0``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from xtsupport import folders
 from xtsupport.sides import short_name
 from xtsupport.study import run_store, runs
 from xtsupport.study.runs import Run
@@ -32,6 +33,14 @@ class Done:
         if not (self.folder / runs.RECORD).exists():
             return "unfinished"
         return "damaged" if runs.flaws(self.folder) else "done"
+
+    @property
+    def marked(self) -> "Done":
+        """The same, with a mark of its own: ``squad{start=package}``, or of its folder."""
+        places = map(run_store.place, self.record["upstream"].values())
+        shipped = any(each and each.is_relative_to(folders.shipped()) for each in places)
+        mark = {"start": "package"} if shipped else {"again": self.folder.name[:6]}
+        return replace(self, departs=self.departs | mark)
 
     @property
     def side(self) -> str:

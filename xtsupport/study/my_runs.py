@@ -1,6 +1,6 @@
 """Everything that was run here, by what differs: ``xtsupport runs``, notebooks 03, 04 and 06."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from xtsupport.study.finished import stacked
 from xtsupport.study.labels import Done, departure
 from xtsupport.study.parameters import as_list
 from xtsupport.study.plan import PHASES, Study, open_study
-from xtsupport.study.runs import SCORED
+from xtsupport.study.runs import SCORED, Run
 
 NAMED = 5  # damaged or unfinished runs in one line
 
@@ -39,8 +39,26 @@ def survey(study: Study | None = None) -> list[Done]:
         mine = not study or record.get("study") == study.settings.study
         if record and (mine or record.get("recipe") in planned):
             made.append(Done(folder, record, departure(Done(folder, record), usual)))
+    made = apart(made, planned) if study else made
     sides = [*PHASES, *filed.settings.conditions, *filed.settings.variants] if filed else PHASES
     return sorted(made, key=lambda each: each.place(sides))
+
+
+def apart(made: Iterable[Done], planned: Mapping[str, Run]) -> list[Done]:
+    """The same runs, where several have one name told apart by what they started from: all but the
+    one that stands for the study's run, or else the latest."""
+    alike: dict[tuple, list[Done]] = {}
+    for each in made:
+        name = each.record["phase"], each.record["training_task"], each.label, each.record["seed"]
+        alike.setdefault(name, []).append(each)
+    for every in alike.values():
+        every.sort(key=lambda each: each.record.get("started", ""))
+        mine = [each.record.get("recipe") for each in every[1:] and every]
+        run = next((planned[recipe] for recipe in mine if recipe in planned), None)
+        standing = runs.standing(runs.interactive(run)) if run else None
+        usual = standing[0] if standing else every[-1].folder
+        every[:] = [each if each.folder == usual else each.marked for each in every]
+    return [each for every in alike.values() for each in every]
 
 
 def begun(folder: Path) -> dict:
@@ -180,6 +198,9 @@ def show_runs(study: Study, phase: str | None = None, targets: Sequence[str] = (
     if not made:
         print("No run of this study is finished here yet.")
         return
+    usual = {each.side for each in made if not each.departs}
+    if lone := [side for side in dict.fromkeys(each.side for each in made) if side not in usual]:
+        print(f"not run here with the settings of the study: {', '.join(lone)}")
     lost, scores = losses(made), scores_of(made)
     if len(scores):
         scores = with_guesses(official(scores, study.data), study.data)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from xtsupport import folders
 from xtsupport.report.numbers import counted
 from xtsupport.sides import Side, bare, short_name, side
 from xtsupport.study import runs
@@ -87,6 +88,16 @@ def counts(study: Study, there: Collection[Run]) -> list[str]:
                  for one, own in seeds.items())  # fmt: skip
         lines[0] += f" and {len(others)} with other settings" * bool(others)
         lines[0] += f" were done here: {'; '.join(every)}"
+    above = {
+        each: runs.find(each)
+        for run in there
+        if not run.listed
+        for each in run.upstream
+        if each.phase == "intermediate"
+    }
+    if any(each and each.is_relative_to(folders.shipped()) for each in above.values()):
+        lines.append("some start from the phase 2 that comes with the package; `xtsupport run` and "
+                     "`status` do not count these, as a study does its own phase 2")  # fmt: skip
     if others:
         ways = [f"to look at one alone, set {way} in the parameters" for way in as_chosen(others)]
         lines.append("; ".join(["a name in braces has other settings than the study", *ways[:1]]))
@@ -165,18 +176,22 @@ def with_other_settings(study: Study, made: Iterable[Done]) -> tuple[list[Run], 
 
     planned, own = {run.recipe for run in study.plan.runs}, study.settings
     usual = {each.training_task: examined(each.settings) for each in with_scores(study)}
-    fit, apart = [], []
+    fit, apart, twice = [], [], []
     for each in made:
         record = each.record
         if record["phase"] not in SCORED or each.state != "done":
             continue
         same = examined(record["settings"]) == usual.get(record["training_task"])
         same &= record["condition"] in own.conditions and record["seed"] in own.every_seed
-        if same and each.departs:
+        if same and {"start", "again"} & {*each.departs}:
+            twice.append(f"{each.label} (seed {record['seed']})")
+        elif same and each.departs:
             fit.append(each.run)
         elif not study.whole and record.get("recipe") not in planned:
             apart.append(f"{each.label} (seed {record['seed']})")
     names = [*dict.fromkeys(apart)]
     told = "left out, with other languages, examples, conditions or seeds than the study: "
     ways = [f"to see some, set {each}" for each in as_chosen(names)[:1]]
-    return fit, ["; ".join([told + ", ".join(names), *ways])] if names else []
+    lines = ["; ".join([told + ", ".join(names), *ways])] * bool(names)
+    again = "left out, as another run has the same settings: "
+    return fit, lines + [again + ", ".join(twice)] * bool(twice)
