@@ -53,7 +53,7 @@ def apart(made: Iterable[Done], planned: Mapping[str, Run]) -> list[Done]:
         alike.setdefault(name, []).append(each)
     for every in alike.values():
         every.sort(key=lambda each: each.record.get("started", ""))
-        mine = [each.record.get("recipe") for each in every[1:] and every]
+        mine = [each.record.get("recipe", "") for each in every[1:] and every]
         run = next((planned[recipe] for recipe in mine if recipe in planned), None)
         standing = runs.standing(runs.interactive(run)) if run else None
         usual = standing[0] if standing else every[-1].folder
