@@ -75,6 +75,11 @@ def test_only_what_no_study_lists_is_left_over(study, tmp_path):
         "intermediate under squad{intermediate.epochs=2.0}, seed 0 (study toy)",
         "target xquad under squad{intermediate.epochs=2.0}, trained on squad, seed 0 (study toy)",
     }
+    path = tmp_path / "params" / "toy.yaml"  # of a study with another name, whose folder is gone
+    other = open_study(path, {"study": "other", "target.epochs": 2}).runs("target", "none")
+    do(other[0])
+    (lone,) = (each for each in leftovers.leftovers() if "(study other)" in each.what)
+    assert lone.what.startswith("target xquad under none{target.epochs=2.0}, trained on squad")
     with open_run(runs.replace(new[0], seed=9)) as folder:  # somebody is at work there
         assert folder.path not in {each.folder for each in leftovers.leftovers()}
     leftovers.remove(leftovers.leftovers())

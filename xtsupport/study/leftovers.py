@@ -34,7 +34,8 @@ def leftovers() -> list[Leftover]:
                for each in entries(folders.runs())}  # fmt: skip
     planned, unplanned = planned_now(records.values())
     used = {row["run_key"] or row["recipe"] for row in rows} | unplanned
-    used |= {each for run in planned for each in (run.recipe, run.key) if each}
+    made = [run for each in planned.values() for run in each]
+    used |= {each for run in made for each in (run.recipe, run.key) if each}
     names = {folder: {folder.name, *map(record.get, ("run_key", "recipe"))}
              for folder, record in records.items()}  # fmt: skip
     used |= {each[:SHORT] for each in used}
@@ -49,7 +50,7 @@ def leftovers() -> list[Leftover]:
     return sorted(found, key=lambda each: -each.size)
 
 
-def planned_now(records: Collection[dict]) -> tuple[list[Run], set[str]]:
+def planned_now(records: Collection[dict]) -> tuple[dict[Path, tuple[Run, ...]], set[str]]:
     """What the studies in ``outputs/`` and the params files that records name plan now; and, where
     a file cannot be planned, such as without its data, the keys of all that it was run for.
     """
@@ -60,20 +61,26 @@ def planned_now(records: Collection[dict]) -> tuple[list[Run], set[str]]:
         for name in {*record.get("origins", {}).values()} - {"--set"}:
             for path in map(folders.params_file, (name, f"params/{name}")):
                 made_for.setdefault(path, set()).add(record["study"])
-    planned: list[Run] = []
+    planned: dict[Path, tuple[Run, ...]] = {}
     unknown: set[str] = set()
     for path in filter(Path.is_file, made_for):
         try:
-            planned += open_study(path).plan.runs
+            planned[path] = open_study(path).plan.runs
         except UserError:
             unknown |= made_for[path]
     return planned, {each["run_key"] for each in records if each and each["study"] in unknown}
 
 
-def words(folder: Path, record: dict, planned: Iterable[Run]) -> str:
-    """What a folder of the store holds, with the settings that are not its study's."""
+def words(folder: Path, record: dict, planned: dict[Path, tuple[Run, ...]]) -> str:
+    """What a folder of the store holds, with the settings that its study or params file has not."""
     if record:
-        usual = {run.recipe: run for run in planned if run.study == record["study"]}
+        files_of = {*record.get("origins", {}).values()}
+        usual = {
+            run.recipe: run
+            for path, made in planned.items()
+            if path.name in files_of or path.parent.name == record["study"]
+            for run in made
+        }
         done = Done(folder, record, departure(Done(folder, record), usual))
         half = "" if (folder / RECORD).exists() else ", unfinished"
         return described(record | {"condition": done.condition}) + half
