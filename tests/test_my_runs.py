@@ -288,6 +288,10 @@ def test_one_call_shows_table_and_pictures(study, monkeypatch):
     assert "0.0005" in table.to_html() and "80.0" in table.to_html()
     assert losses.get_suptitle().startswith("SQuAD: training loss of 3 runs")
     assert scores.get_suptitle().startswith("XQuAD")
+    above = my_runs.scores_of(my_runs.found(study, "target"))
+    assert my_runs.alike(above, above.iloc[::-1], "xquad")
+    assert not my_runs.alike(above, above.assign(score=above["score"] + 1), "xquad")
+    assert not my_runs.alike(above, above.iloc[:2], "xquad")
     my_runs.show_runs(study, "target", ["udpos"])  # there is none
     assert len(shown) == 3
     monkeypatch.setattr(style, "ORIGIN", "runs with other settings")

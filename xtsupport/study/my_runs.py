@@ -8,6 +8,7 @@ import pandas as pd
 
 from xtsupport import files, folders
 from xtsupport.errors import UserError
+from xtsupport.report.names import task_name
 from xtsupport.report.numbers import counted
 from xtsupport.study import run_store, runs
 from xtsupport.study.finished import stacked
@@ -172,11 +173,25 @@ def scores_of(made: Sequence[Done]) -> pd.DataFrame:
     return stacked(parts, "scores.csv")
 
 
-def show_runs(study: Study, phase: str | None = None, targets: Sequence[str] = ()) -> None:
+def alike(scores: pd.DataFrame, other: pd.DataFrame, task: str) -> bool:
+    """Whether two tables of scores have the same means of a task, to a tenth of a point."""
+    parts = [each[each["task"].eq(task)].astype({"condition": str, "language": str})
+             for each in (scores, other)]  # fmt: skip
+    one, two = (part.groupby(["condition", "language"])["score"].mean() for part in parts)
+    return one.index.equals(two.index) and bool(((one - two).abs() < 0.05).all())
+
+
+def show_runs(
+    study: Study,
+    phase: str | None = None,
+    targets: Sequence[str] = (),
+    above: pd.DataFrame | None = None,
+) -> None:
     """In a notebook: show the table and the figures of all runs of a study.
 
     phase: intermediate (losses), target or retrieval (losses, scores by language and family);
     None: all that have scores. targets: only the runs on these, and their scores; empty: all.
+    above: scores whose pictures the notebook has shown; the same ones are not drawn again.
     """
     from IPython.display import display
 
@@ -209,5 +224,7 @@ def show_runs(study: Study, phase: str | None = None, targets: Sequence[str] = (
         for task in lost["task"].unique() if phase and len(lost) else ():
             display(plots.losses_of_runs(lost[lost["task"] == task], task))
         for task in scores["task"].unique() if len(scores) else ():
-            if not wanted or task in wanted:
+            if above is not None and alike(scores, above, task):
+                print(f"{task_name(task)}: the picture is the one above, under *By language*.")
+            elif not wanted or task in wanted:
                 display(plots.score_heatmap(scores, language_table(study.data), task))
