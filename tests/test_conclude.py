@@ -107,7 +107,9 @@ def test_of_the_study_of_the_package_only_what_was_chosen_is_shown(capsys, tmp_p
     assert {*finished.predictions(conclude.present(one, demo=True), "squad", "xquad")["seed"]} == {
         0
     }
-    whole = conclude.present(open_study("params/demo.yaml"), demo=True)
+    chosen = open_study("params/demo.yaml", "target.epochs=2")
+    whole = conclude.present(chosen, demo=True)
+    assert "comes with the package; `settings` choose only among" in capsys.readouterr().out
     assert conclude.find_cube(whole) == whole.folder / "cube"
 
 
@@ -253,7 +255,7 @@ def test_a_condition_only_run_with_other_settings_takes_part_under_its_name_in_b
     assert (part.settings.analysis.contrasts, part.settings.analysis.primary) == ([], None)
     why = conclude.declared(part).splitlines()
     assert "contrasts: []" in why and why[-1].startswith(
-        "no primary comparison: squad and none were not both run on xquad as declared, with the"
+        "no primary comparison: these are not runs of squad and none on xquad with the same seed"
     )
     assert conclude.declared(study).endswith("unit: clusters x seeds\n")  # and no remark
     evidence = evidence_of(conclude.find_cube(part), part.settings, part.data)

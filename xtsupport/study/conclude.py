@@ -79,7 +79,7 @@ def declared(study: Study) -> str:
         why = f"{study.params} declares it of its own settings, and other ones were chosen here"
     elif one := filed.primary:
         both = f"{one.treatment} and {one.baseline}"
-        why = f"{both} were not both run on {one.target} as declared, with the same seed"
+        why = f"these are not runs of {both} on {one.target} with the same seed, as declared"
     usual = "" if analysis.contrasts else "; every condition is compared with its usual baselines"
     return f"{text}\nno primary comparison: {why}{usual}. All is exploratory"
 
@@ -98,6 +98,7 @@ def shipped_study(study: Study, asked: bool = False) -> Study:
     except UserError:  # in place of a study with other names
         found, less = open_study(file), ", all of it: it lacks what `only` names" * bool(only)
     found = replace(found, folder=folder)
+    less += "; `settings` choose only among runs that were done here" * bool(study.settings.chosen)
     name = f"the {found.settings.study} study that comes with the package"
     style.ORIGIN = f"{name}, not run here"
     style.name_tables()
