@@ -75,9 +75,13 @@ def test_two_runs_of_one_recipe_are_told_apart(study, tmp_path, monkeypatch, cap
     my_runs.runs.shipped_runs.cache_clear()
     (first,) = study.runs("target", "squad", into="scratch")
     do(first, 60)
+    old = first.folder
     told = what_counts.counts(study, what_counts.counting(study))
     assert any(line.startswith("some start from the phase 2 that comes with") for line in told)
-    for run in (phase2, squad, *study.runs("target", "none", again=True)):
+    do(phase2, 80)  # the scores that started from the other one count until there are new ones
+    assert old in what_counts.counting(study).values()
+    assert [each.label for each in my_runs.found(study, "target")].count("squad") == 1
+    for run in (squad, *study.runs("target", "none", again=True)):
         do(run, 80)
     labels = [each.label for each in my_runs.found(study, "target")]
     other = "squad{intermediate.learning_rate=0.0005}"

@@ -11,7 +11,7 @@ from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.files import read_csv
 from xtsupport.sides import bare, in_braces
-from xtsupport.study import runs
+from xtsupport.study import run_store, runs
 from xtsupport.study.plan import Study
 from xtsupport.study.runs import NOTEBOOKS, PHASES, SCORED, Run
 
@@ -66,12 +66,8 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
         cube = read_cube(shipped, tasks=[target])
         own = (cube["condition"] == condition) & cube["seed"].isin(study.settings.every_seed)
         return cube[own].reset_index(drop=True)
-    there = [
-        run
-        for phase in SCORED
-        for run in study.runs(phase, into="scratch")
-        if target in run.settings["targets"] and runs.find(run)
-    ]
+    asked = [run for phase in SCORED for run in study.runs(phase, into="scratch")]
+    there = scored_here(run for run in asked if target in run.settings["targets"])
     others = sorted({run.side for run in there if bare(run.side) == condition != run.side})
     if len(others) == 1 and not any(run.side == condition for run in there):
         (condition,) = others
@@ -87,11 +83,20 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
             f"04_target_transfer with condition = {condition!r} and targets = [{target!r}]"
         )
     parts = [
-        pd.read_parquet(runs.require(run) / "examples.parquet").assign(condition=run.side)
-        for run in done
+        pd.read_parquet(there[run] / "examples.parquet").assign(condition=run.side) for run in done
     ]
     read = pd.concat(parts, ignore_index=True)
     return read[read["task"] == target].reset_index(drop=True)
+
+
+def scored_here(asked: Iterable[Run]) -> dict[Run, Path]:
+    """The interactive runs with scores that are whole, and their folders; where none starts from
+    the phase 2 that is here now, the latest that started from another, such as the package's."""
+    records = [(each, runs.read_record(each) or {}) for each in run_store.entries(folders.runs())]
+    records.sort(key=lambda each: each[1].get("started", ""))
+    latest = {record.get("recipe"): folder for folder, record in records if not runs.flaws(folder)}
+    either = ((run, runs.find(run) or latest.get(run.recipe)) for run in asked)
+    return {run: folder for run, folder in either if folder}
 
 
 def as_chosen(names: Iterable[str]) -> list[str]:

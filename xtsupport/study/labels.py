@@ -37,10 +37,15 @@ class Done:
     @property
     def marked(self) -> "Done":
         """The same, with a mark of its own: ``squad{start=package}``, or of its folder."""
-        places = map(run_store.place, self.record["upstream"].values())
-        shipped = any(each and each.is_relative_to(folders.shipped()) for each in places)
-        mark = {"start": "package"} if shipped else {"again": self.folder.name[:6]}
+        mark = {"start": "package"} if self.from_package else {"again": self.folder.name[:6]}
         return replace(self, departs=self.departs | mark)
+
+    @property
+    def from_package(self) -> bool:
+        """Whether it starts from a phase 2 of the package."""
+        above = self.record["upstream"].items()
+        places = [run_store.place(key) for name, key in above if name.startswith("intermediate")]
+        return any(each and each.is_relative_to(folders.shipped()) for each in places)
 
     @property
     def side(self) -> str:

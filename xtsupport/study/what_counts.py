@@ -1,14 +1,13 @@
 """Which runs that are here count, and the part of a study that they make."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from xtsupport import folders
 from xtsupport.report.numbers import counted
 from xtsupport.sides import Side, bare, short_name, side
 from xtsupport.study import runs
-from xtsupport.study.finished import as_chosen
+from xtsupport.study.finished import as_chosen, scored_here
 from xtsupport.study.labels import Done
 from xtsupport.study.narrowing import named, with_analysis
 from xtsupport.study.plan import Study, alone, study_of
@@ -29,7 +28,7 @@ def counting(study: Study) -> dict[Run, Path]:
     will do. Else a cube counts, as for the demo study in the package.
     """
     scored = [runs.interactive(run) for run in with_scores(study)]
-    there = {run: folder for run in scored if (folder := runs.find(run))}
+    there = scored_here(scored)
     enough = len(there) == len(scored) or comparable(study, there)
     return there if enough and not study.shipped else {}
 
@@ -72,7 +71,7 @@ def by_target(scored: Iterable[tuple[str, Side, int | None]]) -> Tested:
     return found
 
 
-def counts(study: Study, there: Collection[Run]) -> list[str]:
+def counts(study: Study, there: Mapping[Run, Path]) -> list[str]:
     """How much of a study was run here, and what that is worth."""
     planned = [run for run in with_scores(study) if not run.listed]
     others = [run.condition for run in there if run.listed]
@@ -88,14 +87,10 @@ def counts(study: Study, there: Collection[Run]) -> list[str]:
                  for one, own in seeds.items())  # fmt: skip
         lines[0] += f" and {len(others)} with other settings" * bool(others)
         lines[0] += f" were done here: {'; '.join(every)}"
-    above = {
-        each: runs.find(each)
-        for run in there
-        if not run.listed
-        for each in run.upstream
-        if each.phase == "intermediate"
-    }
-    if any(each and each.is_relative_to(folders.shipped()) for each in above.values()):
+    made = [
+        Done(each, runs.read_record(each) or {}) for run, each in there.items() if not run.listed
+    ]
+    if any(each.from_package for each in made):
         lines.append("some start from the phase 2 that comes with the package; `xtsupport run` and "
                      "`status` do not count these, as a study does its own phase 2")  # fmt: skip
     if others:
