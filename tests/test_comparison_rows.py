@@ -149,7 +149,8 @@ def test_levels_stand_nearest_to_english_first_within_their_task():
 
 
 def test_a_table_for_reading_names_tasks_and_levels_as_all_others_do():
-    rows = pd.DataFrame({"task": ["xquad - rest"], "level": ["all"], "note": ["x"]})
+    rows = pd.DataFrame({"task": ["xquad - rest"], "level": ["all"], "condition": ["none"]})
     text = comparison_rows.reading(rows).to_html()
     assert "XQuAD minus other targets" in text and "all languages" in text
+    assert "no intermediate task" in text
     assert rows["task"].tolist() == ["xquad - rest"]

@@ -4,16 +4,17 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from xtsupport.report.names import level_order, task_name
+from xtsupport.report.names import level_order, side_name, task_name
 from xtsupport.statistics.comparisons import compares
 from xtsupport.statistics.declared import Primary, apart
 
 
 def reading(frame: pd.DataFrame, digits: int = 1):
     """A frame as one reads it: left-aligned, texts whole, passages in wide columns, no row numbers,
-    tasks by their names (a pandas Styler)."""
-    if "task" in frame:
-        frame = frame.assign(task=frame["task"].astype(str).map(task_name))
+    tasks and conditions by their names (a pandas Styler)."""
+    for column, name in (("task", task_name), ("condition", side_name)):
+        if column in frame:
+            frame = frame.assign(**{column: frame[column].astype(str).map(name)})
     if "level" in frame:
         frame = frame.assign(level=frame["level"].replace("all", "all languages"))
     left = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
