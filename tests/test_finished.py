@@ -33,5 +33,7 @@ def test_tables_of_finished_runs_carry_condition_and_seed(study):
 def test_predictions_of_a_condition_that_was_not_run(study, capsys):
     with pytest.raises(UserError, match="04_target_transfer with condition = 'squad'"):
         finished.predictions(study, "squad", "xquad")
+    with pytest.raises(UserError, match="did you mean 'squad'"):
+        finished.predictions(study, "sqaud", "xquad")
     assert not finished.has_predictions(study, ["squad"], "xquad")
     assert "no run of it is finished" in capsys.readouterr().out

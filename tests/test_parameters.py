@@ -90,6 +90,7 @@ CELL = "params: str = 'x'  # the study\nseeds: list = [0]  # seeds"
         ([CELL, "# Parameters\nseeds = [1]"], None),
         ([CELL, "# Parameters\nseds = [1]"], "'seds'.*did you mean 'seeds'"),
         ([f"{CELL}\nonly: list = []", "# Parameters\ntargets = 'xquad'"], "only = .'targets=...'"),
+        ([f"{CELL}\nonly: list = []", "# Parameters\nseed = 0"], "only = .'seeds=...'"),
         ([f"{CELL}\nsedes = [1]"], "'sedes'.*did you mean 'seeds'"),
         ([f"{CELL}\nsedes = [1]", CELL, "other = 1"], None),  # mended and executed again
         (["%matplotlib inline", CELL, "x = 1"], None),

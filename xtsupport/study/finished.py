@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from xtsupport import folders
-from xtsupport.errors import UserError
+from xtsupport.errors import UserError, did_you_mean
 from xtsupport.files import read_csv
 from xtsupport.sides import bare, in_braces
 from xtsupport.study import run_store, runs
@@ -78,8 +78,10 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
             f"{', '.join(others)}; or set {' or '.join(as_chosen(others)) or 'settings'}"
         )
     if not done:
+        names = {run.condition for run in asked}
+        meant = "" if bare(condition) in names else did_you_mean(condition, names)
         raise UserError(
-            f"{target} under {condition!r}: no run of it is finished; run notebook "
+            f"{target} under {condition!r}{meant}: no run of it is finished; run notebook "
             f"04_target_transfer with condition = {condition!r} and targets = [{target!r}]"
         )
     parts = [

@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from xtsupport.errors import UserError, did_you_mean
@@ -68,8 +69,9 @@ def check_names() -> None:
 
 def nearest(name: str, known: list[str]) -> str:
     """What was probably meant: a part of the study, where the notebook takes parts, else a name."""
-    if "only" in known and name in PARTS:
-        return f" (for a part of the study: only = ['{name}=...'])"
+    part = get_close_matches(name, PARTS, n=1, cutoff=0.8)
+    if "only" in known and part:
+        return f" (for a part of the study: only = ['{part[0]}=...'])"
     return did_you_mean(name, known)
 
 
