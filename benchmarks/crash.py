@@ -520,7 +520,8 @@ FILLED = """with (root / 'outputs/filler').open('wb', buffering=0) as f:
             f.truncate(f.tell() - {})"""
 FAULTS = {
     "the disk is full: a result": (
-        full_disk("folder.write_text('big', 'x' * 9_000_000)"), FULL_DISK),
+        full_disk("from xtsupport.files import write_text; "
+                  "write_text(folder.path / 'big', 'x' * 9_000_000)"), FULL_DISK),
     "the disk is full: results, log, state, stamps": (full_disk(FILL.format("")), FULL_DISK),
     "the disk is full until the process ends": (
         full_disk(FILL.format("(root / 'outputs/filler').unlink()\n    ")), FULL_DISK),
