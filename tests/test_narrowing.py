@@ -105,7 +105,8 @@ def test_a_part_by_seeds_where_conditions_have_their_own(params):
     }  # fmt: skip
     with pytest.raises(UserError, match=r'allowed: 0, 2; .*\["seeds=\[0, 2, 1\]"\]') as caught:
         open_study(params, {"seeds": [0, 2]}).runs("target", "squad", seeds=1)
-    with pytest.raises(UserError, match=r'settings = \["seeds.squad=\[0, 2, 1\]"\]'):
+    hint = r'settings = \["seeds.none=\[0, 1, 2\]", "seeds.squad=\[0, 2, 1\]"\]'
+    with pytest.raises(UserError, match=hint):
         whole.runs("target", "squad", seeds=1)
     assert len(caught.value.problems) == 1
 
