@@ -112,7 +112,7 @@ def verdict_look(verdict: str) -> dict[str, str]:
 
 
 def marks_used(verdicts: pd.Series) -> str:
-    """What the marks of these verdicts mean, for a caption: only those that are drawn."""
+    """What the marks of these (rows,) verdicts mean, for a caption: only those that are drawn."""
     used = [text for verdict, text in MARKS.items() if verdicts.eq(verdict).any()]
     return " ".join(used + [NO_FINDING] * (not verdicts.isin(list(MARKS)).all()))
 
