@@ -217,11 +217,12 @@ def other_settings(found: Contents) -> list[str]:
     mine = side(found.primary.treatment)
     alike = [one for one in sides(found.evidence.moments)
              if (bare(one[0]), one[1]) == (bare(mine[0]), mine[1]) and one != mine]  # fmt: skip
+    if not alike:
+        return []
     names = [side_name(short_name(one), found.evidence.data) for one in alike]
     return [
         f"All this is about {side_name(found.primary.treatment, found.evidence.data)}, not about "
         f"{', '.join(names)}; to see those, choose their settings in notebook 07."
-        for _ in names[:1]
     ]
 
 

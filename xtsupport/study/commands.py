@@ -258,7 +258,7 @@ def status(args) -> None:
 )  # fmt: skip
 def runs_done(args) -> None:
     """List all runs made here, and how they differ."""
-    from xtsupport.study.my_runs import left_out, readable, runs_table, survey
+    from xtsupport.study.my_runs import finished, left_out, readable, runs_table, survey
     from xtsupport.study.plan import open_study
 
     if args.page:
@@ -268,7 +268,7 @@ def runs_done(args) -> None:
         return
     study = open_study(args.file) if args.file else None
     every = survey(study)
-    made = [e for e in every if e.state == "done" and args.phase in (None, e.record["phase"])]
+    made = finished(every, *([args.phase] if args.phase else []))
     for phase in dict.fromkeys(each.record["phase"] for each in made):
         part = runs_table([each for each in made if each.record["phase"] == phase])
         print(readable(part).to_string(index=False), end="\n\n")

@@ -94,10 +94,14 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
 def scored_here(asked: Iterable[Run]) -> dict[Run, Path]:
     """The interactive runs with scores that are whole, and their folders; where none starts from
     the phase 2 that is here now, the latest that started from another, such as the package's."""
-    records = [(each, runs.read_record(each) or {}) for each in run_store.entries(folders.runs())]
-    records.sort(key=lambda each: each[1].get("started", ""))
-    latest = {record.get("recipe"): folder for folder, record in records if not runs.flaws(folder)}
-    either = ((run, runs.find(run) or latest.get(run.recipe)) for run in asked)
+    found = {run: runs.find(run) for run in asked}
+    wanted = {run.recipe for run, folder in found.items() if not folder}
+    entries = run_store.entries(folders.runs()) if wanted else []
+    records = [(each, runs.read_record(each) or {}) for each in entries]
+    others = [each for each in records if each[1].get("recipe") in wanted]
+    others.sort(key=lambda each: each[1].get("started", ""))
+    latest = {record["recipe"]: folder for folder, record in others if not runs.flaws(folder)}
+    either = ((run, folder or latest.get(run.recipe)) for run, folder in found.items())
     return {run: folder for run, folder in either if folder}
 
 

@@ -72,10 +72,15 @@ def begun(folder: Path) -> dict:
     return record if over or not files.is_locked(folder / runs.LOCK) else {}
 
 
+def finished(made: Iterable[Done], *phases: str) -> list[Done]:
+    """The finished runs of a survey, of some phases or all."""
+    kept = [each for each in made if not phases or each.record["phase"] in phases]
+    return [each for each in kept if each.state == "done"]
+
+
 def found(study: Study | None = None, phase: str | None = None) -> list[Done]:
     """The finished runs of ``survey``, of a phase or all."""
-    made = [each for each in survey(study) if each.state == "done"]
-    return [each for each in made if phase in (None, each.record["phase"])]
+    return finished(survey(study), *([phase] if phase else []))
 
 
 def left_out(made: Iterable[Done]) -> list[str]:
@@ -205,10 +210,8 @@ def show_runs(
         print(line)
     made = [
         each
-        for each in every
-        if each.state == "done"
-        and each.record["phase"] in ((phase,) if phase else SCORED)
-        and (not wanted or wanted & {*each.record["settings"].get("targets", wanted)})
+        for each in finished(every, *([phase] if phase else SCORED))
+        if not wanted or wanted & {*each.record["settings"].get("targets", wanted)}
     ]
     if not made:
         print("No run of this study is finished here yet.")

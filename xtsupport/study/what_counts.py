@@ -9,6 +9,7 @@ from xtsupport.sides import Side, bare, short_name, side
 from xtsupport.study import runs
 from xtsupport.study.finished import as_chosen, scored_here
 from xtsupport.study.labels import Done
+from xtsupport.study.my_runs import finished
 from xtsupport.study.narrowing import named, with_analysis
 from xtsupport.study.plan import Study, alone, study_of
 from xtsupport.study.runs import SCORED, Run
@@ -172,10 +173,8 @@ def with_other_settings(study: Study, made: Iterable[Done]) -> tuple[list[Run], 
     planned, own = {run.recipe for run in study.plan.runs}, study.settings
     usual = {each.training_task: examined(each.settings) for each in with_scores(study)}
     fit, apart, twice = [], [], []
-    for each in made:
+    for each in finished(made, *SCORED):
         record = each.record
-        if record["phase"] not in SCORED or each.state != "done":
-            continue
         same = examined(record["settings"]) == usual.get(record["training_task"])
         same &= record["condition"] in own.conditions and record["seed"] in own.every_seed
         if same and {"start", "again"} & {*each.departs}:
