@@ -14,7 +14,6 @@ are split into characters; a combining vowel or tone mark stays with the charact
 import re
 import string
 import unicodedata
-from collections import Counter
 from functools import lru_cache
 
 SQUAD_ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -71,7 +70,9 @@ def segmented_tokens(text: str, language: str) -> tuple[str, ...]:
 
 def token_f1(prediction: tuple[str, ...], gold: tuple[str, ...]) -> float:
     """F1 of two bags of tokens, 0 without a common one, as in SQuAD v1.1 and MLQA."""
-    common = sum((Counter(prediction) & Counter(gold)).values())
+    if prediction == gold:
+        return float(bool(gold))
+    common = sum(min(prediction.count(t), gold.count(t)) for t in set(prediction) & set(gold))
     if not common:
         return 0.0
     precision, recall = common / len(prediction), common / len(gold)

@@ -242,11 +242,14 @@ def _percentages(results):
 def _frame(ids, clusters, results):
     import pandas as pd
 
-    nothing, frames = np.full((len(ids), 3), np.nan), []
-    for metric, values in results.items():
-        scores, counts = (values, nothing) if values.ndim == 1 else (nothing[:, 0], values)
-        columns = {"example_id": ids, "cluster_id": clusters, "metric": metric, "score": scores}
-        named = zip(("tp", "fp", "fn"), counts.T, strict=True)
-        columns |= {name: pd.array(each, "Int32") for name, each in named}
-        frames.append(pd.DataFrame(columns))
-    return pd.concat(frames, ignore_index=True)
+    values = np.full((len(results), len(ids), 4), np.nan)  # score, tp, fp, fn
+    for rows, found in zip(values, results.values(), strict=True):
+        rows[:, slice(0, 1) if found.ndim == 1 else slice(1, 4)] = found.reshape(len(ids), -1)
+    score, *counts = values.reshape(-1, 4).T
+    columns: dict = {
+        "example_id": list(ids) * len(results),
+        "cluster_id": list(clusters) * len(results),
+    }
+    columns |= {"metric": np.repeat(list(results), len(ids)), "score": score}
+    named = zip(("tp", "fp", "fn"), counts, strict=True)
+    return pd.DataFrame(columns | {name: pd.array(each, "Int32") for name, each in named})
