@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from xtsupport import folders
-from xtsupport.study import commands, memory
+from xtsupport.study import memory, plan_lines
 from xtsupport.study.cost import SHAPES, Estimate
 from xtsupport.study.params.loading import load_settings
 from xtsupport.study.phases.fitting import recompute
@@ -63,10 +63,10 @@ def test_only_a_gpu_that_is_too_small_is_told(large, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: small)
     told = memory.too_little_memory(large)
     assert "21.1 GiB, this GPU has 16.0; --set evaluation.batch_tokens=4096" in told
-    monkeypatch.setattr("xtsupport.study.execution.gpu_locks.devices", lambda: ["0"])
-    monkeypatch.setattr("xtsupport.study.cost.Estimate", lambda *_: large)
+    monkeypatch.setattr(plan_lines, "devices", lambda: ["0"])
+    monkeypatch.setattr(plan_lines, "Estimate", lambda *_: large)
     study = SimpleNamespace(settings=large.settings, plan=SimpleNamespace(runs=()))
-    assert f"warning: {told}" in commands.unfit(study)  # before `run` starts
+    assert f"warning: {told}" in plan_lines.unfit(study)  # before `run` starts
 
 
 def test_checkpointing_computes_layers_twice_and_changes_no_loss(tiny_encoder):

@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgb
 from xtsupport.report import gain_plots, plots, style
 from xtsupport.report.encoder_plots import attention_map, vector_map
 from xtsupport.report.names import level_names, level_order
+from xtsupport.report.power_report import mde_picture
 from xtsupport.tables import language_table
 
 LANGUAGES = toy_languages()
@@ -51,7 +52,7 @@ def every_figure() -> dict:
         "families": plots.family_picture(LANGUAGES),
         "layers": plots.retrieval_by_layer(layers, LANGUAGES),
         "slope": gain_plots.distance_slope(by_language, LANGUAGES),
-        "mde": gain_plots.mde_picture(design, 2.0, LANGUAGES),
+        "mde": mde_picture(design, 2.0, LANGUAGES),
     }
 
 

@@ -1,4 +1,4 @@
-"""Planning and calibration for people: the power table as a picture, in words, as files."""
+"""Planning and calibration for people: the power table as pictures, in words, as files."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator
 
 from xtsupport.files import write_text
 from xtsupport.report import style
-from xtsupport.report.names import level_order
+from xtsupport.report.names import level_names, level_order
 from xtsupport.report.numbers import counted, points
 from xtsupport.report.page import save, shown
 from xtsupport.report.paper_tables import latex
@@ -60,6 +60,33 @@ def _power_line(panel, rows, level, number, languages) -> None:
         rows["n_seeds"], 100 * rows["power"], color=colour, marker=marker, markersize=5,
         linewidth=width, label=level,
     )  # fmt: skip
+
+
+def mde_picture(table: pd.DataFrame, wanted: float, languages: pd.DataFrame) -> Figure:
+    """The smallest gain found with 80% power, levels down, numbers of seeds across, as a map.
+
+    `table`: level, n_seeds, mde (points), unit; cells at or below `wanted` are framed.
+    """
+    order = level_order(table["level"], languages)
+    grid = table.pivot_table(index="level", columns="n_seeds", values="mde").loc[order]
+    found = np.argwhere(grid.to_numpy() <= wanted)
+    gain = f"a gain of {points(wanted)}"
+    framed = f"Framed: finds {gain}." if len(found) else f"No number of seeds here finds {gain}."
+    figure, (panel,) = style.new_figure(
+        "The smallest gain that this design finds (points, 80% power)",
+        "Along a row: more seeds. Where the numbers stop falling, more of the same does not help, "
+        f"only more questions or languages do. {framed} Unit: {table['unit'].iloc[0]}.",
+        width=max(6.4, 2.2 + 0.8 * grid.shape[1]),
+        height=2.1 + 0.4 * grid.shape[0],
+    )
+    style.shade(panel, grid, ".1f", cmap="cividis_r", linewidths=1)
+    panel.set_xticks(np.arange(grid.shape[1]) + 0.5, map(str, grid.columns))
+    panel.set_yticks(np.arange(len(order)) + 0.5, level_names(order, languages).values())
+    for y, x in found:
+        corners = [x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y]
+        panel.plot(*corners, color=style.COLOURS[1], linewidth=2)
+    panel.set(xlabel="number of seeds", ylabel="")
+    return figure
 
 
 def power_sentences(table: pd.DataFrame) -> list[str]:

@@ -26,6 +26,7 @@ from xtsupport.report.numbers import counted, points
 from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table
 from xtsupport.report.page_tables import trained_on
 from xtsupport.report.paper_tables import write_tables
+from xtsupport.report.power_report import mde_picture
 from xtsupport.report.style import SIMULATED, gain_window, marked
 from xtsupport.sides import bare, both_sides
 from xtsupport.statistics.declared import Declared, apart
@@ -270,7 +271,7 @@ def figures(found: Contents) -> dict[str, Callable[[], Figure]]:
         made["distance"] = partial(gain_plots.distance_slope, found.single, found.languages)
     if found.power is not None:
         drawn = found.power, found.rules.margin, found.languages
-        made["power"] = partial(gain_plots.mde_picture, *drawn)
+        made["power"] = partial(mde_picture, *drawn)
     beside = with_guesses(found.scores, found.evidence.data)
     for task in dict.fromkeys(found.scores["task"]):
         made[f"scores-{task}"] = partial(plots.score_heatmap, beside, found.languages, task)

@@ -12,7 +12,7 @@ from xtsupport.report.names import metric_name, side_name, task_name
 from xtsupport.report.numbers import MINUS, ends, interval, p_text, points, signed
 from xtsupport.report.page import Block, bullets, folded, paragraph, picture, table
 from xtsupport.report.paper_sentences import sentence
-from xtsupport.report.power_report import power_sentences
+from xtsupport.report.power_report import mde_picture, power_sentences
 from xtsupport.statistics.components import uncertainty_shares
 from xtsupport.statistics.distance import distance_slope
 from xtsupport.statistics.pooling import outlook
@@ -136,7 +136,7 @@ def power(found: Contents) -> list[Block]:
     plan = found.power
     if plan is None:
         return []
-    drawn = gain_plots.mde_picture(plan, found.rules.margin, found.languages)
+    drawn = mde_picture(plan, found.rules.margin, found.languages)
     told = power_sentences(plan[plan["level"] == "all"])[0]
     summary = f"What a gain of {points(found.rules.margin)} would need"
     return [folded(summary, paragraph(told), picture(drawn))]

@@ -118,6 +118,7 @@ def doctor(args) -> int:
 def run(args) -> int:
     """Run everything in a study that is not finished yet."""
     from xtsupport.study.execution import progress, runner, snakemake, state
+    from xtsupport.study.plan_lines import unfit
     from xtsupport.study.run_store import plan_flaw
 
     if args.dry_run:
@@ -162,22 +163,6 @@ def run(args) -> int:
 def demo(args) -> int:
     """Run the demo study, offline, in any folder."""
     return run(args)
-
-
-def unfit(study) -> list[str]:
-    """A line where this machine is slow in a study's precision, and one where its GPU is too small;
-    UserError where it may not run in that precision."""
-    from xtsupport.study.cost import Estimate
-    from xtsupport.study.execution.gpu_locks import devices
-    from xtsupport.study.memory import too_little_memory
-    from xtsupport.training import precision
-
-    own, retrieval = study.settings.precision, study.settings.retrieval.precision
-    both = (own, study.settings.resolved_precision), (retrieval, retrieval)
-    lines = [line for asked, used in both for line in precision.check(asked, used)][:1]
-    if devices() and (text := too_little_memory(Estimate(study.settings, study.plan.runs))):
-        lines.append(f"warning: {text}")
-    return lines
 
 
 @verb(

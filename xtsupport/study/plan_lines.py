@@ -1,4 +1,5 @@
-"""What `xtsupport plan` prints: the nodes, what a study costs, and what it still needs."""
+"""What `xtsupport plan` prints: the nodes, what a study costs, and what it still needs; and what
+`xtsupport run` warns of before it starts."""
 
 from xtsupport.errors import UserError
 from xtsupport.report.numbers import counted
@@ -6,9 +7,11 @@ from xtsupport.study import runs
 from xtsupport.study.checks import shown
 from xtsupport.study.cost import Estimate, here
 from xtsupport.study.devices import DEVICES, Device
+from xtsupport.study.execution.gpu_locks import devices
 from xtsupport.study.execution.state import stale
 from xtsupport.study.memory import USABLE, needed, remedy, too_little_memory
 from xtsupport.study.plan import Study
+from xtsupport.training import precision
 
 
 def node_lines(study: Study, planned: bool = True) -> list[str]:
@@ -97,3 +100,14 @@ def missing_lines(problems: list[str], memory: str) -> list[str]:
     data = [each for each in problems if each not in (*bought, *encoder)]
     found = [*data, *encoder, *([memory] if memory else []), *bought]
     return [f"missing {k:<5}{text}" for k, text in enumerate(found, 1)]
+
+
+def unfit(study: Study) -> list[str]:
+    """A line where this machine is slow in a study's precision, and one where its GPU is too small;
+    UserError where it may not run in that precision."""
+    own, retrieval = study.settings.precision, study.settings.retrieval.precision
+    both = (own, study.settings.resolved_precision), (retrieval, retrieval)
+    lines = [line for asked, used in both for line in precision.check(asked, used)][:1]
+    if devices() and (text := too_little_memory(Estimate(study.settings, study.plan.runs))):
+        lines.append(f"warning: {text}")
+    return lines
