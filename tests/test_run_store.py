@@ -5,12 +5,16 @@ import shutil
 
 import pandas as pd
 import pytest
-from study_toys import SMALL, toy_root
+from study_toys import SMALL, toy_root, write_params
 
 from xtsupport.errors import UserError
 from xtsupport.files import new_folder
+from xtsupport.report.report import standing
+from xtsupport.statistics.declared import declared
 from xtsupport.study import leftovers, run_store, runs
 from xtsupport.study.execution import state
+from xtsupport.study.execution.runner import keep_settings
+from xtsupport.study.params.loading import load_settings
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_folder import open_run
 from xtsupport.study.runs import is_whole, read_record
@@ -53,6 +57,33 @@ def test_two_studies_share_what_is_the_same(study, tmp_path):
     assert all(is_whole(run) for run in other.plan.runs)
     more = open_study(tmp_path / "params" / "toy.yaml", {"study": "other", "targets": ["xnli"]})
     assert {run.phase for run in more.plan.runs if is_whole(run)} == {"pretraining", "intermediate"}
+
+
+def test_what_is_declared_after_the_results_of_another_study_is_exploratory(study, tmp_path):
+    """The study shares finished runs: its own planned.json comes first, but not before these."""
+    primary = {"treatment": "squad", "baseline": "none", "target": "xquad"}
+    path = write_params(tmp_path, **SMALL, analysis={"primary": primary})
+    keep_settings(open_study(path))
+    assert standing_of(study.folder) == "declared before the first run"
+    same = open_study(path, {"study": "same", "analysis.contrasts": [["squad", "none"]]})
+    keep_settings(same)
+    assert standing_of(same.folder) == "declared before the first run"
+    told = "exploratory: planned.json is newer than results of toy, so nothing shows that"
+    for name, change in (("a", {"analysis.margin": 3.0}), ("b", {"analysis.primary.by": "all"})):
+        changed = open_study(path, {"study": name} | change)
+        keep_settings(changed)
+        assert standing_of(changed.folder).startswith(told)
+    unlike = open_study(path, {"study": "c", "target.epochs": 3, "analysis.margin": 3.0})
+    keep_settings(unlike)  # shares phases 1 and 2 only
+    assert standing_of(unlike.folder) == "declared before the first run"
+    (study.folder / "planned.json").unlink()
+    late = open_study(path, {"study": "d"})
+    keep_settings(late)  # what toy declared, nobody knows
+    assert standing_of(late.folder).startswith(told)
+
+
+def standing_of(folder):
+    return standing(declared(load_settings(folder / "settings.yaml")))
 
 
 def test_only_what_no_study_lists_is_left_over(study, tmp_path):

@@ -29,6 +29,7 @@ from study_toys import (
 from xtsupport.errors import UserError
 from xtsupport.statistics.declared import declared
 from xtsupport.study import run_store
+from xtsupport.study.conclude import present
 from xtsupport.study.execution import runner, snakemake, state
 from xtsupport.study.params.loading import load_settings
 from xtsupport.study.plan import Node, open_study
@@ -159,6 +160,30 @@ def changed(root: Path) -> str:
     phase = toy_settings()["intermediate"] | {"epochs": 2}
     write_params(root, **SMALL, intermediate=phase, evaluation={"max_answer_length": 7})
     return "params/toy.yaml"
+
+
+def test_neither_a_part_nor_other_settings_replace_the_results_of_the_whole(root, monkeypatch):
+    assert xtsupport(root, "run", "params/toy.yaml")[0] == 0
+    before = sorted(results(root))
+    code, text = xtsupport(root, "run", "params/toy.yaml", "--only", "conditions=none")
+    assert code == 1 and text.count("error") == 1, text
+    assert "--only conditions=none: outputs/toy holds results of the whole study, which" in text
+    code, text = xtsupport(root, "run", "params/toy.yaml", "--only", "conditions=none,squad")
+    assert code == 0, text  # that is all of it
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(root))
+    for settings, only, kept in (
+        (["target.epochs=3"], [], "other settings"),
+        ([], ["conditions=none"], "the whole study"),
+    ):
+        with pytest.raises(UserError, match=f"outputs/toy holds results of {kept}"):
+            present(open_study(root / "params" / "toy.yaml", settings, only), into="study")
+    assert sorted(results(root)) == before
+
+
+def results(root):
+    """Path and contents of what conclusions left in the study's folder."""
+    left = (root / "outputs/toy").rglob("*")
+    return [(path, path.read_bytes()) for path in left if path.suffix in (".txt", ".csv", ".html")]
 
 
 def test_a_failure_withholds_only_its_descendants_and_says_where_to_look(root):

@@ -29,7 +29,7 @@ from xtsupport.report.paper_tables import write_tables
 from xtsupport.report.power_report import mde_picture
 from xtsupport.report.style import SIMULATED, gain_window, marked
 from xtsupport.sides import bare, both_sides
-from xtsupport.statistics.declared import Declared, apart
+from xtsupport.statistics.declared import Declared, apart, doubt
 
 VERDICT = re.compile(r"(undetermined|improves|harms|equivalent|too few \w+ for a verdict)")
 ADJUSTED = {"holm": "Holm", "bonferroni": "Bonferroni"}
@@ -183,12 +183,8 @@ def standing(given: Declared) -> str:
     """Whether the comparison was declared in time, in a sentence."""
     if given.in_advance:
         return "declared before the first run"
-    if "planned.json" in " ".join(given.late):  # the file itself is in doubt
-        return (f"exploratory: {given.late[0]}, so nothing shows that it was declared before the "
-                "first run")  # fmt: skip
     if given.primary:
-        return ("exploratory: its declaration was changed after the first run "
-                f"({', '.join(given.late)}; planned.json keeps the first one)")  # fmt: skip
+        return f"exploratory: {doubt(given.late)}"
     return "exploratory: none was declared in advance"
 
 

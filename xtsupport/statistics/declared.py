@@ -3,7 +3,7 @@
 Everything that the params file does not declare is printed as exploratory.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -56,6 +56,14 @@ class Declared:
     def in_advance(self) -> bool:
         """Whether the primary comparison and its rules were declared before the first run."""
         return self.primary is not None and set(self.late) <= {"contrasts"}
+
+
+def doubt(late: Sequence[str]) -> str:
+    """Why a comparison that is declared counts as exploratory, as half a sentence."""
+    if "planned.json" in late[0]:  # the file itself is in doubt
+        return f"{late[0]}, so nothing shows that it was declared before the first run"
+    return (f"its declaration was changed after the first run ({', '.join(late)}; planned.json "
+            "keeps the first one)")  # fmt: skip
 
 
 def few_seeds(unit: str, n_seeds: int) -> bool:

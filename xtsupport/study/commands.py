@@ -117,7 +117,9 @@ def doctor(args) -> int:
 )  # fmt: skip
 def run(args) -> int:
     """Run everything in a study that is not finished yet."""
+    from xtsupport.statistics.declared import doubt
     from xtsupport.study.execution import progress, runner, snakemake, state
+    from xtsupport.study.params.loading import load_settings
     from xtsupport.study.plan_lines import unfit
     from xtsupport.study.run_store import plan_flaw
 
@@ -125,11 +127,11 @@ def run(args) -> int:
         return plan(args)
     study = opened(args, checked=True)
     snakemake.profile_folder(args.profile)
-    if args.set and state.replaces(study):
+    chosen = [*(f"--set {each}" for each in args.set), *(f"--only {each}" for each in args.only)]
+    if chosen and (kept := state.replaced(study)):
         raise UserError(
-            f"--set {' '.join(args.set)}: {folders.portable(study.folder)} holds results of other "
-            "settings, which these would replace; add --set study=NAME: own results, finished runs "
-            "are shared"
+            f"{' '.join(chosen)}: {folders.portable(study.folder)} holds {kept}, which these would "
+            "replace; add --set study=NAME: own results, finished runs are shared"
         )
     todo = state.stale(study)
     nodes = study.plan.nodes
@@ -151,9 +153,8 @@ def run(args) -> int:
         return 1
     if flaw := plan_flaw(study.folder):
         say(f"warning: {flaw}")
-    elif late := study.settings.late:
-        say(f"note: analysis ({', '.join(late)}) was changed after the first run; "
-            f"{study.folder / 'planned.json'} has the original plan")  # fmt: skip
+    elif late := load_settings(study.folder / "settings.yaml").late:
+        say(f"note: analysis: {doubt(late)}")
     print(*progress.outcome(study), sep="\n")
     return 0
 

@@ -12,6 +12,8 @@ from xtsupport.files import plain_disk_errors, write_parquet
 from xtsupport.report import style
 from xtsupport.sides import short_name
 from xtsupport.study import finished, my_runs, runs, what_counts
+from xtsupport.study.checks import shown
+from xtsupport.study.execution import state
 from xtsupport.study.narrowing import with_analysis
 from xtsupport.study.plan import Study, open_study
 from xtsupport.tables import languages
@@ -26,10 +28,16 @@ def present(study: Study, into: str = "scratch", demo: bool = False) -> Study:
     These are the runs that ``counting`` names; without any, the study's own cube; without that, or
     with `demo`, the demo study that comes with the package, which every figure and table then
     names. With `into="study"`: the study itself. With other settings than the file's, nothing is
-    declared. UserError without any results, or any with the settings that were chosen.
+    declared. UserError without any results, or any with the settings that were chosen; and where
+    part of a study, or other settings, would replace the study's own results.
     """
     style.ORIGIN = ""
     if into == "study":
+        if (study.settings.chosen or study.whole) and (kept := state.replaced(study)):
+            raise UserError(
+                f"into = 'study': {shown(study.folder)} holds {kept}, which these would replace; "
+                "leave into = 'scratch'"
+            )
         return study
     if demo:
         return shipped_study(study, asked=True)

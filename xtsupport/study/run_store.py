@@ -145,6 +145,34 @@ def plan_flaw(folder: Path) -> str:
     )
 
 
+def seen_before(study) -> list[str]:
+    """Studies with finished runs of this study's primary comparison (`plan.Study`), by name, that
+    had not declared the same one: what this study declares now is no longer in advance.
+    """
+    settings = (study.whole or study.settings).analysis.model_dump()
+    if not (primary := settings["primary"]):
+        return []
+    sides = primary["treatment"], primary["baseline"]
+    made = [r for r in study.plan.runs if primary["target"] in r.settings.get("targets", ())
+            and r.condition in sides]  # fmt: skip
+    studies = {there[1]["study"] for run in made if (there := runs.standing(run))}
+    own = _rules(settings)
+    return sorted(n for n in studies - {study.settings.study} if _declared_by(n) != own)
+
+
+def _declared_by(study: str) -> dict | None:
+    """What a study declared before its own first run; None where nothing shows that."""
+    folder = folders.outputs() / study
+    planned = files.read_json(folder / runs.PLANNED) or {}
+    doubtful = "seen" in planned or "analysis" not in planned or plan_flaw(folder)
+    return None if doubtful else _rules(planned["analysis"])
+
+
+def _rules(analysis: dict) -> dict:
+    """What decides the primary comparison; contrasts are exploratory beside it."""
+    return {name: value for name, value in analysis.items() if name != "contrasts"}
+
+
 # ---------------------------------------------------------------------------------- a run's folder
 
 

@@ -115,8 +115,9 @@ def keep_settings(study: Study) -> None:
     write_if_new(study.folder / "origins.json", json.dumps(origins, indent=1) + "\n")
     planned = study.folder / runs.PLANNED
     if not planned.exists() and not run_store.plan_flaw(study.folder):
-        first = {"since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        first: dict = {"since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         first["precision"] = whole.resolved_precision
+        first |= {"seen": seen} if (seen := run_store.seen_before(study)) else {}
         files.write_json(planned, first | {"analysis": whole.analysis.model_dump()})
     run_store.write_list(study)
 

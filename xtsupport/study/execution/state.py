@@ -45,21 +45,27 @@ def harmed(study: Study) -> list[str]:
     return found
 
 
-def replaces(study: Study) -> bool:
-    """Whether the study's folder holds results of other settings, which new ones would replace."""
+def replaced(study: Study) -> str:
+    """Results in the study's folder that its own would replace, in words: those of other settings
+    or, where it is a part, of the whole study; empty where there are none."""
     kept = study.folder / "settings.yaml"
     if not kept.is_file() or not any((study.folder / n).exists() for n in ("cube", "report.html")):
-        return False
-    now = study.whole or study.settings
-
-    def looks(settings) -> dict[str, str]:
-        made = study_of(settings, study.params).plan.nodes
-        return {each.name: each.runs[0].recipe for each in made if each.outputs}
-
+        return ""
     try:
-        return looks(load_settings(kept)) != looks(now)
+        there = study_of(load_settings(kept), study.params)
     except UserError:  # what was run then cannot be planned any more
-        return True
+        return "results of other settings"
+    if recipes(there) == recipes(study):
+        return ""
+    if not study.whole or recipes(there) != recipes(study_of(study.whole, study.params)):
+        return "results of other settings"
+    results = [node.runs[0] for node in there.plan.nodes if node.outputs]
+    return "results of the whole study" if all(map(runs.is_whole, results)) else ""
+
+
+def recipes(study: Study) -> dict[str, str]:
+    """Name -> recipe of the nodes that draw conclusions."""
+    return {node.name: node.runs[0].recipe for node in study.plan.nodes if node.outputs}
 
 
 def busy(folder: Path) -> str:

@@ -139,9 +139,12 @@ class Settings(Group):
 
     @property
     def late(self) -> list[str]:
-        """What of ``analysis``, by name, is no longer as it was before the study's first run."""
+        """What of ``analysis``, by name, is no longer as it was before the study's first run; or
+        what is wrong with planned.json, which shows that."""
         if LOST in self._planned:
             return [LOST]
+        if seen := self._planned.get("seen"):
+            return [f"planned.json is newer than results of {', '.join(seen)}"]
         now, then = self.analysis.model_dump(), self._planned.get("analysis", {})
         return [name for name, value in now.items() if then.get(name, value) != value]
 
