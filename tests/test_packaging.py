@@ -117,7 +117,7 @@ def test_ci_runs_the_tests_ruff_and_the_study():
 def test_importing_the_package_is_quick():
     code = (
         "import sys, xtsupport, xtsupport.data, xtsupport.analysis, xtsupport.evaluation; "
-        "heavy = ('torch', 'transformers', 'datasets', 'matplotlib'); "
+        "heavy = ('torch', 'transformers', 'datasets', 'matplotlib', 'seaborn', 'statsmodels'); "
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

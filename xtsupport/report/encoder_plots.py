@@ -7,11 +7,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from xtsupport.report.names import level_order, side_name
-from xtsupport.report.style import family_colours, group_markers, new_figure, shade
+from xtsupport.report.style import family_colours, group_markers, new_figure
 
 
 def attention_map(shares: np.ndarray, heads: Sequence[str], pieces: Sequence[str]) -> Figure:
     """How much each head takes from each piece of a text: shares (heads, pieces), rows sum to 1."""
+    from seaborn import heatmap  # here, as no other figure needs it and the import takes a second
+
     figure, (panel,) = new_figure(
         "Where the masked word looks: one row per attention head",
         "A dark cell: this head takes most from that piece. Look for heads with one dark cell, "
@@ -21,10 +23,12 @@ def attention_map(shares: np.ndarray, heads: Sequence[str], pieces: Sequence[str
     )
     most = zip(heads, shares.max(axis=1), shares.argmax(axis=1), strict=True)
     figure.words += "".join(f" {head}: {share:.2f} from {pieces[i]};" for head, share, i in most)
-    mesh = shade(panel, shares, cmap="Blues", vmin=0, vmax=1, linewidths=0.5)
-    figure.colorbar(mesh, ax=panel, label="share", pad=0.02).outline.set_visible(False)
-    panel.set_xticks(np.arange(len(pieces)) + 0.5, pieces, rotation=90)
-    panel.set_yticks(np.arange(len(heads)) + 0.5, heads)
+    look = {"cmap": "Blues", "vmin": 0, "vmax": 1, "linewidths": 0.5}
+    heatmap(shares, ax=panel, **look, xticklabels=pieces, yticklabels=heads,
+            cbar_kws={"label": "share", "pad": 0.02})  # fmt: skip
+    panel.grid(visible=False)
+    panel.tick_params("x", rotation=90)
+    panel.tick_params("y", rotation=0)
     return figure
 
 

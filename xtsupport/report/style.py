@@ -269,7 +269,8 @@ def shade(panel: Axes, grid: pd.DataFrame | np.ndarray, form: str = "", **look: 
     """Colour the cells of a grid (rows, columns), the first row on top, NaN left white; the middle
     of cell (i, j) stands at x = j + 0.5, y = i + 0.5.
 
-    form: how a cell's number is written into it, such as ``.1f``; look: of ``pcolormesh``.
+    form: how a cell's number is written into it, such as ``.1f``; look: of ``pcolormesh``. To
+    import seaborn for its ``heatmap`` would take half a second of every report.
     """
     values = np.ma.masked_invalid(np.asarray(grid, float))
     mesh = panel.pcolormesh(values, **{"edgecolor": "white", **look})
