@@ -13,6 +13,7 @@ from xtsupport import tables
 from xtsupport.data import bucc, load
 from xtsupport.errors import UserError
 from xtsupport.evaluation import score
+from xtsupport.files import described
 from xtsupport.study import export_xtreme, run_store
 from xtsupport.study.cli import main
 from xtsupport.study.export_xtreme import export, summary
@@ -75,6 +76,18 @@ def test_span_answers_by_id(tmp_path, mirror_of_three):
     (path,) = export(tmp_path / "study", tmp_path / "out")
     assert path == tmp_path / "out/squad/plain/seed0/xquad/test-de.json"
     assert json.loads(path.read_text(encoding="utf-8")) == answers
+
+
+def test_predictions_that_changed_are_not_exported(tmp_path, mirror_of_three):
+    run(tmp_path / "study", TARGET, mirror_of_three, "xquad", {"a": "x", "b": "y", "c": "z"}, SPAN)
+    (path,) = (tmp_path / "study").rglob("examples.parquet")
+    record = json.loads(path.with_name("run.json").read_text())
+    record["files"] = {"examples.parquet": described(path)}
+    path.with_name("run.json").write_text(json.dumps(record))
+    pd.read_parquet(path).assign(prediction="x").to_parquet(path)
+    with pytest.raises(UserError, match="has changed since it was written"):
+        export(tmp_path / "study", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_ids_are_those_of_the_file(tmp_path, mirror_of_three):

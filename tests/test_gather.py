@@ -1,5 +1,6 @@
 """A class's cubes pooled: each machine's gain by hand, the pooled gain their mean."""
 
+import json
 import re
 import shutil
 
@@ -11,7 +12,7 @@ from scipy import stats
 from xtsupport import folders
 from xtsupport.cube.store import read_cube
 from xtsupport.errors import UserError
-from xtsupport.files import write_parquet
+from xtsupport.files import described, write_parquet
 from xtsupport.study.cli import main
 from xtsupport.study.gather import gather
 
@@ -115,6 +116,31 @@ def test_the_command(machines, tmp_path, capsys):
     assert missing in capsys.readouterr().err
     assert main(["gather", str(tmp_path)]) == 1
     assert "is not a finished study" in capsys.readouterr().err
+
+
+def test_a_cube_that_changed_since_it_was_written_is_refused_everywhere(machines, tmp_path, capsys):
+    """Gains of the opposite sign would be printed without a word."""
+    for folder in machines:
+        (node := folder / "nodes" / "results").mkdir(parents=True)
+        part = node / "../../cube/part.parquet"
+        record = dict.fromkeys(("study", "phase", "condition", "variant", "training_task"), "")
+        record |= {"run_key": "", "seed": 0, "settings": {}, "data": {}, "upstream": {}}
+        record |= {"files": {"../../cube/part.parquet": described(part)}, "folders": ["../../cube"]}
+        (node / "run.json").write_text(json.dumps(record | {"seconds": 1.0}))
+    studies, path = [*map(str, machines)], machines[2] / "cube" / "part.parquet"
+    assert main(["gather", *studies]) == 0
+    cube = pd.read_parquet(path)
+    other = cube["condition"].map({"none": "squad", "squad": "none"})
+    write_parquet(path, cube.assign(condition=other))
+    out, commands = str(tmp_path / "out"), [["gather", *studies], ["power", studies[2]]]
+    commands += [["calibrate", studies[2]], ["significance", studies[2], "--out", out]]
+    for command in [*commands, ["significance", str(path.parent), "--out", out]]:
+        capsys.readouterr()
+        assert main(command) == 1
+        told = capsys.readouterr().err
+        assert "cube/part.parquet: has changed since it was written" in told
+        assert "laptop2/cube: is not as the study wrote it; `xtsupport run` writes it again" in told
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_rules_that_were_declared_hold_for_what_is_pooled(machines, tmp_path, capsys):

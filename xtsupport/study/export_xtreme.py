@@ -27,8 +27,8 @@ def export(study: str | Path, out: str | Path) -> list[Path]:
     A submission lies in `out/<condition>/<variant>/seed<k>/`. Targets that are not XTREME's and
     pairs in two languages are left out; retrieval without phase 2, done once, stands under every
     seed.
-    Raises UserError, and writes nothing, if the study has no finished runs, lacks predictions, or
-    evaluated only a part of a test set.
+    Raises UserError, and writes nothing, if the study has no finished runs, lacks predictions, has
+    files that changed, or evaluated only a part of a test set.
     """
     every = [(folder, runs.read_record(folder) or {}) for folder in run_store.of_study(Path(study))]
     made = [each for each in every if each[1].get("phase") in ("target", "retrieval")]
@@ -42,6 +42,8 @@ def export(study: str | Path, out: str | Path) -> list[Path]:
             f"{study}: {lacking} of its {len(made)} runs have scores without predictions (no "
             f"{EXAMPLES}), as in a copied study; export one that was run here"
         )
+    if flaws := [line for place, _ in made for line in runs.flaws(place)]:
+        raise UserError(*flaws, f"{study}: not all runs are intact; `xtsupport run` repeats these")
     submissions: dict[Path, dict[str, str]] = {}
     problems: list[str] = []
     for place, run in made:

@@ -19,6 +19,7 @@ from xtsupport.report.gain_plots import claims_figure
 from xtsupport.sides import side
 from xtsupport.study.params.loading import load_settings
 from xtsupport.study.params.settings import Settings
+from xtsupport.study.run_store import intact
 
 OF_RUN = ["condition", "variant", "task", "seed"]
 # What may differ between studies that are pooled: how much was run, and how it was carried out.
@@ -51,7 +52,7 @@ def gather(
     primary, data = settings[0].analysis.primary, settings[0].data_source
     if primary is None:
         raise UserError(f"{found[0]}: declares no primary comparison (analysis.primary)")
-    cubes, notes = _once([read_cube(f / "cube") for f in found], found)
+    cubes, notes = _once([read_cube(intact(f / "cube")) for f in found], found)
     pooled = pd.concat(cubes.values(), ignore_index=True)
     pooled["study"] = settings[0].study
     target = target or primary.target

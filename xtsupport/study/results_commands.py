@@ -144,10 +144,12 @@ def evidence_at(path: str, baseline: str | None = None):
 
     baseline: the condition to compare all others with (None: as the study declared, or ``none``).
     """
-    cube = cube_in(path)
     from xtsupport.cube.any_table import is_cube, read_table
     from xtsupport.cube.store import read_cube
     from xtsupport.statistics.evidence import against, evidence_of
+    from xtsupport.study.run_store import intact
+
+    cube = intact(cube_in(path))
 
     settings = study_settings(cube.resolve().parent / "settings.yaml")
     data = settings.data_source if settings else None

@@ -12,6 +12,7 @@ from xtsupport.study.labels import Done
 from xtsupport.study.my_runs import finished
 from xtsupport.study.narrowing import named, with_analysis
 from xtsupport.study.plan import Study, alone, study_of
+from xtsupport.study.run_store import intact
 from xtsupport.study.runs import SCORED, Run
 
 Tested = dict[str, dict[Side, set]]  # target -> sides with runs on it -> their seeds (None: any)
@@ -130,7 +131,7 @@ def held(study: Study) -> Study:
     from xtsupport.cube.store import read_cube
 
     names = ["task", "condition", "variant", "seed"]
-    rows = read_cube(study.folder / "cube", columns=names).drop_duplicates()
+    rows = read_cube(intact(study.folder / "cube"), columns=names).drop_duplicates()
     every = by_target(
         (row.task, (row.condition, row.variant), row.seed) for row in rows.itertuples()
     )
