@@ -61,7 +61,7 @@ def test_minutes_are_those_of_the_estimate(study, monkeypatch):
     (work,) = cost.Estimate(study.settings, [run]).works
     slow = cost.Device("slow", (work.training + work.evaluation) / 600)
     monkeypatch.setattr(cost, "here", lambda precision: slow)
-    assert checks.minutes(study, [run]) == "about 11 minute(s)"
+    assert checks.minutes(study, [run]) == "about 10 min"
     monkeypatch.setattr(cost, "Estimate", unknown_size)
     assert checks.minutes(study, [run]).startswith("time unknown")
 

@@ -81,18 +81,13 @@ def board(
     return Block("table", heads=cells, items=rows, filters=filters)
 
 
-def table(frame: pd.DataFrame, digits: Mapping[str, int] | int = 1) -> Block:
-    """A frame as a table: numbers rounded and to the right, missing values a dash.
-
-    digits: for all float columns, or per column (default 1).
-    """
-    each = digits if isinstance(digits, Mapping) else dict.fromkeys(frame, digits)
+def table(frame: pd.DataFrame, digits: int = 1) -> Block:
+    """A frame as a table: numbers to the right with so many digits, missing values a dash."""
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
     rows = [
-        [_cell(shown(v, each.get(n, 1)), number) for n, v, number in zip(frame, row, numeric,
-                                                                         strict=True)]
+        [_cell(shown(value, digits), number) for value, number in zip(row, numeric, strict=True)]
         for row in frame.itertuples(index=False)
-    ]  # fmt: skip
+    ]
     heads = [Cell(name, kind="n" * number) for name, number in zip(frame, numeric, strict=True)]
     return board(heads, rows)
 

@@ -78,23 +78,18 @@ def losses_of_runs(log: pd.DataFrame, task: str) -> Figure:
     return figure
 
 
-def pretraining_loss(log: pd.DataFrame, chance: float | None = None) -> Figure:
-    """Masked-word loss (nats) against step of phase 1; `chance` is the loss of blind guessing.
-
-    `log`: step, loss and, where there are several, seed.
-    """
+def pretraining_loss(log: pd.DataFrame, chance: float) -> Figure:
+    """Masked-word loss (nats) against step of phase 1; `log`: step, loss; `chance`: the loss of
+    blind guessing."""
     figure, (panel,) = style.new_figure(
         "Pretraining: how hard the encoder finds it to guess a masked word",
         "The first fall is learning which words are frequent; the long one after the "
         "shoulder is learning to look the word up elsewhere, also in another language.",
     )
-    _loss_lines(panel, log if "seed" in log else log.assign(seed=0), log_axis=True)
-    if chance is not None:
-        style.reference_line(panel, chance, "blind guessing")
+    _loss_lines(panel, log.assign(seed=0), log_axis=True)
+    style.reference_line(panel, chance, "blind guessing")
     panel.set(xlabel="step", ylabel="loss in nats", ylim=(0, panel.get_ylim()[1] * 1.06))
     panel.set_xscale("log")
-    if "seed" in log:
-        panel.legend(frameon=False, fontsize="small")
     return figure
 
 

@@ -83,21 +83,16 @@ def slope(found, x: np.ndarray, alpha: float = Declared.alpha) -> dict:
     numbers = describe(100 * line.gain, _by_shares(parts, spread_of(parts, unit)), alpha)
     parts = [(np.delete(x, i, 0), np.delete(one.gain, i)) for i in range(len(x))]
     left = [100 * np.linalg.pinv(kept)[1] @ gain for kept, gain in parts]
-    varied = np.ptp(x[:, 1]) > 0 and np.ptp(one.gain) > 0  # else there is no correlation
+    ranks = pd.DataFrame({"distance": x[:, 1], "gain": one.gain}).rank()
     return {
         "n_languages": len(x),
         "slope": float(numbers["gain"][0]),
         **{name: float(numbers[name][0]) for name in ("se", "df", "ci_low", "ci_high", "p_value")},
         "leave_one_out_low": min(left),
         "leave_one_out_high": max(left),
-        "spearman": _ranks(x[:, 1], one.gain) if varied else np.nan,
+        "spearman": ranks.corr().loc["distance", "gain"],  # nan where either is the same for all
         "unit": unit,
     }
-
-
-def _ranks(*both: np.ndarray) -> float:
-    """Spearman's correlation."""
-    return float(np.corrcoef([pd.Series(values).rank() for values in both])[0, 1])
 
 
 def _by_shares(parts: pd.DataFrame, spread: Spread) -> Spread:

@@ -1,6 +1,5 @@
 """The third cell of every notebook: is everything here that the rest of the notebook needs?"""
 
-import math
 from collections.abc import Sequence
 
 from xtsupport import folders
@@ -9,6 +8,7 @@ from xtsupport.study import cost, installed, parameters, provenance, runs  # noq
 from xtsupport.study.narrowing import overruled
 from xtsupport.study.plan import Study
 from xtsupport.study.runs import Run
+from xtsupport.training.progress import duration
 
 
 def check_setup(
@@ -64,7 +64,7 @@ def minutes(study: Study, left: Sequence[Run]) -> str:
         seconds = sum(cost.seconds_here(study.settings, list(left)))
     except UserError:  # an encoder of unknown size
         return "time unknown: it depends on the encoder and the device"
-    return f"about {max(1, math.ceil(seconds / 60))} minute(s)"
+    return f"about {duration(seconds)}"
 
 
 def shown(path) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from xtsupport import folders
 from xtsupport.errors import Unreachable, UserError
-from xtsupport.study.runs import PHASES
 from xtsupport.study.verbs import (
     DEMO,
     PART,
@@ -234,10 +233,8 @@ def status(args) -> None:
 
 @verb(
     "runs",
-    f"xtsupport runs {DEMO} --phase target",
+    f"xtsupport runs {DEMO}",
     argument("file", "FILE", "only the runs of this params file's study", nargs="?"),
-    argument("--phase", text="only runs of this phase",
-             choices=PHASES),
     argument("--page", "NAME", "write a page that shows these side by side: studies, keys of runs, "
              "or settings (KEY=VALUE)", nargs="+"),
     argument("--out", "DIR", "the folder for the page (default: scratch/runs)"),
@@ -254,7 +251,7 @@ def runs_done(args) -> None:
         return
     study = open_study(args.file) if args.file else None
     every = survey(study)
-    made = finished(every, *([args.phase] if args.phase else []))
+    made = finished(every)
     for phase in dict.fromkeys(each.record["phase"] for each in made):
         part = runs_table([each for each in made if each.record["phase"] == phase])
         print(readable(part).to_string(index=False), end="\n\n")

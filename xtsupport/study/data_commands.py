@@ -77,13 +77,9 @@ def fertility(args) -> None:
     print(table.round(2).to_string(index=False, na_rep="-"))
 
 
-@verb(
-    "world",
-    "xtsupport world --size tiny",
-    argument("--size", choices=["full", "tiny"], default="full"),
-)
+@verb("world", "xtsupport world")
 def world(args) -> None:
     """Generate the invented languages and print where they are."""
     from xtsupport.data.world.generate import world_folder
 
-    print(world_folder(size=args.size))
+    print(world_folder())
