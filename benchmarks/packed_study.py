@@ -368,6 +368,7 @@ def unpack(params: str, folder: Path) -> None:
 
     from xtsupport import folders
     from xtsupport.cube.store import build_cube
+    from xtsupport.study import runs
     from xtsupport.study.params.loading import load_settings
     from xtsupport.tables import languages
 
@@ -378,7 +379,7 @@ def unpack(params: str, folder: Path) -> None:
     for file in place.rglob("run.json"):  # where each setting came from is said once, beside them
         record = json.loads(file.read_text(encoding="utf-8"))
         record.pop("origins", None)
-        file.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(runs.sealed(record)) + "\n", encoding="utf-8")
     for file in place.rglob("history.csv"):
         thin(file, 50)
     parts = sorted((place / "examples").iterdir())

@@ -23,7 +23,16 @@ from xtsupport.errors import UserError
 from xtsupport.files import described, new_folder, write_json, write_text
 from xtsupport.study import runs
 from xtsupport.study.plan import Study, open_study
-from xtsupport.study.runs import RECORD, content, digest, inside, is_whole, read_record, standing
+from xtsupport.study.runs import (
+    RECORD,
+    content,
+    digest,
+    inside,
+    is_whole,
+    read_record,
+    sealed,
+    standing,
+)
 
 DROPPED = ("options", "origins", "machine", "commit", "started")  # what is of one machine only
 
@@ -88,7 +97,7 @@ def copy(source: Path, folder: Path) -> Path:
     record = {key: value for key, value in whole.items() if key not in DROPPED}
     record["files"] = {str(path.relative_to(folder)): described(path) for path in inside(folder)}
     record["run_key"] = digest([record["recipe"], "shipped", content(record)])
-    write_json(folder / RECORD, record)
+    write_json(folder / RECORD, sealed(record))
     return folder
 
 

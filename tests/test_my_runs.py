@@ -70,7 +70,7 @@ def test_two_runs_of_one_recipe_are_told_apart(study, tmp_path, monkeypatch, cap
     record = json.loads((kept / "run.json").read_text())
     record["run_key"] = "ab" * 32  # made on another machine
     record["files"]["model/weights"] = described(kept / "model" / "weights")
-    (kept / "run.json").write_text(json.dumps(record))
+    (kept / "run.json").write_text(json.dumps(my_runs.runs.sealed(record)))
     monkeypatch.setattr(my_runs.folders, "shipped", lambda: tmp_path / "package")
     my_runs.runs.shipped_runs.cache_clear()
     (first,) = study.runs("target", "squad", into="scratch")
@@ -121,7 +121,7 @@ def test_scores_that_are_no_table_are_a_line_and_those_of_ones_own_way_are_left_
     run = study.runs("target", "none")[0]
     record = json.loads((run.folder / "run.json").read_text())
     record["files"]["scores.csv"] = described(write_text(run.folder / "scores.csv", text))
-    (run.folder / "run.json").write_text(json.dumps(record))
+    (run.folder / "run.json").write_text(json.dumps(my_runs.runs.sealed(record)))
     assert main(["runs", "params/toy.yaml"]) == bool(said)
     told = capsys.readouterr()
     if said:

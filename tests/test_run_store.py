@@ -100,7 +100,7 @@ def test_only_what_no_study_lists_is_left_over(study, tmp_path):
     (unfinished / "checkpoint").mkdir()
     assert leftovers.leftovers()[0].what == "unfinished run"
     (unfinished / "run.json").write_text("{")
-    assert leftovers.leftovers()[0].what == "run whose run.json cannot be read"
+    assert leftovers.leftovers()[0].what == "run whose run.json cannot be read, or has changed"
     assert {each.folder for each in found[1:]} == {run.folder for run in new}
     assert {each.what for each in found[1:]} == {
         "intermediate under squad{intermediate.epochs=2.0}, seed 0 (study toy)",
@@ -152,6 +152,17 @@ def test_a_run_without_its_record_is_said(study):
         assert not any(str(last.folder) in each for each in state.harmed(study))
 
 
+def test_folders_that_changed_places_are_said_to_hold_each_other(study, tmp_path):
+    one, two = (run for run in study.plan.runs if run.phase == "target")
+    one.folder.rename(tmp_path / "kept")
+    two.folder.rename(one.folder)
+    (tmp_path / "kept").rename(two.folder)
+    first, second = state.harmed(study)[-2:]
+    words = "holds another run, target xquad under {}, trained on squad, seed 0 (study toy)"
+    assert first == f"{one.folder}: {words.format('squad')}"
+    assert second == f"{two.folder}: {words.format('none')}"
+
+
 def test_what_a_listed_run_starts_from_is_used(study, tmp_path):
     """A list of one run of phase 3, as another study may have it, and no params file any more."""
     (tmp_path / "params" / "toy.yaml").unlink()
@@ -191,7 +202,7 @@ def earlier_layout(study):
         record = dict(read_record(run.folder))
         del record["recipe"]
         shutil.copytree(run.folder, study.folder / run.name)
-        (study.folder / run.name / "run.json").write_text(json.dumps(record))
+        (study.folder / run.name / "run.json").write_text(json.dumps(runs.sealed(record)))
 
 
 def test_runs_of_an_earlier_layout_are_named_and_not_counted(study):

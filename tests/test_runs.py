@@ -81,6 +81,32 @@ def test_a_harmed_file_is_named_and_the_run_is_not_whole(run, name, harm):
     assert ("its size is the same" in told) == (harm == "changed" and name != "run.json")
 
 
+def test_a_record_that_says_otherwise_than_it_was_written_is_no_record(run):
+    """Its lines in another order, and the records of before they were sealed, say the same."""
+    fill(run)
+    path = run.folder / "run.json"
+    record = json.loads(path.read_text())
+    for said in (record | {"seed": 7}, record | {"settings": {"steps": 4}}, record | {"new": 1}):
+        path.write_text(json.dumps(said))
+        assert flaws(run.folder) == [f"{path}: has changed since it was written"]
+        assert read_record(run.folder) is None and not is_whole(run) and standing(run) is None
+    for said in (dict(reversed(record.items())), {k: record[k] for k in {*record} - {"sha256"}}):
+        path.write_text(json.dumps(said, indent=3))
+        assert flaws(run.folder, run.key) == [] and is_whole(run)
+
+
+def test_what_a_notebook_noted_comes_back_as_the_record_vouches_for_it(run):
+    with open_run(run) as folder:
+        folder.note(layers={2: 0.1, 10: (1, 2e-300)})  # numbers as names are words in JSON
+    assert is_whole(run) and read_record(run.folder)["layers"] == {"2": 0.1, "10": [1, 2e-300]}
+
+
+def test_a_pipe_in_place_of_a_record_is_not_waited_for(run):
+    run.folder.mkdir(parents=True)
+    os.mkfifo(run.folder / "run.json")
+    assert flaws(run.folder) == [f"{run.folder / 'run.json'}: cannot be read"]
+
+
 def test_other_settings_make_it_stale(run):
     fill(run)
     other = replace(run, settings={"steps": 4})
@@ -272,7 +298,7 @@ def ship(run, folder):
     shutil.copytree(run.folder, folder / "one")
     shutil.rmtree(run.folder)
     record = read_record(folder / "one") | {"run_key": "5417"}
-    (folder / "one" / "run.json").write_text(json.dumps(record))
+    (folder / "one" / "run.json").write_text(json.dumps(runs.sealed(record)))
     runs.shipped_runs.cache_clear()
 
 

@@ -85,7 +85,7 @@ def words(folder: Path, record: dict, planned: dict[Path, tuple[Run, ...]]) -> s
         half = "" if (folder / RECORD).exists() else ", unfinished"
         return described(record | {"condition": done.condition}) + half
     if (folder / RECORD).exists():
-        return f"run whose {RECORD} cannot be read"
+        return f"run whose {RECORD} cannot be read, or has changed"
     return f"run without {RECORD}, {NEVER}" if headless(folder) else "unfinished run"
 
 

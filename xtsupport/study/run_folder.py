@@ -129,4 +129,4 @@ def seal(folder: Path, record: dict, left: list[Path], begun: float) -> None:
         "peak_memory_bytes": provenance.peak_memory(),
         "files": {runs.relative(path, folder): files.described(path) for path in left},
     }
-    files.write_json(folder / runs.RECORD, record | made)
+    files.write_json(folder / runs.RECORD, runs.sealed(record | made))

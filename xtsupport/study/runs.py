@@ -1,7 +1,8 @@
 """Runs: one key, one result, in a store that studies and notebooks share (``outputs/runs/KEY``).
 
 ``run_folder`` writes them; ``run.json`` comes last, with the checksums of the other files. A folder
-is whole when its ``run.json`` carries the wanted run key and every checksum holds.
+is whole when its ``run.json`` carries the wanted run key and every checksum holds: those of the
+files, and that of ``run.json`` itself (``sealed``; older ones have none).
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import json
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -20,6 +22,7 @@ from xtsupport.sides import short_name
 
 FORMAT = 1  # part of every run key: raise it when the meaning of a run's files changes
 LOCK, CHECKPOINT, RECORD, PLANNED = ".lock", "checkpoint", "run.json", "planned.json"
+SEAL = "sha256"  # in a record: the checksum of all else that it says
 PHASES = ("pretraining", "intermediate", "target", "retrieval")
 SCORED = ("target", "retrieval")  # those that leave scores
 NOTEBOOKS = {
@@ -142,9 +145,9 @@ def is_whole(run: Run) -> bool:
 
 def flaws(folder: Path, key: str | None = None) -> list[str]:
     """What keeps a folder from being whole, one line each. ``key`` None: any run will do."""
-    record = read_record(folder)
+    record, wrong = _read(folder)
     if record is None:
-        return [f"{folder}: no readable {RECORD}"]
+        return [f"{folder / RECORD}: {wrong}"]
     if key is not None and record.get("run_key") != key:
         return [f"{folder}: was made with other settings, data or upstream runs"]
     found = []
@@ -174,21 +177,36 @@ SAID: dict[str, Any] = {  # by every record, whatever the phase
 
 
 def read_record(folder: Path) -> dict | None:
-    """The contents of ``run.json``; None when it is absent, truncated or not a record."""
-    try:
-        stat = (folder / RECORD).stat()
-        return _record(folder / RECORD, stat.st_size, stat.st_mtime_ns)
-    except (OSError, ValueError):
-        return None
+    """The contents of ``run.json``; None when it is absent, truncated, changed or not a record."""
+    return _read(folder)[0]
+
+
+def _read(folder: Path) -> tuple[dict | None, str]:
+    """The same, and what is wrong with it if None."""
+    path = folder / RECORD
+    with suppress(OSError, ValueError):
+        if path.is_file():  # no pipe, which one would wait for
+            return _record(path, (stat := path.stat()).st_size, stat.st_mtime_ns)
+    return None, "cannot be read"
 
 
 @lru_cache(maxsize=10_000)
-def _record(path: Path, size: int, changed: int) -> dict | None:
+def _record(path: Path, size: int, changed: int) -> tuple[dict | None, str]:
     record = json.loads(path.read_text(encoding="utf-8"))
     whole = isinstance(record, dict) and all(
         isinstance(record.get(name), kind) for name, kind in SAID.items()
     )
-    return record if whole and all("sha256" in each for each in record["files"].values()) else None
+    if not whole or not all("sha256" in each for each in record["files"].values()):
+        return None, "is no record of a run"
+    same = SEAL not in record or record == sealed(record)
+    return (record, "") if same else (None, "has changed since it was written")
+
+
+def sealed(record: dict) -> dict:
+    """A record, as JSON will give it back, with a checksum of what it says."""
+    said = {name: each for name, each in record.items() if name != SEAL}
+    said = json.loads(json.dumps(said, allow_nan=False))
+    return said | {SEAL: digest(said)}
 
 
 def require(run: Run) -> Path:

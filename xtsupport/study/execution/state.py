@@ -39,7 +39,9 @@ def harmed(study: Study) -> list[str]:
         if there := runs.standing(run):
             found += runs.flaws(there[0])
         elif run.phase != "analysis" and run.key and (run.folder / runs.RECORD).exists():
-            found.append(f"{run.folder / runs.RECORD}: cannot be read")
+            other = runs.read_record(run.folder)
+            line = other and f"{run.folder}: holds another run, {run_store.described(other)}"
+            found += [line] if line else runs.flaws(run.folder)
         elif run.phase != "analysis" and run.key and run_store.headless(run.folder):
             found.append(f"{run.folder}: has no {runs.RECORD}, {run_store.NEVER}")
     return found
