@@ -17,9 +17,12 @@ from xtsupport.errors import UserError
 from xtsupport.report import style
 from xtsupport.report.answer import in_short
 from xtsupport.report.contents import contents
+from xtsupport.report.report import standing
 from xtsupport.statistics.comparisons import significance
+from xtsupport.statistics.declared import declared
 from xtsupport.statistics.evidence import evidence_of
 from xtsupport.study import conclude, finished, runs, what_counts
+from xtsupport.study.execution.runner import keep_settings
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_folder import open_run
 from xtsupport.tables import languages
@@ -120,6 +123,21 @@ def demo(package):
     cube.mkdir(parents=True)
     (cube.parent / "settings.yaml").write_text(yaml.safe_dump(toy_settings()))
     return cube
+
+
+def test_what_nobody_planned_before_the_runs_is_exploratory(study, package, tmp_path):
+    """Runs of notebooks alone; or those of a study whose folder is gone, under another name."""
+    primary = {"treatment": "squad", "baseline": "none", "target": "xquad"}
+    path = write_params(tmp_path, analysis={"primary": primary})
+    for run in what_counts.with_scores(study):
+        scored(run, 0.5)
+    lost = standing(declared(conclude.present(open_study(path)).settings))
+    assert lost.startswith("exploratory: planned.json is missing or was changed, so nothing shows")
+    part = conclude.present(open_study(path, only=["seeds=1"]))
+    assert standing(declared(part.settings)) == lost
+    keep_settings(open_study(path))
+    planned = conclude.present(open_study(path))
+    assert standing(declared(planned.settings)) == "declared before the first run"
 
 
 def test_runs_with_nothing_to_compare_do_not_count(study, demo, capsys):
