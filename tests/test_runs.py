@@ -101,6 +101,30 @@ def test_what_a_notebook_noted_comes_back_as_the_record_vouches_for_it(run):
     assert is_whole(run) and read_record(run.folder)["layers"] == {"2": 0.1, "10": [1, 2e-300]}
 
 
+def test_whether_somebody_works_there_is_only_looked_at(tmp_path):
+    """Where there is no folder none is made, and a disk may be read-only."""
+    lock = tmp_path / "study" / ".lock"
+    assert not files.is_locked(lock) and not lock.parent.exists()
+    with files.locked(lock, "busy"):
+        assert files.is_locked(lock)
+    assert not files.is_locked(lock)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs root")
+def test_a_lock_on_a_read_only_disk_is_seen(tmp_path):
+    (own := tmp_path / "own").mkdir()
+    (seen := tmp_path / "seen").mkdir()
+    if subprocess.run(["mount", "--bind", own, seen], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("may not mount here")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", seen], check=True)
+        with files.locked(own / ".lock", "busy"):
+            assert files.is_locked(seen / ".lock")
+        assert not files.is_locked(seen / ".lock")
+    finally:
+        subprocess.run(["umount", seen], check=True)
+
+
 def test_a_pipe_in_place_of_a_record_is_not_waited_for(run):
     run.folder.mkdir(parents=True)
     os.mkfifo(run.folder / "run.json")

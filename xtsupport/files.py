@@ -113,11 +113,22 @@ def read_csv(path):
 
 
 def is_locked(path: Path) -> bool:
-    """Whether another process holds a lock now."""
+    """Whether another process holds a lock now. Only looks, also where nobody may write."""
+    if not path.is_file():
+        return False
     try:
         with locked(path, "", wait=0):
             return False
     except UserError:
+        return True
+    except OSError:  # no right to write, and a lock that is only asked for needs none
+        if os.name == "nt":
+            raise
+        import fcntl
+
+        with path.open("rb") as file, suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
         return True
 
 
