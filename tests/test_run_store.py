@@ -3,18 +3,12 @@
 import json
 import shutil
 
-import pandas as pd
 import pytest
-from study_toys import SMALL, toy_root, write_params
+from study_toys import SMALL, toy_root, whole_run
 
 from xtsupport.errors import UserError
-from xtsupport.files import new_folder
-from xtsupport.report.report import standing
-from xtsupport.statistics.declared import declared
 from xtsupport.study import leftovers, run_store, runs
 from xtsupport.study.execution import state
-from xtsupport.study.execution.runner import keep_settings
-from xtsupport.study.params.loading import load_settings
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_folder import open_run
 from xtsupport.study.runs import is_whole, read_record
@@ -26,20 +20,10 @@ def study(tmp_path, monkeypatch):
     monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
     opened = open_study(toy_root(tmp_path, **SMALL))
     for run in opened.plan.runs:
-        do(run)
+        whole_run(run)
     opened.folder.mkdir()
     run_store.write_list(opened)
     return opened
-
-
-def do(run):
-    with open_run(run) as folder:
-        (folder.path / "scores.csv").write_text(f"{run.name}\n")
-        if run.phase in ("pretraining", "intermediate"):
-            with new_folder(folder.path / "model") as model:
-                (model / "weights").write_text(run.name)
-        else:
-            pd.DataFrame({"score": [0.5] * 3}).to_parquet(folder.path / "examples.parquet")
 
 
 def test_a_list_leads_to_every_run(study):
@@ -59,39 +43,12 @@ def test_two_studies_share_what_is_the_same(study, tmp_path):
     assert {run.phase for run in more.plan.runs if is_whole(run)} == {"pretraining", "intermediate"}
 
 
-def test_what_is_declared_after_the_results_of_another_study_is_exploratory(study, tmp_path):
-    """The study shares finished runs: its own planned.json comes first, but not before these."""
-    primary = {"treatment": "squad", "baseline": "none", "target": "xquad"}
-    path = write_params(tmp_path, **SMALL, analysis={"primary": primary})
-    keep_settings(open_study(path))
-    assert standing_of(study.folder) == "declared before the first run"
-    same = open_study(path, {"study": "same", "analysis.contrasts": [["squad", "none"]]})
-    keep_settings(same)
-    assert standing_of(same.folder) == "declared before the first run"
-    told = "exploratory: planned.json is newer than results of toy, so nothing shows that"
-    for name, change in (("a", {"analysis.margin": 3.0}), ("b", {"analysis.primary.by": "all"})):
-        changed = open_study(path, {"study": name} | change)
-        keep_settings(changed)
-        assert standing_of(changed.folder).startswith(told)
-    unlike = open_study(path, {"study": "c", "target.epochs": 3, "analysis.margin": 3.0})
-    keep_settings(unlike)  # shares phases 1 and 2 only
-    assert standing_of(unlike.folder) == "declared before the first run"
-    (study.folder / "planned.json").unlink()
-    late = open_study(path, {"study": "d"})
-    keep_settings(late)  # what toy declared, nobody knows
-    assert standing_of(late.folder).startswith(told)
-
-
-def standing_of(folder):
-    return standing(declared(load_settings(folder / "settings.yaml")))
-
-
 def test_only_what_no_study_lists_is_left_over(study, tmp_path):
     assert leftovers.leftovers() == []
     changed = open_study(tmp_path / "params" / "toy.yaml", {"intermediate.epochs": 2})
     new = [run for run in changed.plan.runs if not is_whole(run)]
     for run in new:
-        do(run)
+        whole_run(run)
     (unfinished := tmp_path / "outputs" / "runs" / "0123456789ab").mkdir()
     (unfinished / "half").write_bytes(b"0" * 50_000)
     found = leftovers.leftovers()
@@ -108,7 +65,7 @@ def test_only_what_no_study_lists_is_left_over(study, tmp_path):
     }
     path = tmp_path / "params" / "toy.yaml"  # of a study with another name, whose folder is gone
     other = open_study(path, {"study": "other", "target.epochs": 2}).runs("target", "none")
-    do(other[0])
+    whole_run(other[0])
     (lone,) = (each for each in leftovers.leftovers() if "(study other)" in each.what)
     assert lone.what.startswith("target xquad under none{target.epochs=2.0}, trained on squad")
     with open_run(runs.replace(new[0], seed=9)) as folder:  # somebody is at work there
@@ -123,7 +80,7 @@ def test_what_the_params_file_plans_and_what_that_starts_from_is_used(study, tmp
     changed = open_study(path, {"target.epochs": 2})
     new = [run for run in changed.plan.runs if not is_whole(run)]
     for run in new:
-        do(run)
+        whole_run(run)
     other = {run.folder for run in new}
     list_.unlink()
     run_store.write_list(changed)
@@ -212,28 +169,6 @@ def test_runs_of_an_earlier_layout_are_named_and_not_counted(study):
     (line,) = run_store.unused(study.folder)
     assert line.startswith(f"4 runs in folders such as {study.folder / 'pretraining' / 'seed0'}")
     assert not any(is_whole(run) for run in study.plan.runs)
-
-
-def test_the_same_plan_again_is_the_same_plan(study):
-    """The study's folder was deleted and the study run again: nothing is wrong with that."""
-    planned = study.folder / "planned.json"
-    planned.write_text('{"since": "then", "analysis": {"margin": 1.0}}')
-    run = runs.replace(study.plan.runs[-1], seed=5)
-    do(run)
-    other = runs.replace(study.plan.runs[-1], seed=6)
-    (study.folder / run_store.LIST).write_text(
-        f"name,recipe,run_key\n{run.name},{run.recipe},{run.key}\n"
-    )
-    assert run_store.plan_flaw(study.folder) == ""
-    planned.write_text('{"since": "now", "analysis": {"margin": 1.0}}')
-    do(other)
-    assert run_store.plan_flaw(study.folder) == ""
-    planned.write_text('{"since": "now", "analysis": {"margin": 2.0}}')
-    assert "has changed since runs were finished" in run_store.plan_flaw(study.folder)
-    planned.write_text("no JSON")
-    assert "has changed since runs were finished" in run_store.plan_flaw(study.folder)
-    planned.unlink()
-    assert "is missing" in run_store.plan_flaw(study.folder)
 
 
 def test_a_study_that_carries_its_records_keeps_them(study):

@@ -7,6 +7,7 @@ from xtsupport.errors import UserError
 from xtsupport.study import cost, installed, parameters, provenance, runs  # noqa: F401 installed asks
 from xtsupport.study.narrowing import overruled
 from xtsupport.study.plan import Study
+from xtsupport.study.planned import declare
 from xtsupport.study.runs import Run
 from xtsupport.training.progress import duration
 
@@ -15,6 +16,7 @@ def check_setup(
     study: Study, todo: Sequence[Run] | None = None, into: str = "scratch", elsewhere: bool = False
 ) -> None:
     """Print versions, device, where results go, what is already there and the expected minutes.
+    Before the first run of a study, keep what it declares.
 
     todo: the runs that this notebook does, if any; elsewhere: runs in the package count as well.
     Raises UserError, one line per problem, for a parameter that the notebook does not have, for
@@ -48,6 +50,9 @@ def check_setup(
             *(runs.absent(each, study.params, study.settings.chosen) for each in missing)
         )
     left = unfinished(todo, elsewhere)
+    fixed = ("analysis", "precision")  # what planned.json holds; not for this notebook alone
+    if left and not any(each.startswith(fixed) for each in study.settings.chosen):
+        declare(study)
     print(f"to do      {len(left)} of {len(todo)} run(s), {minutes(study, left)}")
 
 

@@ -120,7 +120,7 @@ def run(args) -> int:
     from xtsupport.study.execution import progress, runner, snakemake, state
     from xtsupport.study.params.loading import load_settings
     from xtsupport.study.plan_lines import unfit
-    from xtsupport.study.run_store import plan_flaw
+    from xtsupport.study.planned import plan_flaw
 
     if args.dry_run:
         return plan(args)

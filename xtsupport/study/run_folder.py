@@ -15,7 +15,7 @@ from pathlib import Path
 from xtsupport import files, folders
 from xtsupport.errors import Stopped, UserError
 from xtsupport.study import provenance, runs
-from xtsupport.study.run_store import planned_mark
+from xtsupport.study.planned import planned_mark
 from xtsupport.study.runs import Run
 
 WAIT = 6 * 3600  # seconds to wait for another process that does the same run

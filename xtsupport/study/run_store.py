@@ -6,7 +6,6 @@ folders of its own instead, ``PHASE/.../seedK/run.json``.
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -124,64 +123,6 @@ def intact(cube: Path) -> Path:
             *flaws, f"{cube}: is not as the study wrote it; `xtsupport run` writes it again"
         )
     return cube
-
-
-# ------------------------------------------------------------------------------- what was planned
-
-
-def planned_mark(study: Path) -> str | None:
-    """A hash of what a study's planned.json says, its date apart; None without the file."""
-    try:
-        planned = json.loads((study / runs.PLANNED).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        return "unreadable"
-    return runs.digest({**planned, "since": ""} if isinstance(planned, dict) else planned)
-
-
-def plan_flaw(folder: Path) -> str:
-    """What is wrong with a study's ``planned.json`` by the records of its runs; empty: nothing."""
-    path = folder / runs.PLANNED
-    looks = sorted(each.parent for each in (folder / "nodes").glob(f"*/{RECORD}"))
-    records = [runs.read_record(each) or {} for each in (*of_study(folder), *looks)]
-    told = {each["planned"] for each in records if each.get("study") == folder.name and
-            each.get("planned")}  # fmt: skip
-    if not told or told == {planned_mark(folder)}:
-        return ""
-    state = "has changed since runs were finished" if path.is_file() else "is missing"
-    return (
-        f"{path}: {state}; nothing now shows that the comparison was declared before the runs, so "
-        "all results count as exploratory. Restore the file from a backup or version control"
-    )
-
-
-def seen_before(study) -> list[str]:
-    """Studies with finished runs of this study's primary comparison (`plan.Study`), by name, that
-    had not declared the same one: what this study declares now is no longer in advance.
-    """
-    settings = (study.whole or study.settings).analysis.model_dump()
-    if not (primary := settings["primary"]):
-        return []
-    sides = primary["treatment"], primary["baseline"]
-    made = [r for r in study.plan.runs if primary["target"] in r.settings.get("targets", ())
-            and r.condition in sides]  # fmt: skip
-    studies = {there[1]["study"] for run in made if (there := runs.standing(run))}
-    own = _rules(settings)
-    return sorted(n for n in studies - {study.settings.study} if _declared_by(n) != own)
-
-
-def _declared_by(study: str) -> dict | None:
-    """What a study declared before its own first run; None where nothing shows that."""
-    folder = folders.outputs() / study
-    planned = files.read_json(folder / runs.PLANNED) or {}
-    doubtful = "seen" in planned or "analysis" not in planned or plan_flaw(folder)
-    return None if doubtful else _rules(planned["analysis"])
-
-
-def _rules(analysis: dict) -> dict:
-    """What decides the primary comparison; contrasts are exploratory beside it."""
-    return {name: value for name, value in analysis.items() if name != "contrasts"}
 
 
 # ---------------------------------------------------------------------------------- a run's folder

@@ -15,6 +15,7 @@ from xtsupport.study.execution.snakemake import rule_name
 from xtsupport.study.execution.state import harmed, node_folder
 from xtsupport.study.execution.time_left import seconds_left
 from xtsupport.study.plan import Node, Study
+from xtsupport.study.planned import plan_flaw
 from xtsupport.tables import seen_before
 from xtsupport.training.progress import duration
 
@@ -135,7 +136,7 @@ def status_lines(
         if state == "running" and told and told.get("losses"):  # it has begun to train
             lines.append(f"  {curve(told['losses'])}  {told['text']}")
     lines += [f"note: {line}" for line in harmed(study)]
-    if flaw := run_store.plan_flaw(study.folder):
+    if flaw := plan_flaw(study.folder):
         lines.append(f"warning: {flaw}")
     counted = ", ".join(f"{count} {state}" for state, count in Counter(found.values()).items())
     left = time_left(study, runner, states, found)

@@ -27,6 +27,7 @@ from xtsupport.study.execution.state import busy, node_folder, ready, stale, sta
 from xtsupport.study.execution.time_left import urgency
 from xtsupport.study.params.params_file import leaves
 from xtsupport.study.plan import Node, Study
+from xtsupport.study.planned import declare
 from xtsupport.training.interrupt import STOP
 
 STOP_FILE = "stop"  # in a study's folder: its nodes are to end at the next step
@@ -113,12 +114,7 @@ def keep_settings(study: Study) -> None:
     write_if_new(study.folder / "settings.yaml", yaml.safe_dump(given, sort_keys=False))
     origins = {key: whole.origins[key] for key in leaves(given)}
     write_if_new(study.folder / "origins.json", json.dumps(origins, indent=1) + "\n")
-    planned = study.folder / runs.PLANNED
-    if not planned.exists() and not run_store.plan_flaw(study.folder):
-        first: dict = {"since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        first["precision"] = whole.resolved_precision
-        first |= {"seen": seen} if (seen := run_store.seen_before(study)) else {}
-        files.write_json(planned, first | {"analysis": whole.analysis.model_dump()})
+    declare(study)
     run_store.write_list(study)
 
 

@@ -11,7 +11,7 @@ from xtsupport.study.params import params_file, rules
 from xtsupport.study.params.explained import explained
 from xtsupport.study.params.params_file import leaves
 from xtsupport.study.params.settings import LOST, Settings
-from xtsupport.study.run_store import plan_flaw
+from xtsupport.study.planned import plan_flaw
 
 # What takes the place of wrong values, so that the rules can look at the others.
 STAND_INS = {
