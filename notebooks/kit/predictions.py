@@ -8,14 +8,15 @@ import pandas as pd
 
 from xtsupport.cube.scores import official, score_table
 
-ALIKE, LITTLE = 0.5, 0.25  # of the gain in English; how the world's families were declared
+LIKE = "Kindric"  # differs least from English, and in no way that the others have not as well
+ALIKE, LITTLE = 0.75, 0.25  # of the gain there
 QUESTIONS = {  # key -> (question, what an answer may be; a number is right within so many points)
     "english": ("Gain of squad over none on XQuAD in English, in points", 10),
-    "script": ("The same in a language with a different script, compared with English", "amount"),
-    "words": ("... in one with other words", "amount"),
-    "endings": ("... in one that puts endings on its words", "amount"),
-    "order": ("... in one with the verb last", "amount"),
-    "everything": ("... in one that changes all of this", "amount"),
+    "script": (f"The gain with a different script, beside that of {LIKE}", "amount"),
+    "words": ("... with other words", "amount"),
+    "endings": ("... with endings on the words", "amount"),
+    "order": ("... with the verb last", "amount"),
+    "everything": ("... with all of this", "amount"),
     "longer": ("Percent of the gain that training longer (none~squad) reaches as well", 15),
     "tagging": ("Tagging (UDPOS): more than 2 points better, worse, or the same?", "direction"),
     "retrieval": ("Finding translations (Tatoeba): better, worse, or the same?", "direction"),
@@ -35,7 +36,7 @@ def truth(cube: pd.DataFrame, languages: pd.DataFrame, data: str = "world") -> d
     found = {"english": gain["xquad"]["en"]}
     per_family = gain["xquad"].drop("en").groupby(family).mean()
     for key, name in FAMILY.items():
-        share = per_family[name] / found["english"]
+        share = per_family[name] / per_family[LIKE]
         found[key] = "alike" if share >= ALIKE else "little" if share < LITTLE else "less"
     others = gain["xquad"].drop("en").mean()
     found["longer"] = 100 * longer["xquad"].drop("en").mean() / others
