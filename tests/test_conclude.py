@@ -336,6 +336,25 @@ def test_runs_of_different_seeds_are_not_compared_and_spoil_nothing(study, packa
     )
 
 
+def test_of_one_condition_with_several_settings_it_is_said_that_nothing_is_compared(
+    study, package, capsys
+):
+    only = ["conditions=squad", "seeds=0"]
+    for changed in ([], ["target.learning_rate=5e-4"]):
+        made = what_counts.with_scores(open_study(study.params, changed, only))
+        for run in (each for each in made if not runs.find(each)):
+            scored(run, 0.5)
+    scored(study.runs("target", "none", [0])[0], 0.5)
+    part = conclude.present(open_study(study.params, only=only))
+    line = "no two of these conditions can be compared, as 07 does; `only` leaves the other sides"
+    assert line in capsys.readouterr().out
+    found = evidence_of(conclude.find_cube(part), part.settings, part.data)
+    with pytest.raises(UserError, match="nothing to compare with 'none': the cube only has squad"):
+        significance(found)
+    conclude.present(study)
+    assert line not in capsys.readouterr().out
+
+
 def test_only_chooses_among_runs_with_other_settings_too(study, package, capsys):
     """Of seed 1 alone; and a seed that the study does not have is named, and not in the cube."""
     more = open_study(study.params, ["seeds=[0, 1, 7]"])

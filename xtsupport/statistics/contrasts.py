@@ -62,7 +62,7 @@ def sides_of(
     have = sides(measured)
     if contrasts is None:
         base = side(baseline)
-        alike = {one: (base[0], one[1]) for one in have if one != base}
+        alike = {one: (base[0], one[1]) for one in have if base in have and one != base}
         pairs = [(one, same if same in have and same != one else base)
                  for one, same in alike.items()]  # fmt: skip
     else:

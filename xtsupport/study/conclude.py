@@ -54,6 +54,9 @@ def present(study: Study, into: str = "scratch", demo: bool = False) -> Study:
     whole = what_counts.beside(study, others)
     if there := what_counts.counting(whole):
         print(*what_counts.counts(whole, there), sep="\n")
+        if not what_counts.comparable(whole, there):
+            why = "; `only` leaves the other sides out" * bool(study.whole)
+            print(f"no two of these conditions can be compared, as 07 does{why}")
         return what_counts.part_of(whole, there)
     if (study.folder / "cube").is_dir():
         print(f"the scores of study {study.settings.study}; its runs are not all here")
