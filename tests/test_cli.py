@@ -18,6 +18,7 @@ from xtsupport import folders
 from xtsupport.data.world.generate import world_folder
 from xtsupport.errors import UserError
 from xtsupport.study import cli
+from xtsupport.study.conclude import present
 from xtsupport.study.execution import progress
 from xtsupport.study.plan import open_study
 
@@ -93,6 +94,26 @@ def test_synonyms_are_a_file(call, tmp_path, synonyms):
     code, _, (error,) = call("plan", "params/toy.yaml", *chosen)
     assert code == 1 and "robust.synonyms" in error
     assert "not a file" in error or "cannot be a path" in error
+
+
+def test_of_a_params_file_outside_of_the_project_it_is_said_where_runs_are(
+    call, tmp_path, monkeypatch
+):
+    (away := tmp_path / "away").mkdir()
+    monkeypatch.chdir(away)
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(away))
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "params" / "toy.yaml")
+    for verb, name in (("status", "../params/toy.yaml"), ("plan", tmp_path / "link.yaml")):
+        code, _, errors = call(verb, str(name))
+        told = f"in {away / 'outputs'}: {name} lies outside of the project {away}"
+        assert (code, errors[0]) == (0, f"note: runs are looked for {told}")
+    with pytest.raises(UserError, match=re.escape(f"seed here (in {away / 'outputs'}: ../params")):
+        monkeypatch.setattr(folders, "shipped", lambda: away)
+        present(open_study("../params/toy.yaml"))
+    (away / "params").mkdir()
+    (away / "params" / "mine.yaml").symlink_to(tmp_path / "params" / "toy.yaml")
+    assert call("status", "params/mine.yaml")[2] == []
+    assert folders.outside("params/demo.yaml") == ""  # as it came
 
 
 @pytest.mark.parametrize("command", [["plan"], ["status"], ["data", "check"], ["run"]])

@@ -34,6 +34,16 @@ def params_file(path: str | Path) -> Path:
     return next((each for each in found if each.exists()), found[0])
 
 
+def outside(params: str | Path) -> str:
+    """Where a study's runs are, in words, if its params file lies outside of the project root;
+    else empty, as for one that came with the package."""
+    path, here = typed(params, Path()), root()
+    places = Path(os.path.normpath(Path.cwd() / path)), path.resolve()
+    if not path.exists() or any(each.is_relative_to(here) for each in places):
+        return ""
+    return f"in {outputs()}: {params} lies outside of the project {here}"
+
+
 def typed(path: str | Path, start: Path | None = None) -> Path:
     """A path that somebody typed, `~` expanded, from `start` (None: the project root).
 

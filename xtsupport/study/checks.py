@@ -32,7 +32,8 @@ def check_setup(
     print(f"device     {device}; {study.settings.threads} thread(s)")
     place = study.place(into) if todo is None else folders.runs()
     print(f"study      {study.settings.study}; this notebook writes to {shown(place)}")
-    for line in overruled(study.settings):
+    apart = "" if study.shipped else folders.outside(study.params)
+    for line in [*overruled(study.settings), *([f"runs are looked for {apart}"] if apart else [])]:
         print(f"note       {line}")
     if todo is None:
         return

@@ -39,6 +39,8 @@ def opened(args, checked: bool = False):
     if getattr(args, "update", False):
         commits.update(folders.outputs() / settings.study)
     study = study_of(settings, args.file, args.only)
+    if apart := folders.outside(args.file):
+        say(f"note: runs are looked for {apart}")
     if checked:
         say(*(f"note: {line}" for line in commits.moved()))
         check_encoder(study.settings)

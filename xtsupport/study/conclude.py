@@ -103,6 +103,7 @@ def shipped_study(study: Study, asked: bool = False) -> Study:
     """The demo study of the package: asked for, or in place of one of which too little was run."""
     part = "the chosen part of " * bool(study.whole)
     folder, here = folders.shipped() / "study", f"{part}study {study.settings.study} has {TOO_FEW}"
+    here += f" ({apart})" if (apart := folders.outside(study.params)) else ""
     way = f"notebook 04_target_transfer or, in a terminal, `xtsupport run {study.params}`"
     if not (folder / "cube").is_dir():
         raise UserError(f"{here}: run {way}")
