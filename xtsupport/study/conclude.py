@@ -15,7 +15,6 @@ from xtsupport.study import finished, my_runs, runs, what_counts
 from xtsupport.study.checks import shown
 from xtsupport.study.execution import state
 from xtsupport.study.narrowing import with_analysis
-from xtsupport.study.params.settings import LOST
 from xtsupport.study.plan import Study, open_study
 from xtsupport.tables import languages
 
@@ -42,9 +41,6 @@ def present(study: Study, into: str = "scratch", demo: bool = False) -> Study:
         return study
     if demo:
         return shipped_study(study, asked=True)
-    given = study.whole or study.settings
-    if not given._planned:  # runs of notebooks alone, or the study's folder is gone
-        given._planned[LOST] = study.settings._planned[LOST] = True
     made = my_runs.survey(study)
     print(*(f"{line}\n" for line in my_runs.left_out(made)), sep="", end="")
     if study.settings.chosen:

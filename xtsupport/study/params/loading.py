@@ -114,7 +114,7 @@ def kept_origins(path: Path, given: params_file.ParamsFile) -> dict[str, str]:
 
 def first_plan(path: Path, study: str) -> dict:
     """A study's planned.json: ``analysis`` and ``precision`` as they were before its first run;
-    empty for a study that was never begun; with ``LOST`` where finished runs tell of another file.
+    with ``LOST`` where there is none, or finished runs tell of another file.
 
     The file lies beside a study's own settings.yaml, else in the study's folder under outputs/.
     """
@@ -123,4 +123,4 @@ def first_plan(path: Path, study: str) -> dict:
         found = {LOST: True} if plan_flaw(folder) else {}
         if found := found | (files.read_json(folder / "planned.json") or {}):
             return found
-    return {}
+    return {LOST: True}

@@ -141,7 +141,7 @@ class Settings(Group):
     def late(self) -> list[str]:
         """What of ``analysis``, by name, is no longer as it was before the study's first run; or
         what is wrong with planned.json, which shows that."""
-        if LOST in self._planned or not self._planned:
+        if LOST in self._planned:
             return [LOST]
         if seen := self._planned.get("seen"):
             return [f"planned.json is newer than results of {', '.join(seen)}"]
