@@ -98,6 +98,23 @@ def test_what_the_params_file_plans_and_what_that_starts_from_is_used(study, tmp
     assert len(leftovers.leftovers()) == len(new)
 
 
+def test_what_is_called_otherwise_than_a_run_or_lies_behind_a_link_is_not_removed(study, tmp_path):
+    """Notes, a backup of runs, a run that was moved to another disk."""
+    store, (moved, *_) = study.folder.parent / "runs", [run.folder for run in study.plan.runs]
+    away = moved.rename(tmp_path / moved.name)
+    moved.symlink_to(away)
+    before = sorted(path.name for path in away.iterdir())
+    shutil.copytree(study.plan.runs[1].folder, store / "backup" / study.plan.runs[1].folder.name)
+    shutil.rmtree(study.folder)
+    (tmp_path / "params" / "toy.yaml").unlink()
+    found = leftovers.leftovers()
+    assert {each.folder for each in found} == {run.folder for run in study.plan.runs}
+    leftovers.remove(found)
+    assert [path.name for path in store.iterdir()] == ["backup"]
+    assert len([*(store / "backup").rglob("run.json")]) == 1
+    assert sorted(path.name for path in away.iterdir()) == before
+
+
 def test_a_run_without_its_record_is_said(study):
     last = study.plan.runs[-1]
     assert not any(str(last.folder) in each for each in state.harmed(study))

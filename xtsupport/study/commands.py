@@ -267,7 +267,7 @@ def runs_done(args) -> None:
 
 @verb("clean", "xtsupport clean", flag("--remove", "delete them"))
 def clean(args) -> None:
-    """List the runs that no study uses, with their sizes."""
+    """List runs that no study in outputs/ and no params file of the project uses."""
     from xtsupport.report.numbers import counted
     from xtsupport.study import leftovers
     from xtsupport.study.checks import shown
@@ -281,7 +281,7 @@ def clean(args) -> None:
     for each in found:
         print(f"{max(each.size / 1e6, 0.01):>9.2f} MB  {shown(each.folder)}  {each.what}")
     size = sum(each.size for each in found) / 1e6
-    total = f"{counted(len(found), 'run')} that no study uses, {max(size, 0.01):.2f} MB"
+    total = f"{counted(len(found), 'run')} that no study here uses, {max(size, 0.01):.2f} MB"
     if args.remove:
         leftovers.remove(found)
     more = "; `xtsupport clean --remove` deletes them"

@@ -1,5 +1,6 @@
 """What lies in the store of runs and is used by no study: ``xtsupport clean``."""
 
+import re
 import shutil
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from xtsupport.study.labels import Done, departure
 from xtsupport.study.plan import open_study
 from xtsupport.study.run_store import LIST, NEVER, described, entries, headless, read_list
 from xtsupport.study.runs import CHECKPOINT, LOCK, PHASES, RECORD, SHORT, Run
+
+NAME = re.compile(f"[0-9a-f]{{{SHORT}}}")  # of a run's folder: others are not ours to remove
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ def leftovers() -> list[Leftover]:
     """
     rows = [row for path in folders.outputs().glob(f"*/{LIST}") for row in read_list(path.parent)]
     records = {each: runs.read_record(each) or runs.read_record(each / CHECKPOINT) or {}
-               for each in entries(folders.runs())}  # fmt: skip
+               for each in entries(folders.runs()) if NAME.fullmatch(each.name)}  # fmt: skip
     planned, unplanned = planned_now(records.values())
     used = {row["run_key"] or row["recipe"] for row in rows} | unplanned
     made = [run for each in planned.values() for run in each]
@@ -90,10 +93,14 @@ def words(folder: Path, record: dict, planned: dict[Path, tuple[Run, ...]]) -> s
 
 
 def remove(found: Iterable[Leftover]) -> None:
-    """Delete leftovers; the record goes first, so that half a folder never looks like a run."""
-    for each in found:
-        (each.folder / RECORD).unlink(missing_ok=True)
-        shutil.rmtree(each.folder)
+    """Delete leftovers; the record goes first, so that half a folder never looks like a run. Of a
+    link what it leads to stays."""
+    for folder in (each.folder for each in found):
+        if folder.is_symlink():
+            folder.unlink()
+            continue
+        (folder / RECORD).unlink(missing_ok=True)
+        shutil.rmtree(folder)
     for path in folders.frozen().glob("*.safetensors"):
         if path.stat().st_nlink == 1:  # no run has it any more
             path.unlink()
