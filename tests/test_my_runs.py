@@ -92,7 +92,10 @@ def test_two_runs_of_one_recipe_are_told_apart(study, tmp_path, monkeypatch, cap
     fit, lines = what_counts.with_other_settings(study, my_runs.survey(study))
     assert [run.condition for run in fit] == [other]
     assert "squad{start=package} (seed 0)" in lines[-1] and "none{again=" in lines[-1]
-    assert finished.as_chosen(labels) == ['settings = ["intermediate.learning_rate=0.0005"]']
+    ways = ['settings = ["intermediate.learning_rate=0.0005"]']
+    assert [*finished.as_chosen(study, fit)] == ways
+    marked = replace(fit[0], condition="squad{start=package}")
+    assert [*finished.as_chosen(study, [marked])] == []
     told = what_counts.counts(study, what_counts.counting(study))
     assert not any(line.startswith("some start") for line in told)
     my_runs.runs.shipped_runs.cache_clear()
@@ -213,6 +216,19 @@ def test_whatever_decides_a_result_is_in_the_label(study, tmp_path, settings, la
     (tmp_path / "mine" / "config.json").write_text("{}")
     (found,) = labels(study, *settings)
     assert re.fullmatch(label, found)
+
+
+def test_settings_that_choose_a_run_are_named_while_they_do(study, tmp_path):
+    """Until the encoder's folder changes, or goes."""
+    (mine := tmp_path / "mine").mkdir()
+    (mine / "config.json").write_text("{}")
+    labels(study, "encoder=mine")
+    (run,) = (each.run for each in my_runs.found(study, "target") if "mine" in each.label)
+    assert [*finished.as_chosen(study, [run])] == ['settings = ["encoder=mine"]']
+    (mine / "config.json").write_text('{"other": 1}')
+    assert [*finished.as_chosen(study, [run])] == []
+    shutil.rmtree(mine)
+    assert [*finished.as_chosen(study, [run])] == []
 
 
 def test_how_another_encoder_was_pretrained_is_a_mark_and_in_full_in_the_table(study, tmp_path):

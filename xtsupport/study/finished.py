@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -12,10 +13,9 @@ from xtsupport.errors import UserError, did_you_mean
 from xtsupport.files import read_csv
 from xtsupport.sides import bare, in_braces
 from xtsupport.study import run_store, runs
-from xtsupport.study.plan import Study
+from xtsupport.study.plan import Study, open_study
 from xtsupport.study.runs import NOTEBOOKS, PHASES, SCORED, Run
 
-MARKS = ("data", "start", "again")  # in names of runs, beside settings
 USUAL = {
     "history.csv": {"step", "task", "loss"},
     "scores.csv": {"task", "language", "metric", "score"},
@@ -68,14 +68,16 @@ def predictions(study: Study, condition: str, target: str) -> pd.DataFrame:
         return cube[own].reset_index(drop=True)
     asked = [run for phase in SCORED for run in study.runs(phase, into="scratch")]
     there = scored_here(run for run in asked if target in run.settings["targets"])
-    others = sorted({run.side for run in there if bare(run.side) == condition != run.side})
+    alike = {run.side: run for run in there if bare(run.side) == condition != run.side}
+    others = sorted(alike)
     if len(others) == 1 and not any(run.side == condition for run in there):
         (condition,) = others
     done = [run for run in there if run.side == condition]
     if not done and others:
+        ways = as_chosen(study, map(alike.__getitem__, others))
         raise UserError(
             f"{target} under {condition!r}: run with several settings. Give one of these names, "
-            f"{', '.join(others)}; or set {' or '.join(as_chosen(others)) or 'settings'}"
+            f"{', '.join(others)}; or set {' or '.join(ways) or 'settings'}"
         )
     if not done:
         names = {run.condition for run in asked}
@@ -105,15 +107,20 @@ def scored_here(asked: Iterable[Run]) -> dict[Run, Path]:
     return {run: folder for run, folder in either if folder}
 
 
-def as_chosen(names: Iterable[str]) -> list[str]:
-    """The `settings` that choose what each name has in braces, ``settings = ["a.b=1"]``; not of
-    other data, nor of what started from a run that is gone."""
-    every = [[re.sub(r" \(\w{6}\)$", "", each) for each in in_braces(name)] for name in names]
-    return [
-        f"settings = {json.dumps(texts, ensure_ascii=False)}"
-        for texts in every
-        if texts and not any("(gone)" in each or each.partition("=")[0] in MARKS for each in texts)
-    ]
+def as_chosen(study: Study, made: Iterable[Run]) -> Iterator[str]:
+    """The `settings` that choose some runs, as the names have them in braces:
+    ``settings = ["a.b=1"]``. None for what cannot be chosen: a run of other data or of an encoder
+    that has changed since, or one that started from a run that is gone.
+    """
+    recipes: dict[str, set[str]] = {}
+    for run in made:
+        recipes.setdefault(run.condition, set()).add(run.recipe)
+    for name, own in recipes.items():
+        texts = [re.sub(r" \(\w{6}\)$", "", each) for each in in_braces(name)]
+        with suppress(UserError):
+            chosen = open_study(study.params, texts).plan.runs if texts else ()
+            if own & {run.recipe for run in chosen}:
+                yield f"settings = {json.dumps(texts, ensure_ascii=False)}"
 
 
 def has_predictions(study: Study, conditions: Iterable[str], target: str) -> bool:

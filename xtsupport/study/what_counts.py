@@ -76,7 +76,7 @@ def by_target(scored: Iterable[tuple[str, Side, int | None]]) -> Tested:
 def counts(study: Study, there: Mapping[Run, Path]) -> list[str]:
     """How much of a study was run here, and what that is worth."""
     planned = [run for run in with_scores(study) if not run.listed]
-    others = [run.condition for run in there if run.listed]
+    others = [run for run in there if run.listed]
     usual = len(there) - len(others)
     seeds: dict[str, set[int]] = {}
     for run in there:  # retrieval without phase 2 has no seeds
@@ -96,8 +96,9 @@ def counts(study: Study, there: Mapping[Run, Path]) -> list[str]:
         lines.append("some start from the phase 2 that comes with the package; `xtsupport run` and "
                      "`status` do not count these, as a study does its own phase 2")  # fmt: skip
     if others:
-        ways = [f"to look at one alone, set {way} in the parameters" for way in as_chosen(others)]
-        lines.append("; ".join(["a name in braces has other settings than the study", *ways[:1]]))
+        way = next(as_chosen(study, others), "")
+        hint = f"; to look at one alone, set {way} in the parameters" * bool(way)
+        lines.append(f"a name in braces has other settings than the study{hint}")
     few = {1: "one seed: a first impression, not evidence", 2: "two seeds: too few for a claim"}
     for number, words in few.items():
         if names := [name for name, own in seeds.items() if len(own) == number]:
@@ -173,7 +174,8 @@ def with_other_settings(study: Study, made: Iterable[Done]) -> tuple[list[Run], 
 
     planned, own = {run.recipe for run in study.plan.runs}, study.settings
     usual = {each.training_task: examined(each.settings) for each in with_scores(study)}
-    fit, apart, twice = [], [], []
+    fit, twice = [], []
+    apart: dict[str, Run] = {}
     for each in finished(made, *SCORED):
         record = each.record
         same = examined(record["settings"]) == usual.get(record["training_task"])
@@ -183,10 +185,9 @@ def with_other_settings(study: Study, made: Iterable[Done]) -> tuple[list[Run], 
         elif same and each.departs:
             fit.append(each.run)
         elif not study.whole and record.get("recipe") not in planned:
-            apart.append(f"{each.label} (seed {record['seed']})")
-    names = [*dict.fromkeys(apart)]
+            apart.setdefault(f"{each.label} (seed {record['seed']})", each.run)
     told = "left out, with other languages, examples, conditions or seeds than the study: "
-    ways = [f"to see some, set {each}" for each in as_chosen(names)[:1]]
-    lines = ["; ".join([told + ", ".join(names), *ways])] * bool(names)
+    way = next(as_chosen(study, apart.values()), "")
+    lines = [told + ", ".join(apart) + f"; to see some, set {way}" * bool(way)] * bool(apart)
     again = "left out, as another run has the same settings: "
     return fit, lines + [again + ", ".join(twice)] * bool(twice)
