@@ -41,6 +41,13 @@ def test_versions_device_place_and_work_are_told(study, capsys):
     assert "outputs/toy" in capsys.readouterr().out
 
 
+def test_too_few_open_files_are_said_before_any_work(study, monkeypatch):
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (64, 64))
+    with pytest.raises(UserError, match="ulimit -n = 64"):
+        checks.check_setup(study, study.runs("pretraining"))
+
+
 def test_a_study_without_such_a_run_says_why(study):
     with pytest.raises(UserError, match="no run for this notebook"):
         checks.check_setup(study, [])

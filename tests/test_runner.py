@@ -26,6 +26,7 @@ from study_toys import (
     xtsupport,
 )
 
+from xtsupport import files
 from xtsupport.errors import UserError
 from xtsupport.statistics.declared import declared
 from xtsupport.study import run_store
@@ -422,14 +423,14 @@ def test_a_process_that_may_open_too_few_files_raises_its_limit_or_says_so(monke
     now, given = [(64, 4096)], []
     monkeypatch.setattr(resource, "getrlimit", lambda what: now[0])
     monkeypatch.setattr(resource, "setrlimit", lambda what, limits: given.append(limits))
-    runner.allow_open_files()
+    files.allow_open_files()
     assert given == [(256, 4096)]
     now[0] = (1024, -1)
-    runner.allow_open_files()
+    files.allow_open_files()
     assert len(given) == 1
     now[0] = (64, 64)
     with pytest.raises(UserError, match="ulimit -n = 64"):
-        runner.allow_open_files()
+        files.allow_open_files()
 
 
 def test_node_names_of_odd_conditions_reach_snakemake_unharmed(tmp_path, monkeypatch):

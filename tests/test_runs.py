@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -160,6 +161,11 @@ def test_a_key_stands_for_the_contents_of_what_a_run_starts_from(run):
     with pytest.raises(UserError, match="intermediate/squad/seed0: this earlier run is missing"):
         fill(below)
     fill(above)
+    (weights := above.folder / "model" / "weights").write_bytes(b"\1" * 1000)
+    told = f"intermediate/squad/seed0: {weights}: has changed since it was written (its size is the"
+    with pytest.raises(UserError, match=re.escape(told)):
+        fill(below)
+    weights.write_bytes(b"\0" * 1000)
     first = below.key
     fill(below)
     record = read_record(below.folder)

@@ -14,6 +14,7 @@ from pathlib import Path
 from xtsupport.errors import UserError
 from xtsupport.folders import user_cache
 
+OPEN_FILES = 256  # at once, of one process: a kernel needs some 70
 LARGE = 2**24  # bytes: a fiftieth of a second to read; weights have more
 
 
@@ -142,6 +143,22 @@ def locked(path: Path, message: str, wait: float = 5) -> Iterator[None]:
             yield
     except Timeout:
         raise UserError(message) from None
+
+
+def allow_open_files() -> None:
+    """Let this process and its children open enough files at once, where the system allows it."""
+    if os.name == "nt":
+        return
+    import resource
+
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= most < OPEN_FILES:  # negative: no limit
+        raise UserError(
+            f"ulimit -n = {most}: a process may open too few files at once; a study needs "
+            f"{OPEN_FILES}. Raise the limit (`ulimit -Hn`, or limits.conf of the system)"
+        )
+    if 0 <= now < OPEN_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, most))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from xtsupport import folders
+from xtsupport import files, folders
 from xtsupport.errors import UserError
 from xtsupport.study import cost, installed, parameters, provenance, runs  # noqa: F401 installed asks
 from xtsupport.study.narrowing import overruled
@@ -20,12 +20,13 @@ def check_setup(
 
     todo: the runs that this notebook does, if any; elsewhere: runs in the package count as well.
     Raises UserError, one line per problem, for a parameter that the notebook does not have, for
-    an earlier phase that is missing (with the command that makes it), and for a run that the study
-    does not have.
+    an earlier phase that is missing (with the command that makes it), for a run that the study
+    does not have, and where a process may open too few files.
     """
     import torch
 
     parameters.check_names()
+    files.allow_open_files()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     versions = provenance.versions()
     print("versions   " + ", ".join(f"{name} {versions[name]}" for name in SHOWN))

@@ -218,14 +218,15 @@ def require(run: Run) -> Path:
 
 
 def absent(run: Run, params: str = "FILE", chosen: Sequence[str] = ()) -> str:
-    """What to do about a run that is nowhere; params: the study's file; chosen: its --set."""
+    """What to do about a missing or damaged run; params: the study's file; chosen: its --set."""
     given = [f"condition = {run.condition!r}"] * bool(run.condition)
     given += [f"settings = {[*chosen]}"] * bool(chosen)
     also = "".join(f" --set {shlex.quote(each)}" for each in chosen)
+    wrong = flaws(found[0]) if (found := standing(run)) else []
+    what = "; ".join(wrong) or "this earlier run is missing or was made with other settings"
     return (
-        f"{run.name}: this earlier run is missing or was made with other settings. Run notebook "
-        f"{NOTEBOOKS[run.phase]}{' with ' * bool(given)}{' and '.join(given)}, or the whole study "
-        f"in a terminal: xtsupport run {params}{also}"
+        f"{run.name}: {what}. Run notebook {NOTEBOOKS[run.phase]}{' with ' * bool(given)}"
+        f"{' and '.join(given)}, or the whole study in a terminal: xtsupport run {params}{also}"
     )
 
 

@@ -32,7 +32,6 @@ from xtsupport.training.interrupt import STOP
 
 STOP_FILE = "stop"  # in a study's folder: its nodes are to end at the next step
 GRACE = 20  # seconds for that
-OPEN_FILES = 256  # at once, of one process: a kernel needs some 70
 Tick = Callable[..., None]
 PASSES = 6  # one per level of the graph: more than that nothing can become stale in turn
 
@@ -44,7 +43,7 @@ def run_study(study: Study, jobs: int, profile: str, show: Tick) -> dict[str, di
     Raises UserError when another process runs the study, Snakemake itself cannot start, or a
     process may open too few files.
     """
-    allow_open_files()
+    files.allow_open_files()
     with (
         files.plain_disk_errors(study.folder),
         study_lock(study.folder) as holder,
@@ -159,22 +158,6 @@ def write_node(study: Study, node: Node, holder: str) -> None:
         "record": run_folder.record_of(node.runs[0]) if analysis else None,
     }
     files.write_json(folder / nodes.SPEC, spec)
-
-
-def allow_open_files() -> None:
-    """Let this process and its children open enough files at once, where the system allows it."""
-    if os.name == "nt":
-        return
-    import resource
-
-    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= most < OPEN_FILES:  # negative: no limit
-        raise UserError(
-            f"ulimit -n = {most}: a process may open too few files at once; a study needs "
-            f"{OPEN_FILES}. Raise the limit (`ulimit -Hn`, or limits.conf of the system)"
-        )
-    if 0 <= now < OPEN_FILES:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, most))
 
 
 @contextmanager
