@@ -85,6 +85,27 @@ def test_the_most_changed_examples_of_each_family_with_both_answers(data):
     gained = found.iloc[2]
     assert gained["question"] == load("xquad", "qka", None, data)[1]["question"]
     assert (gained["baseline said"], gained["treatment said"]) == ("0.0 by 0", "0.75 by 0")
+    assert gained["right"] == load("xquad", "qka", None, data)[1]["answers"]["text"][0]
+
+
+def test_what_both_said_is_of_a_seed_that_changed_as_the_row_says(data):
+    """Seed 0 agrees, seed 1 turns; English is left out."""
+    before = predictions(data, qka_0=1.0, en_0=1.0)
+    after = predictions(data, qka_0=1.0, en_0=0.0)
+    after.loc[1, ["score", "prediction"]] = 0.0, "turned"
+    found = most_changed(after, before, "xquad", data)
+    assert found[["language", "change"]].values.tolist() == [["Arlish", -50.0]]
+    assert (found["baseline said"][0], found["treatment said"][0]) == ("1.0 by 1", "turned")
+    alone = most_changed(after[after["seed"] == 1], before[before["seed"] == 0], "xquad", data)
+    assert (alone["baseline said"][0], alone["treatment said"][0]) == ("1.0 by 0", "turned")
+
+
+def test_of_equal_changes_each_family_shows_another_question(data):
+    before = predictions(data, qka_0=0.0, qka_1=0.0, qfa_0=0.0, qfa_1=0.0)
+    after = predictions(data, qka_0=1.0, qka_1=1.0, qfa_0=1.0, qfa_1=0.5)
+    found = most_changed(after, before, "xquad", data, count=1)
+    asked = [load("xquad", code, None, data)[n]["question"] for code, n in (("qfa", 0), ("qka", 1))]
+    assert found["question"].tolist() == asked
 
 
 def test_a_foreign_example_is_told_in_english(data):

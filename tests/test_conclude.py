@@ -393,6 +393,7 @@ def test_a_few_seeds_are_said_of_those_that_have_few(study, package, capsys):
     assert capsys.readouterr().out.endswith(
         "one seed: a first impression, not evidence (squad)\n"
         "two seeds: too few for a claim (none)\n"
+        "no verdicts from fewer than three seeds; `demo = True` shows the demo study\n"
     )
 
 

@@ -200,6 +200,14 @@ def test_solution_06_who_is_easier_than_what_but_where_the_verb_is_last(cube):
     assert (by_seed[True] > by_seed[False]).sum() == 4 and by_seed[True][0] > by_seed[False][0]
 
 
+def test_notebook_06_some_right_sentences_say_not(cube):
+    asked = {*cube.query("task == 'xquad'")["example_id"]}
+    rows = [row for row in load("xquad", "en", data="world") if row["example_id"] in asked]
+    right = [row["context"][: row["answers"]["answer_start"][0]].count(".") for row in rows]
+    said = [row["context"].split(".")[place] for row, place in zip(rows, right, strict=True)]
+    assert (sum(" not " in each for each in said), len(rows)) == (11, 200)
+
+
 def test_the_world_has_eighty_words():
     from xtsupport.data.world import languages as world
 

@@ -95,34 +95,67 @@ def in_english(name: str, code: str, example: dict, texts: "Texts") -> str:
 def most_changed(
     treatment: pd.DataFrame, baseline: pd.DataFrame, name: str, data: str, count: int = 2
 ) -> pd.DataFrame:
-    """The examples of each family that a treatment changed most, `count` in each direction.
+    """The examples of each family that a treatment changed most, `count` in each direction, in
+    languages other than English.
 
     `treatment` and `baseline`: rows of the cube with a column `prediction`, of one target. The
     change is the mean over seeds of the score of the target's first metric, in points; predictions
-    are those of the first seed. Columns: family, language (its name), change, the example's own
-    columns, what they say in English, baseline and treatment prediction (in English in brackets);
-    the most changed first, the unchanged left out.
+    are those of the seed that changed most in that direction. Columns: family, language (its name),
+    change, baseline and treatment prediction (in English in brackets), the answer (as `right`),
+    what the example says in English, its own columns; the most changed first, the unchanged left
+    out.
     """
     metric = task(name, data).metrics[0]
     both = (treatment.assign(condition="after"), baseline.assign(condition="before"))
     rows = pd.concat(both, ignore_index=True).assign(variant="plain")
-    examples, sides = _by_side(rows[rows["metric"] == metric])
+    rows = rows[rows["metric"].eq(metric) & rows["language"].ne("en")]
+    examples, sides = _by_side(rows)
     change = _changes(examples, sides["after", "plain"], sides["before", "plain"])
-    chosen = pd.concat(_extremes(change, "family", count))
+    chosen = _of_each_family(change, count)
     size, family = chosen["change"].abs(), chosen["family"].astype(str)
     order = np.lexsort((-chosen["change"], -size, family))
-    table, texts, rows = languages(data), Texts(data), []
+    table, texts, told = languages(data), Texts(data), []
+    each = rows.set_index(KEYS[1:]).sort_index()
     for row in chosen.iloc[order].to_dict("records"):
         code = row["language"]
         about = {"family": row["family"], "language": table[code].name if code in table else code}
         about["change"] = round(row["change"], 1)
-        said = {f"{who} said": invented.with_gloss(str(row[f"{who}_said"]), code)
-                for who in ("baseline", "treatment")}  # fmt: skip
+        said = _said(each.loc[[(code, row["example_id"])]], row["change"])
+        about |= {who: invented.with_gloss(str(text), code) for who, text in said.items()}
         example = texts.example(name, code, row["example_id"])
         if example:
-            about |= plain(example) | {"in English": in_english(name, code, example, texts)}
-        rows.append(about | said)
-    return pd.DataFrame(rows).drop(columns=["example_id", "cluster_id"], errors="ignore")
+            shown = plain(example)
+            about["right"] = shown.pop(GOLD[task(name, data).kind])
+            about |= {"in English": in_english(name, code, example, texts)} | shown
+        told.append(about)
+    return pd.DataFrame(told).drop(columns=["example_id", "cluster_id"], errors="ignore")
+
+
+def _of_each_family(change: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The `count` largest rises and falls of every family, of equal ones those that no family
+    before it shows: in a parallel task the same question would stand in each."""
+    parts: list[pd.DataFrame] = []
+    used: set[str] = set()
+    for _, rows in change.groupby("family", observed=True):
+        for sign in (1, -1):
+            size = (sign * rows["change"]).round(1)
+            ranked = rows.assign(size=size, used=rows["example_id"].isin(used))[size > 0]
+            ranked = ranked.sort_values(["size", "used"], ascending=[False, True], kind="stable")
+            parts.append(ranked.drop_duplicates("example_id").head(count))
+            used |= {*parts[-1]["example_id"]}
+    return pd.concat(parts)
+
+
+def _said(rows: pd.DataFrame, change: float) -> dict[str, str]:
+    """What both sides said of one example, in the seed that changed most in the direction of
+    `change`; where they share no seed, each in its first."""
+    rows = rows.assign(score=_score(rows), prediction=rows["prediction"].fillna(""))
+    wide = rows.pivot_table(["score", "prediction"], "seed", "condition", aggfunc="first")
+    paired = wide.dropna()
+    wide = paired if len(paired) else wide.bfill().head(1)
+    gain = (wide["score", "after"] - wide["score", "before"]).astype(float)
+    said = wide.loc[gain.idxmax() if change > 0 else gain.idxmin(), "prediction"]
+    return {"baseline said": said["before"], "treatment said": said["after"]}
 
 
 def changed_examples(

@@ -53,6 +53,8 @@ def present(study: Study, into: str = "scratch", demo: bool = False) -> Study:
         if not what_counts.comparable(whole, there):
             why = "; `only` leaves the other sides out" * bool(study.whole)
             print(f"no two of these conditions can be compared, as 07 does{why}")
+        elif len({run.seed for run in there}) < 3:
+            print("no verdicts from fewer than three seeds; `demo = True` shows the demo study")
         return what_counts.part_of(whole, there)
     if (study.folder / "cube").is_dir():
         print(f"the scores of study {study.settings.study}; its runs are not all here")
