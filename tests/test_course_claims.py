@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from xtsupport import folders
 from xtsupport.cube.scores import official, score_table
@@ -206,6 +207,30 @@ def test_notebook_06_some_right_sentences_say_not(cube):
     right = [row["context"][: row["answers"]["answer_start"][0]].count(".") for row in rows]
     said = [row["context"].split(".")[place] for row, place in zip(rows, right, strict=True)]
     assert (sum(" not " in each for each in said), len(rows)) == (11, 200)
+
+
+def test_notebook_04_most_is_lost_where_word_order_differs_and_lazy_rules_beat_turnic(cube):
+    from xtsupport.cube.scores import with_guesses
+
+    scores = official(score_table(cube), "world").query("task == 'xquad' and language != 'en'")
+    family = language_table("world").set_index("code")["family"]
+    by_family = scores.groupby(["condition", scores["language"].map(family)])["score"].mean()
+    squad = by_family["squad"].drop("Kindric")
+    assert {*squad.nsmallest(3).index} == {"Swayric", "Turnic", "Farric"}
+    guesses = with_guesses(scores, "world")
+    lazy = guesses[guesses["condition"].astype(str).eq("lazy rules")]["score"]
+    assert by_family["none"]["Turnic"] + 5 < lazy.min()
+
+
+def test_notebook_04_says_how_many_steps_the_demo_trains():
+    demo = yaml.safe_load((Path(__file__).parents[1] / "params" / "demo.yaml").read_text())
+    own = demo["target"] | demo["tasks"]["squad"]
+    assert (own["max_rows"], own["epochs"]) == (48, 24)
+    after = own["max_rows"] * own["epochs"] // own["batch_size"]
+    folder = folders.shipped() / "intermediate" / "squad" / "seed0"
+    before = int(pd.read_csv(folder / "history.csv")["step"].max())
+    assert (before, after, before + after) == (375, 72, 447)
+    assert len(load("squad", "en", "train", "world")) == 4000
 
 
 def test_the_world_has_eighty_words():

@@ -228,6 +228,6 @@ def show_runs(
             display(plots.losses_of_runs(lost[lost["task"] == task], task))
         for task in scores["task"].unique() if len(scores) else ():
             if above is not None and alike(scores, above, task):
-                print(f"{task_name(task)}: the picture is the one above, under By language.")
+                print(f"{task_name(task)}: the picture is the one above.")
             elif not wanted or task in wanted:
                 display(plots.score_heatmap(scores, language_table(study.data), task))
