@@ -392,3 +392,23 @@ def test_the_curve_of_a_run_without_a_condition_has_the_name_of_its_task():
         warnings.simplefilter("error", UserWarning)
         (legend,) = plots.losses_of_runs(log, "squad").legends
     assert [text.get_text() for text in legend.get_texts()] == ["SQuAD"]
+
+
+def test_of_more_groups_than_colours_the_mean_stands_out():
+    many = language_table("hub").drop_duplicates("group")
+    assert len(many) > len(style.COLOURS)
+    layers = pd.DataFrame({"layer": [0, 1] * len(many), "language": many["code"].repeat(2)})
+    figure = plots.retrieval_by_layer(layers.assign(score=range(len(layers))), many)
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    middle = [len(many) - 1, len(many)]  # of 0, 2, 4, ... and of 1, 3, 5, ...
+    assert list(lines["mean of groups"].get_ydata()) == middle
+    assert [each.get_text() for each in figure.legends[0].texts] == ["a group", "mean of groups"]
+
+
+def test_short_runs_beside_long_ones_have_a_log_axis():
+    def log(steps):
+        return pd.DataFrame({"step": range(1, steps + 1), "loss": 1.0, "run": f"{steps}, seed 0"})
+
+    scales = [plots.losses_of_runs(pd.concat([log(10), log(n)]), "squad").axes[0].get_xscale()
+              for n in (20, 40)]  # fmt: skip
+    assert scales == ["linear", "log"]

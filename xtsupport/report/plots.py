@@ -74,6 +74,9 @@ def losses_of_runs(log: pd.DataFrame, task: str) -> Figure:
                    linestyle=("-", "--", ":")[turn % 3],
                    label=label if name.endswith(seeds[setting][0]) else "_")  # fmt: skip
     panel.set(xlabel="step", ylabel="loss", ylim=(0, None))
+    ends = log.groupby("run")["step"].max()
+    if ends.max() > 3 * ends.min():  # else the short runs are a stroke at the left
+        panel.set_xscale("log")
     figure.legend(loc="outside lower left", frameon=False, fontsize="small")
     return figure
 
@@ -186,7 +189,8 @@ def retrieval_by_layer(scores: pd.DataFrame, languages: pd.DataFrame) -> Figure:
     """Sentence-retrieval accuracy against layer, a line per group, a panel per condition.
 
     `scores`: layer (0 is the embedding layer), language, score and, where there are several,
-    condition. A line is the mean over the group's languages.
+    condition. A line is the mean over the group's languages; of more groups than colours all are
+    grey, and their mean stands out.
     """
     scores = scores if "condition" in scores else scores.assign(condition="")
     conditions = list(dict.fromkeys(scores["condition"]))
@@ -216,7 +220,17 @@ def retrieval_by_layer(scores: pd.DataFrame, languages: pd.DataFrame) -> Figure:
 def _layer_lines(panel: Axes, scores: pd.DataFrame, languages: pd.DataFrame) -> None:
     colours, markers = style.family_colours(languages), style.group_markers(languages)
     groups = scores["language"].map(languages.set_index("code")["group"])
-    for group in level_order(groups, languages):
-        line = scores[groups == group].groupby("layer")["score"].mean()
-        colour, mark = colours[group], markers[group]
-        panel.plot(line.index, line, color=colour, marker=mark, markersize=5, label=group)
+    lines = scores.groupby([groups, "layer"])["score"].mean().unstack("layer")
+    many = len(lines) > len(style.COLOURS)
+    for i, group in enumerate(level_order(lines.index, languages)):
+        look = {"color": colours[group], "marker": markers[group], "markersize": 5, "label": group}
+        grey = {
+            "color": style.OPEN,
+            "alpha": 0.5,
+            "linewidth": 0.9,
+            "label": "_" if i else "a group",
+        }
+        panel.plot(lines.columns, lines.loc[group], **(grey if many else look))
+    if many:
+        mean = lines.mean()
+        panel.plot(mean.index, mean, color=style.COLOURS[0], marker="o", label="mean of groups")
