@@ -118,7 +118,7 @@ def test_solution_07_squad_helps_every_family_and_other_kinds_do_not_help(cube, 
     assert (table["squad"] > table[["none", "none~squad"]].max(axis=1)).all()
 
 
-def test_notebook_07_one_run_makes_much_of_the_loss_on_the_other_targets(cube):
+def test_notebook_07_two_runs_make_much_of_the_loss_on_the_other_targets(cube):
     scores = official(score_table(cube), "world").query("language != 'en'")
     scores = scores[scores["task"].isin(["udpos", "xnli"])].assign(
         family=scores["language"].map(language_table("world").set_index("code")["family"])
@@ -127,10 +127,15 @@ def test_notebook_07_one_run_makes_much_of_the_loss_on_the_other_targets(cube):
     gains = (means["squad"] - means["none"]).unstack("task").mean(axis=1, skipna=False).dropna()
     gains = gains.unstack("seed")
     assert list(gains) == [0, 1, 2, 3, 4]
-    smaller = gains.drop(columns=0).mean(axis=1) - gains.mean(axis=1)
-    assert smaller.between(2, 5).sum() == 5 and len(smaller) == 7
+    smaller = pd.DataFrame({
+        seed: gains.drop(columns=seed).mean(axis=1) - gains.mean(axis=1) for seed in gains
+    })  # fmt: skip
+    assert len(smaller) == 7 and {*smaller.idxmax(axis=1)} == {0, 4}
+    assert smaller.max(axis=1).round().between(2, 5).all()
     squad = means["squad"].unstack("task")["xnli"].groupby("seed").mean()
-    assert squad.idxmin() == 0 and squad[0] < squad.drop(0).min() - 5
+    assert {*squad.nsmallest(2).index} == {0, 4} and squad[[0, 4]].max() < squad[
+        [1, 2, 3]
+    ].min() - 5
 
 
 def history(condition: str) -> pd.DataFrame:

@@ -101,6 +101,13 @@ def test_two_runs_of_one_recipe_are_told_apart(study, tmp_path, monkeypatch, cap
     my_runs.runs.shipped_runs.cache_clear()
 
 
+def test_a_table_of_many_runs_is_folded():
+    table = pd.DataFrame({"run": [str(n) for n in range(my_runs.MANY + 1)]})
+    assert my_runs.folded(table[1:])._repr_html_().startswith("<style")
+    many = my_runs.folded(table)._repr_html_()
+    assert many.startswith("<details><summary>The table of 13 runs</summary>") and ">12<" in many
+
+
 def test_of_what_was_only_run_with_other_settings_that_is_said(study, capsys):
     my_runs.show_runs(study, "target")
     assert "not run here" not in capsys.readouterr().out

@@ -18,6 +18,7 @@ from xtsupport.study.plan import PHASES, Study, open_study
 from xtsupport.study.runs import SCORED, Run
 
 NAMED = 5  # damaged or unfinished runs in one line
+MANY = 12  # rows of a table that a notebook folds
 
 
 def survey(study: Study | None = None) -> list[Done]:
@@ -139,6 +140,17 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     return shown.where(table.notna(), "\N{EN DASH}")
 
 
+def folded(table: pd.DataFrame):
+    """The table as a notebook shows it; one of many rows opens when clicked."""
+    from IPython.display import HTML
+
+    shown = table.style.hide(axis="index").format(str)
+    if len(table) <= MANY:
+        return shown
+    label = f"<summary>The table of {len(table)} runs</summary>"
+    return HTML(f"<details>{label}{shown.to_html()}</details>")
+
+
 def differing(made: Iterable[Done]) -> list[str]:
     """The settings in which runs of one side and training task differ."""
     values: dict[tuple, set[str]] = {}
@@ -223,7 +235,7 @@ def show_runs(
     if len(scores):
         scores = with_guesses(official(scores, study.data), study.data)
     with origin(""):  # all that was run, whatever the rest of the notebook is about
-        display(readable(runs_table(made)).style.hide(axis="index").format(str))
+        display(folded(readable(runs_table(made))))
         for task in lost["task"].unique() if phase and len(lost) else ():
             display(plots.losses_of_runs(lost[lost["task"] == task], task))
         for task in scores["task"].unique() if len(scores) else ():
