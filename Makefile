@@ -120,6 +120,7 @@ $(SITE)/source/notebooks/%.ipynb: notebooks/%.ipynb $(CODE) | .venv/.site
 
 site: .venv/.site demo $(BOOKS:%=$(SITE)/source/%)
 	.venv/bin/python docs/site.py gather $(SITE)/source
+	.venv/bin/python docs/site.py slides $(SITE)/source
 	rm -rf $(SITE)/html # pages of modules and notebooks that are gone
 	.venv/bin/sphinx-build -W --keep-going -q -b html $(SITE)/source $(SITE)/html
 	.venv/bin/python docs/site.py links $(SITE)/html

@@ -1,6 +1,7 @@
 """What `make site` does around Sphinx: gather the pages before, check the links after.
 
 python docs/site.py gather SOURCE      put every page of the project below SOURCE
+python docs/site.py slides SOURCE      make the slides from the executed notebooks below SOURCE
 python docs/site.py links HTML         every link and image of the built site leads somewhere
 """
 
@@ -9,7 +10,9 @@ import re
 import shutil
 import sys
 from html.parser import HTMLParser
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,6 +66,24 @@ def gather(source: Path) -> None:
         f"{title}\n{'=' * len(title)}\n\n.. toctree::\n   :maxdepth: 1\n\n{pages}\n"
     )
     (source / "reports.md").write_text(reports(source / "reports"), encoding="utf-8")
+    (source / "quiz.md").write_text(kit("quiz").web_page(), encoding="utf-8")
+
+
+def kit(name: str) -> ModuleType:
+    """A script of the teaching kit."""
+    place = ROOT / "notebooks" / "kit" / f"{name}.py"
+    spec = spec_from_file_location(f"kit_{name}", place)
+    assert spec and spec.loader
+    script = module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+def slides(source: Path) -> None:
+    """Slides for both lessons, beside the notebooks to download."""
+    for minutes in (45, 90):
+        page = kit("slides").page(minutes, source / "notebooks")
+        (source / "files" / f"slides-{minutes}.html").write_text(page, encoding="utf-8")
 
 
 def copy(path: Path, to: Path) -> None:
@@ -151,10 +172,12 @@ def links(site: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in ("gather", "links"):
+    if len(sys.argv) != 3 or sys.argv[1] not in ("gather", "slides", "links"):
         sys.exit(__doc__)
     if sys.argv[1] == "gather":
         gather(Path(sys.argv[2]))
+    elif sys.argv[1] == "slides":
+        slides(Path(sys.argv[2]))
     else:
         wrong = links(Path(sys.argv[2]))
         print("\n".join(wrong) or "all links within the site lead somewhere")

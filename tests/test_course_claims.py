@@ -238,6 +238,22 @@ def test_notebook_04_says_how_many_steps_the_demo_trains():
     assert len(load("squad", "en", "train", "world")) == 4000
 
 
+def test_quiz_and_slides_name_the_gains_of_the_demo(cube, means):
+    xquad = means["xquad"]
+    over, control = (xquad["squad"] - xquad[each] for each in ("none", "none~squad"))
+    longer = xquad["none~squad"] - xquad["none"]
+    assert (round(over), round(longer), round(over) - round(longer)) == (38, 3, 35)
+    asked = (KIT / "quiz.toml").read_text(encoding="utf-8")
+    assert "helps by 38 points" in asked and "alone helps by 3." in asked and "about 35" in asked
+    told = (KIT / "slides.toml").read_text(encoding="utf-8")
+    assert f"+38 over no intermediate task, +{control:.1f} over the control" in told
+    scores = official(score_table(cube), "world").query("task == 'xquad' and language != 'en'")
+    family = scores["language"].map(language_table("world").set_index("code")["family"])
+    table = scores.groupby([family, "condition"])["score"].mean().unstack()
+    gains = (table["squad"] - table["none"]).round()
+    assert {*gains[["Glyphic", "Novaric"]]} == {43, 44} and gains["Turnic"] == gains.min() == 26
+
+
 def test_the_world_has_eighty_words():
     from xtsupport.data.world import languages as world
 

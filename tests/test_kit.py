@@ -1,6 +1,7 @@
 """The teaching kit: the quiz is whole, the sheet scores what the cube says, slides find cells."""
 
 import importlib.util
+import re
 import tomllib
 from pathlib import Path
 
@@ -81,14 +82,32 @@ def test_the_sheet_scores_guesses_against_the_cube():
         sheet.score_sheet({"words": "a lot"}, found)
 
 
+def test_the_quiz_as_a_page_marks_one_answer_right_per_question():
+    quiz = module("quiz")
+    parts = quiz.web_page().split("\n## ")[1:]
+    for part, asked in zip(parts, quiz.questions(), strict=True):
+        assert asked["ask"] in part and part.count("</summary>No: ") == len(asked["options"]) - 1
+        assert f"<summary>{asked['right']}) " in part.split("</summary>Right: ")[0].splitlines()[-1]
+
+
 def test_slides_show_cells_that_are_there():
     slides = module("slides")
     plan = tomllib.loads(slides.PLAN.read_text(encoding="utf-8"))["slide"]
+    text = (NOTEBOOKS / "lessons.md").read_text(encoding="utf-8")
+    lessons = {
+        n: {*re.findall(r"\[(\d\db?)\]", text.split(f"## {n} minutes")[1].split("\n## ")[0])}
+        for n in (45, 90)
+    }
     for each in (each for each in plan if "cell" in each):
         book = nbformat.read(NOTEBOOKS / f"{each['notebook']}.ipynb", as_version=4)
         assert each["cell"] in {cell.id for cell in book.cells}, each["title"]
+        assert each["notebook"].split("_")[0] in lessons[each["lessons"][-1]], each["title"]
+    assert all(len(each["notes"]) > 40 for each in plan)
     for minutes in (45, 90):
-        assert sum(each["minutes"] for each in plan if minutes in each["lessons"]) <= minutes
+        assert sum(each["minutes"] for each in plan if minutes in each["lessons"]) == minutes
+        shown = {each["notebook"].split("_")[0] for each in plan
+                 if minutes in each["lessons"] and "notebook" in each}  # fmt: skip
+        assert shown - {"06"} == lessons[minutes] - {"06"}, minutes
 
 
 def test_notebooks_of_slides_find_no_runs_of_this_machine(monkeypatch, tmp_path):

@@ -1,7 +1,8 @@
 """The quiz: a question per lesson, a word on every answer, and per lesson what to read again.
 
-`python notebooks/kit/quiz.py` asks them; with `--sheet` it prints them for paper, with the key at
-the end. In a notebook: `%run kit/quiz.py`, then `answer(3, "b")`, and `feedback({1: "b", 2: "c"})`.
+`.venv/bin/python notebooks/kit/quiz.py` asks them; with `--sheet` it prints them for paper,
+with the key at the end; the site has them as a page. In a notebook: `%run kit/quiz.py`, then
+`answer(3, "b")`, and `feedback({1: "b", 2: "c"})`.
 """
 
 import sys
@@ -52,6 +53,17 @@ def sheet() -> str:
     numbers = range(1, len(questions()) + 1)
     key = ", ".join(f"{n} {asked['right']}" for n, asked in zip(numbers, questions(), strict=True))
     return "\n\n".join([*map(shown, numbers), f"Key: {key}"])
+
+
+def web_page() -> str:
+    """All questions as Markdown; every answer opens with a word on it."""
+    lines = ["# Quiz", "", "One question per lesson. Click an answer to see whether it is right."]
+    for number, asked in enumerate(questions(), 1):
+        lines += ["", f"## {number}. Lesson {asked['lesson']}", "", asked["ask"], ""]
+        for letter, (text, about) in asked["options"].items():
+            told = "Right" if letter == asked["right"] else "No"
+            lines += [f"<details><summary>{letter}) {text}</summary>{told}: {about}.</details>"]
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__" and "ipykernel" not in sys.modules:

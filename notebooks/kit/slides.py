@@ -1,10 +1,11 @@
 """Slides for 45 or 90 minutes from the notebooks' own figures and tables, as HTML and PDF.
 
-    python notebooks/kit/slides.py 45
+    .venv/bin/python notebooks/kit/slides.py 45
 
 executes the notebooks that they need, as somebody would in JupyterLab (some minutes; executed ones
 are kept for the next time), and writes outputs/scratch/slides/slides-45.html, which opens without
-a network, and a PDF of it where Chromium is installed. What is on which slide: slides.toml.
+a network, and a PDF of it where Chromium is installed. What is on which slide: slides.toml. Below
+each slide are the lecturer's notes; a click opens them, and the PDF lacks them.
 """
 
 import html
@@ -36,7 +37,8 @@ table:has(tr:nth-child(8)) { font-size: 18px }
 td, th { padding: 4px 22px 4px 0; text-align: left !important; border: 0;
   border-bottom: 1px solid #ccc }
 footer { position: absolute; bottom: 16px; left: 64px; font-size: 14px; color: #666 }
-@media print { body { background: none } section { margin: 0 } }
+details { width: 1152px; margin: 0 auto 24px; font-size: 18px }
+@media print { body { background: none } section { margin: 0 } details { display: none } }
 """
 
 
@@ -84,10 +86,17 @@ def page(minutes: int, folder: Path) -> str:
         if "cell" in each:
             book = nbformat.read(executed(each["notebook"], folder), as_version=4)
             body += output(book, each["cell"])
-        foot = f"{number} / {len(slides)} · {each['minutes']} min"
+        if "rows" in each:
+            kept = ", ".join(f":nth-child({row})" for row in each["rows"])
+            body += f"<style>#s{number} tbody tr:not({kept}) {{ display: none }}</style>"
+        foot = f"{number} / {len(slides)}"
+        foot += f" · {each['minutes']} min" if each["minutes"] else ""
         foot += f" · notebook {each['notebook']}" if "notebook" in each else ""
         title = html.escape(each["title"])
-        parts.append(f"<section><h1>{title}</h1>{body}<footer>{foot}</footer></section>")
+        parts.append(
+            f"<section id=s{number}><h1>{title}</h1>{body}<footer>{foot}</footer></section>"
+            f"<details><summary>notes</summary>{html.escape(each['notes'])}</details>"
+        )
     head = f'<meta charset="utf-8"><title>xtsupport, {minutes} minutes</title>'
     return f"<!doctype html><html lang=en><head>{head}<style>{STYLE}</style></head><body>" + (
         "\n".join(parts) + "</body></html>\n"
