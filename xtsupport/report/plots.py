@@ -4,6 +4,8 @@ Scores are in points (0..100). `languages` is always a frame with the columns of
 Several rows per cell (seeds) are averaged where the docstring says so. The look is in `style`.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -223,8 +225,10 @@ def _layer_lines(panel: Axes, scores: pd.DataFrame, languages: pd.DataFrame) -> 
     lines = scores.groupby([groups, "layer"])["score"].mean().unstack("layer")
     many = len(lines) > len(style.COLOURS)
     for i, group in enumerate(level_order(lines.index, languages)):
-        look = {"color": colours[group], "marker": markers[group], "markersize": 5, "label": group}
-        grey = {
+        look: dict[str, Any] = {
+            "color": colours[group], "marker": markers[group], "markersize": 5, "label": group,
+        }  # fmt: skip
+        grey: dict[str, Any] = {
             "color": style.OPEN,
             "alpha": 0.5,
             "linewidth": 0.9,
