@@ -2,8 +2,10 @@
 
 import importlib.util
 import math
+import re
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from xtsupport import folders
 from xtsupport.cube.scores import official, score_table
 from xtsupport.cube.store import read_cube
 from xtsupport.data import load
-from xtsupport.tables import language_table
+from xtsupport.tables import encoders, language_table
 
 KIT = Path(__file__).parents[1] / "notebooks" / "kit"
 
@@ -45,6 +47,46 @@ def test_solution_00_sharing_words_with_the_question_never_finds_the_sentence():
     row = load("xquad", "en", data="world")[5]
     assert row["question"] == "What Gil boiled?" and row["context"].count("Gil ") == 3
     assert "Gil cooked fish" in row["context"] and row["answers"]["text"] == ["fish"]
+
+
+def test_notebook_01_a_question_has_a_synonym_of_its_sentences_verb():
+    from xtsupport.data.world.languages import SYNONYM
+
+    for row in load("xquad", "en", data="world"):
+        (asked,) = SYNONYM.keys() & row["question"].rstrip("?").split()
+        place = row["context"][: row["answers"]["answer_start"][0]].count(".")
+        sentences = [each.split() for each in row["context"].rstrip(".").split(". ")]
+        assert SYNONYM[asked] in sentences[place] and asked not in sentences[place]
+        assert all("not" in each for each in sentences if asked in each)
+
+
+@pytest.mark.parametrize("code", ["en", "qkb", "qga", "qtc", "qfa"])
+def test_notebook_01_most_raw_texts_ask_and_many_answer(code):
+    texts = load("wikipedia", code, "train", data="world")["text"]
+    assert 0.5 < np.mean(["?" in text for text in texts]) < 0.9
+    assert np.mean([bool(re.search(r"\? \w+\.", text)) for text in texts]) > 0.4
+
+
+def test_notebook_01_one_family_with_english_order_shares_names_and_numbers_only():
+    from xtsupport.data.world.languages import NAMES, NUMBERS
+
+    def words(code: str) -> set[str]:
+        texts = load("xquad", code, data="world")
+        text = " ".join([*texts["context"], *texts["question"]])
+        return set(re.findall(r"\w+", text))
+
+    for code in ("qna", "qnb", "qnc"):
+        assert words(code) & words("en") == {*NAMES, *NUMBERS}
+
+
+def test_notebook_01_what_the_reference_study_is_exposed_to_stands_beside_its_results():
+    met = encoders("hub")["offline-e5"].exposed
+    targets = ["xnli", "panx", "udpos", "xquad", "mlqa", "tydiqa", "tatoeba"]
+    assert [name for name in targets if name not in met] == ["panx", "udpos"]
+    for path in sorted(KIT.parent.glob("0[4-7]_*.ipynb")):
+        book = nbformat.read(path, as_version=4)
+        beside = [each.source for each in book.cells if "reference study" in each.source]
+        assert any("*exposed*" in each for each in beside), path.name
 
 
 def test_solution_00_counts_the_trainings_that_the_study_plans(monkeypatch, tmp_path):

@@ -4,12 +4,14 @@ The cells are executed here, in one process: a kernel for each notebook would ta
 answers of the kinds that people give are told apart from right ones.
 """
 
+import math
 import re
 import sys
 from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -140,6 +142,34 @@ def test_02b_a_that_multiplies_by_a_mask_is_wrong_where_sums_are_negative(kit, c
     )
 
 
+def test_02b_c_rises_and_falls_in_a_line_of_the_steps_asked_for(kit, capsys):
+    def cosine(step, steps, peak, warmup):
+        down = (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+        return peak * (step / warmup if step < warmup else down)
+
+    # 25 of 100 up is a quarter; 50 of 200 down is 3 quarters, of a cosine (1 + cos 45°) / 2 = 0.854
+    assert "step 150 of 300, peak 0.008, warm-up 100: 0.006, not 0.0068" in told(
+        kit, capsys, "02b-c", lambda *given: round(cosine(*given), 6)
+    )
+    fixed = told(kit, capsys, "02b-c", lambda step, *_: 1e-3 * min(step / 10, (100 - step) / 90))
+    assert "step 25 of 300" in fixed
+
+
+def test_04_counts_f1_only_and_leaves_english_out(kit, capsys):
+    f1 = {"en": (0.62, 1.0, 0.64), "qka": (0.2, 0.6, 0.25)}
+    names, rows = ("none", "squad", "none~squad"), []
+    for code, scores in f1.items():
+        for name, score in zip(names, scores, strict=True):
+            rows += [(code, name, "f1", score), (code, name, "exact_match", score / 2)]
+    cube = pd.DataFrame(rows, columns=["language", "condition", "metric", "score"])
+    lost = pd.Series([42.0, 40.0, 39.0], names)  # by hand, in points
+    assert kit.grade("04-a", lost, cube) == 1
+    assert "Only `f1` rows" in told(kit, capsys, "04-a", lost * 3 / 4, cube)  # of both metrics
+    assert kit.grade("04-b", 12.5, cube) == 1  # by hand: 5 of 40
+    assert "without English" in told(kit, capsys, "04-b", 100 * (2 + 5) / (38 + 40), cube)
+    assert kit.grade("04-b", 12.4, cube) == 0
+
+
 @pytest.mark.parametrize("way", ["function", "module"])
 def test_02b_b_with_torchs_own_loss_is_wrong(kit, capsys, way):
     from torch import nn
@@ -174,3 +204,9 @@ def test_07_b_has_a_hint_for_each_slip_and_shows_both_intervals(kit, capsys, hal
     assert hint in said
     # by hand: mean 7/3, deviation 1.5275, t(2) 4.3027
     assert "for [1.0, 2.0, 4.0] it is -1.46 to 6.13, not " in said
+
+
+def test_07_b_says_that_the_ends_are_swapped(kit, capsys):
+    right = lambda g: stats.t.interval(0.95, len(g) - 1, np.mean(g), stats.sem(g))  # noqa: E731
+    said = told(kit, capsys, "07-b", lambda g: right(g)[::-1])
+    assert "lower end comes first" in said and "root of n" not in said

@@ -201,6 +201,7 @@ def smoothed_loss(answer):
 @check("02b-c")
 def rate(answer):
     said = [answer(step, 100, 1e-3, 10) for step in (0, 5, 10, 55, 100)]
+    parts = {step: answer(step, 300, 8e-3, 100) for step in (25, 150, 250)}  # 2, 6 and 2 of 8
     assert abs(said[1] - 5e-4) < 1e-9, (
         f"half-way up (step 5 of 10) it is half of the peak, not {said[1]}"
     )
@@ -209,6 +210,10 @@ def rate(answer):
         f"half-way down (step 55) it is half of the peak, not {said[3]}"
     )
     assert said[0] == said[4] == 0, "it begins and ends at 0"
+    for (step, found), right in zip(parts.items(), (2e-3, 6e-3, 2e-3), strict=True):
+        assert abs(found - right) < 1e-9, (
+            f"step {step} of 300, peak 0.008, warm-up 100: {right}, not {found}. Evenly: a line."
+        )
 
 
 # ------------------------------------------------------------------------------ 03, 04, 05
@@ -248,19 +253,18 @@ def by_condition(cube: pd.DataFrame) -> pd.DataFrame:
 def loss_of_transfer(answer, cube):
     table = by_condition(cube)
     expected = table.loc["en"] - table.drop("en").mean()
-    near(answer, expected, "English minus the mean of the *other* languages, per condition.", 0.2)
+    hint = "Only `f1` rows: English minus the mean of the *other* languages, per condition."
+    near(answer, expected, hint, 0.2)
 
 
 @check("04-b")
 def reached_by_training_longer(answer, cube):
     table = by_condition(cube).drop("en").mean()
     right = 100 * (table["none~squad"] - table["none"]) / (table["squad"] - table["none"])
-    near(
-        answer,
-        right,
-        "Percent: the control's gain over `none`, divided by squad's over `none`.",
-        0.5,
+    hint = (
+        "Percent, without English: the control's gain over `none`, divided by squad's over `none`."
     )
+    near(answer, right, hint)
 
 
 @check("05-a")
@@ -366,7 +370,8 @@ def interval(answer):
             "2.5% lie outside on *each* side: t at 0.975.": stats.t.ppf(0.95, n - 1) * error,
         }
         hints = [hint for hint, half in slips.items() if abs((high - low) / 2 - half) < 0.002]
-        hints = hints or ["n - 1, the root of n, and t?"]
+        hints = hints or ["n - 1, the root of n, and t?"] * (low <= high)
+        hints += ["The lower end comes first."] * (low > high)
         if abs(low + high - 2 * mean) > 0.01:
             hints.append(f"Its middle should be the mean, {mean:.2f}.")
         assert np.allclose((low, high), right, atol=0.01), (

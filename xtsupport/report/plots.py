@@ -27,8 +27,8 @@ def training_curve(log: pd.DataFrame) -> Figure:
     columns, rows = style.in_rows(len(conditions))
     figure, panels = style.new_figure(
         "Training loss, one line per seed",
-        "A run that learns falls and then flattens, and the seeds fall together. A line that "
-        "never falls has learned nothing (the run collapsed).",
+        "A run that learns falls and then flattens. A line that never falls has learned nothing "
+        "(the run collapsed).",
         len(conditions),
         columns,
         width=max(6.4, 3.2 * columns),
@@ -103,7 +103,7 @@ def _loss_lines(panel: Axes, log: pd.DataFrame, log_axis: bool = False) -> None:
         colour, loss = style.COLOURS[i % len(style.COLOURS)], run["loss"]
         mean = smooth_log(run["step"], loss) if log_axis else smooth(loss)
         panel.plot(run["step"], run["loss"], color=colour, alpha=0.25, linewidth=0.8)
-        panel.plot(run["step"], mean, color=colour, label=f"seed {seed}, ends at {mean[-1]:.2f}")
+        panel.plot(run["step"], mean, color=colour, label=f"seed {seed}, ends at {mean[-1]:.2g}")
 
 
 def smooth_log(steps: pd.Series, values: pd.Series, factor: float = 1.2) -> np.ndarray:
@@ -159,7 +159,7 @@ def family_picture(languages: pd.DataFrame) -> Figure:
     figure, (panel,) = style.new_figure(
         "The languages: family (colour), script (mark) and syntactic distance from English",
         "Further right: the grammar differs more from that of English. Another mark: another "
-        "script. Transfer from English should be hardest where both change.",
+        "script.",
         width=7.6,
         height=2.2 + 0.25 * len(table),
     )
