@@ -75,3 +75,26 @@ def test_the_printed_answer_is_that_of_the_demo_study_that_ships():
     sample = next(text for _, text in FENCED if "significance done" in text).splitlines()
     shown = [line for line in sample[1:-1] if line.strip() not in ("", "...")]
     assert len(shown) > 6 and set(shown) <= set(answer_lines(text))
+
+
+def test_what_is_said_of_speed_is_what_was_measured():
+    """README's ratios, from the table of benchmarks/training.py."""
+    text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    table = text.partition("## training.py")[2].partition("## packed_study.py")[0]
+    lines = [line.split("|") for line in table.splitlines() if re.match(r"\| (SQuAD|MNLI) ", line)]
+    rows = {tuple(map(str.strip, line[1:4])): (float(line[5]), float(line[7])) for line in lines}
+
+    def against(way, *precisions):
+        """Tokens per second beside Trainer's, and Trainer's memory beside ours: least, most."""
+        pairs = [(rows[task, "xtsupport", each], rows[task, way, each])
+                 for task in ("SQuAD", "MNLI") for each in precisions]  # fmt: skip
+        found = [ours[0] / its[0] for ours, its in pairs], [its[1] / ours[1] for ours, its in pairs]
+        return [(round(min(each), 1), round(max(each), 1)) for each in found]
+
+    said = " ".join(TEXT.split())
+    assert against("Trainer, tuned", "float32")[0] == (1.1, 1.1)
+    assert "takes 1.1 times as long in float32" in said
+    assert against("Trainer, tuned", "bfloat16")[0] == (1.3, 1.5)
+    assert "1.3 to 1.5 times in bfloat16" in said
+    speed, memory = against("Trainer, padded", "float32", "bfloat16")
+    assert f"{speed[0]} to {speed[1]} times, with {memory[0]} to {memory[1]} times the mem" in said
