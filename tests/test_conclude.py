@@ -346,7 +346,7 @@ def test_of_one_condition_with_several_settings_it_is_said_that_nothing_is_compa
             scored(run, 0.5)
     scored(study.runs("target", "none", [0])[0], 0.5)
     part = conclude.present(open_study(study.params, only=only))
-    line = "no two of these conditions can be compared, as 07 does; `only` leaves the other sides"
+    line = "07 has nothing to compare here; `only` leaves the other sides"
     assert line in capsys.readouterr().out
     found = evidence_of(conclude.find_cube(part), part.settings, part.data)
     with pytest.raises(UserError, match="nothing to compare with 'none': the cube only has squad"):

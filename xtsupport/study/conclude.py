@@ -52,7 +52,7 @@ def present(study: Study, into: str = "scratch", demo: bool = False) -> Study:
         print(*what_counts.counts(whole, there), sep="\n")
         if not what_counts.comparable(whole, there):
             why = "; `only` leaves the other sides out" * bool(study.whole)
-            print(f"no two of these conditions can be compared, as 07 does{why}")
+            print(f"07 has nothing to compare here{why}")
         elif len({run.seed for run in there}) < 3:
             print("no verdicts from fewer than three seeds; `demo = True` shows the demo study")
         return what_counts.part_of(whole, there)
