@@ -135,9 +135,9 @@ def score_heatmap(scores: pd.DataFrame, languages: pd.DataFrame, task: str) -> F
     mean = ", mean over seeds" * bool(several)
     figure, (panel,) = style.new_figure(
         f"{task_name(task)}: score of every condition in every language (points{mean})",
-        "Down a column: brighter is a higher score; notebook 07 says which differences are more "
-        "than luck. Along a row, from the language whose grammar is nearest to that of English to "
-        "the farthest: where is most lost?",
+        "Down a column: brighter is a higher score; whether a difference is more than luck cannot "
+        "be seen here. Along a row, from the language whose grammar is nearest to that of English "
+        "to the farthest: where is most lost?",
         width=max(6.4, 2.4 + 0.36 * len(order)),
         height=2.9 + 0.36 * len(grid),
     )
