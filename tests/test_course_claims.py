@@ -348,3 +348,24 @@ def test_solution_02_after_600_steps_there_are_no_translations_yet(tmp_path, mon
 
     assert nearest(run.folder / "model") < 15
     assert nearest(folders.shipped() / "pretraining" / "seed0" / "model") > 60
+
+
+def test_05_names_the_layer_that_counts():
+    book = nbformat.read(KIT.parent / "05_sentence_retrieval.ipynb", as_version=4)
+    text = " ".join(next(cell.source for cell in book.cells if cell.id == "05-07").split())
+    demo, reference = (
+        yaml.safe_load((KIT.parents[1] / "params" / f"{name}.yaml").read_text(encoding="utf-8"))
+        for name in ("demo", "reference")
+    )
+    layers = demo["retrieval"]["layer"], reference["retrieval"]["layer"]
+    assert f"{layers[0]} in the demo, {layers[1]} of 12 in the reference study" in text
+
+
+def test_the_prediction_sheet_finds_what_07_finds(cube):
+    """07, intended and found: of these families, Turnic and Farric gain less than Kindric."""
+    sheet = importlib.util.spec_from_file_location("predictions", KIT / "predictions.py")
+    module = importlib.util.module_from_spec(sheet)
+    sheet.loader.exec_module(module)
+    found = module.truth(cube, language_table("world"))
+    less = {name for name in module.FAMILY if found[name] != "alike"}
+    assert less == {"order", "everything"}

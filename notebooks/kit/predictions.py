@@ -9,7 +9,7 @@ import pandas as pd
 from xtsupport.cube.scores import official, score_table
 
 LIKE = "Kindric"  # differs least from English, and in no way that the others have not as well
-ALIKE, LITTLE = 0.75, 0.25  # of the gain there
+ALIKE, LITTLE = 0.8, 0.25  # of the gain there
 QUESTIONS = {  # key -> (question, what an answer may be; a number is right within so many points)
     "english": ("Gain of squad over none on XQuAD in English, in points", 10),
     "script": (f"The gain with a different script, beside that of {LIKE}", "amount"),
