@@ -12,6 +12,10 @@ os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # no test asks the real hub; n
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("patient", deadline=None)  # a shared machine is slow at times
+settings.load_profile("patient")
 
 MIRROR = Path(__file__).parents[2] / "shared" / "hub"
 

@@ -369,3 +369,14 @@ def test_the_prediction_sheet_finds_what_07_finds(cube):
     found = module.truth(cube, language_table("world"))
     less = {name for name in module.FAMILY if found[name] != "alike"}
     assert less == {"order", "everything"}
+
+
+def test_04_says_how_far_the_runs_in_turnic_lie_apart(cube):
+    scores = official(score_table(cube), "world").query("task == 'xquad' and condition == 'squad'")
+    table = language_table("world").set_index("code")["family"]
+    runs = scores[scores["language"].map(table) == "Turnic"].groupby("seed")["score"].mean()
+    book = nbformat.read(KIT.parent / "04_target_transfer.ipynb", as_version=4)
+    text = " ".join(next(cell.source for cell in book.cells if cell.id == "04-09").split())
+    assert "`squad` with seed 0 is there the lowest of eight runs" in text
+    assert runs.idxmin() == 0 and len(runs) == 8
+    assert f"range from {runs.min():.0f} to {runs.max():.0f} in the demo" in text

@@ -140,7 +140,7 @@ words = st.lists(
 
 
 @given(words)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_word_is_labelled_exactly_once_whatever_the_windows(tiny_encoder, tokens):
     labels = ("NOUN", "VERB")
     tags = [labels[i % 2] for i in range(len(tokens))]

@@ -17,7 +17,7 @@ def vectors(seed, n, width=5):
     return unit(np.random.default_rng(seed).random((n, width)).astype(np.float32))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 10**6), st.integers(2, 12), st.integers(2, 12))
 def test_margin_is_the_dense_formula(seed, n, m):
     """Score every pair from the whole matrix, then give each sentence its best free partner."""

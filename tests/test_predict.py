@@ -13,7 +13,7 @@ from xtsupport.training.heads import TaskModel
 
 
 @given(st.integers(0, 10**6), st.integers(2, 60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_best_span_is_that_of_brute_force(seed, length):
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(1, length, 2, generator=generator)

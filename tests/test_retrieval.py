@@ -9,7 +9,7 @@ from xtsupport.evaluation import retrieval
 from xtsupport.evaluation.retrieval import embed, encode, nearest, unit
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 50), st.integers(1, 9))
 def test_nearest_is_brute_force_in_blocks(seed, queries, pool, block):
     rng = np.random.default_rng(seed)

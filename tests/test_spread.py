@@ -213,7 +213,7 @@ p_lists = st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=12)
 
 @pytest.mark.parametrize("method", ADJUSTMENTS)
 @given(p=p_lists, alpha=st.sampled_from([0.01, 0.05, 0.2]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_own_rates_reject_what_the_adjustment_rejects(method, p, alpha):
     p = np.array(p)
     own = rates(p, method, alpha)
@@ -242,7 +242,7 @@ row = st.tuples(
 
 @pytest.mark.parametrize("method", ADJUSTMENTS)
 @given(rows=st.lists(row, min_size=1, max_size=8), margin=st.sampled_from([0.5, 1.0, 3.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_row_contradicts_its_verdict(method, rows, margin):
     gain, se, df, v_s, seeds, languages = (
         np.array(part, float) for part in zip(*rows, strict=True)

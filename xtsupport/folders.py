@@ -56,8 +56,10 @@ def typed(path: str | Path, start: Path | None = None) -> Path:
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             found.stat()
     except (OSError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-        raise UserError(f"{shorten(str(path))} cannot be a path ({reason.lower()})") from None
+        reason = (getattr(error, "strerror", None) or str(error).rstrip(".")).lower()
+        if "\0" in str(path):  # each version of Python says this in words of its own
+            reason = "it contains NUL"
+        raise UserError(f"{shorten(str(path))} cannot be a path ({reason})") from None
     return found
 
 

@@ -100,6 +100,7 @@ def page(minutes: int, folder: Path) -> str:
             f"<details><summary>notes</summary>{html.escape(each['notes'])}</details>"
         )
     head = f'<meta charset="utf-8"><title>xtsupport, {minutes} minutes</title>'
+    head += '<meta name="viewport" content="width=1312">'  # a phone shows a slide whole
     return f"<!doctype html><html lang=en><head>{head}<style>{STYLE}</style></head><body>" + (
         "\n".join(parts) + "</body></html>\n"
     )

@@ -267,7 +267,7 @@ def runs_done(args) -> None:
 
 @verb("clean", "xtsupport clean", flag("--remove", "delete them"))
 def clean(args) -> None:
-    """List runs that no study in outputs/ and no params file of the project uses."""
+    """List the runs that no study and no params file here uses."""
     from xtsupport.report.numbers import counted
     from xtsupport.study import leftovers
     from xtsupport.study.checks import shown

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -61,6 +62,8 @@ def server(environment: dict[str, str], pays: bool = True) -> Iterator[dict[str,
 def serve(parent: int, handle: int) -> None:
     """Import what is slow, then fork for everyone who asks."""
     die_with_parent(parent)
+    # Libraries have started threads; none of them holds a lock while this process waits for a peer.
+    warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
     with socket.socket(fileno=handle) as listening:
         for module in SLOW:
             import_module(module)
