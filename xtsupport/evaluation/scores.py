@@ -62,11 +62,14 @@ def score_examples(task, examples, predictions, language="en", data="hub"):
 
 def corpus_score(task, frame) -> dict:
     """The percentages that score() gives, from a frame of score_examples()."""
-    results = {}
-    for metric, rows in frame.groupby("metric", sort=False):
-        counted = rows["score"].isna().all()
-        values = rows[["tp", "fp", "fn"]] if counted else rows["score"]
-        results[metric] = values.to_numpy(dtype=float)
+    results, metrics = {}, frame["metric"].to_numpy()
+    score, *counts = (
+        frame[name].to_numpy(dtype=float, na_value=np.nan) for name in ("score", "tp", "fp", "fn")
+    )
+    for metric in frame["metric"].unique():
+        rows = metrics == metric
+        values = np.stack(counts, 1) if np.isnan(score[rows]).all() else score
+        results[metric] = values[rows]
     if not results:
         raise UserError(f"{task}: no scored examples")
     return _percentages(results)
@@ -115,28 +118,29 @@ def _span(task, gold, predictions, language):
         raise UserError(f"{task.name}: MLQA's evaluator knows {', '.join(MLQA_ARTICLES)}, "
                         f"not {brief(language)!r}")  # fmt: skip
 
-    def official(text):
-        return segmented_tokens(text, language) if task.evaluator == "mlqa" else squad_tokens(text)
-
     def segmented(text):
         return segmented_tokens(text, language)
+
+    official = segmented if task.evaluator == "mlqa" else squad_tokens
 
     def f1(mine, gold):  # of SQuAD v2, two empty answers agree: there is none
         empty = second and not (mine and gold)
         return float(mine == gold) if empty else token_f1(mine, gold)
 
-    rows = np.zeros((len(gold), 3))
-    for row, guess, answers in zip(rows, predictions, gold, strict=True):
+    rows = []
+    for guess, answers in zip(predictions, gold, strict=True):
         if second:  # answers that normalise to nothing do not count; none at all: unanswerable
             answers = [text for text in answers if squad_tokens(text)] or [""]
         if not any(text.strip() for text in answers) and not second:  # also gold that was blanked
             raise UserError(f"{task.name} ({brief(language)}): a question without an answer; "
                             "only SQuAD v2 has them")  # fmt: skip
         mine, mine_segmented = official(guess), segmented(guess)
-        row[0] = max(f1(mine, official(text)) for text in answers)
-        row[1] = max(float(mine == official(text)) for text in answers)
-        row[2] = max(f1(mine_segmented, segmented(text)) for text in answers)
-    return dict(zip(("f1", "exact_match", "f1_segmented"), rows.T, strict=True))
+        true = [official(text) for text in answers]
+        best = max(f1(mine, each) for each in true)
+        best_segmented = max(f1(mine_segmented, segmented(text)) for text in answers)
+        rows.append((best, mine in true, best_segmented))
+    scores = np.array(rows, float).T
+    return dict(zip(("f1", "exact_match", "f1_segmented"), scores, strict=True))
 
 
 def _seqeval(task, gold, predictions, language):

@@ -134,7 +134,8 @@ def validate(
     data = run.options["data"]
     predictions, size = predictions_of(model, name, trained_on, examples, tokenizer, run)
     counted(out, f"{name}/en", size)
-    return summary(name, "en", score_examples(name, examples, predictions, "en", data=data), data)
+    frame = score_examples(name, examples, predictions, "en", data=data)
+    return pd.DataFrame(summary(name, "en", frame))
 
 
 def whole_clusters(examples, most: int | None):
@@ -148,19 +149,21 @@ def whole_clusters(examples, most: int | None):
 
 def write_scores(out, run: Run, parts) -> None:
     """The run's part of the cube with predictions, scores per language, collapsed targets."""
-    data, frames, scores = run.options["data"], [], []
-    table = languages(data)
+    data = run.options["data"]
+    frames, places, texts, summaries = [], [], [], []
     for target, code, code_2, examples, predictions in parts:
         frame = score_examples(target, examples, predictions, code, data)
         pair = {"language_2": code_2} if code_2 else {}
-        scores.append(summary(target, code, frame, data).assign(**pair))
-        texts = prediction_texts(target, examples, predictions, data)
-        about = {"task": target, "language": code, "language_2": code_2}
-        about |= {"family": table[code].family, "group": table[code].group}
-        frames.append(frame.assign(**about, prediction=frame["example_id"].map(texts)))
+        summaries += [row | pair for row in summary(target, code, frame)]
+        text = prediction_texts(target, examples, predictions, data)
+        texts += [text[name] for name in frame["example_id"].tolist()]
+        frames.append(frame)
+        places.append((target, code, code_2))
     above = upstream_records(run).values()
     phase2 = next((each["run_key"] for each in above if each["phase"] == "intermediate"), None)
-    cube = pd.concat(frames, ignore_index=True).assign(
+    where = labels(places, [len(frame) for frame in frames], data)
+    cube = pd.concat([pd.concat(frames, ignore_index=True), where], axis=1).assign(
+        prediction=texts,
         study=run.study,
         condition=run.condition,
         variant=run.variant,
@@ -168,10 +171,21 @@ def write_scores(out, run: Run, parts) -> None:
         phase2_run=phase2,
         phase3_run=out.identity["run_key"] if run.phase == "target" else None,
     )
-    scores = pd.concat(scores, ignore_index=True)
+    scores = pd.DataFrame(summaries)
     write_parquet(out.path / "examples.parquet", cube)
     out.write_csv("scores.csv", scores)
     out.note(collapsed=collapsed(scores, data, run.settings.get("source", SOURCE)))
+
+
+def labels(places: list[tuple], rows: list[int], data) -> pd.DataFrame:
+    """Task, languages, family and group of evaluation sets, each as often as it has `rows`."""
+    table = languages(data)
+    found = pd.DataFrame(places, columns=["task", "language", "language_2"])
+    found = found.astype({"language_2": object}).assign(
+        family=[table[code].family for _, code, _ in places],
+        group=[table[code].group for _, code, _ in places],
+    )
+    return found.loc[found.index.repeat(rows)].reset_index(drop=True)
 
 
 def prediction_texts(target: str, examples, predictions, data) -> dict[str, str]:
@@ -187,12 +201,13 @@ def prediction_texts(target: str, examples, predictions, data) -> dict[str, str]
     }
 
 
-def summary(name: str, code: str, frame: pd.DataFrame, data) -> pd.DataFrame:
+def summary(name: str, code: str, frame: pd.DataFrame) -> list[dict]:
     """One row per metric: task, language, metric, score (percent), n_examples."""
-    scores = corpus_score(name, frame)
-    first = {"task": name, "language": code, "metric": list(scores)}
-    values, count = list(scores.values()), frame["example_id"].nunique()
-    return pd.DataFrame(first | {"score": values, "n_examples": count})
+    about, count = {"task": name, "language": code}, frame["example_id"].nunique()
+    return [
+        about | {"metric": metric, "score": score, "n_examples": count}
+        for metric, score in corpus_score(name, frame).items()
+    ]
 
 
 def collapsed(scores: pd.DataFrame, data, source: str) -> list[str]:
