@@ -117,13 +117,13 @@ def test_what_is_called_otherwise_than_a_run_or_lies_behind_a_link_is_not_remove
 
 def test_a_run_without_its_record_is_said(study):
     last = study.plan.runs[-1]
-    assert not any(str(last.folder) in each for each in state.harmed(study))
+    assert not any(str(last.folder) in each for each in state.harmed(study.plan.nodes))
     (last.folder / "run.json").unlink()
-    (line,) = (each for each in state.harmed(study) if str(last.folder) in each)
+    (line,) = (each for each in state.harmed(study.plan.nodes) if str(last.folder) in each)
     assert line == f"{last.folder}: has no run.json, which was deleted or never written"
     with open_run(last):  # somebody is at work there
         (last.folder / "half").touch()
-        assert not any(str(last.folder) in each for each in state.harmed(study))
+        assert not any(str(last.folder) in each for each in state.harmed(study.plan.nodes))
 
 
 def test_folders_that_changed_places_are_said_to_hold_each_other(study, tmp_path):
@@ -131,7 +131,7 @@ def test_folders_that_changed_places_are_said_to_hold_each_other(study, tmp_path
     one.folder.rename(tmp_path / "kept")
     two.folder.rename(one.folder)
     (tmp_path / "kept").rename(two.folder)
-    first, second = state.harmed(study)[-2:]
+    first, second = state.harmed(study.plan.nodes)[-2:]
     words = "holds another run, target xquad under {}, trained on squad, seed 0 (study toy)"
     assert first == f"{one.folder}: {words.format('squad')}"
     assert second == f"{two.folder}: {words.format('none')}"

@@ -205,13 +205,12 @@ def checksum(path: Path) -> str:
 
 @lru_cache(maxsize=100_000)
 def _checksum(path: Path, state: tuple[int, ...]) -> str:
-    large = state[2] >= LARGE
-    kept = user_cache() / "checksums" / "-".join(map(str, state))
-    if large and kept.is_file():
+    kept = user_cache() / "checksums" / "-".join(map(str, state)) if state[2] >= LARGE else None
+    if kept and kept.is_file():
         return kept.read_text(encoding="ascii")
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if large:
+    if kept:
         with suppress(OSError):  # a cache that is read-only
             write_text(kept, found)
     return found

@@ -74,6 +74,12 @@ def portable(path: str | Path) -> str:
     return Path(os.path.relpath(path, root())).as_posix() if near else Path(path).name
 
 
+def shown(path: Path) -> str:
+    """A path as seen from the project root."""
+    here = root()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
 def user_cache() -> Path:
     """Where generated and converted files are kept: $XTSUPPORT_CACHE, else ~/.cache/xtsupport."""
     return Path(os.environ.get("XTSUPPORT_CACHE") or Path.home() / ".cache" / "xtsupport")

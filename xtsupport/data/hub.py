@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -201,7 +201,7 @@ def own_folder(name, data) -> Path:
 
 
 def _source(task, first, second, split, data):
-    values = asdict(first) | {"code_2": second.code}
+    values = vars(first) | {"code_2": second.code}
     empty = [key for key in re.findall(r"{(\w+)}", task.config) if not values[key]]
     if empty:
         raise UserError(f"{task.name}: no data for {first.code} ({first.name}): "

@@ -32,7 +32,7 @@ def check_setup(
     print("versions   " + ", ".join(f"{name} {versions[name]}" for name in SHOWN))
     print(f"device     {device}; {study.settings.threads} thread(s)")
     place = study.place(into) if todo is None else folders.runs()
-    print(f"study      {study.settings.study}; this notebook writes to {shown(place)}")
+    print(f"study      {study.settings.study}; this notebook writes to {folders.shown(place)}")
     apart = "" if study.shipped else folders.outside(study.params)
     for line in [*overruled(study.settings), *([f"runs are looked for {apart}"] if apart else [])]:
         print(f"note       {line}")
@@ -46,7 +46,7 @@ def check_setup(
     earlier = {above.recipe: above for run in todo for above in run.upstream}
     places = {above: runs.find(above) for above in earlier.values()}
     for each, found in places.items():
-        print(f"needs      {each.name}: {'MISSING' if found is None else shown(found)}")
+        print(f"needs      {each.name}: {'MISSING' if found is None else folders.shown(found)}")
     if missing := [each for each, found in places.items() if found is None]:
         raise UserError(
             *(runs.absent(each, study.params, study.settings.chosen) for each in missing)
@@ -72,12 +72,6 @@ def minutes(study: Study, left: Sequence[Run]) -> str:
     except UserError:  # an encoder of unknown size
         return "time unknown: it depends on the encoder and the device"
     return f"about {duration(seconds)}"
-
-
-def shown(path) -> str:
-    """A path as seen from the project's root."""
-    root = folders.root()
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 SHOWN = ("python", "xtsupport", "torch", "transformers")

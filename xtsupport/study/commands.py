@@ -139,7 +139,7 @@ def run(args) -> int:
     name, done = study.settings.study, len(nodes) - len(todo)
     say(f"study {name}: {len(study.plan.runs)} runs in {len(nodes)} nodes, {done} done, "
         f"{len(todo)} to do")  # fmt: skip
-    say(*(f"note: {line}; repeating it" for line in state.harmed(study)))
+    say(*(f"note: {line}; repeating it" for line in state.harmed(todo)))
     if todo and args.profile == "local":  # the nodes' devices are this machine's
         say(*unfit(study))
     os.environ["XTSUPPORT_DEBUG"] = "1" if args.debug else ""  # for the nodes
@@ -270,7 +270,6 @@ def clean(args) -> None:
     """List the runs that no study and no params file here uses."""
     from xtsupport.report.numbers import counted
     from xtsupport.study import leftovers
-    from xtsupport.study.checks import shown
 
     found = leftovers.leftovers()
     if not found:
@@ -279,7 +278,7 @@ def clean(args) -> None:
         print("nothing to remove:", used)
         return
     for each in found:
-        print(f"{max(each.size / 1e6, 0.01):>9.2f} MB  {shown(each.folder)}  {each.what}")
+        print(f"{max(each.size / 1e6, 0.01):>9.2f} MB  {folders.shown(each.folder)}  {each.what}")
     size = sum(each.size for each in found) / 1e6
     total = f"{counted(len(found), 'run')} that no study here uses, {max(size, 0.01):.2f} MB"
     if args.remove:

@@ -12,7 +12,6 @@ from xtsupport.files import plain_disk_errors, write_parquet
 from xtsupport.report import style
 from xtsupport.sides import short_name
 from xtsupport.study import finished, my_runs, runs, what_counts
-from xtsupport.study.checks import shown
 from xtsupport.study.execution import state
 from xtsupport.study.narrowing import with_analysis
 from xtsupport.study.plan import Study, open_study
@@ -35,8 +34,8 @@ def present(study: Study, into: str = "scratch", demo: bool = False) -> Study:
     if into == "study":
         if (study.settings.chosen or study.whole) and (kept := state.replaced(study)):
             raise UserError(
-                f"into = 'study': {shown(study.folder)} holds {kept}, which these would replace; "
-                "leave into = 'scratch'"
+                f"into = 'study': {folders.shown(study.folder)} holds {kept}, which these would "
+                "replace; leave into = 'scratch'"
             )
         return study
     if demo:

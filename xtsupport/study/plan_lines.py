@@ -1,10 +1,10 @@
 """What `xtsupport plan` prints: the nodes, what a study costs, and what it still needs; and what
 `xtsupport run` warns of before it starts."""
 
+from xtsupport import folders
 from xtsupport.errors import UserError
 from xtsupport.report.numbers import counted
 from xtsupport.study import runs
-from xtsupport.study.checks import shown
 from xtsupport.study.cost import Estimate, here
 from xtsupport.study.devices import DEVICES, Device
 from xtsupport.study.execution.gpu_locks import devices
@@ -26,7 +26,7 @@ def node_lines(study: Study, planned: bool = True) -> list[str]:
         f"{'to do' if node.name in waiting else 'done'}"
         for node in study.plan.nodes
     ]
-    return [*lines, f"{counts}, {len(waiting)} to do; they go to {shown(study.folder)}"]
+    return [*lines, f"{counts}, {len(waiting)} to do; they go to {folders.shown(study.folder)}"]
 
 
 def cost_lines(settings, made, measure: bool = False, problems=()) -> list[str]:

@@ -7,9 +7,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from xtsupport import folders
 from xtsupport.files import read_json, read_text
 from xtsupport.study import run_store, runs
-from xtsupport.study.checks import shown
 from xtsupport.study.execution.nodes import LIVE_FILE
 from xtsupport.study.execution.snakemake import rule_name
 from xtsupport.study.execution.state import harmed, node_folder
@@ -135,7 +135,8 @@ def status_lines(
         told = read_json(node_folder(study, node.name) / LIVE_FILE) if curves else None
         if state == "running" and told and told.get("losses"):  # it has begun to train
             lines.append(f"  {curve(told['losses'])}  {told['text']}")
-    lines += [f"note: {line}" for line in harmed(study)]
+    undone = [node for node in study.plan.nodes if found[node.name] != "done"]
+    lines += [f"note: {line}" for line in harmed(undone)]
     if flaw := plan_flaw(study.folder):
         lines.append(f"warning: {flaw}")
     counted = ", ".join(f"{count} {state}" for state, count in Counter(found.values()).items())
@@ -200,7 +201,7 @@ def outcome(study: Study) -> list[str]:
         lines = answer_lines(read_text(path))
         lines += ["", seen_before(study.settings.encoder, [primary.target], study.data)]
     report = study.folder / "report.html"
-    return [*lines, f"report: {shown(report)}"] if report.is_file() else lines
+    return [*lines, f"report: {folders.shown(report)}"] if report.is_file() else lines
 
 
 def answer_lines(text: str) -> list[str]:

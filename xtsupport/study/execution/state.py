@@ -32,10 +32,13 @@ def ready(study: Study, todo: list[Node]) -> list[Node]:
     return [node for node in todo if node.name not in unsure]
 
 
-def harmed(study: Study) -> list[str]:
-    """What is wrong with what was whole once: files that changed, went or came, a line each."""
+def harmed(left: Sequence[Node]) -> list[str]:
+    """What is wrong with what was whole once: files that changed, went or came, a line each.
+
+    left: the nodes that are not done.
+    """
     found = []
-    for run in (run for node in study.plan.nodes for run in node.runs):
+    for run in (run for node in left for run in node.runs):
         if there := runs.standing(run):
             found += runs.flaws(there[0])
         elif run.phase != "analysis" and run.key and (run.folder / runs.RECORD).exists():
