@@ -7,9 +7,11 @@ head, rows and optimiser: Trainer as transformers' question-answering example se
 window padded to 384 tokens; sentence pairs to 128, as its GLUE example does), Trainer padding to
 the longest row of each batch (as DataCollatorWithPadding does), Trainer as well as its settings
 allow (batches of similar length, no dropout in attention), and xtsupport, which does both by
-default. Evaluation: one padded loop as in that example against xtsupport, which also finds the best
-spans, over XQuAD's eleven languages. Every process makes one update, or evaluates one language,
-before it is timed. Ratios are within a precision, to the first way of each task.
+default. Evaluation, of a question-answering, a sentence-pair and a tagging target in XQuAD's eleven
+languages: a loop over each language padded as in those examples, the same loop with rows of similar
+length padded to the longest (as Trainer's evaluation does at its best), and xtsupport, which pools
+the languages and also finds the best spans and labels. Every process makes one update, or evaluates
+one language, before it is timed. Ratios are within a precision, to the first way of each task.
 
 FOLDER is a mirror of the hub; where it or the encoder is missing, random weights and random ids of
 the lengths in xtsupport/lengths.csv take their place, so that the script runs offline, on GPUs too.
@@ -35,11 +37,18 @@ TASKS = {  # task: padded length, batch size, updates, head
     "squad": (384, 8, 6, "span"),
     "mnli": (128, 16, 8, "classification"),
 }
+EVALUATIONS = {  # target: padded length, head, its labels
+    "xquad": (384, "span", 2),
+    "xnli": (128, "classification", 3),
+    "udpos": (128, "tagging", 17),
+}
 WAYS = ("trainer-padded", "trainer-dynamic", "trainer-tuned", "xtsupport")
+EVALUATION_WAYS = ("padded", "by length", "xtsupport")
 PRECISIONS = ("float32", "bfloat16")
 LANGUAGES = ("en", "ar", "de", "el", "es", "hi", "ru", "th", "tr", "vi", "zh")  # XQuAD's
 SAMPLED = 50  # batches that an epoch has; updates draw from them
-QUESTIONS = 24  # per language, spread over the data set
+EXAMPLES = 24  # of a target, per language, spread over the data set
+BATCH = 8  # of the loops over one language; Trainer's default
 
 
 def main():
@@ -47,8 +56,9 @@ def main():
     parser.add_argument("--data", default="../shared/hub")
     parser.add_argument("--encoder", default="offline-e5", help="offline-e5, a folder, or random")
     parser.add_argument("--precision", nargs="+", default=PRECISIONS, choices=PRECISIONS)
-    parser.add_argument("--task", nargs="+", default=(*TASKS, "xquad"), choices=(*TASKS, "xquad"))
-    parser.add_argument("--way", nargs="+", default=(*WAYS, "padded"), choices=(*WAYS, "padded"))
+    tasks, all_ways = (*TASKS, *EVALUATIONS), {*WAYS, *EVALUATION_WAYS}
+    parser.add_argument("--task", nargs="+", default=tasks, choices=tasks)
+    parser.add_argument("--way", nargs="+", default=all_ways, choices=all_ways)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--one", help="internal: TASK:WAY:PRECISION, one measurement as JSON")
     options = parser.parse_args()
@@ -56,7 +66,7 @@ def main():
         task, way, options.precision = options.one.split(":")
         return print(json.dumps(measure(task, way, options)))
     ways = [(task, way) for task in TASKS for way in WAYS]
-    ways += [("xquad", "padded"), ("xquad", "xtsupport")]
+    ways += [(task, way) for task in EVALUATIONS for way in EVALUATION_WAYS]
     ways = [(task, way) for task, way in ways if task in options.task and way in options.way]
     cases = [(*way, precision) for way in ways for precision in options.precision]
     found: dict[tuple, list[dict]] = {case: [] for case in cases}
@@ -113,12 +123,12 @@ def measure(task: str, way: str, options) -> dict:
     shape = Shape(
         config.num_hidden_layers, config.hidden_size, config.intermediate_size, config.vocab_size
     )
-    if task == "xquad":
-        sets = [features_of("xquad", code, tokenizer, options) for code in LANGUAGES]
-        model.add_head("squad", "span", 2, seed=0)
-        evaluate = evaluate_padded if way == "padded" else evaluate_ours
-        evaluate(model, sets[:1], tokenizer, options)
-        wall, processor, (loss, sizes) = timed(evaluate, model, sets, tokenizer, options)
+    if task in EVALUATIONS:
+        sets = [features_of(task, code, tokenizer, options) for code in LANGUAGES]
+        model.add_head(task, *EVALUATIONS[task][1:], seed=0)
+        evaluate = evaluate_ours if way == "xtsupport" else evaluate_each
+        evaluate(model, sets[:1], tokenizer, options, task, way)
+        wall, processor, (loss, sizes) = timed(evaluate, model, sets, tokenizer, options, task, way)
     else:
         sets = [features_of(task, "en", tokenizer, options)]
         model.add_head(task, TASKS[task][3], 3, seed=0)
@@ -129,7 +139,7 @@ def measure(task: str, way: str, options) -> dict:
         wall, processor, (loss, sizes) = timed(
             train, model, sets[0], tokenizer, options, task, way, updates
         )
-    passes = 1 if task == "xquad" else 3
+    passes = 1 if task in EVALUATIONS else 3
     return {
         "examples": len(sizes),
         "tokens": int(sizes.sum()),
@@ -246,20 +256,22 @@ def padded_batch(features, rows, tokenizer, length):
 
 
 @torch.inference_mode()
-def evaluate_padded(model, sets, tokenizer, options):
-    """Every window padded to 384, in the order of the rows, eight at a time."""
+def evaluate_each(model, sets, tokenizer, options, task, way):
+    """One language after the other: in the order of the rows, every row padded to the target's
+    length, or the longest first, each batch padded to its longest."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).eval()
     for features in sets:
-        for start in range(0, len(features), 8):
-            rows = range(start, min(start + 8, len(features)))
-            batch = padded_batch(features, rows, tokenizer, 384)
+        order = np.arange(len(features)) if way == "padded" else np.argsort(-features.lengths)
+        for start in range(0, len(features), BATCH):
+            length = EVALUATIONS[task][0] if way == "padded" else None
+            batch = padded_batch(features, order[start : start + BATCH], tokenizer, length)
             with torch.autocast(device.type, torch.bfloat16, options.precision == "bfloat16"):
-                model.logits("squad", {k: v.to(device) for k, v in batch.items()}).cpu()
+                model.logits(task, {k: v.to(device) for k, v in batch.items()}).cpu()
     return float("nan"), np.concatenate([each.lengths for each in sets])
 
 
-def evaluate_ours(model, sets, tokenizer, options):
+def evaluate_ours(model, sets, tokenizer, options, task, way):
     """xtsupport's batches of at most so many tokens, of all languages together, longest first."""
     from xtsupport.evaluation.predict import model_outputs
     from xtsupport.training.attention import use_fast_attention
@@ -268,8 +280,8 @@ def evaluate_ours(model, sets, tokenizer, options):
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     use_fast_attention(model.encoder, device, options.precision)
     model.to(device)
-    together = Features("span", [row for each in sets for row in each.rows], 0)
-    model_outputs(model, "squad", together, tokenizer.pad_token_id, 4096, options.precision, 30)
+    together = Features(sets[0].kind, [row for each in sets for row in each.rows], 0)
+    model_outputs(model, task, together, tokenizer.pad_token_id, 4096, options.precision, 30)
     return float("nan"), np.concatenate([each.lengths for each in sets])
 
 
@@ -300,18 +312,22 @@ def model_of(options):
 
 def features_of(task: str, code: str, tokenizer, options, batches: int | None = None):
     """Rows for so many batches, spread over the data set, the same for every way."""
+    from xtsupport import tables
     from xtsupport.data import load
     from xtsupport.training.features import featurise
 
-    length, batch_size, _, kind = TASKS.get(task, (384, 1, 0, "span"))
-    wanted = batch_size * (batches or (QUESTIONS if task == "xquad" else SAMPLED))
+    if task in EVALUATIONS:
+        (length, kind, _), wanted, split = EVALUATIONS[task], EXAMPLES, None
+    else:
+        length, batch_size, _, kind = TASKS[task]
+        wanted, split = batch_size * (batches or SAMPLED), "train"
     if options.encoder == "random" or not Path(options.data).is_dir():
         return random_features(task, kind, wanted)
-    rows = load(task, code, None if task == "xquad" else "train", options.data)
+    rows = load(task, code, split, options.data)
     rows = rows.select(np.linspace(0, len(rows) - 1, wanted).astype(int))
-    labels = ("entailment", "neutral", "contradiction") if kind == "classification" else ()
-    features = featurise(rows[:], kind, tokenizer, length, 128 if kind == "span" else 0, labels)
-    if task != "xquad":  # as many features in every task
+    labels, stride = tables.task(task).labels, 128 if kind == "span" else 0
+    features = featurise(rows[:], kind, tokenizer, length, stride, labels)
+    if task in TASKS:  # as many features in every task
         features.rows = features.rows[:wanted]
         features.__post_init__()
     return features
@@ -322,12 +338,14 @@ def random_features(task, kind, wanted):
     from xtsupport.data.lengths import published
     from xtsupport.training.features import Features
 
-    about = published(task, "eval" if task == "xquad" else "train")
+    about = published(task, "eval" if task in EVALUATIONS else "train")
     draw = np.random.default_rng(0)
-    sizes = draw.choice(about.windows(TASKS.get(task, (384,))[0], 128, kind != "span"), wanted)
+    longest = (TASKS | EVALUATIONS)[task][0]
+    sizes = draw.choice(about.windows(longest, 128, kind != "span"), wanted)
     rows = []
     for n, size in enumerate(sizes.tolist()):
         row = {"ids": draw.integers(5, 250_000, size).tolist(), "example": n, "label": n % 3}
+        row |= {"labels": [n % 3] * size}
         offsets = np.zeros((size, 2), dtype=int)
         rows.append(row | {"start": 1, "end": min(2, size - 1), "offsets": offsets})
     return Features(kind, rows, wanted, ("a", "b", "c") if kind == "classification" else ())
