@@ -1,5 +1,7 @@
 """What a study declared before its first run, and when that counts."""
 
+import shutil
+
 import pytest
 from study_toys import SMALL, toy_root, whole_run, write_params
 
@@ -13,6 +15,8 @@ from xtsupport.study.plan import open_study
 from xtsupport.study.planned import plan_flaw
 
 PRIMARY = {"treatment": "squad", "baseline": "none", "target": "xquad"}
+IN_TIME = "declared before the first run"
+LATE = "exploratory: it differs from what was declared before the first run ({}; see planned.json)"
 
 
 @pytest.fixture
@@ -24,7 +28,8 @@ def path(tmp_path, monkeypatch):
 
 def finish(study):
     for run in study.plan.runs:
-        whole_run(run)
+        if not runs.is_whole(run):
+            whole_run(run)
     study.folder.mkdir(exist_ok=True)
     run_store.write_list(study)
 
@@ -33,10 +38,10 @@ def test_what_is_declared_after_the_results_of_another_study_is_exploratory(path
     """The study shares finished runs: its own planned.json comes first, but not before these."""
     keep_settings(study := open_study(path))
     finish(study)
-    assert standing_of(study.folder) == "declared before the first run"
+    assert standing_of(study.folder) == IN_TIME
     same = open_study(path, {"study": "same", "analysis.contrasts": [["squad", "none"]]})
     keep_settings(same)
-    assert standing_of(same.folder) == "declared before the first run"
+    assert standing_of(same.folder) == IN_TIME
     told = "exploratory: planned.json is newer than results of toy, so nothing shows that"
     for name, change in (("a", {"analysis.margin": 3.0}), ("b", {"analysis.primary.by": "all"})):
         changed = open_study(path, {"study": name} | change)
@@ -44,11 +49,11 @@ def test_what_is_declared_after_the_results_of_another_study_is_exploratory(path
         assert standing_of(changed.folder).startswith(told)
     unlike = open_study(path, {"study": "c", "target.epochs": 3, "analysis.margin": 3.0})
     keep_settings(unlike)  # shares phases 1 and 2 only
-    assert standing_of(unlike.folder) == "declared before the first run"
+    assert standing_of(unlike.folder) == IN_TIME
     (study.folder / "planned.json").unlink()
-    late = open_study(path, {"study": "d"})
-    keep_settings(late)  # what toy declared, nobody knows
-    assert standing_of(late.folder).startswith(told)
+    renamed = open_study(path, {"study": "d"})
+    keep_settings(renamed)  # every run has the mark of this very declaration
+    assert standing_of(renamed.folder) == IN_TIME
 
 
 def test_a_notebook_keeps_what_was_declared_before_its_first_run(path, tmp_path):
@@ -58,12 +63,89 @@ def test_a_notebook_keeps_what_was_declared_before_its_first_run(path, tmp_path)
     assert not opened.folder.exists()
     check_setup(opened, opened.runs("pretraining"))
     finish(opened)
-    assert standing(declared(load_settings(path))) == "declared before the first run"
+    assert standing(declared(load_settings(path))) == IN_TIME
     write_params(tmp_path, **SMALL, analysis={"primary": PRIMARY | {"by": "all"}})
-    changed = "exploratory: its declaration was changed after the first run (primary; planned.json"
-    assert standing(declared(load_settings(path))).startswith(changed)
+    assert standing(declared(load_settings(path))) == LATE.format("primary")
     keep_settings(open_study(path))
-    assert standing_of(opened.folder).startswith(changed)
+    assert standing_of(opened.folder) == LATE.format("primary")
+
+
+def test_what_a_notebook_leaves_out_for_once_is_declared_all_the_same(path):
+    """`settings` that drop the treatment, and with it the comparison."""
+    part = open_study(path, {"conditions": ["none"]})
+    assert part.settings.analysis.primary is None
+    check_setup(part, part.runs("pretraining"))
+    finish(open_study(path))
+    assert standing(declared(load_settings(path))) == IN_TIME
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [({"languages": ["en", "qka", "qta"]}, "languages"), ({"seeds": [0]}, "seeds"),
+     ({"seeds": [0, 1, 2, 3]}, "seeds")],
+)  # fmt: skip
+def test_other_languages_or_seeds_after_the_results_are_exploratory(tmp_path, path, change, name):
+    """A run that went badly, or a family, cannot be dropped unseen, nor runs be added until it
+    works."""
+    small = SMALL | {"seeds": [0, 1]}
+    write_params(tmp_path, **small, analysis={"primary": PRIMARY})
+    keep_settings(study := open_study(path))
+    finish(study)
+    write_params(tmp_path, **small | change, analysis={"primary": PRIMARY})
+    keep_settings(changed := open_study(path))
+    assert standing_of(study.folder) == LATE.format(name)
+    keep_settings(named := open_study(path, {"study": "named_anew"}))
+    told = "exploratory: planned.json is newer than results of toy"
+    shares = {run.key for run in study.runs("target", "squad")} & {
+        run.key for run in changed.runs("target", "squad")
+    }
+    assert standing_of(named.folder).startswith(told) == bool(shares)
+
+
+def test_a_declaration_may_change_as_long_as_nothing_shows_the_comparison(path, tmp_path):
+    """Stopped early, or a quick look at something else; the runs since then have another mark."""
+    keep_settings(quick := open_study(path, {"targets": ["xnli"]}))
+    assert quick.settings.analysis.primary is None
+    finish(quick)
+    write_params(tmp_path, **SMALL, analysis={"primary": PRIMARY | {"by": "all"}})
+    keep_settings(open_study(path))
+    write_params(tmp_path, **SMALL, analysis={"primary": PRIMARY})
+    keep_settings(study := open_study(path))
+    finish(study)
+    assert standing_of(study.folder) == IN_TIME
+    write_params(tmp_path, **SMALL, analysis={"primary": PRIMARY, "margin": 2.0})
+    keep_settings(open_study(path))
+    assert standing_of(study.folder) == LATE.format("margin")
+
+
+def test_the_baseline_alone_shows_no_comparison(path):
+    """Of two studies with the same baseline, the second is declared as well as the first."""
+    keep_settings(study := open_study(path))
+    finish(study)
+    other = {"conditions": ["none", "mnli"], "analysis.primary.treatment": "mnli"}
+    keep_settings(second := open_study(path, other | {"study": "second"}))
+    assert second.runs("target", "none")[0].key == study.runs("target", "none")[0].key
+    assert standing_of(second.folder) == IN_TIME
+
+
+def test_runs_of_a_variant_show_its_comparison(tmp_path, path):
+    small = SMALL | {"variants": ["none/smoothing", "squad/smoothing"]}
+    primary = PRIMARY | {"treatment": "squad/smoothing", "baseline": "none/smoothing"}
+    write_params(tmp_path, **small, analysis={"primary": primary})
+    keep_settings(study := open_study(path))
+    finish(study)
+    assert standing_of(study.folder) == IN_TIME
+    keep_settings(other := open_study(path, {"study": "other", "analysis.margin": 5.0}))
+    assert standing_of(other.folder).startswith("exploratory: planned.json is newer than results")
+
+
+def test_a_contrast_more_and_a_deleted_folder_change_nothing(path):
+    keep_settings(study := open_study(path))
+    finish(study)
+    shutil.rmtree(study.folder)
+    keep_settings(again := open_study(path, {"analysis.contrasts": [["squad", "none"]]}))
+    assert plan_flaw(again.folder) == ""
+    assert standing_of(again.folder) == IN_TIME
 
 
 def test_runs_without_any_plan_show_nothing_about_what_was_declared(path):

@@ -293,8 +293,20 @@ def test_what_was_declared_late_is_exploratory(cube, rules):
     assert notes.str.startswith("exploratory; primary, declared late").sum() == (
         significance(evidence_of(cube, rules))["note"].str.startswith("primary comparison").sum()
     )
-    assert standing(late).startswith("exploratory: its declaration was changed after")
+    told = "exploratory: it differs from what was declared before the first run (contrasts, margin;"
+    assert standing(late).startswith(told)
     assert standing(replace(rules, late=("contrasts",))) == standing(rules)
+
+
+def test_with_other_targets_than_declared_only_the_difference_to_them_is_exploratory(cube, rules):
+    other = replace(rules, late=("targets",))
+    was, now = (significance(evidence_of(cube, each)) for each in (rules, other))
+    declared = was["note"].str.startswith("primary comparison")
+    late = now["note"].str.startswith("exploratory; primary, declared late")
+    assert {*was.loc[declared, "task"]} == {"xquad", "xquad - rest"}
+    assert {*now.loc[late, "task"]} == {"xquad - rest"}
+    assert (now["note"].str.startswith("primary comparison") == declared & ~late).all()
+    assert standing(other) == standing(rules)
 
 
 def test_simulated_scores_cannot_be_taken_for_results(cube, comparison):

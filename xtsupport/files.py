@@ -14,6 +14,7 @@ from pathlib import Path
 from xtsupport.errors import UserError
 from xtsupport.folders import user_cache
 
+HIDDEN = (".", "_", "Thumbs.db", "desktop.ini")  # what file managers leave and nobody reads
 OPEN_FILES = 256  # at once, of one process: a kernel needs some 70
 LARGE = 2**24  # bytes: a fiftieth of a second to read; weights have more
 

@@ -143,7 +143,7 @@ def _of_each_family(change: pd.DataFrame, count: int) -> pd.DataFrame:
             ranked = ranked.sort_values(["size", "used"], ascending=[False, True], kind="stable")
             parts.append(ranked.drop_duplicates("example_id").head(count))
             used |= {*parts[-1]["example_id"]}
-    return pd.concat(parts)
+    return pd.concat(parts or [change])
 
 
 def _said(rows: pd.DataFrame, change: float) -> dict[str, str]:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from xtsupport.cube.columns import REQUIRED, SCHEMA, WORD, WORDS
 from xtsupport.errors import UserError
-from xtsupport.files import new_folder
+from xtsupport.files import HIDDEN, new_folder
 
 ORDER = ("condition", "variant", "language", "language_2", "metric", "seed", "example_id")
 
@@ -59,17 +59,17 @@ def open_cube(path) -> ds.Dataset:
         raise UserError(f"{path}: there is no cube here; finish the study, or name its `cube` "
                         "folder")  # fmt: skip
     odd = (each for each in path.rglob("*") if each.is_file() and each.suffix != ".parquet")
-    hidden = (".", "_")  # as pyarrow, too, passes over them
     for each in odd if path.is_dir() else ():
-        if not any(part.startswith(hidden) for part in each.relative_to(path).parts):
+        if not any(part.startswith(HIDDEN) for part in each.relative_to(path).parts):
             raise UserError(f"{path}: is not a cube, as it holds {each.name}; name the folder of "
                             "a finished study, or its `cube`")  # fmt: skip
     form = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=WORDS))
     folders = ds.HivePartitioning.discover(infer_dictionary=True)
     try:
-        dataset = ds.dataset(path, format=form, partitioning=folders)
+        place = {"partitioning": folders, "ignore_prefixes": [*HIDDEN]}
+        dataset = ds.dataset(path, format=form, **place)
         schema = _common_schema(dataset)
-        dataset = ds.dataset(path, schema=schema, format=form, partitioning=folders)
+        dataset = ds.dataset(path, schema=schema, format=form, **place)
     except (pa.ArrowException, OSError) as error:
         if path.is_file() and path.suffix != ".parquet":
             raise UserError(f"{path}: is not a table of scores; name a study's folder, its cube, "

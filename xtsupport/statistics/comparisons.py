@@ -110,8 +110,12 @@ def significance(evidence: Evidence) -> pd.DataFrame:
         labels = dependence([found[i] for i in mine], rules.unit, rules.alpha, table.iloc[mine])
         table.loc[mine, "note"] += [f"; {label}" if label else "" for label in labels]
     table["planned"] = is_primary(table, rules.primary)
-    primary = "primary comparison" if rules.in_advance else "exploratory; primary, declared late"
-    standing = table["planned"].map({True: primary, False: "exploratory"})
+    in_time = rules.in_advance & (table["task"].eq(target) | ("targets" not in rules.late))
+    standing = np.select(
+        [~table["planned"], in_time],
+        ["exploratory", "primary comparison"],
+        "exploratory; primary, declared late",
+    )
     met = evidence.exposed
     marks = ["; exposed" * (task.partition(" ")[0] in met) for task in table["task"]]
     table["note"] = (standing + "; " + table["note"] + marks).str.strip("; ")

@@ -39,8 +39,9 @@ def plural(by: str) -> str:
 class Declared:
     """Contrasts (none: those that fit the cube), primary comparison, rules; margin in points.
 
-    ``late``: names of those that were changed after the first run. More contrasts do no harm, as
-    all but the primary one are exploratory; anything else makes that one exploratory, too.
+    ``late``: names of what differs from the declaration before the first results. More contrasts
+    do no harm, as all but the primary one are exploratory; other targets make only differences to
+    them exploratory; anything else makes the primary comparison exploratory, too.
     """
 
     contrasts: tuple = ()
@@ -54,16 +55,17 @@ class Declared:
 
     @property
     def in_advance(self) -> bool:
-        """Whether the primary comparison and its rules were declared before the first run."""
-        return self.primary is not None and set(self.late) <= {"contrasts"}
+        """Whether the primary comparison, its rules, languages and seeds were declared before the
+        first run."""
+        return self.primary is not None and set(self.late) <= {"contrasts", "targets"}
 
 
 def doubt(late: Sequence[str]) -> str:
     """Why a comparison that is declared counts as exploratory, as half a sentence."""
     if "planned.json" in late[0]:  # the file itself is in doubt
         return f"{late[0]}, so nothing shows that it was declared before the first run"
-    return (f"its declaration was changed after the first run ({', '.join(late)}; planned.json "
-            "keeps the first one)")  # fmt: skip
+    return (f"it differs from what was declared before the first run ({', '.join(late)}; see "
+            "planned.json)")  # fmt: skip
 
 
 def few_seeds(unit: str, n_seeds: int) -> bool:

@@ -6,7 +6,7 @@ from xtsupport import files, folders
 from xtsupport.errors import UserError
 from xtsupport.study import cost, installed, parameters, provenance, runs  # noqa: F401 installed asks
 from xtsupport.study.narrowing import overruled
-from xtsupport.study.plan import Study
+from xtsupport.study.plan import Study, as_filed
 from xtsupport.study.planned import declare
 from xtsupport.study.runs import Run
 from xtsupport.training.progress import duration
@@ -52,9 +52,8 @@ def check_setup(
             *(runs.absent(each, study.params, study.settings.chosen) for each in missing)
         )
     left = unfinished(todo, elsewhere)
-    fixed = ("analysis", "precision")  # what planned.json holds; not for this notebook alone
-    if left and not any(each.startswith(fixed) for each in study.settings.chosen):
-        declare(study)
+    if left:
+        declare(study, as_filed(study))
     print(f"to do      {len(left)} of {len(todo)} run(s), {minutes(study, left)}")
 
 

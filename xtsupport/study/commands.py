@@ -154,7 +154,8 @@ def run(args) -> int:
         return 1
     if flaw := plan_flaw(study.folder):
         say(f"warning: {flaw}")
-    elif late := load_settings(study.folder / "settings.yaml").late:
+    settings = load_settings(study.folder / "settings.yaml")
+    if not flaw and (late := [each for each in settings.late if each != "contrasts"]):
         say(f"note: analysis: {doubt(late)}")
     print(*progress.outcome(study), sep="\n")
     return 0

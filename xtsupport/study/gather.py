@@ -14,12 +14,14 @@ from xtsupport.analysis import compare
 from xtsupport.cube.scores import official_metrics
 from xtsupport.cube.store import read_cube
 from xtsupport.errors import UserError
-from xtsupport.files import write_parquet, write_text
+from xtsupport.files import write_json, write_parquet, write_text
 from xtsupport.report.gain_plots import claims_figure
 from xtsupport.sides import side
+from xtsupport.statistics.declared import declared as declaration
 from xtsupport.study.params.loading import load_settings
 from xtsupport.study.params.settings import Settings
 from xtsupport.study.run_store import intact
+from xtsupport.study.runs import PLANNED
 
 OF_RUN = ["condition", "variant", "task", "seed"]
 # What may differ between studies that are pooled: how much was run, and how it was carried out.
@@ -36,9 +38,9 @@ def gather(
     Returns the verdict of each machine on the primary contrast over all languages, from its own
     questions alone (columns ``SHOWN``), the pooled rows over questions and runs, and a line per
     study that was given twice. target: None is the primary one; another is judged by its official
-    metric. Writes ``cube.parquet``, ``settings.yaml``, ``machines.csv`` and ``machines.png`` to
-    `out`. Raises UserError where studies differ in a setting that scores depend on, or lack the
-    target under a condition, or two machines used the same seed for different runs.
+    metric. Writes ``cube.parquet``, ``settings.yaml``, ``planned.json``, ``machines.csv`` and
+    ``machines.png`` to `out`. Raises UserError where studies differ in a setting that scores depend
+    on, or lack the target under a condition, or two machines used the same seed for different runs.
     """
     found = [folders.typed(path, Path()) for path in paths]
     absent = [f for f in found if not (f / "cube").is_dir() or not (f / "settings.yaml").is_file()]
@@ -88,9 +90,19 @@ def gather(
     out.mkdir(parents=True, exist_ok=True)
     write_parquet(out / "cube.parquet", pooled)
     write_text(out / "settings.yaml", (found[0] / "settings.yaml").read_text(encoding="utf-8"))
+    write_json(out / PLANNED, planned_by(settings))
     write_text(out / "machines.csv", alone.to_csv(index=False))
     claims_figure(alone, together).savefig(out / "machines.png", dpi=150)
     return alone, together, notes
+
+
+def planned_by(settings: Sequence[Settings]) -> dict:
+    """What all machines declared, seeds apart; where one did so too late, what that one did."""
+    doubtful = [each for each in settings if not declaration(each).in_advance]
+    planned = (doubtful or settings)[0]._planned
+    dropped = () if doubtful else ("seeds",)
+    scope = {key: value for key, value in planned.get("scope", {}).items() if key not in dropped}
+    return planned | {"scope": scope}
 
 
 def _same_question(found: Sequence[Path], settings: Sequence) -> None:

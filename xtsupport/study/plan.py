@@ -172,6 +172,12 @@ def study_of(settings: Settings, params: str, only=(), inputs=Inputs) -> Study:
     return Study(part, Plan(tuple(made), work), folder, params, whole)
 
 
+def as_filed(study: Study) -> Settings:
+    """The settings of a whole study without those chosen in a notebook."""
+    whole = study.whole or study.settings
+    return load_settings(study.params) if whole.chosen else whole
+
+
 def left_out(study: Study) -> list[str]:
     """What a narrowed study lacks of the whole one, and of its file, for people."""
     gone = study.settings._left_out
@@ -248,7 +254,7 @@ def analysis_nodes(settings: Settings, made: list[Run], work: list[Node]) -> lis
     if not comparable(settings):
         return [results]
     name, left = "significance", ("significance.csv", "report.html")
-    extras = ("figures", "tables", "claims.csv", "sentences.txt")
+    extras = ("figures", "tables", "claims.csv", "sentences.txt", "answer.txt")
     own = (look(settings, name, (cube,), settings.analysis.model_dump(), {}),)
     return [results, Node(name, NOTEBOOKS[name], own, {}, ("results",), left, extras)]
 

@@ -1,7 +1,7 @@
-"""``planned.json``: what a study declared before its first run, and whether that can be believed.
+"""``planned.json``: what a study declared before its first results, and whether it is so.
 
-It is written before the first run, be it by a command or a notebook. The records of runs say which
-one they found.
+It is written before the first run, be it by a command or a notebook, and again for a changed
+declaration as long as no run shows the comparison. Every run's record has its mark.
 """
 
 import json
@@ -9,70 +9,65 @@ import time
 from pathlib import Path
 
 from xtsupport import files, folders
+from xtsupport.sides import side
 from xtsupport.study import runs
-from xtsupport.study.run_store import of_study
+from xtsupport.study.run_store import entries, of_study
 
 
-def declare(study) -> None:
-    """Write what a `plan.Study` declares, and its precision, unless that was done before.
+def declare(study, settings) -> None:
+    """Write what the settings of a whole `plan.Study` declare, and its precision, unless what it
+    declared before has results.
 
-    ``seen`` names studies whose finished results were there before (`results_before`).
+    ``seen`` names studies whose results were there before this declaration; ``replaced`` has the
+    marks of earlier ones that had none.
     """
-    settings, path = study.whole or study.settings, study.folder / runs.PLANNED
-    if path.exists() or plan_flaw(study.folder):
+    path = study.folder / runs.PLANNED
+    then = files.read_json(path) or {}
+    now: dict = {"since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    now |= {"precision": settings.resolved_precision}
+    said = {"analysis": settings.analysis.model_dump(mode="json"), "scope": settings.scope}
+    now |= said
+    if then.get("seen") or said.items() <= then.items() or plan_flaw(study.folder):
         return
-    first: dict = {"since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    first |= {"precision": settings.resolved_precision, "analysis": settings.analysis.model_dump()}
-    first |= {"seen": seen} if (seen := results_before(study)) else {}
-    files.write_json(path, first)
+    seen = {one["study"] for one in shown_by(study, now) if one.get("planned") != mark(now)}
+    if then:
+        if seen or shown_by(study, then):
+            return
+        now["replaced"] = [*then.get("replaced", ()), mark(then)]
+    files.write_json(path, now | ({"seen": sorted(seen)} if seen else {}))
 
 
-def results_before(study) -> list[str]:
-    """Studies with finished runs of this study's primary comparison, by name, that had not declared
-    the same one; itself for runs that found no ``planned.json``.
-
-    What this study declares now is no longer in advance of them.
-    """
-    settings = (study.whole or study.settings).analysis.model_dump()
-    if not (primary := settings["primary"]):
+def shown_by(study, planned: dict) -> list[dict]:
+    """The records of finished runs that show what a `plan.Study` compares: of the treatment, on the
+    target, planned by it now or made by it before."""
+    if not (primary := planned.get("analysis", {}).get("primary")):
         return []
-    sides = primary["treatment"], primary["baseline"]
-    asked = [run for run in study.plan.runs if primary["target"] in run.settings.get("targets", ())
-             and run.condition in sides]  # fmt: skip
-    records = [there[1] for run in asked if (there := runs.standing(run))]
-    trusted: dict = {study.settings.study: rules(settings)}
-    found = set()
-    for record in records:
-        name = record["study"]
-        if name not in trusted:
-            trusted[name] = declared_by(name)
-        if not record.get("planned") or trusted[name] != rules(settings):
-            found.add(name)
-    return sorted(found)
+    wanted, found = side(primary["treatment"]), []
+    recipes = {run.recipe for run in study.plan.runs}
+    for folder in entries(folders.runs()):
+        if (one := runs.read_record(folder)) and (one["condition"], one["variant"]) == wanted:
+            mine = one["study"] == study.settings.study or one.get("recipe") in recipes
+            asked = primary["target"] in one["settings"].get("targets", ())
+            found += [one] if mine and asked else []
+    return found
 
 
-def declared_by(study: str) -> dict | None:
-    """The rules that a study declared before its own first run; None where nothing shows that."""
-    folder = folders.outputs() / study
-    planned = files.read_json(folder / runs.PLANNED) or {}
-    doubtful = "seen" in planned or "analysis" not in planned or plan_flaw(folder)
-    return None if doubtful else rules(planned["analysis"])
-
-
-def rules(analysis: dict) -> dict:
-    """What decides the primary comparison; contrasts are exploratory beside it."""
-    return {name: value for name, value in analysis.items() if name != "contrasts"}
+def mark(planned: dict) -> str:
+    """A hash of what a plan says of the primary comparison: contrasts and targets beside it are
+    another matter, and runs that studies share have the same recipe."""
+    rules = {key: value for key, value in planned.get("analysis", {}).items() if key != "contrasts"}
+    scope = {key: planned.get("scope", {}).get(key) for key in ("languages", "seeds")}
+    return runs.digest({"rules": rules, "scope": scope, "seen": planned.get("seen", [])})
 
 
 def planned_mark(study: Path) -> str | None:
-    """A hash of what a study's planned.json says, its date apart; None without the file."""
+    """The mark of a study's planned.json; None without the file."""
     try:
-        planned = json.loads((study / runs.PLANNED).read_text(encoding="utf-8"))
+        return mark(json.loads((study / runs.PLANNED).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, AttributeError):
         return "unreadable"
-    return runs.digest({**planned, "since": ""} if isinstance(planned, dict) else planned)
 
 
 def plan_flaw(folder: Path) -> str:
@@ -82,7 +77,10 @@ def plan_flaw(folder: Path) -> str:
     records = [runs.read_record(each) or {} for each in (*of_study(folder), *looks)]
     told = {each["planned"] for each in records if each.get("study") == folder.name and
             each.get("planned")}  # fmt: skip
-    if not told or told == {planned_mark(folder)}:
+    planned = files.read_json(path) or {}
+    # Records of before there were marks without contrasts and dates have one of the whole file.
+    known = {planned_mark(folder), runs.digest({**planned, "since": ""})}
+    if told <= known | {*planned.get("replaced", ())}:
         return ""
     state = "has changed since runs were finished" if path.is_file() else "is missing"
     return (

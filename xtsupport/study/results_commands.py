@@ -135,7 +135,8 @@ def gather(args) -> None:
 def cube_in(path: str) -> Path:
     """The cube, or table, that a path names: of a study's folder the cube inside."""
     found = existing(path)
-    return found / "cube" if (found / "cube").is_dir() else found
+    inside = (found / "cube", found / "cube.parquet")  # of `run` and `gather`
+    return next((each for each in inside if each.exists()), found)
 
 
 def evidence_at(path: str, baseline: str | None = None):

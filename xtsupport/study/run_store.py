@@ -117,11 +117,12 @@ def sketched(study: str, sketches: dict[str, dict]) -> dict[str, Run]:
 def intact(cube: Path) -> Path:
     """A table of scores that somebody named; UserError for a study's cube that is no longer as
     notebook 06 wrote it, a line per file."""
-    node = cube.resolve().parent / "nodes" / "results"
-    if cube.name == "cube" and (node / RECORD).is_file() and (flaws := runs.flaws(node)):
-        raise UserError(
-            *flaws, f"{cube}: is not as the study wrote it; `xtsupport run` writes it again"
-        )
+    for named in {cube, cube.resolve()}:  # the folder may be a link to a larger disk
+        node = named.parent / "nodes" / "results"
+        if named.name == "cube" and (node / RECORD).is_file() and (flaws := runs.flaws(node)):
+            raise UserError(
+                *flaws, f"{cube}: is not as the study wrote it; `xtsupport run` writes it again"
+            )
     return cube
 
 

@@ -164,8 +164,8 @@ def flaws(folder: Path, key: str | None = None) -> list[str]:
             f"{os.path.normpath(path)}: is not one of the files that were written there"
             for path in inside(place)
             if relative(path, folder) not in record["files"]
-            and not any(part.startswith(".") for part in path.relative_to(place).parts)
-        ]  # hidden ones are left by file managers, and nobody reads them
+            and not any(p.startswith(files.HIDDEN) for p in path.relative_to(place).parts)
+        ]
     return found
 
 

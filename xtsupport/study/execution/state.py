@@ -60,7 +60,8 @@ def replaced(study: Study) -> str:
         there = study_of(load_settings(kept), study.params)
     except UserError:  # what was run then cannot be planned any more
         return "results of other settings"
-    if recipes(there) == recipes(study):
+    named = (files.read_json(kept.with_name("origins.json")) or {}).get("study") == "--set"
+    if named or recipes(there) == recipes(study):  # a study that `--set` began is changed by it
         return ""
     if not study.whole or recipes(there) != recipes(study_of(study.whole, study.params)):
         return "results of other settings"

@@ -11,12 +11,14 @@ from typing import Annotated, Literal
 from pydantic import Field, PrivateAttr, field_validator
 
 from xtsupport.data.data_source import data_source
+from xtsupport.sides import side
 from xtsupport.study.params import groups
 from xtsupport.study.params.groups import Group, Seeds, Text, setting
 from xtsupport.study.params.params_file import leaves
-from xtsupport.tables import Task
+from xtsupport.tables import Task, task
 
 LOST = "planned.json is missing or was changed"
+RECIPE = ("encoder", "pretraining", "intermediate", "target", "mlm", "robust")
 RESERVED = {"runs", "scratch", "con", "prn", "aux", "nul"}
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@~=-]{0,63}$")]
 
@@ -138,14 +140,33 @@ class Settings(Group):
         return self._planned.get("precision") or resolve("auto")
 
     @property
+    def scope(self) -> dict:
+        """What the primary comparison is made of, empty without one: ``targets`` of the study,
+        ``languages`` of its own target, ``seeds`` of its sides, and the recipe of their runs."""
+        if not (primary := self.analysis.primary):
+            return {}
+        sides = [side(each)[0] for each in (primary.treatment, primary.baseline)]
+        about, said = task(primary.target, self.data_source), self.model_dump(mode="json")
+        own = {"tasks": [about.training_task], "intermediate_tasks": sides}
+        return {
+            "targets": sorted(self.targets),
+            "languages": sorted(self.spoken(about)),
+            "seeds": {name: sorted(self.seeds_of(name, primary.target)) for name in sides},
+            "max_clusters": said["evaluation"]["max_clusters"],
+            **{name: said[name] for name in RECIPE},
+            **{key: {name: said[key].get(name) for name in own[key]} for key in own},
+        }
+
+    @property
     def late(self) -> list[str]:
-        """What of ``analysis``, by name, is no longer as it was before the study's first run; or
-        what is wrong with planned.json, which shows that."""
+        """What of ``analysis`` and ``scope``, by name, is not as declared before the study's first
+        results; or what is wrong with planned.json, which shows that."""
         if LOST in self._planned:
             return [LOST]
         if seen := self._planned.get("seen"):
             return [f"planned.json is newer than results of {', '.join(seen)}"]
-        now, then = self.analysis.model_dump(), self._planned.get("analysis", {})
+        now = self.analysis.model_dump() | self.scope
+        then = self._planned.get("analysis", {}) | self._planned.get("scope", {})
         return [name for name, value in now.items() if then.get(name, value) != value]
 
     @field_validator("study")
