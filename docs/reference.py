@@ -20,7 +20,7 @@ from xtsupport.files import write_text
 from xtsupport.report.answer import gain_words, in_short
 from xtsupport.report.contents import Contents, contents
 from xtsupport.report.names import side_name, task_name
-from xtsupport.report.numbers import ends, signed_gain
+from xtsupport.report.numbers import ends, points, signed_gain
 from xtsupport.report.paper_tables import read_comparison
 from xtsupport.report.robustness import bootstrap_words, far_out, without_one
 from xtsupport.statistics.best_intermediate import best_intermediate
@@ -62,8 +62,8 @@ def study() -> Contents:
 def passages(found: Contents) -> dict[str, str]:
     """Name -> text of every generated passage."""
     return {
-        "answer": "\n".join(listed([*in_short(found), *more_training(found), tatoeba(found)])),
-        "short": "\n".join(listed([*in_short(found), *more_training(found)])),
+        "answer": "\n".join(listed([*short(found), tatoeba(found)])),
+        "short": "\n".join(listed(short(found))),
         "gains": gains(found),
         "findings": "\n".join(listed(findings(found))),
         "runs": "\n".join(listed([*far_out(found), *without_one(found)])),
@@ -157,6 +157,22 @@ def at_chance(found: Contents) -> str:
     return (
         f"On XNLI the runs of seeds {' and '.join(map(str, failed))} stayed at chance after "
         f"{side_name(found.primary.treatment)}; without them the gain is {signed_gain(gain)}."
+    )
+
+
+def short(found: Contents) -> list[str]:
+    """The answer in short, the margin beside its gain, and what else was asked."""
+    first, *rest = in_short(found)
+    return [first, beside_margin(found), *rest, *more_training(found)]
+
+
+def beside_margin(found: Contents) -> str:
+    """Whether the answer's gain, and its interval, reach the margin that was declared."""
+    row, margin = found.overall, found.rules.margin
+    gain, high = ("below" if value < margin else "above" for value in (row["gain"], row["ci_high"]))
+    return (
+        f"This gain is {gain} the margin declared in advance, {points(margin)}; the upper end of "
+        f"its interval is {high} it."
     )
 
 

@@ -134,8 +134,8 @@ def facts(found: Contents) -> list[tuple[str, str]]:
         ("Runs", f"{many} of each condition (seeds), {every}"),
         ("Comparison", standing(rules)),
         ("Interval", f"that of the verdict, over {gain_plots.sampled(found.answer)}; error rate "
-         f"{rules.alpha:g}, several verdicts adjusted ({ADJUSTED.get(method, method)}); a gain "
-         f"within {points(rules.margin)} counts as none"),
+         f"{rules.alpha:g}, several verdicts adjusted ({ADJUSTED.get(method, method)}); "
+         f"equivalent: a gain shown to lie within {points(rules.margin)} of 0"),
     ]  # fmt: skip
 
 

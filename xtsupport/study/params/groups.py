@@ -223,7 +223,7 @@ class Analysis(Group):
     contrasts: list[Pair] = []
     primary: Primary | None = None
     margin: float = setting(
-        Declared.margin, "points; smaller gains count as equivalent", gt=0, le=100
+        Declared.margin, "points; equivalent: shown to be smaller", gt=0, le=100
     )
     alpha: float = setting(Declared.alpha, "error rate of a whole family of tests", gt=0, lt=0.5)
     adjustment: Adjustment = Declared.adjustment
