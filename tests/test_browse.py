@@ -100,6 +100,11 @@ def test_what_both_said_is_of_a_seed_that_changed_as_the_row_says(data):
     assert (alone["baseline said"][0], alone["treatment said"][0]) == ("1.0 by 0", "turned")
 
 
+def test_where_no_answer_changed_there_is_nothing_to_show(data):
+    both = predictions(data, qka_0=1.0, qfa_0=0.0)
+    assert most_changed(both, both, "xquad", data).empty
+
+
 def test_of_equal_changes_each_family_shows_another_question(data):
     before = predictions(data, qka_0=0.0, qka_1=0.0, qfa_0=0.0, qfa_1=0.0)
     after = predictions(data, qka_0=1.0, qka_1=1.0, qfa_0=1.0, qfa_1=0.5)

@@ -7,14 +7,19 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy import stats
 
 from xtsupport import folders
 from xtsupport.cube.store import read_cube
 from xtsupport.errors import UserError
 from xtsupport.files import described, write_parquet
+from xtsupport.report.report import standing
+from xtsupport.statistics.declared import declared
 from xtsupport.study.cli import main
 from xtsupport.study.gather import gather
+from xtsupport.study.params.loading import load_settings
+from xtsupport.study.results_commands import cube_in
 
 EFFECTS = [12.0, -9.0, 6.0, 7.0, -1.0, 3.0]  # true gain of every machine's run, in points
 
@@ -45,6 +50,15 @@ def machines(tmp_path):
         shutil.copy(settings, folder / "settings.yaml")
         made.append(folder)
     return made
+
+
+def write_record(node, part):
+    """What notebook 06 leaves of the cube that it wrote."""
+    node.mkdir(parents=True)
+    record = dict.fromkeys(("study", "phase", "condition", "variant", "training_task"), "")
+    record |= {"run_key": "", "seed": 0, "settings": {}, "data": {}, "upstream": {}}
+    record |= {"files": {"../../cube/part.parquet": described(part)}, "folders": ["../../cube"]}
+    (node / "run.json").write_text(json.dumps(record | {"seconds": 1.0}))
 
 
 def test_machines_disagree_and_together_they_have_the_mean(machines, tmp_path):
@@ -121,12 +135,7 @@ def test_the_command(machines, tmp_path, capsys):
 def test_a_cube_that_changed_since_it_was_written_is_refused_everywhere(machines, tmp_path, capsys):
     """Gains of the opposite sign would be printed without a word."""
     for folder in machines:
-        (node := folder / "nodes" / "results").mkdir(parents=True)
-        part = node / "../../cube/part.parquet"
-        record = dict.fromkeys(("study", "phase", "condition", "variant", "training_task"), "")
-        record |= {"run_key": "", "seed": 0, "settings": {}, "data": {}, "upstream": {}}
-        record |= {"files": {"../../cube/part.parquet": described(part)}, "folders": ["../../cube"]}
-        (node / "run.json").write_text(json.dumps(record | {"seconds": 1.0}))
+        write_record(folder / "nodes" / "results", folder / "cube" / "part.parquet")
     studies, path = [*map(str, machines)], machines[2] / "cube" / "part.parquet"
     assert main(["gather", *studies]) == 0
     cube = pd.read_parquet(path)
@@ -141,6 +150,45 @@ def test_a_cube_that_changed_since_it_was_written_is_refused_everywhere(machines
         assert "cube/part.parquet: has changed since it was written" in told
         assert "laptop2/cube: is not as the study wrote it; `xtsupport run` writes it again" in told
     assert not (tmp_path / "out").exists()
+
+
+def test_a_changed_cube_behind_a_link_is_refused(machines, tmp_path, capsys):
+    folder = machines[0]
+    node, part = folder / "nodes" / "results", folder / "cube" / "part.parquet"
+    write_record(node, part)
+    (folder / "cube").rename(tmp_path / "large_disk")
+    (folder / "cube").symlink_to(tmp_path / "large_disk")
+    assert main(["gather", *map(str, machines)]) == 0
+    cube = pd.read_parquet(part)
+    write_parquet(part, cube.assign(score=cube["score"] / 2))
+    assert main(["gather", *map(str, machines)]) == 1
+    assert "has changed since it was written" in capsys.readouterr().err
+
+
+def test_what_windows_leaves_in_a_folder_is_passed_over(machines, tmp_path):
+    for name in ("Thumbs.db", "desktop.ini"):
+        (machines[0] / "cube" / name).write_bytes(b"not a table")
+    write_record(machines[0] / "nodes" / "results", machines[0] / "cube" / "part.parquet")
+    assert len(gather(list(map(str, machines)), tmp_path / "class")[0]) == 6
+    shutil.copy(machines[0] / "cube" / "Thumbs.db", machines[0] / "cube" / "part.csv")
+    with pytest.raises(UserError, match=r"part\.csv: is not one of the files that were written"):
+        gather(list(map(str, machines)), tmp_path / "class")
+
+
+@pytest.mark.parametrize("doubt", [None, {"seen": ["other"]}, {"analysis": {"margin": 2.0}}])
+def test_what_is_pooled_is_declared_if_all_machines_declared_it(machines, tmp_path, doubt):
+    plan = json.loads((folders.shipped() / "study" / "planned.json").read_text())
+    for number, folder in enumerate(machines):
+        settings = yaml.safe_load((folder / "settings.yaml").read_text()) | {"seeds": [number]}
+        (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
+        scope = {"seeds": {"none": [number], "squad": [number]}}
+        (folder / "planned.json").write_text(json.dumps(plan | {"scope": scope}))
+    if doubt:
+        (machines[-1] / "planned.json").write_text(json.dumps(plan | {"scope": scope} | doubt))
+    gather(list(map(str, machines)), tmp_path / "class")
+    pooled = declared(load_settings(tmp_path / "class" / "settings.yaml"))
+    assert standing(pooled).startswith("exploratory" if doubt else "declared before the first run")
+    assert cube_in(str(tmp_path / "class")) == tmp_path / "class" / "cube.parquet"
 
 
 def test_the_rules_that_were_declared_hold_for_what_is_pooled(machines, tmp_path, capsys):

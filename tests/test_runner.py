@@ -141,8 +141,10 @@ def test_harmed_files_are_noticed_and_exactly_those_runs_redone(root):
     harmed.write_bytes(harmed.read_bytes()[:5])
     report, cube = root / "outputs/toy/report.html", root / "outputs/toy/cube"
     report.unlink()
+    (answer := root / "outputs/toy/answer.txt").write_text("SQuAD first: +9.3.")
     (cube / "again.txt").write_bytes((cube / "all.txt").read_bytes())
-    noted = (f"{report}: is missing", f"{cube / 'again.txt'}: is not one of the files")
+    noted = (f"{report}: is missing", f"{cube / 'again.txt'}: is not one of the files",
+             f"{answer}: has changed")  # fmt: skip
     said = xtsupport(root, "status", "params/toy.yaml")[1]
     assert all(f"note: {each}" in said for each in (*noted, f"{harmed}: has changed"))
     for number, path in enumerate((root / "outputs").rglob("*")):
@@ -337,6 +339,15 @@ def test_a_run_that_comes_out_otherwise_is_followed_by_what_starts_from_it(root)
     ]
     assert folder_of(root, "intermediate/squad/seed0") != old and (old / "run.json").is_file()
     assert set(status(root).values()) == {"done"}
+
+
+def test_a_study_that_was_begun_with_set_can_gain_seeds(tmp_path):
+    toy_root(tmp_path, **SMALL)
+    more = ("--set", "study=fast", "--set", "seeds=[0,1]")
+    for given in (more[:2], more):
+        code, text = xtsupport(tmp_path, "run", "params/toy.yaml", *given)
+        assert code == 0, text
+    assert len(done(tmp_path)) == len({*done(tmp_path)}) == 7
 
 
 @pytest.mark.parametrize("harm", ["removed", "changed"])

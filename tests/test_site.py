@@ -1,6 +1,7 @@
 """The site's own parts: every module has its place on the API pages, and dead links are found."""
 
 import importlib.util
+import re
 import runpy
 import shutil
 import subprocess
@@ -43,6 +44,22 @@ def test_every_page_of_the_project_is_gathered(source):
     listed = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     assert "notebooks/0*" in listed and "\nexercises\n" in listed and "\napi\n" in listed
     assert "notebooks/solutions/0*" in (source / "exercises.md").read_text(encoding="utf-8")
+
+
+def test_what_pages_link_to_is_on_the_site(source):
+    """As files; notebooks are added when they have been executed."""
+    links = [
+        (page.relative_to(source), target)
+        for page in source.rglob("*.md")
+        for target in re.findall(r"\]\(([^)#:]+)[)#]", page.read_text(encoding="utf-8"))
+    ]
+    away = [
+        f"{page}: {target}"
+        for page, target in links
+        if not (source / page.parent / target).exists()
+        and not (ROOT / page.parent / target).with_suffix(".ipynb").exists()
+    ]
+    assert len(links) > 50 and not away
 
 
 def test_a_launch_button_appears_with_the_address_and_only_then():

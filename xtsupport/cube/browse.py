@@ -226,10 +226,10 @@ def _changes(examples, treatment, baseline, least: float = 0.0) -> pd.DataFrame:
     """
     change = 100 * (treatment["score"] - baseline["score"])
     kept = change.abs() > least
-    found = examples[kept].assign(change=change)
+    more = {"change": change}
     if "said" in treatment:
-        found["baseline_said"], found["treatment_said"] = baseline["said"], treatment["said"]
-    return found
+        more |= {"baseline_said": baseline["said"], "treatment_said": treatment["said"]}
+    return examples.assign(**more)[kept]  # of no rows, assign would make as many as it is given
 
 
 def _score(rows: pd.DataFrame) -> pd.Series:
