@@ -126,7 +126,7 @@ def picture(drawn: Figure) -> Block:
 
 def as_bytes(drawn: Figure, form: str) -> bytes:
     """A figure as svg, png (150 dots an inch) or pdf; the same figure gives the same bytes."""
-    file = io.BytesIO()
+    file = io.StringIO() if form == "svg" else io.BytesIO()  # into bytes, every tag goes alone
     stamp = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
     for axis in (axis for panel in drawn.axes for axis in (panel.xaxis, panel.yaxis)):
         if not axis.get_label_text():  # else all ticks are measured to place what is not there
@@ -137,7 +137,8 @@ def as_bytes(drawn: Figure, form: str) -> bytes:
         drawn.set_layout_engine(None)
     with rc_context(SVG):
         drawn.savefig(file, format=form, dpi=150, metadata=stamp)
-    return file.getvalue()
+    made = file.getvalue()
+    return made.encode() if isinstance(made, str) else made
 
 
 def save(drawn: Figure, path: Path) -> Path:

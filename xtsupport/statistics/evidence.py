@@ -136,7 +136,7 @@ class Evidence:
     def _arm(self, pair: tuple[Side, Side], one: Moments) -> Arm | None:
         return arm(one, *pair, self.rules.paired, self.facts[one.task].kind == "retrieval")
 
-    @property
+    @cached_property
     def unpaired(self) -> list[tuple[str, tuple[Side, Side]]]:
         """(task, contrast) of what both sides have scores of, but not with a common seed."""
         return [

@@ -141,12 +141,13 @@ def cube_in(path: str) -> Path:
 
 def evidence_at(path: str, baseline: str | None = None):
     """A table's evidence, the settings of the study that it lies in (None: it lies in none), and a
-    function from a task to its rows.
+    function from a task to its rows; of a cube, to what is shown of them.
 
     baseline: the condition to compare all others with (None: as the study declared, or ``none``).
     """
     from xtsupport.cube.any_table import is_cube, read_table
-    from xtsupport.cube.store import read_cube
+    from xtsupport.cube.browse import SHOWN
+    from xtsupport.cube.store import open_cube, read_cube
     from xtsupport.statistics.evidence import against, evidence_of
     from xtsupport.study.run_store import intact
 
@@ -156,7 +157,8 @@ def evidence_at(path: str, baseline: str | None = None):
     data = settings.data_source if settings else None
     if is_cube(cube):
         evidence = evidence_of(cube, settings, data)
-        return against(evidence, baseline), settings, lambda task: read_cube(cube, tasks=[task])
+        shown = [name for name in open_cube(cube).schema.names if name in SHOWN]
+        return against(evidence, baseline), settings, lambda task: read_cube(cube, [task], shown)
     table, assumed = read_table(cube, data or "hub")
     say(*(f"assumed: {line}" for line in assumed))
     evidence = against(evidence_of(table, settings, data), baseline)
