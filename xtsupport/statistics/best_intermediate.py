@@ -8,8 +8,9 @@ The best of several noisy gains overstates itself. Three ways to choose, all ove
   would; questions are parallel across languages, so folds are left out here too;
 - ``naive``: chosen and judged on everything. Labelled optimistic, for comparison only.
 
-Intervals resample clusters x seeds and repeat the choice inside every resample, folds and seeds
-keeping their names so that a drawn copy is never on both sides.
+With one seed only folds are left out: the run that chooses is judged, too, and the way is called
+``cross-fitted, questions only``. Intervals resample clusters x seeds and repeat the choice inside
+every resample, folds and seeds keeping their names so that a drawn copy is never on both sides.
 """
 
 from collections.abc import Sequence
@@ -42,10 +43,10 @@ def best_intermediate(
     """The gain (points, mean of zero-shot languages) of choosing the best condition per target.
 
     candidates: conditions to choose from (None: all plain ones but the baseline and its controls).
-    One row per target and way, and for several targets one
-    per way for their ``mean``: chosen (most often), share of choices it won, gain, ci_low, ci_high
-    (percentile, clusters x seeds; seeds are drawn for all targets at once), unit, note. UserError
-    for fewer than two candidates, or no source-language scores for ``english``.
+    One row per target and way, and for several targets one per way for their ``mean``: chosen (most
+    often), share of choices it won, gain, ci_low, ci_high (percentile, clusters x seeds; seeds are
+    drawn for all targets at once), n_seeds (the fewest of a target), unit, note. UserError for
+    fewer than two candidates, or no source-language scores for ``english``.
     """
     if strange := [way for way in ways if way not in WAYS]:
         raise UserError(*(unknown("way of choosing", way, WAYS) for way in strange))
@@ -62,11 +63,10 @@ def best_intermediate(
         drawn = _resampled(parts, way, n_resamples, rng)
         for target, one, (gain, won), column in zip(targets, chosen, whole, drawn.T, strict=True):
             best = {"chosen": one.conditions[int(won[0].argmax())], "share": float(won[0].max())}
-            lines.append(_line(target, way, best, gain[0], column, alpha, _note(way, one)))
+            lines.append(_line(target, way, best, gain[0], column, alpha, [one]))
         if len(targets) > 1:
-            note = "; ".join(dict.fromkeys(filter(None, (_note(way, one) for one in chosen))))
             best = {"chosen": "best of each target", "share": np.nan}
-            lines.append(_line("mean", way, best, gains.mean(), drawn.mean(1), alpha, note))
+            lines.append(_line("mean", way, best, gains.mean(), drawn.mean(1), alpha, chosen))
     return pd.DataFrame(lines)
 
 
@@ -90,10 +90,14 @@ def _resampled(parts, way, n_resamples: int, rng) -> np.ndarray:
     return np.concatenate(done)
 
 
-def _line(target, way, best, gain, drawn, alpha, note) -> dict:
+def _line(target, way, best, gain, drawn, alpha, scores: Sequence["_Scores"]) -> dict:
     low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
     numbers = {"gain": 100 * gain, "ci_low": 100 * low, "ci_high": 100 * high}
-    return {"target": target, "way": way, **best, **numbers, "unit": UNITS[0], "note": note}
+    n_seeds = min(one.n_seeds for one in scores)
+    label = way if n_seeds > 1 or way == "naive" else f"{way}, questions only"
+    note = "; ".join(dict.fromkeys(filter(None, (_note(way, one) for one in scores))))
+    about = {"n_seeds": n_seeds, "unit": UNITS[0], "note": note}
+    return {"target": target, "way": label, **best, **numbers, **about}
 
 
 def _note(way, scores) -> str:

@@ -6,13 +6,16 @@ averaged over which targets and languages, and from what on it would count. Kind
 - ``gain``: every named treatment that the study has gains more than the threshold;
 - ``small``: the gain is below the threshold, on either side;
 - ``none``: no treatment gains more than the threshold;
-- ``most``: more than half of the treatments gain (Holm's count over treatments);
-- ``best``: choosing the best treatment per target gains (cross-fitted, see ``best_intermediate``);
-- ``inconsistent``: treatments with this suffix do not beat the same task without it everywhere.
+- ``most``: more than half of the treatments gain more than the threshold;
+- ``best``: choosing the best treatment per target gains more than the threshold (cross-fitted, see
+  ``best_intermediate``);
+- ``inconsistent``: treatments with this suffix do not gain more than the threshold over the same
+  task without it everywhere.
 
-Verdicts: *supported* and *contradicted* need an interval on that side; *undetermined* otherwise;
-*not testable* where the study lacks targets, conditions or seeds, which are named. Averages include
-English where the published ones did, so they are not zero-shot means.
+Verdicts: *supported* and *contradicted* need an interval on that side of the threshold, wider where
+any of several rows could decide (``_at_least``); *undetermined* otherwise; *not testable* where the
+study lacks targets, conditions or seeds, which are named. Averages include English where the
+published ones did, so they are not zero-shot means.
 """
 
 import csv
@@ -20,8 +23,8 @@ import io
 from collections.abc import Sequence
 from importlib.resources import files
 
+import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from xtsupport.errors import UserError
 from xtsupport.sides import bare
@@ -30,8 +33,8 @@ from xtsupport.statistics.best_intermediate import best_intermediate
 from xtsupport.statistics.contrasts import sides
 from xtsupport.statistics.evidence import Evidence
 from xtsupport.statistics.inference import inference
+from xtsupport.statistics.spread import Spread
 from xtsupport.statistics.variance import arm
-from xtsupport.statistics.verdicts import holm
 
 COLUMNS = ["claim", "text", "verdict", "gain", "ci_low", "ci_high", "published", "aggregate",
            "split", "unit", "source", "note"]  # fmt: skip
@@ -46,7 +49,8 @@ def check_claims(evidence: Evidence, n_resamples: int = 200) -> pd.DataFrame:
     """Test every claim on a study, by its rules; but not what it says of exposed targets.
 
     One row per claim with the columns ``COLUMNS``; gain and interval are those of the treatment
-    that decides (the weakest for a claim about all of them), in points.
+    that decides (the weakest for a claim about all of them), in points. The note says where the
+    interval is wider than 1 - alpha.
     """
     study = _Study(evidence, n_resamples)
     lines = []
@@ -96,17 +100,23 @@ class _Study:
             )
         return found
 
-    def test(self, treatment, baseline, tasks, least_seeds) -> dict:
-        """Gain of a condition on the mean over tasks of the mean over all their languages."""
-        case = average_case(self.evidence, treatment, baseline, tasks)
-        if case is None:
-            raise _Untestable(
-                f"{treatment} and {baseline} are not both finished on {', '.join(tasks)}"
-            )
-        row = inference([case], self.rules.unit, self.rules.alpha).iloc[0]
-        if row["n_seeds"] < int(least_seeds):
-            raise _Untestable(f"{row['n_seeds']:.0f} seed(s), fewer than {least_seeds}")
-        return {"treatment": treatment, **row}
+    def test(self, contrasts: Sequence[tuple[str, str, list[str]]], least_seeds) -> pd.DataFrame:
+        """Rows of ``inference``, one per (treatment, baseline, tasks): see ``average_case``."""
+        found = []
+        for treatment, baseline, tasks in contrasts:
+            case = average_case(self.evidence, treatment, baseline, tasks)
+            if case is None:
+                both = f"{treatment} and {baseline}"
+                raise _Untestable(f"{both} are not both finished on {', '.join(tasks)}")
+            found.append(case)
+        rows = inference(found, self.rules.unit, self.rules.alpha)
+        _require_seeds(rows["n_seeds"].min(), least_seeds)
+        return rows
+
+
+def _require_seeds(n_seeds: float, least: str) -> None:
+    if n_seeds < int(least):
+        raise _Untestable(f"{n_seeds:.0f} seed(s), fewer than {least}")
 
 
 def average_case(
@@ -119,7 +129,8 @@ def average_case(
         wanted = (task, facts.metric)
         one = next((m for m in evidence.moments if (m.task, m.metric) == wanted), None)
         pair = ((treatment, "plain"), (baseline, "plain"))
-        cut = arm(one, *pair, True, facts.kind == "retrieval") if one else None
+        paired, retrieval = evidence.rules.paired, facts.kind == "retrieval"
+        cut = arm(one, *pair, paired, retrieval) if one else None
         if cut is None or not cut.present.any():
             return None
         arms.append(cut)
@@ -136,48 +147,60 @@ def _told(supported: bool, contradicted: bool, row, note: str) -> dict:
     return {"verdict": verdict, **numbers, "note": note}
 
 
-def _each(study: _Study, claim) -> list[dict]:
-    tasks = study.targets(claim)
-    return [
-        study.test(treatment, claim["baseline"], tasks, claim["least_seeds"])
-        for treatment in study.treatments(claim)
-    ]
+def _each(study: _Study, claim) -> pd.DataFrame:
+    tasks, baseline = study.targets(claim), claim["baseline"]
+    contrasts = [(treatment, baseline, tasks) for treatment in study.treatments(claim)]
+    return study.test(contrasts, claim["least_seeds"])
+
+
+def _at_least(n: int, rows: pd.DataFrame, bar: float, alpha: float) -> tuple[bool, bool, pd.Series]:
+    """Whether n or more of k true gains exceed the bar, whether fewer do, and the row that decides.
+
+    rows: k of ``inference``. The n-th strongest row decides: at least n gains exceed the bar where
+    its interval at 1 - alpha / (k - n + 1) does, and fewer where its interval at 1 - alpha / n is
+    below. Either is wrong as rarely as the interval of one row, however the rows are correlated:
+    a partial conjunction in Bonferroni's form (Benjamini & Heller 2008). So a claim about all rows
+    needs no correction, and one about any of them is corrected for k. The row comes with the
+    interval that decides, or with the wider one where neither does.
+    """
+    spread, gains = Spread.of(rows), rows["gain"].to_numpy(float)
+    place = np.argsort(spread.tail(gains - bar), kind="stable")[n - 1]
+    of_more, of_fewer = (
+        (spread.reach(alpha / 2 / count)[place], count) for count in (len(rows) - n + 1, n)
+    )
+    gain = gains[place]
+    more, fewer = bool(gain - of_more[0] > bar), bool(gain + of_fewer[0] < bar)
+    half, count = of_more if more else of_fewer if fewer else max(of_more, of_fewer)
+    level = f"{100 - 100 * alpha / count:.4g}% interval" if count > 1 else ""
+    ends = {"ci_low": gain - half, "ci_high": gain + half, "level": level}
+    return more, fewer, pd.Series({**rows.iloc[place], **ends})
 
 
 def _gain(study, claim) -> dict:
-    rows, bar = _each(study, claim), float(claim["threshold"])
-    weakest = min(rows, key=lambda row: row["gain"])
-    every, below = (row["ci_low"] > bar for row in rows), (row["ci_high"] <= bar for row in rows)
-    return _told(all(every), any(below), weakest, _listed(rows))
+    rows = _each(study, claim)
+    every, not_every, row = _at_least(len(rows), rows, float(claim["threshold"]), study.rules.alpha)
+    return _told(every, not_every, row, _listed(rows, row))
 
 
 def _small(study, claim) -> dict:
-    row, bar = _each(study, claim)[0], float(claim["threshold"])
-    inside, outside = abs(row["gain"]) < bar, row["ci_low"] > bar or row["ci_high"] < -bar
-    settled = inside and row["ci_low"] > -bar and row["ci_high"] < bar
-    return _told(settled, outside, row, _listed([row]))
+    rows, bar = _each(study, claim).head(1), float(claim["threshold"])
+    row = rows.iloc[0]
+    inside = -bar < row["ci_low"] and row["ci_high"] < bar
+    outside = row["ci_low"] > bar or row["ci_high"] < -bar
+    return _told(inside, outside, row, _listed(rows, row))
 
 
 def _none(study, claim) -> dict:
-    rows, bar = _each(study, claim), float(claim["threshold"])
-    strongest = max(rows, key=lambda row: row["gain"])
-    adjusted = holm([row["p_value"] for row in rows])
-    gains = [
-        row["ci_low"] > 0 and row["gain"] > bar and p <= study.rules.alpha
-        for row, p in zip(rows, adjusted, strict=True)
-    ]
-    below = all(row["ci_high"] < bar for row in rows)
-    return _told(not any(gains) and below, any(gains), strongest, _listed(rows))
+    rows = _each(study, claim)
+    some, none, row = _at_least(1, rows, float(claim["threshold"]), study.rules.alpha)
+    return _told(none, some, row, _listed(rows, row))
 
 
 def _most(study, claim) -> dict:
-    rows, alpha = _each(study, claim), study.rules.alpha
-    adjusted = holm([row["p_value"] for row in rows])
-    better = sum(p <= alpha and row["gain"] > 0 for row, p in zip(rows, adjusted, strict=True))
-    not_better = sum(row["ci_high"] < study.rules.margin for row in rows)
-    half, middle = len(rows) / 2, sorted(rows, key=lambda row: row["gain"])[len(rows) // 2]
-    note = f"{better} of {len(rows)} gain (Holm); {_listed(rows)}"
-    return _told(better > half, not_better >= half, middle, note)
+    rows = _each(study, claim)
+    majority, bar = len(rows) // 2 + 1, float(claim["threshold"])
+    most, not_most, row = _at_least(majority, rows, bar, study.rules.alpha)
+    return _told(most, not_most, row, _listed(rows, row))
 
 
 def _best(study, claim) -> dict:
@@ -189,10 +212,11 @@ def _best(study, claim) -> dict:
         )
     except UserError as error:
         raise _Untestable(str(error)) from error
-    row = table.iloc[-1]
+    row, bar = table.iloc[-1], float(claim["threshold"])
+    _require_seeds(row["n_seeds"], claim["least_seeds"])
     each = ", ".join(f"{one.target}: {one.chosen}" for one in table.iloc[:-1].itertuples())
     note = "; ".join(filter(None, [each, row["note"]]))
-    return _told(row["ci_low"] > 0, row["ci_high"] < 0, row, note) | {"unit": row["unit"]}
+    return _told(row["ci_low"] > bar, row["ci_high"] < bar, row, note) | {"unit": row["unit"]}
 
 
 def _inconsistent(study, claim) -> dict:
@@ -202,21 +226,17 @@ def _inconsistent(study, claim) -> dict:
     pairs = [(one, stem) for one, stem in pairs if stem in have]
     if not pairs:
         raise _Untestable(f"the study has no condition *{suffix} beside the one without it")
-    tasks = study.targets(claim)
-    rows = [
-        study.test(*pair, [task], claim["least_seeds"]) | {"treatment": f"{pair[0]} on {task}"}
-        for pair in pairs
-        for task in tasks
-    ]
-    weakest = min(rows, key=lambda row: row["ci_high"])
-    beats = all(row["ci_low"] > 0 for row in rows)
-    level = (1 - study.rules.alpha) ** (1 / len(rows))  # the lowest of several (Sidak)
-    upper = weakest["gain"] + stdtrit(weakest["df"], (1 + level) / 2) * weakest["se"]
-    return _told(not beats and upper < bar, beats, weakest, f"weakest of {_listed(rows)}")
+    contrasts = [(*pair, [task]) for pair in pairs for task in study.targets(claim)]
+    names = [f"{treatment} on {task}" for treatment, _, (task,) in contrasts]
+    rows = study.test(contrasts, claim["least_seeds"]).assign(treatment=names)
+    every, not_every, row = _at_least(len(rows), rows, bar, study.rules.alpha)
+    return _told(not_every, every, row, _listed(rows, row))
 
 
-def _listed(rows) -> str:
-    return ", ".join(f"{row['treatment']} {row['gain']:+.1f}" for row in rows)
+def _listed(rows: pd.DataFrame, decides: pd.Series) -> str:
+    """The gains of some rows, and the level of the interval of the one that decides."""
+    gains = (f"{row.treatment} {row.gain:+.1f}" for row in rows.itertuples())
+    return "; ".join(filter(None, [", ".join(gains), decides.get("level", "")]))
 
 
 KINDS = {"gain": _gain, "small": _small, "none": _none, "most": _most, "best": _best}
