@@ -257,12 +257,13 @@ def filled(page: str, table: pd.DataFrame) -> str:
 
 
 def misses(table: pd.DataFrame) -> list[str]:
-    """The required bars that the table misses, with two standard errors of Monte Carlo allowed."""
+    """The required bars that the table misses by more than two Monte Carlo standard errors."""
     lines = []
     for row in table.to_dict("records"):
         cell, n = row["cell"], row["studies"]
         for name, allowed, least in bars(cell, CELLS[cell]):
-            slack = 200 * np.sqrt(allowed * (100 - allowed) / n) / 100
+            whole = 1000 if name == "tiny" else 100
+            slack = 2 * np.sqrt(allowed * (whole - allowed) / n)
             value = row.get(name, np.nan)
             bad = value < allowed - slack if least else value > allowed + slack
             if bad:
@@ -272,7 +273,8 @@ def misses(table: pd.DataFrame) -> list[str]:
 
 
 def bars(cell: str, design: Design) -> list[tuple[str, float, bool]]:
-    """Column, percent, and whether that is the least (else the most) allowed, for a cell."""
+    """Column, percent (of ``tiny`` per 1,000), and whether that is the least (else the most)
+    allowed, for a cell."""
     if cell in PLANTED:
         return [("error", {0.5: 80, 1.0: 55, 2.0: 20}[design.run_sd], True), ("covers", 94, True)]
     if cell in MARGIN:

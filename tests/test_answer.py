@@ -11,12 +11,13 @@ from simulated_cubes import simulate
 
 from xtsupport.errors import UserError
 from xtsupport.report import style
-from xtsupport.report.answer import closing, in_short
+from xtsupport.report.answer import closing, families_differ, in_short
 from xtsupport.report.contents import contents
 from xtsupport.report.numbers import level
 from xtsupport.report.paper_sentences import metric_points, required, sentence
 from xtsupport.report.paper_tables import caption, latex, page_table, write_significance
-from xtsupport.report.report import warnings
+from xtsupport.report.report import rest_rows, warnings
+from xtsupport.report.robustness import fewer_targets
 from xtsupport.statistics.aggregates import Facts
 from xtsupport.statistics.clusters import study_moments
 from xtsupport.statistics.comparisons import COLUMNS, compare, dependence, is_primary, significance
@@ -81,6 +82,17 @@ def test_families_differ_where_they_were_made_to(evidence):
     assert table.loc["rest (common)", "p_value"] > 0.05
     assert "mlqa" not in table.loc["rest (common)", "note"]  # not every language has it
     assert table.loc["xquad - rest (common)", "p_value"] < 0.001
+
+
+def test_what_is_no_family_and_what_is_another_mix_of_tasks_is_said(evidence, table):
+    found = contents(table, evidence)
+    (line,) = families_differ(found)  # German; Spanish; Greek; Thai
+    assert line.endswith("; 4 of the 4 groups have a single language here.")
+    (block,) = fewer_targets(found, rest_rows(found))
+    assert block.text == "With fewer of the other targets: Greek (UDPOS, XNLI)."
+    same = evidence_of(simulate(tasks=("xquad", "xnli"), languages=("en", "de", "th")), RULES)
+    found = contents(significance(same), same)
+    assert fewer_targets(found, rest_rows(found)) == []
 
 
 def test_one_level_alone_does_not_differ_from_itself():
@@ -224,6 +236,12 @@ def test_sentences_name_the_unit_and_the_numbers(table):
     assert words.startswith("In Greek, SQuAD scores ")
     assert "F1 points higher on XQuAD than no intermediate task (1 language; 98.75% " in words
     assert re.search(r"; Holm-adjusted p [<=] 0.\d+; \d+ clusters, 3 seeds\)\.$", words)
+    alone = rows.loc["Greek"].to_dict() | {
+        "level": "Greek",
+        "p_adjusted": rows.loc["Greek", "p_value"],
+    }
+    words = sentence(alone, Declared(), "hub")  # a family of one row: nothing was adjusted
+    assert re.search(r"interval [^;]+; p [<=] 0.\d+; ", words)
     row = rows.loc["Greek"].to_dict() | {"level": "Greek", "verdict": "too few", "n_seeds": 2}
     few = sentence(row, Declared(), "hub")
     assert "too few seeds" in few

@@ -82,6 +82,10 @@ def test_a_missed_bar_is_named(benchmark):
     row = {"cell": "base", "studies": 400, "worst": 9.0, "family all": 3.0, "covers": 96.0}
     row |= {"family language": 4.0, "error agree all": 5.0, "error agree language": 5.0, "tiny": 0}
     assert benchmark.misses(pd.DataFrame([row])) == ["missed: base: worst 9.0, required at most 6"]
+    row = {"cell": "base", "studies": 400, "tiny": 6.0}  # per 1,000: two errors above 2 are 6.5
+    assert benchmark.misses(pd.DataFrame([row])) == []
+    (line,) = benchmark.misses(pd.DataFrame([row | {"tiny": 7.0}]))
+    assert line == "missed: base: tiny 7.0, required at most 2"
 
 
 def test_scores_shift_exactly_means_and_counts(cube):

@@ -71,16 +71,18 @@ def study(rng, between, n=10, seeds=3, conditions=5, se=0.8, run_sd=1.0):
 @pytest.mark.parametrize(("between", "most"), [(0.0, 1.0), (0.5, 0.995), (1.0, 0.99), (2.0, 0.985)])
 def test_coverage_of_languages_and_of_a_new_one(between, most):
     """200 studies of ten languages: nominal 95%; where none differ it is more (see the module)."""
-    rng, inside, errors = np.random.default_rng(1), [], []
+    rng, inside, errors, spread = np.random.default_rng(1), [], [], []
     for _ in range(200):
         parts, truth = study(rng, between)
         found = pool(*parts, np.eye(10))
+        spread.append(found["between_low"][0] <= between <= found["between_high"][0])
         inside.append((found["ci_low"] <= truth) & (truth <= found["ci_high"]))
         errors.append([parts[0] - truth[:10], found["gain"][:10] - truth[:10]])
     inside, rmse = np.array(inside), np.sqrt(np.square(errors).mean((0, 2)))
     assert 0.93 <= inside[:, :10].mean() <= most
     assert 0.92 <= inside[:, 10].mean() <= most
     assert rmse[1] < rmse[0]
+    assert np.mean(spread) >= 0.88 or not between  # the prior prefers small ones; 0 is never inside
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="outputs/pilot is not here")

@@ -148,4 +148,4 @@ def test_undetermined_rows_have_nothing_to_reopen(monkeypatch, equal):
     findings = replace(equal, comparison=equal.comparison.assign(verdict="improves"))
     assert findings.beside["differs"].all() and "disagrees" in bootstrap_words(findings)
     findings.__dict__["beside"] = rows.assign(differs=False)
-    assert bootstrap_words(findings).endswith("on every finding.")
+    assert bootstrap_words(findings).endswith("excludes 0 for every finding.")

@@ -208,8 +208,18 @@ def families_differ(found: Contents) -> list[str]:
     return [
         f"{told}: the largest is {row['spread']:.1f} points above the smallest, "
         f"F({row['df1']}, {row['df2']:.0f}) = {row['statistic']:.1f}, "
-        f"{p_equation(row['p_value'])}{depends}{limit}."
+        f"{p_equation(row['p_value'])}{depends}{limit}{single_languages(found, by)}."
     ]
+
+
+def single_languages(found: Contents, by: str) -> str:
+    """`; 5 of the 6 families have a single language here`; empty where none has."""
+    rows = found.drawn[found.drawn["by"].eq(by) & found.drawn["task"].eq(found.primary.target)]
+    alone = int((rows["n_languages"] == 1).sum())
+    if by == "language" or not alone:
+        return ""
+    verb = "has" if alone == 1 else "have"
+    return f"; {alone} of the {len(rows)} {plural(by)} {verb} a single language here"
 
 
 def other_settings(found: Contents) -> list[str]:

@@ -19,13 +19,15 @@ ONE_SEED = "these trained models on other questions, not about other runs"
 
 
 def sentence(row: Mapping, rules: Declared, data: str) -> str:
-    """One sentence with gain, interval, adjusted p-value, verdict and what these rest on; what they
-    speak of, where that is not the recipe on new examples.
+    """One sentence with gain, interval, p-value (adjusted, if that changes it), verdict and what
+    these rest on; what they speak of, where that is not the recipe on new examples.
 
     row: a row of ``compare`` (a mapping or a Series); rules: those it was judged by; data: whose
     tables name tasks and languages.
     """
-    adjusted = {"none": "", "holm": "Holm-adjusted "}.get(row["adjustment"], "adjusted ")
+    adjusted = "Holm-adjusted " if row["adjustment"] == "holm" else "adjusted "
+    if row["p_adjusted"] == row["p_value"]:  # as in a family of one row
+        adjusted = ""
     grouped = row["by"] not in ("all", "language", "source")
     facts = [counted(row["n_languages"], "language")] if grouped else []
     facts += [

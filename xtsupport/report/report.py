@@ -226,6 +226,7 @@ def elsewhere(found: Contents) -> list[Block]:
         bullets(lines),
         Block("pictures", items=panels(found, rest)),
         folded("The same as a table", table(wide)),
+        *robustness.fewer_targets(found, rest),
         paragraph(f"Per {by}: exploratory.", "note") if by != found.primary.by else paragraph(""),
     ]
 

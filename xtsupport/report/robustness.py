@@ -95,7 +95,10 @@ def bootstrap_words(found: Contents) -> str:
         return "Nothing was found, so there is nothing for a bootstrap to confirm."
     against = found.beside[found.beside["differs"]]
     if against.empty:
-        return f"{method} agrees with the primary method (two-way variance) on every finding."
+        return (
+            f"{method} agrees with the primary method (two-way variance): before correction, its "
+            "interval excludes 0 for every finding."
+        )
     places = ", ".join(f"{task_name(row.task)} ({row.level})" for row in against.itertuples())
     return (
         f"{method} disagrees with the primary method (two-way variance) on whether the uncorrected "
@@ -113,6 +116,7 @@ def scales(found: Contents) -> list[Block]:
         "and in log odds; p-values are not adjusted. A conclusion that changes with the metric or "
         "the scale is marked metric-dependent or scale-dependent in significance.csv."
     )
+    rows["gain"] = rows["gain"].map(signed)
     rows = named_tasks(rows.drop(columns=["ci_low", "ci_high", "p_value"]))
     return [folded("The answer on other metrics and scales", paragraph(text), table(rows))]
 
@@ -211,8 +215,9 @@ def outlook_words(found: Contents, rows: pd.DataFrame) -> str:
         f"points on {task_name(found.primary.target)} ({sure} interval {signed(new['ci_low'])} to "
         f"{signed(new['ci_high'])}). Gains of single languages are noisy, and the largest of "
         "several is usually too large; here each is shrunk towards the overall mean, noisier ones "
-        "more (partial pooling). Languages differ by a standard deviation of about "
-        f"{new['between']:.1f} points. These are expectations, not verdicts."
+        "more (partial pooling). Languages may differ by a standard deviation of "
+        f"{ends(new['between_low'], new['between_high'])} points. These are expectations, not "
+        "verdicts."
     )
 
 
@@ -249,6 +254,19 @@ def named_tasks(frame: pd.DataFrame) -> pd.DataFrame:
         if column in frame:
             frame = frame.assign(**{column: frame[column].map(names)})
     return frame.rename(columns=lambda name: name.replace("_", " "))
+
+
+def fewer_targets(found: Contents, rows: pd.DataFrame) -> list[Block]:
+    """Which levels lack some of the other targets, and what theirs are; rows: of the rests."""
+    rows = rows[rows["task"] == "rest"]
+    held = rows["note"].str.extract(r"mean of ([^;]+)")[0].str.split(", ").set_axis(rows["level"])
+    fewer = held[held.str.len() < held.str.len().max()]
+    if fewer.empty:
+        return []
+    data = found.evidence.data
+    told = [f"{level} ({', '.join(task_name(one, data) for one in names)})"
+            for level, names in fewer.items()]  # fmt: skip
+    return [paragraph(f"With fewer of the other targets: {', '.join(told)}.")]
 
 
 def level_table(rows: pd.DataFrame, by: str) -> pd.DataFrame:

@@ -7,8 +7,8 @@ Micro F1 is formed from resampled counts. Unit ``clusters``: these trained model
 clusters and of seeds whose weights multiply (the pigeonhole bootstrap, Owen 2007). Drawing S seeds
 shrinks their variance to (S - 1) / S, which is undone (the rescaling of Rao & Wu 1988). The
 interaction is counted about three times, so it is conservative where examples make most of the
-noise; where runs do and there are three of them, it is not (benchmarks/calibration.md). A check
-beside the two-way variance, not a replacement. Languages that share no clusters are drawn apart,
+noise; where runs do and there are three of them, it is not. A check beside the two-way variance,
+not a replacement. Languages that share no clusters are drawn apart,
 tasks always.
 """
 

@@ -90,8 +90,9 @@ def _check(unit, adjustment, margin, alpha) -> None:
 def significance(evidence: Evidence) -> pd.DataFrame:
     """Every comparison of a study at every level, judged by the rules that it declared.
 
-    The levels of the primary comparison are a family of hypotheses of their own; every other family
-    is the contrasts x levels of one task, metric and ``by``, and its notes say ``exploratory``.
+    The levels of the primary comparison are two families of hypotheses, one of the gain on the
+    target and one of its difference to the rest, each at alpha; every other family is the contrasts
+    x levels of one task, metric and ``by``, and its notes say ``exploratory``.
     Rows of the primary target, and of its difference to others, note on what they depend; rows of
     tasks that the encoder was trained on are noted as ``exposed``.
     """

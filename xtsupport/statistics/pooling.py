@@ -38,7 +38,8 @@ from xtsupport.statistics.variance import estimate
 GRID = 120  # values of the SD between languages, equally likely before the data
 RUNS = 16  # values of A
 FEWEST = 3  # languages
-COLUMNS = ["by", "level", "n_languages", "measured", "gain", "sd", "ci_low", "ci_high", "between"]
+COLUMNS = ["by", "level", "n_languages", "measured", "gain", "sd", "ci_low", "ci_high", "between",
+           "between_low", "between_high"]  # fmt: skip
 
 
 def measured(levels: Sequence[Case]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -84,8 +85,8 @@ def expectations(
     levels: the one-language cases of a contrast, task and metric, three or more.
     groups: language -> family or group (a mapping or series); a group is the mean of its measured
     languages. Columns: by (language, group, mean, new language), level, n_languages, measured (the
-    raw gain, points), gain, sd, ci_low, ci_high (the posterior), between (posterior median of the
-    SD between languages).
+    raw gain, points), gain, sd, ci_low, ci_high (the posterior), between, between_low, between_high
+    (posterior median and interval of the SD between languages).
     """
     codes = [case.level for case in levels]
     members = {("language", code): [code] for code in codes}
@@ -113,8 +114,8 @@ def pool(
     """The posterior of means over languages, and, last, of the gain of a language not measured.
 
     gains, own, shared: of ``measured``, L >= 3; rows: (K, L) weights that sum to one, the identity
-    for single languages. Returns K + 1 rows: gain, sd, ci_low, ci_high (central 1 - alpha), between
-    (the posterior median SD).
+    for single languages. Returns K + 1 rows: gain, sd, ci_low, ci_high (central 1 - alpha);
+    between, between_low, between_high (the posterior median SD and its interval).
     """
     values, vectors = np.linalg.eigh(own)
     values = np.maximum(values, 0.0)
@@ -144,9 +145,10 @@ def _summary(means, variances, weight, shared, between, alpha) -> pd.DataFrame:
     total = variances @ weight + shared.mean() + ((means - centre[:, None]) ** 2) @ weight
     sds = np.sqrt(np.maximum(variances[..., None] + shared, 1e-18))  # (K, T, A); 0: all gains equal
     low, high = (_quantile(level, means, sds, weight) for level in (alpha / 2, 1 - alpha / 2))
-    middle = between[np.searchsorted(weight.cumsum(), 0.5)]
     found = {"gain": centre, "sd": np.sqrt(total), "ci_low": low, "ci_high": high}
-    return pd.DataFrame(found).assign(between=middle)
+    at = np.searchsorted(weight.cumsum(), [0.5, alpha / 2, 1 - alpha / 2])
+    names = ("between", "between_low", "between_high")
+    return pd.DataFrame(found).assign(**dict(zip(names, between[at], strict=True)))
 
 
 def _quantile(level, means, sds, weight) -> np.ndarray:
