@@ -115,6 +115,17 @@ def test_the_texts_are_those_that_the_table_and_the_cube_give(mirror):
     verdicts = mine.groupby(mine["by"] == "all")["verdict"].agg(set)
     assert verdicts[True] == {"improves"}  # both READMEs say so, and the next, in their own words
     assert "disagrees" in made["bootstrap"] and "does not differ detectably" in made["short"]
+    alone = re.findall(r"(?:, |: )(\S+) ([+\N{MINUS SIGN}])", made["control"].splitlines()[0])
+    less = "\N{MINUS SIGN}"
+    assert dict(alone) == {"UDPOS": less, "PAN-X": less, "TyDiQA": less, "XNLI": "+"}
+
+
+def test_the_control_repeats_udpos_nine_times():
+    steps = {}
+    for name in ("none", "none~squad"):
+        run = (FOLDER / "target/udpos" / name / "plain/seed10/run.json").read_text(encoding="utf-8")
+        steps[name] = json.loads(run)["steps"]
+    assert round(steps["none~squad"] / steps["none"]) == 9
 
 
 def test_no_eight_words_in_a_row_are_a_datasets(mirror):
