@@ -140,6 +140,26 @@ def test_what_nobody_planned_before_the_runs_is_exploratory(study, package, tmp_
     assert late.startswith("exploratory: planned.json is newer than results of toy, so nothing")
 
 
+@pytest.mark.parametrize("target", ["xquad", "tatoeba"])
+def test_what_lacks_a_run_is_not_the_declared_comparison(package, tmp_path, monkeypatch, target):
+    """Deleting the run that went badly would otherwise leave no trace."""
+    monkeypatch.setenv("XTSUPPORT_ROOT", str(tmp_path))
+    primary = {"treatment": "squad", "baseline": "none", "target": target}
+    primary["metric"] = "f1" if target == "xquad" else "accuracy"
+    path = toy_root(tmp_path, analysis={"primary": primary})
+    keep_settings(study := open_study(path))
+    for run in what_counts.with_scores(study):
+        scored(run, 0.5)
+    assert declared(conclude.present(open_study(path)).settings).in_advance
+    other = next(run for run in study.runs("target", "none~squad"))
+    shutil.rmtree(runs.find(other))  # no side of the comparison
+    assert declared(conclude.present(open_study(path)).settings).in_advance
+    phase = "target" if target == "xquad" else "retrieval"
+    shutil.rmtree(runs.find(study.runs(phase, "squad")[1]))
+    told = "exploratory: it differs from what was declared before the first run (seeds;"
+    assert standing(declared(conclude.present(open_study(path)).settings)).startswith(told)
+
+
 def test_runs_with_nothing_to_compare_do_not_count(study, demo, capsys):
     scored(study.runs("target", "none", [1])[0], 0.5)
     for run in study.runs("retrieval", "squad"):  # another condition, on another target

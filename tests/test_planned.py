@@ -3,8 +3,9 @@
 import shutil
 
 import pytest
-from study_toys import SMALL, toy_root, whole_run, write_params
+from study_toys import SMALL, toy_root, toy_settings, whole_run, write_params
 
+from xtsupport.files import write_json
 from xtsupport.report.report import standing
 from xtsupport.statistics.declared import declared
 from xtsupport.study import run_store, runs
@@ -14,6 +15,7 @@ from xtsupport.study.params.loading import load_settings
 from xtsupport.study.plan import open_study
 from xtsupport.study.planned import plan_flaw
 
+PHASE = toy_settings()["target"]
 PRIMARY = {"treatment": "squad", "baseline": "none", "target": "xquad"}
 IN_TIME = "declared before the first run"
 LATE = "exploratory: it differs from what was declared before the first run ({}; see planned.json)"
@@ -100,6 +102,82 @@ def test_other_languages_or_seeds_after_the_results_are_exploratory(tmp_path, pa
         run.key for run in changed.runs("target", "squad")
     }
     assert standing_of(named.folder).startswith(told) == bool(shares)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({"target": PHASE | {"epochs": 2}}, "recipe"), ({"data": "world"}, "recipe"),
+     ({"intermediate_tasks": {"squad": {"epochs": 2}}}, "recipe"),
+     ({"evaluation": {"max_answer_length": 5}}, "recipe"),
+     ({"targets": ["xquad", "xnli"], "target": PHASE | {"epochs": 2}}, "targets, recipe"),
+     ({"targets": ["xquad", "xnli"]}, None), ({"threads": 2}, None),
+     ({"mlm": {"share": 0.3}}, None), ({"evaluation": {"batch_tokens": 512}}, None)],
+)  # fmt: skip
+def test_another_recipe_after_the_results_is_exploratory(tmp_path, path, change, told):
+    """What makes other runs of the comparison, and nothing else; also where the study's folder was
+    deleted, unless its runs are the same."""
+    keep_settings(study := open_study(path))
+    finish(study)
+    write_params(tmp_path, **SMALL | change, analysis={"primary": PRIMARY})
+    keep_settings(open_study(path))
+    assert standing_of(study.folder) == (LATE.format(told) if told else IN_TIME)
+    shutil.rmtree(study.folder)
+    keep_settings(open_study(path))
+    seen = "exploratory: planned.json is newer than results of toy"
+    assert standing_of(study.folder).startswith(seen if told else IN_TIME)
+
+
+def test_the_same_recipe_again_is_declared_again(tmp_path, path):
+    keep_settings(study := open_study(path))
+    finish(study)
+    for change in ({"target": PHASE | {"epochs": 2}}, {}):
+        write_params(tmp_path, **SMALL | change, analysis={"primary": PRIMARY})
+        keep_settings(open_study(path))
+    assert standing_of(study.folder) == IN_TIME
+
+
+def test_a_table_whose_runs_were_deleted_shows_the_comparison(tmp_path, path):
+    keep_settings(study := open_study(path))
+    finish(study)
+    (study.folder / "significance.csv").write_text("gain")
+    shutil.rmtree(tmp_path / "outputs" / "runs")
+    write_params(tmp_path, **SMALL, analysis={"primary": PRIMARY, "margin": 3.0})
+    keep_settings(open_study(path))
+    assert standing_of(study.folder) == LATE.format("margin")
+
+
+def test_a_part_run_first_sees_what_the_whole_sees(path):
+    keep_settings(study := open_study(path))
+    finish(study)
+    other = {"study": "other", "analysis.margin": 3.0}
+    keep_settings(open_study(path, other, only=["conditions=none"]))
+    keep_settings(second := open_study(path, other))
+    assert study.plan.runs[-1].key == second.plan.runs[-1].key
+    assert standing_of(second.folder).startswith("exploratory: planned.json is newer than")
+
+
+def test_the_plan_of_an_earlier_version_goes_on(path):
+    """One of no scope and no recipe, and records with the mark of the whole file."""
+    study = open_study(path)
+    older = {"since": "then", "precision": "float32"}
+    older |= {"analysis": study.settings.analysis.model_dump(mode="json")}
+    write_json(study.folder / "planned.json", older)
+    whole_run(study.plan.runs[0])
+    place = runs.find(study.plan.runs[0])
+    record = runs.read_record(place) | {"planned": runs.digest({**older, "since": ""})}
+    write_json(place / "run.json", runs.sealed(record))
+    keep_settings(open_study(path))
+    finish(study)
+    assert standing_of(study.folder) == IN_TIME
+
+
+@pytest.mark.parametrize("odd", ['{"analysis": null}', '{"analysis": {"primary": 3}}', "[]", "{}"])
+def test_a_plan_that_is_none_is_written_anew_before_the_first_run(path, odd):
+    study = open_study(path)
+    study.folder.mkdir(parents=True)
+    (study.folder / "planned.json").write_text(odd)
+    keep_settings(open_study(path))
+    assert standing_of(study.folder) == IN_TIME
 
 
 def test_a_declaration_may_change_as_long_as_nothing_shows_the_comparison(path, tmp_path):

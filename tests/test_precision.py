@@ -147,8 +147,7 @@ def test_the_command_says_so_before_the_first_run(tmp_path, monkeypatch):
     assert not (tmp_path / "done.log").exists()
     code, text = xtsupport(tmp_path, "run", "params/toy.yaml", "--set", "precision=bfloat16")
     assert code == 0 and "only emulates it, many times slower" in text
-    planned = json.loads((folder / "planned.json").read_text())
-    assert planned == {"analysis": {}, "precision": "bfloat16"}
+    assert json.loads((folder / "planned.json").read_text())["precision"] == "bfloat16"
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])

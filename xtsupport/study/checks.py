@@ -6,7 +6,7 @@ from xtsupport import files, folders
 from xtsupport.errors import UserError
 from xtsupport.study import cost, installed, parameters, provenance, runs  # noqa: F401 installed asks
 from xtsupport.study.narrowing import overruled
-from xtsupport.study.plan import Study, as_filed
+from xtsupport.study.plan import Study, all_of, open_study
 from xtsupport.study.planned import declare
 from xtsupport.study.runs import Run
 from xtsupport.training.progress import duration
@@ -53,7 +53,7 @@ def check_setup(
         )
     left = unfinished(todo, elsewhere)
     if left:
-        declare(study, as_filed(study))
+        declare(open_study(study.params) if study.settings.chosen else all_of(study))
     print(f"to do      {len(left)} of {len(todo)} run(s), {minutes(study, left)}")
 
 

@@ -172,10 +172,9 @@ def study_of(settings: Settings, params: str, only=(), inputs=Inputs) -> Study:
     return Study(part, Plan(tuple(made), work), folder, params, whole)
 
 
-def as_filed(study: Study) -> Settings:
-    """The settings of a whole study without those chosen in a notebook."""
-    whole = study.whole or study.settings
-    return load_settings(study.params) if whole.chosen else whole
+def all_of(study: Study) -> Study:
+    """The whole study of one that was narrowed by ``only``."""
+    return study_of(study.whole, study.params) if study.whole else study
 
 
 def left_out(study: Study) -> list[str]:

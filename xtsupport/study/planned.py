@@ -4,7 +4,6 @@ It is written before the first run, be it by a command or a notebook, and again 
 declaration as long as no run shows the comparison. Every run's record has its mark.
 """
 
-import json
 import time
 from pathlib import Path
 
@@ -14,60 +13,104 @@ from xtsupport.study import runs
 from xtsupport.study.run_store import entries, of_study
 
 
-def declare(study, settings) -> None:
-    """Write what the settings of a whole `plan.Study` declare, and its precision, unless what it
-    declared before has results.
+def declare(study) -> None:
+    """Write what a whole `plan.Study` declares, and its precision, unless what it declared before
+    has results; then only whether the recipe has ``changed``.
 
     ``seen`` names studies whose results were there before this declaration; ``replaced`` has the
     marks of earlier ones that had none.
     """
-    path = study.folder / runs.PLANNED
-    then = files.read_json(path) or {}
-    now: dict = {"since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    now |= {"precision": settings.resolved_precision}
-    said = {"analysis": settings.analysis.model_dump(mode="json"), "scope": settings.scope}
-    now |= said
-    if then.get("seen") or said.items() <= then.items() or plan_flaw(study.folder):
+    settings, path = study.settings, study.folder / runs.PLANNED
+    now = {"analysis": settings.analysis.model_dump(mode="json"), "scope": settings.scope}
+    now |= {"recipe": recipe(study)}
+    then = read_plan(path)
+    same = now.items() <= then.items() and not then.get("changed")
+    if same or then.get("seen") or plan_flaw(study.folder):
         return
     seen = {one["study"] for one in shown_by(study, now) if one.get("planned") != mark(now)}
-    if then:
-        if seen or shown_by(study, then):
-            return
-        now["replaced"] = [*then.get("replaced", ()), mark(then)]
-    files.write_json(path, now | ({"seen": sorted(seen)} if seen else {}))
+    if then and (seen or has_results(study, then)):
+        other = then.get("recipe", now["recipe"]) != now["recipe"]
+        changed = ["recipe"] if other and asked(then) == asked(now) else []
+        if changed != then.get("changed", []):
+            files.write_json(path, then | {"changed": changed})
+        return
+    since = {"since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    now = since | {"precision": settings.resolved_precision} | now
+    replaced = {"replaced": [*then.get("replaced", ()), *marks(then)]} if then else {}
+    files.write_json(path, now | replaced | ({"seen": sorted(seen)} if seen else {}))
+
+
+def recipe(study) -> str:
+    """A hash of how the runs of a study's primary comparison are made, data included; what else
+    they are evaluated on does not matter. Empty without one."""
+    if not (primary := study.settings.analysis.primary):
+        return ""
+    sides, target = {side(primary.treatment), side(primary.baseline)}, primary.target
+    made = []
+    for run in study.plan.runs:
+        if (run.condition, run.variant) in sides and target in run.settings.get("targets", ()):
+            own = {k: v.get(target) if isinstance(v, dict) else v for k, v in run.settings.items()}
+            read = (target, run.training_task)
+            data = {k: v for k, v in run.data.items() if k.partition("/")[0] in read}
+            made.append([run.name, own, data, [each.recipe for each in run.upstream]])
+    return runs.digest(made)
+
+
+def asked(planned: dict) -> tuple:
+    """What is compared, in which languages and seeds: if that changes, the recipe does, too."""
+    scope = planned.get("scope", {})
+    return planned["analysis"].get("primary"), scope.get("languages"), scope.get("seeds")
+
+
+def has_results(study, planned: dict) -> bool:
+    """Whether what was planned has been shown: by a run, or by a table whose runs have gone."""
+    told = planned["analysis"].get("primary") and (study.folder / "significance.csv").is_file()
+    return bool(told or shown_by(study, planned))
 
 
 def shown_by(study, planned: dict) -> list[dict]:
-    """The records of finished runs that show what a `plan.Study` compares: of the treatment, on the
-    target, planned by it now or made by it before."""
-    if not (primary := planned.get("analysis", {}).get("primary")):
+    """The records of finished runs that show what a whole `plan.Study` compares: of the treatment,
+    on the target, planned by it now or made by it before."""
+    if not (primary := planned["analysis"].get("primary")):
         return []
     wanted, found = side(primary["treatment"]), []
     recipes = {run.recipe for run in study.plan.runs}
     for folder in entries(folders.runs()):
         if (one := runs.read_record(folder)) and (one["condition"], one["variant"]) == wanted:
             mine = one["study"] == study.settings.study or one.get("recipe") in recipes
-            asked = primary["target"] in one["settings"].get("targets", ())
-            found += [one] if mine and asked else []
+            there = primary["target"] in one["settings"].get("targets", ())
+            found += [one] if mine and there else []
     return found
+
+
+def read_plan(path: Path) -> dict:
+    """What planned.json says; empty where it is none that was written here."""
+    found = files.read_json(path) or {}
+    analysis = found.get("analysis")
+    sound = isinstance(analysis, dict) and isinstance(analysis.get("primary") or {}, dict)
+    sound &= isinstance(found.get("scope", {}), dict)
+    sound &= isinstance(found.get("replaced", []), list)
+    return found if sound else {}
 
 
 def mark(planned: dict) -> str:
     """A hash of what a plan says of the primary comparison: contrasts and targets beside it are
-    another matter, and runs that studies share have the same recipe."""
-    rules = {key: value for key, value in planned.get("analysis", {}).items() if key != "contrasts"}
+    another matter."""
+    rules = {key: value for key, value in planned["analysis"].items() if key != "contrasts"}
     scope = {key: planned.get("scope", {}).get(key) for key in ("languages", "seeds")}
-    return runs.digest({"rules": rules, "scope": scope, "seen": planned.get("seen", [])})
+    told = {key: planned.get(key) for key in ("recipe", "seen")}
+    return runs.digest({"rules": rules, "scope": scope} | told)
+
+
+def marks(planned: dict) -> list[str]:
+    """``mark``, and the hash of the whole file that records of earlier versions have."""
+    return [mark(planned), runs.digest({**planned, "since": ""})] if planned else []
 
 
 def planned_mark(study: Path) -> str | None:
-    """The mark of a study's planned.json; None without the file."""
-    try:
-        return mark(json.loads((study / runs.PLANNED).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, AttributeError):
-        return "unreadable"
+    """The mark of a study's planned.json; None without a sound one."""
+    planned = read_plan(study / runs.PLANNED)
+    return mark(planned) if planned else None
 
 
 def plan_flaw(folder: Path) -> str:
@@ -77,10 +120,8 @@ def plan_flaw(folder: Path) -> str:
     records = [runs.read_record(each) or {} for each in (*of_study(folder), *looks)]
     told = {each["planned"] for each in records if each.get("study") == folder.name and
             each.get("planned")}  # fmt: skip
-    planned = files.read_json(path) or {}
-    # Records of before there were marks without contrasts and dates have one of the whole file.
-    known = {planned_mark(folder), runs.digest({**planned, "since": ""})}
-    if told <= known | {*planned.get("replaced", ())}:
+    planned = read_plan(path)
+    if planned.get("seen") or told <= {*marks(planned), *planned.get("replaced", ())}:
         return ""
     state = "has changed since runs were finished" if path.is_file() else "is missing"
     return (

@@ -161,7 +161,18 @@ def narrowed(study: Study, every: Tested, seeds: set[int]) -> Study:
     if primary:
         pair, seeds_of = (primary.treatment, primary.baseline), every.get(primary.target, {})
         primary = primary if paired(pair, seeds_of) else None
-    return replace(part, settings=with_analysis(part.settings, contrasts, primary))
+    settings = with_analysis(part.settings, contrasts, primary)
+    if primary and "seeds" not in settings.late and lacking(study, primary, seeds_of):
+        settings._planned["changed"] = [*settings._planned.get("changed", ()), "seeds"]
+    return replace(part, settings=settings)
+
+
+def lacking(study: Study, primary, there: dict[Side, set]) -> bool:
+    """Whether a side of the primary comparison lacks some of its planned seeds on the target."""
+    planned = tested(with_scores(study)).get(primary.target, {})
+    sides = [side(each) for each in (primary.treatment, primary.baseline)]
+    seeds = [(planned.get(one, set()), there.get(one, set())) for one in sides]
+    return any(None not in wanted and not wanted <= have for wanted, have in seeds)
 
 
 def with_other_settings(study: Study, made: Iterable[Done]) -> tuple[list[Run], list[str]]:

@@ -26,7 +26,7 @@ from xtsupport.study.execution import kernel_server, nodes, plain, snakemake
 from xtsupport.study.execution.state import busy, node_folder, ready, stale, states
 from xtsupport.study.execution.time_left import urgency
 from xtsupport.study.params.params_file import leaves
-from xtsupport.study.plan import Node, Study
+from xtsupport.study.plan import Node, Study, all_of
 from xtsupport.study.planned import declare
 from xtsupport.training.interrupt import STOP
 
@@ -113,7 +113,7 @@ def keep_settings(study: Study) -> None:
     write_if_new(study.folder / "settings.yaml", yaml.safe_dump(given, sort_keys=False))
     origins = {key: each for key, each in whole.origins.items() if key in leaves(given)}
     write_if_new(study.folder / "origins.json", json.dumps(origins, indent=1) + "\n")
-    declare(study, whole)
+    declare(all_of(study))
     run_store.write_list(study)
 
 

@@ -18,7 +18,6 @@ from xtsupport.study.params.params_file import leaves
 from xtsupport.tables import Task, task
 
 LOST = "planned.json is missing or was changed"
-RECIPE = ("encoder", "pretraining", "intermediate", "target", "mlm", "robust")
 RESERVED = {"runs", "scratch", "con", "prn", "aux", "nul"}
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@~=-]{0,63}$")]
 
@@ -141,20 +140,15 @@ class Settings(Group):
 
     @property
     def scope(self) -> dict:
-        """What the primary comparison is made of, empty without one: ``targets`` of the study,
-        ``languages`` of its own target, ``seeds`` of its sides, and the recipe of their runs."""
+        """What the primary comparison is about, empty without one: ``targets`` of the study,
+        ``languages`` of its own target, ``seeds`` of its sides."""
         if not (primary := self.analysis.primary):
             return {}
         sides = [side(each)[0] for each in (primary.treatment, primary.baseline)]
-        about, said = task(primary.target, self.data_source), self.model_dump(mode="json")
-        own = {"tasks": [about.training_task], "intermediate_tasks": sides}
         return {
             "targets": sorted(self.targets),
-            "languages": sorted(self.spoken(about)),
+            "languages": sorted(self.spoken(task(primary.target, self.data_source))),
             "seeds": {name: sorted(self.seeds_of(name, primary.target)) for name in sides},
-            "max_clusters": said["evaluation"]["max_clusters"],
-            **{name: said[name] for name in RECIPE},
-            **{key: {name: said[key].get(name) for name in own[key]} for key in own},
         }
 
     @property
@@ -167,7 +161,8 @@ class Settings(Group):
             return [f"planned.json is newer than results of {', '.join(seen)}"]
         now = self.analysis.model_dump() | self.scope
         then = self._planned.get("analysis", {}) | self._planned.get("scope", {})
-        return [name for name, value in now.items() if then.get(name, value) != value]
+        differ = [name for name, value in now.items() if then.get(name, value) != value]
+        return differ + self._planned.get("changed", [])
 
     @field_validator("study")
     @classmethod
