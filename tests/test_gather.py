@@ -191,6 +191,37 @@ def test_what_is_pooled_is_declared_if_all_machines_declared_it(machines, tmp_pa
     assert cube_in(str(tmp_path / "class")) == tmp_path / "class" / "cube.parquet"
 
 
+def test_scores_of_fewer_seeds_than_planned_are_exploratory(machines, tmp_path, capsys):
+    """As after `run --only seeds=0`, whose settings.yaml is that of the whole study."""
+    folder = machines[0]
+    settings = yaml.safe_load((folder / "settings.yaml").read_text())
+    settings["analysis"]["contrasts"] = [["squad", "none"]]
+    shutil.copy(folders.shipped() / "study" / "planned.json", folder)
+    for seeds, told in (
+        ([0], "declared before"),
+        ([0, 1], "exploratory: it differs from what was"),
+    ):
+        (folder / "settings.yaml").write_text(yaml.safe_dump(settings | {"seeds": seeds}))
+        assert main(["significance", str(folder), "--out", str(tmp_path / "out")]) == 0
+        assert told in (tmp_path / "out" / "report.html").read_text()
+        gather([str(folder)], tmp_path / "class")
+        pooled = declared(load_settings(tmp_path / "class" / "settings.yaml"))
+        assert standing(pooled).startswith(told)
+
+
+@pytest.mark.parametrize("turned", [1, -1])
+def test_doubt_in_one_machine_is_kept_in_any_order(machines, tmp_path, turned):
+    plan = json.loads((folders.shipped() / "study" / "planned.json").read_text())
+    for number, folder in enumerate(machines[:2]):
+        settings = yaml.safe_load((folder / "settings.yaml").read_text()) | {"seeds": [number]}
+        (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
+        scope = {"seeds": {"none": [0], "squad": [0]}}
+        (folder / "planned.json").write_text(json.dumps(plan | {"scope": scope}))
+    gather([*map(str, machines[:2])][::turned], tmp_path / "class")
+    pooled = declared(load_settings(tmp_path / "class" / "settings.yaml"))
+    assert standing(pooled).startswith("exploratory: it differs from what was declared")
+
+
 def test_the_rules_that_were_declared_hold_for_what_is_pooled(machines, tmp_path, capsys):
     """alpha 0.01 and a margin of 25 points: 99% intervals, and equivalence within 25 points."""
     for folder in machines:

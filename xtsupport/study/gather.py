@@ -20,6 +20,7 @@ from xtsupport.sides import side
 from xtsupport.statistics.declared import declared as declaration
 from xtsupport.study.params.loading import load_settings
 from xtsupport.study.params.settings import Settings
+from xtsupport.study.planned import note_lacking
 from xtsupport.study.run_store import intact
 from xtsupport.study.runs import PLANNED
 
@@ -54,7 +55,10 @@ def gather(
     primary, data = settings[0].analysis.primary, settings[0].data_source
     if primary is None:
         raise UserError(f"{found[0]}: declares no primary comparison (analysis.primary)")
-    cubes, notes = _once([read_cube(intact(f / "cube")) for f in found], found)
+    own = [read_cube(intact(f / "cube")) for f in found]
+    for declared_there, cube in zip(settings, own, strict=True):
+        note_lacking(declared_there, cube)
+    cubes, notes = _once(own, found)
     pooled = pd.concat(cubes.values(), ignore_index=True)
     pooled["study"] = settings[0].study
     target = target or primary.target
@@ -89,18 +93,18 @@ def gather(
     out = folders.typed(out, Path())
     out.mkdir(parents=True, exist_ok=True)
     write_parquet(out / "cube.parquet", pooled)
-    write_text(out / "settings.yaml", (found[0] / "settings.yaml").read_text(encoding="utf-8"))
-    write_json(out / PLANNED, planned_by(settings))
+    late = [number for number, each in enumerate(settings) if not declaration(each).in_advance]
+    kept = late[0] if late else 0
+    write_text(out / "settings.yaml", (found[kept] / "settings.yaml").read_text(encoding="utf-8"))
+    write_json(out / PLANNED, pooled_plan(settings[kept], () if late else ("seeds",)))
     write_text(out / "machines.csv", alone.to_csv(index=False))
     claims_figure(alone, together).savefig(out / "machines.png", dpi=150)
     return alone, together, notes
 
 
-def planned_by(settings: Sequence[Settings]) -> dict:
-    """What all machines declared, seeds apart; where one did so too late, what that one did."""
-    doubtful = [each for each in settings if not declaration(each).in_advance]
-    planned = (doubtful or settings)[0]._planned
-    dropped = () if doubtful else ("seeds",)
+def pooled_plan(settings: Settings, dropped: Sequence[str]) -> dict:
+    """What one machine declared for all: the first that did so too late, else any, seeds apart."""
+    planned = settings._planned
     scope = {key: value for key, value in planned.get("scope", {}).items() if key not in dropped}
     return planned | {"scope": scope}
 

@@ -7,7 +7,7 @@ declaration as long as no run shows the comparison. Every run's record has its m
 import time
 from pathlib import Path
 
-from xtsupport import files, folders
+from xtsupport import files, folders, tables
 from xtsupport.sides import side
 from xtsupport.study import runs
 from xtsupport.study.run_store import entries, of_study
@@ -81,6 +81,20 @@ def shown_by(study, planned: dict) -> list[dict]:
             there = primary["target"] in one["settings"].get("targets", ())
             found += [one] if mine and there else []
     return found
+
+
+def note_lacking(settings, rows) -> None:
+    """Note in the settings of a study where its cube, that of a part, lacks seeds of the primary
+    comparison; rows: of the cube, with task, condition and seed. Retrieval may have one run for
+    all seeds."""
+    if (primary := settings.analysis.primary) is None or "seeds" in settings.late:
+        return
+    about, mine = tables.task(primary.target, settings.data_source), rows["task"] == primary.target
+    seeds = rows[mine].groupby("condition", observed=True)["seed"].unique()
+    planned = settings.scope["seeds"].items()
+    lacking = ({*wanted} - {*seeds.get(name, ())} for name, wanted in planned)
+    if about.kind != "retrieval" and any(lacking):
+        settings._planned["changed"] = [*settings._planned.get("changed", ()), "seeds"]
 
 
 def read_plan(path: Path) -> dict:

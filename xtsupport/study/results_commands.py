@@ -149,6 +149,7 @@ def evidence_at(path: str, baseline: str | None = None):
     from xtsupport.cube.browse import SHOWN
     from xtsupport.cube.store import open_cube, read_cube
     from xtsupport.statistics.evidence import against, evidence_of
+    from xtsupport.study.planned import note_lacking
     from xtsupport.study.run_store import intact
 
     cube = intact(cube_in(path))
@@ -156,6 +157,8 @@ def evidence_at(path: str, baseline: str | None = None):
     settings = study_settings(cube.resolve().parent / "settings.yaml")
     data = settings.data_source if settings else None
     if is_cube(cube):
+        if settings:
+            note_lacking(settings, read_cube(cube, columns=["task", "condition", "seed"]))
         evidence = evidence_of(cube, settings, data)
         shown = [name for name in open_cube(cube).schema.names if name in SHOWN]
         return against(evidence, baseline), settings, lambda task: read_cube(cube, [task], shown)
