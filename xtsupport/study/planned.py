@@ -12,6 +12,8 @@ from xtsupport.sides import side
 from xtsupport.study import runs
 from xtsupport.study.run_store import entries, of_study
 
+EVALUATED = ("targets", "pairs", "eval_splits", "max_clusters", "max_answer_length", "embedding")
+
 
 def declare(study) -> None:
     """Write what a whole `plan.Study` declares, and its precision, unless what it declared before
@@ -74,13 +76,31 @@ def shown_by(study, planned: dict) -> list[dict]:
     if not (primary := planned["analysis"].get("primary")):
         return []
     wanted, found = side(primary["treatment"]), []
-    recipes = {run.recipe for run in study.plan.runs}
+    own = [run for run in study.plan.runs if (run.condition, run.variant) == wanted]
+    recipes = {run.recipe for run in own}
+    above = {run: starts(run) for run in own}
+    models = {trained(vars(run), keys) for run, keys in above.items() if keys is not None}
     for folder in entries(folders.runs()):
         if (one := runs.read_record(folder)) and (one["condition"], one["variant"]) == wanted:
-            mine = one["study"] == study.settings.study or one.get("recipe") in recipes
+            same = one.get("recipe") in recipes or trained(one, one["upstream"]) in models
+            mine = same or one["study"] == study.settings.study
             there = primary["target"] in one["settings"].get("targets", ())
             found += [one] if mine and there else []
     return found
+
+
+def trained(facts: dict, above: dict) -> str:
+    """A hash of the model that a run or a record evaluates, whatever it is evaluated on."""
+    names = ("phase", "condition", "variant", "training_task", "seed")
+    how = {key: each for key, each in facts["settings"].items() if key not in EVALUATED}
+    return runs.digest([[facts[name] for name in names], how, sorted(above.values())])
+
+
+def starts(run) -> dict | None:
+    """Names and keys of what a run starts from; None where that is not there."""
+    there = {above.name: runs.standing(above) for above in run.upstream}
+    found = {name: each[1]["run_key"] for name, each in there.items() if each}
+    return found if len(found) == len(there) else None
 
 
 def note_lacking(settings, rows) -> None:
