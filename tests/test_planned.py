@@ -121,6 +121,7 @@ def test_the_same_models_evaluated_on_something_else_are_seen(tmp_path, path, ch
      ({"evaluation": {"max_answer_length": 5}}, "recipe"),
      ({"targets": ["xquad", "xnli"], "target": PHASE | {"epochs": 2}}, "targets, recipe"),
      ({"targets": ["xquad", "xnli"]}, None), ({"threads": 2}, None),
+     ({"conditions": ["squad", "none"]}, None),
      ({"mlm": {"share": 0.3}}, None), ({"evaluation": {"batch_tokens": 512}}, None)],
 )  # fmt: skip
 def test_another_recipe_after_the_results_is_exploratory(tmp_path, path, change, told):

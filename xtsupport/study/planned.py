@@ -55,7 +55,7 @@ def recipe(study) -> str:
             read = (target, run.training_task)
             data = {k: v for k, v in run.data.items() if k.partition("/")[0] in read}
             made.append([run.name, own, data, [each.recipe for each in run.upstream]])
-    return runs.digest(made)
+    return runs.digest(sorted(made, key=lambda run: run[0]))
 
 
 def asked(planned: dict) -> tuple:
