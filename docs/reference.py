@@ -189,9 +189,10 @@ def short(found: Contents) -> list[str]:
 def beside_margin(found: Contents) -> str:
     """Whether the answer's gain, and its interval, reach the margin that was declared."""
     row, margin = found.overall, found.rules.margin
-    gain, end = ("below" if value < margin else "above" for value in (row["gain"], row["ci_high"]))
-    first = f"This gain is {gain} the margin declared in advance, {points(margin)}"
-    return f"{first}; the upper end of its interval is {end} it."
+    size = "smaller" if row["gain"] < margin else "larger"
+    reach = "goes beyond" if row["ci_high"] > margin else "ends below"
+    first = f"This gain is {size} than the margin declared in advance, {points(margin)}"
+    return f"{first}; its interval {reach} it."
 
 
 def more_training(found: Contents) -> list[str]:

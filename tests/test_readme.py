@@ -77,6 +77,29 @@ def test_the_printed_answer_is_that_of_the_demo_study_that_ships():
     assert len(shown) > 6 and set(shown) <= set(answer_lines(text))
 
 
+def test_what_is_said_of_evaluation_is_what_was_measured():
+    """Seconds of the three targets together, 24 examples in each of 11 languages."""
+    text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    row = r"\| (XQuAD|XNLI|UDPOS), 11 languages \| ([^|]+) \| (\w+) \| ([\d.]+) "
+    rates = {(task, way, how): float(rate) for task, way, how, rate in re.findall(row, text)}
+    sequences = {"XQuAD": 294, "XNLI": 264, "UDPOS": 265}
+    padded = {"XQuAD": 384, "XNLI": 128, "UDPOS": 128}
+
+    def seconds(how, way=None):
+        return [n / rates[task, way or f"loop padded to {padded[task]}", how]
+                for task, n in sequences.items()]  # fmt: skip
+
+    hows = ("float32", "bfloat16")
+    whole = [sum(seconds(how)) / sum(seconds(how, "xtsupport")) for how in hows]
+    said = " ".join(text.split())
+    assert (
+        f"is {whole[0]:.1f} times as fast as the padded loops in float32 and {whole[1]:.1f}" in said
+    )
+    pairs = [(seconds(how, "loop, rows by length"), seconds(how, "xtsupport")) for how in hows]
+    sorted_ = [loop / ours for pair in pairs for loop, ours in zip(*pair, strict=True)]
+    assert f"sorted by length, {min(sorted_):.1f} to {max(sorted_):.1f} times" in said
+
+
 def test_what_is_said_of_speed_is_what_was_measured():
     """README's ratios, from the table of benchmarks/training.py."""
     text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
