@@ -1,14 +1,16 @@
 """What a study declared before its first run, and when that counts."""
 
 import shutil
+from unittest.mock import Mock
 
 import pytest
 from study_toys import SMALL, toy_root, toy_settings, whole_run, write_params
 
-from xtsupport.files import write_json
+from xtsupport.errors import UserError
+from xtsupport.files import read_json, write_json
 from xtsupport.report.report import standing
 from xtsupport.statistics.declared import declared
-from xtsupport.study import run_store, runs
+from xtsupport.study import plan, run_store, runs
 from xtsupport.study.checks import check_setup
 from xtsupport.study.execution.runner import keep_settings
 from xtsupport.study.params.loading import load_settings
@@ -79,6 +81,29 @@ def test_what_a_notebook_leaves_out_for_once_is_declared_all_the_same(path):
     check_setup(part, part.runs("pretraining"))
     finish(open_study(path))
     assert standing(declared(load_settings(path))) == IN_TIME
+
+
+def test_settings_that_leave_out_what_is_not_here_need_nothing_of_it(path, tmp_path):
+    write_params(tmp_path, **SMALL, analysis={"primary": PRIMARY}, encoder="./nowhere")
+    part = open_study(path, {"encoder": "pretrain"})
+    check_setup(part, part.runs("pretraining"))
+    assert read_json(part.folder / "planned.json")["analysis"]["primary"]["target"] == "xquad"
+
+
+def test_a_part_whose_whole_cannot_be_planned_declares_all_the_same(path, tmp_path, monkeypatch):
+    """As where the data of the rest are not here; the whole goes on from it when they are."""
+    part = open_study(path, only=["conditions=squad"])
+    with monkeypatch.context() as without:
+        without.setattr(plan, "study_of", Mock(side_effect=UserError("no data")))
+        keep_settings(part)
+    for run in part.plan.runs:
+        whole_run(run)
+    keep_settings(study := open_study(path))
+    finish(study)
+    assert standing_of(study.folder) == IN_TIME
+    write_params(tmp_path, **SMALL, analysis={"primary": PRIMARY, "margin": 2.0})
+    keep_settings(open_study(path))
+    assert standing_of(study.folder) == LATE.format("margin")
 
 
 @pytest.mark.parametrize(

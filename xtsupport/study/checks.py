@@ -1,6 +1,7 @@
 """The third cell of every notebook: is everything here that the rest of the notebook needs?"""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from xtsupport import files, folders
 from xtsupport.errors import UserError
@@ -53,8 +54,17 @@ def check_setup(
         )
     left = unfinished(todo, elsewhere)
     if left:
-        declare(open_study(study.params) if study.settings.chosen else all_of(study))
+        declare(as_filed(study))
     print(f"to do      {len(left)} of {len(todo)} run(s), {minutes(study, left)}")
+
+
+def as_filed(study: Study) -> Study:
+    """The whole study, without the settings chosen in a notebook; with them where what they leave
+    out cannot be planned, as its data are not here."""
+    if study.settings.chosen:
+        with suppress(UserError):
+            return open_study(study.params)
+    return all_of(study)
 
 
 def unfinished(todo: Sequence[Run], elsewhere: bool = False) -> list[Run]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -173,8 +174,12 @@ def study_of(settings: Settings, params: str, only=(), inputs=Inputs) -> Study:
 
 
 def all_of(study: Study) -> Study:
-    """The whole study of one that was narrowed by ``only``."""
-    return study_of(study.whole, study.params) if study.whole else study
+    """The whole study of one that was narrowed by ``only``; the part itself where the whole cannot
+    be planned, as its data are not here."""
+    if study.whole:
+        with suppress(UserError):
+            return study_of(study.whole, study.params)
+    return study
 
 
 def left_out(study: Study) -> list[str]:

@@ -16,22 +16,22 @@ EVALUATED = ("targets", "pairs", "eval_splits", "max_clusters", "max_answer_leng
 
 
 def declare(study) -> None:
-    """Write what a whole `plan.Study` declares, and its precision, unless what it declared before
-    has results; then only whether the recipe has ``changed``.
+    """Write what a `plan.Study` declares as a whole, and its precision, unless what it declared
+    before has results; then only whether the recipe has ``changed``. A part does not know that.
 
     ``seen`` names studies whose results were there before this declaration; ``replaced`` has the
     marks of earlier ones that had none.
     """
-    settings, path = study.settings, study.folder / runs.PLANNED
+    settings, path = study.whole or study.settings, study.folder / runs.PLANNED
     now = {"analysis": settings.analysis.model_dump(mode="json"), "scope": settings.scope}
-    now |= {"recipe": recipe(study)}
+    now |= {} if study.whole else {"recipe": recipe(study)}
     then = read_plan(path)
     same = now.items() <= then.items() and not then.get("changed")
     if same or then.get("seen") or plan_flaw(study.folder):
         return
     seen = {one["study"] for one in shown_by(study, now) if one.get("planned") != mark(now)}
     if then and (seen or has_results(study, then)):
-        other = then.get("recipe", now["recipe"]) != now["recipe"]
+        other = {"recipe"} <= then.keys() & now.keys() and then["recipe"] != now["recipe"]
         changed = ["recipe"] if other and asked(then) == asked(now) else []
         if changed != then.get("changed", []):
             files.write_json(path, then | {"changed": changed})
