@@ -38,10 +38,16 @@ def finish(study):
     run_store.write_list(study)
 
 
-def test_what_is_declared_after_the_results_of_another_study_is_exploratory(path):
-    """The study shares finished runs: its own planned.json comes first, but not before these."""
+def finished(path):
+    """The study of a params file, declared and done."""
     keep_settings(study := open_study(path))
     finish(study)
+    return study
+
+
+def test_what_is_declared_after_the_results_of_another_study_is_exploratory(path):
+    """The study shares finished runs: its own planned.json comes first, but not before these."""
+    study = finished(path)
     assert standing_of(study.folder) == IN_TIME
     same = open_study(path, {"study": "same", "analysis.contrasts": [["squad", "none"]]})
     keep_settings(same)
@@ -98,8 +104,7 @@ def test_a_part_whose_whole_cannot_be_planned_declares_all_the_same(path, tmp_pa
         keep_settings(part)
     for run in part.plan.runs:
         whole_run(run)
-    keep_settings(study := open_study(path))
-    finish(study)
+    study = finished(path)
     assert standing_of(study.folder) == IN_TIME
     write_params(tmp_path, **SMALL, analysis={"primary": PRIMARY, "margin": 2.0})
     keep_settings(open_study(path))
@@ -116,8 +121,7 @@ def test_other_languages_or_seeds_after_the_results_are_exploratory(tmp_path, pa
     works."""
     small = SMALL | {"seeds": [0, 1]}
     write_params(tmp_path, **small, analysis={"primary": PRIMARY})
-    keep_settings(study := open_study(path))
-    finish(study)
+    study = finished(path)
     write_params(tmp_path, **small | change, analysis={"primary": PRIMARY})
     keep_settings(open_study(path))
     assert standing_of(study.folder) == LATE.format(name)
@@ -129,8 +133,7 @@ def test_other_languages_or_seeds_after_the_results_are_exploratory(tmp_path, pa
 @pytest.mark.parametrize("change", [{"targets": ["xquad", "mlqa"]}, {"languages": ["en", "qka"]},
                                     {"evaluation": {"max_answer_length": 29}}])  # fmt: skip
 def test_the_same_models_evaluated_on_something_else_are_seen(tmp_path, path, change):
-    keep_settings(study := open_study(path))
-    finish(study)
+    study = finished(path)
     changed = SMALL | change | {"study": "other"}
     write_params(tmp_path, **changed, analysis={"primary": PRIMARY, "margin": 3.0})
     keep_settings(other := open_study(path))
@@ -152,8 +155,7 @@ def test_the_same_models_evaluated_on_something_else_are_seen(tmp_path, path, ch
 def test_another_recipe_after_the_results_is_exploratory(tmp_path, path, change, told):
     """What makes other runs of the comparison, and nothing else; also where the study's folder was
     deleted, unless its runs are the same."""
-    keep_settings(study := open_study(path))
-    finish(study)
+    study = finished(path)
     write_params(tmp_path, **SMALL | change, analysis={"primary": PRIMARY})
     keep_settings(open_study(path))
     assert standing_of(study.folder) == (LATE.format(told) if told else IN_TIME)
@@ -164,8 +166,7 @@ def test_another_recipe_after_the_results_is_exploratory(tmp_path, path, change,
 
 
 def test_the_same_recipe_again_is_declared_again(tmp_path, path):
-    keep_settings(study := open_study(path))
-    finish(study)
+    study = finished(path)
     for change in ({"target": PHASE | {"epochs": 2}}, {}):
         write_params(tmp_path, **SMALL | change, analysis={"primary": PRIMARY})
         keep_settings(open_study(path))
@@ -173,8 +174,7 @@ def test_the_same_recipe_again_is_declared_again(tmp_path, path):
 
 
 def test_a_table_whose_runs_were_deleted_shows_the_comparison(tmp_path, path):
-    keep_settings(study := open_study(path))
-    finish(study)
+    study = finished(path)
     (study.folder / "significance.csv").write_text("gain")
     shutil.rmtree(tmp_path / "outputs" / "runs")
     write_params(tmp_path, **SMALL, analysis={"primary": PRIMARY, "margin": 3.0})
@@ -183,8 +183,7 @@ def test_a_table_whose_runs_were_deleted_shows_the_comparison(tmp_path, path):
 
 
 def test_a_part_run_first_sees_what_the_whole_sees(path):
-    keep_settings(study := open_study(path))
-    finish(study)
+    study = finished(path)
     other = {"study": "other", "analysis.margin": 3.0}
     keep_settings(open_study(path, other, only=["conditions=none"]))
     keep_settings(second := open_study(path, other))
@@ -224,8 +223,7 @@ def test_a_declaration_may_change_as_long_as_nothing_shows_the_comparison(path, 
     write_params(tmp_path, **SMALL, analysis={"primary": PRIMARY | {"by": "all"}})
     keep_settings(open_study(path))
     write_params(tmp_path, **SMALL, analysis={"primary": PRIMARY})
-    keep_settings(study := open_study(path))
-    finish(study)
+    study = finished(path)
     assert standing_of(study.folder) == IN_TIME
     write_params(tmp_path, **SMALL, analysis={"primary": PRIMARY, "margin": 2.0})
     keep_settings(open_study(path))
@@ -234,8 +232,7 @@ def test_a_declaration_may_change_as_long_as_nothing_shows_the_comparison(path, 
 
 def test_the_baseline_alone_shows_no_comparison(path):
     """Of two studies with the same baseline, the second is declared as well as the first."""
-    keep_settings(study := open_study(path))
-    finish(study)
+    study = finished(path)
     other = {"conditions": ["none", "mnli"], "analysis.primary.treatment": "mnli"}
     keep_settings(second := open_study(path, other | {"study": "second"}))
     assert second.runs("target", "none")[0].key == study.runs("target", "none")[0].key
@@ -246,16 +243,14 @@ def test_runs_of_a_variant_show_its_comparison(tmp_path, path):
     small = SMALL | {"variants": ["none/smoothing", "squad/smoothing"]}
     primary = PRIMARY | {"treatment": "squad/smoothing", "baseline": "none/smoothing"}
     write_params(tmp_path, **small, analysis={"primary": primary})
-    keep_settings(study := open_study(path))
-    finish(study)
+    study = finished(path)
     assert standing_of(study.folder) == IN_TIME
     keep_settings(other := open_study(path, {"study": "other", "analysis.margin": 5.0}))
     assert standing_of(other.folder).startswith("exploratory: planned.json is newer than results")
 
 
 def test_a_contrast_more_and_a_deleted_folder_change_nothing(path):
-    keep_settings(study := open_study(path))
-    finish(study)
+    study = finished(path)
     shutil.rmtree(study.folder)
     keep_settings(again := open_study(path, {"analysis.contrasts": [["squad", "none"]]}))
     assert plan_flaw(again.folder) == ""

@@ -154,8 +154,9 @@ def run(args) -> int:
         return 1
     if flaw := plan_flaw(study.folder):
         say(f"warning: {flaw}")
-    settings = load_settings(study.folder / "settings.yaml")
-    if not flaw and (late := [each for each in settings.late if each != "contrasts"]):
+    elif late := [
+        e for e in load_settings(study.folder / "settings.yaml").late if e != "contrasts"
+    ]:
         say(f"note: analysis: {doubt(late)}")
     print(*progress.outcome(study), sep="\n")
     return 0

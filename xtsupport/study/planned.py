@@ -5,6 +5,7 @@ declaration as long as no run shows the comparison. Every run's record has its m
 """
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from xtsupport import files, folders, tables
@@ -78,29 +79,27 @@ def shown_by(study, planned: dict) -> list[dict]:
     wanted, found = side(primary["treatment"]), []
     own = [run for run in study.plan.runs if (run.condition, run.variant) == wanted]
     recipes = {run.recipe for run in own}
-    above = {run: starts(run) for run in own}
-    models = {trained(vars(run), keys) for run, keys in above.items() if keys is not None}
+    above = {run: runs.upstream_records(run) for run in own}
+    models = {
+        trained(vars(run), [each["run_key"] for each in there.values()])
+        for run, there in above.items()
+        if len(there) == len(run.upstream)
+    }
     for folder in entries(folders.runs()):
         if (one := runs.read_record(folder)) and (one["condition"], one["variant"]) == wanted:
-            same = one.get("recipe") in recipes or trained(one, one["upstream"]) in models
+            same = one.get("recipe") in recipes or trained(one, one["upstream"].values()) in models
             mine = same or one["study"] == study.settings.study
             there = primary["target"] in one["settings"].get("targets", ())
             found += [one] if mine and there else []
     return found
 
 
-def trained(facts: dict, above: dict) -> str:
-    """A hash of the model that a run or a record evaluates, whatever it is evaluated on."""
+def trained(facts: dict, above: Iterable[str]) -> str:
+    """A hash of the model that a run or a record evaluates, whatever it is evaluated on; above: the
+    keys of what it starts from."""
     names = ("phase", "condition", "variant", "training_task", "seed")
     how = {key: each for key, each in facts["settings"].items() if key not in EVALUATED}
-    return runs.digest([[facts[name] for name in names], how, sorted(above.values())])
-
-
-def starts(run) -> dict | None:
-    """Names and keys of what a run starts from; None where that is not there."""
-    there = {above.name: runs.standing(above) for above in run.upstream}
-    found = {name: each[1]["run_key"] for name, each in there.items() if each}
-    return found if len(found) == len(there) else None
+    return runs.digest([[facts[name] for name in names], how, sorted(above)])
 
 
 def note_lacking(settings, rows) -> None:

@@ -111,7 +111,8 @@ def keep_settings(study: Study) -> None:
     whole = study.whole or study.settings
     given = whole.model_dump(exclude_unset=True)
     write_if_new(study.folder / "settings.yaml", yaml.safe_dump(given, sort_keys=False))
-    origins = {key: each for key, each in whole.origins.items() if key in leaves(given)}
+    named = leaves(given)
+    origins = {key: each for key, each in whole.origins.items() if key in named}
     write_if_new(study.folder / "origins.json", json.dumps(origins, indent=1) + "\n")
     declare(all_of(study))
     run_store.write_list(study)
